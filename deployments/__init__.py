@@ -1,0 +1,1 @@
+"""Where it runs: what Prefect must know (`bootstrap`), what may run unasked (`standing.yaml`), and the sandbox."""

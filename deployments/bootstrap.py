@@ -1,0 +1,118 @@
+"""Tell a Prefect server what our deployments need; say what was changed. May be repeated at any time.
+
+Run as `python -m deployments.bootstrap`, with `PREFECT_API_URL` naming the server, before `prefect deploy`.
+Needed: one work pool, and one automation that ends runs whose machine was lost. Not here, on purpose: concurrency
+limits (the lock is in our ledger), blocks (secrets are environment variables of the worker), and standing approvals
+(they are in `standing.yaml`, because everybody who reaches the Prefect API can edit a variable).
+"""
+
+from datetime import timedelta
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
+
+POOL = "understudy"
+POOL_TYPE = "process"
+ZOMBIES = "understudy: end runs without a heartbeat"
+MISSED_HEARTBEATS = 3  # one or two may be late on a busy machine; a shorter window ends healthy runs
+DEFAULT_HEARTBEAT = 180  # seconds; Prefect's own, where the setting is switched off here but not on the worker
+
+
+class WrongPool(Exception):
+    """A work pool of our name exists with another type; we do not touch what we did not make."""
+
+
+def bootstrap(client: SyncPrefectClient) -> list[str]:
+    """Make the server as our deployments need it. Returns one sentence for each change, none where all was right.
+
+    Raises `WrongPool`, and httpx errors where the server does not answer.
+    """
+    return [*_ensure_pool(client), *_ensure_automation(client, zombie_automation(_heartbeat()))]
+
+
+def zombie_automation(heartbeat: int) -> AutomationCore:
+    """The automation that marks a run `Crashed` when its process and its worker are gone.
+
+    `heartbeat`: seconds between two heartbeats, as set on the *workers* (`PREFECT_FLOWS_HEARTBEAT_FREQUENCY`). Without
+    this automation such a run stays `Running` for ever, and so does its lock.
+    """
+    return AutomationCore(
+        name=ZOMBIES,
+        description=f"A run silent for {MISSED_HEARTBEATS} × {heartbeat} s has lost its process; mark it Crashed.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.*"},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=MISSED_HEARTBEATS * heartbeat),
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: the process or machine is gone.")],
+    )
+
+
+def _heartbeat() -> int:
+    return get_current_settings().flows.heartbeat_frequency or DEFAULT_HEARTBEAT
+
+
+def _ensure_pool(client: SyncPrefectClient) -> list[str]:
+    try:
+        pool = client.read_work_pool(POOL)
+    except ObjectNotFound:
+        description = "Runs Understudy's flows as processes of a worker that has the UNDERSTUDY_… variables."
+        client.create_work_pool(WorkPoolCreate(name=POOL, type=POOL_TYPE, description=description))
+        return [f"Created the work pool {POOL!r} of type {POOL_TYPE!r}."]
+    if pool.type != POOL_TYPE:
+        raise WrongPool(
+            f"The work pool {POOL!r} has type {pool.type!r}; expected {POOL_TYPE!r}. Delete it, then run this again."
+        )
+    return []
+
+
+def _ensure_automation(client: SyncPrefectClient, wanted: AutomationCore) -> list[str]:
+    """Exactly one automation of that name, as wanted. Prefect itself would keep several of one name."""
+    existing = client.read_automations_by_name(wanted.name)
+    right = [automation for automation in existing if _same(automation, wanted)]
+    changes = []
+    for automation in existing:
+        if automation.id is not None and automation not in right[:1]:
+            client.delete_automation(automation.id)
+            changes.append(f"Deleted an outdated automation {wanted.name!r}.")
+    if not right:
+        client.create_automation(wanted)
+        changes.append(f"Created the automation {wanted.name!r}.")
+    return changes
+
+
+def _same(found: Automation, wanted: AutomationCore) -> bool:
+    """Equal in what we set. `enabled` is left out: somebody may have paused it on purpose."""
+    fields = {"name", "description", "trigger", "actions"}
+    ignored = {"id"}  # the server numbers triggers
+
+    def shape(automation: AutomationCore) -> object:
+        dumped = automation.model_dump(mode="json", include=fields)
+        return dumped | {"trigger": {k: v for k, v in dumped["trigger"].items() if k not in ignored}}
+
+    return shape(found) == shape(wanted)
+
+
+def main() -> None:
+    """Bootstrap the server of the current settings and print what changed."""
+    with get_client(sync_client=True) as client:
+        changes = bootstrap(client)
+        server = client.api_url
+    for change in changes:
+        print(change)
+    if not changes:
+        print(f"Nothing to change on {server}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""`python -m deployments.sandbox`: the demo. Starts everything, performs, and leaves nothing behind."""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from deployments.sandbox.processes import ProgramFailed
+from deployments.sandbox.stack import SCALE, Stack, StackBusy
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End the demo at the first signal; ignore further ones, so that the clean-up itself is not interrupted."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deployments.sandbox", description=__doc__)
+    parser.add_argument("--unattended", action="store_true", help="answer as the demo lead; exit 0 only if verified")
+    parser.add_argument("--state", type=Path, help="folder that keeps everything (default: temporary)")
+    parser.add_argument("--keep", action="store_true", help="with --unattended: stay up at the end, until Ctrl-C")
+    parser.add_argument("--scale", type=float, default=SCALE, help="real seconds per second of the host (1/60)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """The exit code: 0 if every run ended well, 1 if not, 128 + n after signal n."""
+    options = _arguments()
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # progress lines, also through a pipe
+    os.environ["DO_NOT_TRACK"] = "1"  # before Prefect is imported, which is why these imports are here
+    from deployments.sandbox.demo import perform
+    from deployments.sandbox.narration import Narrator
+
+    narrator = Narrator()
+    narrator.heading("Understudy on the sandbox. Ctrl-C ends everything and leaves nothing behind.")
+    try:
+        with Stack(options.state, options.scale, say=narrator.say) as stack:
+            good = perform(stack, narrator, unattended=options.unattended)
+            if options.keep or not options.unattended:
+                narrator.say(f"Everything stays up, at {stack.ui_url}, until you press Ctrl-C.")
+                with contextlib.suppress(SystemExit):  # asked for, so the exit code stays that of the runs
+                    signal.pause()
+    except (ProgramFailed, StackBusy) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

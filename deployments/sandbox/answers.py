@@ -1,0 +1,64 @@
+"""How the hosting API words its answers: JSON, empty bodies, errors with fields, pages of a list."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from deployments.sandbox.wire import Request, Response
+
+if TYPE_CHECKING:
+    from deployments.sandbox.capi import Estate
+
+Document = dict[str, Any]
+ACCEPTED = 202
+
+
+def reply(status: int, value: Any = None, *, empty: bool = False) -> "Response":
+    """A JSON answer, or one with an empty body."""
+    body = b"" if empty else json.dumps(value).encode()
+    return Response(status, {} if empty else {"content-type": "application/json"}, body)
+
+
+def error(status: int, message: str, *, field: str = "", kind: str = "invalid_value") -> "Response":
+    """An error as the host words it, with `errors` where a field is to blame."""
+    body: Document = {"message": message, "documentation_url": "https://wpengineapi.example/reference"}
+    if field:
+        body["errors"] = [{"resource": "Request", "field": field, "type": kind, "code": kind, "message": message}]
+    return reply(status, body)
+
+
+def body_of(request: "Request") -> Document:
+    """The JSON object a request carries; empty if it carries none."""
+    try:
+        value = json.loads(request.body or b"{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def page(estate: "Estate", request: "Request", rows: list[Document]) -> "Response":
+    """One page of a list, with absolute links to its neighbours."""
+    try:
+        limit, offset = int(request.query.get("limit", "100")), int(request.query.get("offset", "0"))
+    except ValueError:
+        return error(400, "limit and offset must be integers", field="limit")
+    if not 1 <= limit <= 100 or offset < 0:
+        return error(400, "limit must be between 1 and 100", field="limit")
+    if offset and estate.fault("page-two-fails"):
+        return error(500, "An unexpected error occurred, please try again in a few minutes")
+
+    def link(start: int) -> str:
+        return f"http://{request.headers.get('host', request.host)}{request.path}?limit={limit}&offset={start}"
+
+    answer_page = {
+        "previous": link(max(0, offset - limit)) if offset else None,
+        "next": link(offset + limit) if offset + limit < len(rows) else None,
+        "count": len(rows),
+        "results": rows[offset : offset + limit],
+    }
+    return reply(200, answer_page)
+
+
+def find(estate: "Estate", wanted: str) -> "Document | Response":
+    """The install of this UUID; a name is no id here."""
+    found = estate.store.get("installs", wanted)
+    return found if found is not None else error(404, "Not Found")

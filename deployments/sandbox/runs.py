@@ -1,0 +1,113 @@
+"""Start, watch and answer runs of the sandbox through Prefect's public API, as any other client could."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterFlowRunId,
+)
+from prefect.client.schemas.objects import Artifact, FlowRun, TaskRun
+
+SCHEMA_LATE = "Run input schema not found"  # the run is shown as suspended a moment before its form is stored
+
+
+class NotAnswered(Exception):
+    """Prefect did not take an answer; the message has its reason."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a suspended run asks: its key, the Markdown above the form, and the form's fields (JSON schema)."""
+
+    key: str
+    text: str
+    fields: dict[str, Any]
+
+
+class Runs:
+    """The runs of one Prefect server; a context manager."""
+
+    def __init__(self, api_url: str) -> None:
+        """`api_url`: with `/api` at its end. The settings of the caller's own Prefect profile are not used."""
+        self._client = SyncPrefectClient(api_url, httpx_settings={"trust_env": False})
+
+    def __enter__(self) -> "Runs":
+        """Open the connection."""
+        self._client.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Close the connection."""
+        self._client.__exit__(*error)
+
+    def start(self, deployment: str, **parameters: Any) -> UUID:
+        """Start a deployment, named `flow/deployment`, with these parameters over its own; gives the run's id."""
+        found = self._client.read_deployment_by_name(deployment)
+        return self._client.create_flow_run_from_deployment(found.id, parameters=parameters).id
+
+    def read(self, run: UUID) -> FlowRun:
+        """The run as it is now."""
+        return self._client.read_flow_run(run)
+
+    def steps(self, run: UUID) -> list[TaskRun]:
+        """The steps of the run so far, oldest first."""
+        chosen = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run]))
+        found = self._client.read_task_runs(task_run_filter=chosen)
+        return sorted(found, key=lambda step: str(step.expected_start_time))
+
+    def progress(self, run: UUID) -> list[Artifact]:
+        """The progress artifacts of the run, oldest first."""
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+        found = [a for a in self._client.read_artifacts(flow_run_filter=chosen) if a.type == "progress"]
+        return sorted(found, key=lambda artifact: str(artifact.created))
+
+    def report(self, run: UUID) -> str:
+        """The Markdown report of the run; empty if it wrote none."""
+        chosen = ArtifactFilter(key=ArtifactFilterKey(any_=[f"report-{run}"]))
+        found = self._client.read_artifacts(artifact_filter=chosen)
+        latest = max(found, key=lambda artifact: str(artifact.created), default=None)
+        return str(latest.data) if latest else ""
+
+    def question(self, run: UUID) -> Question | None:
+        """What the run asks right now; None if it is not waiting, or its form is not stored yet."""
+        state = self.read(run).state
+        if state is None or not state.is_paused() or not state.state_details.run_input_keyset:
+            return None
+        keys = state.state_details.run_input_keyset
+        schema = self._input(run, keys["schema"])
+        if not isinstance(schema, dict):
+            return None
+        return Question(keys["schema"], str(self._input(run, keys["description"]) or ""), schema.get("properties", {}))
+
+    def _input(self, run: UUID, key: str) -> Any:
+        try:
+            answer = self._client.request("GET", "/flow_runs/{id}/input/{key}", path_params={"id": run, "key": key})
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
+        return answer.json()
+
+    def answer(self, run: UUID, fields: dict[str, str], *, within: float = 15.0) -> None:
+        """Fill in the form of a suspended run. Raises `NotAnswered` with Prefect's reason.
+
+        Only "no form stored yet" is tried again, for up to `within` seconds; every other refusal is final.
+        """
+        deadline = time.monotonic() + within
+        while True:
+            result = self._client.resume_flow_run(run, run_input=fields)
+            if result.status.value == "ACCEPT":
+                return
+            reason = str(getattr(result.details, "reason", "") or result.status.value)
+            if SCHEMA_LATE not in reason or time.monotonic() >= deadline:
+                raise NotAnswered(f"Prefect refused the answer to run {run}: {reason}")
+            time.sleep(0.25)

@@ -1,0 +1,222 @@
+"""The sandbox as a whole: emulated host, Prefect server, worker, on free loopback ports, in one folder of state."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import httpx
+
+from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port
+from deployments.sandbox.watchdog import keep_watch
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCALE = 1 / 60
+READY_WITHIN = 120.0  # seconds; the server's first start takes 10 to 30 s on a busy machine
+COMMAND_WITHIN = 120.0  # seconds; bootstrap and deploy take 2 to 10 s
+# Seconds that a program gets for an orderly end. State worth saving is on disk at any moment, so they are short.
+GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0}
+START_ORDER = ("emulator", "server", "worker")
+HEARTBEAT = 30  # seconds, the least that Prefect accepts; the zombie automation waits three of them
+
+
+class StackBusy(Exception):
+    """Another sandbox uses this folder of state."""
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold signals back until the block is done: a second Ctrl-C must not interrupt the clean-up after the first."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Stack:
+    """Starts and ends the sandbox; a context manager.
+
+    `state`: folder for everything that lasts, made if missing; a second start in it goes on where the first ended.
+    None: a temporary folder, removed at the end. `scale`: real seconds per simulated second of the host.
+    Raises `ProgramFailed` with the end of a log where something does not start, `StackBusy` where `state` is in use.
+    """
+
+    def __init__(
+        self, state: Path | None = None, scale: float = SCALE, *, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`say` is told, in a short sentence each, what has been started."""
+        self._temporary = state is None
+        self.state = (state or Path(tempfile.gettempdir()) / f"understudy-{uuid.uuid4().hex[:8]}").resolve()
+        self.scale = scale
+        self._say = say
+        self._mark = uuid.uuid4().hex
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+        emulator, server = free_port(), free_port()
+        self.emulator_url = f"http://127.0.0.1:{emulator}"
+        self.ui_url = f"http://127.0.0.1:{server}"
+        self.api_url = f"{self.ui_url}/api"
+        self.env = self._environment()
+        estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale)]
+        loopback = ["--host", "127.0.0.1", "--port", str(server)]
+        pool = ["--pool", "understudy", "--name", "sandbox", "--no-create-pool-if-not-found"]
+        self.programs = {
+            "emulator": self._program("emulator", ["deployments.sandbox.capi", "--port", str(emulator), *estate]),
+            "server": self._program("server", ["prefect", "server", "start", *loopback]),
+            "worker": self._program("worker", ["prefect", "worker", "start", *pool]),
+        }
+
+    def _program(self, name: str, module: list[str]) -> Program:
+        return Program(name, [sys.executable, "-m", *module], self.env, PROJECT, self.state / "logs" / f"{name}.log")
+
+    def __enter__(self) -> "Stack":
+        """Start everything; on any failure or signal, end what was started and raise."""
+        try:
+            self._start()
+        except BaseException:  # a signal too: whatever was started must end
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End everything."""
+        self.stop()
+
+    def _start(self) -> None:
+        for folder in (self.state, self.state / "logs", self.state / "prefect"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = self._take_lock()
+        self._watchdog = keep_watch(self._mark, folder=self.state if self._temporary else None, project=PROJECT)
+        emulator, server = self.programs["emulator"].start(), self.programs["server"].start()
+        self._await_ready(emulator, f"{self.emulator_url}/_sandbox/estate")
+        self._say(f"The emulated host answers at {self.emulator_url}/v1")
+        self._await_ready(server, f"{self.api_url}/health")
+        self._say(f"The Prefect server answers at {self.ui_url}")
+        for line in self.run("-m", "deployments.bootstrap").splitlines():
+            self._say(line)
+        self.programs["worker"].start()
+        self._say("A worker takes runs from the pool 'understudy'")
+
+    def _take_lock(self) -> IO[str]:
+        """Hold the folder of state. The lock goes with the process, so a crash leaves none behind."""
+        lock = (self.state / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise StackBusy(f"Another sandbox uses {self.state}. Stop it, or choose another folder.") from error
+        return lock
+
+    def _await_ready(self, program: Program, url: str) -> None:
+        """Return when `url` answers 200. Raises `ProgramFailed` if it ends first or is too slow."""
+        deadline = time.monotonic() + READY_WITHIN
+        with httpx.Client(trust_env=False, timeout=2) as client:
+            while time.monotonic() < deadline:
+                program.require_running()
+                try:
+                    if client.get(url).status_code == httpx.codes.OK:
+                        return
+                except httpx.HTTPError:
+                    pass  # not yet
+                time.sleep(0.1)
+        raise ProgramFailed(f"{program.name} was not ready in {READY_WITHIN:.0f} s. Its log:\n{program.last_words()}")
+
+    def run(self, *arguments: str) -> str:
+        """Run Python with these arguments against the stack; gives what it printed. Raises `ProgramFailed`."""
+        try:
+            done = subprocess.run(
+                [sys.executable, *arguments],
+                env=self.env,
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_WITHIN,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ProgramFailed(f"python {' '.join(arguments)} did not end within {COMMAND_WITHIN:.0f} s.") from error
+        if done.returncode:
+            said = done.stdout + done.stderr
+            raise ProgramFailed(f"python {' '.join(arguments)} ended with {done.returncode}:\n{said}")
+        return done.stdout
+
+    def deploy(self) -> str:
+        """Deploy prefect.yaml as an operator would; gives what Prefect printed. Raises `ProgramFailed`."""
+        return self.run("-m", "prefect", "--no-prompt", "deploy", "--all")
+
+    def restart(self, name: str) -> None:
+        """Stop one program (`emulator`, `server`, `worker`) and start it again on its old port and state."""
+        program = self.programs[name]
+        program.stop(GRACE[name])
+        program.start()
+        ready = {"emulator": f"{self.emulator_url}/_sandbox/estate", "server": f"{self.api_url}/health"}
+        if name in ready:
+            self._await_ready(program, ready[name])
+
+    def stop(self) -> None:
+        """End everything in the reverse order of starting. May be called at any moment, and twice."""
+        with _undisturbed():
+            for name in reversed(START_ORDER):
+                self.programs[name].stop(GRACE[name])
+            end_marked(self._mark)
+            if self._watchdog is not None and self._watchdog.stdin is not None:
+                self._watchdog.stdin.close()  # it finds nothing left, removes a temporary folder, and ends
+                self._watchdog.wait()
+                self._watchdog = None
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
+
+    def _environment(self) -> dict[str, str]:
+        """The environment of every program. Nothing of the caller's Prefect, account or proxies gets in."""
+        foreign = ("PREFECT_", "UNDERSTUDY_")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign) and not k.lower().endswith("_proxy")}
+        return kept | {MARK: self._mark, "PYTHONUNBUFFERED": "1"} | self._prefect_settings() | self._our_settings()
+
+    def _prefect_settings(self) -> dict[str, str]:
+        return {
+            "DO_NOT_TRACK": "1",
+            "PREFECT_HOME": str(self.state / "prefect"),
+            "PREFECT_PROFILES_PATH": str(self.state / "prefect" / "profiles.toml"),
+            "PREFECT_LOCAL_STORAGE_PATH": str(self.state / "prefect" / "storage"),  # results outlive a suspension
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_UI_URL": self.ui_url,  # without it, links in notifications read "None"
+            "PREFECT_SERVER_UI_API_URL": self.api_url,
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the new one calls a tracker and hides the Resume button
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            # A resumed run queues for its slot again; the default of 30 s is a long silence in a demo.
+            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_CLI_COLORS": "false",
+            "PREFECT_CLI_PROMPT": "false",
+        }
+
+    def _our_settings(self) -> dict[str, str]:
+        return {
+            "UNDERSTUDY_API_URL": f"{self.emulator_url}/v1",
+            "UNDERSTUDY_API_USER": "demo",
+            "UNDERSTUDY_API_PASSWORD": "demo",
+            "UNDERSTUDY_NOTIFY": "ops@schulfest.example",
+            "UNDERSTUDY_LEDGER_URL": f"sqlite:///{self.state / 'ledger.db'}",
+            "UNDERSTUDY_SITE_SCHEME": "http",
+            "UNDERSTUDY_SITE_GATEWAY": self.emulator_url.removeprefix("http://"),
+            "UNDERSTUDY_STANDING_FILE": str(PROJECT / "deployments" / "standing.yaml"),
+            "UNDERSTUDY_PACE": str(self.scale),
+        }

@@ -1,0 +1,40 @@
+"""The last line of the sandbox's clean-up: when its owner is gone, however it went, end what it left.
+
+Run as `python -m deployments.sandbox.watchdog MARK [FOLDER]`, with a pipe as standard input that only the owner holds.
+The pipe closes when the owner ends, even by kill -9. Then everything marked is ended and FOLDER, if given, removed.
+"""
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from deployments.sandbox.processes import end_marked
+
+
+def keep_watch(mark: str, *, folder: Path | None, project: Path) -> subprocess.Popen[bytes]:
+    """Start a watchdog for the calling process. Closing its `stdin` calls it."""
+    command = [sys.executable, "-m", "deployments.sandbox.watchdog", mark, *([str(folder)] if folder else [])]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=project,
+        start_new_session=True,  # a signal to the owner's group must not reach it
+    )
+
+
+def main() -> None:
+    """Wait for the end of the owner, then clean up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends when the owner does, not before
+    sys.stdin.buffer.read()
+    end_marked(sys.argv[1])
+    for folder in sys.argv[2:3]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Provision a new staging install: create it, wait until it is active, then the steps of a refresh."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
+from tasks.estate.forms import asked
+from tasks.estate.plans import CopyOptions
+from tasks.estate.sites import Direction, Environment
+
+
+@flow(
+    name="provision",
+    flow_run_name="provision {name} from {source}",
+    retries=0,  # a retry is a person's decision, and meets the ledger
+    persist_result=True,
+)
+@reports.concluding
+def provision(
+    source: Annotated[str, asked("Source install", "Install to copy from, by name.", min_length=3, max_length=14)],
+    name: Annotated[
+        str,
+        asked(
+            "Name of the new install",
+            "3 to 14 lowercase letters and digits, a letter first.",
+            pattern="^[a-z][a-z0-9]{2,13}$",
+        ),
+    ],
+    environment: Annotated[
+        Literal["staging", "development"], asked("Environment", "Role of the new install.")
+    ] = "staging",
+    answer_within: Annotated[timedelta, asked("Answer within", "How long the question stays open.")] = timedelta(
+        hours=8
+    ),
+    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+) -> State[Any]:
+    """Create a staging install beside production, wait until it is active, and fill it: ask, copy once, prove, verify."""
+    origin = installs.resolve_install(source)
+    created = installs.create_install(origin, name, Environment(environment))
+    installs.await_install(created)
+    options = CopyOptions()
+    pair = installs.resolve_pair(source, name, Direction.DOWN)
+    comparison = installs.compare_installs(pair, options)
+    backup = backups.await_backup(backups.request_backup(pair.destination, "before the first copy"))
+    plan = installs.draft_plan("provision", pair, comparison, backup, options, requested_by=requested_by)
+    approved = approvals.ask(plan, comparison, within=answer_within)
+    with locks.held(plan):
+        receipt = copies.send_copy(plan, approved)
+        evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt))
+    caches.purge_cache(pair.destination)
+    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))

@@ -1,0 +1,87 @@
+"""Backups: ask for one, and wait until that very one is completed."""
+
+from datetime import timedelta
+
+from prefect import task
+
+from tasks.capi.client import Client
+from tasks.capi.models import Backup as HostBackup
+from tasks.estate.errors import BackupAborted, BackupOverdue, NotFound
+from tasks.estate.plans import Backup
+from tasks.estate.settings import load_settings
+from tasks.estate.sites import Install
+from tasks.estate.waiting import backing_off, until, utc_now
+from tasks.policy import ABOVE_THE_GATE, Progress, connected, looking, open_ledger, paced, this_run
+
+BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
+
+
+@task(name="Request a backup", task_run_name="Back up {install.name}", timeout_seconds=120, **ABOVE_THE_GATE)
+def request_backup(install: Install, why: str) -> Backup:
+    """Ask the host for a backup of `install`; returns it unfinished.
+
+    The description names the run, and every try looks for it first: after a lost answer no second backup is made where
+    the host lists backups; where it does not, a duplicate costs time, never data. Retried 4 times on `Transient`.
+    """
+    description = f"Understudy {why} {this_run()}"
+    with connected() as (client, _):
+        asked_before = _find(client, install.id, description)
+        if asked_before is None:
+            asked_before = client.request_backup(install.id, description, [load_settings().notify])
+    open_ledger().record(
+        "backup-requested", run_id=this_run(), destination_id=install.id, detail={"backup": asked_before.id, "why": why}
+    )
+    return Backup(id=asked_before.id, install_id=install.id, install_name=install.name, requested_at=utc_now())
+
+
+def _find(client: Client, install_id: str, description: str) -> HostBackup | None:
+    try:
+        return next((b for b in client.backups(install_id) if b.description == description), None)
+    except NotFound:  # API 1.10 lists no backups
+        return None
+
+
+@task(name="Wait for the backup", task_run_name="Wait for the backup of {ticket.install_name}", **ABOVE_THE_GATE)
+def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
+    """Return this very backup once the host calls it `completed`.
+
+    `within` counts from `ticket.requested_at`, so a retry does not restart the clock. Raises `BackupAborted`, or
+    `BackupOverdue` with the last word seen. Source: hosting API, "backups": `completed` and `aborted` are final; any
+    other word, known or not, means keep waiting. Retried on `Transient`; a look that fails is looked again.
+    """
+    settings = load_settings()
+    within = within or paced(settings.backup_within)
+    progress = Progress("backup", typical=BACKUP_TYPICAL * settings.pace)
+    last = "not seen"
+
+    with connected() as (client, _):
+
+        def look() -> Backup | None:
+            nonlocal last
+            try:
+                seen = client.backup(ticket.install_id, ticket.id)
+            except NotFound:
+                last = "not found"
+                return None
+            last = seen.status or "no status"
+            progress.show((utc_now() - ticket.requested_at).total_seconds(), f"backup of {ticket.install_name}: {last}")
+            if last == "aborted":
+                raise BackupAborted(f"The host aborted backup {ticket.id} of {ticket.install_name}.", backup=ticket.id)
+            return (
+                ticket.model_copy(update={"completed_at": seen.complete_time or utc_now()})
+                if last == "completed"
+                else None
+            )
+
+        done = until(
+            looking(look),
+            deadline=ticket.requested_at + within,
+            started=ticket.requested_at,
+            every=lambda s: backing_off(s, pace=settings.pace),
+        )
+    if done is None:
+        raise BackupOverdue(
+            f"Backup {ticket.id} of {ticket.install_name} is {last!r} after {within}; expected 'completed'."
+        )
+    progress.done(f"backup {ticket.id} of {ticket.install_name} is completed")
+    return done

@@ -1,0 +1,259 @@
+"""A typed client of the hosting API: one method per endpoint we use.
+
+What it retries: nothing. What it sends twice: nothing. A request that surely was not sent raises `Unreachable`; so does a
+read whose answer was lost. A copy or restore whose answer was lost raises `OutcomeUnknown`. Time-outs per request:
+connect 5 s, read 30 s, write 10 s. Redirects are not followed; `next` links of a list only on the API's own origin.
+"""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from tasks.capi.errors import decipher
+from tasks.capi.models import Backup, Certificate, Domain, DomainReport, Installation, Said, Site, Usage
+from tasks.estate.errors import HostRefused, Misconfigured, NotFound, OutcomeUnknown, RateLimited, Unreachable
+
+TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=5.0)  # the host's gateway gives up after about 29 s
+BIGGEST_ANSWER = 16 * 1024 * 1024  # bytes; a list page is far below one
+LONGEST_ANSWER = 60.0  # seconds for a whole answer: a dripping body must not hold a step for ever
+PAGE = 100  # the host's default and maximum
+MOST_PAGES = 200  # 20,000 installs; a longer list is a loop
+
+M = TypeVar("M", bound=Said)
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Client:
+    """The hosting API for one login. Use as a context manager: it owns one connection pool."""
+
+    def __init__(
+        self, base_url: str, user: SecretStr, password: SecretStr, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._http = httpx.Client(
+            auth=httpx.BasicAuth(user.get_secret_value(), password.get_secret_value()),
+            timeout=TIMEOUT,
+            follow_redirects=False,
+            transport=transport,
+            trust_env=False,  # a proxy variable of the worker must not receive the credentials
+            headers={"Accept": "application/json", "User-Agent": "understudy"},
+        )
+
+    def __repr__(self) -> str:
+        """Without the login."""
+        return f"Client({self._base!r})"
+
+    def __enter__(self) -> Self:
+        """Open."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the pool."""
+        self._http.close()
+
+    def installs(self) -> list[Installation]:
+        """All installs this login may see, every page."""
+        return self._list("/installs", Installation)
+
+    def sites(self) -> list[Site]:
+        """All sites this login may see, every page."""
+        return self._list("/sites", Site)
+
+    def install(self, install_id: str) -> Installation:
+        """One install, with the fields that lists leave out (`wp_version`)."""
+        return self._one(f"/installs/{_uuid(install_id)}", Installation)
+
+    def create_install(self, name: str, account_id: str, site_id: str | None, environment: str) -> Installation:
+        """Ask for a new install; it is pending at first. A lost answer raises `Unreachable`: look the name up before again."""
+        body = {"name": name, "account_id": account_id, "site_id": site_id, "environment": environment}
+        return _model(
+            Installation, self._send("POST", "/installs", {k: v for k, v in body.items() if v}), "POST /installs"
+        )
+
+    def backups(self, install_id: str) -> list[Backup]:
+        """All backups of an install, in every state, checkpoints included. `NotFound` where the host has no such list."""
+        return self._list(f"/installs/{_uuid(install_id)}/backups", Backup)
+
+    def backup(self, install_id: str, backup_id: str) -> Backup:
+        """One backup."""
+        return self._one(f"/installs/{_uuid(install_id)}/backups/{_uuid(backup_id)}", Backup)
+
+    def request_backup(self, install_id: str, description: str, emails: list[str]) -> Backup:
+        """Ask for a backup; the answer is unfinished. A lost answer raises `Unreachable`: look before asking again."""
+        path = f"/installs/{_uuid(install_id)}/backups"
+        body = {"description": description, "notification_emails": emails}
+        return _model(Backup, self._send("POST", path, body), f"POST {path}")
+
+    def send_copy(
+        self, source_id: str, destination_id: str, *, files: bool, database: bool, tables: list[str], emails: list[str]
+    ) -> None:
+        """Overwrite one install with another. Destructive: call it once. Returns after a 202.
+
+        Raises `OutcomeUnknown` if the answer was lost, `HostRefused` for 4xx (429 too: not started), `Unreachable` if it
+        surely was not sent, `Misconfigured` for options that contradict.
+        """
+        if not files and not database:
+            raise Misconfigured("A copy of neither files nor database was asked for; expected at least one.")
+        if tables and not database:
+            raise Misconfigured("A copy of tables without the database was asked for; the host refuses that.")
+        options: dict[str, Any] = {"include_files": files, "include_db": database}
+        if tables:
+            options["db_tables"] = tables
+        body = {
+            "source_environment_id": _uuid(source_id),
+            "destination_environment_id": _uuid(destination_id),
+            "notification_emails": emails,
+            "custom_options": options,
+        }
+        self._destroy("/install_copy", body)
+
+    def send_restore(self, install_id: str, backup_id: str, *, database: bool, emails: list[str]) -> None:
+        """Put a backup back over an install, with a checkpoint before. Destructive: call it once. Raises as `send_copy`."""
+        body = {"notification_emails": emails, "restore_database": database, "create_checkpoint": True}
+        self._destroy(f"/installs/{_uuid(install_id)}/backups/{_uuid(backup_id)}/restore", body)
+
+    def purge_cache(self, install_id: str, kind: str) -> None:
+        """Purge "object", "page", "cdn" or "all". The host allows one object purge a minute for each install."""
+        self._send("POST", f"/installs/{_uuid(install_id)}/purge_cache", {"type": kind})
+
+    def domains(self, install_id: str) -> list[Domain]:
+        """All domains of an install."""
+        return self._list(f"/installs/{_uuid(install_id)}/domains", Domain)
+
+    def certificates(self, install_id: str) -> list[Certificate]:
+        """Certificates the host holds for an install; empty where it answers 404, which is normal on its modern networks."""
+        path = f"/installs/{_uuid(install_id)}/ssl_certificates"
+        try:
+            answer = self._send("GET", path)
+        except NotFound:
+            return []
+        listed = answer.get("certificates") if isinstance(answer, dict) else None
+        return [_model(Certificate, item, path) for item in listed or []]
+
+    def usage(self, install_id: str) -> Usage:
+        """Visits and storage of an install, newest day first."""
+        return self._one(f"/installs/{_uuid(install_id)}/usage", Usage)
+
+    def refresh_usage(self, install_id: str) -> None:
+        """Ask the host to measure the storage of an install again; it takes minutes, and requests are merged."""
+        self._send("POST", f"/installs/{_uuid(install_id)}/usage/refresh_disk_usage")
+
+    def request_domain_report(self, install_id: str, domain_id: str) -> str:
+        """Ask for a DNS and TLS report; returns its id. The host allows one every 5 seconds for each install."""
+        path = f"/installs/{_uuid(install_id)}/domains/{_uuid(domain_id)}/check_status"
+        answer = self._send("POST", path)
+        if not isinstance(answer, dict) or not answer.get("report_id"):
+            raise Unreachable(f"POST {path}: the answer names no report.")
+        return str(answer["report_id"])
+
+    def domain_report(self, install_id: str, report_id: str) -> DomainReport:
+        """The report, complete or not yet."""
+        path = f"/installs/{_uuid(install_id)}/domains/check_status/{quote(report_id, safe='')}"
+        answer = self._send("GET", path)
+        return _model(DomainReport, answer.get("report") if isinstance(answer, dict) else None, path)
+
+    def server_time(self) -> datetime:
+        """The host's clock (UTC, whole seconds), from the Date header of an open endpoint."""
+        try:
+            response = self._exchange("GET", f"{self._base}/status", None, auth=None)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"GET /status: {type(error).__name__}.") from error
+        try:
+            return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+        except (KeyError, ValueError, TypeError) as error:
+            raise Unreachable("GET /status: the answer has no readable Date header.") from error
+
+    def _one(self, path: str, model: type[M]) -> M:
+        return _model(model, self._send("GET", path), f"GET {path}")
+
+    def _list(self, path: str, model: type[M]) -> list[M]:
+        """Every page, or an error: a part of a list is never given for the whole."""
+        url, found, visited = f"{self._base}{path}?limit={PAGE}", [], set[str]()
+        while url:
+            if url in visited or len(visited) >= MOST_PAGES:
+                raise Unreachable(f"GET {path}: the list does not end ({len(visited)} pages); expected each page once.")
+            visited.add(url)
+            page = self._send("GET", url)
+            results = page.get("results") if isinstance(page, dict) else None
+            if not isinstance(results, list):
+                raise Unreachable(f"GET {path}: a page has no list of results.")
+            found += [_model(model, item, f"GET {path}") for item in results]
+            url = self._same_origin(page.get("next"), path)
+        return found
+
+    def _same_origin(self, link: Any, path: str) -> str:
+        """The `next` link, if it stays on the API's own origin: it would receive the credentials."""
+        if not link:
+            return ""
+        own, other = urlsplit(self._base), urlsplit(str(link))
+        if (own.scheme, own.netloc) != (other.scheme, other.netloc):
+            raise Unreachable(f"GET {path}: the next page is on {other.netloc[:100]!r}; expected {own.netloc!r}.")
+        return str(link)
+
+    def _send(self, method: str, path_or_url: str, body: dict[str, Any] | None = None) -> Any:
+        url = path_or_url if path_or_url.startswith("http") else f"{self._base}{path_or_url}"
+        what = f"{method} {urlsplit(url).path}"
+        try:
+            response = self._exchange(method, url, body)
+        except httpx.HTTPError as error:
+            sent = "not sent" if isinstance(error, NOT_SENT) else "the answer was lost"
+            ambiguous = not isinstance(error, NOT_SENT)
+            raise Unreachable(f"{what}: {type(error).__name__}, {sent}.", ambiguous=ambiguous) from error
+        return decipher(response.status_code, response.headers, response.content, what=what)
+
+    def _destroy(self, path: str, body: dict[str, Any]) -> None:
+        """A destructive POST: 202 is accepted, 4xx refused, everything else after sending is unknown."""
+        what = f"POST {path}"
+        try:
+            response = self._exchange("POST", f"{self._base}{path}", body)
+        except NOT_SENT as error:
+            raise Unreachable(f"{what}: {type(error).__name__}, not sent.", ambiguous=False) from error
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown(f"{what}: {type(error).__name__} after it was sent; its answer is lost.") from error
+        if response.status_code == 202:
+            return
+        if 400 <= response.status_code < 500:
+            try:
+                decipher(response.status_code, response.headers, response.content, what=what)
+            except RateLimited as limited:
+                raise HostRefused(limited.message, status=429) from limited
+        raise OutcomeUnknown(
+            f"{what}: the host answers {response.status_code}; expected 202.", status=response.status_code
+        )
+
+    def _exchange(self, method: str, url: str, body: dict[str, Any] | None, **options: Any) -> httpx.Response:
+        """One request, one answer, read up to a limit in size and time."""
+        started = datetime.now(UTC)
+        with self._http.stream(method, url, json=body, **options) as response:
+            content = bytearray()
+            for chunk in response.iter_bytes():
+                content += chunk
+                slow = (datetime.now(UTC) - started).total_seconds() > LONGEST_ANSWER
+                if len(content) > BIGGEST_ANSWER or slow:
+                    raise httpx.ReadError("the answer is too long" if not slow else "the answer takes too long")
+        headers = [(k, v) for k, v in response.headers.items() if k not in ("content-encoding", "content-length")]
+        return httpx.Response(response.status_code, headers=headers, content=bytes(content))
+
+
+def _uuid(value: str) -> str:
+    """The id, if it is a UUID: install names are accepted by one endpoint only, and a path must not be steered."""
+    try:
+        return str(UUID(value))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise Misconfigured(f"{str(value)[:60]!r} is not an id of the hosting API; expected a UUID.") from error
+
+
+def _model(model: type[M], value: Any, what: str) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, part["loc"])) for part in error.errors()})) or "the object"
+        raise Unreachable(f"{what}: the answer does not look like a {model.__name__} ({fields}).") from None

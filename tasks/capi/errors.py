@@ -1,0 +1,77 @@
+"""(status, headers, body) → JSON value, or the exception that says who may try again. One pure function."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from tasks.estate.errors import HostRefused, NotFound, RateLimited, Unreachable
+
+LONGEST_QUOTE = 300  # characters of the host's own message that we repeat
+
+
+def decipher(status: int, headers: Mapping[str, str], body: bytes, *, what: str) -> Any:
+    """The JSON value of a success (None where the body is empty), or the error it stands for.
+
+    `what` names the request in messages. Raises `RateLimited` (429, `retry_after` in seconds where told), `Unreachable`
+    (5xx, redirects, a success that is not JSON), `NotFound` (404) or `HostRefused` (every other 4xx), each with the
+    host's own message and request id. Bodies may be empty, HTML or JSON: 429, 502 and 503 have no schema.
+    """
+    if 200 <= status < 300:
+        return _success(body, what)
+    said = _said(headers, body)
+    if status == 429:
+        raise RateLimited(
+            f"{what}: the host asks for fewer requests.{said}", status=status, retry_after=_retry_after(headers)
+        )
+    if status == 404:
+        raise NotFound(f"{what}: the host answers 404.{said}", status=status)
+    if 400 <= status < 500:
+        hint = {401: " Expected a valid API user and password.", 403: " Expected an API user with leave to do this."}
+        raise HostRefused(f"{what}: the host refuses with {status}.{said}{hint.get(status, '')}", status=status)
+    raise Unreachable(f"{what}: the host answers {status}.{said}", status=status)
+
+
+def _success(body: bytes, what: str) -> Any:
+    if not body.strip():
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Unreachable(f"{what}: the host's answer is not JSON ({len(body)} bytes); expected JSON.") from error
+
+
+def _said(headers: Mapping[str, str], body: bytes) -> str:
+    """The host's message and request id, where there are any. HTML and the like are not repeated."""
+    parts: list[str] = []
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        parsed = None
+    if isinstance(parsed, dict):
+        parts += [str(parsed["message"])] if parsed.get("message") else []
+        errors = parsed.get("errors")
+        for error in errors if isinstance(errors, list) else []:
+            if isinstance(error, dict):
+                parts.append(f"{error.get('field', '?')}: {error.get('message', error.get('code', '?'))}")
+    text = "; ".join(parts)[:LONGEST_QUOTE]
+    request_id = headers.get("x-amzn-requestid")
+    return (f" It says: {text}." if text else "") + (f" (request id {request_id[:64]})" if request_id else "")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `Retry-After`, which may be a number or a date; None where absent or not understood."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(value)) if value.replace(".", "", 1).isdigit() else _seconds_until(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _seconds_until(value: str) -> float | None:
+    if not value:
+        return None
+    moment = parsedate_to_datetime(value)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,87 @@
+"""Copies: send one, once, and wait for evidence that it arrived."""
+
+from datetime import timedelta
+
+from prefect import task
+
+from tasks.estate.errors import OutcomeUnknown
+from tasks.estate.plans import Approval, Evidence, Plan, Receipt, Verdict
+from tasks.estate.settings import load_settings
+from tasks.estate.waiting import utc_now
+from tasks.policy import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.signoff.sending import send_once
+from tasks.surveys.rechecking import recheck
+from tasks.surveys.watching import Watch, watch
+
+COPY_TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
+
+
+@task(
+    name="Re-check, then send the copy once",
+    task_run_name="Send {plan.pair.source.name} → {plan.pair.destination.name}",
+    **ONCE,
+)
+def send_copy(plan: Plan, approval: Approval, *, other_site: bool = False) -> Receipt:
+    """Overwrite the destination: re-check the world, use the approval up, journal the intent, send. Never retried.
+
+    A second call in the same run, in whatever process, sends nothing and returns the journaled receipt. Raises
+    `PlanIsStale`, `WrongDestination`, `NotApproved` and its kinds, `HostRefused`, or `Transient` if it surely was not sent.
+    """
+    ledger, settings = open_ledger(), load_settings()
+    source, destination = plan.pair.source, plan.pair.destination
+    with connected() as (client, prober):
+        return send_once(
+            ledger,
+            plan,
+            approval,
+            recheck=lambda: recheck(
+                client, prober, plan, generation=ledger.generation(source.id, destination.id), other_site=other_site
+            ),
+            call=lambda: client.send_copy(
+                source.id,
+                destination.id,
+                files=plan.options.files,
+                database=plan.options.database,
+                tables=list(plan.options.tables),
+                emails=[settings.notify],
+            ),
+            clock=utc_now,
+        )
+
+
+@task(name="Wait for the copy's arrival", task_run_name="Wait for {plan.pair.destination.name}", **BELOW_THE_GATE)
+def await_arrival(plan: Plan, receipt: Receipt, *, enough: Verdict = Verdict.CONFIRMED) -> Evidence:
+    """Watch the evidence ladder until the verdict is `enough`; at the deadline return what there is. Raises nothing else.
+
+    The deadline counts from `receipt.sent_at`, so a resumed run does not restart it, but looks at least twice. An
+    `active` status is recorded and never counted. Retried 4 times on `Transient`, backing off with jitter.
+    """
+    settings = load_settings()
+    gap = paced(settings.settle_gap)
+    deadline = max(receipt.sent_at + paced(settings.copy_within), utc_now() + 2 * gap + timedelta(seconds=1))
+    progress = Progress("copy", typical=COPY_TYPICAL * settings.pace)
+    with connected() as (client, prober):
+        watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap)
+        evidence = watch(
+            watching, enough=enough, started=receipt.sent_at, deadline=deadline, pace=settings.pace, show=progress.show
+        )
+    progress.done(f"{plan.pair.destination.name}: {evidence.verdict.value}")
+    return evidence
+
+
+def require_arrival(plan: Plan, evidence: Evidence, *, enough: Verdict = Verdict.CONFIRMED) -> Evidence:
+    """The evidence, if it is good enough for a destination that is not production. Raises `OutcomeUnknown` otherwise."""
+    if evidence.verdict not in (Verdict.CONFIRMED, enough):
+        raise OutcomeUnknown(
+            f"The copy to {plan.pair.destination.name} was sent, and after {evidence.took_seconds} s its arrival is "
+            f"{evidence.verdict.value}; expected {enough.value}.",
+            evidence=evidence.verdict.value,
+        )
+    open_ledger().record(
+        "settled",
+        run_id=plan.run_id,
+        destination_id=plan.pair.destination.id,
+        plan=plan.fingerprint,
+        detail={"how": f"evidence: {evidence.verdict.value}"},
+    )
+    return evidence

@@ -1,0 +1,192 @@
+"""The one exception tree. The class says who may try again.
+
+UnderstudyError
+├─ Refused            the world said no and nothing was changed; never retried
+│  ├─ NotFound            a site, install or backup that was named does not exist
+│  ├─ WrongDestination    direction, account, site or environment forbid this pair
+│  ├─ BackupAborted       the host gave the backup up
+│  ├─ BackupOverdue       the backup was not completed by its deadline
+│  ├─ DestinationBusy     another run holds the destination, or its copy may still be running
+│  ├─ NotApproved         no valid answer: rejected, expired or already used
+│  │  ├─ Rejected
+│  │  ├─ ApprovalExpired
+│  │  └─ ApprovalUsed
+│  ├─ PlanIsStale         the world is no longer what was approved
+│  ├─ InstallOverdue      a new install did not become active by its deadline
+│  └─ HostRefused         the hosting API answered 4xx: not accepted, nothing started
+├─ Transient          not now; safe to try again; the step retries it
+│  ├─ RateLimited         429, with `retry_after` in seconds where the host said so
+│  └─ Unreachable         no usable answer: connection, time-out, 5xx, a body that is not what it should be
+├─ OutcomeUnknown     a destructive call left and its effect is not proven; never retried; a person looks
+└─ Misconfigured      our own settings or parameters are wrong; found before the first call; never retried
+"""
+
+from typing import Any
+
+
+class UnderstudyError(Exception):
+    """Root of everything we raise on purpose.
+
+    `outcome` is the name under which a run that ends with this error is filed (state name, ledger, report);
+    `next_step` tells the operator what to do; `facts` are plain values (ids, statuses, seconds), never a secret
+    and never a personal value.
+    """
+
+    outcome = "Failed"
+    next_step = "Read the run's log; this error has no prepared answer."
+
+    def __init__(self, message: str, *, next_step: str | None = None, **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = facts
+        if next_step is not None:
+            self.next_step = next_step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with all facts."""
+        # Prefect pickles exceptions into persisted states; keyword-only facts would be lost without this.
+        return (_rebuild, (type(self), self.message, self.next_step, self.facts))
+
+
+def _rebuild(kind: type[UnderstudyError], message: str, next_step: str, facts: dict[str, Any]) -> UnderstudyError:
+    return kind(message, next_step=next_step, **facts)
+
+
+class Refused(UnderstudyError):
+    """The world said no and nothing was changed. Never retried."""
+
+    outcome = "Refused"
+    next_step = "Nothing was changed. Correct what the message names and start a new run."
+
+
+class NotFound(Refused):
+    """Something that was named does not exist, or this login may not see it."""
+
+    outcome = "NotFound"
+    next_step = "Nothing was changed. Check the name, and that the API user may see that install."
+
+
+class WrongDestination(Refused):
+    """Direction, account, site or environment forbid this pair."""
+
+    outcome = "WrongDestination"
+    next_step = "Nothing was changed. Choose a pair that the message allows."
+
+
+class BackupAborted(Refused):
+    """The host gave the backup up; it never recovers."""
+
+    outcome = "BackupAborted"
+    next_step = "Nothing was overwritten. Start a new run; if it aborts again, ask the host why."
+
+
+class BackupOverdue(Refused):
+    """The backup was not completed by its deadline."""
+
+    outcome = "BackupOverdue"
+    next_step = "Nothing was overwritten. Look at the backup in the host's portal, then start a new run."
+
+
+class DestinationBusy(Refused):
+    """Another run holds the destination, or its copy may still be running."""
+
+    outcome = "DestinationBusy"
+    next_step = "Nothing was changed. Wait for the run that holds the destination, or settle it, then start again."
+
+
+class NotApproved(Refused):
+    """There is no valid answer to exactly this plan."""
+
+    outcome = "NotApproved"
+    next_step = "Nothing was overwritten. Start a new run if the copy is still wanted."
+
+
+class Rejected(NotApproved):
+    """A person said no."""
+
+    outcome = "Rejected"
+    next_step = "Nothing was overwritten. Talk to the person who rejected; a new run asks again."
+
+
+class ApprovalExpired(NotApproved):
+    """The answer came, or would be used, after its deadline."""
+
+    outcome = "Expired"
+
+
+class ApprovalUsed(NotApproved):
+    """This approval was already used up, by this run or another."""
+
+    outcome = "ApprovalUsed"
+
+
+class PlanIsStale(Refused):
+    """The world is no longer what was approved."""
+
+    outcome = "Stale"
+    next_step = "Nothing was overwritten. Start a new run: it shows and asks for the plan as it is now."
+
+
+class InstallOverdue(Refused):
+    """A new install did not become active by its deadline."""
+
+    outcome = "InstallOverdue"
+    next_step = "Nothing was copied. Look at the install in the host's portal; a new run finds it by its name."
+
+
+class HostRefused(Refused):
+    """The hosting API answered 4xx: the request was not accepted and nothing was started."""
+
+    outcome = "HostRefused"
+    next_step = "Nothing was started. The host's own words are in the message; correct that and start a new run."
+
+
+class Transient(UnderstudyError):
+    """Not now; safe to try again. The step retries it."""
+
+    outcome = "Unreachable"
+    next_step = "Nothing was overwritten. Start a new run when the host answers again."
+
+
+class RateLimited(Transient):
+    """429. `facts["retry_after"]` is in seconds, or None where the host did not say."""
+
+    outcome = "RateLimited"
+    next_step = "Nothing was overwritten. The host asks for fewer requests: start a new run in a few minutes."
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds the host asked us to wait, if it said."""
+        value = self.facts.get("retry_after")
+        return float(value) if value is not None else None
+
+
+class Unreachable(Transient):
+    """No usable answer: connection, time-out, 5xx, or a body that is not what it should be."""
+
+
+class OutcomeUnknown(UnderstudyError):
+    """A destructive call left and its effect is not proven. Never retried; a person looks."""
+
+    outcome = "OutcomeUnknown"
+    next_step = (
+        "Do not send it again. Look for the host's e-mail and at the destination; a retry of this run looks again "
+        "and never sends. To go back, start `restore` with this run's id."
+    )
+
+
+class NotVerified(OutcomeUnknown):
+    """The copy was sent, but a step after it could not be done: the cache may be old and the site is not checked."""
+
+    outcome = "NotVerified"
+    next_step = (
+        "The copy was sent. Retry this run: it looks again, purges and verifies, and never sends. To go back, start "
+        "`restore` with this run's id."
+    )
+
+
+class Misconfigured(UnderstudyError):
+    """Our own settings or parameters are wrong; found before the first call."""
+
+    outcome = "Misconfigured"
+    next_step = "Nothing was sent. Correct the setting or parameter that the message names."

@@ -1,0 +1,193 @@
+"""The rules of the trade as pure functions: which pairs are allowed, what differs, what would be lost, what is pinned."""
+
+from tasks.estate.errors import WrongDestination
+from tasks.estate.plans import Comparison, CopyOptions, Difference, Severity
+from tasks.estate.sites import Direction, Environment, Install, Pair, Survey
+
+UNKNOWN = "unknown"
+
+
+def require_allowed(pair: Pair, *, other_site: bool = False) -> None:
+    """Raise `WrongDestination` unless the direction allows this pair. Not configurable, but for `other_site`.
+
+    `other_site` is the explicit leave to copy between two sites of one account (or where the host names no site).
+    """
+    source, destination = pair.source, pair.destination
+    if pair.direction is not Direction.BACK:
+        _require_two_of_one_account(source, destination, other_site=other_site)
+    if pair.direction is Direction.DOWN and destination.environment.may_be_production:
+        raise WrongDestination(
+            f"{destination.name} is {_role(destination)}; a refresh needs a destination that the host calls staging or "
+            "development (unknown counts as production).",
+            next_step="Nothing was changed. Choose a staging install; to change production, start `promote`.",
+            install=destination.name,
+        )
+    if pair.direction is Direction.UP:
+        _require_promotable(source, destination)
+    for install in (source, destination):
+        if install.status != "active":
+            raise WrongDestination(
+                f"{install.name} has status {install.status!r}; expected 'active'.",
+                next_step="Nothing was changed. Wait until the host calls the install active, then start again.",
+                install=install.name,
+            )
+
+
+def _require_two_of_one_account(source: Install, destination: Install, *, other_site: bool) -> None:
+    if source.id == destination.id:
+        raise WrongDestination(f"Source and destination are the same install, {source.name}; expected two.")
+    if source.account_id != destination.account_id:
+        raise WrongDestination(
+            f"{source.name} and {destination.name} belong to different accounts; the host copies within one account only."
+        )
+    same_site = source.site_id is not None and source.site_id == destination.site_id
+    if not same_site and not other_site:
+        raise WrongDestination(
+            f"{source.name} is of site {source.site_name or source.site_id or UNKNOWN}, {destination.name} of site "
+            f"{destination.site_name or destination.site_id or UNKNOWN}; expected one site.",
+            next_step="Nothing was changed. If this really is meant, start again with 'Allow another site' switched on.",
+        )
+
+
+def _require_promotable(source: Install, destination: Install) -> None:
+    if destination.environment is not Environment.PRODUCTION:
+        raise WrongDestination(
+            f"{destination.name} is {_role(destination)}; a promotion needs a destination that the host calls production.",
+            next_step="Nothing was changed. To overwrite a staging install, start `refresh`.",
+        )
+    if source.environment.may_be_production:
+        raise WrongDestination(f"{source.name} is {_role(source)}; a promotion starts from staging or development.")
+
+
+def _role(install: Install) -> str:
+    word = install.environment.value
+    return "of unknown environment" if word == UNKNOWN else word
+
+
+def compare(source: Survey, destination: Survey, options: CopyOptions) -> Comparison:
+    """Put two surveys side by side: graded differences, what the destination would lose, and who is newer."""
+    newer = _destination_is_newer(source, destination)
+    return Comparison(
+        source=source,
+        destination=destination,
+        differences=tuple(_differences(source, destination)),
+        losses=tuple(_losses(source, destination, options, newer)),
+        destination_is_newer=newer,
+    )
+
+
+def _differences(source: Survey, destination: Survey) -> list[Difference]:
+    left, right = source.install, destination.install
+    rows = [
+        _row("Environment", left.environment.value, right.environment.value, Severity.INFO),
+        _row("Status", left.status, right.status, Severity.WARN),
+        _row("PHP", left.php_version, right.php_version, Severity.WARN),
+        _row("WordPress", left.wp_version, right.wp_version, Severity.WARN),
+        _row("Multisite", left.multisite, right.multisite, Severity.WARN, note="mapped sub-sites may keep old URLs"),
+        _row("Primary domain", left.primary_domain, right.primary_domain, Severity.INFO),
+        _row("Domains", _names(source), _names(destination), Severity.INFO),
+        _row("Certificates", _certificates(source), _certificates(destination), Severity.INFO),
+        _row("Files (bytes)", _storage(source, "file_bytes"), _storage(destination, "file_bytes"), Severity.INFO),
+        _row(
+            "Database (bytes)",
+            _storage(source, "database_bytes"),
+            _storage(destination, "database_bytes"),
+            Severity.INFO,
+        ),
+        _row("Database tables", _storage(source, "tables"), _storage(destination, "tables"), Severity.INFO),
+        _row("Title", source.content.title, destination.content.title, Severity.INFO),
+        _row("Newest change", _newest(source), _newest(destination), Severity.INFO),
+        _row("Asset versions", source.content.files_marker, destination.content.files_marker, Severity.INFO),
+    ]
+    for kind in sorted(source.content.totals.keys() | destination.content.totals.keys()):
+        rows.append(
+            _row(f"Public {kind}", source.content.totals.get(kind), destination.content.totals.get(kind), Severity.INFO)
+        )
+    return rows
+
+
+def _row(aspect: str, source: object, destination: object, severity: Severity, *, note: str = "") -> Difference:
+    left, right = _say(source), _say(destination)
+    if UNKNOWN in (left, right):
+        return Difference(aspect=aspect, source=left, destination=right, severity=Severity.UNKNOWN, note="not told")
+    grade = Severity.INFO if left == right else severity
+    return Difference(aspect=aspect, source=left, destination=right, severity=grade, note="" if left == right else note)
+
+
+def _say(value: object) -> str:
+    return UNKNOWN if value is None or value == "" else str(value)
+
+
+def _names(survey: Survey) -> str | None:
+    return None if survey.domains is None else ", ".join(sorted(domain.name for domain in survey.domains)) or "none"
+
+
+def _certificates(survey: Survey) -> str | None:
+    if survey.certificates is None:
+        return None
+    return ", ".join(sorted(f"{c.common_name} ({c.status})" for c in survey.certificates)) or "none listed"
+
+
+def _storage(survey: Survey, field: str) -> object:
+    return None if survey.storage is None else getattr(survey.storage, field)
+
+
+def _newest(survey: Survey) -> str | None:
+    newest = survey.content.newest_change
+    return None if newest is None else newest.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _destination_is_newer(source: Survey, destination: Survey) -> bool | None:
+    left, right = source.content.newest_change, destination.content.newest_change
+    return None if left is None or right is None else right > left
+
+
+def _losses(source: Survey, destination: Survey, options: CopyOptions, newer: bool | None) -> list[str]:
+    lines: list[str] = []
+    name = destination.install.name
+    if options.database:
+        scope = f"the tables {', '.join(options.tables)}" if options.tables else "the whole database"
+        lines.append(f"{scope} of {name} is replaced: posts, orders, users and comments made there since are lost")
+        if newer is None:
+            lines.append("how much that is: unknown (public content could not be compared)")
+        elif newer:
+            lines.append(
+                f"{name} is NEWER than {source.install.name}: newest change {_newest(destination)} against {_newest(source)}"
+            )
+        for kind, total in sorted(destination.content.totals.items()):
+            more = total - source.content.totals.get(kind, 0)
+            if more > 0:
+                lines.append(f"{name} has {more} more public {kind} than {source.install.name}")
+    if options.files:
+        lines.append(f"files of {name} are replaced: uploads, themes and plugins changed there since are lost")
+    return lines
+
+
+def pins(source: Survey, destination: Survey, direction: Direction, options: CopyOptions) -> dict[str, str]:
+    """What must be the same when the call is made as when the plan was shown; any change makes the plan stale.
+
+    Identity and platform always. Content only where a change would alter what the person agreed to: the content of the
+    destination when its database is replaced, the content of the source when it goes to production (production as a
+    source is live and moves on by itself).
+    """
+    pinned: dict[str, str] = {}
+    for side, survey in (("source", source), ("destination", destination)):
+        install = survey.install
+        pinned |= {
+            f"{side}.name": install.name,
+            f"{side}.account": install.account_id,
+            f"{side}.site": _say(install.site_id),
+            f"{side}.environment": install.environment.value,
+            f"{side}.status": install.status,
+            f"{side}.primary_domain": _say(install.primary_domain),
+            f"{side}.php": _say(install.php_version),
+            f"{side}.wordpress": _say(install.wp_version),
+            f"{side}.multisite": _say(install.multisite),
+        }
+    if options.database:
+        pinned["destination.newest_change"] = _say(_newest(destination))
+    if direction is Direction.UP and options.database:
+        pinned["source.newest_change"] = _say(_newest(source))
+    if direction is Direction.UP and options.files:
+        pinned["source.asset_versions"] = _say(source.content.files_marker)
+    return pinned

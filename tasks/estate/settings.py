@@ -1,0 +1,86 @@
+"""Where secrets and addresses enter: environment variables `UNDERSTUDY_…`, and nowhere else.
+
+One way in, on purpose: a Prefect Block can be read back in clear by every API client, an environment variable of the
+worker cannot. Secrets leave this object only as client constructor arguments.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tasks.estate.errors import Misconfigured
+
+LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+
+
+class Settings(BaseSettings):
+    """Everything a worker needs to know that is not a flow parameter. Durations are in seconds of real time at pace 1."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", extra="ignore", hide_input_in_errors=True)
+
+    api_url: str = Field(
+        "https://api.wpengineapi.com/v1", description="Base URL of the hosting API; https, unless loopback."
+    )
+    api_user: SecretStr = Field(description="API user, from the host's User Portal, page 'API Access'.")
+    api_password: SecretStr = Field(description="API password, from the same page.")
+    notify: str = Field(
+        description="E-mail address that the host tells about backups and copies (the API requires one)."
+    )
+    ledger_url: str = Field(
+        default_factory=lambda: f"sqlite:///{Path.home() / '.understudy' / 'ledger.db'}",
+        description="SQLAlchemy URL of the ledger; SQLite by default, postgresql+psycopg://… for several workers.",
+    )
+    site_scheme: str = Field("https", description="Scheme of the public sites: https, or http on the sandbox.")
+    site_gateway: str = Field(
+        "", description="host:port that answers for every public site (like curl --connect-to); empty: ask DNS."
+    )
+    standing_file: Path = Field(
+        Path("deployments/standing.yaml"),
+        description="Reviewed file of standing approvals for refreshes, relative to the project.",
+    )
+    pace: float = Field(
+        1.0, gt=0, le=1, description="Factor on every deadline and interval; 1 in real life, 1/60 on the sandbox."
+    )
+    backup_within: float = Field(2700.0, gt=0, description="Deadline for a backup, from its request (45 min).")
+    copy_within: float = Field(5400.0, gt=0, description="Deadline for evidence of a copy or restore (90 min).")
+    install_within: float = Field(1800.0, gt=0, description="Deadline for a new install to become active (30 min).")
+    execute_within: float = Field(
+        1800.0, gt=0, description="How long an approval may be used after its answer (30 min)."
+    )
+    settle_gap: float = Field(60.0, ge=0, description="A signal must hold on two readings this far apart.")
+    lock_horizon: float = Field(
+        86400.0,
+        gt=0,
+        description="After this long an unproven copy of an ended run no longer holds its destination (24 h).",
+    )
+
+
+@lru_cache(maxsize=1)
+def _load(_key: None = None) -> Settings:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = ", ".join(
+            sorted(f"UNDERSTUDY_{str(part['loc'][0]).upper()} ({part['msg']})" for part in error.errors())
+        )
+        raise Misconfigured(
+            f"The worker's settings are not usable: {wrong}.",
+            next_step="Set these environment variables on the worker; README, 'Your own account', lists them.",
+        ) from None  # the pydantic error would carry the values
+    if not settings.api_url.startswith("https://") and not settings.api_url.startswith(LOOPBACK):
+        raise Misconfigured(
+            f"UNDERSTUDY_API_URL is {settings.api_url!r}; expected https://… (http only for loopback, on the sandbox)."
+        )
+    return settings
+
+
+def load_settings() -> Settings:
+    """The worker's settings, read once per process. Raises `Misconfigured` naming every variable that is wrong."""
+    return _load()
+
+
+def forget_settings() -> None:
+    """Read the environment again at the next `load_settings` (tests, the sandbox)."""
+    _load.cache_clear()

@@ -1,0 +1,158 @@
+"""Installs: resolve names, compare two, draft the plan, create one and wait for it."""
+
+from datetime import timedelta
+
+from prefect import get_run_logger, task
+
+from tasks.capi.client import Client
+from tasks.estate.errors import InstallOverdue, NotFound, WrongDestination
+from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
+from tasks.estate.rules import compare, pins, require_allowed
+from tasks.estate.settings import load_settings
+from tasks.estate.sites import Direction, Environment, Install, Pair
+from tasks.estate.waiting import backing_off, until, utc_now
+from tasks.policy import ABOVE_THE_GATE, Progress, connected, looking, open_ledger, paced, this_run
+from tasks.surveys.taking import take, to_install
+
+PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes
+
+
+@task(name="Resolve an install", task_run_name="Resolve {name}", timeout_seconds=120, **ABOVE_THE_GATE)
+def resolve_install(name: str) -> Install:
+    """The install of exactly this name. Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter."""
+    with connected() as (client, _):
+        return _by_name(client, name)
+
+
+@task(
+    name="Verify the source and the destination",
+    task_run_name="Verify {source} → {destination}",
+    timeout_seconds=120,
+    **ABOVE_THE_GATE,
+)
+def resolve_pair(source: str, destination: str, direction: Direction, *, other_site: bool = False) -> Pair:
+    """Both installs by name, checked against the rules of the direction.
+
+    Raises `NotFound` or `WrongDestination` with the reason. Retried 4 times on `Transient`, backing off with jitter.
+    """
+    with connected() as (client, _):
+        pair = Pair(source=_by_name(client, source), destination=_by_name(client, destination), direction=direction)
+    require_allowed(pair, other_site=other_site)
+    return pair
+
+
+def _by_name(client: Client, name: str) -> Install:
+    listed = [install for install in client.installs() if install.name == name]
+    if not listed:
+        raise NotFound(f"No install is named {name!r} among those this API user may see.", install=name)
+    return to_install(client.install(listed[0].id), client.sites())
+
+
+@task(
+    name="Compare the environments",
+    task_run_name="Compare {pair.source.name} with {pair.destination.name}",
+    timeout_seconds=300,
+    **ABOVE_THE_GATE,
+)
+def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
+    """Everything the host and the public sites tell of both sides, the differences, and what would be lost.
+
+    Retried 4 times on `Transient`, backing off with jitter.
+    """
+    with connected() as (client, prober):
+        source = take(client, prober, pair.source.id)
+        destination = take(client, prober, pair.destination.id)
+    comparison = compare(source, destination, options)
+    if comparison.destination_is_newer:
+        get_run_logger().warning("%s is newer than %s.", pair.destination.name, pair.source.name)
+    return comparison
+
+
+@task(name="Draft the plan", task_run_name="Draft the {verb} plan", timeout_seconds=60, **ABOVE_THE_GATE)
+def draft_plan(
+    verb: str,
+    pair: Pair,
+    comparison: Comparison,
+    backup: Backup,
+    options: CopyOptions,
+    *,
+    requested_by: str = "",
+    restore: str = "",
+) -> Plan:
+    """Freeze the intent of this run and record it in the ledger. Changes nothing else. Retried on `Transient` only."""
+    ledger = open_ledger()
+    plan = Plan.model_validate(
+        {
+            "verb": verb,
+            "direction": pair.direction,
+            "pair": pair,
+            "options": options,
+            "backup": backup,
+            "restore_backup_id": restore or None,
+            "generation": ledger.generation(pair.source.id, pair.destination.id),
+            "pinned": pins(comparison.source, comparison.destination, pair.direction, options),
+            "requested_by": requested_by,
+            "run_id": this_run(),
+        }
+    )
+    ledger.record(
+        "planned",
+        run_id=plan.run_id,
+        destination_id=pair.destination.id,
+        plan=plan.fingerprint,
+        detail=plan.model_dump(mode="json"),
+    )
+    return plan
+
+
+@task(name="Create the install", task_run_name="Create {name}", timeout_seconds=120, **ABOVE_THE_GATE)
+def create_install(source: Install, name: str, environment: Environment) -> Install:
+    """Create a staging or development install beside `source`, or find the one of this name that we asked for before.
+
+    Looks the name up before every try, so a lost answer makes no second install. Raises `WrongDestination` if the name
+    belongs to something else. Retried 4 times on `Transient`, backing off with jitter.
+    """
+    if environment.may_be_production:
+        raise WrongDestination(f"A new install for a copy must be staging or development, not {environment.value}.")
+    with connected() as (client, _):
+        found = next((to_install(install) for install in client.installs() if install.name == name), None)
+        if found is None:
+            return to_install(client.create_install(name, source.account_id, source.site_id, environment.value))
+    if (found.site_id, found.environment) != (source.site_id, environment):
+        raise WrongDestination(
+            f"An install named {name!r} exists already, as {found.environment.value} of site {found.site_id}; "
+            f"expected none, or {environment.value} of site {source.site_id}.",
+        )
+    return found
+
+
+@task(name="Wait for the install", task_run_name="Wait for {install.name}", **ABOVE_THE_GATE)
+def await_install(install: Install, *, within: timedelta | None = None) -> Install:
+    """Return the install once the host calls it active.
+
+    `within` counts from the first look. Raises `InstallOverdue`. Retried on `Transient`; a look that fails is looked again.
+    """
+    started, settings = utc_now(), load_settings()
+    within = within or paced(settings.install_within)
+    progress = Progress("provision", typical=PROVISION_TYPICAL * settings.pace)
+    last = "not seen"
+
+    with connected() as (client, _):
+
+        def look() -> Install | None:
+            nonlocal last
+            seen = to_install(client.install(install.id))
+            last = seen.status
+            progress.show((utc_now() - started).total_seconds(), f"{install.name}: {last}")
+            return seen if seen.status == "active" else None
+
+        active = until(
+            looking(look),
+            deadline=started + within,
+            started=started,
+            every=lambda s: backing_off(s, pace=settings.pace),
+        )
+    if active is None:
+        raise InstallOverdue(f"{install.name} is {last!r} after {within}; expected 'active'.", install=install.name)
+    progress.done(f"{install.name} is active")
+    return active

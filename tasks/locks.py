@@ -1,0 +1,75 @@
+"""Hold the two installs of a plan, for one run at a time, whatever the flow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+
+from tasks.estate.plans import Plan, Verdict
+from tasks.estate.settings import load_settings
+from tasks.estate.waiting import utc_now
+from tasks.policy import connected, open_ledger, paced
+from tasks.signoff.ledger import Fact
+from tasks.surveys.watching import judge_twice
+
+
+@contextmanager
+def held(plan: Plan, *, settles: str = "") -> Iterator[None]:
+    """Hold source and destination while the block runs. Raises `DestinationBusy` naming the run that holds one.
+
+    The source is held too: a refresh of staging must not run while staging is promoted. Left by an exception or a
+    suspension, the lock stays while the run's own copy is not settled. A lock of a run that is over is taken only after
+    reconciling with the remote side. `settles` names a run whose unknown outcome a person has settled by approving
+    this plan (a restore of what that run did).
+    """
+    ledger = open_ledger()
+    ids = sorted(
+        {plan.pair.source.id, plan.pair.destination.id}
+    )  # sorted: two runs never wait for each other crosswise
+    if settles and ledger.receipt(settles) is not None:
+        ledger.record(
+            "settled", run_id=settles, plan=plan.fingerprint, detail={"how": f"restore {plan.run_id} was approved"}
+        )
+    taken: list[str] = []
+    try:
+        for install_id in ids:
+            ledger.take_lock(
+                install_id,
+                plan.run_id,
+                is_over=_is_over,
+                settles=_has_arrived,
+                horizon=paced(load_settings().lock_horizon),
+                now=utc_now(),
+            )
+            taken.append(install_id)
+        yield
+    finally:
+        for install_id in taken:
+            ledger.release_lock(install_id, plan.run_id)
+
+
+def _is_over(run_id: str) -> bool:
+    """Whether Prefect calls that run finished. A run that Prefect does not know counts as running: see `lock_horizon`."""
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(run_id)).state
+    except (ObjectNotFound, ValueError):
+        return False
+    return state is not None and state.is_final()
+
+
+def _has_arrived(sending: Fact) -> bool:
+    """Reconcile: does the remote side prove that the copy of an ended run arrived?"""
+    ledger = open_ledger()
+    planned = next(iter(ledger.facts(run_id=sending.run_id, kind="planned")), None)
+    receipt = ledger.receipt(sending.run_id)
+    if planned is None or receipt is None:
+        return False
+    plan = Plan.model_validate(planned.detail)
+    with connected() as (client, prober):
+        evidence = judge_twice(
+            client, prober, plan, receipt, receipt.baseline.source, gap=paced(load_settings().settle_gap)
+        )
+    return evidence.verdict is Verdict.CONFIRMED

@@ -1,0 +1,144 @@
+"""What every step shares with Prefect: who may try again, how progress is shown, and the way to the outside.
+
+The only step file that other step files import.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import flow_run
+from prefect.tasks import Task, exponential_backoff
+
+from tasks.capi.client import Client
+from tasks.estate.errors import RateLimited, Transient
+from tasks.estate.settings import load_settings
+from tasks.probes.websites import Prober
+from tasks.signoff.ledger import Ledger
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LONGEST_PATIENCE = 120.0  # seconds; a Retry-After beyond this is left to the next attempt
+
+
+def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether the step that ended in `state` may try again: only after `Transient`.
+
+    Reads the exception from `state.data`: `state.result()` in a synchronous predicate would never retry an async task.
+    """
+    return isinstance(state.data, Transient)
+
+
+# Four more tries after 1, 2, 4 and 8 s, each lengthened by up to half, and only after `Transient`.
+RETRIES: dict[str, Any] = {
+    "retries": 4,
+    "retry_delay_seconds": exponential_backoff(1),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": is_transient,
+}
+# Above the gate: the body runs again after a resume, and these must answer what they answered before the wait. Without
+# the task's source in the key, a deployment of new code during the wait does not run them again.
+ABOVE_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": True, "cache_policy": INPUTS + RUN_ID}
+# From the gate down: never an answer from before the wait.
+BELOW_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
+# Destructive: once. Written out, because environment-wide defaults for retries and persistence exist.
+ONCE: dict[str, Any] = {"retries": 0, "persist_result": False, "cache_policy": NO_CACHE}
+
+
+def this_run() -> str:
+    """The id of the flow run that this code works for; a fixed word outside a run (a REPL)."""
+    return str(flow_run.get_id() or "no-run")
+
+
+@contextmanager
+def connected() -> Iterator[tuple[Client, Prober]]:
+    """The hosting API and the public sites, as the settings name them; closed at the end."""
+    settings = load_settings()
+    with (
+        Client(settings.api_url, settings.api_user, settings.api_password) as client,
+        Prober(settings.site_scheme, settings.site_gateway) as prober,
+        honouring_retry_after(),
+    ):
+        yield client, prober
+
+
+@contextmanager
+def honouring_retry_after() -> Iterator[None]:
+    """Wait as long as the host asked before the failure reaches Prefect, so that no retry comes earlier."""
+    try:
+        yield
+    except RateLimited as limited:
+        if limited.retry_after:
+            time.sleep(min(limited.retry_after, LONGEST_PATIENCE))
+        raise
+
+
+_ledgers: dict[str, Ledger] = {}
+
+
+def open_ledger() -> Ledger:
+    """The ledger that the settings name; one per process and URL."""
+    url = load_settings().ledger_url
+    if url not in _ledgers:
+        _ledgers[url] = Ledger(url)
+    return _ledgers[url]
+
+
+def paced(seconds: float) -> timedelta:
+    """A duration of the settings at the settings' pace."""
+    return timedelta(seconds=seconds * load_settings().pace)
+
+
+class Progress:
+    """A live progress artifact of a waiting step. Shown, never needed: a lost update does not end a wait."""
+
+    def __init__(self, key: str, *, typical: float) -> None:
+        """`key`: lowercase, digits, dashes; `typical`: seconds that the remote side usually takes, for the bar."""
+        self._key = key
+        self._typical = max(typical, 0.001)
+        self._artifact: UUID | None = None
+        self._shown: tuple[str, int] | None = None
+
+    def show(self, elapsed: float, text: str) -> None:
+        """Show `text` and a bar that nears, but does not reach, 100 % while the wait goes on."""
+        self._put(min(95, int(100 * elapsed / self._typical)), text)
+
+    def done(self, text: str) -> None:
+        """Show `text` and a full bar."""
+        self._put(100, text)
+
+    def _put(self, percent: int, text: str) -> None:
+        if self._shown == (text, percent) or flow_run.get_id() is None:
+            return
+        try:
+            if self._artifact is None:
+                made = create_progress_artifact(progress=percent, key=self._key, description=text)
+                self._artifact = made if isinstance(made, UUID) else None
+            else:
+                update_progress_artifact(artifact_id=self._artifact, progress=percent, description=text)
+            self._shown = (text, percent)
+        except httpx.HTTPError:
+            logging.getLogger(__name__).warning("Progress of %s could not be shown.", self._key)
+
+
+def looking(look: Callable[[], R | None]) -> Callable[[], R | None]:
+    """A look that takes `Transient` for "not yet": a wait ends by its deadline, not by one lost answer."""
+
+    def patient() -> R | None:
+        try:
+            with honouring_retry_after():
+                return look()
+        except Transient as trouble:
+            logging.getLogger(__name__).warning("Looking again: %s", trouble.message)
+            return None
+
+    return patient

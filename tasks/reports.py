@@ -1,0 +1,141 @@
+"""Reports: every run ends in exactly one named outcome, with a Markdown report and a row in the ledger."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from tasks import wording
+from tasks.estate.errors import NotVerified, OutcomeUnknown, UnderstudyError
+from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Severity
+from tasks.policy import open_ledger, this_run
+from tasks.signoff.ledger import Fact
+
+P = ParamSpec("P")
+
+VERIFIED = "Verified"
+VERIFY_FAILED = "VerifyFailed"
+
+
+def concluding(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+    """Decorate a flow body: an `UnderstudyError` becomes a named failed state with a report, not a stack trace.
+
+    Anything else is a bug and goes through. A suspension (`prefect.exceptions.Pause`, a BaseException) goes through too.
+    """
+
+    @functools.wraps(verb)
+    def body(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        try:
+            return verb(*args, **kwargs)
+        except UnderstudyError as error:
+            get_run_logger().error("%s: %s", error.outcome, error.message)
+            return _publish(_of_error(verb.__name__, error))
+
+    return body
+
+
+def conclude(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple[Finding, ...]) -> State[Any]:
+    """The end of a run whose call was made: `Verified` if no check that matters failed, else `VerifyFailed`."""
+    failed = [f.check for f in findings if f.passed is False and f.severity is Severity.BLOCK]
+    report = Report(
+        verb=plan.verb,
+        outcome=VERIFY_FAILED if failed else VERIFIED,
+        source=plan.restore_backup_id or plan.pair.source.name,
+        destination=plan.pair.destination.name,
+        run_id=plan.run_id,
+        plan_code=plan.code,
+        backup_id=plan.backup.id,
+        approver=approval.approver,
+        reason=approval.reason,
+        evidence=evidence,
+        findings=findings,
+        message=f"Failed checks: {', '.join(failed)}." if failed else "",
+        next_step=_after_failed_checks(plan) if failed else "",
+    )
+    return _publish(report)
+
+
+def _after_failed_checks(plan: Plan) -> str:
+    return (
+        f"The copy arrived but {plan.pair.destination.name} does not pass. Do what the findings say, then start `diagnose`; "
+        f"to go back, start `restore` with run {plan.run_id}."
+    )
+
+
+def conclude_diagnosis(install: str, findings: tuple[Finding, ...], comparison: Comparison | None) -> State[Any]:
+    """The end of a read-only diagnosis: `Healthy`, or `Unhealthy` with the findings."""
+    failed = [f.check for f in findings if f.passed is False and f.severity is Severity.BLOCK]
+    report = Report(
+        verb="diagnose",
+        outcome="Unhealthy" if failed else "Healthy",
+        source=comparison.source.install.name if comparison else "",
+        destination=install,
+        run_id=this_run(),
+        findings=findings,
+        message=f"Failed checks: {', '.join(failed)}." if failed else "",
+        next_step="Do what the findings say, most severe first." if failed else "",
+    )
+    extra = (
+        "\n".join(["", "## Comparison", "", *wording.difference_table(comparison, all_rows=True)]) if comparison else ""
+    )
+    return _publish(report, extra)
+
+
+def _of_error(verb: str, error: UnderstudyError) -> Report:
+    """The report of a run that ended early: what the ledger knows of it, and the error's own words."""
+    parameters: dict[str, Any] = flow_run.get_parameters() or {}
+    source, destination = (
+        str(parameters.get("source", "")),
+        str(parameters.get("destination") or parameters.get("name") or ""),
+    )
+    known: dict[str, Any] = {}
+    if error.outcome != "Misconfigured":  # without settings there is no ledger to read
+        facts = open_ledger().facts(run_id=this_run())
+        if not isinstance(error, OutcomeUnknown) and _was_sent(facts):
+            error = NotVerified(error.message)
+        planned = [Plan.model_validate(fact.detail) for fact in facts if fact.kind == "planned"]
+        approved = [Approval.model_validate(fact.detail) for fact in facts if fact.kind == "approved"]
+        if planned:
+            plan = planned[-1]
+            source, destination = plan.restore_backup_id or plan.pair.source.name, plan.pair.destination.name
+            known = {"plan_code": plan.code, "backup_id": plan.backup.id}
+        if approved:
+            known |= {"approver": approved[-1].approver, "reason": approved[-1].reason}
+    return Report(
+        verb=verb,
+        outcome=error.outcome,
+        source=source,
+        destination=destination,
+        run_id=this_run(),
+        message=error.message,
+        next_step=error.next_step,
+        **known,
+    )
+
+
+def _was_sent(facts: list[Fact]) -> bool:
+    """Whether this run's destructive call left and was not refused: then "nothing was overwritten" would be a lie."""
+    kinds = {fact.kind for fact in facts}
+    return "sending" in kinds and "send-refused" not in kinds
+
+
+def _publish(report: Report, extra: str = "") -> State[Any]:
+    """Ledger first, then the artifact, then the named state: the record that matters does not depend on Prefect."""
+    if report.outcome != "Misconfigured":
+        open_ledger().record("outcome", run_id=report.run_id, plan="", detail=report.model_dump(mode="json"))
+    create_markdown_artifact(
+        wording.report_text(report) + extra,
+        key=f"report-{report.run_id}",
+        description=f"{report.verb}: {report.outcome}",
+    )
+    good = report.outcome in (VERIFIED, "Healthy")
+    message = (
+        " ".join(part for part in (report.message, report.next_step) if part)
+        or f"{report.verb} {report.outcome.lower()}"
+    )
+    return Completed(name=report.outcome, message=message) if good else Failed(name=report.outcome, message=message)

@@ -1,0 +1,110 @@
+"""Restores: find what a promotion recorded, put it back, once, and wait for evidence."""
+
+from datetime import timedelta
+
+from prefect import task
+
+from tasks.capi.client import Client
+from tasks.estate.errors import NotFound
+from tasks.estate.plans import Approval, Evidence, Plan, Receipt, Verdict
+from tasks.estate.settings import load_settings
+from tasks.estate.sites import Direction, Pair, Survey
+from tasks.estate.waiting import utc_now
+from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.signoff.sending import send_once
+from tasks.surveys.rechecking import recheck
+from tasks.surveys.taking import to_install
+from tasks.surveys.watching import Watch, watch
+
+RESTORE_TYPICAL = 1200.0  # seconds
+
+
+@task(
+    name="Find what the run recorded",
+    task_run_name="Find the backup of run {run_id}",
+    timeout_seconds=120,
+    **ABOVE_THE_GATE,
+)
+def resolve_recorded(run_id: str) -> Plan:
+    """The plan of the run whose destination shall go back. Raises `NotFound` if it never sent anything.
+
+    Retried 4 times on `Transient`, backing off with jitter.
+    """
+    ledger = open_ledger()
+    planned = ledger.facts(run_id=run_id, kind="planned")
+    if not planned or ledger.receipt(run_id) is None:
+        raise NotFound(
+            f"The ledger knows no copy sent by run {run_id!r}; expected the id of a promotion or refresh that sent one.",
+            next_step="Nothing was changed. The report of the promotion shows its run id.",
+        )
+    return Plan.model_validate(planned[-1].detail)
+
+
+@task(
+    name="Verify the destination",
+    task_run_name="Verify {recorded.pair.destination.name}",
+    timeout_seconds=120,
+    **ABOVE_THE_GATE,
+)
+def resolve_destination(recorded: Plan) -> Pair:
+    """The recorded destination as it is now, as both sides of a restore. Raises `NotFound`. Retried on `Transient`."""
+    with connected() as (client, _):
+        return _pair(client, recorded)
+
+
+def _pair(client: Client, recorded: Plan) -> Pair:
+    install = to_install(client.install(recorded.pair.destination.id), client.sites())
+    return Pair(source=install, destination=install, direction=Direction.BACK)
+
+
+def state_before(run_id: str) -> Survey:
+    """What the destination looked like right before that run's call: what a restore should bring back."""
+    receipt = open_ledger().receipt(run_id)
+    if receipt is None:
+        raise NotFound(f"The ledger knows no copy sent by run {run_id!r}.")
+    return receipt.baseline.destination
+
+
+@task(name="Re-check, then send the restore once", task_run_name="Restore {plan.pair.destination.name}", **ONCE)
+def send_restore(plan: Plan, approval: Approval) -> Receipt:
+    """Put the recorded backup back: re-check, use the approval up, journal, send. Never retried; see `send_copy`.
+
+    A checkpoint by the host is asked for as well. Raises what `send_copy` raises; `HostRefused` or `NotFound` where the
+    host offers no restore (API 1.10): then its portal must be used, with the backup id in the message.
+    """
+    ledger, settings = open_ledger(), load_settings()
+    destination, backup_id = plan.pair.destination, plan.restore_backup_id or ""
+    with connected() as (client, prober):
+        return send_once(
+            ledger,
+            plan,
+            approval,
+            recheck=lambda: recheck(
+                client, prober, plan, generation=ledger.generation(destination.id), other_site=True
+            ),
+            call=lambda: client.send_restore(
+                destination.id, backup_id, database=plan.options.database, emails=[settings.notify]
+            ),
+            clock=utc_now,
+        )
+
+
+@task(name="Wait for the restore", task_run_name="Wait for {plan.pair.destination.name}", **BELOW_THE_GATE)
+def await_restore(plan: Plan, receipt: Receipt, expected: Survey) -> Evidence:
+    """Watch the same ladder, against the state before the copy. Deadline and retries as for `await_arrival`."""
+    settings = load_settings()
+    gap = paced(settings.settle_gap)
+    deadline = max(receipt.sent_at + paced(settings.copy_within), utc_now() + 2 * gap + timedelta(seconds=1))
+    progress = Progress("restore", typical=RESTORE_TYPICAL * settings.pace)
+    with connected() as (client, prober):
+        watching = Watch(client, prober, plan, receipt, expected, gap=gap)
+        evidence = watch(
+            watching,
+            enough=Verdict.CONFIRMED,
+            started=receipt.sent_at,
+            deadline=deadline,
+            pace=settings.pace,
+            show=progress.show,
+        )
+    progress.done(f"{plan.pair.destination.name}: {evidence.verdict.value}")
+    return evidence

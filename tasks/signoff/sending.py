@@ -1,0 +1,49 @@
+"""The one function through which a destructive request leaves."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from tasks.estate.errors import OutcomeUnknown, Refused, Transient
+from tasks.estate.plans import Approval, Baseline, Plan, Receipt
+from tasks.signoff.ledger import Ledger
+
+
+def send_once(
+    ledger: Ledger,
+    plan: Plan,
+    approval: Approval,
+    *,
+    recheck: Callable[[], Baseline],
+    call: Callable[[], None],
+    clock: Callable[[], datetime],
+) -> Receipt:
+    """Re-check, consume the approval and journal the intent in one transaction, then make the call: once, ever.
+
+    A run that journaled a call before never calls again: it gets the journaled receipt, whose answer is `unknown` when
+    the process died before the answer was written down. A lost answer is a receipt too, not an exception: only evidence
+    can settle it. Raises what `recheck` and `Ledger.consume` raise, and the host's refusal.
+    """
+    earlier = ledger.receipt(plan.run_id)
+    if earlier is not None:
+        return earlier
+    baseline = recheck()
+    ledger.consume(approval, destination_id=plan.pair.destination.id, baseline=baseline, now=clock())
+    where: dict[str, Any] = {
+        "run_id": plan.run_id,
+        "destination_id": plan.pair.destination.id,
+        "plan": plan.fingerprint,
+    }
+    try:
+        call()
+    except OutcomeUnknown as lost:
+        ledger.record("send-unanswered", **where, detail={"why": lost.message})
+    except (Refused, Transient) as refusal:
+        # 4xx, or no connection at all: the host did not take the request. The approval stays used up all the same.
+        ledger.record("send-refused", **where, detail={"why": refusal.message}, once=f"answered:{plan.run_id}")
+        raise
+    else:
+        ledger.record("sent", **where, once=f"answered:{plan.run_id}")
+    receipt = ledger.receipt(plan.run_id)
+    assert receipt is not None, "consume() journaled it in the line above"  # noqa: S101  # an invariant, not input
+    return receipt.model_copy(update={"recalled": False})

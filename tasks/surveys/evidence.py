@@ -1,0 +1,162 @@
+"""The evidence ladder: what proves that a copy or restore arrived. An `active` status never does.
+
+Source: the hosting API has no completion signal for a copy; the ranks and their traps are described in
+docs/evidence.md. A signal counts only against the baseline taken before the call, and must hold on two readings.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tasks.capi.client import Client
+from tasks.estate.errors import UnderstudyError
+from tasks.estate.plans import Plan, Receipt, Signal, Verdict
+from tasks.estate.sites import Content, Storage, Survey
+from tasks.estate.waiting import utc_now
+from tasks.probes.websites import Prober
+from tasks.surveys.taking import measured, public_content, to_install
+
+TOLERANCE = 0.02  # measured sizes of two equal sites differ by logs and caches; 2 % is what the ladder allows
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One look at every rung. `contradicted`: something that must match was read and does not match (yet)."""
+
+    signals: tuple[Signal, ...]
+    contradicted: bool
+
+    def seen(self, rank: int) -> bool:
+        """Whether any signal of this rank was seen."""
+        return any(signal.seen for signal in self.signals if signal.rank == rank)
+
+
+def read(client: Client, prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> Reading:
+    """Look at every rung once. `expected` is what the destination should have become: the source, or the earlier state."""
+    checkpoints = _checkpoints(client, plan, receipt)
+    storage, storage_contradicts = _storage(client, plan, receipt, expected)
+    content, content_contradicts = _content(prober, plan, receipt, expected)
+    status = _status(client, plan)
+    return Reading((checkpoints, storage, *content, status), storage_contradicts or content_contradicts)
+
+
+def judge(earlier: Reading | None, later: Reading) -> Verdict:
+    """The verdict of two readings: a rung counts only if it was seen on both, and a contradiction outweighs all rungs."""
+    if earlier is None or later.contradicted or earlier.contradicted:
+        return Verdict.UNCONFIRMED
+    held = {rank: earlier.seen(rank) and later.seen(rank) for rank in (1, 2, 3)}
+    if held[1] and (held[2] or held[3]):
+        return Verdict.CONFIRMED
+    if held[1] or (held[2] and held[3]):
+        return Verdict.PROBABLE
+    return Verdict.UNCONFIRMED
+
+
+def _signal(rank: int, name: str, seen: bool, detail: str) -> Signal:
+    return Signal(rank=rank, name=name, seen=seen, detail=detail, observed_at=utc_now())
+
+
+def _checkpoints(client: Client, plan: Plan, receipt: Receipt) -> Signal:
+    """Two new completed checkpoints, the later created after the earlier completed: before and after the overwrite."""
+    name = "closing checkpoint of the destination"
+    if receipt.baseline.backup_ids is None:
+        return _signal(1, name, False, "the host does not list backups")
+    try:
+        listed = client.backups(plan.pair.destination.id)
+    except UnderstudyError as error:
+        return _signal(1, name, False, f"could not be read: {error.message}")
+    known = {*receipt.baseline.backup_ids, plan.backup.id}
+    new = [backup for backup in listed if backup.id not in known and backup.status == "completed"]
+    times = sorted((b.create_time, b.complete_time) for b in new if b.create_time and b.complete_time)
+    closing = any(later[0] >= earlier[1] for i, earlier in enumerate(times) for later in times[i + 1 :])
+    return _signal(1, name, closing, f"{len(new)} new completed backups since the call, ids {[b.id[:8] for b in new]}")
+
+
+def _storage(client: Client, plan: Plan, receipt: Receipt, expected: Survey) -> tuple[Signal, bool]:
+    """A measurement newer than the call that matches what is expected, where the baseline did not."""
+    name = "storage measured after the call matches"
+    before, wanted = receipt.baseline.destination.storage, expected.storage
+    if wanted is None:
+        return _signal(2, name, False, "nothing to compare with"), False
+    if plan.options.tables:
+        return _signal(2, name, False, "a copy of single tables never matches in full"), False
+    try:
+        now = measured(client, plan.pair.destination.id)
+    except UnderstudyError as error:
+        return _signal(2, name, False, f"could not be read: {error.message}"), False
+    if now.measured_at is None or now.measured_at <= _instant(receipt, before):
+        return _signal(2, name, False, "no measurement since the call"), False
+    matches = _same_size(now, wanted, plan)
+    differed = before is None or not _same_size(before, wanted, plan)
+    detail = (
+        f"files {now.file_bytes} of {wanted.file_bytes}, database {now.database_bytes} of {wanted.database_bytes} bytes"
+    )
+    return _signal(2, name, matches and differed, detail + ("" if differed else "; it matched before")), False
+
+
+def _instant(receipt: Receipt, before: Storage | None) -> datetime:
+    earlier = before.measured_at if before and before.measured_at else receipt.baseline.server_time
+    return max(receipt.baseline.server_time, earlier)
+
+
+def _same_size(now: Storage, wanted: Storage, plan: Plan) -> bool:
+    pairs = []
+    if plan.options.files:
+        pairs.append((now.file_bytes, wanted.file_bytes))
+    if plan.options.database:
+        if now.tables != wanted.tables:
+            return False
+        pairs.append((now.database_bytes, wanted.database_bytes))
+    return all(a is not None and b is not None and abs(a - b) <= TOLERANCE * max(a, b, 1) for a, b in pairs)
+
+
+def _content(prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> tuple[tuple[Signal, ...], bool]:
+    """Public content (database) and asset versions (files) equal what is expected, where the baseline did not."""
+    before = receipt.baseline.destination.content
+    now = public_content(prober, plan.pair.destination)
+    if not now.reachable or not expected.content.reachable:
+        return (_signal(3, "public content matches", False, "could not be read"),), False
+    source_now = _source_now(prober, plan, expected)
+    signals, contradicted = [], False
+    if plan.options.database and not plan.options.tables:
+        matches = _content_between(now, expected.content, source_now)
+        differed = not _content_between(before, expected.content, expected.content)
+        own = plan.pair.destination.primary_domain or ""
+        detail = (
+            f"newest change {now.newest_change}, totals {now.totals}, home on its own domain: {own in (now.home or '')}"
+        )
+        signals.append(_signal(3, "public content matches", matches and differed, detail))
+        contradicted |= not matches
+    if plan.options.files and expected.content.files_marker is not None:
+        matches = now.files_marker in (expected.content.files_marker, source_now.files_marker)
+        differed = before.files_marker != expected.content.files_marker
+        signals.append(_signal(3, "asset versions match", matches and differed, f"assets {now.files_marker}"))
+        contradicted |= not matches
+    return tuple(signals), contradicted
+
+
+def _source_now(prober: Prober, plan: Plan, expected: Survey) -> Content:
+    if plan.verb == "restore":
+        return expected.content
+    now = public_content(prober, plan.pair.source)
+    return now if now.reachable else expected.content
+
+
+def _content_between(now: Content, at_call: Content, source_now: Content) -> bool:
+    """A live source moves on while it is copied: accept values between the source's at the call and the source's now."""
+    for kind, total in at_call.totals.items():
+        low, high = sorted((total, source_now.totals.get(kind, total)))
+        if not low <= now.totals.get(kind, -1) <= high:
+            return False
+    first, last = at_call.newest_change, source_now.newest_change
+    if first is None or now.newest_change is None:
+        return first is now.newest_change
+    return first <= now.newest_change <= max(first, last or first)
+
+
+def _status(client: Client, plan: Plan) -> Signal:
+    """What the install's status reads: recorded, never counted; `active` proves nothing."""
+    try:
+        status = to_install(client.install(plan.pair.destination.id)).status
+    except UnderstudyError as error:
+        status = f"could not be read: {error.message}"
+    return _signal(4, "install status (recorded, proves nothing)", False, status)

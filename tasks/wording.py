@@ -1,0 +1,150 @@
+"""What people read: the approval form's text, the question about arrival, and the report. The only place that formats.
+
+Values that come from outside (titles, domains, reasons) are made harmless for Markdown before they are shown.
+"""
+
+from datetime import datetime
+
+from tasks.estate.plans import Comparison, CopyOptions, Evidence, Finding, Plan, Receipt, Report, Severity
+from tasks.estate.sites import Direction, Install
+
+ARROWS = {
+    Direction.DOWN: "REFRESH (down)",
+    Direction.UP: "PROMOTION TO PRODUCTION (up)",
+    Direction.BACK: "RESTORE (back)",
+}
+HOSTILE = str.maketrans({c: "\\" + c for c in "\\`*_[]<>#|!~"} | {"\n": " ", "\r": " ", "{": "(", "}": ")"})
+
+
+def plain(value: object, limit: int = 200) -> str:
+    """Text from outside as inert Markdown on one line: no markup, no template syntax, no control characters."""
+    text = "".join(c for c in str(value)[:limit] if c.isprintable() or c in "\n\r")
+    return text.translate(HOSTILE)
+
+
+def _when(moment: datetime | None) -> str:
+    return "unknown" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def what_travels(options: CopyOptions) -> str:
+    """The options in words."""
+    if not options.database:
+        return "files only, no database"
+    tables = f"database tables {', '.join(map(plain, options.tables))} only" if options.tables else "the whole database"
+    return f"files and {tables}" if options.files else tables
+
+
+def _named(install: Install, title: str | None) -> str:
+    shown = f", titled “{plain(title)}”" if title else ", title unknown"
+    domain = plain(install.primary_domain or "no domain")
+    return f"**{plain(install.name)}** ({install.environment.value}, {domain}{shown})"
+
+
+def approval_text(plan: Plan, comparison: Comparison, *, answer_by: datetime, notes: tuple[str, ...] = ()) -> str:
+    """The Markdown above the approval form: direction, both sites, the diff, the losses, the backup, the deadline."""
+    source, destination = plan.pair.source, plan.pair.destination
+    lines = [f"## {ARROWS[plan.direction]}", ""]
+    if plan.direction is Direction.BACK:
+        lines.append(
+            f"Put backup `{plan.restore_backup_id}` back onto {_named(destination, comparison.destination.content.title)}."
+        )
+    else:
+        lines.append(f"From {_named(source, comparison.source.content.title)}")
+        lines.append(f"**onto** {_named(destination, comparison.destination.content.title)}, which is **overwritten**.")
+    lines += ["", f"* What travels: **{what_travels(plan.options)}**"]
+    if comparison.destination_is_newer and plan.direction is not Direction.BACK:
+        lines.append(
+            f"* **The destination is NEWER than the source.** {plain(destination.name)} has changes that the source lacks."
+        )
+    lines += [f"* Lost for good: {plain(loss)}" for loss in comparison.losses]
+    lines.append(
+        f"* Backup of {plain(destination.name)}: `{plan.backup.id}`, completed {_when(plan.backup.completed_at)}"
+    )
+    lines.append(f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**")
+    lines.append(f"* Answer by: **{_when(answer_by)}**; silence means no")
+    lines += [f"* **{plain(note, 400)}**" for note in notes]
+    lines += ["", *difference_table(comparison)]
+    gaps = (*comparison.source.gaps, *comparison.destination.gaps)
+    lines += [f"* Could not be looked up: {plain(gap)}" for gap in gaps]
+    return "\n".join(lines)
+
+
+def difference_table(comparison: Comparison, *, all_rows: bool = False) -> list[str]:
+    """The comparison as a Markdown table: what differs or is not known, or every row."""
+    rows = [
+        d for d in comparison.differences if all_rows or d.source != d.destination or d.severity is Severity.UNKNOWN
+    ]
+    if not rows:
+        return ["No difference was found."]
+    head = [
+        f"| | {plain(comparison.source.install.name)} | {plain(comparison.destination.install.name)} | |",
+        "|---|---|---|---|",
+    ]
+    return head + [
+        f"| {d.aspect} | {plain(d.source, 90)} | {plain(d.destination, 90)} | {d.severity.value} {plain(d.note)} |"
+        for d in rows
+    ]
+
+
+def arrival_text(plan: Plan, receipt: Receipt, evidence: Evidence) -> str:
+    """The question that only the host's e-mail can answer."""
+    rows = [
+        f"* rank {s.rank}, {s.name}: {'seen' if s.seen else 'not seen'} ({plain(s.detail)})" for s in evidence.signals
+    ]
+    return "\n".join(
+        [
+            f"## Did the {plan.verb} of {plain(plan.pair.destination.name)} arrive?",
+            "",
+            f"It was sent at {_when(receipt.sent_at)} (answer of the host: {receipt.answer}). The evidence is "
+            f"**{evidence.verdict.value}**, which is not enough for production. The host's e-mail decides.",
+            "",
+            *rows,
+        ]
+    )
+
+
+def report_text(report: Report) -> str:
+    """The report of one run as Markdown."""
+    lines = [f"# {report.verb}: {report.outcome}", ""]
+    facts = {
+        "Source": report.source,
+        "Destination": report.destination,
+        "Run": report.run_id,
+        "Plan": report.plan_code,
+        "Backup": report.backup_id,
+        "Approved by": report.approver,
+        "Reason": report.reason,
+    }
+    lines += ["| | |", "|---|---|"] + [f"| {key} | {plain(value, 400)} |" for key, value in facts.items() if value]
+    if report.message:
+        lines += ["", plain(report.message, 1000)]
+    if report.next_step:
+        lines += ["", f"**Next step.** {plain(report.next_step, 1000)}"]
+    if report.evidence:
+        lines += [
+            "",
+            f"## Evidence of arrival: {report.evidence.verdict.value} after {report.evidence.took_seconds} s",
+            "",
+        ]
+        lines += ["| rank | signal | seen | value | at |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {s.rank} | {s.name} | {'yes' if s.seen else 'no'} | {plain(s.detail)} | {_when(s.observed_at)} |"
+            for s in report.evidence.signals
+        ]
+    if report.findings:
+        lines += ["", "## Checks", "", *findings_table(report.findings)]
+    return "\n".join(lines) + "\n"
+
+
+def findings_table(findings: tuple[Finding, ...]) -> list[str]:
+    """Findings as a Markdown table; what could not be checked reads `unknown`, never `ok`."""
+    words = {True: "ok", False: "FAILED", None: "unknown"}
+    rows = [
+        f"| {f.check} | {words[f.passed]} | {f.severity.value} | {plain(f.detail, 300)} | {_code(f.action)} |"
+        for f in findings
+    ]
+    return ["| check | result | severity | found | what to do |", "|---|---|---|---|---|", *rows]
+
+
+def _code(action: str) -> str:
+    return f"`{action.replace('`', '').replace('|', ' ')}`" if action else ""

@@ -1,0 +1,158 @@
+"""What every test may ask for: a fast emulator, the worker's settings, a Prefect server, and flows that suspend."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("DO_NOT_TRACK", "1")  # before Prefect is imported: no telemetry from tests
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Pause
+from prefect.flow_engine import run_flow
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_LOCAL_STORAGE_PATH,
+    temporary_settings,
+)
+from prefect.states import Pending
+from prefect.testing.utilities import prefect_test_harness
+
+from deployments.sandbox.capi import Estate
+from deployments.sandbox.serve import serve
+from tasks.estate.settings import forget_settings
+from tasks.policy import open_ledger
+from tasks.signoff.ledger import Ledger
+
+SCALE = 1 / 1200  # a copy of 20 simulated minutes takes one second
+PACE = 1 / 300  # deadlines and intervals: four times as patient as the emulator is fast
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Prefect server for the session, without heartbeats (a second a run), results in a temporary folder."""
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings(
+            {
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),
+            }
+        ),
+    ):
+        yield
+
+
+@pytest.fixture
+def estate() -> Estate:
+    """The emulated hosting API with its installs, in memory, fast."""
+    return Estate(":memory:", scale=SCALE)
+
+
+@pytest.fixture
+def worker(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+    """The emulator on a loopback port, and the settings of a worker that uses it. Gives the emulator's state."""
+    server = serve(estate)
+    address = server.url.removeprefix("http://").rstrip("/")
+    standing = tmp_path / "standing.yaml"
+    standing.write_text(
+        "- {source: schulprod, destination: schulstage, issuer: Demo Lead, reason: nightly refresh of staging, until: 2099-12-31}\n"
+    )
+    values = {
+        "API_URL": f"http://{address}/v1",
+        "API_USER": "demo",
+        "API_PASSWORD": "demo",
+        "NOTIFY": "ops@schulfest.example",
+        "LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
+        "SITE_SCHEME": "http",
+        "SITE_GATEWAY": address,
+        "STANDING_FILE": str(standing),
+        "PACE": str(PACE),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"UNDERSTUDY_{name}", value)
+    forget_settings()
+    yield estate
+    server.close()
+    forget_settings()
+
+
+@pytest.fixture
+def ledger(worker: Estate) -> Ledger:
+    """The worker's ledger."""
+    return open_ledger()
+
+
+class Run:
+    """One run of a deployed flow, driven in this process: start, answer, resume, look at its end."""
+
+    def __init__(self, flow: Any, parameters: dict[str, Any]) -> None:
+        self.flow = flow
+        with get_client(sync_client=True) as client:
+            flow_id = client.create_flow(flow)
+            deployment = client.create_deployment(flow_id=flow_id, name="test")
+            made = client.create_flow_run_from_deployment(deployment, parameters=parameters)
+            client.set_flow_run_state(made.id, Pending(), force=True)
+        self.id = str(made.id)
+        self._uuid = made.id
+        self.parameters = parameters
+
+    def go(self) -> "Run":
+        """Run the body until it ends or suspends, as a new worker process would."""
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(self._uuid)
+        with contextlib.suppress(Pause):
+            run_flow(
+                self.flow, flow_run=run, parameters=self.flow.validate_parameters(self.parameters), return_type="state"
+            )
+        return self
+
+    def restart(self) -> "Run":
+        """Make a finished or crashed run ready to run again, as `prefect flow-run retry` does."""
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(self._uuid, Pending(), force=True)
+        return self
+
+    def answer(self, **fields: str) -> str:
+        """Answer the open question through the public API; gives the server's verdict, ACCEPT or REJECT."""
+        with get_client(sync_client=True) as client:
+            verdict = client.resume_flow_run(self._uuid, run_input=fields).status.value
+            if verdict == "ACCEPT":
+                client.set_flow_run_state(self._uuid, Pending(), force=True)
+        return str(verdict)
+
+    def approve(self, destination: str) -> "Run":
+        """Answer yes as the demo lead, and go on."""
+        assert (
+            self.answer(decision="approve", approver="Demo Lead", destination=destination, reason="release day")
+            == "ACCEPT"
+        )
+        return self.go()
+
+    @property
+    def state(self) -> str:
+        """The name of the run's state: its outcome, or Suspended."""
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(self._uuid).state
+        return str(state.name if state else "none")
+
+    @property
+    def message(self) -> str:
+        """The message of the run's state."""
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(self._uuid).state
+        return str(state.message if state else "")
+
+
+@pytest.fixture
+def start(prefect_server: None, worker: Estate) -> Callable[..., Run]:
+    """Start a flow as a deployment would: `start(refresh, source=…, destination=…)`, runs to its end or question."""
+
+    def begin(flow: Any, **parameters: Any) -> Run:
+        return Run(flow, parameters).go()
+
+    return begin

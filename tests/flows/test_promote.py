@@ -1,0 +1,64 @@
+"""Promote: files only, asked, once; and the way back."""
+
+from collections.abc import Callable
+from typing import Any
+
+from deployments.sandbox.capi import Estate
+from flows.promote import promote
+from flows.restore import restore
+from tasks.signoff.ledger import Ledger
+
+PAIR = {"source": "schulstage", "destination": "schulprod"}
+
+
+def test_a_promotion_copies_files_only_and_leaves_the_database(start: Callable[..., Any], worker: Estate) -> None:
+    """By default the newer posts of production survive, and the new files arrive."""
+    worker.publish("schulstage", "files")
+    before = worker.snapshot()["installs"]["schulprod"]
+    run = start(promote, **PAIR).approve("schulprod")
+    after = worker.snapshot()["installs"]
+    assert run.state == "Verified", run.message
+    assert after["schulprod"]["files_version"] == after["schulstage"]["files_version"] != before["files_version"]
+    assert after["schulprod"]["totals"] == before["totals"]
+
+
+def test_a_promotion_onto_staging_is_refused(start: Callable[..., Any], worker: Estate) -> None:
+    """Promote refuses every destination that is not production."""
+    assert start(promote, source="schuldev", destination="schulstage").state == "WrongDestination"
+    assert worker.copies_received() == 0
+
+
+def test_a_change_between_question_and_answer_makes_the_plan_stale(start: Callable[..., Any], worker: Estate) -> None:
+    """New files on staging after the plan was shown are not what the lead approved."""
+    worker.publish("schulstage", "files")
+    run = start(promote, **PAIR)
+    worker.publish("schulstage", "files")
+    run.approve("schulprod")
+    assert (run.state, worker.copies_received()) == ("Stale", 0)
+    assert "source.asset_versions" in run.message
+
+
+def test_a_restore_brings_back_what_the_promotion_overwrote(start: Callable[..., Any], worker: Estate) -> None:
+    """Restore puts the promotion's own backup back and proves it against the state before."""
+    worker.publish("schulstage", "files")
+    before = worker.snapshot()["installs"]["schulprod"]["files_version"]
+    promotion = start(promote, **PAIR).approve("schulprod")
+    run = start(restore, promotion=promotion.id).approve("schulprod")
+    assert run.state == "Verified", run.message
+    assert worker.snapshot()["installs"]["schulprod"]["files_version"] == before
+    assert worker.restores_received() == 1
+
+
+def test_a_restore_of_an_unknown_run_is_refused(start: Callable[..., Any], worker: Estate) -> None:
+    """Nothing can be put back for a run that never sent anything."""
+    run = start(restore, promotion="00000000-0000-0000-0000-000000000000")
+    assert run.state == "NotFound"
+
+
+def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+    """Two plans approved for one destination: the second is stale, because the first one's copy was sent since."""
+    worker.publish("schulstage", "files")
+    first, second = start(promote, **PAIR), start(promote, **PAIR)
+    first.approve("schulprod")
+    second.approve("schulprod")
+    assert (first.state, second.state, worker.copies_received()) == ("Verified", "Stale", 1)

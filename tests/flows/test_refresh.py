@@ -1,0 +1,80 @@
+"""Refresh: what a good run does, and every way in which it refuses."""
+
+from collections.abc import Callable
+from typing import Any
+
+from deployments.sandbox.capi import Estate
+from flows.refresh import refresh
+from tasks.signoff.ledger import Ledger
+
+PAIR = {"source": "schulprod", "destination": "schulstage"}
+
+
+def test_an_approved_refresh_ends_verified(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+    """A refresh asks, copies once, proves the arrival, purges, verifies, and records every step."""
+    run = start(refresh, **PAIR)
+    assert run.state == "Suspended"
+    assert worker.copies_received() == 0
+    run.approve("schulstage")
+    assert (run.state, worker.copies_received()) == ("Verified", 1), run.message
+    kinds = [fact.kind for fact in ledger.facts(run_id=run.id)]
+    assert [k for k in kinds if k in ("planned", "asked", "approved", "consumed", "sending", "sent", "settled", "outcome")] == [
+        "planned", "asked", "approved", "consumed", "sending", "sent", "settled", "outcome",
+    ]  # fmt: skip
+
+
+def test_the_backup_is_made_once_although_the_body_runs_twice(start: Callable[..., Any], worker: Estate) -> None:
+    """After the answer the body runs again from the top, and the persisted backup step does not."""
+    start(refresh, **PAIR).approve("schulstage")
+    asked = [row for row in worker.journal() if row["method"] == "POST" and row["path"].endswith("/backups")]
+    assert len(asked) == 1
+
+
+def test_a_standing_approval_lets_the_nightly_pair_pass(
+    start: Callable[..., Any], worker: Estate, ledger: Ledger
+) -> None:
+    """A pair in the reviewed file is refreshed without a person; the ledger says on whose word."""
+    run = start(refresh, **PAIR, approval="standing")
+    assert run.state == "Verified", run.message
+    (approved,) = ledger.facts(run_id=run.id, kind="approved")
+    assert approved.detail["kind"] == "standing"
+
+
+def test_a_pair_without_standing_approval_is_refused(start: Callable[..., Any], worker: Estate) -> None:
+    """Another pair under `standing` is refused with the reason, after the backup and before any copy."""
+    run = start(refresh, source="schulprod", destination="schuldev", approval="standing")
+    assert run.state == "NotApproved"
+    assert "No standing approval covers schulprod → schuldev" in run.message
+    assert worker.copies_received() == 0
+
+
+def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Estate) -> None:
+    """A lead's no ends the run as Rejected with the reason."""
+    run = start(refresh, **PAIR)
+    run.answer(decision="reject", approver="Demo Lead", destination="schulstage", reason="not today")
+    run.go()
+    assert (run.state, worker.copies_received()) == ("Rejected", 0)
+    assert "not today" in run.message
+
+
+def test_a_wrong_destination_name_leaves_the_question_open(start: Callable[..., Any], worker: Estate) -> None:
+    """A typo in the typed name is refused by the form, and the run goes on waiting."""
+    run = start(refresh, **PAIR)
+    answer = {"decision": "approve", "approver": "Demo Lead", "destination": "schulprod", "reason": "release day"}
+    assert run.answer(**answer) == "REJECT"
+    assert run.answer() == "REJECT"
+    assert (run.state, worker.copies_received()) == ("Suspended", 0)
+
+
+def test_production_is_never_a_destination(start: Callable[..., Any], worker: Estate) -> None:
+    """A refresh onto production is refused before the first backup."""
+    run = start(refresh, source="schulstage", destination="schulprod")
+    assert run.state == "WrongDestination"
+    assert not any(row["path"].endswith("/backups") and row["method"] == "POST" for row in worker.journal())
+
+
+def test_a_retry_after_the_end_looks_again_and_never_sends(start: Callable[..., Any], worker: Estate) -> None:
+    """Running a finished run's body again re-verifies from the ledger's receipt; no second copy leaves."""
+    run = start(refresh, **PAIR).approve("schulstage")
+    run.restart().go()
+    assert worker.copies_received() == 1

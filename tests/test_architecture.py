@@ -1,0 +1,236 @@
+"""Taste as failing checks: budgets, names, docstrings, reasons. Each check is also shown a tree that breaks it."""
+
+import ast
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import packages_distributions
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = ("flows", "tasks", "deployments")
+
+FILE_LINES, FUNCTION_LINES, FLOW_BODY_LINES, MEDIAN_LINES = 300, 60, 40, 10
+# "path" or "path::function" → why it is better long than split. Empty is best.
+EXCEPTIONS: dict[str, str] = {}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def sources(root: Path, *folders: str) -> Iterator[tuple[str, str, ast.Module]]:
+    """Every Python file below these folders of `root`: path as in the repository, text, syntax tree."""
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            yield path.relative_to(root).as_posix(), text, ast.parse(text, filename=str(path))
+
+
+def functions(root: Path, *folders: str) -> Iterator[tuple[str, Function]]:
+    """Every function and method, however deep, with the path of its file."""
+    for path, _, tree in sources(root, *folders):
+        yield from ((path, node) for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def length(node: ast.stmt) -> int:
+    """Lines from the first of the statement to its last."""
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def long_files(root: Path) -> Iterator[str]:
+    """A file holds one idea, in at most 300 lines."""
+    for path, text, _ in sources(root, *CODE, "tests"):
+        if (lines := len(text.splitlines())) > FILE_LINES and path not in EXCEPTIONS:
+            yield f"{path} has {lines} lines"
+
+
+def long_functions(root: Path) -> Iterator[str]:
+    """A function fits on a screen: at most 60 lines."""
+    for path, node in functions(root, *CODE, "tests"):
+        if length(node) > FUNCTION_LINES and f"{path}::{node.name}" not in EXCEPTIONS:
+            yield f"{path}::{node.name} has {length(node)} lines"
+
+
+def long_median(root: Path) -> Iterator[str]:
+    """Half of all functions have at most 10 lines."""
+    median = statistics.median([length(node) for _, node in functions(root, *CODE)] or [0])
+    if median > MEDIAN_LINES:
+        yield f"the median function has {median} lines"
+
+
+def long_flow_bodies(root: Path) -> Iterator[str]:
+    """A flow body is at most 40 lines of step calls, and reads as the runbook."""
+    for path, node in functions(root, "flows"):
+        if sum(map(length, node.body)) > FLOW_BODY_LINES:
+            yield f"{path}::{node.name} has a body of {sum(map(length, node.body))} lines"
+
+
+VAGUE = re.compile(r"(Manager|Handler|Service)$")
+
+
+def vague_names(root: Path) -> Iterator[str]:
+    """A name says what a thing is: no utils, helpers, common or base; no Manager, Handler or Service of our own making.
+
+    A subclass of a framework's Handler is one, and may say so.
+    """
+    for path, _, tree in sources(root, *CODE, "tests"):
+        if {"utils", "helpers", "common", "base"} & {*Path(path).with_suffix("").parts}:
+            yield f"{path} says nothing about what is in it"
+        for node in ast.walk(tree):
+            vague = VAGUE.search(node.name) if isinstance(node, ast.ClassDef) else None
+            if vague and not any(ast.unparse(base).endswith(vague[0]) for base in node.bases):
+                yield f"{path}::{node.name} says nothing about what it does"
+
+
+def shadowing_flows(root: Path) -> Iterator[str]:
+    """No flow file is named like a module that somebody imports: run by path, it would take its place."""
+    taken = sys.stdlib_module_names | set(packages_distributions()) | {*CODE, "tests"}
+    for path in sorted((root / "flows").glob("*.py")):
+        if path.stem in taken:
+            yield f"flows/{path.name} shadows the module {path.stem}"
+
+
+def classes_in_flows(root: Path) -> Iterator[str]:
+    """Flow files hold no classes: loaded by path, a class would exist twice."""
+    for path, _, tree in sources(root, "flows"):
+        yield from (f"{path}::{n.name} is a class" for n in ast.walk(tree) if isinstance(n, ast.ClassDef))
+
+
+def prefect_in_libraries(root: Path) -> Iterator[str]:
+    """Folders in tasks/ have never heard of Prefect; this is the grep of the review checklist."""
+    for path, text, _ in sources(root, "tasks"):
+        if path.count("/") > 1 and re.search(r"^\s*(from|import) prefect", text, re.MULTILINE):
+            yield f"{path} imports prefect"
+
+
+def relative_imports(root: Path) -> Iterator[str]:
+    """Imports are absolute: a relative one makes a second copy of a module that was loaded by path."""
+    for path, _, tree in sources(root, *CODE, "tests"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                yield f"{path}:{node.lineno} imports relatively"
+
+
+def missing_docstrings(root: Path) -> Iterator[str]:
+    """Every public module, class and function of the code says what it is and why."""
+    for path, _, tree in sources(root, *CODE):
+        if not ast.get_docstring(tree):
+            yield f"{path} has no docstring"
+        outer: list[ast.Module | ast.ClassDef] = [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))]
+        named = (node for scope in outer for node in scope.body if isinstance(node, Function | ast.ClassDef))
+        for node in named:
+            if not node.name.startswith("_") and not ast.get_docstring(node):
+                yield f"{path}::{node.name} has no docstring"
+
+
+def silent_tests(root: Path) -> Iterator[str]:
+    """Every test states the behaviour in a sentence."""
+    for path, node in functions(root, "tests"):
+        if node.name.startswith("test_"):
+            first = (ast.get_docstring(node) or "").partition("\n\n")[0].strip()
+            if not first.endswith((".", "?", "!")):
+                yield f"{path}::{node.name} has no sentence"
+
+
+def misplaced_inits(root: Path) -> Iterator[str]:
+    """Code folders have an `__init__.py`, or the import contracts do not see them; test folders have none."""
+    yield from (f"{path} must go" for path, _, _ in sources(root, "tests") if path.endswith("__init__.py"))
+    folders = {str(Path(path).parent) for path, _, _ in sources(root, *CODE)}
+    yield from (f"{f} has no __init__.py" for f in sorted(folders) if not (root / f / "__init__.py").exists())
+
+
+def swallowed_exceptions(root: Path) -> Iterator[str]:
+    """Who catches everything cleans up and raises again; anything unexpected is a bug and must be seen."""
+    for path, _, tree in sources(root, *CODE):
+        handlers = (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler))
+        for node in handlers:
+            if _catches_everything(node.type) and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node)):
+                yield f"{path}:{node.lineno} catches everything and does not raise"
+
+
+def _catches_everything(caught: ast.expr | None) -> bool:
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(n is None or (isinstance(n, ast.Name) and n.id in ("Exception", "BaseException")) for n in names)
+
+
+def unexplained(root: Path) -> Iterator[str]:
+    """Every ignore names its rule and its reason on its line; every retries=0 its reason there or on a line beside it."""
+    ignore = re.compile(r"# (noqa|type: ignore)(?!(: |\[)[\w, -]+\]?  # \S)")
+    for path, text, _ in sources(root, *CODE, "tests"):
+        lines = ["", *text.splitlines(), ""]
+        for number, line in enumerate(lines):
+            once = "retries=0" in line and "# " not in "".join(lines[number - 1 : number + 2])
+            if path != "tests/test_architecture.py" and (once or ignore.search(line)):
+                yield f"{path}:{number} gives no reason"
+
+
+def machine_addresses(root: Path) -> Iterator[str]:
+    """No file names a folder of one machine or the host of a package index."""
+    wrong = re.compile(r"(?<![\w.}])/(root|home|Users|work|opt)/\w|\bpypi\.(org|python)|pythonhosted\.org")
+    kept = [p for p in root.glob("*") if p.is_file()]
+    kept += [p for folder in (*CODE, "tests", "docs", ".ci") for p in (root / folder).rglob("*") if p.is_file()]
+    for path in sorted(kept):
+        if path.suffix in (".png", ".pyc") or path.name == "test_architecture.py":
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if wrong.search(line):
+                yield f"{path.relative_to(root)}:{number} names a machine: {line.strip()[:80]}"
+
+
+def loose_pins(root: Path) -> Iterator[str]:
+    """constraints.txt holds names and versions only, sorted; an address or a path would tie it to one machine."""
+    file = root / "constraints.txt"
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    for line in lines:
+        if not re.fullmatch(r"[\w.-]+==[\w.+!]+(  # .+)?", line):
+            yield f"constraints.txt: {line!r} is not name==version"
+    names = [line.split("==")[0].lower().replace("_", "-") for line in lines]
+    yield from (f"constraints.txt: {b} comes after {a}" for a, b in pairwise(names) if a >= b)
+
+
+LONG = "def f():\n" + "    x = 1\n"
+# Each check, with a file that must make it speak: an untested check is a hope.
+CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
+    long_files: ("tests/test_a.py", "x = 1\n" * 301),
+    long_functions: ("tasks/a.py", LONG + "    x = 1\n" * 59),
+    long_median: ("tasks/a.py", LONG + "    x = 1\n" * 9),
+    long_flow_bodies: ("flows/a.py", LONG + "    x = 1\n" * 40),
+    vague_names: ("tasks/capi/utils.py", ""),
+    shadowing_flows: ("flows/copy.py", ""),
+    classes_in_flows: ("flows/a.py", "class A: ...\n"),
+    prefect_in_libraries: ("tasks/capi/a.py", "def f():\n    from prefect import task\n"),
+    relative_imports: ("tasks/a.py", "from . import b\n"),
+    missing_docstrings: ("tasks/a.py", '"""A."""\nclass A:\n    """A."""\n    def b(self): ...\n'),
+    silent_tests: ("tests/tasks/test_a.py", "class TestA:\n    def test_a(self): ...\n"),
+    misplaced_inits: ("tests/tasks/__init__.py", ""),
+    swallowed_exceptions: ("tasks/a.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
+    unexplained: ("tasks/a.py", "import b  # noqa: F401\n"),
+    machine_addresses: ("docs/a.md", "see /root/a\n"),
+    loose_pins: ("constraints.txt", "b==1\na==1\n"),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_tree_passes(check: Callable[[Path], Iterator[str]]) -> None:
+    """No file of the project breaks the rule that the check's docstring states."""
+    assert not list(check(ROOT)), check.__doc__
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_each_check_sees_what_it_forbids(check: Callable[[Path], Iterator[str]], tmp_path: Path) -> None:
+    """In a tree with one offending file, the check finds exactly one offence."""
+    path, text = CHECKS[check]
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text(text)
+    assert len(list(check(tmp_path))) == 1
+
+
+def test_every_exception_is_still_needed() -> None:
+    """An entry in EXCEPTIONS names something that is really too long, and gives its reason."""
+    long = {f"{path}::{node.name}" for path, node in functions(ROOT, *CODE, "tests") if length(node) > FUNCTION_LINES}
+    long |= {path for path, text, _ in sources(ROOT, *CODE, "tests") if len(text.splitlines()) > FILE_LINES}
+    assert set(EXCEPTIONS) <= long
+    assert all(len(reason) > 20 for reason in EXCEPTIONS.values())

@@ -1,0 +1,175 @@
+"""Prose drifts, so prose is tested: every flow, form field, setting, outcome and fault is documented, in the words of the code.
+
+Where a check compares whole table rows, copy the row that the failure shows into the page.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tasks.estate import errors
+from tasks.estate.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+VERBS = sorted(path.stem for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
+
+
+def page(name: str) -> str:
+    """The text of one page of the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def deployments() -> list[dict[str, Any]]:
+    """The deployments of prefect.yaml."""
+    found: list[dict[str, Any]] = yaml.safe_load(page("prefect.yaml"))["deployments"]
+    return found
+
+
+def the_flow(verb: str) -> Any:
+    """The flow of that verb: file, flow and word are the same."""
+    return getattr(importlib.import_module(f"flows.{verb}"), verb)
+
+
+def error_classes() -> list[type[errors.UnderstudyError]]:
+    """Every class of the exception tree, in the order of its file."""
+    kinds = [
+        kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.UnderstudyError)
+    ]
+    return [kind for kind in kinds if kind is not errors.UnderstudyError]
+
+
+def error_row(kind: type[errors.UnderstudyError]) -> str:
+    """The row of docs/outcomes.md for one error class: outcome, class, meaning, next step."""
+    meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+    return f"| **{kind.outcome}** | `{kind.__name__}` | {meaning} | {kind.next_step} |"
+
+
+def setting_row(name: str, field: FieldInfo) -> str:
+    """The row of docs/settings.md for one setting: variable, default, meaning."""
+    return f"| `UNDERSTUDY_{name.upper()}` | {_default_cell(field)} | {field.description} |"
+
+
+def _default_cell(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if default is PydanticUndefined:
+        return "**required**"
+    shown = str(default).replace(str(Path.home() / ".understudy"), "~/.understudy")  # the same on every machine
+    return f"`{shown}`" if shown else "empty"
+
+
+def faults() -> list[str]:
+    """The names of the emulator's faults."""
+    return list(importlib.import_module("deployments.sandbox.faults").FAULTS)
+
+
+def quoted_words(text: str) -> Iterator[str]:
+    """Every `word` in backticks."""
+    yield from re.findall(r"`([^`\n]+)`", text)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_flow_is_in_the_readme(verb: str) -> None:
+    """The README's table of flows has a row that names the verb and links its file."""
+    assert re.search(rf"^\| \[`{verb}`\]\(flows/{verb}\.py\) \|", page("README.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_flow_can_be_started(verb: str) -> None:
+    """prefect.yaml deploys every flow, by its module and under its own word."""
+    assert (f"flows.{verb}.{verb}", verb) in [(each["entrypoint"], each["name"]) for each in deployments()]
+
+
+def test_every_deployment_is_a_flow_and_says_what_it_does() -> None:
+    """Each entry of prefect.yaml names a flow that exists, a description, tags, and only parameters that the flow has."""
+    for each in deployments():
+        module, _, name = each["entrypoint"].rpartition(".")
+        known = set(getattr(importlib.import_module(module), name).parameters.properties)
+        assert each["description"].strip(), each["name"]
+        assert each["tags"], each["name"]
+        assert set(each.get("parameters", {})) <= known, each["name"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_form_field_has_a_title_and_a_description(verb: str) -> None:
+    """Whoever fills in the form in the UI is told what each field is for."""
+    for name, field in the_flow(verb).parameters.properties.items():
+        assert field.get("title", name) != name, name
+        assert field.get("description"), name
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_flow_has_one_word(verb: str) -> None:
+    """File, function and the name in the UI are the same word."""
+    assert (the_flow(verb).name, the_flow(verb).fn.__name__) == (verb, verb)
+
+
+def test_the_list_of_verbs_is_complete() -> None:
+    """The docstring of flows/__init__.py lists every verb."""
+    listed = ast.get_docstring(ast.parse(page("flows/__init__.py"))) or ""
+    assert [verb for verb in VERBS if not re.search(rf"\b{verb}\b", listed)] == []
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name: str) -> None:
+    """docs/settings.md has a row with the variable's name, default and description, as the code has them."""
+    field = Settings.model_fields[name]
+    assert field.description
+    assert setting_row(name, field) in page("docs/settings.md").splitlines()
+
+
+def test_no_document_names_a_setting_that_does_not_exist() -> None:
+    """Each UNDERSTUDY_… variable in the pages for operators is a real one."""
+    real = {f"UNDERSTUDY_{name.upper()}" for name in Settings.model_fields}
+    for name in ("README.md", "docs/settings.md", "CHANGELOG.md"):
+        assert set(re.findall(r"UNDERSTUDY_[A-Z_]*[A-Z]", page(name))) <= real, name
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_is_documented(kind: type[errors.UnderstudyError]) -> None:
+    """docs/outcomes.md has a row with the error's outcome, class, meaning and next step, as the code has them."""
+    assert error_row(kind) in page("docs/outcomes.md").splitlines()
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_the_tree_in_the_docstring_is_the_tree(kind: type[errors.UnderstudyError]) -> None:
+    """The picture of the exception tree names every class."""
+    assert re.search(rf"[├└]─ {kind.__name__}\b", inspect.getdoc(errors) or "")
+
+
+def test_every_ending_of_a_report_is_documented() -> None:
+    """docs/outcomes.md tells every name under which a run can end that is not an error's."""
+    reports = page("tasks/reports.py")
+    endings = re.findall(r'^[A-Z_]+ = "([A-Z]\w+)"$', reports, re.MULTILINE)
+    endings += re.findall(r'outcome="(\w+)" if \w+ else "(\w+)"', reports)[0]
+    assert len(endings) >= 4
+    assert [word for word in endings if f"| **{word}** |" not in page("docs/outcomes.md")] == []
+
+
+def test_every_fault_is_documented() -> None:
+    """docs/faults.md names each fault that the emulator can be told to have."""
+    assert [name for name in faults() if name not in set(quoted_words(page("docs/faults.md")))] == []
+
+
+def test_every_make_target_explains_itself() -> None:
+    """Each target that people type has a sentence that `make help` prints."""
+    makefile = page("Makefile")
+    targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert targets
+    silent = [name for name in targets[1].split() if not re.search(rf"^{name}:.*## \w", makefile, re.MULTILINE)]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_no_link_leads_nowhere(name: str) -> None:
+    """Every relative link and picture in the pages leads to a file of this repository."""
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page(name)) if "://" not in link]
+    assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []

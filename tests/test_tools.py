@@ -1,0 +1,85 @@
+"""The tools that judge the whole tree: import contracts (each also shown a breach), types, lint."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = ("flows", "tasks", "deployments")
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+
+
+def run(*command: str, inside: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a Python tool of this environment in a folder, without its colours and boxes."""
+    quiet = os.environ | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=inside, env=quiet, capture_output=True, text=True, check=False
+    )
+
+
+def contracts(inside: Path) -> subprocess.CompletedProcess[str]:
+    """Run the import contracts of the pyproject.toml in a folder on the packages in that folder."""
+    return run(
+        "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache", "--no-logo", inside=inside
+    )
+
+
+LAYERS, NO_PREFECT, ONLY_STEPS, PLACES, EMULATOR = (contract["name"] for contract in CONTRACTS)
+BREACHES = [
+    (LAYERS, "tasks/estate/sites.py", "import flows.refresh"),
+    (LAYERS, "flows/diagnose.py", "import deployments.bootstrap"),
+    (NO_PREFECT, "tasks/estate/sites.py", "import prefect"),
+    (NO_PREFECT, "tasks/surveys/taking.py", "from tasks import policy"),  # which imports Prefect
+    *((ONLY_STEPS, "flows/diagnose.py", f"import {name}") for name in CONTRACTS[2]["forbidden_modules"]),
+    (PLACES, "tasks/copies.py", "import tasks.backups"),
+    (PLACES, "tasks/estate/sites.py", "import tasks.backups"),
+    (PLACES, "tasks/capi/models.py", "import tasks.probes.websites"),
+    (PLACES, "tasks/policy.py", "import tasks.reports"),
+    (PLACES, "tasks/stray.py", ""),
+    (EMULATOR, "deployments/sandbox/capi.py", "import tasks.estate.sites"),
+    (EMULATOR, "deployments/sandbox/faults.py", "import flows"),
+    (EMULATOR, "deployments/sandbox/serve.py", "import prefect"),
+]
+
+
+def test_the_import_contracts_are_kept() -> None:
+    """Who may import whom holds, as stated in pyproject.toml."""
+    kept = contracts(ROOT)
+    assert kept.returncode == 0, kept.stdout + kept.stderr
+
+
+@pytest.mark.parametrize(("contract", "path", "line"), BREACHES, ids=lambda value: str(value).replace(" ", "-"))
+def test_each_import_contract_sees_its_breach(contract: str, path: str, line: str, tmp_path: Path) -> None:
+    """One forbidden import, or one file without a place, breaks exactly the contract that is about it."""
+    for folder in CODE:
+        copytree(ROOT / folder, tmp_path / folder, ignore=ignore_patterns("__pycache__"))
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    with (tmp_path / path).open("a") as file:
+        file.write(f"\n{line}\n")
+    broken = contracts(tmp_path)
+    assert broken.returncode == 1, broken.stdout + broken.stderr
+    assert re.search(rf"^{re.escape(contract)} BROKEN", broken.stdout, re.MULTILINE), broken.stdout
+
+
+def test_no_library_escapes_the_flow_contract() -> None:
+    """Every library but estate, whose types flows may use, is named in the contract about flows."""
+    libraries = {f"tasks.{path.name}" for path in (ROOT / "tasks").iterdir() if (path / "__init__.py").exists()}
+    assert libraries - {"tasks.estate"} <= set(CONTRACTS[2]["forbidden_modules"])
+
+
+def test_mypy_is_content() -> None:
+    """flows, tasks and deployments pass mypy --strict, as configured in pyproject.toml."""
+    typed = run("-m", "mypy", "--no-color-output")
+    assert typed.returncode == 0, typed.stdout + typed.stderr
+
+
+def test_ruff_is_content() -> None:
+    """All Python files pass the linter with the rules and the reasoned ignores of pyproject.toml."""
+    linted = run("-m", "ruff", "check", "--no-cache", "--output-format", "concise", ".")
+    assert linted.returncode == 0, linted.stdout + linted.stderr
