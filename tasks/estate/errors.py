@@ -18,6 +18,7 @@ UnderstudyError
 │  ├─ RateLimited         429, with `retry_after` in seconds where the host said so
 │  └─ Unreachable         no usable answer: connection, time-out, 5xx, a body that is not what it should be
 ├─ OutcomeUnknown     a destructive call left and its effect is not proven; never retried; a person looks
+│  └─ NotVerified        the copy was sent, but a step after it (purge, verify) could not be done
 └─ Misconfigured      our own settings or parameters are wrong; found before the first call; never retried
 """
 

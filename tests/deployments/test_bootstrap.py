@@ -1,0 +1,106 @@
+"""Bootstrap: a server becomes as our deployments need it, and a second run finds nothing to do."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from deployments import bootstrap
+
+
+@pytest.fixture
+def client(prefect_server: None) -> Iterator[SyncPrefectClient]:
+    """A client of a server that knows nothing of ours yet."""
+    with get_client(sync_client=True) as client:
+        _forget(client)
+        yield client
+        _forget(client)
+
+
+def _forget(client: SyncPrefectClient) -> None:
+    for automation in client.read_automations_by_name(bootstrap.ZOMBIES):
+        assert automation.id is not None
+        client.delete_automation(automation.id)
+    try:
+        client.delete_work_pool(bootstrap.POOL)
+    except ObjectNotFound:
+        pass
+
+
+def test_makes_what_is_missing(client: SyncPrefectClient) -> None:
+    """On a new server it makes a process pool and the automation, and says so, one sentence each."""
+    changes = bootstrap.bootstrap(client)
+    assert changes == [
+        "Created the work pool 'understudy' of type 'process'.",
+        "Created the automation 'understudy: end runs without a heartbeat'.",
+    ]
+    assert client.read_work_pool("understudy").type == "process"
+    assert len(client.read_automations_by_name(bootstrap.ZOMBIES)) == 1
+
+
+def test_changes_nothing_twice(client: SyncPrefectClient) -> None:
+    """A second run finds everything right and leaves the very same automation in place."""
+    bootstrap.bootstrap(client)
+    first = client.read_automations_by_name(bootstrap.ZOMBIES)
+    assert bootstrap.bootstrap(client) == []
+    assert [a.id for a in client.read_automations_by_name(bootstrap.ZOMBIES)] == [a.id for a in first]
+
+
+def test_removes_duplicates(client: SyncPrefectClient) -> None:
+    """Prefect keeps several automations of one name; bootstrap keeps one."""
+    bootstrap.bootstrap(client)
+    client.create_automation(client.read_automations_by_name(bootstrap.ZOMBIES)[0])
+    assert bootstrap.bootstrap(client) == ["Deleted an outdated automation 'understudy: end runs without a heartbeat'."]
+    assert len(client.read_automations_by_name(bootstrap.ZOMBIES)) == 1
+
+
+def test_follows_the_heartbeat(client: SyncPrefectClient) -> None:
+    """When the heartbeat changes, the automation is replaced: a window that is too short would end healthy runs."""
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
+        bootstrap.bootstrap(client)
+        assert _window(client) == timedelta(seconds=90)
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 60}):
+        assert len(bootstrap.bootstrap(client)) == 2
+        assert _window(client) == timedelta(seconds=180)
+
+
+def _window(client: SyncPrefectClient) -> timedelta:
+    (automation,) = client.read_automations_by_name(bootstrap.ZOMBIES)
+    return automation.trigger.within  # type: ignore[union-attr,no-any-return]
+
+
+def test_without_a_heartbeat_here_assumes_the_default(client: SyncPrefectClient) -> None:
+    """Where the setting is off, the window is three of Prefect's own 180 s, which suits a worker left at its default."""
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        bootstrap.bootstrap(client)
+    assert _window(client) == timedelta(seconds=540)
+
+
+def test_keeps_an_automation_that_somebody_paused(client: SyncPrefectClient) -> None:
+    """Paused in the UI on purpose, it stays paused."""
+    bootstrap.bootstrap(client)
+    (automation,) = client.read_automations_by_name(bootstrap.ZOMBIES)
+    assert automation.id is not None
+    client.pause_automation(automation.id)
+    assert bootstrap.bootstrap(client) == []
+    assert client.read_automations_by_name(bootstrap.ZOMBIES)[0].enabled is False
+
+
+def test_leaves_a_foreign_pool_alone(client: SyncPrefectClient) -> None:
+    """A pool of our name but another type is somebody's own: it is refused by name, not overwritten."""
+    client.create_work_pool(WorkPoolCreate(name="understudy", type="docker"))
+    with pytest.raises(bootstrap.WrongPool, match="has type 'docker'; expected 'process'"):
+        bootstrap.bootstrap(client)
+    assert client.read_work_pool("understudy").type == "docker"
+
+
+def test_prints_what_it_changed(client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints each change, and says so when there is none."""
+    bootstrap.main()
+    assert "Created the work pool 'understudy'" in capsys.readouterr().out
+    bootstrap.main()
+    assert capsys.readouterr().out.startswith("Nothing to change on http://")
