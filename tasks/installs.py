@@ -7,7 +7,7 @@ from prefect import get_run_logger, task
 from tasks.capi.client import Client
 from tasks.estate.errors import InstallOverdue, NotFound, WrongDestination
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
-from tasks.estate.rules import compare, pins, require_allowed
+from tasks.estate.rules import compare, pins, require_allowed, require_same
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.waiting import backing_off, until, utc_now
@@ -80,6 +80,7 @@ def draft_plan(
     restore: str = "",
 ) -> Plan:
     """Freeze the intent of this run and record it in the ledger. Changes nothing else. Retried on `Transient` only."""
+    require_same(pair, comparison)
     ledger = open_ledger()
     plan = Plan.model_validate(
         {

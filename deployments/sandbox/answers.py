@@ -43,6 +43,8 @@ def page(estate: "Estate", request: "Request", rows: list[Document]) -> "Respons
         return error(400, "limit and offset must be integers", field="limit")
     if not 1 <= limit <= 100 or offset < 0:
         return error(400, "limit must be between 1 and 100", field="limit")
+    if any(fault.name == "page-two-fails" for fault in estate.faults):
+        limit = min(limit, 2)  # a host may give less than it is asked for; so that there is a second page
     if offset and estate.fault("page-two-fails"):
         return error(500, "An unexpected error occurred, please try again in a few minutes")
 

@@ -1,6 +1,6 @@
 """The rules of the trade as pure functions: which pairs are allowed, what differs, what would be lost, what is pinned."""
 
-from tasks.estate.errors import WrongDestination
+from tasks.estate.errors import PlanIsStale, WrongDestination
 from tasks.estate.plans import Comparison, CopyOptions, Difference, Severity
 from tasks.estate.sites import Direction, Environment, Install, Pair, Survey
 
@@ -104,6 +104,18 @@ def _differences(source: Survey, destination: Survey) -> list[Difference]:
             _row(f"Public {kind}", source.content.totals.get(kind), destination.content.totals.get(kind), Severity.INFO)
         )
     return rows
+
+
+def require_same(pair: Pair, comparison: Comparison) -> None:
+    """Raise `PlanIsStale` if a side was renamed, relabelled or moved between resolving and comparing it."""
+    for resolved, compared in (
+        (pair.source, comparison.source.install),
+        (pair.destination, comparison.destination.install),
+    ):
+        for field in ("name", "environment", "account_id", "site_id", "primary_domain"):
+            old, new = getattr(resolved, field), getattr(compared, field)
+            if old != new:
+                raise PlanIsStale(f"{resolved.name} changed while it was looked at: {field} was {old}, is {new}.")
 
 
 def _row(aspect: str, source: object, destination: object, severity: Severity, *, note: str = "") -> Difference:

@@ -1,0 +1,92 @@
+"""The demo, from outside: what it prints, how it ends, and that it leaves nothing behind."""
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+
+from deployments.sandbox.runs import Runs
+
+pytestmark = [
+    pytest.mark.timeout(300),  # a whole sandbox each time: 15 s to start, 15 s a run
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="left-overs are looked for in /proc"),
+]
+
+
+def port_is_free(url: str) -> bool:
+    """Whether nobody listens there any more."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", urlsplit(url).port or 0)) != 0
+
+
+def test_unattended_demo_verifies_everything(perform: Callable[..., Any], tmp_path: Path) -> None:
+    """It refreshes, promotes, answers as the demo lead, prints both reports, exits 0, and keeps its state where told."""
+    demo = perform("--unattended", "--state", str(tmp_path / "state"))
+    demo.read_until("The run waits for an answer")
+    demo.note_family()
+    assert demo.finish() == 0, demo.printed
+    assert demo.printed.count("(refresh verified)") == 1
+    assert demo.printed.count("(promote verified)") == 1
+    for words in ("| Source | schulprod |", "| Destination | schulprod |", "| Approved by | Demo Lead |"):
+        assert words in demo.printed
+    assert len(re.findall(r"\| Backup \| [0-9a-f-]{36} \|", demo.printed)) == 2
+    assert demo.printed.count("## Evidence of arrival: confirmed") == 2
+    assert demo.printed.count("## Checks") == 2
+    assert "FAILED" not in demo.printed
+    assert demo.nothing_left()
+    assert (tmp_path / "state" / "ledger.db").exists()
+
+
+def test_a_person_rejects_in_the_demo(perform: Callable[..., Any]) -> None:
+    """Attended, it prints where and how to answer, takes a no for a good end, stays up, and exits 0 at Ctrl-C."""
+    demo = perform()
+    link = re.search(
+        r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and", demo.read_until("press Resume")
+    )
+    assert link
+    url, run = link.groups()
+    assert "schulprod" in demo.read_until("For example")
+    no = {"decision": "reject", "approver": "Test Lead", "destination": "schulprod", "reason": "not today"}
+    with Runs(f"{url}/api") as runs:
+        runs.answer(UUID(run), no)
+    demo.read_until("Everything stays up")
+    assert "Test Lead rejected plan" in demo.printed
+    demo.note_family()
+    os.kill(demo.process.pid, signal.SIGINT)
+    assert demo.finish() == 0
+    assert demo.nothing_left()
+    assert port_is_free(url)
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("The emulated host answers", signal.SIGINT),
+        ("Created the automation", signal.SIGTERM),
+        ("Compare schulprod with schulstage", signal.SIGINT),
+        ("Compare schulprod with schulstage", signal.SIGKILL),
+    ],
+)
+def test_interrupted_demo_leaves_nothing(perform: Callable[..., Any], moment: str, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM or kill -9, while starting or while a flow runs: no process and no port is left."""
+    demo = perform("--unattended")
+    url = demo.read_until("The emulated host answers").split()[-1]
+    if moment not in demo.printed:
+        demo.read_until(moment)
+    assert len(demo.note_family()) >= 3
+    os.kill(demo.process.pid, number)
+    if number is not signal.SIGKILL:
+        time.sleep(0.2)
+        os.kill(demo.process.pid, number)  # an impatient second one does not break the clean-up
+    assert demo.finish() == (-9 if number is signal.SIGKILL else 128 + number)
+    assert demo.nothing_left()
+    assert port_is_free(url)
+    assert "Traceback" not in demo.printed

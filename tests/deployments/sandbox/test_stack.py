@@ -1,0 +1,80 @@
+"""The stack: one folder of state, an environment of its own, and programs that can be restarted."""
+
+import stat
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from deployments.sandbox.narration import Narrator
+from deployments.sandbox.processes import ProgramFailed
+from deployments.sandbox.runs import NotAnswered, Runs
+from deployments.sandbox.stack import Stack, StackBusy
+
+
+def end_of(runs: Runs, run: UUID) -> str:
+    """The name of the state in which the run ends."""
+    ended = Narrator(lambda _: None).follow(runs, run, patience=90)
+    state = getattr(ended, "state", None)
+    return str(state.name if state else ended)
+
+
+def test_environment_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the caller's Prefect, real account or proxies reaches the sandbox."""
+    monkeypatch.setenv("PREFECT_API_KEY", "pnu_real")
+    monkeypatch.setenv("UNDERSTUDY_API_PASSWORD", "real")
+    monkeypatch.setenv("UNDERSTUDY_LEDGER_URL", "postgresql://real")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    stack = Stack()
+    assert "PREFECT_API_KEY" not in stack.env
+    assert "HTTPS_PROXY" not in stack.env
+    assert stack.env["UNDERSTUDY_API_PASSWORD"] == "demo"
+    assert stack.env["UNDERSTUDY_LEDGER_URL"].startswith("sqlite:///")
+    assert stack.env["UNDERSTUDY_API_URL"].startswith("http://127.0.0.1:")
+    assert stack.env["DO_NOT_TRACK"] == "1"
+
+
+def test_run_names_its_failure(tmp_path: Path) -> None:
+    """A command that fails is reported with its code and its words."""
+    with pytest.raises(ProgramFailed, match=r"ended with 3:\nno such deployment"):
+        Stack(tmp_path).run("-c", "print('no such deployment'); raise SystemExit(3)")
+
+
+@pytest.mark.timeout(240)  # starts a whole sandbox: 15 s, on a busy machine three times that
+class TestRunning:
+    """On one running sandbox."""
+
+    def test_state_is_private(self, stack: Stack) -> None:
+        """The folder of state can be read by its owner only, and holds the ledger and the results."""
+        assert stat.S_IMODE(stack.state.stat().st_mode) == 0o700
+        assert stack.env["PREFECT_LOCAL_STORAGE_PATH"].startswith(str(stack.state))
+
+    def test_second_sandbox_is_refused(self, stack: Stack) -> None:
+        """Two sandboxes never share a folder of state; the first is not harmed."""
+        with pytest.raises(StackBusy, match="Another sandbox uses"), Stack(stack.state):
+            pass
+        assert stack.programs["worker"].pid is not None
+
+    def test_worker_runs_a_deployed_flow(self, stack: Stack) -> None:
+        """A run started through the API is taken by the worker and ends with a named outcome and a report."""
+        with Runs(stack.api_url) as runs:
+            run = runs.start("diagnose/diagnose", install="schulprod")
+            assert end_of(runs, run) == "Healthy"
+            assert "diagnose: Healthy" in runs.report(run)
+            with pytest.raises(NotAnswered, match="not paused"):
+                runs.answer(run, {"decision": "approve"})
+
+    def test_programs_restart_in_place(self, stack: Stack) -> None:
+        """The emulator comes back on its port with the state it had."""
+        address = f"{stack.emulator_url}/_sandbox"
+        httpx.post(f"{address}/publish", json={"install": "schulstage", "kind": "files"}).raise_for_status()
+        before = httpx.get(f"{address}/estate").json()
+        stack.restart("emulator")
+        assert httpx.get(f"{address}/estate").json() == before
+
+    def test_browser_is_sent_nowhere_else(self, stack: Stack) -> None:
+        """The UI's page names no foreign host: no trackers, no fonts, no scripts from outside."""
+        page = httpx.get(stack.ui_url, follow_redirects=True).text
+        assert "<html" in page
+        assert "https://" not in page
