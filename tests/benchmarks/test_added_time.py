@@ -1,0 +1,106 @@
+"""What we add to the remote side's own time, API calls per run, and the cost of a step. Prints ratios; asserts nothing timed.
+
+The host's own time is read off the same run: it ends when the emulator's closing checkpoint is completed.
+"""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from prefect import flow, task
+
+from deployments.sandbox.capi import Estate
+from flows.promote import promote
+from flows.refresh import refresh
+from tasks.estate.settings import forget_settings
+from tasks.signoff.ledger import Ledger
+
+SCALE = 1 / 60  # the issue's: a copy of 20 minutes takes 20 seconds
+GAP = 60 * SCALE  # two readings this far apart are demanded by the evidence ladder, in scaled seconds
+
+
+@pytest.fixture
+def estate() -> Estate:
+    """The emulated host at the scale of the benchmark."""
+    return Estate(":memory:", scale=SCALE)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("verb", ["refresh", "promote"])
+def test_time_added_over_the_remote_side(
+    verb: str,
+    start: Callable[..., Any],
+    worker: Estate,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Print the seconds from backup request to backup seen, and from copy sent to arrival proven, against the host's own."""
+    monkeypatch.setenv("UNDERSTUDY_PACE", str(SCALE))
+    forget_settings()
+    worker.publish("schulstage", "files")
+    flow_, source, destination = {
+        "refresh": (refresh, "schulprod", "schulstage"),
+        "promote": (promote, "schulstage", "schulprod"),
+    }[verb]
+    began = time.monotonic()
+    run = start(flow_, source=source, destination=destination).approve(destination)
+    whole = time.monotonic() - began
+    assert run.state == "Verified", run.message
+    at = {fact.kind: fact.at for fact in ledger.facts(run_id=run.id)}
+    backups = [
+        b for b in worker.store.all("backups") if b["install_id"] == worker.snapshot()["installs"][destination]["id"]
+    ]
+    ours = next(b for b in backups if run.id in b["description"])
+    closing = next(b for b in backups if b["description"].startswith("Checkpoint after"))
+    host_backup = (_moment(ours["complete_time"]) - _moment(ours["create_time"])).total_seconds()
+    host_copy = (_moment(closing["complete_time"]) - at["sending"]).total_seconds()
+    our_backup = (at["planned"] - _moment(ours["create_time"])).total_seconds()
+    our_copy = (at["settled"] - at["sending"]).total_seconds()
+    calls = Counter(row["method"] for row in worker.journal())
+    with capsys.disabled():
+        print(f"\n{verb}, scale 1/60, one run, pace 1/60")
+        print(
+            f"  backup  host {host_backup:6.1f} s   with us {our_backup:6.1f} s   ratio {our_backup / host_backup:.2f}"
+        )
+        print(f"  copy    host {host_copy:6.1f} s   with us {our_copy:6.1f} s   ratio {our_copy / host_copy:.2f}"
+              f"   (of it {GAP:.1f} s the gap between two readings)")  # fmt: skip
+        print(
+            f"  run     {whole:6.1f} s, over the host's {host_backup + host_copy:.1f} s: ratio {whole / (host_backup + host_copy):.2f}"
+        )
+        print(f"  calls   {sum(calls.values())} to the hosting API ({dict(calls)})")
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+
+
+@task
+def nothing(n: int) -> int:
+    """A step that does nothing."""
+    return n
+
+
+@flow
+def many(count: int) -> float:
+    """Seconds that `count` empty steps take inside a flow."""
+    began = time.perf_counter()
+    for n in range(count):
+        nothing(n)
+    return time.perf_counter() - began
+
+
+def test_cost_of_a_step(prefect_server: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print what a Prefect step costs beside the same function called bare."""
+    many(5)
+    steps = statistics.median(many(40) / 40 for _ in range(5))
+    began = time.perf_counter()
+    for n in range(100_000):
+        nothing.fn(n)
+    bare = (time.perf_counter() - began) / 100_000
+    with capsys.disabled():
+        print(f"\nstep: {steps * 1000:.1f} ms as a Prefect task, {bare * 1e6:.2f} µs bare; a promotion has 11 steps")

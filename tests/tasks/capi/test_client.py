@@ -1,0 +1,156 @@
+"""The client: what it sends, what it refuses to send, and what a lost answer means."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from tasks.capi.client import Client
+from tasks.estate.errors import HostRefused, Misconfigured, OutcomeUnknown, Unreachable
+
+ONE, TWO = str(uuid4()), str(uuid4())
+PASSWORD = "correct-horse"
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Host:
+    """A host that answers as told, and remembers what it was asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.asked: list[httpx.Request] = []
+        self._answer = answer
+        self.client = Client(
+            "https://host.example/v1", SecretStr("user"), SecretStr(PASSWORD), transport=httpx.MockTransport(self._take)
+        )
+
+    def _take(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self._answer(request)
+
+    def copy(self, **changes: Any) -> None:
+        """Send a copy of everything from ONE to TWO."""
+        options: dict[str, Any] = {"files": True, "database": True, "tables": [], "emails": ["ops@host.example"]}
+        self.client.send_copy(ONE, TWO, **(options | changes))
+
+
+def failing(error: type[httpx.HTTPError]) -> Answer:
+    """A host whose connection fails in this way."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error(f"with {PASSWORD}", request=request)  # type: ignore[call-arg]  # all of them take a request
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ReadTimeout, httpx.ReadError, httpx.WriteError, httpx.WriteTimeout, httpx.RemoteProtocolError]
+)
+def test_a_copy_whose_answer_is_lost_is_unknown_and_sent_once(error: type[httpx.HTTPError]) -> None:
+    """After it left, a failed connection means unknown; it is not sent again."""
+    host = Host(failing(error))
+    with pytest.raises(OutcomeUnknown) as raised:
+        host.copy()
+    assert len(host.asked) == 1
+    assert PASSWORD not in str(raised.value)
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+def test_a_copy_that_surely_was_not_sent_is_not_unknown(error: type[httpx.HTTPError]) -> None:
+    """Without a connection nothing left: that is Unreachable."""
+    host = Host(failing(error))
+    with pytest.raises(Unreachable, match="not sent"):
+        host.copy()
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 302, 500, 502, 503, 504])
+def test_only_202_says_that_a_copy_was_taken(status: int) -> None:
+    """Any other success, a redirect and every 5xx leave the outcome unknown, after one request."""
+    host = Host(lambda request: httpx.Response(status))
+    with pytest.raises(OutcomeUnknown, match="expected 202"):
+        host.copy()
+    assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429])
+def test_a_copy_refused_with_4xx_was_not_started(status: int) -> None:
+    """A refusal is final for this approval, also when the host asks for fewer requests."""
+    host = Host(lambda request: httpx.Response(status))
+    with pytest.raises((HostRefused, Exception)) as raised:
+        host.copy()
+    assert not isinstance(raised.value, OutcomeUnknown | Unreachable)
+    assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"files": False, "database": False}, {"database": False, "tables": ["wp_posts"]}])
+def test_contradicting_options_are_never_sent(wrong: dict[str, Any]) -> None:
+    """Neither half, or tables without the database, is refused here."""
+    host = Host(lambda request: httpx.Response(202))
+    with pytest.raises(Misconfigured):
+        host.copy(**wrong)
+    assert host.asked == []
+
+
+def test_a_name_is_no_id() -> None:
+    """An install name, or a path trick, never reaches the host as an id."""
+    host = Host(lambda request: httpx.Response(200, json={}))
+    for wrong in ("schulprod", f"{ONE}/../{TWO}", ""):
+        with pytest.raises(Misconfigured, match="expected a UUID"):
+            host.client.backups(wrong)
+    assert host.asked == []
+
+
+def paged(*pages: dict[str, Any] | int) -> Answer:
+    """A host with these pages; a number is the status of a page that fails."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params.get("offset", 0))
+        page = pages[number]
+        return httpx.Response(page) if isinstance(page, int) else httpx.Response(200, json=page)
+
+    return answer
+
+
+def page(name: str, following: str | None) -> dict[str, Any]:
+    """One page with one install and fields that nobody knows."""
+    return {"results": [{"id": name, "name": name, "status": "new-word", "what": 1}], "next": following, "extra": {}}
+
+
+NEXT = "https://host.example/v1/installs?offset="
+
+
+def test_every_page_of_a_list_is_read() -> None:
+    """Three pages give three installs, unknown words and fields tolerated."""
+    host = Host(paged(page("a", NEXT + "1"), page("b", NEXT + "2"), page("c", None)))
+    assert [install.name for install in host.client.installs()] == ["a", "b", "c"]
+
+
+def test_a_failed_page_is_a_failed_list() -> None:
+    """A part is never given for the whole."""
+    with pytest.raises(Unreachable):
+        Host(paged(page("a", NEXT + "1"), 500)).client.installs()
+
+
+@pytest.mark.parametrize("link", ["https://evil.example/v1/installs", "http://host.example/v1/installs", NEXT + "0"])
+def test_a_next_link_must_stay_and_must_move_on(link: str) -> None:
+    """Another origin would receive the credentials; a page that leads to itself would never end."""
+    host = Host(paged(page("a", link)))
+    with pytest.raises(Unreachable):
+        host.client.installs()
+    assert all(request.url.host == "host.example" for request in host.asked)
+
+
+def test_the_login_is_in_no_text() -> None:
+    """Neither the repr nor the message of a failure shows the password."""
+    host = Host(lambda request: httpx.Response(401, json={"message": "Bad Credentials"}))
+    with pytest.raises(HostRefused) as raised:
+        host.client.installs()
+    assert PASSWORD not in repr(host.client) + str(raised.value) + repr(raised.value)
+    assert host.asked[0].headers["authorization"].startswith("Basic ")
+
+
+def test_no_certificates_is_an_empty_list() -> None:
+    """The host answers 404 where there are none, which is normal."""
+    assert Host(lambda request: httpx.Response(404)).client.certificates(ONE) == []
