@@ -1,0 +1,214 @@
+"""The emulated host refuses what the real one refuses, takes its time, and keeps its state."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.sandbox.capi import Estate, Request, Response
+from deployments.sandbox.faults import FAULTS
+from deployments.sandbox.serve import serve
+from deployments.sandbox.store import fixed_id
+
+LOGIN = "Basic " + base64.b64encode(b"demo:demo").decode()
+PROD, STAGE, DEV, FOREIGN = (fixed_id(name) for name in ("schulprod", "schulstage", "schuldev", "fremdstage"))
+
+
+class Watch:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """The simulated time."""
+    return Watch()
+
+
+@pytest.fixture
+def host(watch: Watch) -> Estate:
+    """An emulated host whose clock stands still, at full length."""
+    return Estate(clock=watch, scale=1.0)
+
+
+@pytest.fixture
+def ask(host: Estate) -> Callable[..., Response]:
+    """Ask the API with its login: `ask("POST", "/install_copy", {...})`."""
+
+    def send(method: str, path: str, body: Any = None, **query: str) -> Response:
+        data = b"" if body is None else json.dumps(body).encode()
+        return host.handle(Request(method, "127.0.0.1", f"/v1{path}", query, {"authorization": LOGIN}, data))
+
+    return send
+
+
+def visit(host: Estate, domain: str, path: str = "/", **query: str) -> Response:
+    """Visit a public site."""
+    return host.handle(Request("GET", domain, path, query))
+
+
+COPY = {"source_environment_id": PROD, "destination_environment_id": STAGE}
+NEW = {"account_id": fixed_id("Understudy Demo"), "site_id": fixed_id("Schulfest"), "environment": "staging"}
+MAIL = {"notification_emails": ["a@b.example"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/install_copy", {"source_install_id": PROD, "destination_install_id": STAGE}, 400),
+        ("POST", "/install_copy", COPY | {"source_environment_id": "schulprod"}, 400),
+        ("POST", "/install_copy", COPY | {"destination_environment_id": FOREIGN}, 403),
+        ("POST", "/install_copy", COPY | {"destination_environment_id": fixed_id("nobody")}, 404),
+        ("POST", "/install_copy", COPY | {"custom_options": "all"}, 400),
+        ("POST", "/install_copy", COPY | {"custom_options": {"include_db": False, "db_tables": ["wp_posts"]}}, 400),
+        ("POST", f"/installs/{PROD}/backups", {"description": "no e-mail"}, 400),
+        ("POST", f"/installs/{PROD}/backups", MAIL, 400),
+        ("GET", "/installs/schulprod/backups", None, 404),
+        ("GET", "/installs/schulprod", None, 200),
+        ("POST", f"/installs/{PROD}/purge_cache", {}, 400),
+        ("POST", "/installs", NEW | {"name": "x-y"}, 400),
+        ("GET", f"/installs/{STAGE}/ssl_certificates", None, 404),
+        ("GET", "/operations", None, 403),
+        ("POST", f"/installs/{PROD}/backups/{fixed_id('none')}/restore", MAIL, 404),
+    ],
+)  # fmt: skip
+def test_the_emulator_refuses_what_the_host_refuses(
+    method: str, path: str, body: Any, status: int, ask: Callable[..., Response], host: Estate
+) -> None:
+    """Wrong fields, names for ids, foreign accounts, missing fields and unknown routes get the host's own status."""
+    answer = ask(method, path, body)
+    assert answer.status == status
+    assert host.copies_received() == 0
+    if status >= 400:
+        assert json.loads(answer.body)["message"]
+
+
+def test_a_request_without_the_login_is_refused(host: Estate) -> None:
+    """401 Bad Credentials, and /status needs none."""
+    assert host.handle(Request("GET", "127.0.0.1", "/v1/installs")).status == 401
+    assert host.handle(Request("GET", "127.0.0.1", "/v1/status")).status == 200
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "many"])
+def test_a_page_has_1_to_100_rows(limit: str, ask: Callable[..., Response]) -> None:
+    """The host's paging limits."""
+    assert ask("GET", "/installs", limit=limit).status == 400
+
+
+def test_pages_are_linked_until_the_end(ask: Callable[..., Response]) -> None:
+    """Following `next` gives every install once."""
+    names, offset = [], 0
+    while True:
+        page = json.loads(ask("GET", "/installs", limit="4", offset=str(offset)).body)
+        names += [row["name"] for row in page["results"]]
+        if page["next"] is None:
+            break
+        offset += 4
+    assert len(names) == len(set(names)) == page["count"] == 6
+
+
+def test_a_backup_takes_its_time(ask: Callable[..., Response], watch: Watch) -> None:
+    """Requested at once, completed after five minutes of the host's time."""
+    made = json.loads(ask("POST", f"/installs/{PROD}/backups", MAIL | {"description": "x"}).body)
+    path = f"/installs/{PROD}/backups/{made['id']}"
+    watch.now += 299
+    assert json.loads(ask("GET", path).body)["status"] == "requested"
+    watch.now += 2
+    assert json.loads(ask("GET", path).body)["status"] == "completed"
+
+
+def test_a_copy_is_accepted_with_nothing_and_lands_later(
+    ask: Callable[..., Response], host: Estate, watch: Watch
+) -> None:
+    """An empty 202, `active` all the time, content after 18 minutes, then the closing checkpoint."""
+    answer = ask("POST", "/install_copy", COPY)
+    assert (answer.status, answer.body) == (202, b"")
+    watch.now += 1000
+    assert json.loads(ask("GET", f"/installs/{STAGE}").body)["status"] == "active"
+    assert host.snapshot()["installs"]["schulstage"]["totals"]["posts"] == 7
+    watch.now += 90
+    copied = host.snapshot()["installs"]["schulstage"]
+    assert (copied["totals"]["posts"], copied["home"], copied["files_version"]) == (
+        12,
+        "schulstage.wpengine.example",
+        "5.2.0",
+    )
+    watch.now += 120
+    listed = json.loads(ask("GET", f"/installs/{STAGE}/backups").body)["results"]
+    assert [b["description"] for b in listed] == ["Checkpoint after copy", "Checkpoint before copy"]
+
+
+def test_a_restore_puts_the_content_of_its_backup_back(
+    ask: Callable[..., Response], host: Estate, watch: Watch
+) -> None:
+    """What was published after the backup is gone after the restore."""
+    made = json.loads(ask("POST", f"/installs/{PROD}/backups", MAIL | {"description": "x"}).body)
+    watch.now += 400
+    host.publish("schulprod", "post")
+    assert ask("POST", f"/installs/{PROD}/backups/{made['id']}/restore", MAIL).status == 202
+    watch.now += 1500
+    assert host.snapshot()["installs"]["schulprod"]["totals"]["posts"] == 12
+
+
+def test_one_object_purge_a_minute(ask: Callable[..., Response], watch: Watch) -> None:
+    """The second purge inside a minute gets the host's 429, the next minute's passes."""
+    purge = ("POST", f"/installs/{PROD}/purge_cache", {"type": "all"})
+    assert [ask(*purge).status, ask(*purge).status] == [202, 429]
+    watch.now += 61
+    assert ask(*purge).status == 202
+
+
+def test_int64_values_are_strings(ask: Callable[..., Response]) -> None:
+    """As the host writes them."""
+    day = json.loads(ask("GET", f"/installs/{PROD}/usage").body)["metrics"][0]
+    assert isinstance(day["storage_file_bytes"], str)
+
+
+def test_pages_are_cached_until_purged_and_a_query_goes_past(ask: Callable[..., Response], host: Estate) -> None:
+    """A visitor sees the old page until a purge; a query parameter shows the new one."""
+    visit(host, "www.schulfest.example")
+    host.publish("schulprod", "post", "Fresh news")
+    stale = visit(host, "www.schulfest.example")
+    assert (stale.headers["x-cache"], b"Fresh news" in stale.body) == ("HIT", False)
+    assert b"Fresh news" in visit(host, "www.schulfest.example", x="1").body
+    ask("POST", f"/installs/{PROD}/purge_cache", {"type": "page"})
+    assert b"Fresh news" in visit(host, "www.schulfest.example").body
+
+
+def test_the_state_survives_a_restart(tmp_path: Path) -> None:
+    """A new process on the same file knows what was accepted."""
+    path = str(tmp_path / "estate.db")
+    first = Estate(path)
+    first.handle(
+        Request("POST", "127.0.0.1", "/v1/install_copy", {}, {"authorization": LOGIN}, json.dumps(COPY).encode())
+    )
+    first.close()
+    assert Estate(path).copies_received() == 1
+
+
+def test_every_fault_can_be_switched_on_and_an_unknown_one_not(host: Estate) -> None:
+    """Names are checked, so that a typo does not read as a passed test."""
+    for name in FAULTS:
+        host.switch_on(name, install="schulprod")
+    with pytest.raises(KeyError, match="no fault"):
+        host.switch_on("backup-abborted")
+
+
+def test_a_lost_reply_was_executed_all_the_same() -> None:
+    """Over a real socket: the connection is cut, and the copy is under way."""
+    estate = Estate()
+    server = serve(estate)
+    estate.switch_on("reply-lost", path="/install_copy")
+    with httpx.Client(auth=("demo", "demo")) as client, pytest.raises(httpx.RemoteProtocolError):
+        client.post(f"{server.url}/v1/install_copy", json=COPY)
+    server.close()
+    assert estate.copies_received() == 1
