@@ -5,7 +5,7 @@ from datetime import timedelta
 from prefect import get_run_logger, task
 
 from tasks.capi.client import Client
-from tasks.estate.errors import InstallOverdue, NotFound, WrongDestination
+from tasks.estate.errors import InstallOverdue, NotFound, UnderstudyError, WrongDestination
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
 from tasks.estate.rules import compare, pins, require_allowed, require_same
 from tasks.estate.settings import load_settings
@@ -62,10 +62,20 @@ def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
     with connected() as (client, prober):
         source = take(client, prober, pair.source.id)
         destination = take(client, prober, pair.destination.id)
+        _measure_again(client, pair)
     comparison = compare(source, destination, options)
     if comparison.destination_is_newer:
         get_run_logger().warning("%s is newer than %s.", pair.destination.name, pair.source.name)
     return comparison
+
+
+def _measure_again(client: Client, pair: Pair) -> None:
+    """Ask the host to measure both sides now: it takes minutes, and the baseline before the copy should have new figures."""
+    for install in (pair.source, pair.destination):
+        try:
+            client.refresh_usage(install.id)
+        except UnderstudyError as error:
+            get_run_logger().info("Storage of %s is not measured again: %s", install.name, error.message)
 
 
 @task(name="Draft the plan", task_run_name="Draft the {verb} plan", timeout_seconds=60, **ABOVE_THE_GATE)

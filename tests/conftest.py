@@ -23,7 +23,7 @@ from prefect.settings import (
 from prefect.states import Pending
 from prefect.testing.utilities import prefect_test_harness
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.capi import Estate, Request
 from deployments.sandbox.serve import serve
 from tasks.estate.settings import forget_settings
 from tasks.policy import open_ledger
@@ -204,6 +204,9 @@ class Trouble:
         }[verb]
 
     def _switch_on(self, fault: str, destination: str) -> None:
+        if fault == "stale-cache":  # a visitor has been there: only then is there something to go stale
+            self._worker.handle(Request("GET", f"{destination}.wpengine.example", "/"))
+            self._worker.handle(Request("GET", "www.schulfest.example", "/"))
         how: dict[str, Any] = {"install": destination}
         if fault in ("reply-lost", "reply-500-after-execution"):
             how |= {"path": "/install_copy"}

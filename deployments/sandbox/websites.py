@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from deployments.sandbox.capi import Estate
 
 Document = dict[str, Any]
-CACHE_LIFETIME = 600.0  # the host's seconds
+CACHE_LIFETIME = 86400.0  # the host's seconds; long, so that only a purge makes a page new
 STYLE = "/wp-content/themes/site/style.css"
 
 
