@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
+from prefect.runtime import flow_run
 from pydantic import ConfigDict, Field, create_model
 
 from tasks import wording
@@ -17,6 +18,7 @@ from tasks.estate.waiting import utc_now
 from tasks.policy import open_ledger
 from tasks.signoff.standing import load_standing, require_covered
 
+MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another day
 GRACE = timedelta(minutes=5)  # an answer given in time reaches the worker late: rescheduling, process start, queue
 
 
@@ -180,6 +182,7 @@ def ask_or_standing(
     if recorded is not None:
         return recorded
     now = utc_now()
+    _require_timely(now)
     entry = require_covered(plan, load_standing(load_settings().standing_file), now.date())
     approval = Approval(
         id=str(uuid4()),
@@ -198,6 +201,17 @@ def ask_or_standing(
         once=f"answer:{plan.run_id}:{plan.fingerprint}",
     )
     return approval
+
+
+def _require_timely(now: datetime) -> None:
+    """A worker that was down for days starts every missed night at once: only the newest may go on by itself."""
+    due = flow_run.get_scheduled_start_time()
+    if due is not None and now - due > MISSED:
+        raise NotApproved(
+            f"This run was due at {due:%Y-%m-%d %H:%M} UTC and starts more than {MISSED} late; a standing approval does "
+            "not cover missed runs.",
+            next_step="Nothing was overwritten. The next night's run goes on by itself, or start `refresh` now.",
+        )
 
 
 def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: timedelta) -> Evidence:

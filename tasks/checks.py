@@ -4,7 +4,7 @@ from prefect import task
 
 from tasks.capi.client import Client
 from tasks.estate.errors import NotFound
-from tasks.estate.plans import CopyOptions, Diagnosis, Finding, Plan
+from tasks.estate.plans import CopyOptions, Diagnosis, Finding, Plan, Severity
 from tasks.estate.rules import compare
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Survey
@@ -51,6 +51,11 @@ def diagnose_install(name: str, compare_with: str = "") -> Diagnosis:
         if compare_with:
             other = take(client, prober, _id_of(client, compare_with))
             comparison = compare(other, survey, CopyOptions())
+            matching = findings.content_matches(survey.content, other.content, database=True, files=True)
+            # Two installs may differ for good reasons: said, but no verdict on the install's health.
+            found += [
+                f if f.passed is not False else f.model_copy(update={"severity": Severity.WARN}) for f in matching
+            ]
             found += _urls(prober, survey, other.install.primary_domain)
         else:
             found += [findings.home_is_own(survey.content, survey.install.primary_domain)]

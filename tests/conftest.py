@@ -13,6 +13,7 @@ os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.settings import (
@@ -147,6 +148,13 @@ class Run:
         with get_client(sync_client=True) as client:
             state = client.read_flow_run(self._uuid).state
         return str(state.message if state else "")
+
+    @property
+    def report(self) -> str:
+        """The Markdown of the run's report."""
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"report-{self.id}"]))
+        with get_client(sync_client=True) as client:
+            return "\n".join(str(artifact.data) for artifact in client.read_artifacts(artifact_filter=wanted))
 
 
 @pytest.fixture

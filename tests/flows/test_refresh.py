@@ -1,7 +1,10 @@
 """Refresh: what a good run does, and every way in which it refuses."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from deployments.sandbox.capi import Estate
 from flows.refresh import refresh
@@ -78,3 +81,14 @@ def test_a_retry_after_the_end_looks_again_and_never_sends(start: Callable[..., 
     run = start(refresh, **PAIR).approve("schulstage")
     run.restart().go()
     assert worker.copies_received() == 1
+
+
+def test_a_missed_night_is_not_made_up_for(
+    start: Callable[..., Any], worker: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was down for days does not run every missed refresh under the standing approval."""
+    due = datetime(2026, 1, 1, 3, tzinfo=UTC)
+    monkeypatch.setattr("tasks.approvals.flow_run.get_scheduled_start_time", lambda: due)
+    run = start(refresh, **PAIR, approval="standing")
+    assert (run.state, worker.copies_received()) == ("NotApproved", 0)
+    assert "does not cover missed runs" in run.message
