@@ -2,24 +2,25 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Literal
 
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import ConfigDict, Field, create_model
 
-from tasks import wording
-from tasks.estate.errors import ApprovalExpired, NotApproved, OutcomeUnknown, Rejected
-from tasks.estate.plans import Approval, Comparison, Evidence, Plan, Receipt, Signal, Verdict
+from tasks import dump_wording, wording
+from tasks.dumps.targets import require_host
+from tasks.estate.dumps import RISK_PHRASE, LoadPlan
+from tasks.estate.errors import NotApproved, OutcomeUnknown, RiskNotAccepted
+from tasks.estate.plans import Approval, Comparison, Evidence, Intent, Plan, Receipt, Signal, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.policy import open_ledger
-from tasks.signoff.standing import load_standing, require_covered
+from tasks.signoff.answers import Answer, accept_answer, first_asked, record_approval, recorded_answer, where
+from tasks.signoff.standing import StandingApproval, load_standing, require_covered, require_load_covered
 
 MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another day
-GRACE = timedelta(minutes=5)  # an answer given in time reaches the worker late: rescheduling, process start, queue
 
 
 class ApprovalAnswer(RunInput):
@@ -100,76 +101,22 @@ def ask(plan: Plan, comparison: Comparison, *, within: timedelta, notes: tuple[s
     answer: its use is limited by the ledger, not by asking again. Raises `Rejected`, `ApprovalExpired`, `NotApproved`.
     """
     ledger = open_ledger()
-    recorded = _recorded(plan)
+    recorded = recorded_answer(ledger, plan)
     if recorded is not None:
         return recorded
-    asked_at = _asked_at(plan)
+    asked_at = first_asked(ledger, plan)
     description = wording.approval_text(plan, comparison, answer_by=asked_at + within, notes=notes)
     answer = suspend_flow_run(
         wait_for_input=form_for(plan, description),
         timeout=int(within.total_seconds()),
         key=f"approve-{plan.fingerprint[:12]}",
     )
-    now = utc_now()
-    _require_valid(plan, answer, now=now, answer_by=asked_at + within)
-    approval = Approval(
-        id=str(uuid4()),
-        plan=plan.fingerprint,
-        run_id=plan.run_id,
-        kind="person",
-        approver=answer.approver,
-        reason=answer.reason,
-        answered_at=now,
-        execute_by=now + timedelta(seconds=load_settings().execute_within),
-    )
-    ledger.record(
-        "approved",
-        **_where(plan),
-        detail=approval.model_dump(mode="json"),
-        once=f"answer:{plan.run_id}:{plan.fingerprint}",
-    )
-    return approval
+    given = Answer(answer.decision, answer.approver, answer.reason, answer.destination)
+    return accept_answer(ledger, plan, given, answer_by=asked_at + within, execute_within=_execute_within())
 
 
-def _where(plan: Plan) -> dict[str, Any]:
-    return {"run_id": plan.run_id, "destination_id": plan.pair.destination.id, "plan": plan.fingerprint}
-
-
-def _recorded(plan: Plan) -> Approval | None:
-    """The answer that this run already has to this plan. A recorded no stays a no."""
-    ledger = open_ledger()
-    for fact in ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
-        if fact.kind == "rejected":
-            raise Rejected(f"{fact.detail['approver']} rejected plan {plan.code}: {fact.detail['reason']}")
-        if fact.kind == "approved":
-            return Approval.model_validate(fact.detail)
-    return None
-
-
-def _asked_at(plan: Plan) -> datetime:
-    """When this plan was first put to a person: later passes of the flow body do not move the deadline."""
-    ledger = open_ledger()
-    asked = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="asked")
-    if asked:
-        return datetime.fromisoformat(asked[0].detail["at"])
-    now = utc_now()
-    ledger.record("asked", **_where(plan), detail={"at": now.isoformat()})
-    return now
-
-
-def _require_valid(plan: Plan, answer: ApprovalAnswer, *, now: datetime, answer_by: datetime) -> None:
-    """The checks of the gate, made here because Prefect's own can be walked around by anyone with its API."""
-    ledger = open_ledger()
-    said = {"approver": answer.approver, "reason": answer.reason}
-    if answer.decision != "approve":
-        ledger.record("rejected", **_where(plan), detail=said, once=f"answer:{plan.run_id}:{plan.fingerprint}")
-        raise Rejected(f"{answer.approver} rejected plan {plan.code}: {answer.reason}")
-    if now > answer_by + GRACE:
-        raise ApprovalExpired(f"The answer to plan {plan.code} came after {answer_by:%Y-%m-%d %H:%M} UTC.")
-    if answer.destination != plan.pair.destination.name:
-        raise NotApproved(f"The destination typed for plan {plan.code} is not {plan.pair.destination.name!r}.")
-    if len(answer.approver.strip()) < 3 or len(answer.reason.strip()) < 5:
-        raise NotApproved(f"The answer to plan {plan.code} has no name or no reason.")
+def _execute_within() -> timedelta:
+    return timedelta(seconds=load_settings().execute_within)
 
 
 def ask_or_standing(
@@ -178,29 +125,99 @@ def ask_or_standing(
     """For a refresh only: the standing approval of exactly this pair, or a person. Raises `NotApproved` with the reason."""
     if mode == "ask":
         return ask(plan, comparison, within=within)
-    recorded = _recorded(plan)
+    recorded = recorded_answer(open_ledger(), plan)
     if recorded is not None:
         return recorded
     now = utc_now()
     _require_timely(now)
     entry = require_covered(plan, load_standing(load_settings().standing_file), now.date())
-    approval = Approval(
-        id=str(uuid4()),
-        plan=plan.fingerprint,
-        run_id=plan.run_id,
+    return _stand(plan, entry, now)
+
+
+class LoadAnswer(RunInput):
+    """The form before a load: the original workflow's fields, none of them with a default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Literal["reject", "approve"] = Field(
+        title="Are you sure?",
+        description="reject: nothing is loaded. approve: staging's data is replaced, once.",
+        json_schema_extra={"position": 0},
+    )
+    hostname: str = Field(
+        title="Type the hostname of the staging instance",
+        description="It is compared with the real target.",
+        max_length=255,
+        json_schema_extra={"position": 1},
+    )
+    approver: str = Field(
+        title="Your name",
+        description="Goes into the ledger and the report.",
+        min_length=3,
+        max_length=80,
+        json_schema_extra={"position": 2},
+    )
+    reason: str = Field(
+        title="Reason",
+        description="Why, in a few words.",
+        min_length=5,
+        max_length=500,
+        json_schema_extra={"position": 3},
+    )
+
+
+class RiskyLoadAnswer(LoadAnswer):
+    """The same, where an anonymizer is switched off."""
+
+    risk: str = Field(
+        title=dump_wording.RISK_LABEL,
+        description="Personal data of production will be on staging.",
+        max_length=60,
+        json_schema_extra={"position": 4},
+    )
+
+
+def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timedelta) -> Approval:
+    """Leave to load exactly this plan: the standing approval of this pair, or a person's answer.
+
+    Raises `Rejected`, `ApprovalExpired`, `NotApproved`, `WrongHost` or `RiskNotAccepted`.
+    """
+    ledger = open_ledger()
+    recorded = recorded_answer(ledger, plan)
+    if recorded is not None:
+        return recorded
+    now = utc_now()
+    if mode == "standing":
+        _require_timely(now)
+        return _stand(plan, require_load_covered(plan, load_standing(load_settings().standing_file), now.date()), now)
+    answer_by = first_asked(ledger, plan) + within
+    form = RiskyLoadAnswer if plan.arrives_raw else LoadAnswer
+    answer = suspend_flow_run(
+        wait_for_input=form.with_initial_data(description=dump_wording.load_text(plan, answer_by=answer_by)),
+        timeout=int(within.total_seconds()),
+        key=f"approve-{plan.fingerprint[:12]}",
+    )
+    if answer.decision == "approve":
+        require_host(answer.hostname, plan.hostname)
+        if isinstance(answer, RiskyLoadAnswer) and answer.risk != RISK_PHRASE:
+            raise RiskNotAccepted(
+                f"The risk field of plan {plan.code} does not hold the phrase; expected {RISK_PHRASE}."
+            )
+    given = Answer(answer.decision, answer.approver, answer.reason, plan.hostname)
+    return accept_answer(ledger, plan, given, answer_by=answer_by, execute_within=_execute_within())
+
+
+def _stand(plan: Intent, entry: StandingApproval, now: datetime) -> Approval:
+    words = f"{entry.issuer} (standing, until {entry.until.isoformat()})"
+    return record_approval(
+        open_ledger(),
+        plan,
         kind="standing",
-        approver=f"{entry.issuer} (standing, until {entry.until.isoformat()})",
+        approver=words,
         reason=entry.reason,
-        answered_at=now,
-        execute_by=now + timedelta(seconds=load_settings().execute_within),
+        now=now,
+        execute_within=_execute_within(),
     )
-    open_ledger().record(
-        "approved",
-        **_where(plan),
-        detail=approval.model_dump(mode="json"),
-        once=f"answer:{plan.run_id}:{plan.fingerprint}",
-    )
-    return approval
 
 
 def _require_timely(now: datetime) -> None:
@@ -231,7 +248,7 @@ def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: tim
             key=f"arrived-{plan.fingerprint[:12]}",
         )
         detail = {"email": answer.email, "approver": answer.approver, "words": answer.words}
-        told = ledger.record("arrival-told", **_where(plan), detail=detail, once=f"arrival:{plan.run_id}")
+        told = ledger.record("arrival-told", **where(plan), detail=detail, once=f"arrival:{plan.run_id}")
     said = f"{told.detail['approver']} read the host's e-mail: {told.detail['email']} ({told.detail['words']})"
     if told.detail["email"] != "completed":
         raise OutcomeUnknown(
@@ -244,4 +261,4 @@ def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: tim
 
 
 def _settle(plan: Plan, evidence: Evidence) -> None:
-    open_ledger().record("settled", **_where(plan), detail={"how": f"evidence: {evidence.verdict.value}"})
+    open_ledger().record("settled", **where(plan), detail={"how": f"evidence: {evidence.verdict.value}"})

@@ -7,6 +7,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
+from tasks.estate.dumps import LoadPlan
 from tasks.estate.plans import Plan, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
@@ -48,6 +49,28 @@ def held(plan: Plan, *, settles: str = "") -> Iterator[None]:
     finally:
         for install_id in taken:
             ledger.release_lock(install_id, plan.run_id)
+
+
+@contextmanager
+def held_target(plan: LoadPlan) -> Iterator[None]:
+    """Hold the target of a load while the block runs. Raises `DestinationBusy` naming the run that holds it.
+
+    A lock of a run that is over can be taken: a load that still runs holds a lock in the database itself, which ends
+    with its connection, and the load asks for that one first.
+    """
+    ledger = open_ledger()
+    ledger.take_lock(
+        plan.destination_id,
+        plan.run_id,
+        is_over=_is_over,
+        settles=lambda sending: True,
+        horizon=paced(load_settings().lock_horizon),
+        now=utc_now(),
+    )
+    try:
+        yield
+    finally:
+        ledger.release_lock(plan.destination_id, plan.run_id)
 
 
 def _is_over(run_id: str) -> bool:

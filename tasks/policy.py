@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -21,6 +22,9 @@ from prefect.tasks import Task, exponential_backoff
 from tasks.capi.client import Client
 from tasks.estate.errors import RateLimited, Transient
 from tasks.estate.settings import load_settings
+from tasks.masking.keys import Keyring
+from tasks.masking.policy import Policy
+from tasks.masking.session import Session
 from tasks.probes.websites import Prober
 from tasks.signoff.ledger import Ledger
 
@@ -62,7 +66,7 @@ def this_run() -> str:
 @contextmanager
 def connected() -> Iterator[tuple[Client, Prober]]:
     """The hosting API and the public sites, as the settings name them; closed at the end."""
-    settings = load_settings()
+    settings = load_settings().require("api_user", "api_password", "notify")
     with (
         Client(settings.api_url, settings.api_user, settings.api_password) as client,
         Prober(settings.site_scheme, settings.site_gateway) as prober,
@@ -98,6 +102,18 @@ def paced(seconds: float) -> timedelta:
     return timedelta(seconds=seconds * load_settings().pace)
 
 
+def masking_session(policy: Policy, run_id: str) -> Session:
+    """The keyed session of a run's masking, the same in every worker. The key stays in this process."""
+    settings = load_settings().require("masking_key")
+    key = settings.masking_key.get_secret_value().encode()
+    return Session(Keyring(key, run=run_id if settings.masking_key_rotates else None), policy.locale)
+
+
+def secrets_path(run_id: str) -> Path:
+    """Where the hashes for the attack of a run wait for its load; removed after it."""
+    return load_settings().dump_work / f"{run_id}.attack"
+
+
 class Progress:
     """A live progress artifact of a waiting step. Shown, never needed: a lost update does not end a wait."""
 
@@ -111,6 +127,10 @@ class Progress:
     def show(self, elapsed: float, text: str) -> None:
         """Show `text` and a bar that nears, but does not reach, 100 % while the wait goes on."""
         self._put(min(95, int(100 * elapsed / self._typical)), text)
+
+    def at(self, percent: float, text: str) -> None:
+        """Show `text` and a bar at a known share of the work, in percent."""
+        self._put(min(100, int(percent)), text)
 
     def done(self, text: str) -> None:
         """Show `text` and a full bar."""

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from tasks import wording
+from tasks import dump_wording, wording
+from tasks.dumps.planning import ExportPlan
+from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import NotVerified, OutcomeUnknown, UnderstudyError
 from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Severity
+from tasks.masking.session import PASSWORD
 from tasks.policy import open_ledger, this_run
 from tasks.signoff.ledger import Fact
 
@@ -20,6 +23,9 @@ P = ParamSpec("P")
 
 VERIFIED = "Verified"
 VERIFY_FAILED = "VerifyFailed"
+EXPORTED = "Exported"
+LOADED = "Loaded"
+GOOD = (VERIFIED, "Healthy", EXPORTED, LOADED)
 
 
 def concluding(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
@@ -86,6 +92,40 @@ def conclude_diagnosis(install: str, findings: tuple[Finding, ...], comparison: 
     return _publish(report, extra)
 
 
+def conclude_export(plan: ExportPlan, facts: DumpFacts) -> State[Any]:
+    """The end of an export: a whole dump lies under its name."""
+    report = Report(
+        verb="anonymize",
+        outcome=EXPORTED,
+        source=f"{facts.header.source_database} on {facts.header.source_host}",
+        destination=facts.url,
+        run_id=this_run(),
+        next_step="Start `load_dump` to bring it to staging.",
+    )
+    _table(f"export-rows-{this_run()}", "Rows in the dump", [(str(t.name), t.rows) for t in facts.trailer.tables])
+    return _publish(report, "\n" + dump_wording.export_text(plan, facts))
+
+
+def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[Any]:
+    """The end of a load: committed, after everything was verified."""
+    report = Report(
+        verb="load_dump",
+        outcome=LOADED,
+        source=plan.header.source_host,
+        destination=f"{plan.target.database} on {plan.hostname}",
+        run_id=plan.run_id,
+        plan_code=plan.code,
+        approver=approval.approver,
+        reason=approval.reason,
+    )
+    _table(f"load-rows-{plan.run_id}", "Rows on staging", list(loaded.rows))
+    return _publish(report, "\n" + dump_wording.loaded_text(plan, loaded, password=PASSWORD))
+
+
+def _table(key: str, description: str, rows: list[tuple[str, int]]) -> None:
+    create_table_artifact([{"table": name, "rows": count} for name, count in rows], key=key, description=description)
+
+
 def _of_error(verb: str, error: UnderstudyError) -> Report:
     """The report of a run that ended early: what the ledger knows of it, and the error's own words."""
     parameters: dict[str, Any] = flow_run.get_parameters() or {}
@@ -133,7 +173,7 @@ def _publish(report: Report, extra: str = "") -> State[Any]:
         key=f"report-{report.run_id}",
         description=f"{report.verb}: {report.outcome}",
     )
-    good = report.outcome in (VERIFIED, "Healthy")
+    good = report.outcome in GOOD
     message = (
         " ".join(part for part in (report.message, report.next_step) if part)
         or f"{report.verb} {report.outcome.lower()}"

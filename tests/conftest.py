@@ -4,13 +4,16 @@ import contextlib
 import importlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # before Prefect is imported: no telemetry from tests
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 
+import psycopg
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
@@ -25,6 +28,8 @@ from prefect.states import Pending
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.capi import Estate, Request
+from deployments.sandbox.postgres import Postgres
+from deployments.sandbox.school.database import OWNER, build
 from deployments.sandbox.serve import serve
 from tasks.estate.settings import forget_settings
 from tasks.policy import open_ledger
@@ -47,6 +52,19 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         ),
     ):
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """An embedded PostgreSQL for the session; tests make databases of their own in it."""
+    with Postgres(tmp_path_factory.mktemp("postgres"), fsync=False) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    """The address of a new, empty database."""
+    return postgres.create(f"test_{uuid4().hex[:12]}")
 
 
 @pytest.fixture
@@ -165,6 +183,93 @@ def start(prefect_server: None, worker: Estate) -> Callable[..., Run]:
         return Run(flow, parameters).go()
 
     return begin
+
+
+@dataclass(frozen=True)
+class School:
+    """Two servers with the school's database: production, and staging with older data. Addresses as the owner."""
+
+    production: str
+    staging: str
+    hostname: str
+    folder: Path
+
+    def ask(self, question: str, *, production: bool = False) -> list[Any]:
+        """The rows that answer a question, on staging unless told otherwise."""
+        with psycopg.connect(self.production if production else self.staging) as connection:
+            return connection.execute(question.encode()).fetchall()
+
+    def change(self, statement: str, *, production: bool = False) -> None:
+        """Change something on staging, or on production."""
+        with psycopg.connect(self.production if production else self.staging) as connection:
+            connection.execute(statement.encode())
+
+    def contents(self, *, production: bool = False) -> dict[str, str]:
+        """A digest of every table's rows, to tell whether anything changed."""
+        tables = self.ask(TABLES, production=production)
+        digest = "SELECT coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') FROM {} AS t"
+        return {name: self.ask(digest.format(name), production=production)[0][0] for (name,) in tables}
+
+
+TABLES = """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'understudy') ORDER BY 1"""
+
+
+@pytest.fixture(scope="session")
+def staging_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A second server: production and staging never share one."""
+    with Postgres(tmp_path_factory.mktemp("staging"), fsync=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def schools(postgres: Postgres, staging_server: Postgres) -> tuple[str, str]:
+    """Templates with the school's data, made once; tests work on copies."""
+    production, staging = postgres.create("school_template"), staging_server.create("school_template")
+    build(production, scale=0.1)
+    build(staging, scale=0.1, staging=True)
+    return production, staging
+
+
+@pytest.fixture
+def school(
+    schools: tuple[str, str],
+    postgres: Postgres,
+    staging_server: Postgres,
+    worker: Estate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> School:
+    """Fresh copies of both databases, and a worker that is set up to anonymize one into the other."""
+    name = f"school_{uuid4().hex[:12]}"
+    postgres.create(name, template="school_template")
+    staging_server.create(name, template="school_template", owner=OWNER)
+    made = School(
+        production=postgres.url(name),
+        staging=staging_server.url(name, user="schulportal"),
+        hostname="staging.schule.example",
+        folder=tmp_path / "dumps",
+    )
+    standing = tmp_path / "standing.yaml"
+    standing.write_text(
+        "- {source: schulportal, destination: staging.schule.example, issuer: Demo Lead,"
+        " reason: nightly reload of staging, until: 2099-12-31}\n"
+    )
+    values = {
+        "SOURCE_DATABASE": postgres.url(name, user="schulportal_reader"),
+        "TARGET_DATABASE": made.staging,
+        "TARGET_HOSTNAME": made.hostname,
+        "MASKING_KEY": "0123456789abcdef" * 4,
+        "DUMP_FOLDER": str(made.folder),
+        "DUMP_WORK": str(tmp_path / "work"),
+        "STANDING_FILE": str(standing),
+        "POLICIES": str(Path(__file__).parents[1] / "deployments" / "policies"),
+    }
+    for key, value in values.items():
+        monkeypatch.setenv(f"UNDERSTUDY_{key}", value)
+    monkeypatch.setenv("APP_ALLOW_PROD_IMPORT", "true")
+    forget_settings()
+    return made
 
 
 QUESTIONS = 3  # a run that asks more often than this is stuck

@@ -13,13 +13,23 @@ UnderstudyError
 │  │  └─ ApprovalUsed
 │  ├─ PlanIsStale         the world is no longer what was approved
 │  ├─ InstallOverdue      a new install did not become active by its deadline
-│  └─ HostRefused         the hosting API answered 4xx: not accepted, nothing started
+│  ├─ HostRefused         the hosting API answered 4xx: not accepted, nothing started
+│  ├─ GateClosed          this worker may not load: the gate of the target's environment is not open
+│  ├─ WrongHost           the typed hostname is not that of the target
+│  ├─ RiskNotAccepted     an anonymizer is switched off without the phrase that accepts the risk
+│  ├─ WrongTarget         the database to load into is not proven to be staging
+│  ├─ DumpRefused         the dump is not whole, not what it says it is, or not for this target
+│  │  └─ DumpTooNew
+│  ├─ NotExported         the export ended without a dump
+│  └─ NotLoaded           the load was rolled back: the target is as it was
+│     └─ LeakFound           personal data was found where none may be
 ├─ Transient          not now; safe to try again; the step retries it
 │  ├─ RateLimited         429, with `retry_after` in seconds where the host said so
 │  └─ Unreachable         no usable answer: connection, time-out, 5xx, a body that is not what it should be
 ├─ OutcomeUnknown     a destructive call left and its effect is not proven; never retried; a person looks
 │  └─ NotVerified        the copy was sent, but a step after it (purge, verify) could not be done
 └─ Misconfigured      our own settings or parameters are wrong; found before the first call; never retried
+   └─ PolicyRefused       the masking policy cannot be applied to this database: unclassified, or a maker does not fit
 """
 
 from typing import Any
@@ -142,6 +152,73 @@ class HostRefused(Refused):
     next_step = "Nothing was started. The host's own words are in the message; correct that and start a new run."
 
 
+class GateClosed(Refused):
+    """This worker may not load: `APP_ALLOW_PROD_IMPORT` is not exactly `true` in its environment."""
+
+    outcome = "GateClosed"
+    next_step = (
+        "Nothing was written, not even an audit row. Set the variable on the staging side only, never on production."
+    )
+
+
+class WrongHost(Refused):
+    """The typed hostname is not that of the database that would be overwritten."""
+
+    outcome = "WrongHost"
+    next_step = "Nothing was loaded. Start a new run and type the hostname of the staging instance."
+
+
+class RiskNotAccepted(Refused):
+    """An anonymizer is switched off without the phrase that accepts the risk, word for word."""
+
+    outcome = "RiskNotAccepted"
+    next_step = "Nothing was read or loaded. Leave the anonymizers on, or type the phrase that the form names."
+
+
+class WrongTarget(Refused):
+    """The database to load into is not proven to be staging, or it is the source itself."""
+
+    outcome = "WrongTarget"
+    next_step = "Nothing was loaded. Check UNDERSTUDY_TARGET_DATABASE; docs/dumps.md tells what proves a target."
+
+
+class DumpRefused(Refused):
+    """The dump is not whole, not what it says it is, or not for this target."""
+
+    outcome = "DumpRefused"
+    next_step = "Nothing was loaded. Export again; do not repair a dump by hand."
+
+
+class DumpTooNew(DumpRefused):
+    """The dump was made for a newer version of the application than this instance supports."""
+
+    outcome = "DumpTooNew"
+    next_step = "Nothing was loaded. Bring the staging application to that version first, or use an older dump."
+
+
+class NotExported(Refused):
+    """The export ended without a dump; what had been written of it was removed."""
+
+    outcome = "NotExported"
+    next_step = "No dump was left behind and production was only read. Correct what the message names and start again."
+
+
+class NotLoaded(Refused):
+    """The load was rolled back: the target is as it was before."""
+
+    outcome = "NotLoaded"
+    next_step = (
+        "The target is as it was; the audit row has the full error. Correct what the message names and start again."
+    )
+
+
+class LeakFound(NotLoaded):
+    """Personal data of the source was found where none may be. What held it was removed or rolled back."""
+
+    outcome = "LeakFound"
+    next_step = "Nothing was kept. Correct the policy for the columns that the message names, then start again."
+
+
 class Transient(UnderstudyError):
     """Not now; safe to try again. The step retries it."""
 
@@ -191,3 +268,10 @@ class Misconfigured(UnderstudyError):
 
     outcome = "Misconfigured"
     next_step = "Nothing was sent. Correct the setting or parameter that the message names."
+
+
+class PolicyRefused(Misconfigured):
+    """The masking policy cannot be applied to this database: something is unclassified, or a maker does not fit."""
+
+    outcome = "PolicyRefused"
+    next_step = "Nothing was exported. Add or correct the entries that the message names; `classify` drafts them."

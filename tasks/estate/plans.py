@@ -5,7 +5,7 @@ import json
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tasks.estate.errors import Misconfigured
 from tasks.estate.sites import Direction, Frozen, Pair, Survey
@@ -86,6 +86,30 @@ class Backup(Frozen):
     completed_at: datetime | None = None
 
 
+class Intent(Protocol):
+    """What the gate needs to know of any plan: which it is, whose run's, and what it would overwrite."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical plan."""
+
+    @property
+    def code(self) -> str:
+        """The fingerprint's beginning, for people."""
+
+    @property
+    def run_id(self) -> str:
+        """The run that drafted it."""
+
+    @property
+    def destination_id(self) -> str:
+        """What is overwritten, as the ledger names it."""
+
+    @property
+    def destination_name(self) -> str:
+        """What is overwritten, as a person types it."""
+
+
 class Plan(Frozen):
     """The whole intent of one destructive call. Frozen before a person sees it; `fingerprint` names exactly this plan."""
 
@@ -110,6 +134,16 @@ class Plan(Frozen):
     def code(self) -> str:
         """The first eight characters, for people: `7K3F-92QD` style."""
         return f"{self.fingerprint[:4]}-{self.fingerprint[4:8]}".upper()
+
+    @property
+    def destination_id(self) -> str:
+        """The install that is overwritten, as the ledger names it."""
+        return self.pair.destination.id
+
+    @property
+    def destination_name(self) -> str:
+        """The install that is overwritten, as a person types it."""
+        return self.pair.destination.name
 
 
 class Approval(Frozen):

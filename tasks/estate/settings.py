@@ -6,6 +6,7 @@ worker cannot. Secrets leave this object only as client constructor arguments.
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,10 +24,51 @@ class Settings(BaseSettings):
     api_url: str = Field(
         "https://api.wpengineapi.com/v1", description="Base URL of the hosting API; https, unless loopback."
     )
-    api_user: SecretStr = Field(description="API user, from the host's User Portal, page 'API Access'.")
-    api_password: SecretStr = Field(description="API password, from the same page.")
+    api_user: SecretStr = Field(
+        SecretStr(""), description="API user, from the host's User Portal, page 'API Access'. Needed by every copy."
+    )
+    api_password: SecretStr = Field(SecretStr(""), description="API password, from the same page.")
     notify: str = Field(
-        description="E-mail address that the host tells about backups and copies (the API requires one)."
+        "", description="E-mail address that the host tells about backups and copies (the API requires one)."
+    )
+    source_database: SecretStr = Field(
+        SecretStr(""), description="postgresql://… of production, with a role that may only read. Needed to export."
+    )
+    target_database: SecretStr = Field(
+        SecretStr(""), description="postgresql://… of staging, as the owner of its tables. Needed to load."
+    )
+    target_hostname: str = Field(
+        "", description="Hostname of the staging instance as people know it; empty: that of the connection."
+    )
+    policies: Path = Field(
+        Path("deployments/policies"), description="Folder of masking policies, one `<name>.yaml` an application."
+    )
+    masking_key: SecretStr = Field(
+        SecretStr(""), description="Key of the masking, 32 bytes or more; from a secret store, never from a form."
+    )
+    masking_key_rotates: bool = Field(
+        True, description="True: each run masks differently. False: equal values stay equal from dump to dump."
+    )
+    dump_folder: str = Field(
+        default_factory=lambda: str(Path.home() / ".understudy" / "dumps"),
+        description="Folder for finished dumps: a path, or any fsspec URL (s3://…).",
+    )
+    dump_work: Path = Field(
+        default_factory=lambda: Path.home() / ".understudy" / "work",
+        description="Folder for the parts of an unfinished dump; shared, where several machines export.",
+    )
+    dump_compression: Literal["gzip", "zstd", "none"] = Field("gzip", description="How dumps are compressed.")
+    dump_recipients: str = Field(
+        "", description="age recipients (age1…), separated by spaces; empty: dumps are not encrypted."
+    )
+    dump_identity: SecretStr = Field(
+        SecretStr(""), description="age identity (AGE-SECRET-KEY-…) that opens encrypted dumps; needed to load them."
+    )
+    statement_within: float = Field(
+        3600.0, gt=0, description="Longest single statement on either database (1 h); not scaled by the pace."
+    )
+    lock_within: float = Field(
+        30.0, gt=0, description="How long a load waits for a lock on staging before it gives up; not scaled."
     )
     ledger_url: str = Field(
         default_factory=lambda: f"sqlite:///{Path.home() / '.understudy' / 'ledger.db'}",
@@ -55,6 +97,20 @@ class Settings(BaseSettings):
         gt=0,
         description="After this long an unproven copy of an ended run no longer holds its destination (24 h).",
     )
+
+    def require(self, *names: str) -> "Settings":
+        """These settings, if each of these is set. Raises `Misconfigured` naming those that are empty."""
+        empty = [f"UNDERSTUDY_{name.upper()}" for name in names if not _plain(getattr(self, name))]
+        if empty:
+            raise Misconfigured(
+                f"The worker's settings are not usable: {', '.join(empty)} (not set).",
+                next_step="Set these environment variables on the worker; docs/settings.md lists them.",
+            )
+        return self
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 @lru_cache(maxsize=1)

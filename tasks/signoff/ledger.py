@@ -90,8 +90,8 @@ class Ledger:
         with self._engine.begin() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def consume(self, approval: Approval, *, destination_id: str, baseline: Baseline, now: datetime) -> None:
-        """Use the approval up and journal the intent to send, in one transaction.
+    def consume(self, approval: Approval, *, destination_id: str, intent: dict[str, Any], now: datetime) -> None:
+        """Use the approval up and journal the intent to send, in one transaction. `intent` is kept with the journal row.
 
         Raises `ApprovalUsed`, `ApprovalExpired`, `NotApproved` (not the recorded answer), or `DestinationBusy` where the
         run does not hold the destination. After it returns, this run may make its call; nobody may make it again.
@@ -111,7 +111,7 @@ class Ledger:
                     connection,
                     "sending",
                     *where,
-                    {"baseline": baseline.model_dump(mode="json")},
+                    intent,
                     f"sending:{approval.run_id}",
                 )
             except AlreadyRecorded as again:

@@ -27,8 +27,8 @@ def send_once(
     earlier = ledger.receipt(plan.run_id)
     if earlier is not None:
         return earlier
-    baseline = recheck()
-    ledger.consume(approval, destination_id=plan.pair.destination.id, baseline=baseline, now=clock())
+    journaled = {"baseline": recheck().model_dump(mode="json")}
+    ledger.consume(approval, destination_id=plan.destination_id, intent=journaled, now=clock())
     where: dict[str, Any] = {
         "run_id": plan.run_id,
         "destination_id": plan.pair.destination.id,

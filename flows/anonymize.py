@@ -1,0 +1,43 @@
+"""Anonymize: production's database to one dump, every personal detail replaced before it leaves the server."""
+
+from typing import Annotated, Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks import choices, exports, reports, runners
+from tasks.estate.forms import asked
+
+
+@flow(
+    name="anonymize",
+    flow_run_name="anonymize {policy}",
+    retries=0,  # units retry while the snapshot is held; a new snapshot is a new run
+    persist_result=True,
+    task_runner=runners.for_exports(),
+)
+@reports.concluding
+def anonymize(
+    policy: Annotated[
+        str, asked("Policy", "Name of the masking policy, one for each application.", min_length=1, max_length=40)
+    ] = "schulportal",
+    attachments: Annotated[
+        bool, asked("Include attachments", "Off: a smaller dump; rows stay, their content is not read.")
+    ] = True,
+    off: Annotated[
+        list[Literal["email", "names", "contact", "passwords", "bodies", "attachments"]],
+        asked("Switch anonymizers OFF", "Empty: all on. Needs the risk phrase below."),
+    ] = [],  # noqa: B006  # Prefect builds the form from it and never mutates it
+    risk_phrase: Annotated[
+        str, asked("Risk phrase", "Only if an anonymizer is off: I_UNDERSTAND_THE_PII_RISK", max_length=60)
+    ] = "",
+    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+) -> State[Any]:
+    """Export production into one anonymized dump: plan, prove, extract masked in one snapshot, bundle, read back."""
+    chosen = choices.require_choices(attachments=attachments, off=list(off), risk_phrase=risk_phrase)
+    with exports.snapshot() as held:
+        plan = exports.plan_export(policy, chosen, held, requested_by=requested_by)
+        exports.collect_secrets(plan, held)
+        parts = exports.extract_all(plan, held)
+    dump = exports.bundle_dump(plan, parts)
+    return reports.conclude_export(plan, dump)

@@ -1,0 +1,148 @@
+"""What people read about dumps: the question before a load, and the reports, as Markdown that nothing from outside can mark up."""
+
+from datetime import datetime
+
+from tasks.dumps.planning import ExportPlan
+from tasks.estate.dumps import RISK_PHRASE, Anonymizer, DumpFacts, Header, Loaded, LoadPlan
+from tasks.wording import plain
+
+BAR = 24  # characters of the longest bar in a chart of rows
+PERSONAL = "**Contains personal data**"
+PSEUDONYMISED = "pseudonymised (ids are kept: it stays personal data under GDPR Art. 4(5); keep access restricted)"
+
+
+def _when(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def kind_of_data(raw: tuple[Anonymizer, ...]) -> str:
+    """What may be claimed of the data: never "anonymous", since row ids are kept."""
+    return f"{PERSONAL}: {', '.join(raw)} not replaced" if raw else PSEUDONYMISED
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def load_text(plan: LoadPlan, *, answer_by: datetime) -> str:
+    """The Markdown above the form of a load: what is replaced by what, and what that costs."""
+    header = plan.header
+    lines = [
+        f"## Replace the data of **{plain(plan.hostname)}**, database **{plain(plan.target.database)}**",
+        "",
+        f"with the dump `{plain(_file(plan.dump))}` of **{plain(header.source_host)}**, taken {_when(header.exported_at)}.",
+        "",
+        f"* The data is {kind_of_data(plan.arrives_raw)}",
+    ]
+    if plan.mask_now:
+        lines.append(f"* The dump is raw; replaced on the way in: {', '.join(plan.mask_now)}")
+    lines.append(
+        f"* **All rows of {len(plan.tables)} tables are replaced, {len(plan.emptied)} more are emptied**, in one transaction"
+    )
+    if plan.first_load:
+        lines.append("* **First load**: the target carries no staging marker yet. Make sure that it is staging.")
+    if plan.readers_wait:
+        lines.append(f"* Readers of these tables wait for the end: {_names(plan.readers_wait)}")
+    lines += [f"* Staging keeps its own: {_names(plan.kept)}"] if plan.kept else []
+    lines += [f"* Emptied, because the dump has no such table: {_names(plan.emptied)}"] if plan.emptied else []
+    lines += [f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped[:20]]
+    lines += [
+        f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**",
+        f"* Answer by: **{_when(answer_by)}**; silence means no",
+        "",
+        *rows_chart([(str(order.name), order.rows) for order in plan.tables]),
+    ]
+    return "\n".join(lines)
+
+
+def _file(url: str) -> str:
+    return url.rsplit("/", 1)[-1]
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(map(plain, names[:30])) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+
+
+def rows_chart(rows: list[tuple[str, int]]) -> list[str]:
+    """Rows per table as a Markdown table with bars."""
+    most = max((count for _, count in rows), default=0) or 1
+    lines = ["| table | rows | |", "|---|---:|---|"]
+    for name, count in sorted(rows, key=lambda row: (-row[1], row[0])):
+        lines.append(f"| {plain(name)} | {count} | {'█' * max(round(BAR * count / most), 1 if count else 0)} |")
+    return lines
+
+
+def anonymizers_line(header: Header, ran: tuple[Anonymizer, ...], raw: tuple[Anonymizer, ...]) -> list[str]:
+    """Which anonymizers ran; those that were skipped in bold."""
+    lines = [f"* Anonymizers that ran: {', '.join(ran) or 'none'}"]
+    lines += [f"* Skipped anonymizers: {', '.join(f'**{kind}**' for kind in raw)}"] if raw else []
+    if not header.attachments:
+        lines.append("* Attachments: not included; their rows are, their content is empty")
+    return lines
+
+
+def export_text(plan: ExportPlan, facts: DumpFacts) -> str:
+    """What an export did, table by table and column by column."""
+    header = facts.header
+    lines = [
+        f"The data is {kind_of_data(header.opted_out)}",
+        "",
+        f"* Dump: `{plain(facts.url)}`, {size(facts.bytes)}{', encrypted' if facts.encrypted else ''}",
+        f"* Source host: {plain(header.source_host)}, database {plain(header.source_database)}",
+        f"* Snapshot of {_when(header.exported_at)}",
+        f"* Key `{header.key}` · policy `{header.policy}` · schema version {header.schema_version}",
+        *anonymizers_line(header, plan.masking.anonymizers, header.opted_out),
+        *([f"* Dropped tables (no rows travel): {_names(plan.masking.dropped)}"] if plan.masking.dropped else []),
+        *([f"* Excluded tables: {_names(plan.masking.excluded)}"] if plan.masking.excluded else []),
+        *(f"* Left out: {plain(name)} ({plain(why)})" for name, why in plan.masking.left_out),
+        *(f"* Note: {plain(note)}" for note in plan.masking.notes),
+        *(
+            f"* Outside the rows, not in the dump: {plain(s.where)} holds what looks like {plain(s.what)}"
+            for s in plan.strays[:20]
+        ),
+        "",
+        "## Rows",
+        "",
+        *rows_chart([(str(table.name), table.rows) for table in facts.trailer.tables]),
+        "",
+        "## Columns that were replaced",
+        "",
+        "| column | rule | anonymizer |",
+        "|---|---|---|",
+    ]
+    for table in plan.masking.tables:
+        for each in table.columns:
+            if each.rule.maker is not None:
+                state = "**raw**" if each.raw else "not read" if each.unread else plain(each.rule.word)
+                lines.append(
+                    f"| {plain(table.table.name)}.{plain(each.column.name)} | {state} | {each.anonymizer or ''} |"
+                )
+    return "\n".join(lines)
+
+
+def loaded_text(plan: LoadPlan, loaded: Loaded, *, password: str) -> str:
+    """What a load did: everything that the original workflow's report lists, and what was verified."""
+    header = plan.header
+    in_dump = {column.anonymizer for table in header.tables for column in table.columns if column.anonymizer}
+    ran = tuple(kind for kind in Anonymizer if kind in in_dump and kind not in plan.arrives_raw)
+    lines = [
+        f"The data is {kind_of_data(plan.arrives_raw)}",
+        "",
+        f"* Source host: {plain(header.source_host)}, exported {_when(header.exported_at)}",
+        f"* Dump: `{plain(_file(plan.dump))}`, SHA-256 `{plan.sha256[:16]}…`",
+        f"* Committed: {_when(loaded.committed_at)} after {loaded.took_seconds:.1f} s",
+        *anonymizers_line(header, ran, plan.arrives_raw),
+        *(f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped),
+        *([f"* Missing in the dump, left empty: {_names(plan.emptied)}"] if plan.emptied else []),
+        *([f"* Staging kept its own: {_names(plan.kept)}"] if plan.kept else []),
+    ]
+    if Anonymizer.PASSWORDS in ran:
+        lines.append(f"* Every account of staging logs in with the password `{password}`")
+    lines += ["", "## Verified before the commit", "", "| check | result |", "|---|---|"]
+    lines += [f"| {what} | {plain(result, 300)} |" for what, result in loaded.checks]
+    lines += ["", "## Rows", "", *rows_chart(list(loaded.rows))]
+    return "\n".join(lines)
+
+
+RISK_LABEL = f"Only if an anonymizer is off: type {RISK_PHRASE}"

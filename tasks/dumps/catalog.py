@@ -1,0 +1,177 @@
+"""The catalogue: what a database consists of, read from pg_catalog in a handful of questions (sql/*.sql)."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from tasks.estate.errors import NotExported
+from tasks.estate.tables import (
+    Catalog,
+    Check,
+    Column,
+    DatabaseIdentity,
+    ForeignKey,
+    Key,
+    Name,
+    Sequence,
+    Stray,
+    Table,
+)
+from tasks.masking.classify import scan_strays
+
+OLDEST = 140000  # server_version_num: PostgreSQL 14, the oldest we promise
+Rows = list[dict[str, Any]]
+
+
+def asked(connection: psycopg.Connection[Any], question: str) -> Rows:
+    """The rows that answer sql/<question>.sql."""
+    text = files("tasks.dumps").joinpath("sql", f"{question}.sql").read_text(encoding="utf-8")
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(text.encode()).fetchall()  # bytes: the file is ours, no value is put into it
+
+
+def identify(connection: psycopg.Connection[Any]) -> DatabaseIdentity:
+    """Which database this connection speaks to; host and port as the connection has them, not as a parameter says."""
+    (row,) = asked(connection, "identity")
+    info = connection.info
+    return DatabaseIdentity(host=info.host or "localhost", port=info.port, **row)
+
+
+def read_catalog(connection: psycopg.Connection[Any], *, sequence_states: bool = False) -> Catalog:
+    """The whole catalogue. `sequence_states`: also where each sequence stands, which needs SELECT on it.
+
+    Raises `NotExported` where a sequence may not be read: pg_sequences would say NULL and nobody would notice.
+    """
+    relations = asked(connection, "relations")
+    by_oid = {row["oid"]: row for row in relations}
+    of = {question: _by_oid(asked(connection, question)) for question in ("columns", "keys", "checks")}
+    own = [row for row in relations if not row["of_extension"]]
+    roots = [row for row in own if row["kind"] in "rp" and not row["partition"]]
+    tables = tuple(_table(row, relations, by_oid, of) for row in roots)
+    sequences = _sequences(connection, asked(connection, "sequences"), sequence_states)
+    return Catalog(
+        identity=identify(connection),
+        tables=tables,
+        foreign_keys=tuple(_foreign_key(row) for row in asked(connection, "foreign_keys")),
+        sequences=sequences,
+        materialized_views=_refresh_order(connection, own),
+        left_out=tuple(sorted(_left_out(relations))),
+        strays=scan_strays((r["where"], r["kind"], r["text"]) for r in asked(connection, "stray_texts")),
+    )
+
+
+def _by_oid(rows: Rows) -> dict[int, Rows]:
+    grouped: dict[int, Rows] = defaultdict(list)
+    for row in rows:
+        grouped[row.pop("oid")].append(row)
+    return grouped
+
+
+def _name(row: dict[str, Any]) -> Name:
+    return Name(schema_name=row["schema"], name=row["name"])
+
+
+def _table(
+    row: dict[str, Any], relations: Rows, by_oid: dict[int, dict[str, Any]], of: dict[str, dict[int, Rows]]
+) -> Table:
+    below = [row, *_partitions_below(row["oid"], relations)] if row["kind"] == "p" else [row]
+    leaves = [part for part in below if part["kind"] == "r"]
+    return Table(
+        name=_name(row),
+        columns=tuple(Column(**column) for column in of["columns"][row["oid"]]),
+        unique_keys=tuple(Key(**key) for key in _with_leaf_keys(row, leaves, of["keys"])),
+        checks=tuple(Check(**check) for check in of["checks"][row["oid"]] if check["columns"]),
+        partitioned=row["kind"] == "p",
+        leaves=tuple(_name(leaf) for leaf in leaves),
+        parents=tuple(_name(by_oid[oid]) for oid in row["parents"] if oid in by_oid),
+        estimated_rows=sum(max(leaf["estimated_rows"], 0) for leaf in leaves),
+        bytes=sum(part["bytes"] for part in below),
+        comment=row["comment"],
+    )
+
+
+def _with_leaf_keys(row: dict[str, Any], leaves: Rows, keys: dict[int, Rows]) -> Rows:
+    """The keys of the root, and keys that only a leaf partition has: a row must satisfy those too."""
+    own = keys[row["oid"]]
+    known = {tuple(key["columns"]) for key in own}
+    extra = [
+        key for leaf in leaves if leaf is not row for key in keys[leaf["oid"]] if tuple(key["columns"]) not in known
+    ]
+    return own + extra
+
+
+def _partitions_below(oid: int, relations: Rows) -> Rows:
+    children = [row for row in relations if row["partition"] and oid in row["parents"]]
+    return [each for child in children for each in (child, *_partitions_below(child["oid"], relations))]
+
+
+def _foreign_key(row: dict[str, Any]) -> ForeignKey:
+    return ForeignKey(
+        name=row["name"],
+        table=Name(schema_name=row["schema"], name=row["table"]),
+        columns=tuple(row["columns"]),
+        references=Name(schema_name=row["references_schema"], name=row["references_table"]),
+        referenced_columns=tuple(row["referenced_columns"]),
+        definition=row["definition"],
+        validated=row["validated"],
+    )
+
+
+def _sequences(connection: psycopg.Connection[Any], rows: Rows, with_states: bool) -> tuple[Sequence, ...]:
+    return tuple(
+        Sequence(
+            name=_name(row),
+            table=Name(schema_name=row["table_schema"], name=row["table_name"]) if row["table_name"] else None,
+            column=row["column_name"],
+            increment=row["increment"],
+            last=_sequence_state(connection, _name(row)) if with_states else None,
+        )
+        for row in rows
+    )
+
+
+def _sequence_state(connection: psycopg.Connection[Any], name: Name) -> int | None:
+    question = sql.SQL("SELECT CASE WHEN is_called THEN last_value END FROM {}").format(identifier(name))
+    try:
+        (value,) = connection.execute(question).fetchone() or (None,)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NotExported(
+            f"The sequence {name} may not be read by this role; expected SELECT on every sequence.",
+            next_step=f"On production: GRANT SELECT ON SEQUENCE {name} TO the exporting role.",
+        ) from error
+    return value
+
+
+def identifier(name: Name) -> sql.Identifier:
+    """The name as quoted SQL."""
+    return sql.Identifier(name.schema_name, name.name)
+
+
+def _refresh_order(connection: psycopg.Connection[Any], own: Rows) -> tuple[Name, ...]:
+    """Materialized views, each after those that it reads."""
+    views = {row["oid"]: _name(row) for row in own if row["kind"] == "m"}
+    sorter: TopologicalSorter[int] = TopologicalSorter({oid: set() for oid in views})
+    for edge in asked(connection, "view_dependencies"):
+        if edge["view"] in views and edge["source"] in views:
+            sorter.add(edge["view"], edge["source"])
+    try:
+        return tuple(views[oid] for oid in sorter.static_order())
+    except CycleError:  # pragma: no cover - PostgreSQL does not let views depend on each other in a circle
+        return tuple(views.values())
+
+
+def _left_out(relations: Rows) -> Iterable[tuple[str, str]]:
+    for row in relations:
+        if row["of_extension"]:
+            yield str(_name(row)), "belongs to an extension"
+        elif row["kind"] == "f":
+            yield str(_name(row)), "foreign table: its rows live elsewhere"
+
+
+__all__ = ["OLDEST", "Stray", "asked", "identifier", "identify", "read_catalog"]

@@ -1,0 +1,150 @@
+"""Compression of a dump: in blocks that stand alone, so that parts made by many workers join by concatenation.
+
+gzip members and zstd frames both concatenate, and neither format notices a missing or swapped one: that is what the
+digests inside are for (framing.py). What is refused here is what only this layer can see: a member cut short, bytes that
+belong to no member, headers that hide something, and input that grows beyond every reason.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Literal
+
+import zstandard
+from isal import igzip_lib, isal_zlib
+
+from tasks.estate.errors import DumpRefused
+from tasks.estate.sites import Frozen
+
+Compression = Literal["gzip", "zstd", "none"]
+BLOCK = 1 << 20  # bytes of input to one member: larger gains nothing, smaller costs ratio
+_DAMAGED: tuple[type[Exception], ...] = (igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # isal's stub calls its class an instance
+CHUNK = 1 << 16  # bytes read from a compressed file at a time
+_GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # no name, no comment, no extra field, no time: nothing that hides bytes
+_ZSTD = zstandard.FRAME_HEADER
+_WINDOW = 1 << 23  # bytes a zstd frame may ask for; our own never need more than a block
+_PIECE = (
+    1 << 12
+)  # compressed bytes given to zstd at once: its worst case turns them into 128 MiB, which then is refused
+
+
+class Limits(Frozen):
+    """What a dump may cost to read. The defaults let through any honest dump that this project can write."""
+
+    uncompressed: int = 1 << 41  # bytes in all: 2 TiB
+    ratio: float = 800  # uncompressed ÷ compressed; looked at beyond `ratio_from` bytes. gzip's own end is 1,032
+    ratio_from: int = 1 << 26
+    line: int = 1 << 30  # bytes of one line, which must fit into memory. PostgreSQL's own limit for a value is 1 GiB
+
+
+def compress(data: bytes, compression: Compression, *, level: int = 1) -> bytes:
+    """One member that stands alone. The level decides the time of a dump: 1 is the default, 0 to 3 are allowed."""
+    if compression == "gzip":
+        return isal_zlib.compress(data, level, 31)  # 31: gzip header and CRC-32, time stamp 0
+    if compression == "zstd":
+        return zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data)
+    return data
+
+
+def recognise(start: bytes) -> Compression | None:
+    """What the first bytes of a dump look like; the name of a file proves nothing."""
+    if start.startswith(_GZIP[:2]):
+        return "gzip"
+    if start.startswith(_ZSTD):
+        return "zstd"
+    return "none" if start.startswith(b"{") else None
+
+
+class _GzipMember:
+    """One gzip member, at most `BLOCK` bytes of output at a time."""
+
+    def __init__(self) -> None:
+        self._inner = isal_zlib.decompressobj(31)
+
+    def take(self, data: bytes) -> tuple[bytes, bytes, bool]:
+        """Output, input left over, and whether the member has ended."""
+        out = self._inner.decompress(data, BLOCK)
+        return out, self._inner.unused_data if self._inner.eof else self._inner.unconsumed_tail, self._inner.eof
+
+
+class _ZstdFrame:
+    """One zstd frame, with little input at a time, since the library does not limit its output."""
+
+    def __init__(self) -> None:
+        self._inner = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+
+    def take(self, data: bytes) -> tuple[bytes, bytes, bool]:
+        """Output, input left over, and whether the frame has ended."""
+        out = self._inner.decompress(data[:_PIECE])
+        return out, self._inner.unused_data + data[_PIECE:], self._inner.eof
+
+
+class Compressed:
+    """The uncompressed bytes of a dump, a block at a time. `compression` is what its first bytes say it is.
+
+    Raises `DumpRefused` naming `name` while it is iterated: cut short, damaged, trailing bytes, beyond `limits`.
+    """
+
+    def __init__(self, name: str, chunks: Iterator[bytes], limits: Limits) -> None:
+        self._name, self._chunks, self._limits = name, self._counted(chunks), limits
+        self._read = 0
+        self._start = b""
+        while len(self._start) < len(_ZSTD) and (more := next(self._chunks, b"")):
+            self._start += more
+        compression = recognise(self._start)
+        if compression is None:
+            raise self._refused("does not start like a dump", "gzip, zstd, or a JSON object")
+        self.compression: Compression = compression
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Blocks that are not empty, of about a mebibyte at most."""
+        if self.compression == "gzip":
+            blocks = self._members(_GZIP, _GzipMember)
+        elif self.compression == "zstd":
+            blocks = self._members(_ZSTD, _ZstdFrame)
+        else:
+            blocks = chain([self._start], self._chunks)
+        written = 0
+        for block in blocks:
+            written += len(block)
+            self._require_modest(written)
+            if block:
+                yield block
+
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._read += len(chunk)
+            yield chunk
+
+    def _members(self, magic: bytes, opened: type[_GzipMember] | type[_ZstdFrame]) -> Iterator[bytes]:
+        data = self._start
+        while data or (data := next(self._chunks, b"")):
+            while len(data) < len(magic) and (more := next(self._chunks, b"")):
+                data += more
+            if not data.startswith(magic):
+                raise self._refused(
+                    "holds bytes that belong to no part of it", f"the start of a {self.compression} member"
+                )
+            member, ended = opened(), False
+            while not ended:
+                try:
+                    out, data, ended = member.take(data)
+                except _DAMAGED as error:
+                    raise self._refused(f"is damaged ({error})", f"{self.compression} data") from error
+                yield out
+                # A member may still owe output when its input is used up, so it is asked again before it gets more.
+                if not ended and not data and not out and not (data := next(self._chunks, b"")):
+                    raise self._refused("ends within a member", "a whole dump")
+
+    def _require_modest(self, written: int) -> None:
+        limits = self._limits
+        if written > limits.uncompressed:
+            raise self._refused(
+                f"grows beyond {limits.uncompressed:,} bytes", "no more than that (Limits.uncompressed)"
+            )
+        if written > limits.ratio_from and written > limits.ratio * self._read:
+            raise self._refused(
+                f"grows to {written / self._read:,.0f} times its size", f"at most {limits.ratio:g} times (Limits.ratio)"
+            )
+
+    def _refused(self, found: str, expected: str) -> DumpRefused:
+        return DumpRefused(f"The dump {self._name} {found} at byte {self._read:,} or before; expected {expected}.")

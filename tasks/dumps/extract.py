@@ -1,0 +1,137 @@
+"""Extract: rows leave the source already masked, as blocks of bytes, in parallel ranges of one snapshot."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Composed, Literal
+
+from tasks.dumps.catalog import identifier
+from tasks.dumps.compression import Compression
+from tasks.dumps.connecting import connected_to, share, without_values
+from tasks.dumps.masks import masked_columns, only, tell
+from tasks.dumps.planning import MaskingPlan, TablePlan, Unit
+from tasks.dumps.segments import Part, SegmentWriter
+from tasks.estate.errors import LeakFound, NotExported, Unreachable
+from tasks.estate.sites import Frozen
+from tasks.estate.tables import Name
+from tasks.masking.session import Session
+
+RANGE_BYTES = 64 * 2**20  # of a table's size on disk: some seconds of work, so that two workers end at about one time
+PAGE = 8192  # bytes, PostgreSQL's default block size; ranges are cut by pages, so a wrong guess only shifts the cuts
+BLOCK = 2**20  # bytes handed on at once: large enough that Python's cost per block does not count
+
+
+class Source(Frozen):
+    """How a worker reaches the snapshot: everything but the address, which holds a password."""
+
+    snapshot: str
+    statement_within: float
+
+
+def units_of(connection: psycopg.Connection[Any], plan: MaskingPlan, *, range_bytes: int = RANGE_BYTES) -> list[Unit]:
+    """The units of an export, big tables cut into ranges, in the order of the dump. A dropped or empty table has one."""
+    return [unit for table in plan.tables for unit in _numbered(_ranges(connection, table, range_bytes))]
+
+
+def _numbered(units: Iterator[Unit]) -> Iterator[Unit]:
+    for number, unit in enumerate(units):
+        yield unit.model_copy(update={"number": number})
+
+
+def _ranges(connection: psycopg.Connection[Any], plan: TablePlan, range_bytes: int) -> Iterator[Unit]:
+    for leaf in plan.table.leaves or (plan.table.name,):
+        question = SQL("SELECT pg_relation_size({name}), pg_table_size({name})").format(
+            name=SQL("{}::regclass").format(Literal(identifier(leaf).as_string(connection)))
+        )
+        heap, whole = connection.execute(question).fetchone() or (0, 0)
+        pages = math.ceil(heap / PAGE)
+        wanted = max(1, min(math.ceil(whole / range_bytes), pages))
+        for index in range(wanted):
+            first = pages * index // wanted
+            last = pages * (index + 1) // wanted if index + 1 < wanted else None
+            yield Unit(
+                table=plan.table.name, leaf=leaf, number=0, first_page=first, last_page=last, bytes=whole // wanted
+            )
+
+
+def query(plan: TablePlan, unit: Unit, session: Session) -> Composed:
+    """The COPY that gives the unit's masked rows. Clear text of a masked column never leaves the server."""
+    condition: Composable = SQL("")
+    if unit.first_page or unit.last_page is not None:
+        parts = [SQL("ctid >= {}::tid").format(Literal(f"({unit.first_page},0)"))]
+        if unit.last_page is not None:
+            parts.append(SQL("ctid < {}::tid").format(Literal(f"({unit.last_page},0)")))
+        condition = SQL(" WHERE {}").format(SQL(" AND ").join(parts))
+    return SQL("COPY (SELECT {} FROM {}{}) TO STDOUT").format(masked_columns(plan, session), only(unit.leaf), condition)
+
+
+def extract(
+    url: str,
+    source: Source,
+    plan: TablePlan,
+    unit: Unit,
+    session: Session,
+    *,
+    folder: Path,
+    compression: Compression,
+    canaries: tuple[str, ...] = (),
+) -> Part:
+    """Write one unit as a part of the dump.
+
+    May be called again after a failure while the snapshot is held: a part appears under its name only when complete.
+    Raises `Unreachable` where the connection is lost, `LeakFound` where a planted canary comes out, `NotExported`.
+    """
+    statement = query(plan, unit, session)
+    searched = tuple(canary.encode() for canary in canaries)
+    path = folder / f"{plan_key(unit.table)}.{unit.number:05d}.part"
+    with connected_to(url, name="understudy export", statement_within=source.statement_within) as connection:
+        share(connection, source.snapshot)
+        tell(connection, session)
+        try:
+            with SegmentWriter(
+                path, unit.table, unit.number, compression=compression, columns=len(plan.columns)
+            ) as writer:
+                for block in _blocks(connection, statement):
+                    _require_clean(block, searched, plan)
+                    writer.write_copy(block)
+            return writer.part
+        except psycopg.OperationalError as error:
+            raise Unreachable(f"The export of {unit.table} was cut off ({without_values(error)}).") from None
+        except psycopg.Error as error:
+            raise NotExported(f"{unit.table} cannot be exported: {without_values(error)}.") from None
+
+
+def _require_clean(block: bytes, canaries: tuple[bytes, ...], plan: TablePlan) -> None:
+    """No planted value may come out. Raises `LeakFound` naming the column, never the value."""
+    for canary in canaries:
+        at = block.find(canary)
+        if at != -1:
+            before = block.count(b"\t", block.rfind(b"\n", 0, at) + 1, at)
+            raise LeakFound(
+                f"A planted canary came out of {plan.table.name}.{plan.columns[before].column.name}; expected none in a dump."
+            )
+
+
+def plan_key(name: Name) -> str:
+    """A file name for a table: its letters and digits, and a digest that tells apart what they leave out."""
+    plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in str(name))[:40]
+    return f"{plain}-{hashlib.sha256(str(name).encode()).hexdigest()[:8]}"
+
+
+def _blocks(connection: psycopg.Connection[Any], statement: Composed) -> Iterator[bytes]:
+    """Blocks of whole rows of about `BLOCK` bytes."""
+    held: list[bytes] = []
+    size = 0
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in copy:
+            held.append(row)  # type: ignore[arg-type]  # psycopg says Buffer; join takes it
+            size += len(row)
+            if size >= BLOCK:
+                yield b"".join(held)
+                held, size = [], 0
+    if held:
+        yield b"".join(held)

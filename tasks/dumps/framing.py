@@ -1,0 +1,162 @@
+"""The lines of a dump: rows as JSON that turn into PostgreSQL's COPY text and back by replacing bytes, never row by row.
+
+A row is `[`, then per value a raw TAB and the value, separated by `,`, then `]` and a newline. JSON forbids raw TABs and
+newlines inside strings, so wherever one of them stands it is structure: that is what makes `bytes.replace` exact.
+The escapes of COPY text (`\\\\`, `\\n`, `\\t`, `\\r`, `\\b`, `\\f`) are JSON's too and stay as they are.
+Source of the COPY rules: PostgreSQL's manual, COPY, "Text Format". Full description: docs/dump-format.md.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+import orjson
+from pydantic import ValidationError
+
+from tasks.estate.dumps import Header, Trailer
+from tasks.estate.sites import Frozen
+from tasks.estate.tables import Name
+
+# Raw in COPY text but forbidden raw in JSON. PostgreSQL escapes \b \t \n \v \f \r and writes the other ones as they are.
+_CONTROL = bytes(code for code in range(32) if code not in b"\t\n")
+# Pair-aware: `\\v` is an escaped backslash and a letter, so a backslash is only ever read together with what follows it.
+_PAIR_OR_CONTROL = re.compile(rb"\\(.)|([\x00-\x08\x0b-\x1f])", re.DOTALL)
+_JSON_ONLY = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\[u/]"
+)  # an odd number of backslashes before a letter that COPY gives another meaning
+_COPY_ESCAPES = {
+    code: f"\\{letter}" for code, letter in zip(b"\\\b\f\n\r\t\v", "\\bfnrtv", strict=True)
+}  # as str.translate wants them
+
+
+def to_rows(block: bytes, *, columns: int | None = None) -> bytes:
+    """COPY text, whole lines, as row lines. `columns=0` says that the empty lines are rows without a column.
+
+    Trusts that PostgreSQL wrote it. Raises `ValueError` where the block does not end with its line, or holds a NUL.
+    """
+    if not block:
+        return b""
+    if not block.endswith(b"\n"):
+        raise ValueError("A block of COPY text ends within a line; expected whole lines.")
+    if columns == 0:
+        return b"[]\n" * block.count(b"\n")
+    if b"\\v" in block or len(block.translate(None, _CONTROL)) != len(block):
+        block = _PAIR_OR_CONTROL.sub(_spelt_for_json, block)  # rare: five times slower
+    quoted = block.replace(b'"', b'\\"').replace(b"\t", b'",\t"').replace(b"\n", b'"]\n[\t"')
+    # `\N` alone in its quotes is NULL: as data it is spelt `\\N`, and so it can never look like this.
+    return b"".join((b'[\t"', memoryview(quoted)[:-3])).replace(b'\t"\\N"', b"\tnull")
+
+
+def _spelt_for_json(found: re.Match[bytes]) -> bytes:
+    letter, control = found.groups()
+    if control is None:
+        return b"\\u000b" if letter == b"v" else found.group()
+    if control == b"\0":
+        raise ValueError("A block of COPY text holds a NUL, which PostgreSQL never writes.")
+    return b"\\u%04x" % control[0]
+
+
+def to_copy(block: bytes) -> bytes:
+    r"""Row lines, whole ones, as COPY text: the inverse of `to_rows`.
+
+    Trusts that each line has the form above (`require_rows` proves it); escapes that only JSON knows (`\u00e4`, `\/`) take
+    a slower way through a parser. Raises `ValueError` for what no PostgreSQL text can hold: a NUL, half a surrogate pair.
+    """
+    if block.startswith(b"[]"):
+        return b"\n" * block.count(b"\n")
+    if (b"\\u" in block or b"\\/" in block) and _JSON_ONLY.search(block):
+        return b"".join(_as_copy(parse_row(line)) for line in block.split(b"\n")[:-1])
+    block = block.replace(b"\tnull", b'\t"\\N"').replace(b'",\t"', b"\t").replace(b'"]\n[\t"', b"\n")
+    # Inside a value each `"` has a backslash of its own before it, so the nearest one is always the right one to drop.
+    return b"".join((memoryview(block)[3:-3], b"\n")).replace(b'\\"', b'"') if block else b""
+
+
+def _as_copy(values: Sequence[str | None]) -> bytes:
+    text = "\t".join("\\N" if value is None else value.translate(_COPY_ESCAPES) for value in values)
+    if "\0" in text:
+        raise ValueError("A value holds a NUL; PostgreSQL text cannot.")
+    return text.encode() + b"\n"
+
+
+def parse_row(line: bytes) -> list[str | None]:
+    """The values of one row line, as PostgreSQL's text output. Raises `ValueError` where it is no JSON."""
+    return cast("list[str | None]", orjson.loads(line))
+
+
+def require_rows(block: bytes, columns: int) -> None:
+    """Prove that every line is a row of that many values, spelt in the one way that this format has.
+
+    Why so strict: `to_copy` works on bytes. White space or an escape that is legal JSON but not ours would pass a
+    parser and come out of it as another value. Raises `ValueError` with what is wrong, never with a value.
+    """
+    if columns == 0:
+        if block != b"[]\n" * block.count(b"\n"):
+            raise ValueError("a row has values; expected none")
+        return
+    joined = b"[" + block[:-1].replace(b"\n", b",") + b"]"
+    rows: list[list[Any]] = orjson.loads(joined)
+    # Each newline is the border between two rows: one inside a row or a string has no TAB two bytes after it.
+    if set(map(type, rows)) != {list} or not len(rows) == block.count(b"\n") == block.count(b"]\n[\t") + 1:
+        raise ValueError("a line is not a row")
+    if widths := set(map(len, rows)) - {columns}:
+        raise ValueError(f"a row has {max(widths)} values; expected {columns}")
+    # As many TABs as values, and after each a string or null; without them, exactly the shortest JSON there is.
+    tabs = columns * len(rows)
+    starts = block.count(b'\t"') + block.count(b"\tnull")
+    if not tabs == starts == block.count(b"\t") or joined.translate(None, b"\t") != orjson.dumps(rows):
+        raise ValueError("a row is not spelt the way this format spells it")
+    if b"\\u0000" in joined and any("\0" in value for row in rows for value in row if value):
+        raise ValueError("a value holds a NUL, which PostgreSQL cannot store")
+
+
+class SegmentStart(Frozen):
+    """The line before a segment's rows. Segments of a table are numbered from 0, in file order."""
+
+    table: Name
+    number: int
+
+
+class SegmentEnd(Frozen):
+    """The line after a segment's rows: how many there were, and the SHA-256 (hex) of their lines' bytes."""
+
+    table: Name
+    number: int
+    rows: int
+    digest: str
+
+
+def write_line(said: Header | SegmentStart | SegmentEnd | Trailer) -> bytes:
+    """A line that is not a row: one JSON object with its kind, a table's name as `[schema, name]`."""
+    fields = said.model_dump(mode="json")
+    if isinstance(said, SegmentStart | SegmentEnd):
+        fields["table"] = [said.table.schema_name, said.table.name]
+    return orjson.dumps({"kind": _KINDS[type(said)], **fields}) + b"\n"
+
+
+def read_line(line: bytes) -> Header | SegmentStart | SegmentEnd | Trailer:
+    """What such a line says. Raises `ValueError` with the kind of line and the fields that are wrong."""
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"a line that should describe the dump is not JSON: {error.msg}") from error
+    said = fields.pop("kind", None) if isinstance(fields, dict) else None
+    form = next((form for form, kind in _KINDS.items() if kind == said), None)
+    if form is None:
+        raise ValueError(f"a line has the kind {str(said)[:40]!r}; expected one of {', '.join(_KINDS.values())}")
+    if form in (SegmentStart, SegmentEnd):
+        match fields.get("table"):
+            case [str(schema_name), str(name)]:
+                fields["table"] = {"schema_name": schema_name, "name": name}
+    try:
+        return form.model_validate_json(orjson.dumps(fields), strict=True)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        raise ValueError(f"the {said} line is not what it should be: {wrong}") from error
+
+
+_KINDS: dict[type[Header | SegmentStart | SegmentEnd | Trailer], str] = {
+    Header: "header",
+    SegmentStart: "segment",
+    SegmentEnd: "end",
+    Trailer: "trailer",
+}

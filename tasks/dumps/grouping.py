@@ -1,0 +1,107 @@
+"""Groups: columns that must stay equal to each other after masking, because a foreign key or the policy joins them."""
+
+from collections.abc import Iterator
+
+from tasks.estate.dumps import Anonymizer
+from tasks.estate.tables import Catalog
+from tasks.masking.policy import ColumnRule, Policy
+
+Where = tuple[str, str]  # table, column
+Rules = dict[str, dict[str, ColumnRule]]
+
+
+def groups_of(catalog: Catalog, policy: Policy, rules: Rules) -> tuple[dict[Where, str], list[str]]:
+    """The group of every masked column, and what is wrong with the joins.
+
+    A group is what the policy says; else what a foreign key joins; else, for names, one for each kind of name, so that
+    one person's name is the same everywhere; else the column alone.
+    """
+    joined = _joined(catalog, policy, rules)
+    groups: dict[Where, str] = {}
+    for table, columns in rules.items():
+        for column, rule in columns.items():
+            if rule.maker is not None:
+                groups[table, column] = rule.group or _named(rule) or joined.get((table, column), f"{table}.{column}")
+    return groups, list(_faults(catalog, policy, rules, groups))
+
+
+def _named(rule: ColumnRule) -> str:
+    maker = rule.maker
+    return maker.maker if maker is not None and maker.anonymizer is Anonymizer.NAMES else ""
+
+
+def _pairs(catalog: Catalog, policy: Policy, rules: Rules) -> Iterator[tuple[Where, Where, str]]:
+    """Every pair of columns that a declared foreign key or the policy's references join, with its name."""
+    for key in catalog.foreign_keys:
+        for mine, theirs in zip(key.columns, key.referenced_columns, strict=True):
+            yield (str(key.table), mine), (str(key.references), theirs), f"the foreign key {key.name}"
+    for reference in policy.references:
+        pair = (reference.table, reference.column), (reference.references, reference.referenced_column)
+        yield *pair, f"the reference in line {reference.line}"
+
+
+def _joined(catalog: Catalog, policy: Policy, rules: Rules) -> dict[Where, str]:
+    """Columns joined directly or through others share the name of the smallest of them."""
+    root: dict[Where, Where] = {}
+
+    def find(where: Where) -> Where:
+        while root.get(where, where) != where:
+            where = root[where]
+        return where
+
+    for mine, theirs, _ in _pairs(catalog, policy, rules):
+        first, second = sorted((find(mine), find(theirs)))
+        root[second] = first
+        root.setdefault(first, first)
+    return {where: ".".join(find(where)) for where in root}
+
+
+def _faults(catalog: Catalog, policy: Policy, rules: Rules, groups: dict[Where, str]) -> Iterator[str]:
+    for mine, theirs, what in _pairs(catalog, policy, rules):
+        for table, column in (mine, theirs):
+            found = catalog.table(table)
+            if found is None or found.column(column) is None:
+                yield f"{what} names {table}.{column}, which does not exist"
+        here, there = _rule(rules, mine), _rule(rules, theirs)
+        if here is None or there is None or (here.maker is None and there.maker is None):
+            continue
+        names = f"{'.'.join(mine)} and {'.'.join(theirs)} are joined by {what}"
+        subjects = _subject(catalog, mine, here), _subject(catalog, theirs, there)
+        if here.maker != there.maker or here.nulls == "equalise" or there.nulls == "equalise":
+            yield f"{names}: both need the same maker with the same options"
+        elif any(subjects) and not _same_subject(catalog, *subjects):
+            yield f"{names}: made from whose value it is, so `by` must name the same key on both sides"
+        elif groups[mine] != groups[theirs]:
+            yield f"{names} but have the groups {groups[mine]!r} and {groups[theirs]!r}"
+
+
+def _rule(rules: Rules, where: Where) -> ColumnRule | None:
+    return rules.get(where[0], {}).get(where[1])
+
+
+def _subject(catalog: Catalog, where: Where, rule: ColumnRule) -> Where | None:
+    """The column from which the replacement is made, where that is not the value itself: `by`, or the row's own key."""
+    if rule.by:
+        return where[0], rule.by
+    if getattr(rule.maker, "form", "") != "id":
+        return None
+    table = catalog.table(where[0])
+    key = table.primary if table is not None else None
+    return (where[0], key.columns[0]) if key is not None else None
+
+
+def _same_subject(catalog: Catalog, mine: Where | None, theirs: Where | None) -> bool:
+    """Whether the two columns are the same key: by a foreign key from one to the other, or both to a third."""
+    if mine is None or theirs is None:
+        return False
+    return bool(_identities(catalog, mine) & _identities(catalog, theirs))
+
+
+def _identities(catalog: Catalog, where: Where) -> set[Where]:
+    """The column and those that its own foreign keys point at."""
+    found = {where}
+    for key in catalog.foreign_keys:
+        for mine, theirs in zip(key.columns, key.referenced_columns, strict=True):
+            if (str(key.table), mine) == where:
+                found.add((str(key.references), theirs))
+    return found

@@ -1,0 +1,268 @@
+"""Reading a dump: front to back, in flat memory, and not one lie believed for longer than its segment."""
+
+import hashlib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import orjson
+
+from tasks.dumps import sealing
+from tasks.dumps.compression import CHUNK, Compressed, Limits
+from tasks.dumps.framing import SegmentEnd, SegmentStart, read_line, require_rows, to_copy
+from tasks.estate.dumps import FORMAT, FORMAT_VERSION, DumpFacts, Header, TableTotals, Trailer
+from tasks.estate.errors import DumpRefused
+from tasks.estate.sites import Frozen
+from tasks.estate.tables import Name
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment that is being read. `blocks`: whole lines, for one pass; what is left of it is read and checked anyway."""
+
+    table: Name
+    number: int
+    blocks: Iterator[bytes]
+
+
+Event = Header | Segment | Trailer
+
+
+def read(
+    url: str,
+    *,
+    identities: Sequence[str] = (),
+    passphrase: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    as_rows: bool = False,
+) -> Iterator[Event]:
+    """The header, then each segment with its rows, then the trailer: once that is out, the whole dump was true.
+
+    Blocks are COPY text, or row lines with `as_rows`. A segment's rows are handed out before its digest is known, so
+    whatever is done with them must be undone when this raises `DumpRefused`, which it does at the first lie.
+    """
+    with _opened(url, identities, passphrase) as opened:
+        yield from _Dump(opened, limits).events(as_rows=as_rows)
+
+
+def check(
+    url: str, *, identities: Sequence[str] = (), passphrase: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> DumpFacts:
+    """Read a dump from end to end. Raises `DumpRefused` naming the file, what was found and what was expected."""
+    with _opened(url, identities, passphrase) as opened:
+        dump = _Dump(opened, limits)
+        events = [event for event in dump.events(as_rows=True) if not isinstance(event, Segment)]
+        header, trailer = events[0], events[-1]
+        if not isinstance(header, Header) or not isinstance(trailer, Trailer):
+            raise TypeError("A dump was read without its header or trailer.")
+        return DumpFacts(
+            url=url,
+            header=header,
+            trailer=trailer,
+            bytes=opened.stored.bytes,
+            sha256=opened.stored.digest.hexdigest(),
+            encrypted=opened.encrypted,
+            compression=dump.compression,
+        )
+
+
+class _Stored:
+    """The file as it is stored, counted and hashed while it is read."""
+
+    def __init__(self, name: str, file: Any) -> None:
+        self.name, self._file = name, file
+        self.bytes, self.digest = 0, hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data: bytes = self._file.read(size)
+        self.bytes += len(data)
+        self.digest.update(data)
+        return data
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A stored dump and its bytes, unsealed if need be."""
+
+    stored: _Stored
+    encrypted: bool
+    chunks: Iterator[bytes]
+
+
+@contextmanager
+def _opened(url: str, identities: Sequence[str], passphrase: str | None) -> Iterator[_Opened]:
+    filesystem, path = fsspec.core.url_to_fs(url)
+    try:
+        file = filesystem.open(path, "rb")
+    except OSError as error:
+        raise DumpRefused(f"The dump {path} cannot be opened ({error.strerror or 'not found'}).") from error
+    with file:
+        stored = _Stored(path, file)
+        start = stored.read(sealing.START)
+        encrypted = sealing.is_sealed(start)
+        if encrypted:
+            chunks = sealing.unsealed(path, start, stored, identities=identities, passphrase=passphrase)
+        else:
+            chunks = _chunks(start, stored)
+        with closing(chunks):  # a thread may be decrypting: it ends before its file is closed
+            yield _Opened(stored, encrypted, chunks)
+
+
+def _chunks(start: bytes, stored: _Stored) -> Generator[bytes, None, None]:
+    while start:
+        yield start
+        start = stored.read(CHUNK)
+
+
+class _Dump:
+    """One pass over a dump: what was announced, and what has been seen so far."""
+
+    def __init__(self, opened: _Opened, limits: Limits) -> None:
+        self._name = opened.stored.name
+        compressed = Compressed(self._name, opened.chunks, limits)
+        self.compression: str = compressed.compression
+        self._lines = _Lines(self._name, iter(compressed), limits.line)
+        self._digest = hashlib.sha256()  # over the header line and each segment's first and last line
+        self._totals: list[TableTotals] = []
+
+    def events(self, *, as_rows: bool) -> Iterator[Event]:
+        header = self._header()
+        yield header
+        said = self._said()
+        for table in header.tables:
+            rows, digest, number = 0, hashlib.sha256(), 0
+            while number == 0 or (isinstance(said, SegmentStart) and said.table == table.name):
+                self._require(said, SegmentStart(table=table.name, number=number))
+                checked = self._checked(table.name, number, len(table.columns))
+                # A generator of its own: closing it, or stopping early, does not end the checking behind it.
+                yield Segment(table.name, number, (block if as_rows else to_copy(block) for block in checked))
+                for _ in checked:
+                    pass
+                rows += self._end.rows
+                digest.update(self._end.digest.encode())
+                number += 1
+                said = self._said()
+            self._totals.append(TableTotals(name=table.name, rows=rows, digest=digest.hexdigest()))
+        total = sum(table.rows for table in self._totals)
+        self._require(said, Trailer(tables=tuple(self._totals), rows=total, digest=self._digest.hexdigest()))
+        self._lines.require_end()
+        yield said  # type: ignore[misc]  # it was just proven to be equal to a Trailer
+
+    def _header(self) -> Header:
+        line = self._lines.line()
+        said = self._parsed(line)
+        self._digest.update(line)
+        if not isinstance(said, Header) or said.format != FORMAT:
+            raise self._refused("does not start with the header of a dump", f"one of the format {FORMAT}")
+        names = [str(table.name) for table in said.tables]
+        columns = [(str(table.name), column.name) for table in said.tables for column in table.columns]
+        if len(set(names)) != len(names) or len(set(columns)) != len(columns):
+            raise self._refused("names a table or a column twice in its header", "each once")
+        return said
+
+    def _said(self) -> SegmentStart | SegmentEnd | Trailer | Header:
+        line = self._lines.line()
+        said = self._parsed(line)
+        if not isinstance(said, Trailer):
+            self._digest.update(line)
+        return said
+
+    def _parsed(self, line: bytes) -> SegmentStart | SegmentEnd | Trailer | Header:
+        self._require_known_version(line)
+        try:
+            return read_line(line)
+        except ValueError as error:
+            raise self._refused(f"is damaged: {error}", "the lines that its header announces") from error
+
+    def _require_known_version(self, line: bytes) -> None:
+        """Before the line is looked at any closer: a newer header may hold fields that this reader has never heard of."""
+        try:
+            said = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return
+        version = said.get("format_version", 0) if isinstance(said, dict) else 0
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise self._refused(f"has the format version {version}", f"at most {FORMAT_VERSION}: update this program")
+
+    def _checked(self, table: Name, number: int, columns: int) -> Iterator[bytes]:
+        rows, digest = 0, hashlib.sha256()
+        for block in self._lines.blocks():
+            digest.update(block)
+            rows += block.count(b"\n")
+            try:
+                require_rows(block, columns)
+            except ValueError as error:
+                raise self._refused(
+                    f"is damaged in segment {number} of {table}: {error}", "rows as they were written"
+                ) from error
+            yield block
+        end = SegmentEnd(table=table, number=number, rows=rows, digest=digest.hexdigest())
+        self._require(self._said(), end)
+        self._end = end
+
+    def _require(self, found: Frozen, expected: Frozen) -> None:
+        """The dump says exactly what its rows and lines so far add up to."""
+        if found != expected:
+            raise self._refused(f"says {_shown(found)}", f"{_shown(expected)}, as counted and computed")
+
+    def _refused(self, found: str, expected: str) -> DumpRefused:
+        return DumpRefused(f"The dump {self._name} {found}; expected {expected}.")
+
+
+def _shown(said: Frozen) -> str:
+    """A line in a message: everything but the long ones' tables."""
+    fields = said.model_dump(mode="json", exclude={"tables"} if isinstance(said, Header) else None)
+    return f"{type(said).__name__} {fields}"
+
+
+class _Lines:
+    """The uncompressed bytes as lines that describe (`{`) and blocks of rows (`[`)."""
+
+    def __init__(self, name: str, chunks: Iterator[bytes], limit: int) -> None:
+        self._name, self._chunks, self._limit = name, chunks, limit
+        self._rest = b""
+
+    def line(self) -> bytes:
+        """The next line with its newline, whatever it is."""
+        while (end := self._rest.find(b"\n") + 1) == 0:
+            self._fill()
+        line, self._rest = self._rest[:end], self._rest[end:]
+        return line
+
+    def blocks(self) -> Iterator[bytes]:
+        """Whole lines, many at a time, up to the next line that starts with `{`."""
+        while True:
+            while b"\n" not in self._rest:
+                self._fill()
+            if self._rest.startswith(b"{"):
+                return
+            # Raw newlines are structure, so one before a `{` is always the start of a line that describes.
+            last = self._rest.find(b"\n{")
+            end = (last if last >= 0 else self._rest.rfind(b"\n")) + 1
+            block, self._rest = self._rest[:end], self._rest[end:]
+            yield block
+
+    def _fill(self) -> None:
+        """Read on until there is a newline, joining once: a line may be as large as a value may be."""
+        pieces, size = [self._rest], len(self._rest)
+        for chunk in self._chunks:
+            pieces.append(chunk)
+            size += len(chunk)
+            if b"\n" in chunk:
+                break
+            if size > self._limit:
+                raise DumpRefused(
+                    f"The dump {self._name} holds a line of more than {self._limit:,} bytes (Limits.line)."
+                )
+        else:
+            raise DumpRefused(f"The dump {self._name} ends before its trailer; expected the whole dump.")
+        self._rest = b"".join(pieces)
+
+    def require_end(self) -> None:
+        """Nothing comes after the trailer."""
+        if self._rest or next(self._chunks, b""):
+            raise DumpRefused(f"The dump {self._name} goes on after its trailer; expected its end.")

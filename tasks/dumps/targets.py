@@ -1,0 +1,219 @@
+"""The target of a load: proven to be staging, matched with the dump, planned table by table."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from tasks.dumps.catalog import asked, read_catalog
+from tasks.dumps.marker import Marker, read_marker
+from tasks.dumps.planning import parents_first
+from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
+from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, WrongHost, WrongTarget
+from tasks.estate.plans import fingerprint
+from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Name, Table
+from tasks.masking.policy import Policy
+
+GATE = "APP_ALLOW_PROD_IMPORT"
+CHEAP_TO_SCAN = 2**20  # bytes of a table that may be read once for every deleted row of another one
+
+
+def require_gate() -> None:
+    """The environment of this worker must say that it may load. Only the exact value `true` opens the gate."""
+    if os.environ.get(GATE) != "true":
+        raise GateClosed("Import is not enabled on this instance.")
+
+
+def require_host(typed: str, real: str) -> None:
+    """What the person typed must be the real target's name, whatever any form or parameter said."""
+    if typed.strip().lower() != real.strip().lower() or not typed.strip():
+        raise WrongHost("The hostname you entered does not match this instance.")
+
+
+def require_staging(target: DatabaseIdentity, header: Header, marker: Marker | None) -> None:
+    """The target must not be where the dump came from, and any marker must say that it is staging.
+
+    Raises `WrongTarget`. A different system identifier proves nothing by itself, so the gate, the typed hostname and
+    the marker are asked too; an equal one with an equal database forbids.
+    """
+    same_server = target.system_identifier == header.source_system
+    if same_server and target.database == header.source_database:
+        raise WrongTarget(
+            f"The target {target.database} on {target.host} is the database that the dump was made from; expected another one."
+        )
+    if target.standby:
+        raise WrongTarget(f"The target {target.database} on {target.host} is a standby and cannot be written.")
+    if marker is not None and marker.app != header.app:
+        raise WrongTarget(f"The target is marked as staging of {marker.app!r}; the dump is of {header.app!r}.")
+
+
+def require_version(header: Header, policy: Policy) -> None:
+    """The dump must not be newer than the application on staging."""
+    if header.app != policy.app:
+        raise DumpRefused(f"The dump is of the application {header.app!r}; expected {policy.app!r}.")
+    if header.schema_version > policy.schema_version:
+        raise DumpTooNew(f"Dump schema version {header.schema_version} is newer than this instance supports.")
+
+
+def structure(catalog: Catalog, policy: Policy) -> str:
+    """The fingerprint of a target's structure: a plan drafted before a migration is not a plan after it.
+
+    What this project itself makes on a first load, marker and audit table, does not count.
+    """
+    said = catalog.model_dump(mode="json", exclude={"identity": True, "strays": True, "sequences": True})
+    ours = {"understudy.staging_data", policy.audit.table}
+    said["tables"] = [table for table in said["tables"] if str(Name.model_validate(table["name"])) not in ours]
+    for table in said["tables"]:
+        table.pop("bytes")
+        table.pop("estimated_rows")
+    return fingerprint(said)
+
+
+class Match:
+    """A dump and a target laid side by side: what is loaded, skipped, emptied and kept, each with its reason."""
+
+    def __init__(self, facts: DumpFacts, catalog: Catalog, policy: Policy) -> None:
+        self._facts, self._catalog = facts, catalog
+        self.kept = tuple(sorted(_kept(catalog, policy)))
+        rows = {str(totals.name): totals.rows for totals in facts.trailer.tables}
+        self.skipped: list[tuple[str, str]] = []
+        self.tables: list[LoadOrder] = []
+        for dumped in facts.header.tables:
+            name = str(dumped.name)
+            table = catalog.table(name)
+            if table is None:
+                self.skipped.append((name, "staging has no such table"))
+            elif name in self.kept:
+                self.skipped.append((name, "staging keeps its own"))
+            else:
+                self.tables.append(_order(dumped, table, rows.get(name, 0)))
+        loaded = {str(order.name) for order in self.tables}
+        self.emptied = tuple(
+            str(t.name) for t in catalog.tables if str(t.name) not in loaded and str(t.name) not in self.kept
+        )
+        self.skipped += [
+            (f"{order.name}.{column}", "staging has no such column")
+            for order in self.tables
+            for column in order.skipped
+        ]
+
+
+def _kept(catalog: Catalog, policy: Policy) -> Iterator[str]:
+    names = {name for name, rule in policy.tables.items() if rule.whole == "exclude"} | {policy.audit.table}
+    for table in catalog.tables:
+        if str(table.name) in names or table.name.schema_name == "understudy":
+            yield str(table.name)
+
+
+def _order(dumped: DumpedTable, table: Table, rows: int) -> LoadOrder:
+    """The columns to load. Raises `DumpRefused` where staging needs a column that the dump cannot give."""
+    there = {column.name for column in table.copied}
+    given = tuple(column.name for column in dumped.columns)
+    for column in table.copied:
+        optional = not column.not_null or column.default is not None or column.identity
+        if column.name not in given and not optional and rows:
+            raise DumpRefused(
+                f"The dump has no column {table.name}.{column.name}, which staging declares NOT NULL without a default."
+            )
+    return LoadOrder(name=table.name, columns=given, skipped=tuple(c for c in given if c not in there), rows=rows)
+
+
+def to_mask_now(header: Header) -> tuple[Anonymizer, ...]:
+    """The anonymizers whose columns the dump holds raw."""
+    raw = {column.anonymizer for table in header.tables for column in table.columns if column.raw and column.anonymizer}
+    return tuple(kind for kind in Anonymizer if kind in raw)
+
+
+def require_masked(header: Header, policy: Policy) -> None:
+    """What the policy masks, the dump must have masked, or it must say that it travelled raw. Raises `DumpRefused`."""
+    for table in header.tables:
+        rules = policy.tables.get(str(table.name))
+        for column in table.columns:
+            rule = rules.columns.get(column.name) if rules is not None else None
+            if rule is not None and rule.maker is not None and column.rule == "keep" and not column.raw:
+                raise DumpRefused(
+                    f"The dump holds {table.name}.{column.name} as it was; the policy masks it with {rule.word!r}.",
+                    next_step="Nothing was loaded. Export again under the present policy.",
+                )
+
+
+def draft_load(
+    connection: psycopg.Connection[Any],
+    facts: DumpFacts,
+    policy: Policy,
+    *,
+    typed: str,
+    real: str,
+    readers: str,
+    opted_out: tuple[Anonymizer, ...],
+    generation: int,
+    requested_by: str,
+    run_id: str,
+) -> LoadPlan:
+    """Prove the target and plan the load. `real`: its name as the settings have it; empty: that of the connection.
+
+    Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
+    """
+    catalog = read_catalog(connection)
+    hostname = real or catalog.identity.host
+    require_host(typed, hostname)
+    marker = read_marker(connection)
+    require_staging(catalog.identity, facts.header, marker)
+    require_version(facts.header, policy)
+    require_masked(facts.header, policy)
+    match = Match(facts, catalog, policy)
+    plan = LoadPlan(
+        dump=facts.url,
+        sha256=facts.sha256,
+        digest=facts.trailer.digest,
+        header=facts.header,
+        hostname=hostname,
+        target=catalog.identity,
+        tables=tuple(match.tables),
+        emptied=match.emptied,
+        skipped=tuple(match.skipped),
+        kept=match.kept,
+        readers=readers,
+        first_load=marker is None,
+        mask_now=tuple(kind for kind in to_mask_now(facts.header) if kind not in opted_out),
+        arrives_raw=tuple(kind for kind in to_mask_now(facts.header) if kind in opted_out),
+        catalog=structure(catalog, policy),
+        generation=generation,
+        requested_by=requested_by,
+        run_id=run_id,
+    )
+    lifted = foreign_keys_to_lift(connection, catalog, plan)
+    waiting = {str(name) for key in lifted for name in (key.table, key.references)}
+    if readers == "wait":
+        waiting |= {*plan.emptied, *(str(order.name) for order in plan.tables)}
+    return plan.model_copy(update={"readers_wait": tuple(sorted(waiting))})
+
+
+def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> list[ForeignKey]:
+    """The foreign keys that must be dropped and made again in the load's transaction.
+
+    With `plan.readers` "wait", all that touch a written table: checking them once at the end is faster. With "stay", only
+    those that cannot hold meanwhile (circles, tables that staging keeps), or whose missing index would make deleting
+    take for ever; readers of their tables wait for the commit, because PostgreSQL locks both.
+    """
+    loaded = {str(order.name): number for number, order in enumerate(plan.tables)}
+    written = {*loaded, *plan.emptied}
+    place = {str(table.name): number for number, table in enumerate(parents_first(catalog))}
+    slow = {
+        (row["schema"], row["table"], row["name"])
+        for row in asked(connection, "unsupported_foreign_keys")
+        if row["bytes"] > CHEAP_TO_SCAN
+    }
+    lifted = []
+    for key in catalog.foreign_keys:
+        child, parent = str(key.table), str(key.references)
+        if parent not in written and child not in written:
+            continue
+        foreign = parent in written and child not in written  # a kept table points at a written one
+        circle = child != parent and place[child] < place[parent]  # no order of deleting holds it
+        backwards = child in loaded and loaded.get(parent, -1) > loaded[child]  # nor does the dump's order of loading
+        unindexed = parent in written and (key.table.schema_name, key.table.name, key.name) in slow
+        if plan.readers == "wait" or foreign or circle or backwards or unindexed:
+            lifted.append(key)
+    return lifted

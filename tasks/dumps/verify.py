@@ -1,0 +1,199 @@
+"""Verify: what must be true of staging before the load may commit. Any finding rolls back."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from tasks.dumps.attack import Secrets, search
+from tasks.dumps.catalog import identifier
+from tasks.dumps.connecting import SPELLING
+from tasks.dumps.masks import masked, rows_of
+from tasks.dumps.planning import Choices, ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
+from tasks.estate.dumps import LoadPlan
+from tasks.estate.errors import LeakFound, NotLoaded
+from tasks.estate.tables import Catalog
+from tasks.masking.keys import Keyring
+from tasks.masking.policy import Policy
+from tasks.masking.session import OUTPUT, Session
+
+Checks = list[tuple[str, str]]
+
+
+def verify_loaded(
+    connection: psycopg.Connection[Any],
+    plan: LoadPlan,
+    catalog: Catalog,
+    policy: Policy,
+    rows: dict[str, int],
+    secrets: Secrets | None,
+) -> tuple[tuple[str, str], ...]:
+    """Look inside the load's transaction. Gives what was checked; raises `NotLoaded` or `LeakFound` at a finding."""
+    tables = list(treated(plan, catalog, policy))
+    checks: Checks = [
+        ("row counts", _counts(connection, plan, catalog, rows)),
+        ("foreign keys and unique keys", "held by PostgreSQL for every loaded row"),
+        ("references of the policy", _references(connection, policy, catalog)),
+        ("sequences", _sequences(connection, plan, catalog)),
+        ("masked columns", _constants(connection, tables)),
+        ("attack", _attack(connection, tables, secrets, plan)),
+    ]
+    return tuple(checks)
+
+
+def treated(plan: LoadPlan, catalog: Catalog, policy: Policy) -> Iterator[TablePlan]:
+    """What masking did to each loaded table: as the dump's header says it, with the policy's own makers."""
+    raw = {(str(t.name), c.name) for t in plan.header.tables for c in t.columns if c.raw}
+    words = {(str(t.name), c.name): c.rule for t in plan.header.tables for c in t.columns}
+    masking = MaskingPlan(tables=tuple(plans_for(catalog, policy)))
+    for order in plan.tables:
+        known = masking.table(str(order.name))
+        if known is None:
+            continue
+        columns = []
+        for each in known.columns:
+            where = (str(order.name), each.column.name)
+            if where not in words:
+                continue
+            travelled_raw = where in raw and each.anonymizer not in plan.mask_now
+            agrees = words[where] in (each.rule.word, "unread")
+            rule = each.rule if agrees else each.rule.model_copy(update={"maker": None})
+            columns.append(
+                each.model_copy(update={"rule": rule, "raw": travelled_raw, "unread": words[where] == "unread"})
+            )
+        yield TablePlan(table=known.table, columns=tuple(columns))
+
+
+def plans_for(catalog: Catalog, policy: Policy) -> Iterator[TablePlan]:
+    """The policy laid over a target's tables, without its faults: the target may be older or newer than the policy."""
+    groups: dict[tuple[str, str], str] = {}
+    rules = dict(rules_of(catalog, policy))
+    for table in catalog.tables:
+        if str(table.name) in rules:
+            yield table_plan(table, rules[str(table.name)], groups, Choices())
+
+
+def _counts(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, rows: dict[str, int]) -> str:
+    total = 0
+    for order in plan.tables:
+        table = catalog.table(str(order.name))
+        source = rows_of(table) if table is not None else identifier(order.name)
+        (count,) = connection.execute(SQL("SELECT count(*) FROM {}").format(source)).fetchone() or (0,)
+        if count != order.rows or rows.get(str(order.name)) != order.rows:
+            raise NotLoaded(f"{order.name} has {count} rows after the load; the dump's trailer says {order.rows}.")
+        total += count
+    return f"{total} rows in {len(plan.tables)} tables, as the dump's trailer says"
+
+
+def _references(connection: psycopg.Connection[Any], policy: Policy, catalog: Catalog) -> str:
+    """References that only the policy knows: PostgreSQL does not hold them, so they are looked at."""
+    looked = 0
+    for reference in policy.references:
+        child, parent = catalog.table(reference.table), catalog.table(reference.references)
+        if child is None or parent is None:
+            continue
+        question = SQL(
+            "SELECT count(*) FROM {} AS c WHERE c.{column} IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM {} AS p WHERE p.{there} = c.{column})"
+        ).format(
+            rows_of(child),
+            rows_of(parent),
+            column=Identifier(reference.column),
+            there=Identifier(reference.referenced_column),
+        )
+        (lost,) = connection.execute(question).fetchone() or (0,)
+        if lost:
+            raise NotLoaded(
+                f"{lost} rows of {reference.table}.{reference.column} find no {reference.references}.{reference.referenced_column}; "
+                "expected every one to."
+            )
+        looked += 1
+    return f"{looked} held" if looked else "none declared"
+
+
+def _sequences(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog) -> str:
+    """The next value of every sequence must lie past every value in use."""
+    looked = 0
+    loaded = {str(order.name) for order in plan.tables}
+    for sequence in catalog.sequences:
+        table = catalog.table(str(sequence.table)) if sequence.table else None
+        if (
+            table is None
+            or sequence.column is None
+            or str(table.name) not in loaded
+            or not table.counts(sequence.column)
+        ):
+            continue
+        extreme = SQL("max") if sequence.increment > 0 else SQL("min")
+        question = SQL(
+            "SELECT s.last_value + CASE WHEN s.is_called THEN {step} ELSE 0 END, (SELECT {extreme}({column}) FROM {table})"
+            " FROM {sequence} AS s"
+        ).format(
+            extreme=extreme,
+            step=sequence.increment,
+            column=Identifier(sequence.column),
+            table=rows_of(table),
+            sequence=identifier(sequence.name),
+        )
+        following, furthest = connection.execute(question).fetchone() or (0, None)
+        if furthest is not None and (following - furthest) * sequence.increment <= 0:
+            raise NotLoaded(
+                f"The sequence {sequence.name} would give {following}; {table.name}.{sequence.column} reaches {furthest}."
+            )
+        looked += 1
+    return f"{looked} stand past the values in use"
+
+
+def _constants(connection: psycopg.Connection[Any], tables: list[TablePlan]) -> str:
+    """Columns whose replacement does not depend on the key are computed again and compared: a header can lie."""
+    compared = 0
+    for key, value in SPELLING.items():
+        connection.execute("SELECT set_config(%s, %s, true)", (key, value))
+    for table in tables:
+        for each in table.columns:
+            if not each.masked:
+                continue
+            if each.rule.word == "password":
+                _one_password(connection, table, each)
+                compared += 1
+                continue
+            session = Session(Keyring(bytes(range(32)), run="verify"))  # a key that nothing was masked with
+            made = masked(table, each, session)
+            if set(session.settings) - set(OUTPUT):
+                continue  # made with the key, which is not here
+            question = SQL("SELECT count(*) FROM {} WHERE {}::text IS DISTINCT FROM ({})::text::{}::text").format(
+                rows_of(table.table), Identifier(each.column.name), made, SQL(each.column.type)
+            )  # fmt: skip
+            (count,) = connection.execute(question).fetchone() or (0,)
+            if count:
+                raise LeakFound(
+                    f"{count} values of {table.table.name}.{each.column.name} are not what its maker {each.rule.word!r} gives."
+                )
+            compared += 1
+    return f"{compared} columns compared with what their makers give"
+
+
+def _one_password(connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan) -> None:
+    question = SQL("SELECT count(DISTINCT {column}) FROM {table}").format(
+        column=Identifier(each.column.name), table=rows_of(table.table)
+    )
+    (count,) = connection.execute(question).fetchone() or (0,)
+    if count > 1:
+        raise LeakFound(
+            f"{table.table.name}.{each.column.name} holds {count} different password hashes; expected one for all."
+        )
+
+
+def _attack(
+    connection: psycopg.Connection[Any], tables: list[TablePlan], secrets: Secrets | None, plan: LoadPlan
+) -> str:
+    if secrets is None:
+        return "not run here: the source's hashes were destroyed after the export"
+    if plan.arrives_raw or plan.header.raw:
+        return "not run: anonymizers were switched off, so personal data is expected"
+    found = sorted(search(connection, tables, secrets))
+    if found:
+        shown = "; ".join(f"{where} holds {places} values of {whose}" for where, whose, places in found[:10])
+        raise LeakFound(f"Values of the source were found on staging: {shown}.")
+    return f"{secrets.size} values of the source searched for in every text, json and array column: none found"

@@ -1,0 +1,177 @@
+"""What a dump says of itself, and how a column was treated on its way into it. Plain data, no row of it."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from tasks.estate.plans import fingerprint
+from tasks.estate.sites import Frozen
+from tasks.estate.tables import Column, DatabaseIdentity, Name
+
+FORMAT = "understudy-dump"
+FORMAT_VERSION = 1  # of the file's layout; a reader refuses a newer one
+RISK_PHRASE = (
+    "I_UNDERSTAND_THE_PII_RISK"  # typed by a person who switches an anonymizer off; compared letter for letter
+)
+SUFFIXES = {"gzip": ".json.gz", "zstd": ".json.zst", "none": ".json"}
+
+
+class Anonymizer(StrEnum):
+    """The six kinds of personal data that are replaced by default, each of which can be switched off."""
+
+    EMAIL = "email"
+    NAMES = "names"
+    CONTACT = "contact"
+    PASSWORDS = "passwords"
+    BODIES = "bodies"
+    ATTACHMENTS = "attachments"
+
+
+class DumpedColumn(Frozen):
+    """A column in a dump. `rule` is how it was treated, as the policy says it ("keep", "email", …)."""
+
+    name: str
+    type: str
+    rule: str
+    anonymizer: Anonymizer | None = None
+    raw: bool = False  # would have been masked, but its anonymizer was switched off
+
+    @classmethod
+    def of(
+        cls, column: Column, rule: str, *, anonymizer: Anonymizer | None = None, raw: bool = False
+    ) -> "DumpedColumn":
+        """The entry for a column of the catalogue."""
+        return cls(name=column.name, type=column.type, rule=rule, anonymizer=anonymizer, raw=raw)
+
+
+class DumpedTable(Frozen):
+    """A table in a dump, columns in the order of the values in its rows."""
+
+    name: Name
+    columns: tuple[DumpedColumn, ...]
+
+
+class SequenceState(Frozen):
+    """Where a sequence stood in the snapshot."""
+
+    name: Name
+    last: int | None
+
+
+class Header(Frozen):
+    """The first line of a dump. Never holds the key, only its fingerprint. Times are UTC."""
+
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+    app: str
+    schema_version: int  # of the application's data; a loader refuses a newer one than it was told it supports
+    source_host: str
+    source_system: str  # system identifier of the source server
+    source_database: str
+    server_version: int
+    exported_at: datetime  # when the snapshot was taken
+    run_id: str
+    policy: str  # fingerprint of the masking policy
+    key: str  # fingerprint of the key
+    opted_out: tuple[Anonymizer, ...] = ()
+    opted_out_by: str = ""
+    attachments: bool = True  # False: binary columns of the attachments anonymizer were not read
+    tables: tuple[DumpedTable, ...]
+    sequences: tuple[SequenceState, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """Whether any anonymizer was switched off: such a dump contains personal data."""
+        return bool(self.opted_out)
+
+
+class TableTotals(Frozen):
+    """What the trailer says of one table: its rows, and the SHA-256 (hex) over the SHA-256 of its segments."""
+
+    name: Name
+    rows: int
+    digest: str
+
+
+class Trailer(Frozen):
+    """The last line of a dump; a file without it is not complete. `digest` covers everything before it."""
+
+    complete: bool = True
+    tables: tuple[TableTotals, ...]
+    rows: int
+    digest: str
+
+
+class DumpFacts(Frozen):
+    """A dump that was read from end to end and found whole."""
+
+    url: str
+    header: Header
+    trailer: Trailer
+    bytes: int  # as stored
+    sha256: str  # of the stored file
+    encrypted: bool = False
+    compression: str = "gzip"
+
+
+class LoadOrder(Frozen):
+    """One table of a load: the dump's columns in order, and those of them that the target lacks (`skipped`)."""
+
+    name: Name
+    columns: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    rows: int = 0
+
+
+class LoadPlan(Frozen):
+    """The whole intent of one load. Frozen before a person sees it; `fingerprint` names exactly this plan."""
+
+    verb: str = "load_dump"
+    dump: str  # URL
+    sha256: str  # of the stored file
+    digest: str  # of the trailer: what the rows must add up to
+    header: Header
+    hostname: str  # of the staging instance, as the worker knows it
+    target: DatabaseIdentity
+    tables: tuple[LoadOrder, ...]
+    emptied: tuple[str, ...] = ()  # expected by staging, not in the dump
+    skipped: tuple[tuple[str, str], ...] = ()  # in the dump, not loaded: (name, why)
+    kept: tuple[str, ...] = ()  # staging's own: excluded and audit tables
+    readers_wait: tuple[str, ...] = ()  # tables whose readers wait for the end, and see old data never again
+    readers: str = "stay"
+    first_load: bool = False  # the target carries no marker yet
+    mask_now: tuple[Anonymizer, ...] = ()  # what the dump holds raw and the load replaces
+    arrives_raw: tuple[Anonymizer, ...] = ()  # what the dump holds raw and the load leaves so, under the risk phrase
+    catalog: str  # fingerprint of the target's structure
+    generation: int  # ledger: number of loads ever journaled for this target when the plan was drafted
+    requested_by: str = ""
+    run_id: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical plan, hexadecimal."""
+        return fingerprint(self.model_dump(mode="json"))
+
+    @property
+    def code(self) -> str:
+        """The first eight characters, for people."""
+        return f"{self.fingerprint[:4]}-{self.fingerprint[4:8]}".upper()
+
+    @property
+    def destination_id(self) -> str:
+        """The target in the ledger: server and database, whatever name they are reached by."""
+        return f"{self.target.system_identifier}/{self.target.database_oid}"
+
+    @property
+    def destination_name(self) -> str:
+        """What a person types to confirm."""
+        return self.hostname
+
+
+class Loaded(Frozen):
+    """What a load did, as committed. `checks` are (what, result) in words; times in seconds."""
+
+    rows: tuple[tuple[str, int], ...]
+    checks: tuple[tuple[str, str], ...]
+    committed_at: datetime
+    took_seconds: float
+    found_again: bool = False  # proven by the marker after its answer was lost or its process died

@@ -1,0 +1,165 @@
+"""What a PostgreSQL database consists of, as far as a dump and its masking need to know. Plain data, no row of it."""
+
+from enum import StrEnum
+
+from tasks.estate.sites import Frozen
+
+
+class Name(Frozen):
+    """A schema-qualified name, as the catalogue spells it: unquoted, any characters."""
+
+    schema_name: str
+    name: str
+
+    def __str__(self) -> str:
+        """`schema.name`, for people and for policy keys; the schema is left out where it is `public`."""
+        return self.name if self.schema_name == "public" else f"{self.schema_name}.{self.name}"
+
+
+class Column(Frozen):
+    """One column. `type` is the declared type in full (`character varying(40)`), `base` the type below any domain or
+    array, unqualified (`varchar`, `int4`, `jsonb`, an enum's own name), `category` PostgreSQL's letter for that base
+    (S text, N number, D date or time, B boolean, E enum, U other, …).
+    """
+
+    name: str
+    type: str
+    base: str
+    category: str
+    array: bool = False
+    max_length: int | None = None  # characters, of varchar(n) or char(n), also below a domain
+    not_null: bool = False  # declared on the column or on its domain
+    generated: bool = False  # GENERATED ALWAYS AS (…): computed, never copied
+    identity: bool = False
+    default: str | None = None
+    enum_labels: tuple[str, ...] = ()
+    domain: str | None = None
+    domain_checks: tuple[str, ...] = ()  # CHECK definitions that speak of VALUE
+    comment: str | None = None
+
+
+class KeyKind(StrEnum):
+    """What forbids two equal rows."""
+
+    PRIMARY = "primary"
+    UNIQUE = "unique"
+    EXCLUSION = "exclusion"
+
+
+class Key(Frozen):
+    """A primary key, unique constraint, unique index or exclusion constraint. `columns` are the plain ones;
+    `expressions` is true where the index also computes something, `predicate` where it covers only some rows.
+    """
+
+    name: str
+    kind: KeyKind
+    columns: tuple[str, ...]
+    expressions: bool = False
+    predicate: bool = False
+    definition: str = ""
+
+
+class Check(Frozen):
+    """A CHECK constraint: its expression in SQL, and the columns it reads."""
+
+    name: str
+    expression: str
+    columns: tuple[str, ...]
+
+
+class ForeignKey(Frozen):
+    """A foreign key, columns in the order of their pairs. `definition` re-creates it (`FOREIGN KEY (…) REFERENCES …`)."""
+
+    name: str
+    table: Name
+    columns: tuple[str, ...]
+    references: Name
+    referenced_columns: tuple[str, ...]
+    definition: str
+    validated: bool = True
+
+
+class Table(Frozen):
+    """A logical table: an ordinary table, or a partition root with all that is below it. `leaves` are the tables that
+    hold the rows: the table itself, or every leaf partition. Inheritance children (not partitions) are tables of their
+    own, with `parents` naming what they inherit from; their rows are read with ONLY.
+    """
+
+    name: Name
+    columns: tuple[Column, ...]
+    unique_keys: tuple[Key, ...] = ()
+    checks: tuple[Check, ...] = ()
+    partitioned: bool = False
+    leaves: tuple[Name, ...] = ()
+    parents: tuple[Name, ...] = ()
+    estimated_rows: int = 0
+    bytes: int = 0
+    comment: str | None = None
+
+    @property
+    def copied(self) -> tuple[Column, ...]:
+        """The columns that travel: all but the generated ones."""
+        return tuple(column for column in self.columns if not column.generated)
+
+    @property
+    def primary(self) -> Key | None:
+        """The primary key, if there is one."""
+        return next((key for key in self.unique_keys if key.kind is KeyKind.PRIMARY), None)
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name, if there is one."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def counts(self, name: str) -> bool:
+        """Whether a column holds a sequence's numbers themselves, and not text made of them ('A-' || nextval(…))."""
+        column = self.column(name)
+        return column is not None and column.category == "N" and not column.array
+
+
+class Sequence(Frozen):
+    """A sequence and the column that draws from it. `last` is what it gave last, None where it never gave a value."""
+
+    name: Name
+    table: Name | None
+    column: str | None
+    increment: int = 1
+    last: int | None = None
+
+
+class Stray(Frozen):
+    """Text outside the rows that may hold personal data: a comment, a default, a view, a function body, an option."""
+
+    where: str
+    kind: str  # comment, default, generated, view, function, check, foreign-server
+    what: str  # which kind of personal data it looks like; never the text itself
+
+
+class DatabaseIdentity(Frozen):
+    """Which database this is. `system_identifier` is that of the server's data directory: a copy at file level has it
+    too, so an equal one forbids, but a different one alone proves nothing.
+    """
+
+    host: str
+    port: int
+    database: str
+    database_oid: int
+    system_identifier: str
+    server_version: int  # as server_version_num: 180004
+    encoding: str = "UTF8"
+    standby: bool = False
+
+
+class Catalog(Frozen):
+    """Everything about a database's structure that a plan needs."""
+
+    identity: DatabaseIdentity
+    tables: tuple[Table, ...]
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    sequences: tuple[Sequence, ...] = ()
+    materialized_views: tuple[Name, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()  # (name, why): foreign tables, extension members, …
+    strays: tuple[Stray, ...] = ()
+
+    def table(self, name: str) -> Table | None:
+        """The table that prints as `name` (`users`, `billing.invoices`), if there is one."""
+        return next((table for table in self.tables if str(table.name) == name), None)

@@ -1,0 +1,224 @@
+"""Exports: plan one, take it out masked in one snapshot, bundle it; thin over tasks/dumps and tasks/masking."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.futures import as_completed
+
+from tasks.dumps import attack, extract
+from tasks.dumps.bundle import assemble, dump_name
+from tasks.dumps.catalog import OLDEST, identify, read_catalog
+from tasks.dumps.connecting import connected_to, share, snapshot_of
+from tasks.dumps.extract import Source, units_of
+from tasks.dumps.masks import prove
+from tasks.dumps.planning import Choices, ExportPlan, Snapshot, TablePlan, Unit, draft_masking
+from tasks.dumps.reading import check
+from tasks.dumps.segments import Part
+from tasks.estate.dumps import DumpFacts, Header, SequenceState
+from tasks.estate.errors import Misconfigured, NotExported
+from tasks.estate.settings import Settings, load_settings
+from tasks.masking.policy import load_policy
+from tasks.policy import BELOW_THE_GATE, Progress, masking_session, open_ledger, secrets_path, this_run
+
+UNCACHED = BELOW_THE_GATE  # an export's results belong to its snapshot: never an answer from another try
+
+
+def export_settings() -> Settings:
+    """The settings that an export needs. Raises `Misconfigured` naming those that are missing."""
+    return load_settings().require("source_database", "masking_key")
+
+
+@contextmanager
+def snapshot() -> Iterator[Snapshot]:
+    """Hold one snapshot of production while the block runs; every worker of the export reads in it."""
+    settings = export_settings()
+    url = settings.source_database.get_secret_value()
+    with (
+        connected_to(url, name="understudy snapshot", statement_within=settings.statement_within) as connection,
+        snapshot_of(connection) as held,
+    ):
+        identity = identify(connection)
+        if identity.server_version < OLDEST:
+            raise Misconfigured(f"The source is PostgreSQL {identity.server_version // 10000}; expected 14 or newer.")
+        (now,) = connection.execute("SELECT now()").fetchone() or (datetime.now(UTC),)
+        yield Snapshot(id=held, taken_at=now.astimezone(UTC), source=identity)
+
+
+@task(name="Plan the export", **UNCACHED)
+def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: str = "") -> ExportPlan:
+    """Read the catalogue, lay the policy over it, prove that every mask fits. Raises `PolicyRefused` naming every fault."""
+    settings = export_settings()
+    policy = load_policy(settings.policies, name)
+    session = masking_session(policy, this_run())
+    with connected_to(
+        settings.source_database.get_secret_value(), name="understudy plan", statement_within=settings.statement_within
+    ) as connection:
+        share(connection, held.id)
+        catalog = read_catalog(connection, sequence_states=True)
+        masking = draft_masking(catalog, policy, choices)
+        prove(connection, masking, session)
+        units = units_of(connection, masking)
+    header = Header(
+        app=policy.app,
+        schema_version=policy.schema_version,
+        source_host=held.source.host,
+        source_system=held.source.system_identifier,
+        source_database=held.source.database,
+        server_version=held.source.server_version,
+        exported_at=held.taken_at,
+        run_id=this_run(),
+        policy=policy.fingerprint,
+        key=session.keyring.fingerprint,
+        opted_out=choices.opted_out,
+        opted_out_by=requested_by if choices.opted_out else "",
+        attachments=choices.attachments,
+        tables=tuple(table.dumped for table in masking.tables),
+        sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+    )
+    return ExportPlan(policy=name, header=header, masking=masking, units=tuple(units), strays=catalog.strays)
+
+
+def extract_all(plan: ExportPlan, held: Snapshot) -> tuple[Part, ...]:
+    """Run every unit under the flow's task runner; gives the parts in the order of the dump.
+
+    A unit that fails is tried again while the snapshot is held. After that the whole export starts over: a new snapshot
+    must not be mixed in.
+    """
+    run = this_run()
+    futures = {}
+    for unit in plan.units:
+        table = plan.masking.of(unit)
+        futures[extract_unit.submit(plan.policy, held, table, unit, run)] = unit
+    parts: dict[tuple[str, int], Part] = {}
+    shown = _Shown(plan)
+    try:
+        for future in as_completed(list(futures)):
+            part = future.result()
+            parts[str(part.table), part.number] = part
+            shown.done(futures[future], part)
+    except BaseException:
+        discard(run)
+        raise
+    get_run_logger().info("Extracted %d rows in %d parts.", sum(p.rows for p in parts.values()), len(parts))
+    return tuple(parts[str(unit.table), unit.number] for unit in plan.units)
+
+
+class _Shown:
+    """Live progress of each table: rows, bytes, and how much of it is left."""
+
+    def __init__(self, plan: ExportPlan) -> None:
+        self._left: dict[str, int] = {}
+        self._whole: dict[str, int] = {}
+        self._rows: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
+        for unit in plan.units:
+            name = str(unit.table)
+            self._whole[name] = self._whole.get(name, 0) + max(unit.bytes, 1)
+        self._left = dict(self._whole)
+        self._all = Progress(f"export-{this_run()}", typical=1)
+        self._started = time.monotonic()
+
+    def done(self, unit: Unit, part: Part) -> None:
+        """Count a part in and show where the export stands."""
+        name = str(unit.table)
+        self._left[name] -= max(unit.bytes, 1)
+        self._rows[name] = self._rows.get(name, 0) + part.rows
+        self._bytes[name] = self._bytes.get(name, 0) + part.uncompressed
+        share = 1 - sum(self._left.values()) / sum(self._whole.values())
+        spent = time.monotonic() - self._started
+        left = f"about {spent / share - spent:.0f} s left" if share > 0 else "time left unknown"
+        rows, size = sum(self._rows.values()), sum(self._bytes.values())
+        state = "done" if self._left[name] <= 0 else f"{100 - 100 * self._left[name] // self._whole[name]} %"
+        self._all.at(100 * share, f"{rows} rows, {size / 1e6:.1f} MB, {left}; {name}: {state}, {self._rows[name]} rows")
+
+
+@task(name="Hash the source's values for the attack", **UNCACHED)
+def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
+    """Hash, inside production, what masking replaces, and keep the hashes beside the dump for the load that follows.
+
+    They never travel in the dump. Gives how many values will be searched for.
+    """
+    settings = export_settings()
+    policy = load_policy(settings.policies, plan.policy)
+    session = masking_session(policy, this_run())
+    with connected_to(
+        settings.source_database.get_secret_value(),
+        name="understudy attack",
+        statement_within=settings.statement_within,
+    ) as connection:
+        share(connection, held.id)
+        found = attack.collect(connection, plan.masking, session)
+    path = secrets_path(this_run())
+    for earlier in path.parent.glob(f"*{path.suffix}"):  # of exports that no load followed
+        earlier.unlink()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found.save(path)
+    return found.size
+
+
+@task(name="Bundle the dump", **UNCACHED)
+def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
+    """Join header, parts and trailer into one file under its final name, then read it back from end to end."""
+    settings = load_settings()
+    recipients = settings.dump_recipients.split()
+    name = dump_name(plan.header.app, plan.header.exported_at, settings.dump_compression, bool(recipients))
+    url = f"{settings.dump_folder.rstrip('/')}/{name}"
+    if "://" not in url:
+        Path(settings.dump_folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = assemble(url, plan.header, parts, compression=settings.dump_compression, recipients=recipients)
+    discard(this_run())
+    identity = settings.dump_identity.get_secret_value()
+    if identity or not recipients:
+        facts = check(url, identities=[identity] if identity else [])
+    open_ledger().record(
+        "exported", run_id=this_run(), detail=facts.model_dump(mode="json"), once=f"exported:{this_run()}"
+    )
+    return facts
+
+
+def recall_dump() -> DumpFacts | None:
+    """The dump that this run made before it was suspended or retried, if it did: an export is not made twice."""
+    made = open_ledger().facts(run_id=this_run(), kind="exported")
+    return DumpFacts.model_validate(made[-1].detail) if made else None
+
+
+def discard(run_id: str) -> None:
+    """Remove the parts of a run; what is in them is in the dump, or is not wanted any more."""
+    shutil.rmtree(load_settings().dump_work / run_id, ignore_errors=True)
+
+
+@task(name="Extract and mask", task_run_name="extract {unit.table.name} {unit.number}", **UNCACHED)
+def extract_unit(policy_name: str, held: Snapshot, table: TablePlan, unit: Unit, run_id: str) -> Part:
+    """Write one range of one table as a part of the dump, masked inside production's server."""
+    settings = export_settings()
+    policy = load_policy(settings.policies, policy_name)
+    return extract.extract(
+        settings.source_database.get_secret_value(),
+        Source(snapshot=held.id, statement_within=settings.statement_within),
+        table,
+        unit,
+        masking_session(policy, run_id),
+        folder=work_folder(run_id),
+        compression=settings.dump_compression,
+        canaries=policy.canaries,
+    )
+
+
+def work_folder(run_id: str) -> Path:
+    """Where the parts of this run's dump are written; only this user may look."""
+    folder = load_settings().dump_work / run_id
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def require_dump() -> DumpFacts:
+    """The dump of this run, which must exist by now."""
+    made = recall_dump()
+    if made is None:
+        raise NotExported("This run has no dump, although its export ended; expected one in the ledger.")
+    return made

@@ -1,0 +1,263 @@
+"""Loads: check a dump, plan its load, and do it once, in one transaction that is verified before it commits."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from prefect import get_run_logger, task
+
+from tasks.dumps import bundle
+from tasks.dumps.attack import Secrets
+from tasks.dumps.audit import AuditTable
+from tasks.dumps.catalog import read_catalog
+from tasks.dumps.connecting import connected_to
+from tasks.dumps.finding import newest_dump
+from tasks.dumps.load import Load, require_alone
+from tasks.dumps.marker import prepare_marker, read_marker
+from tasks.dumps.planning import Choices, TablePlan
+from tasks.dumps.reading import Segment
+from tasks.dumps.remask import remask
+from tasks.dumps.targets import draft_load, foreign_keys_to_lift, require_gate, structure
+from tasks.dumps.verify import treated
+from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
+from tasks.estate.errors import GateClosed, NotLoaded, OutcomeUnknown, PlanIsStale, UnderstudyError
+from tasks.estate.plans import Approval
+from tasks.estate.settings import Settings, load_settings
+from tasks.estate.tables import Catalog
+from tasks.estate.waiting import utc_now
+from tasks.masking.policy import Policy, load_policy
+from tasks.policy import ABOVE_THE_GATE, ONCE, Progress, masking_session, open_ledger, secrets_path, this_run
+from tasks.signoff.answers import where
+
+AUDITED = "audited"  # fact of an error whose attempt has its audit row already
+
+
+def open_gate() -> None:
+    """The first check of a load: this worker's environment must allow it. Raises `GateClosed`, and nothing is written."""
+    require_gate()
+
+
+@contextmanager
+def audited(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
+    """Every attempt gets its row in the application's audit table, refusals too; with the gate closed, none does."""
+    try:
+        yield
+    except GateClosed:
+        raise
+    except UnderstudyError as error:
+        if not error.facts.get(AUDITED):
+            _audit_refusal(dump, policy, requested_by, error)
+        raise
+
+
+def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyError) -> None:
+    try:
+        settings = _settings()
+        with _writing(settings, "understudy audit") as beside:
+            table = AuditTable(beside, load_policy(settings.policies, policy).audit)
+            table.refuse(file=_file(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
+    except (UnderstudyError, psycopg.Error):  # the refusal itself is what counts
+        get_run_logger().warning("The refusal could not be written to the audit table of the target.")
+
+
+def _settings() -> Settings:
+    return load_settings().require("target_database")
+
+
+def _writing(settings: Settings, name: str) -> Any:
+    return connected_to(
+        settings.target_database.get_secret_value(),
+        name=name,
+        statement_within=settings.statement_within,
+        lock_within=settings.lock_within,
+        reading=False,
+    )
+
+
+def _file(dump: str) -> str:
+    return dump.rsplit("/", 1)[-1]
+
+
+def _identities(settings: Settings) -> list[str]:
+    return [identity] if (identity := settings.dump_identity.get_secret_value()) else []
+
+
+@task(name="Check the dump", **ABOVE_THE_GATE)
+def check_dump(dump: str, policy: str) -> DumpFacts:
+    """Read a dump from end to end, before the target is touched. `latest` is the newest one of the policy's application.
+
+    Raises `DumpRefused` for one that is not whole, and `NotFound`.
+    """
+    settings = load_settings()
+    url = newest_dump(settings.dump_folder, load_policy(settings.policies, policy).app) if dump == "latest" else dump
+    return bundle.check(url, identities=_identities(settings))
+
+
+@task(name="Plan the load", **ABOVE_THE_GATE)
+def plan_load(
+    facts: DumpFacts,
+    policy: str,
+    hostname: str,
+    choices: Choices,
+    *,
+    readers: str = "stay",
+    requested_by: str = "",
+) -> LoadPlan:
+    """Prove that the target is staging, lay the dump beside it, and say what will be loaded, skipped, emptied and kept.
+
+    Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
+    """
+    require_gate()
+    settings = _settings()
+    said = load_policy(settings.policies, policy)
+    with _writing(settings, "understudy plan") as connection:
+        plan = draft_load(
+            connection,
+            facts,
+            said,
+            typed=hostname,
+            real=settings.target_hostname,
+            readers=readers,
+            opted_out=choices.opted_out,
+            generation=0,
+            requested_by=requested_by,
+            run_id=this_run(),
+        )
+    ledger = open_ledger()
+    plan = plan.model_copy(update={"generation": ledger.generation(plan.destination_id)})
+    ledger.record(
+        "planned-load", **where(plan), detail={"dump": _file(plan.dump), "sha256": plan.sha256, "code": plan.code}
+    )
+    return plan
+
+
+@task(name="Load and verify in one transaction", **ONCE)
+def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
+    """Use the approval up, journal the intent, load, verify, commit: once, ever. A retry finds out what became of it.
+
+    Raises `NotLoaded` or `LeakFound` (the target is as it was), `PlanIsStale`, or `OutcomeUnknown` where not even the
+    marker could be read.
+    """
+    require_gate()
+    settings, ledger = _settings(), open_ledger()
+    said = load_policy(settings.policies, policy)
+    if any(fact.kind == "sending" for fact in ledger.facts(run_id=plan.run_id)):
+        return _find_out(settings, plan)
+    with _writing(settings, "understudy load") as connection, _writing(settings, "understudy audit") as beside:
+        require_alone(connection)
+        catalog = read_catalog(connection)
+        _require_fresh(connection, plan, catalog, said)
+        prepare_marker(beside)
+        table = AuditTable(beside, said.audit)
+        ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": _file(plan.dump)}, now=utc_now())
+        table.close_interrupted()
+        table.begin(file=_file(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
+        try:
+            loaded = _load(connection, settings, plan, catalog, said)
+        except OutcomeUnknown:
+            with suppress(psycopg.Error):
+                table.end("The answer to the commit was lost.")
+            return _find_out(settings, plan)
+        except BaseException as error:  # the row tells why, whatever it was; then it goes on
+            _close_failed(table, plan, error)
+            raise
+        ledger.record("sent", **where(plan), once=f"answered:{plan.run_id}")
+        ledger.record("settled", **where(plan), detail={"how": "committed"})
+        table.end(None)
+    secrets_path(plan.header.run_id).unlink(missing_ok=True)
+    return loaded
+
+
+def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> None:
+    told = (
+        error.message
+        if isinstance(error, UnderstudyError)
+        else f"{type(error).__name__} (a bug, or the process was stopped)"
+    )
+    open_ledger().record("settled", **where(plan), detail={"how": "rolled back"})
+    with suppress(psycopg.Error):
+        table.end(told)
+    if isinstance(error, UnderstudyError):
+        error.facts[AUDITED] = True
+
+
+def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> None:
+    """The world must be what was approved: the same database, the same structure, no load in between."""
+    marker = read_marker(connection)
+    found = {
+        "database": (catalog.identity.system_identifier, catalog.identity.database_oid),
+        "structure": structure(catalog, policy),
+        "number of loads": open_ledger().generation(plan.destination_id),
+        "marker": marker is None,
+    }
+    expected = {
+        "database": (plan.target.system_identifier, plan.target.database_oid),
+        "structure": plan.catalog,
+        "number of loads": plan.generation,
+        "marker": plan.first_load,
+    }
+    changed = [name for name in expected if found[name] != expected[name]]
+    if changed:
+        raise PlanIsStale(f"The target is not what plan {plan.code} was approved for; changed: {', '.join(changed)}.")
+
+
+def _load(
+    connection: psycopg.Connection[Any], settings: Settings, plan: LoadPlan, catalog: Catalog, policy: Policy
+) -> Loaded:
+    kept = secrets_path(plan.header.run_id)
+    progress = Progress(f"load-{plan.run_id}", typical=1)
+    rows = dict.fromkeys((str(order.name) for order in plan.tables), 0)
+    whole = sum(order.rows for order in plan.tables) or 1
+
+    def told(name: str, count: int) -> None:
+        rows[name] = count
+        progress.at(100 * sum(rows.values()) / whole, f"{sum(rows.values())} of {whole} rows; {name}: {count}")
+
+    masks = {str(each.table.name): each for each in treated(plan, catalog, policy)} if plan.mask_now else {}
+    lifted = foreign_keys_to_lift(connection, catalog, plan)
+    return Load(
+        connection,
+        plan,
+        catalog,
+        policy,
+        lifted,
+        secrets=Secrets.read(kept) if kept.exists() else None,
+        remask=_remasking(plan, policy, masks) if masks else None,
+        told=told,
+    ).run(bundle.read(plan.dump, identities=_identities(settings)))
+
+
+def _remasking(plan: LoadPlan, policy: Policy, masks: dict[str, TablePlan]) -> Any:
+    session = masking_session(policy, plan.header.run_id)
+    columns = {str(order.name): order.columns for order in plan.tables}
+
+    def masked(segment: Segment, blocks: Iterable[bytes]) -> Iterable[bytes]:
+        name = str(segment.table)
+        return remask(masks[name], columns[name], blocks, session) if name in masks else blocks
+
+    return masked
+
+
+def _find_out(settings: Settings, plan: LoadPlan) -> Loaded:
+    """What became of a load whose answer was lost: its marker is there if and only if it was committed."""
+    ledger = open_ledger()
+    with _writing(settings, "understudy reconcile") as connection:
+        require_alone(connection)  # an unfinished transaction would still hold the lock
+        marker = read_marker(connection)
+        if marker is None or marker.run_id != plan.run_id:
+            ledger.record("settled", **where(plan), detail={"how": "no marker: rolled back"})
+            raise NotLoaded(
+                f"An earlier attempt of run {plan.run_id} ended before its commit.",
+                next_step="The target is as it was. Start a new run: an approval is used once.",
+            )
+        with suppress(psycopg.Error, UnderstudyError):
+            AuditTable(connection, load_policy(settings.policies, plan.header.app).audit).close_found(plan.run_id)
+    ledger.record("settled", **where(plan), detail={"how": "marker found: committed"})
+    return Loaded(
+        rows=tuple((str(order.name), order.rows) for order in plan.tables),
+        checks=(("marker", "found: the load was committed and verified before its answer was lost"),),
+        committed_at=marker.loaded_at,
+        took_seconds=0,
+        found_again=True,
+    )

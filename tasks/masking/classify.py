@@ -1,0 +1,279 @@
+"""Draft a masking policy: for every column keep, a maker, or undecided, each with its reason; and find strays.
+
+A draft is for a person to read and correct. It holds names, counts and reasons, never a value of a row.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from tasks.estate.errors import Misconfigured
+from tasks.estate.sites import Frozen
+from tasks.estate.tables import Catalog, Name, Stray, Table
+from tasks.masking.linking import follow_references, links_of, tell_apart
+from tasks.masking.nesting import propose_for
+from tasks.masking.proposing import KEEP, UNDECIDED, Proposal
+from tasks.masking.recognising import Kind, recognise_in_text, spelling
+from tasks.masking.vocabulary import DROPPED, EXCLUDED
+
+Whole = Literal["keep", "drop", "exclude"]
+SURE = 0.8  # confidence from which a kept column is doubted
+ENDLESS = 1 << 30  # characters of a line of YAML: a wrapped one would lose its comment
+WHOLE_RULES = ("keep", "drop", "exclude")
+
+
+class ColumnDraft(Frozen):
+    """What is drafted for one column. `rule` is what the policy file says (`keep`, a maker, or a mapping with options),
+    None while undecided. `new`: the existing policy does not know the column. `doubt`: why an existing `keep` looks wrong.
+    """
+
+    name: str
+    rule: str | dict[str, Any] | None
+    reason: str
+    confidence: float  # 0 to 1; 1 for what the existing policy says
+    kind: Kind | None = None
+    new: bool = False
+    doubt: str = ""
+
+
+class TableDraft(Frozen):
+    """What is drafted for one table: one rule for the whole of it, or one for each column that travels."""
+
+    name: Name
+    whole: Whole | None = None
+    reason: str = ""
+    columns: tuple[ColumnDraft, ...] = ()
+    new: bool = False
+
+
+class Draft(Frozen):
+    """A policy that nobody has agreed to yet. `rest` is what else the existing policy says, unchanged; `gone` what it
+    names and the database no longer has.
+    """
+
+    app: str
+    schema_version: int
+    locale: str
+    tables: tuple[TableDraft, ...]
+    references: tuple[str, ...] = ()
+    rest: dict[str, Any] = Field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+
+    def _columns(self) -> Iterator[tuple[str, ColumnDraft]]:
+        return ((f"{table.name}.{column.name}", column) for table in self.tables for column in table.columns)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The columns that a person has to decide, as `table.column`."""
+        return tuple(name for name, column in self._columns() if column.rule is None)
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        """Tables and columns that the existing policy does not know."""
+        tables = tuple(str(table.name) for table in self.tables if table.new)
+        return tables + tuple(name for name, column in self._columns() if column.new)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Columns that the existing policy keeps although they look personal, as `table.column: why`."""
+        return tuple(f"{name}: {column.doubt}" for name, column in self._columns() if column.doubt)
+
+
+def draft(
+    catalog: Catalog, samples: Mapping[tuple[str, str], Sequence[str]], existing: Mapping[str, Any] | None = None
+) -> Draft:
+    """Draft a policy for all tables of `catalog`.
+
+    `samples` maps (table as it prints, column) to some hundred values in PostgreSQL's text output, NULLs left out.
+    `existing` is a policy file's content as YAML gives it; what it says is taken over unchanged. Raises `Misconfigured`
+    where it is no policy.
+    """
+    said = dict(existing or {})
+    known = said.get("tables") or {}
+    if not isinstance(known, Mapping):
+        raise Misconfigured(
+            f"The existing policy's `tables` is a {type(known).__name__}; expected table names with rules."
+        )
+    references = tuple(map(str, said.get("references") or ()))
+    links = links_of(catalog, references)
+    proposals = {
+        (str(table.name), column.name): propose_for(
+            table,
+            column,
+            samples.get((str(table.name), column.name), ()),
+            linked=(str(table.name), column.name) in links,
+        )
+        for table in catalog.tables
+        for column in table.copied
+    }
+    proposals = follow_references(catalog, links, tell_apart(catalog, proposals), known)
+    return Draft(
+        app=said.get("app") or _app(catalog.identity.database),
+        schema_version=said.get("schema_version", 1),
+        locale=said.get("locale", "de_DE"),
+        tables=tuple(_table(table, catalog, proposals, known, bool(existing)) for table in catalog.tables),
+        references=references,
+        rest={key: value for key, value in said.items() if key not in HEAD},
+        gone=tuple(_gone(catalog, known)),
+    )
+
+
+HEAD = ("app", "schema_version", "locale", "tables", "references", "unclassified")
+
+
+def _app(database: str) -> str:
+    """The database's name as a policy's `app` may be spelled: it becomes part of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", database.lower()).strip("-")[:40] or "app"
+
+
+def _table(
+    table: Table,
+    catalog: Catalog,
+    proposals: Mapping[tuple[str, str], Proposal],
+    known: Mapping[str, Any],
+    compared: bool,
+) -> TableDraft:
+    name = str(table.name)
+    said = known.get(name)
+    rows = [
+        _column(column.name, proposals[name, column.name], said, compared and name in known) for column in table.copied
+    ]
+    if isinstance(said, str) and said in WHOLE_RULES:
+        doubts = tuple(row for row in rows if row.doubt) if said == KEEP else ()
+        return TableDraft(name=table.name, whole=said, reason="as decided", columns=doubts)
+    new = compared and name not in known
+    if said is None and (whole := _whole(table, catalog)) is not None:
+        return TableDraft(name=table.name, whole=whole[0], reason=whole[1], new=new)
+    return TableDraft(name=table.name, columns=tuple(rows), new=new)
+
+
+def _whole(table: Table, catalog: Catalog) -> tuple[Whole, str] | None:
+    """A rule for a whole table by its name. A table that others point at is never dropped: their rows need it."""
+    spelled = spelling(table.name.name)
+    if EXCLUDED.search(spelled):
+        return "exclude", "belongs to the installation: staging keeps its own"
+    referenced = any(key.references == table.name and key.table != table.name for key in catalog.foreign_keys)
+    if DROPPED.search(spelled) and not referenced:
+        return "drop", "sessions, tokens and queues: nothing that staging needs"
+    return None
+
+
+def _column(name: str, proposal: Proposal, said: Any, compared: bool) -> ColumnDraft:
+    if isinstance(said, dict) and name in said:
+        return _decided(name, proposal, "null" if said[name] is None else said[name])
+    if said == KEEP:
+        return _decided(name, proposal, KEEP)
+    bare: str | dict[str, Any] = proposal.maker
+    options = {"maker": proposal.maker, **proposal.options}
+    return ColumnDraft(
+        name=name,
+        rule=None if proposal.maker == UNDECIDED else options if proposal.options else bare,
+        reason=proposal.reason,
+        confidence=proposal.confidence,
+        kind=proposal.kind,
+        new=compared,
+    )
+
+
+def _decided(name: str, proposal: Proposal, rule: Any) -> ColumnDraft:
+    if not isinstance(rule, str | dict):
+        raise Misconfigured(
+            f"The existing rule of column {name} is a {type(rule).__name__}; expected a maker or a mapping."
+        )
+    kept = rule == KEEP or (isinstance(rule, dict) and rule.get("maker") == KEEP)
+    personal = proposal.maker not in (KEEP, UNDECIDED) and proposal.confidence >= SURE
+    doubt = proposal.reason if kept and personal else ""
+    return ColumnDraft(name=name, rule=rule, reason="as decided", confidence=1.0, kind=proposal.kind, doubt=doubt)
+
+
+def _gone(catalog: Catalog, known: Mapping[str, Any]) -> Iterator[str]:
+    for name, said in known.items():
+        table = catalog.table(str(name))
+        if table is None:
+            yield str(name)
+        elif isinstance(said, dict):
+            yield from (f"{name}.{column}" for column in said if table.column(str(column)) is None)
+
+
+def as_yaml(drafted: Draft) -> str:
+    """The draft as a policy file, each line with its reason; tables and columns in the order of the catalogue.
+
+    An undecided column is a comment, so that the policy does not know it and a plan under it stops.
+    """
+    lines = [
+        f"# Draft: {len(drafted.tables)} tables, {len(drafted.undecided)} columns undecided. Read every line; decide those.",
+        *(f"# Gone from the database: {_scalar(name)}" for name in drafted.gone),
+        f"app: {_scalar(drafted.app)}",
+        f"schema_version: {drafted.schema_version}",
+        f"locale: {_scalar(drafted.locale)}",
+        "tables:" if drafted.tables else "tables: {}",
+    ]
+    for table in drafted.tables:
+        lines += _table_lines(table)
+    if drafted.references:
+        lines += ["references:", *(f"  - {_scalar(reference)}" for reference in drafted.references)]
+    rest = yaml.safe_dump(drafted.rest, sort_keys=False, allow_unicode=True) if drafted.rest else ""
+    return "\n".join([*lines, "unclassified: fail", rest]).rstrip("\n") + "\n"
+
+
+def _table_lines(table: TableDraft) -> Iterator[str]:
+    key = f"  {_scalar(str(table.name))}:"
+    mark = "new; " if table.new else ""
+    if table.whole is not None:
+        yield f"{key} {table.whole}  # {mark}{table.reason}"
+        yield from (_plain(f"  #   doubtful: {_scalar(column.name)}: {column.doubt}") for column in table.columns)
+        return
+    decided = any(column.rule is not None for column in table.columns)
+    yield (key if decided else f"{key} {{}}") + ("  # new" if table.new else "")
+    yield from (_plain(_column_line(column)) for column in table.columns)
+
+
+def _column_line(column: ColumnDraft) -> str:
+    mark = "new; " if column.new else ""
+    if column.rule is None:
+        return f"    # UNDECIDED {_scalar(column.name)}:  # {mark}{column.reason}"
+    rule = _scalar(column.rule) if isinstance(column.rule, str) else _flow(column.rule)
+    doubt = f"; DOUBTFUL: {column.doubt}" if column.doubt else ""
+    sure = f" ({column.confidence:.0%} sure)" if column.confidence < 1 else ""
+    return f"    {_scalar(column.name)}: {rule}  # {mark}{column.reason}{sure}{doubt}"
+
+
+def _plain(line: str) -> str:
+    """A line that stays one: reasons quote names, and a name may hold a line break."""
+    return "".join(sign if sign.isprintable() else " " for sign in line)
+
+
+def _flow(value: Any, style: str | None = None) -> str:
+    """A value on one line; letters of any language stay readable, everything else outside ASCII is escaped."""
+
+    def dumped(as_is: bool) -> str:
+        text: str = yaml.safe_dump(
+            value, default_flow_style=True, default_style=style, sort_keys=False, allow_unicode=as_is, width=ENDLESS
+        )
+        return text.strip()
+
+    readable = dumped(True)
+    return readable if readable.isprintable() else dumped(False)
+
+
+def _scalar(text: str) -> str:
+    """A text on one line, quoted where YAML would otherwise read something else (`null`, `on`, a colon)."""
+    plain = re.fullmatch(r"[^\W\d][\w.-]*", text) and text.isprintable() and yaml.safe_load(text) == text
+    return text if plain else _flow(text, '"')
+
+
+def scan_strays(texts: Iterable[tuple[str, str, str]]) -> tuple[Stray, ...]:
+    """Personal data in texts outside the rows: `(where, kind, text)` for every comment, default, view and function body.
+
+    One finding for each place and kind of personal data, in the order of the places; the text itself is not in it.
+    """
+    return tuple(
+        dict.fromkeys(
+            Stray(where=where, kind=kind, what=found.value)
+            for where, kind, text in texts
+            for found in sorted(recognise_in_text(text))
+        )
+    )

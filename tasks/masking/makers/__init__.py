@@ -1,0 +1,58 @@
+"""Every maker there is, and how a policy names one: by its name alone, or as a mapping with options."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+
+from tasks.estate.errors import Misconfigured
+from tasks.masking.makers.addresses import City, Phone, Postcode, Street
+from tasks.masking.makers.arrays import Array
+from tasks.masking.makers.attachments import Placeholder, PlaceholderChecksum, PlaceholderSize
+from tasks.masking.makers.dates import BirthDate, DateShift
+from tasks.masking.makers.documents import Document, Member
+from tasks.masking.makers.email import Email
+from tasks.masking.makers.expression import Expression
+from tasks.masking.makers.iban import Iban
+from tasks.masking.makers.ip import Ip
+from tasks.masking.makers.making import Maker, Place, Row, Uniqueness
+from tasks.masking.makers.names import Company, FirstName, FullName, LastName
+from tasks.masking.makers.numbers import Choice, Number
+from tasks.masking.makers.texts import Blank, Constant, Null, Password, Scrub
+from tasks.masking.makers.tokens import Hash, Token, Url, Uuid
+
+__all__ = ["KINDS", "AnyMaker", "Maker", "Place", "Row", "Uniqueness", "parse"]
+
+OneOf = (
+    Array | BirthDate | Blank | Choice | City | Company | Constant | DateShift | Document | Email | Expression
+    | FirstName | FullName | Hash | Iban | Ip | LastName | Null | Number | Password | Phone | Placeholder
+    | PlaceholderChecksum | PlaceholderSize | Postcode | Scrub | Street | Token | Url | Uuid
+)  # fmt: skip
+
+
+def _spelled_out(given: Any) -> Any:
+    return {"maker": given} if isinstance(given, str) else given
+
+
+AnyMaker = Annotated[Annotated[OneOf, Field(discriminator="maker")], BeforeValidator(_spelled_out)]
+KINDS: dict[str, type[Maker]] = {kind.model_fields["maker"].default: kind for kind in get_args(OneOf)}
+
+for _nesting in (Member, Array, Document):  # their fields name AnyMaker, which is complete only now
+    _nesting.model_rebuild(_types_namespace={"AnyMaker": AnyMaker, "Member": Member})
+_adapter: TypeAdapter[AnyMaker] = TypeAdapter(AnyMaker)
+
+
+def parse(given: Mapping[str, Any] | str) -> AnyMaker:
+    """The maker that a policy names. Raises `Misconfigured` with every option that is wrong, never with its value."""
+    try:
+        return _adapter.validate_python(_spelled_out(given))
+    except ValidationError as wrong:
+        raise Misconfigured(
+            f"The policy names no such maker: {_reasons(wrong)}",
+            next_step="Nothing was read. Correct the maker or its option in the policy.",
+        ) from None
+
+
+def _reasons(wrong: ValidationError) -> str:
+    errors = wrong.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(str(part) for part in error['loc']) or 'maker'}: {error['msg']}" for error in errors)

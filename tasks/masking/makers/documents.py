@@ -1,0 +1,176 @@
+"""JSON documents: makers for the values at given paths, wherever those exist; the rest stays, or becomes null."""
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from psycopg.sql import SQL, Composable
+from psycopg.sql import Literal as Quoted
+from pydantic import ConfigDict, Field, model_validator
+
+from tasks.estate.sites import Frozen
+from tasks.estate.tables import Column
+from tasks.masking.makers import jsontext
+from tasks.masking.makers.making import JSON, Maker, Place, Row
+from tasks.masking.makers.paths import Branch, tree
+from tasks.masking.session import Session
+
+if TYPE_CHECKING:
+    from tasks.masking.makers import AnyMaker
+
+KEY, VALUE = SQL("understudy_key"), SQL("understudy_value")
+NULL = SQL("'null'::jsonb")
+
+
+class Member(Frozen):
+    """The maker for a path. `group` and `by` are the column's, unless given: an address in a document can so stay equal
+    to the same address in a column. A policy writes all options into one mapping.
+    """
+
+    maker: "AnyMaker"
+    group: str | None = None
+    by: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apart(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"maker": given}
+        if not isinstance(given, dict) or not isinstance(given.get("maker"), str):
+            return given
+        own = {key: given[key] for key in ("group", "by") if key in given}
+        return {**own, "maker": {key: value for key, value in given.items() if key not in own}}
+
+    def place(self, place: Place, expression: Composable) -> Place:
+        """The place of a value in the document: text, whatever JSON type it has."""
+        column = Column(name=place.column.name, type="text", base="text", category="S")
+        by = place.table.column(self.by) if self.by is not None else place.by
+        return replace(place, column=column, expression=expression, group=self.group or place.group, by=by)
+
+
+class Document(Maker):
+    """`paths` maps paths to makers. What a path does not find is left alone, and so is JSON null.
+
+    Results are JSON strings (those of `number` and `placeholder_size` are numbers). An object or array at the end of a
+    path is replaced as a whole. With `else: null`, every other value on the way becomes null; keys are always kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ignored_types=(cached_property,))
+
+    maker: Literal["jsonb"] = "jsonb"
+    paths: dict[str, Member] = Field(min_length=1)
+    rest: Literal["keep", "null"] = Field(default="keep", alias="else")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_said_plainly(cls, given: Any) -> Any:
+        """In YAML, `else: null` is None."""
+        return {**given, "else": "null"} if isinstance(given, dict) and given.get("else", "") is None else given
+
+    @model_validator(mode="after")
+    def _paths_agree(self) -> "Document":
+        _ = self._tree
+        return self
+
+    @cached_property
+    def _tree(self) -> Branch[Member]:
+        return tree(self.paths.items())
+
+    @property
+    def has_python_twin(self) -> bool:
+        """Whether all its makers have one."""
+        return all(member.maker.has_python_twin for member in self.paths.values())
+
+    def sql(self, place: Place, session: Session) -> Composable:
+        """An expression of type jsonb, also for json columns. A NULL becomes JSON null."""
+        read = place.read if place.column.base == "jsonb" else SQL("{}::jsonb").format(place.read)
+        return SQL("coalesce({}, {})").format(self._sql(self._tree, read, place, session), NULL)
+
+    def _sql(self, branch: Branch[Member], value: Composable, place: Place, session: Session) -> Composable:
+        """NULL where `value` is NULL."""
+        if branch.leaf is not None:
+            text = SQL("{} #>> '{{}}'").format(value)
+            return self._leaf(branch.leaf, text, place, session)
+        otherwise = value if self.rest == "keep" else NULL
+        cases = []
+        if branch.keys or branch.member:
+            cases.append(SQL("WHEN 'object' THEN {}").format(self._object(branch, value, place, session)))
+        if branch.element:
+            inner = SQL("SELECT jsonb_agg({}) FROM jsonb_array_elements({}) AS understudy_elements({})").format(
+                self._sql(branch.element, VALUE, place, session), value, VALUE
+            )
+            cases.append(SQL("WHEN 'array' THEN coalesce(({}), '[]')").format(inner))
+        return SQL("CASE jsonb_typeof({}) {} ELSE {} END").format(value, SQL(" ").join(cases), otherwise)
+
+    def _object(self, branch: Branch[Member], value: Composable, place: Place, session: Session) -> Composable:
+        """Named members in an object that is kept are set one by one; otherwise every member is looked at."""
+        if branch.member is None and self.rest == "keep":
+            whole = value
+            for key, child in branch.keys.items():
+                made = self._member(child, value, key, place, session)
+                whole = SQL("jsonb_set({}, ARRAY[{}], {}, false)").format(whole, Quoted(key), made)
+            return whole
+        cases = [
+            SQL("WHEN {} THEN {}").format(Quoted(key), self._sql(child, VALUE, place, session))
+            for key, child in branch.keys.items()
+        ]
+        other: Composable = NULL if self.rest == "null" else VALUE
+        if branch.member is not None:
+            other = self._sql(branch.member, VALUE, place, session)
+        made = SQL("CASE {} {} ELSE {} END").format(KEY, SQL(" ").join(cases), other) if cases else other
+        return SQL(
+            "coalesce((SELECT jsonb_object_agg({}, {}) FROM jsonb_each({}) AS understudy_members({}, {})), '{{}}')"
+        ).format(KEY, made, value, KEY, VALUE)
+
+    def _member(self, child: Branch[Member], value: Composable, key: str, place: Place, session: Session) -> Composable:
+        """Never NULL: jsonb_set() would make the whole document NULL. Where the key is absent, the result is not used."""
+        if child.leaf is not None:
+            made = self._leaf(child.leaf, SQL("{} ->> {}").format(value, Quoted(key)), place, session)
+        else:
+            made = self._sql(child, SQL("({} -> {})").format(value, Quoted(key)), place, session)
+        return SQL("coalesce({}, {})").format(made, NULL)
+
+    def _leaf(self, member: Member, text: Composable, place: Place, session: Session) -> Composable:
+        made = member.maker.sql(member.place(place, SQL("({})").format(text)), session)
+        return SQL("CASE WHEN ({}) IS NOT NULL THEN coalesce(to_jsonb({}), {}) ELSE {} END").format(
+            text, made, NULL, NULL
+        )
+
+    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
+        """See the class."""
+        document = jsontext.read(original or "null")
+        return jsontext.written(self._value(self._tree, document, place, session, row))
+
+    def _value(self, branch: Branch[Member], value: Any, place: Place, session: Session, row: Row) -> Any:
+        if branch.leaf is not None:
+            return self._leaf_of(branch.leaf, value, place, session, row)
+        if isinstance(value, dict) and (branch.keys or branch.member):
+            return {
+                key: self._value(child, inner, place, session, row) if child else self._other(inner)
+                for key, inner in value.items()
+                for child in [branch.keys.get(key, branch.member)]
+            }
+        if isinstance(value, list) and branch.element:
+            return [self._value(branch.element, inner, place, session, row) for inner in value]
+        return self._other(value)
+
+    def _other(self, value: Any) -> Any:
+        return value if self.rest == "keep" else None
+
+    def _leaf_of(self, member: Member, value: Any, place: Place, session: Session, row: Row) -> Any:
+        text = jsontext.scalar_text(value)
+        if text is None:
+            return None
+        made = member.maker.value(text, member.place(place, SQL("")), session, row)
+        return jsontext.Digits(made) if member.maker.gives_number and made is not None else made
+
+    def problems(self, place: Place) -> list[str]:
+        """Needs json or jsonb, makers that can serve text, and the columns that paths name with `by`."""
+        if place.column.base not in JSON or place.column.array:
+            return [f"{place.column.type} is not json or jsonb"]
+        found = []
+        for path, member in self.paths.items():
+            if member.by is not None and place.table.column(member.by) is None:
+                found.append(f"{path}: {place.table.name} has no column {member.by!r}")
+            found += [f"{path}: {problem}" for problem in member.maker.problems(member.place(place, VALUE))]
+        return found

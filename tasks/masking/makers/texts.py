@@ -1,0 +1,163 @@
+"""Text that says nothing: blank, a constant, NULL, the scrubbed body, and the password everybody knows."""
+
+import json
+from typing import Annotated, Literal
+
+from psycopg.sql import SQL, Composable
+from psycopg.sql import Literal as Quoted
+from pydantic import ConfigDict, Field
+
+from tasks.estate.dumps import Anonymizer
+from tasks.masking.makers.making import JSON, Maker, Place, Row, Uniqueness, canonical, length_problems, text_problems
+from tasks.masking.session import Session
+
+SCRUBBED = "[scrubbed for staging]"
+BCRYPT_CHARACTERS = 60
+REPEATED = 1000  # repetitions of a filler: what `keep_length` cuts from; longer originals end at its length
+
+
+class Same(Maker):
+    """The same result in every row."""
+
+    def _text(self, place: Place, session: Session) -> str:
+        raise NotImplementedError
+
+    def sql(self, place: Place, session: Session) -> Composable:
+        """A literal."""
+        return SQL("{}::text").format(Quoted(self._text(place, session)))
+
+    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
+        """The same text."""
+        return self._text(place, session)
+
+    def uniqueness(self, place: Place) -> Uniqueness:
+        """Constant."""
+        return "constant"
+
+
+class Blank(Same):
+    """The empty text. Belongs to no anonymizer unless the policy says so: blanked columns are not only contact details."""
+
+    maker: Literal["blank"] = "blank"
+
+    def _text(self, place: Place, session: Session) -> str:
+        return ""
+
+    def problems(self, place: Place) -> list[str]:
+        """Needs a text column. Whether a CHECK refuses the empty text, the plan asks the database."""
+        return text_problems(place)
+
+
+class Constant(Same):
+    """The text of `value`, in any column whose type reads it. The plan asks the database whether it does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    maker: Literal["constant"] = "constant"
+    text: str = Field(alias="value")
+
+    def _text(self, place: Place, session: Session) -> str:
+        return self.text
+
+    def problems(self, place: Place) -> list[str]:
+        """Length, label of an enum and JSON are looked at here."""
+        found = length_problems(place, len(self.text))
+        column = place.column
+        if column.enum_labels and not column.array and self.text not in column.enum_labels:
+            found.append(f"{column.type} has no label {self.text!r}")
+        if column.base in JSON and not column.array and not _is_json(self.text):
+            found.append("the constant is not JSON")
+        return found
+
+
+class Null(Maker):
+    """NULL, in any column that may hold it."""
+
+    maker: Literal["null"] = "null"
+
+    def sql(self, place: Place, session: Session) -> Composable:
+        """A literal."""
+        return SQL("NULL::text")
+
+    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
+        """NULL."""
+        return None
+
+    def problems(self, place: Place) -> list[str]:
+        """Refused by NOT NULL, also that of a domain."""
+        return [f"{place.column.name} is NOT NULL"] if place.column.not_null else []
+
+    def uniqueness(self, place: Place) -> Uniqueness:
+        """NULLs never collide, unless an index says NULLS NOT DISTINCT (PostgreSQL 15 and newer)."""
+        keys = (key for key in place.table.unique_keys if place.column.name in key.columns)
+        return "constant" if any("NULLS NOT DISTINCT" in key.definition for key in keys) else "unique"
+
+
+class Scrub(Same):
+    """The body of a message or letter becomes `text`, cut to the column's length. In JSON it becomes a JSON string.
+
+    With `keep_length` the text is repeated to the length of the original (at most a thousand times), so that sizes and
+    page breaks stay real; that also keeps the length itself, which may identify a text.
+    """
+
+    maker: Literal["scrub"] = "scrub"
+    anonymizer: Anonymizer | None = Anonymizer.BODIES
+    text: Annotated[str, Field(min_length=1)] = SCRUBBED
+    keep_length: bool = False
+
+    def _text(self, place: Place, session: Session) -> str:
+        text = self.text[: place.column.max_length]
+        return json.dumps(text, ensure_ascii=False) if place.column.base in JSON else text
+
+    def sql(self, place: Place, session: Session) -> Composable:
+        """A literal, or the first n characters of a long one. Only the count of characters is read of the original."""
+        if not self.keep_length:
+            return super().sql(place, session)
+        filler = SQL("repeat({}, least(1 + char_length({}) / {}, {}))")
+        body = filler.format(Quoted(self.text), place.text, Quoted(len(self.text)), Quoted(REPEATED))
+        return SQL("left({}, char_length({}))").format(body, place.text)
+
+    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
+        """See the class."""
+        if not self.keep_length:
+            return self._text(place, session)
+        original = canonical(place.column, original)
+        return (self.text * min(1 + len(original) // len(self.text), REPEATED))[: len(original)]
+
+    def problems(self, place: Place) -> list[str]:
+        """Needs a text or JSON column; a kept length means text."""
+        found = text_problems(place, also=JSON)
+        if self.keep_length and place.column.base in JSON:
+            found.append(f"{place.column.type} has no length to keep")
+        return found
+
+    def uniqueness(self, place: Place) -> Uniqueness:
+        """Constant, or as different as lengths are."""
+        return "collides" if self.keep_length else "constant"
+
+
+class Password(Same):
+    """The bcrypt hash of the staging password, computed once: every account logs in with it, no original hash travels.
+
+    `prefix` is what the application reads ($2y$ for PHP, $2a$ for older libraries); the algorithm is one and the same.
+    """
+
+    maker: Literal["password"] = "password"
+    anonymizer: Anonymizer | None = Anonymizer.PASSWORDS
+    prefix: Literal["$2a$", "$2b$", "$2y$"] = "$2b$"
+    cost: Annotated[int, Field(ge=4, le=15)] = 10
+
+    def _text(self, place: Place, session: Session) -> str:
+        return session.password_hash(self.prefix, self.cost)
+
+    def problems(self, place: Place) -> list[str]:
+        """Needs a text column of 60 characters."""
+        return text_problems(place, BCRYPT_CHARACTERS)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

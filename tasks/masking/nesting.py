@@ -1,0 +1,101 @@
+"""Proposals for columns with values inside values: arrays, and the members of JSON documents."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.estate.tables import Column, Table
+from tasks.masking.proposing import DOCUMENTS, KEEP, TEXTS, UNDECIDED, Proposal, propose, undecided
+from tasks.masking.recognising import Kind, recognise_name, spelling
+from tasks.masking.sampling import members_of_arrays, members_of_documents, weigh
+from tasks.masking.vocabulary import TECHNICAL_TEXT
+
+
+def propose_for(table: Table, column: Column, samples: Sequence[str], *, linked: bool = False) -> Proposal:
+    """What is proposed for any column, whatever its type. `samples` are values in PostgreSQL's text output."""
+    if column.array:
+        return _array(table, column, samples)
+    if column.base in DOCUMENTS:
+        return _document(table, column, samples)
+    return propose(table, column, weigh(samples), linked=linked)
+
+
+def _array(table: Table, column: Column, samples: Sequence[str]) -> Proposal:
+    """Each member on its own. A document in an array is not looked into."""
+    if column.base in DOCUMENTS:
+        return _cleared(column, "an array of documents")
+    single = column.model_copy(update={"array": False, "not_null": True, "domain_checks": ()})
+    member = propose(table.model_copy(update={"keys": ()}), single, weigh(members_of_arrays(samples)))
+    if member.maker in (KEEP, UNDECIDED):
+        return member
+    options = {key: value for key, value in member.options.items() if key != "anonymizer"}
+    outer = {key: value for key, value in member.options.items() if key == "anonymizer"}
+    each = {"maker": member.maker, **_without_row(member.maker), **options}
+    return Proposal("array", f"members: {member.reason}", member.confidence, {"each": each, **outer}, member.kind)
+
+
+def _without_row(maker: str) -> dict[str, Any]:
+    """An address made of the row's id would make all members of one row equal."""
+    return {"form": "hash"} if maker == "email" else {}
+
+
+def _document(table: Table, column: Column, samples: Sequence[str]) -> Proposal:
+    """A mask for every personal member; what is not shown harmless becomes null, since documents grow new members."""
+    filled = [sample for sample in samples if sample.strip() not in ("", "null", "{}", "[]")]
+    if not filled:
+        named = recognise_name(str(table.name), column.name, column.comment)
+        return (
+            _cleared(column, f"name looks like {named.value}")
+            if named
+            else undecided("a document, and no values to look into")
+        )
+    members = members_of_documents(filled)
+    if members is None:
+        return _cleared(column, "a document whose keys are data, or which is not JSON")
+    paths = {path: mask for path, values in members.items() if (mask := _member(table, path, values)) is not None}
+    if not paths:
+        return undecided(
+            f"{len(members)} kinds of members in {len(filled)} sampled documents, none of them known to be personal"
+        )
+    rest = [path for path in members if path not in paths]
+    harmless = all(_is_harmless(path, members[path]) for path in rest)
+    return Proposal(
+        "jsonb",
+        f"{len(paths)} of {len(members)} kinds of members in {len(filled)} sampled documents look personal",
+        0.7,
+        {"paths": paths, "else": KEEP if harmless else "null"},
+    )
+
+
+def _cleared(column: Column, reason: str) -> Proposal:
+    if not column.not_null:
+        return Proposal("null", reason, 0.6)
+    value = "{}" if column.base in DOCUMENTS else None
+    return Proposal("constant", reason, 0.5, {"value": value}) if value and not column.array else undecided(reason)
+
+
+def _member(table: Table, path: str, values: Sequence[Any]) -> Mapping[str, Any] | None:
+    """The mask of one member, None where it does not look personal."""
+    texts = [value for value in values if isinstance(value, str)]
+    *_, home, key = ["", str(table.name), *path.replace("[*]", "").split(".")[1:]]
+    kind = recognise_name(home, key, None) or weigh(texts).kind
+    if not texts or kind is None or kind in (Kind.MIME_TYPE, Kind.FILE_NAME, Kind.SIZE):
+        return None
+    maker = TEXTS.get(kind, {Kind.SPECIAL: "scrub", Kind.SECRET: "token"}.get(kind, "blank"))
+    return {"maker": maker, **_without_row(maker)}
+
+
+def _last_key(path: str) -> str:
+    return path.replace("[*]", "").rpartition(".")[2]
+
+
+def _is_harmless(path: str, values: Sequence[Any]) -> bool:
+    """Yes or no, or a number or code under a name that does not speak of a person."""
+    if all(isinstance(value, bool) for value in values):
+        return True
+    key = _last_key(path)
+    if recognise_name("", key, None) is not None:
+        return False
+    if all(isinstance(value, int | float) for value in values):
+        return True
+    evidence = weigh([value for value in values if isinstance(value, str)])
+    return bool(TECHNICAL_TEXT.search(spelling(key))) and not evidence.certain and evidence.mean < 30

@@ -1,0 +1,280 @@
+"""What is proposed for one column: keep, a maker with its options, or nothing (undecided), each with the reason.
+
+When unsure the answer is a mask, or nothing: an undecided column stops the plan, a wrongly kept one leaks.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tasks.estate.tables import Column, Table
+from tasks.masking.recognising import Kind, recognise_name, spelling
+from tasks.masking.sampling import Evidence
+from tasks.masking.vocabulary import TECHNICAL_NUMBER, TECHNICAL_TEXT, TECHNICAL_TIME, TERMS, WATCHED
+
+KEEP, UNDECIDED = "keep", "undecided"
+INTEGERS = ("int2", "int4", "int8")
+NUMBERS = (*INTEGERS, "numeric", "float4", "float8", "money")
+DOCUMENTS = ("json", "jsonb")
+NETWORK = ("inet", "cidr")
+LONG = 40  # characters; texts of a greater mean length are written by people
+FEW = 12  # distinct values; fewer in a larger sample are a list of codes
+HASHED_ADDRESS = 31  # characters of `u<16 hex>@staging.local`
+HASH = 16  # hex digits of a keyed hash: 64 bits serve about 10^8 rows
+TOKEN = 32  # characters of a token, where the column has room for them
+CRYPT = 60  # characters of a bcrypt hash
+
+CONTACT = frozenset({Kind.STREET, Kind.POSTCODE, Kind.CITY, Kind.ADDRESS, Kind.PHONE})
+# The anonymizer that a kind belongs to. It is written out where the maker has none of its own.
+SWITCHES = {
+    **dict.fromkeys(CONTACT, "contact"), **dict.fromkeys((Kind.FIRST_NAME, Kind.LAST_NAME, Kind.FULL_NAME), "names"),
+    Kind.EMAIL: "email", Kind.PASSWORD: "passwords", Kind.FREE_TEXT: "bodies", Kind.ATTACHMENT: "attachments",
+}  # fmt: skip
+SWITCHED = ("email", "first_name", "last_name", "full_name", "password", "scrub", "placeholder")
+# Kinds whose values prove the name: if none of the values looks so, the name was misunderstood.
+PROVABLE = frozenset({Kind.EMAIL, Kind.IBAN, Kind.IP})
+# A maker for each kind of text; what stands here as blank or null changes with keys and checks, see `_cleared`.
+TEXTS = {
+    Kind.EMAIL: "email", Kind.FIRST_NAME: "first_name", Kind.LAST_NAME: "last_name", Kind.FULL_NAME: "full_name",
+    Kind.COMPANY: "company", Kind.IBAN: "iban", Kind.PASSWORD: "password", Kind.IP: "ip", Kind.URL: "url",
+    Kind.USERNAME: "hash", Kind.CHECKSUM: "hash", Kind.FREE_TEXT: "scrub", Kind.DEVICE: "scrub",
+    Kind.FILE_NAME: KEEP, Kind.MIME_TYPE: KEEP,
+}  # fmt: skip
+REALISTIC = {Kind.STREET: "street", Kind.POSTCODE: "postcode", Kind.CITY: "city", Kind.PHONE: "phone"}
+NEVER_UNIQUE = frozenset(
+    {"first_name", "last_name", "full_name", "company", "scrub", "blank", "city", "street", "postcode"}
+)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """`maker` is a maker's name, `keep` or `undecided`. `confidence` is 0 to 1. No sampled value is in it anywhere."""
+
+    maker: str
+    reason: str
+    confidence: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind | None = None
+
+
+def undecided(reason: str, kind: Kind | None = None) -> Proposal:
+    """No proposal: a person has to say, and until then the plan stops."""
+    return Proposal(UNDECIDED, reason, 0.0, kind=kind)
+
+
+def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = False) -> Proposal:
+    """What is proposed for a column of a plain type. `linked`: it is part of a foreign key, or referenced by one.
+
+    Arrays and JSON documents come apart into members first: see `tasks.masking.nesting`.
+    """
+    primary = table.primary is not None and column.name in table.primary.columns
+    if (linked or primary or column.identity) and column.base in (*INTEGERS, "uuid"):
+        return Proposal(KEEP, "a key: kept so that references still point at their rows", 0.95)
+    if column.base == "bool":
+        return _yes_or_no(table, column)
+    named = recognise_name(str(table.name), column.name, column.comment)
+    told = evidence.kind or (Kind.BIRTH_DATE if evidence.birth_dates and column.base in ("date", "text") else None)
+    if (
+        named in PROVABLE
+        and evidence.count >= 10
+        and not evidence.of(named)
+        and told is None
+        and column.category == "S"
+    ):
+        return undecided(f"name looks like {named.value}, but none of {evidence.count} sampled values does", named)
+    kind = _weightier(named, told)
+    if kind is None:
+        return _nameless(table, column, evidence)
+    proposal = masked(table, column, kind, why(kind, named, evidence), _confidence(kind, named, evidence))
+    return replace(proposal, options={**proposal.options, **_like_the_original(proposal.maker, evidence)})
+
+
+def _like_the_original(maker: str, evidence: Evidence) -> dict[str, Any]:
+    """Options by which a fake has the form that the application expects; the values of a scheme are public."""
+    if maker == "password" and evidence.mark in ("$2a$", "$2y$"):
+        return {"prefix": evidence.mark}
+    if maker == "iban":
+        return {"group": "account"} | ({"country": evidence.mark} if evidence.mark in ("DE", "AT") else {})
+    return {}
+
+
+def _weightier(named: Kind | None, told: Kind | None) -> Kind | None:
+    """The name knows more than the values (a first name may also be a last name), unless the values are proof."""
+    if told in (Kind.EMAIL, Kind.IBAN, Kind.PASSWORD) and named is not Kind.SECRET:
+        return told
+    harmless = named in (Kind.FILE_NAME, Kind.MIME_TYPE, Kind.SIZE)
+    return told if harmless and told not in (None, Kind.FREE_TEXT) else named or told
+
+
+def why(kind: Kind, named: Kind | None, evidence: Evidence) -> str:
+    """The reason in words: what the name says, and how many of the sampled values agree."""
+    agree = evidence.of(kind)
+    if named is not kind:
+        return f"{agree} of {evidence.count} sampled values look like {kind.value}"
+    return f"name looks like {kind.value}" + (f"; {agree} of {evidence.count} sampled values do" if agree else "")
+
+
+def _confidence(kind: Kind, named: Kind | None, evidence: Evidence) -> float:
+    told = 0.6 + 0.35 * evidence.share(kind)
+    return round(told if named is not kind else max(0.8, told), 2)
+
+
+def _yes_or_no(table: Table, column: Column) -> Proposal:
+    kind = recognise_name(str(table.name), column.name, column.comment)
+    if kind in (Kind.SPECIAL, Kind.TRAIT, Kind.GENDER):
+        return Proposal("choice", f"name looks like {kind.value}", 0.7, {"values": ["true", "false"]}, kind)
+    return Proposal(KEEP, "yes or no", 0.9)
+
+
+def masked(table: Table, column: Column, kind: Kind, reason: str, confidence: float) -> Proposal:
+    """The mask for what a column holds, as far as its type, its length and its keys allow one."""
+    maker, options = _by_type(table, column, kind)
+    if maker == UNDECIDED:
+        return undecided(f"{reason}; no maker fits {column.type}{' NOT NULL' if column.not_null else ''}", kind)
+    maker, options = _fitting(table, column, maker, options)
+    if kind in SWITCHES and maker not in (*SWITCHED, KEEP, UNDECIDED):
+        options["anonymizer"] = SWITCHES[kind]
+    return Proposal(maker, reason, confidence, options, kind)
+
+
+def _by_type(table: Table, column: Column, kind: Kind) -> tuple[str, dict[str, Any]]:
+    if column.enum_labels:
+        personal = kind in (Kind.GENDER, Kind.SPECIAL, Kind.TRAIT)
+        return ("choice", {"values": list(column.enum_labels)}) if personal else (KEEP, {})
+    if column.base == "bytea" and kind not in (Kind.PASSWORD, Kind.CHECKSUM, Kind.SECRET):
+        return "placeholder", _mime(table)
+    if column.base in NETWORK:
+        return "ip", {}
+    if column.category == "S":
+        return _text(table, column, kind)
+    if column.base == "date" and kind is Kind.BIRTH_DATE:
+        return "birth_date", {"mode": "year"}
+    if kind is Kind.SIZE and column.base in NUMBERS:
+        return _beside_attachment(table, "placeholder_size", {}) or (KEEP, {})
+    if kind is Kind.SECRET and column.base == "uuid" and column.not_null:
+        return "uuid", {}
+    if (column.category == "D" and kind not in (Kind.BIRTH_DATE, Kind.SPECIAL, Kind.TRAIT)) or (
+        column.base == "uuid" and kind is Kind.UUID
+    ):
+        return KEEP, {}  # `password_changed_at` tells when, not what
+    return ("null", {}) if not column.not_null else (UNDECIDED, {})
+
+
+def _text(table: Table, column: Column, kind: Kind) -> tuple[str, dict[str, Any]]:
+    if kind is Kind.ATTACHMENT:
+        return "placeholder", _mime(table)
+    if kind is Kind.CHECKSUM and (beside := _beside_attachment(table, "placeholder_checksum", _algorithm(column))):
+        return beside
+    if kind is Kind.SECRET and column.not_null:
+        return "token", {}
+    return (TEXTS[kind], {}) if kind in TEXTS else _cleared(table, column, kind)
+
+
+def _cleared(table: Table, column: Column, kind: Kind) -> tuple[str, dict[str, Any]]:
+    """Empty where nothing forbids it, NULL where a check might, something plausible where neither is possible."""
+    checked = bool(column.domain_checks) or any(column.name in check.columns for check in table.checks)
+    emptied = kind in CONTACT or kind in (Kind.BANK, Kind.CARD, Kind.LOCATION, Kind.BIRTH_DATE)
+    if emptied and not checked and not is_unique(table, column):
+        return "blank", {}
+    if not column.not_null:
+        return "null", {}
+    if kind in REALISTIC:
+        return REALISTIC[kind], {}
+    return (
+        ("scrub", {})
+        if kind in (Kind.SPECIAL, Kind.TRAIT) and not checked
+        else (UNDECIDED, {})
+        if checked
+        else ("hash", {})
+    )
+
+
+def _fitting(table: Table, column: Column, maker: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The same mask made to fit a unique key and the declared length: makers that collide become a keyed hash."""
+    room = column.max_length or 64
+    if maker in NEVER_UNIQUE and is_unique(table, column):
+        maker, options = "hash", {}
+    if (maker == "email" and room < HASHED_ADDRESS) or (maker == "password" and room < CRYPT):
+        maker, options = "hash", {}
+    if maker in ("hash", "token") and room < 8:
+        return (UNDECIDED if column.not_null else "null"), {}
+    return maker, options | (
+        {"chars": min(room, HASH)} if maker == "hash" or (maker == "token" and room < TOKEN) else {}
+    )
+
+
+def is_unique(table: Table, column: Column) -> bool:
+    """Whether two equal values in this column may be refused, also by an index over an expression of it."""
+    word = re.compile(rf"\b{re.escape(column.name)}\b")
+    return any(column.name in key.columns or (key.expressions and word.search(key.definition)) for key in table.unique_keys)
+
+
+def _mime(table: Table) -> dict[str, Any]:
+    names = (each.name for each in table.columns if recognise_name("", each.name, None) is Kind.MIME_TYPE)
+    return {"mime_column": name} if (name := next(names, None)) else {}
+
+
+def _beside_attachment(table: Table, maker: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """A stored size or checksum of bytes in the same row must fit the placeholder that replaces them."""
+    return (maker, options | _mime(table)) if any(each.base == "bytea" for each in table.columns) else None
+
+
+def _algorithm(column: Column) -> dict[str, Any]:
+    return {"algorithm": "md5" if "md5" in spelling(column.name) or column.max_length == 32 else "sha256"}
+
+
+def _nameless(table: Table, column: Column, evidence: Evidence) -> Proposal:
+    """A column whose name means no kind of personal data to us, and whose values do not either, by majority."""
+    name = spelling(column.name)
+    if evidence.certain:
+        return undecided(
+            f"{evidence.of(evidence.certain)} of {evidence.count} sampled values look like {evidence.certain.value}"
+        )
+    if column.enum_labels:
+        return Proposal(KEEP, "one of a fixed list of labels", 0.85)
+    if column.default and "nextval(" in column.default:
+        return Proposal(KEEP, "numbered by a sequence", 0.85)
+    if column.base in ("bytea", *NETWORK):
+        kind = Kind.ATTACHMENT if column.base == "bytea" else Kind.IP
+        return masked(table, column, kind, f"holds {column.base}: masked unless shown harmless", 0.6)
+    if column.category in ("D", "T", "R") or column.base.endswith(("range", "interval")):
+        if WATCHED.search(name) and column.category == "D" and table.primary and len(table.primary.columns) == 1:
+            return Proposal("date_shift", "when somebody was here", 0.7, {"days": 30, "by": table.primary.columns[0]})
+        fits = TECHNICAL_TIME.search(name)
+        return Proposal(KEEP, "a time of the record", 0.75) if fits else undecided("a date or time of unknown meaning")
+    if column.base in NUMBERS:
+        return _number(column, name)
+    if column.base == "uuid":
+        return undecided("a UUID that is no key: it may identify somebody elsewhere")
+    if column.category != "S":
+        return undecided(f"type {column.type} is not understood")
+    return _nameless_text(table, name, evidence)
+
+
+def _number(column: Column, name: str) -> Proposal:
+    if TECHNICAL_NUMBER.search(name):
+        return Proposal(KEEP, "name looks like a measure or an order", 0.75)
+    return undecided("a number of unknown meaning" + (": a key that is not declared?" if name.endswith("_id_") else ""))
+
+
+def _nameless_text(table: Table, name: str, evidence: Evidence) -> Proposal:
+    if evidence.mean > LONG:
+        return Proposal(
+            "scrub", f"texts of {evidence.mean:.0f} characters on average: written by people", 0.7, kind=Kind.FREE_TEXT
+        )
+    personal = sum(number for kind, number in evidence.kinds if kind is not Kind.POSTCODE)
+    term = TERMS.search(spelling(table.name.name)) and re.fullmatch(
+        r"_(name|label|titel|title|bezeichnung|code|short|kurz\w*)_", name
+    )
+    if (TECHNICAL_TEXT.search(name) or term) and personal * 10 <= evidence.count:
+        return Proposal(KEEP, "name looks like a code or term of the application", 0.7, kind=Kind.TECHNICAL)
+    if evidence.count >= 3 * FEW and evidence.distinct <= FEW:
+        return undecided(
+            f"{evidence.distinct} distinct values in {evidence.count}: a list of codes? Keep it if they say nothing of a person"
+        )
+    return undecided(
+        "neither the name nor the values say what it is"
+        if evidence.count
+        else "the name says nothing, and there are no values"
+    )

@@ -1,0 +1,244 @@
+"""What a value, a name or a piece of text looks like. Tells kinds of personal data, never the value itself.
+
+Where a number carries a check digit it is checked (python-stdnum), so that an order number is not taken for an IBAN.
+Most kinds are hints: ten per cent of random digits pass a Luhn check. Who asks about one value must ask about many.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import import_module
+from ipaddress import ip_address, ip_interface
+from itertools import pairwise
+
+from stdnum import iban, luhn
+from stdnum.at import tin, vnr
+from stdnum.ch import ssn
+from stdnum.de import idnr
+
+from tasks.masking.vocabulary import ABOUT, HASHED, NAME_RULES, PEOPLE, TEXT_RULE, WRITINGS
+from tasks.masking.vocabulary import Kind as Kind
+
+LONGEST = 20_000  # characters of a value that are looked at: a pattern must not cost more than the column is worth
+
+# Kinds of which a single occurrence tells: other columns do not hold one by chance.
+CERTAIN = frozenset({Kind.EMAIL, Kind.IBAN, Kind.PASSWORD})
+
+_EMAIL = r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}"
+_IBAN = r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}"
+_STREET = (
+    r"[A-ZÄÖÜ][\w.äöüß-]{0,40}(?: [A-ZÄÖÜ]?[\w.äöüß-]{1,30}){0,3}?[ -]?"
+    r"(?:[Ss]tra(?:ß|ss)e|[Ss]tr\.|[Gg]asse|[Ww]eg|[Pp]latz|[Aa]llee|[Rr]ing|[Dd]amm|[Uu]fer|[Zz]eile|[Ss]teig|[Kk]ai|[Hh]of)"
+    r" {1,2}\d{1,4} ?[a-zA-Z]?(?:[/-]\d{1,4}){0,3}"
+)
+_INTERNATIONAL = r"(?:\+|00)[1-9]\d{0,2}[\d ()/.-]{6,20}\d"
+_DOMESTIC = r"\(?0[1-9]\d{1,4}\)?[ /.-]{1,3}\d[\d /.-]{3,14}\d"
+_CRYPT = (
+    r"\$(?:2[abxy]?|argon2(?:id|i|d)|scrypt|[156]|y|pbkdf2[\w-]*)\$[\w./$=,+-]{20,}|"
+    r"(?:pbkdf2|bcrypt|argon2)_?\w*\$[\w./$=,+-]{20,}"
+)
+_ISSUED = (
+    r"eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]*|(?:sk|pk|rk)_(?:live|test)_\w{10,}|gh[pousr]_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[A-Z0-9]{16}|"
+    r"AIza[\w-]{30,}|glpat-[\w-]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\w{2,12}://[^\s:/@]{1,64}:[^\s:/@]{1,64}@"
+)
+_INSURANCE = r"\d{4} ?\d{6}"
+_SOCIAL = r"756[.\d]{10,13}"
+
+EMAIL, IBAN, STREET, CRYPT, ISSUED = map(re.compile, (_EMAIL, _IBAN, _STREET, _CRYPT, _ISSUED))
+PHONE = re.compile(rf"{_INTERNATIONAL}|{_DOMESTIC}|0[1-9]\d{{7,12}}")
+URL = re.compile(r"(?:https?|ftp)://[^\s/]+\S*|www\.[\w-]+\.\S+")
+UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+HEX = re.compile(r"(?:[0-9a-f]{2}){16,64}", re.IGNORECASE)
+POSTCODE = re.compile(r"(?:(?:D|A|CH|DE|AT)[- ])?[1-9]\d{3}|(?:(?:D|DE)[- ])?\d{5}")
+PLACE = re.compile(r"(?:(?:D|A|CH)-)?\d{4,5} [A-ZÄÖÜ][\w.äöüß /-]{1,40}")
+DATE = re.compile(r"(?:19\d\d|20[0-2]\d)-(?:0[1-9]|1[0-2])-[0-3]\d|[0-3]?\d\.[01]?\d\.(?:19\d\d|20[0-2]\d)")
+OPAQUE = re.compile(r"[\w+/=.~-]{20,512}")
+PROSE = re.compile(r"\b(?!(?:von|van|de|der|den|zu|zur|und|di|da|del|la|al|el|ter|bin)\b)[a-zäöüß]{2,}")
+DIGITS = re.compile(r"[\d .,/-]{9,24}")
+WORD = re.compile(r"[A-ZÄÖÜ][\w'äöüßéèáóçčšžćđ]{1,30}(?:-[A-ZÄÖÜ][\wäöüßéèáóç]{1,30})?")
+TITLED = re.compile(
+    r"\b(?:Frau|Herrn?|Fr\.|Hr\.|Mrs?\.|Ms\.|Dr\.|Mag\.|Prof\.|DI|Dipl\.-Ing\.)\s+(?:(?:Dr|Mag|Prof)\.\s+)*[A-ZÄÖÜ][a-zäöüß]{2,}"
+)
+
+
+def recognise_value(text: str) -> set[Kind]:
+    """Every kind that this whole value looks like; free text where it only contains something personal."""
+    value = text.strip()[:LONGEST]
+    if not value:
+        return set()
+    found = {kind for kind, pattern in WHOLE if pattern.fullmatch(value)}
+    found |= _numbers(value) | _person(value) | _address_of_a_machine(value)
+    if Kind.IBAN in found and not iban.is_valid(value):
+        found.discard(Kind.IBAN)
+    if found.isdisjoint(NAMED) and _is_opaque(value):
+        found.add(Kind.SECRET)
+    if not found and (recognise_in_text(value) or (value.count(" ") >= 5 and len(value) > 30)):
+        found.add(Kind.FREE_TEXT)
+    return found
+
+
+WHOLE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    (Kind.EMAIL, EMAIL),
+    (Kind.IBAN, IBAN),
+    (Kind.STREET, STREET),
+    (Kind.PASSWORD, CRYPT),
+    (Kind.SECRET, ISSUED),
+    (Kind.PHONE, PHONE),
+    (Kind.URL, URL),
+    (Kind.UUID, UUID),
+    (Kind.CHECKSUM, HEX),
+    (Kind.POSTCODE, POSTCODE),
+    (Kind.ADDRESS, PLACE),
+    (Kind.BIRTH_DATE, DATE),
+)
+NAMED = frozenset(Kind) - {Kind.SECRET}
+
+
+def recognise_in_text(text: str) -> set[Kind]:
+    """Every kind of personal data that occurs somewhere in a text: a comment, a body, a function."""
+    rest = _without_ibans(text)
+    found = {Kind.IBAN} if rest != text else set()
+    found |= {kind for kind, pattern in INSIDE if pattern.search(rest)}
+    for match in NUMBER_INSIDE.finditer(rest):
+        found |= _numbers(match[0])
+    if TITLED.search(text) or any(_is_pair(*pair) for pair in _neighbours(text)):
+        found.add(Kind.FULL_NAME)
+    return found
+
+
+INSIDE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    (Kind.EMAIL, EMAIL),
+    (Kind.STREET, STREET),
+    (Kind.PASSWORD, CRYPT),
+    (Kind.SECRET, ISSUED),
+    (Kind.PHONE, re.compile(rf"(?<![\w.+-])(?:\+[1-9]\d{{0,2}}[\d ()/-]{{6,20}}\d|{_DOMESTIC})(?![\w.-])")),
+)
+IBAN_INSIDE = re.compile(rf"\b{_IBAN}")
+NUMBER_INSIDE = re.compile(rf"(?<![\w.-])(?:{_INSURANCE}|{_SOCIAL}|\d{{11}}|(?:\d{{4}}[ -]?){{3}}\d{{4}})(?![\w.-])")
+
+
+def _without_ibans(text: str) -> str:
+    """The text without its valid IBANs, whose groups of digits would look like phone numbers."""
+    return IBAN_INSIDE.sub(lambda match: _after_iban(match[0]), text)
+
+
+def _after_iban(found: str) -> str:
+    """What is left of a match behind its IBAN: in a sentence a match may have run into the next word."""
+    parts = found.split(" ")
+    ends = (end for end in range(len(parts), 0, -1) if iban.is_valid(" ".join(parts[:end])))
+    return " ".join(parts[next(ends, 0) :])
+
+
+def _numbers(value: str) -> set[Kind]:
+    """What the check digits of a number say. Payment cards: ISO/IEC 7812; the national numbers as their offices define."""
+    if not DIGITS.fullmatch(value):
+        return set()
+    digits = re.sub(r"\D", "", value)
+    found = set()
+    if 13 <= len(digits) <= 19 and digits[0] in "23456" and len(set(digits)) > 1 and luhn.is_valid(digits):
+        found.add(Kind.CARD)
+    insured = re.fullmatch(_INSURANCE, value) and vnr.is_valid(digits) and "01" <= digits[6:8] <= "12"
+    taxed = (len(digits) == 11 and idnr.is_valid(digits)) or ("/" in value and tin.is_valid(value))
+    if insured or taxed or (digits.startswith("756") and ssn.is_valid(value)):
+        found.add(Kind.NATIONAL_ID)
+    return found
+
+
+def _address_of_a_machine(value: str) -> set[Kind]:
+    if len(value) > 49 or not re.fullmatch(r"[0-9a-fA-F:./]+", value) or not re.search(r"\..*\..*\.|:.*:", value):
+        return set()
+    try:
+        ip_interface(value) if "/" in value else ip_address(value)
+    except ValueError:
+        return set()
+    return {Kind.IP}
+
+
+def _is_opaque(value: str) -> bool:
+    """Long, without spaces, letters and digits mixed, and no language: 3.5 bits a character and more (Shannon)."""
+    if not OPAQUE.fullmatch(value) or not (re.search(r"\d", value) and re.search(r"[A-Za-z]", value)):
+        return False
+    if not any(len(run) >= 16 for run in re.split(r"[./=_-]", value)):
+        return False  # words joined by dots or dashes: a slug, a path, a version
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values()) >= 3.5
+
+
+@lru_cache
+def _names() -> tuple[frozenset[str], frozenset[str]]:
+    """First and last names as Faker lists them for the languages our estate's people speak."""
+    first: set[str] = set()
+    last: set[str] = set()
+    for locale in ("de_DE", "de_AT", "de_CH", "en_US", "tr_TR", "hr_HR", "pl_PL", "it_IT", "fr_FR"):
+        provider = import_module(f"faker.providers.person.{locale}").Provider
+        first |= {name for name in provider.first_names if len(name) > 2}
+        last |= {name for name in provider.last_names if len(name) > 2}
+    return frozenset(first), frozenset(last)
+
+
+def _is_pair(before: str, after: str) -> bool:
+    """Whether the two words are a first name and a last name, in either order."""
+    first, last = _names()
+    return (before in first and after in last) or (before in last and after in first)
+
+
+def _neighbours(text: str) -> Iterator[tuple[str, str]]:
+    words = list(WORD.finditer(text))
+    for before, after in pairwise(words):
+        if text[before.end() : after.start()] in (" ", ", ", "."):
+            yield before[0], after[0]
+
+
+def _person(value: str) -> set[Kind]:
+    """Names by dictionary: a word alone is a weak hint (`Rose`), a first name beside a last name a good one."""
+    if len(value) > 80 or value.count(" ") > 4:
+        return set()
+    first, last = _names()
+    found = {kind for kind, names in ((Kind.FIRST_NAME, first), (Kind.LAST_NAME, last)) if value in names}
+    titled = TITLED.match(value) is not None and value.count(" ") <= 3
+    named = not PROSE.search(value) and any(_is_pair(*pair) for pair in _neighbours(value))
+    return found | ({Kind.FULL_NAME} if titled or named else set())
+
+
+def spelling(name: str) -> str:
+    """A name as the vocabulary's rules read it: `geburtsDatum` and `Geburts-Datum` are both `_geburts_datum_`."""
+    parted = re.sub(r"(?<=[a-zäöüß\d])(?=[A-ZÄÖÜ])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    plain = parted.lower().translate(UMLAUTS)
+    return f"_{re.sub(r'[^a-z0-9]+', '_', plain).strip('_')}_"
+
+
+UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
+
+
+def recognise_name(table: str, column: str, comment: str | None) -> Kind | None:
+    """What a column holds by its name, in its table, or by its comment where the name says nothing; None: no idea.
+
+    `name` is a person's in a table of people and nobody's in a table of rooms; `title` is free text among messages.
+    The type is not looked at: `email_confirmed` as a boolean is for the caller to see.
+    """
+    name, home = spelling(column), spelling(table)
+    if ABOUT.search(name):
+        return None
+    kind = next((kind for kind, words in NAME_RULES if words.search(name)), None)
+    if kind is Kind.FULL_NAME and name.endswith(("_id_", "_ids_")):
+        return None  # `author_id` points at a person; it names nobody
+    if kind is not None:
+        hashed = HASHED.search(name) and kind not in (Kind.PASSWORD, Kind.CHECKSUM, Kind.ATTACHMENT, Kind.FILE_NAME)
+        return Kind.SECRET if hashed else kind
+    if TEXT_RULE.search(name) or (
+        WRITINGS.search(home) and re.search(r"title|titel|subject|_topic|thema|_name_", name)
+    ):
+        return Kind.FREE_TEXT
+    if PEOPLE.search(home) and name in ("_name_", "_names_", "_label_", "_bezeichnung_"):
+        return Kind.FULL_NAME
+    if comment:
+        told = spelling(comment)
+        return next((kind for kind, words in NAME_RULES if kind in TELLING and words.search(told)), None)
+    return None
+
+
+# Kinds for which a word in a comment's prose is enough; `size` or `link` in a sentence mean anything.
+TELLING = frozenset(Kind) - {
+    Kind.SIZE, Kind.URL, Kind.ATTACHMENT, Kind.FILE_NAME, Kind.MIME_TYPE, Kind.CITY, Kind.COMPANY, Kind.CHECKSUM, Kind.TRAIT,
+}  # fmt: skip

@@ -1,0 +1,132 @@
+"""What a database session must be told before masking expressions run in it, and the keyed hash on both sides.
+
+Keys and pools travel as settings (`set_config` with bound parameters), never in a statement's text. Expressions read
+them in uncorrelated sub-selects, which PostgreSQL evaluates once per statement.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+import bcrypt
+from psycopg.sql import SQL, Composable
+from psycopg.sql import Literal as Quoted
+
+from tasks.masking.keys import Keyring, block_keys
+from tasks.masking.pools import Kind, pool
+
+PASSWORD = "staging123"  # noqa: S105  # public by design: every account of staging logs in with it
+OUTPUT = {  # how values are printed: the Python forms read exactly this
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+}
+BCRYPT_ALPHABET = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Fakes to draw from. `array` is the same list as SQL: `name[]`, whose members PostgreSQL finds without walking."""
+
+    names: tuple[str, ...]
+    array: Composable
+
+    def pick(self, number: Composable) -> Composable:
+        """The fake at a number (bigint, from 0; counted round), as text."""
+        return SQL("({})[1 + mod({}, {})]::text").format(self.array, number, Quoted(len(self.names)))
+
+    def pick_of(self, number: int) -> str:
+        """The same in Python."""
+        return self.names[number % len(self.names)]
+
+
+class Session:
+    """Collects settings while expressions are built. Build all expressions first, then set `settings`, then run them.
+
+    Names of settings depend on groups and pools only, so a statement's text is the same in every run. Can be pickled.
+    """
+
+    def __init__(self, keyring: Keyring, locale: str = "de_DE") -> None:
+        self.keyring = keyring
+        self.locale = locale
+        self.settings: dict[str, str] = dict(OUTPUT)
+        self._groups: dict[str, bytes] = {}
+        self._pools: dict[tuple[Kind, int | None], Pool] = {}
+        self._hashed: dict[int, str] = {}  # cost → salt and digest
+
+    def _key(self, group: str) -> bytes:
+        if group not in self._groups:
+            self._groups[group] = self.keyring.group(group)
+        return self._groups[group]
+
+    def _read(self, name: str, value: str, kind: str) -> Composable:
+        self.settings[name] = value
+        return SQL("(SELECT current_setting({})::" + kind + ")").format(Quoted(name))
+
+    def hmac(self, group: str, message: Composable) -> Composable:
+        """HMAC-SHA256 of a text expression under the group's key, as bytea."""
+        inner, outer = block_keys(self._key(group))
+        short = hashlib.sha256(group.encode()).hexdigest()[:12]
+        return SQL("sha256({} || sha256({} || convert_to({}, 'UTF8')))").format(
+            self._read(f"understudy.o_{short}", "\\x" + outer.hex(), "bytea"),
+            self._read(f"understudy.i_{short}", "\\x" + inner.hex(), "bytea"),
+            message,
+        )
+
+    def hmac_of(self, group: str, message: str) -> bytes:
+        """The same in Python: 32 bytes."""
+        return hmac.digest(self._key(group), message.encode(), "sha256")
+
+    def number(self, group: str, message: Composable) -> Composable:
+        """The first 60 bits of the keyed hash as a bigint from 0 to 2^60 - 1."""
+        return SQL("('x' || left(encode({}, 'hex'), 15))::bit(60)::bigint").format(self.hmac(group, message))
+
+    def number_of(self, group: str, message: str) -> int:
+        """The same in Python."""
+        return int(self.hmac_of(group, message).hex()[:15], 16)
+
+    def hex(self, group: str, message: Composable, length: int) -> Composable:
+        """The first `length` hexadecimal digits of the keyed hash."""
+        return SQL("left(encode({}, 'hex'), {})").format(self.hmac(group, message), Quoted(length))
+
+    def hex_of(self, group: str, message: str, length: int) -> str:
+        """The same in Python."""
+        return self.hmac_of(group, message).hex()[:length]
+
+    def pool(self, kind: Kind, longest: int | None = None) -> Pool:
+        """The fakes of a kind in the session's locale, each cut to `longest` characters: a cut keeps its place."""
+        if (kind, longest) not in self._pools:
+            names = pool(kind, self.locale)
+            name = f"understudy.p_{kind}"
+            if longest is not None and longest < max(map(len, names)):
+                names = tuple(entry[:longest].rstrip() for entry in names)
+                name += f"_{longest}"
+            self._pools[kind, longest] = Pool(names, self._read(name, _array_literal(names), "name[]"))
+        return self._pools[kind, longest]
+
+    def password_hash(self, prefix: str = "$2b$", cost: int = 10) -> str:
+        """The bcrypt hash of the staging password, the same for every row and every worker of a run.
+
+        Its salt comes from the key instead of a random source, so that workers need not agree on it. `$2y$` is what
+        PHP's password_hash() writes; the algorithm is that of `$2b$`.
+        """
+        return f"{prefix}{self._password_hashes(cost)}"
+
+    def _password_hashes(self, cost: int) -> str:
+        if cost not in self._hashed:
+            seed = self.hmac_of("understudy/password", str(cost))[:16]
+            salt = base64.b64encode(seed).rstrip(b"=").translate(BCRYPT_ALPHABET)
+            hashed = bcrypt.hashpw(PASSWORD.encode(), b"$2b$%02d$" % cost + salt)
+            self._hashed[cost] = hashed.decode().removeprefix("$2b$")
+        return self._hashed[cost]
+
+
+def _array_literal(names: tuple[str, ...]) -> str:
+    quoted = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
+    return "{" + ",".join(f'"{name}"' for name in quoted) + "}"

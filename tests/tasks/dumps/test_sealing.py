@@ -1,0 +1,147 @@
+"""Encrypted dumps: for those who were named, whole or not at all, and never a key in a message."""
+
+import io
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from tasks.dumps import sealing
+from tasks.dumps.bundle import Segment, check, read
+from tasks.dumps.sealing import require_recipients, seal, unsealed
+from tasks.estate.errors import DumpRefused, Misconfigured
+
+
+@pytest.fixture
+def pair() -> tuple[str, str]:
+    """A secret key and its public key."""
+    identity = pyrage.x25519.Identity.generate()
+    return str(identity), str(identity.to_public())
+
+
+def test_a_recipient_reads_it(make_dump: Any, pair: tuple[str, str]) -> None:
+    """A dump that is sealed for two is opened by either, and nothing of it can be read without a key."""
+    secret, public = pair
+    other = pyrage.x25519.Identity.generate()
+    facts = make_dump(recipients=[str(other.to_public()), public])
+    assert facts.encrypted
+    assert check(facts.url, identities=[secret]) == check(facts.url, identities=[str(other)]) == facts
+    assert Path(facts.url).read_bytes().startswith(b"age-encryption.org/v1\n")
+
+
+def test_a_passphrase_opens_it(make_dump: Any) -> None:
+    """A small dump may be sealed with a passphrase."""
+    facts = make_dump(passphrase="open sesame")
+    assert check(facts.url, passphrase="open sesame") == facts
+    with pytest.raises(DumpRefused, match="cannot be opened"):
+        check(facts.url, passphrase="wrong")
+    with pytest.raises(DumpRefused, match="expected one to be given"):
+        check(facts.url)
+
+
+def test_others_do_not_read_it(make_dump: Any, pair: tuple[str, str]) -> None:
+    """Without an identity, with another's or with nonsense the dump is refused, and no message holds a key."""
+    facts = make_dump(recipients=[pair[1]])
+    stranger = str(pyrage.x25519.Identity.generate())
+    with pytest.raises(DumpRefused, match="expected an identity"):
+        check(facts.url)
+    with pytest.raises(DumpRefused, match="cannot be opened") as refused:
+        check(facts.url, identities=[stranger])
+    with pytest.raises(Misconfigured, match="no age secret key") as misconfigured:
+        check(facts.url, identities=[stranger[:-1]])
+    assert "AGE-SECRET-KEY-1" not in f"{refused.value}{misconfigured.value}"
+    assert misconfigured.value.__suppress_context__
+
+
+def test_a_changed_or_cut_file_is_refused(make_dump: Any, pair: tuple[str, str]) -> None:
+    """A byte changed, missing or added anywhere in a sealed dump is found."""
+    facts = make_dump(recipients=[pair[1]])
+    path = Path(facts.url)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        for broken in (
+            whole[:at],
+            whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :],
+            whole[:at] + b"x" + whole[at:],
+        ):
+            path.write_bytes(broken)
+            with pytest.raises(DumpRefused):
+                check(facts.url, identities=[pair[0]])
+    path.write_bytes(whole + b"x")
+    with pytest.raises(DumpRefused):
+        check(facts.url, identities=[pair[0]])
+
+
+def test_the_clear_dump_is_inside(make_dump: Any, pair: tuple[str, str]) -> None:
+    """What is sealed is the very dump: any age tool gives back the file of the format's page."""
+    sealed, clear = make_dump(recipients=[pair[1]]), make_dump()
+    identity = pyrage.x25519.Identity.from_str(pair[0])
+    assert pyrage.decrypt(Path(sealed.url).read_bytes(), [identity]) == Path(clear.url).read_bytes()
+
+
+def test_whoever_stops_early_leaves_no_thread(pair: tuple[str, str], make_dump: Any) -> None:
+    """The thread that decrypts ends with its reader, also when that does not read on."""
+    facts = make_dump(recipients=[pair[1]])
+    events = read(facts.url, identities=[pair[0]])
+    assert not isinstance(next(events), Segment)
+    events.close()  # type: ignore[attr-defined]  # it is a generator
+    assert "unsealing" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_large_data_streams(pair: tuple[str, str]) -> None:
+    """More than any buffer holds passes through, and stopping in the middle does not hang."""
+    clear = os.urandom(3_000_000)
+    sealed = io.BytesIO()
+    seal(io.BytesIO(clear), sealed, recipients=[pair[1]])
+    data = sealed.getvalue()
+    start, rest = data[: sealing.START], data[sealing.START :]
+    assert b"".join(unsealed("x", start, io.BytesIO(rest), identities=[pair[0]])) == clear
+    stopped = unsealed("x", start, io.BytesIO(rest), identities=[pair[0]])
+    assert clear.startswith(next(stopped))
+    stopped.close()
+
+
+class Broken:
+    """A source whose disk fails."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not (data := self._data.read(size)):
+            raise ConnectionResetError("the disk is gone")
+        return data
+
+
+def test_a_failing_source_is_not_called_a_bad_dump(pair: tuple[str, str]) -> None:
+    """What fails below keeps its own error on both ways, and is not mistaken for a wrong key."""
+    with pytest.raises(ConnectionResetError):
+        seal(Broken(b"abc"), io.BytesIO(), recipients=[pair[1]])
+    sealed = io.BytesIO()
+    seal(io.BytesIO(b"abc" * 100_000), sealed, recipients=[pair[1]])
+    start = sealed.getvalue()[: sealing.START]
+    cut = Broken(sealed.getvalue()[sealing.START : -1])
+    with pytest.raises(ConnectionResetError):
+        list(unsealed("x", start, cut, identities=[pair[0]]))
+
+
+def test_settings_that_make_no_sense_are_named(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong recipient, nobody at all, both ways at once, an empty passphrase and too much for one are our own mistakes."""
+    with pytest.raises(Misconfigured, match="Recipient 2 is no age public key"):
+        require_recipients([pair[1], "age1nonsense"])
+    for options in ({}, {"recipients": [pair[1]], "passphrase": "x"}, {"passphrase": ""}):
+        with pytest.raises(Misconfigured):
+            seal(io.BytesIO(b"abc"), io.BytesIO(), **options)  # type: ignore[arg-type]  # one of each kind
+    monkeypatch.setattr(sealing, "PASSPHRASE_LIMIT", 2)
+    with pytest.raises(Misconfigured, match="more than 2 bytes"):
+        seal(io.BytesIO(b"abc"), io.BytesIO(), passphrase="x")
+
+
+def test_a_large_sealed_file_is_not_taken_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase file is opened in memory, so a huge one is refused before that."""
+    monkeypatch.setattr(sealing, "PASSPHRASE_LIMIT", 100)
+    with pytest.raises(DumpRefused, match="too large"):
+        list(unsealed("x", sealing.MAGIC + b"-> scrypt ", io.BytesIO(bytes(1000)), passphrase="x"))

@@ -1,0 +1,133 @@
+"""A bench that runs a maker both ways over the same rows: in PostgreSQL and in Python."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import Literal as Quoted
+
+from deployments.sandbox.postgres import Postgres
+from tasks.estate.tables import Column, Key, KeyKind, Name, Table
+from tasks.masking.keys import Keyring
+from tasks.masking.makers import Maker, Place, parse
+from tasks.masking.session import Session
+
+KEY = bytes(range(7, 47))
+COLUMNS = {  # declared type → what the catalogue says of it
+    "text": {"base": "text", "category": "S"},
+    "varchar(80)": {"type": "character varying(80)", "base": "varchar", "category": "S", "max_length": 80},
+    "varchar(12)": {"type": "character varying(12)", "base": "varchar", "category": "S", "max_length": 12},
+    "char(70)": {"type": "character(70)", "base": "bpchar", "category": "S", "max_length": 70},
+    "text[]": {"base": "text", "category": "S", "array": True},
+    "varchar(80)[]": {"base": "varchar", "category": "S", "array": True, "max_length": 80},
+    "date[]": {"base": "date", "category": "D", "array": True},
+    "bytea": {"base": "bytea", "category": "U"},
+    "uuid": {"base": "uuid", "category": "U"},
+    "json": {"base": "json", "category": "U"},
+    "jsonb": {"base": "jsonb", "category": "U"},
+    "inet": {"base": "inet", "category": "I"},
+    "cidr": {"base": "cidr", "category": "I"},
+    "date": {"base": "date", "category": "D"},
+    "timestamp": {"type": "timestamp without time zone", "base": "timestamp", "category": "D"},
+    "timestamptz": {"type": "timestamp with time zone", "base": "timestamptz", "category": "D"},
+    "smallint": {"base": "int2", "category": "N"},
+    "integer": {"base": "int4", "category": "N"},
+    "bigint": {"base": "int8", "category": "N"},
+    "numeric": {"base": "numeric", "category": "N"},
+    "boolean": {"base": "bool", "category": "B"},
+}
+MIMES = ("image/png", "image/JPEG", "application/pdf; version=1", "text/plain", None, "x/unknown", " image/gif ", "")
+
+
+class Bench:
+    """One connection, and a table at a time: `id`, `person` (every third row has none), `mime`, and the value `v`."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+
+    def column(self, declared: str) -> Column:
+        """The value's column."""
+        said: dict[str, Any] = {"type": declared, **COLUMNS[declared]}
+        return Column(name="v", **said)
+
+    def place(self, declared: str, *, by: str = "", group: str = "people", table: str = "t") -> Place:
+        """The value's place in its table."""
+        whole = Table(
+            name=Name(schema_name="public", name=table),
+            columns=(
+                Column(name="id", type="integer", base="int4", category="N", not_null=True),
+                Column(name="person", type="bigint", base="int8", category="N"),
+                Column(name="mime", type="text", base="text", category="S"),
+                self.column(declared),
+            ),
+            unique_keys=(Key(name="t_pkey", kind=KeyKind.PRIMARY, columns=("id",)),),
+        )
+        return Place(whole, self.column(declared), group, by=whole.column(by) if by else None)
+
+    def fill(self, declared: str, values: Sequence[str | None]) -> str:
+        """A table of these values. Gives its name."""
+        name = f"t_{uuid4().hex[:12]}"
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                SQL("CREATE TEMPORARY TABLE {} (id int PRIMARY KEY, person bigint, mime text, v {})").format(
+                    Identifier(name), SQL(declared)
+                )
+            )
+            for number, value in enumerate(values):
+                row = (number, number // 2 if number % 3 else None, MIMES[number % len(MIMES)], value)
+                insert = SQL("INSERT INTO {} SELECT {}, {}, {}, {}::text::{}")
+                cursor.execute(insert.format(Identifier(name), *map(Quoted, row), SQL(declared)))
+        return name
+
+    def printed(self, table: str, *expressions: Composable) -> list[tuple[str | None, ...]]:
+        """What these expressions print, row by row, as COPY would write them."""
+        listed = SQL(", ").join(SQL("({})").format(each) for each in expressions)
+        with self.connection.cursor() as cursor:
+            cursor.execute(SQL("SELECT {} FROM {} ORDER BY id").format(listed, Identifier(table)))
+            result = cursor.pgresult
+            assert result is not None
+            raw = [[result.get_value(row, at) for at in range(result.nfields)] for row in range(result.ntuples)]
+        return [tuple(None if value is None else value.decode() for value in row) for row in raw]
+
+    def set(self, session: Session) -> None:
+        """Tell the connection what the session collected."""
+        for name, value in session.settings.items():
+            self.connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+
+    def both(
+        self,
+        maker: Maker | str | Mapping[str, Any],
+        declared: str,
+        values: Sequence[str | None],
+        *,
+        by: str = "",
+        group: str = "people",
+        key: bytes = KEY,
+        table: str = "",
+    ) -> tuple[list[str | None], list[str | None]]:
+        """What the maker gives in PostgreSQL, cast to the column's type or not (it must not matter), and in Python."""
+        made = maker if isinstance(maker, Maker) else parse(maker)
+        place = self.place(declared, by=by, group=group)
+        assert made.problems(place) == []
+        session = Session(Keyring(key, run="run-1"))
+        table = table or self.fill(declared, values)
+        expression = made.sql(place, session)
+        self.set(session)
+        columns = [SQL(name) for name in ("id", "person", "mime", "v")]
+        cast = SQL("({})::{}").format(expression, SQL(declared))
+        rows = self.printed(table, expression, cast, *columns)
+        if not declared.startswith("char(") and declared != "cidr":  # these print padding, or the netmask
+            assert [row[0] for row in rows] == [row[1] for row in rows]
+        names = ("id", "person", "mime", "v")
+        python = [made.value(row[5] or "", place, session, dict(zip(names, row[2:], strict=True))) for row in rows]
+        return [row[0] for row in rows], python
+
+
+@pytest.fixture(scope="module")
+def bench(postgres: Postgres) -> Iterator[Bench]:
+    """The bench, in a database of its own."""
+    with psycopg.connect(postgres.create(f"bench_{uuid4().hex[:12]}"), autocommit=True) as connection:
+        yield Bench(connection)

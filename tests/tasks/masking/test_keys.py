@@ -1,0 +1,66 @@
+"""The key: refused when weak, never printed, different sub-keys for different groups and runs."""
+
+import hashlib
+import hmac
+import pickle
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from tasks.estate.errors import Misconfigured
+from tasks.masking.keys import Keyring, block_keys
+
+KEY = bytes(range(100, 132))
+
+
+@pytest.mark.parametrize("key", [b"", b"short", bytes(range(31)), bytes(32), b"a" * 64])
+def test_a_weak_key_is_refused(key: bytes) -> None:
+    """Empty, short and constant keys are refused, and the message names the setting but not the key."""
+    with pytest.raises(Misconfigured, match="UNDERSTUDY_MASKING_KEY") as refused:
+        Keyring(key, run="r")
+    assert key.decode("latin-1") not in refused.value.message or not key
+
+
+@pytest.mark.parametrize("run", ["", "  "])
+def test_an_empty_run_is_refused(run: str) -> None:
+    """An empty run id would make the key stable by accident."""
+    with pytest.raises(Misconfigured, match="stable"):
+        Keyring(KEY, run=run)
+
+
+def test_sub_keys_are_those_of_hkdf() -> None:
+    """The construction is RFC 5869, as another implementation computes it."""
+    expected = HKDF(SHA256(), 32, salt=b"understudy/1/run/r1", info=b"group/person.email").derive(KEY)
+    assert Keyring(KEY, run="r1").group("person.email") == expected
+
+
+def test_groups_runs_and_keys_differ() -> None:
+    """Two groups, two runs, two keys, and stable against rotated: all sub-keys differ; the same again is equal."""
+    rings = [Keyring(KEY, run="1"), Keyring(KEY, run="2"), Keyring(KEY, run=None), Keyring(KEY[::-1], run="1")]
+    keys = {ring.group(group) for ring in rings for group in ("a", "b")}
+    assert len(keys) == 8
+    assert len({ring.fingerprint for ring in rings}) == 4
+    assert Keyring(KEY, run="1").group("a") in keys
+
+
+def test_printing_shows_the_fingerprint_only() -> None:
+    """Neither repr nor str holds the key or a sub-key; the fingerprint is 16 hexadecimal digits and no sub-key's start."""
+    ring = Keyring(KEY, run="1")
+    assert repr(ring) == str(ring) == f"Keyring({ring.fingerprint})"
+    assert len(ring.fingerprint) == 16
+    assert not any(ring.group(name).hex().startswith(ring.fingerprint) for name in ("fingerprint", ""))
+
+
+def test_a_worker_gets_the_same_keys_but_not_the_secret() -> None:
+    """Pickled and read again it gives equal sub-keys; the configured key is not in the pickle."""
+    pickled = pickle.dumps(Keyring(KEY, run="1"))
+    assert pickle.loads(pickled).group("a") == Keyring(KEY, run="1").group("a")
+    assert KEY not in pickled
+
+
+def test_block_keys_make_hmac_of_two_hashes() -> None:
+    """With the two blocks, HMAC is two plain SHA-256: what the expressions in PostgreSQL do."""
+    inner, outer = block_keys(KEY)
+    twice = hashlib.sha256(outer + hashlib.sha256(inner + b"text").digest()).digest()
+    assert twice == hmac.digest(KEY, b"text", "sha256")

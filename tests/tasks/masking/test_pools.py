@@ -1,0 +1,100 @@
+"""Pools and the session that carries them: deterministic, short enough, cut in place, nothing secret in a statement."""
+
+import pickle
+from typing import Any
+
+import bcrypt
+import pytest
+from faker.config import AVAILABLE_LOCALES
+from psycopg.sql import SQL
+
+from tasks.estate.errors import Misconfigured
+from tasks.masking.keys import Keyring
+from tasks.masking.makers import KINDS, parse
+from tasks.masking.pools import LISTS, pool
+from tasks.masking.session import PASSWORD, Session
+
+KEY = bytes(range(100, 140))
+
+
+@pytest.mark.parametrize("locale", ["de_DE", "de_AT", "de_CH", "en_GB", "fr_FR", "ja_JP", "pl_PL", "tr_TR"])
+@pytest.mark.parametrize("kind", sorted(LISTS))
+def test_a_pool_is_sorted_short_and_not_a_stub(kind: Any, locale: str) -> None:
+    """Sorted, each fake once, none beyond 63 bytes, enough of them, and none with a line break."""
+    fakes = pool(kind, locale)
+    assert list(fakes) == sorted(set(fakes))
+    assert len(fakes) >= 20
+    assert all(0 < len(fake.encode()) <= 63 and fake.isprintable() for fake in fakes)
+
+
+def test_every_locale_has_names() -> None:
+    """No locale of Faker's gives an empty pool of first names."""
+    assert all(pool("first_names", locale) for locale in sorted(AVAILABLE_LOCALES)[::6])
+
+
+def test_an_unknown_locale_is_refused() -> None:
+    """The message names the locale."""
+    with pytest.raises(Misconfigured, match="xx_XX"):
+        pool("cities", "xx_XX")
+
+
+def test_a_cut_pool_keeps_places() -> None:
+    """A short column holds the beginning of what a long one holds, for the same hash."""
+    session = Session(Keyring(KEY, run="1"))
+    whole, cut = session.pool("last_names"), session.pool("last_names", 4)
+    assert [name[:4].rstrip() for name in whole.names] == list(cut.names)
+
+
+def test_statements_hold_no_key_and_no_fake() -> None:
+    """The text of every maker's expression is the same under two keys: the key travels as a setting."""
+
+    def text(key: bytes, bench_place: Any) -> str:
+        session = Session(Keyring(key, run="1"))
+        return "".join(
+            parse(kind).sql(bench_place, session).as_string() for kind in ("email", "full_name", "token", "iban")
+        )
+
+    from tasks.estate.tables import Column, Name, Table
+    from tasks.masking.makers import Place
+
+    column = Column(name="v", type="text", base="text", category="S")
+    place = Place(Table(name=Name(schema_name="public", name="t"), columns=(column,)), column, "group")
+    assert text(KEY, place) == text(KEY[::-1], place)
+    assert "set_config" not in text(KEY, place)
+    assert "Anna" not in text(KEY, place)
+    assert KINDS
+
+
+def test_a_statement_evaluates_keys_and_pools_once(bench: Any) -> None:
+    """Settings are read in sub-selects that PostgreSQL plans as InitPlans, not per row."""
+    session = Session(Keyring(KEY, run="1"))
+    expression = parse("full_name").sql(bench.place("text"), session)
+    table = bench.fill("text", ["a", "b"])
+    bench.set(session)
+    plan = bench.connection.execute(
+        SQL("EXPLAIN (VERBOSE) SELECT {} FROM {}").format(expression, SQL(table))
+    ).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert text.count("InitPlan") >= 4
+    assert text.count("sha256(") == 2
+
+
+def test_the_password_hash_is_one_per_run() -> None:
+    """Two workers agree on the hash without talking, another run has another salt, and the password logs in."""
+    one, same, other = (Session(Keyring(KEY, run=run)).password_hash() for run in ("1", "1", "2"))
+    assert one == same != other
+    assert bcrypt.checkpw(PASSWORD.encode(), one.encode())
+    assert len(one) == 60
+    php = Session(Keyring(KEY, run="1")).password_hash("$2y$", 5)
+    assert php.startswith("$2y$05$")
+    assert bcrypt.checkpw(PASSWORD.encode(), php.replace("$2y$", "$2b$").encode())
+
+
+def test_a_session_survives_pickling() -> None:
+    """A worker that gets a pickled session hashes alike and has the same settings."""
+    session = Session(Keyring(KEY, run="1"))
+    session.pool("cities")
+    session.number_of("g", "x")
+    again = pickle.loads(pickle.dumps(session))
+    assert again.settings == session.settings
+    assert again.hmac_of("g", "ü") == session.hmac_of("g", "ü")
