@@ -14,9 +14,10 @@ from tasks.dumps import attack, extract
 from tasks.dumps.bundle import assemble, dump_name
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
 from tasks.dumps.connecting import connected_to, share, snapshot_of
+from tasks.dumps.drafting import draft_masking
 from tasks.dumps.extract import Source, units_of
 from tasks.dumps.masks import prove
-from tasks.dumps.planning import Choices, ExportPlan, Snapshot, TablePlan, Unit, draft_masking
+from tasks.dumps.planning import Choices, ExportPlan, Snapshot, TablePlan, Unit
 from tasks.dumps.reading import check
 from tasks.dumps.segments import Part
 from tasks.estate.dumps import DumpFacts, Header, SequenceState

@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from tasks.estate import errors
 from tasks.estate.settings import Settings
+from tasks.masking.makers import KINDS, Maker
 
 ROOT = Path(__file__).parents[1]
 VERBS = sorted(path.stem for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
@@ -131,6 +132,26 @@ def test_no_document_names_a_setting_that_does_not_exist() -> None:
     real = {f"UNDERSTUDY_{name.upper()}" for name in Settings.model_fields}
     for name in ("README.md", "docs/settings.md", "CHANGELOG.md"):
         assert set(re.findall(r"UNDERSTUDY_[A-Z_]*[A-Z]", page(name))) <= real, name
+
+
+def maker_row(name: str, kind: type[Maker]) -> str:
+    """The row of docs/dumps.md for one maker: name, anonymizer, options with their defaults, what it gives."""
+    options = {field.alias or key: field for key, field in kind.model_fields.items() if key not in ("maker", "anonymizer")}
+    shown = ", ".join(f"`{option}` ({_default_of(field)})" for option, field in options.items())
+    sentence = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split()).split(". ")[0].rstrip(".")
+    return f"| `{name}` | {kind.model_fields['anonymizer'].default or '–'} | {shown or '–'} | {sentence}. |"
+
+
+def _default_of(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "**required**"
+    return "–" if field.default is None else str(field.default)
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_every_maker_is_documented(name: str) -> None:
+    """docs/dumps.md has a row with the maker's anonymizer, options and meaning, as the code has them."""
+    assert maker_row(name, KINDS[name]) in page("docs/dumps.md").splitlines()
 
 
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)

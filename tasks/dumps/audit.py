@@ -9,7 +9,9 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from tasks.dumps.catalog import identifier
+from tasks.dumps.connecting import without_values
 from tasks.estate.errors import Misconfigured
+from tasks.estate.sites import Frozen
 from tasks.estate.tables import Name
 from tasks.masking.policy import Audit
 
@@ -24,39 +26,67 @@ WORDS = {
     "user": ("requestedby", "username", "performedby"),
 }
 OPEN, DONE, FAILED, INTERRUPTED = "running", "succeeded", "failed", "interrupted"
+RUN_ID = 36  # characters of a run's id; a shorter column cannot hold it
 MADE = (
     'CREATE TABLE {} ("Id" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "Kind" text NOT NULL, "Status" text NOT NULL,'
     ' "FileName" text, "StartedAt" timestamptz NOT NULL, "FinishedAt" timestamptz, "RunId" text, "RequestedBy" text, {} text)'
 )
 
 
+class _Column(Frozen):
+    """A column of the table: whether a row needs a value for it, its type, and how much of it there may be."""
+
+    needed: bool
+    type: str
+    category: str
+    longest: int | None = None
+    key: bool = False
+
+    def takes(self, word: str) -> bool:
+        """Whether what we know by this word can stand in the column: `RequestedBy` may well be a number."""
+        if word in ("started", "finished"):
+            return self.category == "D"
+        if word == "run" and self.type != "uuid":
+            return self.category == "S" and (self.longest is None or self.longest >= RUN_ID)
+        return self.category == "S" or (word == "run" and self.type == "uuid")
+
+
 class AuditTable:
     """The audit table of one target. Made if the application has none; else the columns it has are filled."""
 
-    def __init__(self, connection: psycopg.Connection[Any], audit: Audit) -> None:
-        """`connection` is in autocommit. Raises `Misconfigured` where the table cannot take a row of ours."""
+    def __init__(self, connection: psycopg.Connection[Any], audit: Audit, *, make: bool = True) -> None:
+        """`connection` is in autocommit. Raises `Misconfigured` where the table cannot take a row of ours, or is missing
+        and not to be made.
+        """
         schema, _, name = audit.table.rpartition(".")
         self._connection = connection
         self._table = identifier(Name(schema_name=schema or "public", name=name))
         columns = self._columns()
-        if not columns:
+        if not columns and make:
             connection.execute(SQL(MADE).format(self._table, Identifier(audit.error)))
             columns = self._columns()
         self._known = _known(columns, audit)
+        self._longest = {name: column.longest for name, column in columns.items()}
         self._require_room(columns)
-        self._row: Any = None
+        self._keys = [name for name, column in columns.items() if column.key] or ["ctid"]
+        self._row: tuple[Any, ...] = ()
 
-    def _columns(self) -> dict[str, bool]:
-        """Column → whether a row needs a value for it."""
+    def _columns(self) -> dict[str, _Column]:
         rows = self._connection.execute(
-            "SELECT attname, attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_attribute"
-            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+            "SELECT a.attname, a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', t.typname, t.typcategory::text,"
+            " CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END,"
+            " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey))"
+            " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+            " WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             (self._table.as_string(self._connection),),
         )
-        return dict(rows.fetchall())
+        parts = ("needed", "type", "category", "longest", "key")
+        return {name: _Column(**dict(zip(parts, rest, strict=True))) for name, *rest in rows.fetchall()}
 
-    def _require_room(self, columns: dict[str, bool]) -> None:
-        unknown = sorted(name for name, needed in columns.items() if needed and name not in self._known.values())
+    def _require_room(self, columns: dict[str, _Column]) -> None:
+        unknown = sorted(
+            name for name, column in columns.items() if column.needed and name not in self._known.values()
+        )
         if unknown:
             raise Misconfigured(
                 f"The audit table {self._table.as_string(self._connection)} needs a value for {', '.join(unknown)}, which we "
@@ -69,7 +99,7 @@ class AuditTable:
             )
 
     def close_interrupted(self) -> int:
-        """Close rows that an earlier attempt left open: its process died. Gives their number."""
+        """Close rows of loads that an earlier attempt left open: its process died. Gives their number."""
         if "status" not in self._known:
             return 0
         changes = {
@@ -80,8 +110,9 @@ class AuditTable:
         assignments = SQL(", ").join(
             SQL("{} = %s").format(Identifier(self._known[key])) for key in changes if key in self._known
         )
-        statement = SQL("UPDATE {} SET {} WHERE {} = %s").format(
-            self._table, assignments, Identifier(self._known["status"])
+        imports = SQL(" AND {} = 'import'").format(Identifier(self._known["kind"])) if "kind" in self._known else SQL("")
+        statement = SQL("UPDATE {} SET {} WHERE {} = %s{}").format(
+            self._table, assignments, Identifier(self._known["status"]), imports
         )
         values = [value for key, value in changes.items() if key in self._known]
         return self._connection.execute(statement, [*values, OPEN]).rowcount
@@ -110,34 +141,58 @@ class AuditTable:
         )  # fmt: skip
 
     def _insert(self, values: dict[str, Any]) -> None:
-        given = {self._known[key]: value for key, value in values.items() if key in self._known}
-        statement = SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING ctid::text").format(
-            self._table, SQL(", ").join(map(Identifier, given)), SQL(", ").join([SQL("%s")] * len(given))
+        given = self._given(values)
+        statement = SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING {}").format(
+            self._table,
+            SQL(", ").join(map(Identifier, given)),
+            SQL(", ").join([SQL("%s")] * len(given)),
+            SQL(", ").join(SQL("{}::text").format(Identifier(key)) for key in self._keys),
         )
-        self._row = (self._connection.execute(statement, list(given.values())).fetchone() or (None,))[0]
+        try:
+            self._row = self._connection.execute(statement, list(given.values())).fetchone() or ()
+        except psycopg.IntegrityError as error:
+            raise Misconfigured(
+                f"The audit table {self._table.as_string(self._connection)} refuses a row of ours: {without_values(error)}."
+            ) from None
+
+    def _given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Column → value, of what the table has room for; text that is too long for its column is cut."""
+        found = {self._known[key]: value for key, value in values.items() if key in self._known}
+        return {
+            name: value[: self._longest[name]] if isinstance(value, str) else value for name, value in found.items()
+        }
 
     def end(self, error: str | None) -> None:
         """Close the row of this attempt: succeeded, or failed with the full error message."""
         values = {"status": FAILED if error else DONE, "finished": datetime.now(UTC), "error": error}
-        given = {self._known[key]: value for key, value in values.items() if key in self._known}
-        statement = SQL("UPDATE {} SET {} WHERE ctid = %s::tid").format(
-            self._table, SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given)
+        given = self._given(values)
+        statement = SQL("UPDATE {} SET {} WHERE {}").format(
+            self._table,
+            SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given),
+            SQL(" AND ").join(SQL("{}::text = %s").format(Identifier(key)) for key in self._keys),
         )
-        self._connection.execute(statement, [*given.values(), self._row])
+        self._connection.execute(statement, [*given.values(), *self._row])
 
     def close_found(self, run_id: str) -> None:
         """Close the row of a run whose commit was proven later, by its marker."""
         if "run" not in self._known or "status" not in self._known:
             return
-        statement = SQL("UPDATE {} SET {} = %s WHERE {} = %s").format(
-            self._table, Identifier(self._known["status"]), Identifier(self._known["run"])
+        given = self._given({"status": DONE, "finished": datetime.now(UTC), "error": None})
+        statement = SQL("UPDATE {} SET {} WHERE {}::text = %s").format(
+            self._table,
+            SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given),
+            Identifier(self._known["run"]),
         )
-        self._connection.execute(statement, [DONE, run_id])
+        self._connection.execute(statement, [*given.values(), run_id])
 
 
-def _known(columns: dict[str, bool], audit: Audit) -> dict[str, str]:
+def _known(columns: dict[str, _Column], audit: Audit) -> dict[str, str]:
+    """What we know to say → the column for it: the first of its words that the table has with a fitting type."""
     plain = {name.replace("_", "").lower(): name for name in columns}
-    found = {key: plain[word] for key, words in WORDS.items() for word in words if word in plain}
-    if audit.error in columns:
+    found = {
+        key: next((plain[word] for word in words if word in plain and columns[plain[word]].takes(key)), "")
+        for key, words in WORDS.items()
+    }
+    if audit.error in columns and columns[audit.error].category == "S":
         found["error"] = audit.error
-    return found
+    return {key: name for key, name in found.items() if name}

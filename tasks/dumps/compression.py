@@ -19,12 +19,12 @@ Compression = Literal["gzip", "zstd", "none"]
 BLOCK = 1 << 20  # bytes of input to one member: larger gains nothing, smaller costs ratio
 _DAMAGED: tuple[type[Exception], ...] = (igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # isal's stub calls its class an instance
 CHUNK = 1 << 16  # bytes read from a compressed file at a time
-_GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # no name, no comment, no extra field, no time: nothing that hides bytes
-_ZSTD = zstandard.FRAME_HEADER
+# A member's header without name, comment, extra field or time: nothing that hides bytes. The last two say how hard the
+# writer tried and on which system; these are what the usual libraries put there.
+_GZIP = tuple(b"\x1f\x8b\x08" + bytes(5) + bytes((tried, system)) for tried in (0, 2, 4) for system in (3, 255))
+_ZSTD = (zstandard.FRAME_HEADER,)
 _WINDOW = 1 << 23  # bytes a zstd frame may ask for; our own never need more than a block
-_PIECE = (
-    1 << 12
-)  # compressed bytes given to zstd at once: its worst case turns them into 128 MiB, which then is refused
+_PIECE = 1 << 8  # compressed bytes given to zstd at once: its worst case turns them into 8 MiB, which then is refused
 
 
 class Limits(Frozen):
@@ -47,7 +47,7 @@ def compress(data: bytes, compression: Compression, *, level: int = 1) -> bytes:
 
 def recognise(start: bytes) -> Compression | None:
     """What the first bytes of a dump look like; the name of a file proves nothing."""
-    if start.startswith(_GZIP[:2]):
+    if start.startswith(b"\x1f\x8b"):
         return "gzip"
     if start.startswith(_ZSTD):
         return "zstd"
@@ -88,7 +88,7 @@ class Compressed:
         self._name, self._chunks, self._limits = name, self._counted(chunks), limits
         self._read = 0
         self._start = b""
-        while len(self._start) < len(_ZSTD) and (more := next(self._chunks, b"")):
+        while len(self._start) < len(zstandard.FRAME_HEADER) and (more := next(self._chunks, b"")):
             self._start += more
         compression = recognise(self._start)
         if compression is None:
@@ -115,10 +115,10 @@ class Compressed:
             self._read += len(chunk)
             yield chunk
 
-    def _members(self, magic: bytes, opened: type[_GzipMember] | type[_ZstdFrame]) -> Iterator[bytes]:
+    def _members(self, magic: tuple[bytes, ...], opened: type[_GzipMember] | type[_ZstdFrame]) -> Iterator[bytes]:
         data = self._start
         while data or (data := next(self._chunks, b"")):
-            while len(data) < len(magic) and (more := next(self._chunks, b"")):
+            while len(data) < len(magic[0]) and (more := next(self._chunks, b"")):
                 data += more
             if not data.startswith(magic):
                 raise self._refused(
@@ -147,4 +147,4 @@ class Compressed:
             )
 
     def _refused(self, found: str, expected: str) -> DumpRefused:
-        return DumpRefused(f"The dump {self._name} {found} at byte {self._read:,} or before; expected {expected}.")
+        return DumpRefused(f"The dump {self._name} {found}, among its first {self._read:,} bytes; expected {expected}.")

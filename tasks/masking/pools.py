@@ -45,6 +45,12 @@ def pool(kind: Kind, locale: str) -> tuple[str, ...]:
     return tuple(sorted(entry for entry in entries if _fits(entry)))
 
 
+@cache
+def longest(kind: Kind, locale: str) -> int:
+    """Characters of the longest fake of a kind."""
+    return max(map(len, pool(kind, locale)))
+
+
 def _faked(kind: str, locale: str) -> set[str]:
     faker = Faker(locale)
     faker.seed_instance(0)  # the same draws on every worker; what hides a person is the keyed index, not the pool

@@ -85,7 +85,7 @@ class Session:
 
     def number(self, group: str, message: Composable) -> Composable:
         """The first 60 bits of the keyed hash as a bigint from 0 to 2^60 - 1."""
-        return SQL("('x' || left(encode({}, 'hex'), 15))::bit(60)::bigint").format(self.hmac(group, message))
+        return SQL("('x' || encode(substr({}, 1, 8), 'hex'))::bit(60)::bigint").format(self.hmac(group, message))
 
     def number_of(self, group: str, message: str) -> int:
         """The same in Python."""
@@ -93,7 +93,8 @@ class Session:
 
     def hex(self, group: str, message: Composable, length: int) -> Composable:
         """The first `length` hexadecimal digits of the keyed hash."""
-        return SQL("left(encode({}, 'hex'), {})").format(self.hmac(group, message), Quoted(length))
+        digits = SQL("encode(substr({}, 1, {}), 'hex')").format(self.hmac(group, message), Quoted((length + 1) // 2))
+        return digits if length % 2 == 0 else SQL("left({}, {})").format(digits, Quoted(length))
 
     def hex_of(self, group: str, message: str, length: int) -> str:
         """The same in Python."""

@@ -72,7 +72,10 @@ class BirthDate(Dated):
         kind = SQL(place.column.base)
         read = SQL("coalesce({}::{}, 'epoch')").format(place.read, kind)
         if self.mode == "year":
-            return SQL("date_trunc('year', {})::{}").format(read, kind)
+            start = (
+                SQL("{}::timestamp").format(read) if place.column.base == "date" else read
+            )  # or it takes twice as long
+            return SQL("date_trunc('year', {})::{}").format(start, kind)
         year = SQL("extract(year FROM {})::int / {} * {}").format(read, Quoted(self.band), Quoted(self.band))
         first = SQL("make_date(coalesce(nullif({}, 0), 1), 1, 1)::{}").format(year, kind)
         return SQL("CASE WHEN isfinite({}) THEN {} ELSE {} END").format(read, first, read)

@@ -1,7 +1,7 @@
 """JSON documents: makers for the values at given paths, wherever those exist; the rest stays, or becomes null."""
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg.sql import SQL, Composable
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 KEY, VALUE = SQL("understudy_key"), SQL("understudy_value")
 NULL = SQL("'null'::jsonb")
+
+
+@cache
+def _text_column(name: str) -> Column:
+    return Column(name=name, type="text", base="text", category="S")
 
 
 class Member(Frozen):
@@ -43,7 +48,7 @@ class Member(Frozen):
 
     def place(self, place: Place, expression: Composable) -> Place:
         """The place of a value in the document: text, whatever JSON type it has."""
-        column = Column(name=place.column.name, type="text", base="text", category="S")
+        column = _text_column(place.column.name)
         by = place.table.column(self.by) if self.by is not None else place.by
         return replace(place, column=column, expression=expression, group=self.group or place.group, by=by)
 

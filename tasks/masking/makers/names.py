@@ -7,7 +7,7 @@ from psycopg.sql import Literal as Quoted
 
 from tasks.estate.dumps import Anonymizer
 from tasks.masking.makers.making import DRAWN, Maker, Place, Row, once, text_problems
-from tasks.masking.pools import Kind, pool
+from tasks.masking.pools import Kind, longest, pool
 from tasks.masking.session import Pool, Session
 
 SHORTEST_FULL_NAME = 7  # characters: less leaves no room for two names
@@ -114,8 +114,8 @@ class Company(Drawn):
 
 def _halves(place: Place, session: Session) -> tuple[Pool, Pool]:
     limit = place.column.max_length
-    longest = [max(map(len, pool(kind, session.locale))) for kind in ("first_names", "last_names")]
+    room = longest("first_names", session.locale) + 1 + longest("last_names", session.locale)
     cut: tuple[int | None, int | None] = (None, None)
-    if limit is not None and sum(longest) + 1 > limit:
+    if limit is not None and room > limit:
         cut = ((limit - 1) // 2, limit - 1 - (limit - 1) // 2)
     return session.pool("first_names", cut[0]), session.pool("last_names", cut[1])

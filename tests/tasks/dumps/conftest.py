@@ -42,6 +42,18 @@ def header_of(content: Mapping[Name, tuple[int, Sequence[bytes]]], **changes: An
 
 
 @pytest.fixture
+def content() -> dict[Name, tuple[int, list[bytes]]]:
+    """What the dumps hold unless a test says otherwise, to be changed."""
+    return {name: (columns, list(blocks)) for name, (columns, blocks) in CONTENT.items()}
+
+
+@pytest.fixture
+def new_header() -> Callable[..., Header]:
+    """A function that makes the header of a dump of such content."""
+    return header_of
+
+
+@pytest.fixture
 def make_dump(tmp_path: Path) -> MakeDump:
     """A function that writes a dump of the content above, or of other content, and gives its facts."""
     made = 0

@@ -70,7 +70,7 @@ def test_a_cut_is_found_at_every_byte(compression: Compression) -> None:
     packed = first + compress(b"second" * 20, compression)
     for at in range(len(packed)):
         if at != len(first):
-            with pytest.raises(DumpRefused, match="x.dump"):
+            with pytest.raises(DumpRefused, match=r"x\.dump"):
                 unpacked(packed[:at])
     assert unpacked(packed[: len(first)]) == NOISE[:300]
 
@@ -89,6 +89,7 @@ def test_trailing_bytes_are_refused(compression: Compression, trailing: bytes) -
         b"\x1f\x8b\x08\x08\0\0\0\0\0\xffsecret name\0" + compress(b"x", "gzip")[10:],  # a file name
         b"\x1f\x8b\x08\x10\0\0\0\0\0\xffsecret comment\0" + compress(b"x", "gzip")[10:],
         b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0secret" + compress(b"x", "gzip")[10:],  # an extra field
+        b"\x1f\x8b\x08\0\0\0\0\0\x55\x55" + compress(b"x", "gzip")[10:],  # two bytes that no decoder looks at
         b"\x1f\x8b\x08\0abcd\0\xff" + compress(b"x", "gzip")[10:],  # a time stamp
     ],
 )
@@ -111,7 +112,7 @@ def test_damage_is_named() -> None:
     """A wrong checksum says that the file is damaged, and where about."""
     packed = bytearray(compress(NOISE[:1000], "gzip"))
     packed[-6] ^= 1
-    with pytest.raises(DumpRefused, match=r"x\.dump is damaged .* expected gzip data"):
+    with pytest.raises(DumpRefused, match=r"x\.dump is damaged .*expected gzip data"):
         unpacked(bytes(packed))
 
 
@@ -132,13 +133,13 @@ def test_a_bomb_is_refused_by_its_ratio(compression: Compression) -> None:
     del bomb
     tracemalloc.start()
     try:
-        with pytest.raises(DumpRefused, match=r"times its size .* Limits.ratio"):
+        with pytest.raises(DumpRefused, match=r"times its size.*\(Limits\.ratio\)"):
             for _ in Compressed("x.dump", pieces(packed), Limits(ratio=500)):
                 pass
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < (4_000_000 if compression == "gzip" else 300_000_000)
+    assert peak < (4_000_000 if compression == "gzip" else 50_000_000)
 
 
 @pytest.mark.parametrize("compression", [*PACKED, "none"])
@@ -147,7 +148,7 @@ def test_a_size_can_be_forbidden(compression: Compression) -> None:
     packed = b"".join(compress(b"{" + NOISE, compression) for _ in range(3))
     allowed = Limits(uncompressed=3 * (len(NOISE) + 1))
     assert len(unpacked(packed, limits=allowed)) == allowed.uncompressed
-    with pytest.raises(DumpRefused, match=r"grows beyond 900,002 bytes .* Limits.uncompressed"):
+    with pytest.raises(DumpRefused, match=r"grows beyond 900,002 bytes.*\(Limits\.uncompressed\)"):
         unpacked(packed, limits=allowed.model_copy(update={"uncompressed": allowed.uncompressed - 1}))
 
 

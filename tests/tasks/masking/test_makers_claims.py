@@ -220,3 +220,31 @@ def test_columns_with_difficult_names_are_quoted(bench: Any) -> None:
     table = bench.place("text").table.model_copy(update={"columns": (column,)})
     text = parse("hash").sql(Place(table, column, "g"), Session(Keyring(bytes(range(40)), run="1"))).as_string()
     assert '"sel""ect {x} %s"::text' in text
+
+
+def test_only_a_plain_key_that_cannot_be_null_proves_uniqueness(bench: Any) -> None:
+    """Partial indexes, computed ones, several columns, exclusion constraints and nullable columns prove nothing."""
+    place = bench.place("text")
+    assert parse("email").bits(place) == float("inf")
+    plain = Key(name="k", kind=KeyKind.UNIQUE, columns=("id",))
+    assert parse("email").uniqueness(rekeyed(bench.place("text", by="id"), keys=(plain,))) == "unique"
+    weak = [{"predicate": True}, {"expressions": True}, {"columns": ("id", "person")}, {"kind": KeyKind.EXCLUSION}]
+    for changes in weak:
+        table = rekeyed(bench.place("text", by="id"), keys=(plain.model_copy(update=changes),))
+        assert parse("email").uniqueness(table) == "collides"
+        assert parse("hash").bits(table) == 0
+    nullable = rekeyed(bench.place("text", by="id"), id={"not_null": False})
+    assert parse("hash").bits(nullable) == 0
+
+
+def test_nulls_collide_where_an_index_says_so(bench: Any) -> None:
+    """NULL is unique on an ordinary unique index, and constant on one with NULLS NOT DISTINCT."""
+    for clause, claim in (("", "unique"), (" NULLS NOT DISTINCT", "constant")):
+        key = Key(name="k", kind=KeyKind.UNIQUE, columns=("v",), definition=f"CREATE UNIQUE INDEX k ON t (v){clause}")
+        assert parse("null").uniqueness(rekeyed(bench.place("text"), keys=(key,))) == claim
+
+
+def test_an_email_inside_an_array_is_not_unique(bench: Any) -> None:
+    """One row may hold many addresses: what is unique for a column is not for its elements."""
+    place = bench.place("text")
+    assert parse("email").uniqueness(place.inside(place.read)) == "collides"

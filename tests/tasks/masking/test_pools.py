@@ -9,8 +9,9 @@ from faker.config import AVAILABLE_LOCALES
 from psycopg.sql import SQL
 
 from tasks.estate.errors import Misconfigured
+from tasks.estate.tables import Column, Name, Table
 from tasks.masking.keys import Keyring
-from tasks.masking.makers import KINDS, parse
+from tasks.masking.makers import Place, parse
 from tasks.masking.pools import LISTS, pool
 from tasks.masking.session import PASSWORD, Session
 
@@ -54,15 +55,11 @@ def test_statements_hold_no_key_and_no_fake() -> None:
             parse(kind).sql(bench_place, session).as_string() for kind in ("email", "full_name", "token", "iban")
         )
 
-    from tasks.estate.tables import Column, Name, Table
-    from tasks.masking.makers import Place
-
     column = Column(name="v", type="text", base="text", category="S")
     place = Place(Table(name=Name(schema_name="public", name="t"), columns=(column,)), column, "group")
     assert text(KEY, place) == text(KEY[::-1], place)
     assert "set_config" not in text(KEY, place)
     assert "Anna" not in text(KEY, place)
-    assert KINDS
 
 
 def test_a_statement_evaluates_keys_and_pools_once(bench: Any) -> None:

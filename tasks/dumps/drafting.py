@@ -1,0 +1,127 @@
+"""Drafting the masking plan, or saying why it cannot be done.
+
+Fails closed: a table or column that the policy does not name, a rule that names nothing, a maker that does not fit, a key
+or a foreign key that would break, all are faults, and every one of them is named at once.
+"""
+
+from collections.abc import Iterator
+
+from tasks.dumps.grouping import groups_of
+from tasks.dumps.planning import (
+    Choices,
+    MaskingPlan,
+    TablePlan,
+    audit_tables,
+    inherited_rules,
+    parents_first,
+    rule_for,
+    rules_of,
+    table_plan,
+    whole_tables,
+)
+from tasks.dumps.uniqueness import key_faults
+from tasks.estate.errors import PolicyRefused
+from tasks.estate.tables import Catalog
+from tasks.masking.policy import Policy
+
+SHOWN = 40  # faults in one message; a policy for an unknown database would fill a page
+
+
+def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> MaskingPlan:
+    """The plan. Raises `PolicyRefused` naming every fault and what to add."""
+    faults = [*_unknown_names(catalog, policy), *_unclassified(catalog, policy)]
+    if catalog.identity.encoding == "SQL_ASCII":
+        faults.append(
+            "the database has the encoding SQL_ASCII: its text may be anything; expected UTF8 or another real one"
+        )
+    rules = dict(rules_of(catalog, policy))
+    groups, group_faults = groups_of(catalog, policy, rules)
+    faults += group_faults
+    wanted = [table for table in parents_first(catalog) if str(table.name) in rules]
+    plans = [table_plan(table, rules[str(table.name)], groups, choices) for table in wanted]
+    for plan in plans:
+        faults += _maker_faults(plan)
+        faults += key_faults(
+            plan.table, {c.column.name: (c.rule.maker, c.place(plan.table)) for c in plan.columns if c.masked}
+        )
+    faults += [
+        f"{stray.where}: holds what looks like {stray.what}" for stray in catalog.strays if stray.kind == "generated"
+    ]
+    faults += _orphans(catalog, policy, plans)
+    if faults:
+        shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
+        raise PolicyRefused(
+            f"The policy for {policy.app!r} does not fit the database {catalog.identity.database}: {shown}."
+        )
+    return MaskingPlan(
+        tables=tuple(plans),
+        dropped=tuple(whole_tables(catalog, policy, "drop")),
+        excluded=tuple(sorted({*whole_tables(catalog, policy, "exclude"), *audit_tables(catalog, policy)})),
+        left_out=catalog.left_out,
+        notes=tuple(_notes(plans)),
+    )
+
+
+def _unknown_names(catalog: Catalog, policy: Policy) -> Iterator[str]:
+    """Rules that name nothing: a typo in a table or column would leave the real one unmasked."""
+    for name, rule in policy.tables.items():
+        table = catalog.table(name)
+        if table is None:
+            if rule.whole is None:  # a whole table that is gone is no risk
+                yield f"line {rule.line}: the database has no table {name}"
+            continue
+        for column, said in rule.columns.items():
+            found = table.column(column)
+            if found is None:
+                yield f"line {said.line}: {name} has no column {column}"
+            elif found.generated and said.maker is not None:
+                yield f"line {said.line}: {name}.{column} is generated and never copied; mask what it is computed from"
+            elif said.by and table.column(said.by) is None:
+                yield f"line {said.line}: {name}.{column}: by: {name} has no column {said.by}"
+
+
+def _unclassified(catalog: Catalog, policy: Policy) -> Iterator[str]:
+    audit = set(audit_tables(catalog, policy))
+    for table in catalog.tables:
+        rule = rule_for(table, catalog, policy)
+        if rule is None and str(table.name) not in audit:
+            yield f"the table {table.name} is not classified; add it to the policy (columns, keep, drop or exclude)"
+        elif rule is not None and rule.whole is None:
+            named = inherited_rules(table, catalog, policy)
+            for column in table.copied:
+                if column.name not in named:
+                    yield f"the column {table.name}.{column.name} ({column.type}) is not classified; add keep or a maker"
+
+
+def _maker_faults(plan: TablePlan) -> Iterator[str]:
+    for each in plan.columns:
+        if each.rule.maker is None:
+            continue
+        told = each.rule.maker.problems(each.place(plan.table))
+        if each.rule.nulls == "equalise" and each.column.not_null:
+            told.append("nulls: equalise makes every value NULL, but the column is NOT NULL")
+        if each.rule.by and plan.table.column(each.rule.by) is None:
+            told.append(f"by: there is no column {each.rule.by}")
+        yield from (f"line {each.rule.line}: {plan.table.name}.{each.column.name}: {problem}" for problem in told)
+
+
+def _orphans(catalog: Catalog, policy: Policy, plans: list[TablePlan]) -> Iterator[str]:
+    """Foreign keys from a table that travels to one that is dropped: its rows would point at nothing."""
+    dropped = set(whole_tables(catalog, policy, "drop"))
+    travelling = {str(plan.table.name): plan for plan in plans}
+    for key in catalog.foreign_keys:
+        plan = travelling.get(str(key.table))
+        if plan is None or str(key.references) not in dropped:
+            continue
+        emptied = {c.column.name for c in plan.columns if c.rule.nulls == "equalise" or c.rule.word == "null"}
+        if not set(key.columns) & emptied:
+            yield f"{key.table} refers to {key.references} by {key.name}, and that table is dropped; drop both, or mask with null"
+
+
+def _notes(plans: list[TablePlan]) -> Iterator[str]:
+    for plan in plans:
+        if plan.table.primary is None:
+            yield f"{plan.table.name} has no primary key"
+        for each in plan.columns:
+            if each.rule.maker is not None and not each.rule.maker.has_python_twin:
+                yield f"{plan.table.name}.{each.column.name}: {each.rule.word} works in the database only; a raw dump cannot be loaded"

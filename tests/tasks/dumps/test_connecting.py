@@ -1,0 +1,80 @@
+"""Connections: what a database error may tell, and what a session may do."""
+
+import psycopg
+import pytest
+
+from tasks.dumps.connecting import connected_to, share, snapshot_of, without_values
+from tasks.estate.errors import Misconfigured, NotExported, Unreachable
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept", "gone"),
+    [
+        ("SELECT 'anna@leak.example'::int", "22P02", "anna"),
+        ("SELECT '2026-99-01'::date", "22008", "99"),
+        ("INSERT INTO t VALUES (1, 'x', 'Anna Muster')", "constraint t_pkey", "Anna"),
+        ("INSERT INTO t VALUES (2, 'toolong', 'Anna Muster')", "22001", "Anna"),
+        ("INSERT INTO t VALUES (3, NULL, 'Anna Muster')", 'column "short"', "Anna"),
+        ("INSERT INTO t VALUES (4, 'y', 'Anna \"quoted\" Muster')", "constraint no_quotes", "quoted"),
+        ("DO $$BEGIN RAISE EXCEPTION 'row of %', 'Anna Muster'; END$$", "P0001", "Anna"),
+        ("SELECT '{\"anna\": '::jsonb", "22P02", "anna"),
+    ],
+)
+def test_an_error_names_things_and_never_values(statement: str, kept: str, gone: str, database: str) -> None:
+    """SQLSTATE, table, column and constraint stay; whatever a row holds does not."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE t (id int PRIMARY KEY, short varchar(3) NOT NULL, name text CONSTRAINT no_quotes CHECK (name !~ '\"'))"
+        )
+        connection.execute("INSERT INTO t VALUES (1, 'a', 'b')")
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(statement.encode())
+    told = without_values(caught.value)
+    assert kept in told
+    assert gone not in told
+
+
+def test_a_reading_session_cannot_write(database: str) -> None:
+    """Whatever the role may do, an export's connection refuses to."""
+    with (
+        connected_to(database, name="test", statement_within=5) as connection,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        connection.execute("CREATE TABLE t (id int)")
+
+
+def test_a_statement_that_takes_too_long_is_ended(database: str) -> None:
+    """Every connection has a limit on its statements."""
+    with (
+        connected_to(database, name="test", statement_within=0.1) as connection,
+        pytest.raises(psycopg.errors.QueryCanceled),
+    ):
+        connection.execute("SELECT pg_sleep(5)")
+
+
+def test_an_unreachable_server_is_transient_and_a_wrong_login_is_not() -> None:
+    """Nobody listening may be tried again; an address that is none may not. Neither quotes the password."""
+    with (
+        pytest.raises(Unreachable) as nobody,
+        connected_to("postgresql://u:geheim@127.0.0.1:1/x", name="t", statement_within=1),
+    ):
+        pass
+    with pytest.raises(Misconfigured) as no_address, connected_to("postgres//u:geheim", name="t", statement_within=1):
+        pass
+    assert "geheim" not in nobody.value.message + no_address.value.message
+
+
+def test_a_snapshot_is_shared_and_a_foreign_one_is_refused(database: str) -> None:
+    """A second connection sees what the first saw, whatever was committed since; an unknown snapshot is an error in words."""
+    with psycopg.connect(database, autocommit=True) as writer:
+        writer.execute("CREATE TABLE t (id int)")
+        with connected_to(database, name="a", statement_within=5) as holder, snapshot_of(holder) as held:
+            writer.execute("INSERT INTO t VALUES (1)")
+            with connected_to(database, name="b", statement_within=5) as reader:
+                share(reader, held)
+                assert reader.execute("SELECT count(*) FROM public.t").fetchone() == (0,)
+            with (
+                connected_to(database, name="c", statement_within=5) as stranger,
+                pytest.raises(NotExported, match="is not known"),
+            ):
+                share(stranger, "00000099-00000099-1")
