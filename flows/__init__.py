@@ -1,1 +1,4 @@
-"""The verbs: refresh, provision, promote, restore, diagnose. Each file holds the one flow of its name."""
+"""The verbs, each file the one flow of its name.
+
+For installs: refresh, provision, promote, restore, diagnose. For databases: classify, preview, anonymize, load_dump, reload.
+"""

@@ -227,7 +227,7 @@ def _require_timely(now: datetime) -> None:
         raise NotApproved(
             f"This run was due at {due:%Y-%m-%d %H:%M} UTC and starts more than {MISSED} late; a standing approval does "
             "not cover missed runs.",
-            next_step="Nothing was overwritten. The next night's run goes on by itself, or start `refresh` now.",
+            next_step="Nothing was overwritten. The next night's run goes on by itself, or start one by hand now.",
         )
 
 

@@ -17,3 +17,14 @@ def require_choices(*, attachments: bool, off: list[str], risk_phrase: str) -> C
             f"expected exactly {RISK_PHRASE}."
         )
     return Choices(attachments=attachments, opted_out=tuple(kind for kind in Anonymizer if kind.value in off))
+
+
+def require_leave_to_show(originals: bool, risk_phrase: str) -> bool:
+    """Whether a preview may show originals. Raises `RiskNotAccepted` where they are asked for without the phrase."""
+    if originals and risk_phrase != RISK_PHRASE:
+        raise RiskNotAccepted(
+            "Originals are asked for and the risk field does not hold the phrase; Prefect keeps what a report shows, in "
+            f"clear, for everybody who reaches its API. Expected exactly {RISK_PHRASE}.",
+            next_step="Nothing was read. Leave the originals hidden, or type the phrase that the form names.",
+        )
+    return originals

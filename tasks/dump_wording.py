@@ -1,12 +1,17 @@
 """What people read about dumps: the question before a load, and the reports, as Markdown that nothing from outside can mark up."""
 
+import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from tasks.dumps.planning import ExportPlan
+from tasks.dumps.previewing import HIDDEN, Change, ColumnPreview, Preview, TablePreview
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, DumpFacts, Header, Loaded, LoadPlan
+from tasks.masking.classify import ColumnDraft, Draft, TableDraft, as_yaml
 from tasks.wording import plain
 
 BAR = 24  # characters of the longest bar in a chart of rows
+SHOWN = 200  # characters of a value in a preview
 PERSONAL = "**Contains personal data**"
 PSEUDONYMISED = "pseudonymised (ids are kept: it stays personal data under GDPR Art. 4(5); keep access restricted)"
 
@@ -146,3 +151,120 @@ def loaded_text(plan: LoadPlan, loaded: Loaded, *, password: str) -> str:
 
 
 RISK_LABEL = f"Only if an anonymizer is off: type {RISK_PHRASE}"
+
+
+def preview_text(preview: Preview) -> str:
+    """What masking would do, side by side. A mask that left the original in stands out, and is counted first."""
+    left = [
+        f"{plain(table.name)}.{plain(column.name)}"
+        for table in preview.tables
+        for column in table.columns
+        if any(change.kept for change in column.changes)
+    ]
+    lines = [
+        f"{PERSONAL}: the originals below are production's. Delete this report when it has been read."
+        if preview.originals
+        else f"Originals are hidden: they were not read, but for JSON documents, where {HIDDEN} under “after” stayed as it was.",
+        "",
+        f"* Policy `{preview.policy}` on database {plain(preview.source.database)} of {plain(preview.source.host)}",
+        "* Values made with a rotating key differ from those of the next export; their form does not",
+    ]
+    lines += [f"* **The original was left in or came out again**: {', '.join(left)}"] if left else []
+    lines += [f"* Dropped tables (no rows travel): {_names(preview.dropped)}"] if preview.dropped else []
+    lines += [f"* Excluded tables: {_names(preview.excluded)}"] if preview.excluded else []
+    lines += [f"* Note: {plain(note)}" for note in preview.notes]
+    untouched = tuple(table.name for table in preview.tables if not table.columns)
+    lines += [f"* Kept as they are, every column: {_names(untouched)}"] if untouched else []
+    for table in preview.tables:
+        lines += _table_preview(table) if table.columns else []
+    return "\n".join(lines)
+
+
+def _table_preview(table: TablePreview) -> Iterator[str]:
+    yield from ("", f"## {plain(table.name)}", "", "| column | rule | before | after |", "|---|---|---|---|")
+    for column in table.columns:
+        head = f"| {plain(column.name)} | {plain(column.rule)} |"
+        if not column.changes:
+            yield f"{head} no rows | |"
+        for number, change in enumerate(column.changes):
+            yield f"{'| | |' if number else head} {_before(change, column)} | {_after(change, column)} |"
+    if table.kept:
+        yield from ("", f"Kept as it is: {', '.join(map(plain, table.kept))}")
+
+
+def _before(change: Change, column: ColumnPreview) -> str:
+    if change.size is None:
+        return "NULL"
+    if change.size == 0:
+        return "empty"
+    if column.binary:
+        return f"{HIDDEN} {change.size} bytes"
+    return f"{HIDDEN} {change.size} characters" if change.original is None else plain(change.original, SHOWN)
+
+
+def _after(change: Change, column: ColumnPreview) -> str:
+    warned = "**the original or a planted value is still in it** " if change.kept else ""
+    if change.made is None:
+        return warned or "NULL"
+    if column.binary:
+        return f"{warned}{change.made} bytes"
+    return warned + (plain(change.made, SHOWN) or "empty")
+
+
+def draft_text(draft: Draft, *, compared: bool, written: str) -> str:
+    """What a classification found, and the whole draft as YAML. A planted value of the existing policy is not shown."""
+    lines = [
+        f"* {len(draft.tables)} tables, **{len(draft.undecided)} columns undecided**, {len(draft.doubts)} doubts",
+        f"* Written to: {plain(written)}" if written else "* No file was written",
+    ]
+    if not compared:
+        lines.append("* There is no policy of that name yet: all of it is a first draft")
+    columns = [(table, column) for table in draft.tables for column in table.columns]
+    if compared:
+        new = [f"* table {plain(name)}" for name in _new(draft)]
+        found = [(table, column) for table, column in columns if column.new or table.new]
+        lines += [
+            "",
+            "## New since the policy was written",
+            "",
+            *new,
+            *(_column_rows(found) if found or not new else ()),
+        ]
+    lines += ["", "## Undecided", "", *_column_rows([(t, column) for t, column in columns if column.rule is None])]
+    if compared:
+        lines += ["", "## Doubts: kept, but they look personal", "", *_listed(list(map(plain, draft.doubts)))]
+        lines += ["", "## Gone from the database", "", *_listed(list(map(plain, draft.gone)))]
+    return "\n".join([*lines, "", "## The draft", "", *_fenced(_without_canaries(draft))])
+
+
+def _new(draft: Draft) -> list[str]:
+    return [f"{table.name} ({table.whole})" if table.whole else str(table.name) for table in draft.tables if table.new]
+
+
+def _column_rows(columns: Sequence[tuple[TableDraft, ColumnDraft]]) -> Iterator[str]:
+    if not columns:
+        yield "None."
+        return
+    yield from ("", "| column | drafted | why | sure |", "|---|---|---|---:|")
+    for table, column in columns:
+        rule = "**undecided**" if column.rule is None else plain(column.rule)
+        sure = "" if column.rule is None else f"{column.confidence:.0%}"
+        yield f"| {plain(table.name)}.{plain(column.name)} | {rule} | {plain(column.reason, 300)} | {sure} |"
+
+
+def _listed(items: Sequence[str]) -> list[str]:
+    return [f"* {item}" for item in items] or ["None."]
+
+
+def _without_canaries(draft: Draft) -> str:
+    planted = draft.rest.get("canaries")
+    if not planted:
+        return as_yaml(draft)
+    rest = {key: value for key, value in draft.rest.items() if key != "canaries"}
+    return as_yaml(draft.model_copy(update={"rest": rest})) + "# canaries: not shown here; keep those of the policy\n"
+
+
+def _fenced(text: str) -> list[str]:
+    """A block of code that no run of backticks in a name can end."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return [f"{fence}yaml", text.rstrip("\n"), fence]

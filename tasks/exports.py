@@ -44,6 +44,7 @@ def snapshot() -> Iterator[Snapshot]:
         snapshot_of(connection) as held,
     ):
         identity = identify(connection)
+        identity = identity.model_copy(update={"host": settings.source_hostname or identity.host})
         if identity.server_version < OLDEST:
             raise Misconfigured(f"The source is PostgreSQL {identity.server_version // 10000}; expected 14 or newer.")
         (now,) = connection.execute("SELECT now()").fetchone() or (datetime.now(UTC),)

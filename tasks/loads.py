@@ -1,6 +1,6 @@
 """Loads: check a dump, plan its load, and do it once, in one transaction that is verified before it commits."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,13 +15,21 @@ from tasks.dumps.connecting import connected_to
 from tasks.dumps.finding import newest_dump
 from tasks.dumps.load import Load, require_alone
 from tasks.dumps.marker import prepare_marker, read_marker
-from tasks.dumps.planning import Choices, TablePlan
-from tasks.dumps.reading import Segment
-from tasks.dumps.remask import remask
+from tasks.dumps.planning import Choices
+from tasks.dumps.remask import remasking
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift, require_gate, structure
-from tasks.dumps.verify import treated
+from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
-from tasks.estate.errors import GateClosed, NotLoaded, OutcomeUnknown, PlanIsStale, UnderstudyError
+from tasks.estate.errors import (
+    DestinationBusy,
+    GateClosed,
+    NotLoaded,
+    OutcomeUnknown,
+    PlanIsStale,
+    UnderstudyError,
+    Unreachable,
+    WrongTarget,
+)
 from tasks.estate.plans import Approval
 from tasks.estate.settings import Settings, load_settings
 from tasks.estate.tables import Catalog
@@ -40,10 +48,13 @@ def open_gate() -> None:
 
 @contextmanager
 def audited(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
-    """Every attempt gets its row in the application's audit table, refusals too; with the gate closed, none does."""
+    """Every attempt gets its row in the application's audit table, refusals too; with the gate closed, none does.
+
+    Nor does a target that is proven to be something else: it may be production.
+    """
     try:
         yield
-    except GateClosed:
+    except (GateClosed, WrongTarget):
         raise
     except UnderstudyError as error:
         if not error.facts.get(AUDITED):
@@ -55,7 +66,7 @@ def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyE
     try:
         settings = _settings()
         with _writing(settings, "understudy audit") as beside:
-            table = AuditTable(beside, load_policy(settings.policies, policy).audit)
+            table = AuditTable(beside, load_policy(settings.policies, policy).audit, make=False)
             table.refuse(file=_file(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
     except (UnderstudyError, psycopg.Error):  # the refusal itself is what counts
         get_run_logger().warning("The refusal could not be written to the audit table of the target.")
@@ -143,7 +154,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     settings, ledger = _settings(), open_ledger()
     said = load_policy(settings.policies, policy)
     if any(fact.kind == "sending" for fact in ledger.facts(run_id=plan.run_id)):
-        return _find_out(settings, plan)
+        return _find_out(settings, plan, said)
     with _writing(settings, "understudy load") as connection, _writing(settings, "understudy audit") as beside:
         require_alone(connection)
         catalog = read_catalog(connection)
@@ -151,22 +162,34 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         prepare_marker(beside)
         table = AuditTable(beside, said.audit)
         ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": _file(plan.dump)}, now=utc_now())
-        table.close_interrupted()
-        table.begin(file=_file(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
         try:
+            table.close_interrupted()
+            table.begin(file=_file(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
             loaded = _load(connection, settings, plan, catalog, said)
         except OutcomeUnknown:
             with suppress(psycopg.Error):
                 table.end("The answer to the commit was lost.")
-            return _find_out(settings, plan)
+            return _find_out(settings, plan, said)
         except BaseException as error:  # the row tells why, whatever it was; then it goes on
             _close_failed(table, plan, error)
             raise
         ledger.record("sent", **where(plan), once=f"answered:{plan.run_id}")
         ledger.record("settled", **where(plan), detail={"how": "committed"})
-        table.end(None)
+        _close_done(settings, table, plan, said)
     secrets_path(plan.header.run_id).unlink(missing_ok=True)
     return loaded
+
+
+def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: Policy) -> None:
+    """The load is committed, whatever becomes of its row in the audit table: a lost connection is made once more."""
+    try:
+        table.end(None)
+    except psycopg.Error:
+        try:
+            with _writing(settings, "understudy audit") as again:
+                AuditTable(again, policy.audit).close_found(plan.run_id)
+        except (UnderstudyError, psycopg.Error):
+            get_run_logger().warning("The load is committed; its row in the audit table could not be closed.")
 
 
 def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> None:
@@ -175,7 +198,7 @@ def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> No
         if isinstance(error, UnderstudyError)
         else f"{type(error).__name__} (a bug, or the process was stopped)"
     )
-    open_ledger().record("settled", **where(plan), detail={"how": "rolled back"})
+    open_ledger().record("send-refused", **where(plan), detail={"why": "rolled back"})
     with suppress(psycopg.Error):
         table.end(told)
     if isinstance(error, UnderstudyError):
@@ -214,7 +237,7 @@ def _load(
         rows[name] = count
         progress.at(100 * sum(rows.values()) / whole, f"{sum(rows.values())} of {whole} rows; {name}: {count}")
 
-    masks = {str(each.table.name): each for each in treated(plan, catalog, policy)} if plan.mask_now else {}
+    masks = list(masked_now(plan, catalog, policy))
     lifted = foreign_keys_to_lift(connection, catalog, plan)
     return Load(
         connection,
@@ -223,36 +246,44 @@ def _load(
         policy,
         lifted,
         secrets=Secrets.read(kept) if kept.exists() else None,
-        remask=_remasking(plan, policy, masks) if masks else None,
+        remask=remasking(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
         told=told,
-    ).run(bundle.read(plan.dump, identities=_identities(settings)))
+    ).run(bundle.read(plan.dump, identities=_identities(settings), proven=plan.digest))
 
 
-def _remasking(plan: LoadPlan, policy: Policy, masks: dict[str, TablePlan]) -> Any:
-    session = masking_session(policy, plan.header.run_id)
-    columns = {str(order.name): order.columns for order in plan.tables}
+def _find_out(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
+    """What became of a load whose answer was lost. Raises `NotLoaded`, or `OutcomeUnknown` where it cannot be told now."""
+    try:
+        return _by_its_marker(settings, plan, policy)
+    except (Unreachable, DestinationBusy) as error:
+        raise OutcomeUnknown(
+            f"Whether run {plan.run_id} was committed cannot be told now: {error.message}",
+            next_step="Retry this run: it looks for its marker on staging and never loads again.",
+        ) from None
 
-    def masked(segment: Segment, blocks: Iterable[bytes]) -> Iterable[bytes]:
-        name = str(segment.table)
-        return remask(masks[name], columns[name], blocks, session) if name in masks else blocks
 
-    return masked
-
-
-def _find_out(settings: Settings, plan: LoadPlan) -> Loaded:
-    """What became of a load whose answer was lost: its marker is there if and only if it was committed."""
+def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
+    """The marker is there if and only if the load was committed, as long as no later load wrote its own."""
     ledger = open_ledger()
     with _writing(settings, "understudy reconcile") as connection:
         require_alone(connection)  # an unfinished transaction would still hold the lock
         marker = read_marker(connection)
         if marker is None or marker.run_id != plan.run_id:
-            ledger.record("settled", **where(plan), detail={"how": "no marker: rolled back"})
+            if ledger.generation(plan.destination_id) > plan.generation + 1:
+                raise OutcomeUnknown(
+                    f"Another load came after that of run {plan.run_id}, so that its marker, if it had one, is gone.",
+                    next_step="Nothing is to be done: the later load decides what staging holds.",
+                )
+            ledger.record("send-refused", **where(plan), detail={"why": "no marker: rolled back"})
+            with suppress(psycopg.Error, UnderstudyError):
+                AuditTable(connection, policy.audit).close_interrupted()
             raise NotLoaded(
                 f"An earlier attempt of run {plan.run_id} ended before its commit.",
                 next_step="The target is as it was. Start a new run: an approval is used once.",
+                audited=True,
             )
         with suppress(psycopg.Error, UnderstudyError):
-            AuditTable(connection, load_policy(settings.policies, plan.header.app).audit).close_found(plan.run_id)
+            AuditTable(connection, policy.audit).close_found(plan.run_id)
     ledger.record("settled", **where(plan), detail={"how": "marker found: committed"})
     return Loaded(
         rows=tuple((str(order.name), order.rows) for order in plan.tables),

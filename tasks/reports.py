@@ -12,9 +12,11 @@ from prefect.states import Completed, Failed
 
 from tasks import dump_wording, wording
 from tasks.dumps.planning import ExportPlan
+from tasks.dumps.previewing import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import NotVerified, OutcomeUnknown, UnderstudyError
 from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Severity
+from tasks.masking.classify import Draft
 from tasks.masking.session import PASSWORD
 from tasks.policy import open_ledger, this_run
 from tasks.signoff.ledger import Fact
@@ -25,7 +27,9 @@ VERIFIED = "Verified"
 VERIFY_FAILED = "VerifyFailed"
 EXPORTED = "Exported"
 LOADED = "Loaded"
-GOOD = (VERIFIED, "Healthy", EXPORTED, LOADED)
+PREVIEWED = "Previewed"
+CLASSIFIED = "Classified"
+GOOD = (VERIFIED, "Healthy", EXPORTED, LOADED, PREVIEWED, CLASSIFIED)
 
 
 def concluding(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
@@ -109,7 +113,7 @@ def conclude_export(plan: ExportPlan, facts: DumpFacts) -> State[Any]:
 def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[Any]:
     """The end of a load: committed, after everything was verified."""
     report = Report(
-        verb="load_dump",
+        verb=flow_run.get_flow_name() or "load_dump",  # `reload` ends here too
         outcome=LOADED,
         source=plan.header.source_host,
         destination=f"{plan.target.database} on {plan.hostname}",
@@ -120,6 +124,37 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
     )
     _table(f"load-rows-{plan.run_id}", "Rows on staging", list(loaded.rows))
     return _publish(report, "\n" + dump_wording.loaded_text(plan, loaded, password=PASSWORD))
+
+
+def conclude_preview(policy: str, preview: Preview) -> State[Any]:
+    """The end of a look at what masking would do; the ledger records it where originals were shown."""
+    report = Report(
+        verb="preview",
+        outcome=PREVIEWED,
+        source=f"{preview.source.database} on {preview.source.host}",
+        destination="",
+        run_id=this_run(),
+        message="Originals of production were shown in this report." if preview.originals else "",
+        next_step=f"If it is what staging should hold, start `anonymize` with the policy {policy}.",
+    )
+    return _publish(report, "\n" + dump_wording.preview_text(preview))
+
+
+def conclude_classification(policy: str, draft: Draft, *, compared: bool, written: str) -> State[Any]:
+    """The end of a classification: a draft that a person has to read, whatever it says."""
+    open_questions = not compared or draft.new or draft.undecided or draft.doubts or draft.gone
+    report = Report(
+        verb="classify",
+        outcome=CLASSIFIED,
+        source=policy,
+        destination=written,
+        run_id=this_run(),
+        message=f"{len(draft.new)} new, {len(draft.undecided)} undecided, {len(draft.doubts)} doubts, {len(draft.gone)} gone.",
+        next_step="Read the draft, decide what is undecided, and put the file under review; then start `preview`."
+        if open_questions
+        else "The policy knows every column; start `preview` to see what it does.",
+    )
+    return _publish(report, "\n" + dump_wording.draft_text(draft, compared=compared, written=written))
 
 
 def _table(key: str, description: str, rows: list[tuple[str, int]]) -> None:

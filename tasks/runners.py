@@ -26,7 +26,7 @@ def for_exports() -> TaskRunner[Any]:
         return ProcessPoolTaskRunner(max_workers=workers)
     address = os.environ.get(f"{RUNNER}_ADDRESS", "")
     if kind == "dask":
-        from prefect_dask import DaskTaskRunner  # an optional package, needed only by whoever names it
+        from prefect_dask.task_runners import DaskTaskRunner  # an optional package, needed only by whoever names it
 
         dask: TaskRunner[Any] = DaskTaskRunner(**({"address": address} if address else _local_cluster(workers)))
         return dask

@@ -1,7 +1,6 @@
 """What every test may ask for: a fast emulator, the worker's settings, a Prefect server, and flows that suspend."""
 
 import contextlib
-import importlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,13 +26,15 @@ from prefect.settings import (
 from prefect.states import Pending
 from prefect.testing.utilities import prefect_test_harness
 
-from deployments.sandbox.capi import Estate, Request
+from deployments.sandbox.capi import Estate
 from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import OWNER, build
 from deployments.sandbox.serve import serve
 from tasks.estate.settings import forget_settings
 from tasks.policy import open_ledger
 from tasks.signoff.ledger import Ledger
+
+pytest_plugins = ["tests.trouble"]
 
 SCALE = 1 / 4000  # a copy of 20 simulated minutes takes 0.3 seconds
 PACE = 1 / 1500  # deadlines and intervals: a bit more patient than the emulator is fast
@@ -259,6 +260,7 @@ def school(
         "SOURCE_DATABASE": postgres.url(name, user="schulportal_reader"),
         "TARGET_DATABASE": made.staging,
         "TARGET_HOSTNAME": made.hostname,
+        "SOURCE_HOSTNAME": "schule.example",
         "MASKING_KEY": "0123456789abcdef" * 4,
         "DUMP_FOLDER": str(made.folder),
         "DUMP_WORK": str(tmp_path / "work"),
@@ -270,104 +272,3 @@ def school(
     monkeypatch.setenv("APP_ALLOW_PROD_IMPORT", "true")
     forget_settings()
     return made
-
-
-QUESTIONS = 3  # a run that asks more often than this is stuck
-
-
-class Trouble:
-    """One flow against one fault: what it ended as, and whether it kept what is sacred."""
-
-    def __init__(self, start: Callable[..., Run], worker: Estate, ledger: Ledger) -> None:
-        self._start, self._worker, self._ledger = start, worker, ledger
-
-    def meet(self, verb: str, fault: str) -> str:
-        """Run `verb` while `fault` is on, answering every question honestly; gives the outcome."""
-        destination, parameters = self._prepare(verb)
-        before = self._worker.copies_received() + self._worker.restores_received()
-        self._switch_on(fault, destination)
-        run = self._start(getattr(importlib.import_module(f"flows.{verb}"), verb), **parameters)
-        for _ in range(QUESTIONS):
-            if run.state != "Suspended":
-                break
-            if self._ledger.facts(run_id=run.id, kind="sending"):
-                run.answer(email="no e-mail yet", approver="Demo Lead", words="nothing came so far")
-                run.go()
-            else:
-                planned = self._ledger.facts(run_id=run.id, kind="planned")[-1]
-                run.approve(planned.detail["pair"]["destination"]["name"])
-        sent = self._worker.copies_received() + self._worker.restores_received() - before
-        self._require_sacred(run, sent)
-        return run.state
-
-    def _prepare(self, verb: str) -> tuple[str, dict[str, Any]]:
-        if verb in ("promote", "restore"):
-            self._worker.publish("schulstage", "files")
-        if verb == "restore":
-            undone = self._start(
-                importlib.import_module("flows.promote").promote, source="schulstage", destination="schulprod"
-            ).approve("schulprod")
-            assert undone.state == "Verified", undone.message
-            return "schulprod", {"promotion": undone.id}
-        return {
-            "refresh": ("schulstage", {"source": "schulprod", "destination": "schulstage"}),
-            "provision": ("schulnew", {"source": "schulprod", "name": "schulnew"}),
-            "promote": ("schulprod", {"source": "schulstage", "destination": "schulprod"}),
-            "diagnose": ("schulprod", {"install": "schulprod"}),
-        }[verb]
-
-    def _switch_on(self, fault: str, destination: str) -> None:
-        if fault == "stale-cache":  # a visitor has been there: only then is there something to go stale
-            self._worker.handle(Request("GET", f"{destination}.wpengine.example", "/"))
-            self._worker.handle(Request("GET", "www.schulfest.example", "/"))
-        how: dict[str, Any] = {"install": destination}
-        if fault in ("reply-lost", "reply-500-after-execution"):
-            how |= {"path": "/install_copy"}
-            self._worker.switch_on(fault, install=destination, path="/restore")
-        elif fault in ("slow-reply", "dripping-reply"):
-            how |= {"times": 5, "seconds": 0.2}
-        elif fault in ("rate-limit-burst", "rate-limit-retry-after", "server-error-burst", "malformed-json"):
-            how = {"times": 2}  # whatever comes first: it is over before the steps give up
-        elif fault == "page-two-fails":
-            how = {}
-        elif fault in ("relabelled-production", "primary-domain-moved"):
-            how |= {"after": self._reads(destination) + 2}  # resolved and compared as it is, then changed
-        elif fault == "renamed-between":
-            how |= {"after": self._reads(destination) + 1}
-        self._worker.switch_on(fault, **how)
-
-    def _reads(self, name: str) -> int:
-        """How often the install was read before this run."""
-        path = f"/v1/installs/{self._worker.snapshot()['installs'].get(name, {}).get('id')}"
-        return sum(row["path"] == path for row in self._worker.journal())
-
-    def _require_sacred(self, run: Run, sent: int) -> None:
-        """At most one call, and none without a completed backup of this run and a used, recorded approval."""
-        assert sent <= 1
-        kinds = [fact.kind for fact in self._ledger.facts(run_id=run.id)]
-        if sent:
-            order = [kinds.index(kind) for kind in ("backup-requested", "planned", "approved", "consumed", "sending")]
-            assert order == sorted(order)
-            plan = self._ledger.facts(run_id=run.id, kind="planned")[-1].detail
-            made = self._worker.store.get("backups", plan["backup"]["id"])
-            assert made is not None
-            assert (made["status"], run.id in made["description"]) == ("completed", True)
-        assert self._ledger.verify() == []
-
-
-@pytest.fixture
-def trouble(start: Callable[..., Run], worker: Estate, ledger: Ledger) -> Trouble:
-    """Flows against faults: `trouble.meet("refresh", "backup-aborted")` gives the outcome."""
-    return Trouble(start, worker, ledger)
-
-
-@pytest.fixture(scope="session")
-def documented() -> dict[tuple[str, str], str]:
-    """The outcome that docs/faults.md promises for (flow, fault)."""
-    rows = [
-        [cell.strip(" `") for cell in line.strip("|").split("|")]
-        for line in (Path(__file__).parents[1] / "docs" / "faults.md").read_text().splitlines()
-        if line.startswith("| `")
-    ]
-    verbs = ("refresh", "provision", "promote", "restore", "diagnose")
-    return {(verb, row[0]): outcome for row in rows for verb, outcome in zip(verbs, row[2:], strict=False)}

@@ -24,7 +24,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.sandbox", description=__doc__)
     parser.add_argument("--unattended", action="store_true", help="answer as the demo lead; exit 0 only if verified")
-    parser.add_argument("--state", type=Path, help="folder that keeps everything (default: temporary)")
+    parser.add_argument("--state", type=Path, help="folder that keeps all but the databases (default: temporary)")
     parser.add_argument("--keep", action="store_true", help="with --unattended: stay up at the end, until Ctrl-C")
     parser.add_argument("--scale", type=float, default=SCALE, help="real seconds per second of the host (1/60)")
     return parser.parse_args()

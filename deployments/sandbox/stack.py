@@ -1,8 +1,12 @@
-"""The sandbox as a whole: emulated host, Prefect server, worker, on free loopback ports, in one folder of state."""
+"""The sandbox as a whole: emulated host, two databases, Prefect server, worker, in one folder of state.
+
+What speaks HTTP gets a free loopback port; the databases are reached through Unix sockets.
+"""
 
 import contextlib
 import fcntl
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,7 +20,9 @@ from typing import IO
 
 import httpx
 
+from deployments.sandbox.databases import SIDES, Database
 from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port
+from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.watchdog import keep_watch
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,8 +30,9 @@ SCALE = 1 / 60
 READY_WITHIN = 120.0  # seconds; the server's first start takes 10 to 30 s on a busy machine
 COMMAND_WITHIN = 120.0  # seconds; bootstrap and deploy take 2 to 10 s
 # Seconds that a program gets for an orderly end. State worth saving is on disk at any moment, so they are short.
-GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0}
-START_ORDER = ("emulator", "server", "worker")
+GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0, "production": 6.0, "staging": 6.0}
+START_ORDER = ("emulator", *SIDES, "server", "worker")
+HOSTNAME = "staging.schule.example"  # what people type to say which database a load may overwrite
 HEARTBEAT = 30  # seconds, the least that Prefect accepts; the zombie automation waits three of them
 
 
@@ -46,8 +53,9 @@ def _undisturbed() -> Iterator[None]:
 class Stack:
     """Starts and ends the sandbox; a context manager.
 
-    `state`: folder for everything that lasts, made if missing; a second start in it goes on where the first ended.
-    None: a temporary folder, removed at the end. `scale`: real seconds per simulated second of the host.
+    `state`: folder for everything that lasts, made if missing; a second start in it goes on where the first ended, but
+    for the two databases, which every start builds anew. None: a temporary folder, removed at the end. `scale`: real
+    seconds per simulated second of the host.
     Raises `ProgramFailed` with the end of a log where something does not start, `StackBusy` where `state` is in use.
     """
 
@@ -66,6 +74,7 @@ class Stack:
         self.emulator_url = f"http://127.0.0.1:{emulator}"
         self.ui_url = f"http://127.0.0.1:{server}"
         self.api_url = f"{self.ui_url}/api"
+        self.databases = {side: Database(side, self.state / "databases") for side in SIDES}
         self.env = self._environment()
         estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale)]
         loopback = ["--host", "127.0.0.1", "--port", str(server)]
@@ -74,7 +83,7 @@ class Stack:
             "emulator": self._program("emulator", ["deployments.sandbox.capi", "--port", str(emulator), *estate]),
             "server": self._program("server", ["prefect", "server", "start", *loopback]),
             "worker": self._program("worker", ["prefect", "worker", "start", *pool]),
-        }
+        } | {side: self._program(side, database.command) for side, database in self.databases.items()}
 
     def _program(self, name: str, module: list[str]) -> Program:
         return Program(name, [sys.executable, "-m", *module], self.env, PROJECT, self.state / "logs" / f"{name}.log")
@@ -99,13 +108,18 @@ class Stack:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = self._take_lock()
         self._watchdog = keep_watch(self._mark, folder=self.state if self._temporary else None, project=PROJECT)
-        emulator, server = self.programs["emulator"].start(), self.programs["server"].start()
+        for database in self.databases.values():
+            database.forget()
+        for name in START_ORDER[:-1]:  # all but the worker, which needs to know where the others are
+            self.programs[name].start()
+        emulator, server = self.programs["emulator"], self.programs["server"]
         self._await_ready(emulator, f"{self.emulator_url}/_sandbox/estate")
         self._say(f"The emulated host answers at {self.emulator_url}/v1")
         self._await_ready(server, f"{self.api_url}/health")
         self._say(f"The Prefect server answers at {self.ui_url}")
         for line in self.run("-m", "deployments.bootstrap").splitlines():
             self._say(line)
+        self._await_databases()
         self.programs["worker"].start()
         self._say("A worker takes runs from the pool 'understudy'")
 
@@ -119,18 +133,34 @@ class Stack:
             raise StackBusy(f"Another sandbox uses {self.state}. Stop it, or choose another folder.") from error
         return lock
 
+    def _await_databases(self) -> None:
+        """Return when both are built, and let the worker know where they are."""
+        for side, database in self.databases.items():
+            self._await(self.programs[side], database.is_ready)
+        self._say("Two PostgreSQL servers hold the school's database: production, and an older staging")
+        self.env |= {
+            "UNDERSTUDY_SOURCE_DATABASE": self.databases["production"].url(READER),
+            "UNDERSTUDY_TARGET_DATABASE": self.databases["staging"].url(OWNER),
+        }
+
     def _await_ready(self, program: Program, url: str) -> None:
         """Return when `url` answers 200. Raises `ProgramFailed` if it ends first or is too slow."""
-        deadline = time.monotonic() + READY_WITHIN
         with httpx.Client(trust_env=False, timeout=2) as client:
-            while time.monotonic() < deadline:
-                program.require_running()
-                try:
-                    if client.get(url).status_code == httpx.codes.OK:
-                        return
-                except httpx.HTTPError:
-                    pass  # not yet
-                time.sleep(0.1)
+
+            def answers() -> bool:
+                with contextlib.suppress(httpx.HTTPError):  # not yet
+                    return client.get(url).status_code == httpx.codes.OK
+                return False
+
+            self._await(program, answers)
+
+    def _await(self, program: Program, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            program.require_running()
+            if ready():
+                return
+            time.sleep(0.1)
         raise ProgramFailed(f"{program.name} was not ready in {READY_WITHIN:.0f} s. Its log:\n{program.last_words()}")
 
     def run(self, *arguments: str) -> str:
@@ -158,7 +188,10 @@ class Stack:
         return self.run("-m", "prefect", "--no-prompt", "deploy", "--all")
 
     def restart(self, name: str) -> None:
-        """Stop one program (`emulator`, `server`, `worker`) and start it again on its old port and state."""
+        """Stop one program (`emulator`, `server`, `worker`) and start it again on its old port and state.
+
+        Not a database: it would come back elsewhere, and as it was at the beginning.
+        """
         program = self.programs[name]
         program.stop(GRACE[name])
         program.start()
@@ -219,4 +252,11 @@ class Stack:
             "UNDERSTUDY_SITE_GATEWAY": self.emulator_url.removeprefix("http://"),
             "UNDERSTUDY_STANDING_FILE": str(PROJECT / "deployments" / "standing.yaml"),
             "UNDERSTUDY_PACE": str(self.scale),
+            "UNDERSTUDY_SOURCE_HOSTNAME": "schule.example",
+            "UNDERSTUDY_TARGET_HOSTNAME": HOSTNAME,
+            "UNDERSTUDY_POLICIES": str(PROJECT / "deployments" / "policies"),
+            "UNDERSTUDY_MASKING_KEY": secrets.token_hex(32),
+            "UNDERSTUDY_DUMP_FOLDER": str(self.state / "dumps"),
+            "UNDERSTUDY_DUMP_WORK": str(self.state / "work"),
+            "APP_ALLOW_PROD_IMPORT": "true",
         }

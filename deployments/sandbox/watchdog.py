@@ -8,9 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from deployments.sandbox.processes import end_marked
+
+REMOVED_WITHIN = 15.0  # seconds; a database gets up to ten to end (postgres.end)
 
 
 def keep_watch(mark: str, *, folder: Path | None, project: Path) -> subprocess.Popen[bytes]:
@@ -32,8 +35,11 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # it ends when the owner does, not before
     sys.stdin.buffer.read()
     end_marked(sys.argv[1])
-    for folder in sys.argv[2:3]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in map(Path, sys.argv[2:3]):
+        deadline = time.monotonic() + REMOVED_WITHIN
+        while folder.exists() and time.monotonic() < deadline:
+            shutil.rmtree(folder, ignore_errors=True)  # in vain where a database that is just ending still writes
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

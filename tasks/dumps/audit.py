@@ -84,9 +84,7 @@ class AuditTable:
         return {name: _Column(**dict(zip(parts, rest, strict=True))) for name, *rest in rows.fetchall()}
 
     def _require_room(self, columns: dict[str, _Column]) -> None:
-        unknown = sorted(
-            name for name, column in columns.items() if column.needed and name not in self._known.values()
-        )
+        unknown = sorted(name for name, column in columns.items() if column.needed and name not in self._known.values())
         if unknown:
             raise Misconfigured(
                 f"The audit table {self._table.as_string(self._connection)} needs a value for {', '.join(unknown)}, which we "
@@ -110,7 +108,11 @@ class AuditTable:
         assignments = SQL(", ").join(
             SQL("{} = %s").format(Identifier(self._known[key])) for key in changes if key in self._known
         )
-        imports = SQL(" AND {} = 'import'").format(Identifier(self._known["kind"])) if "kind" in self._known else SQL("")
+        imports = (
+            SQL(" AND lower({}) = 'import'").format(Identifier(self._known["kind"]))
+            if "kind" in self._known
+            else SQL("")
+        )
         statement = SQL("UPDATE {} SET {} WHERE {} = %s{}").format(
             self._table, assignments, Identifier(self._known["status"]), imports
         )

@@ -63,13 +63,16 @@ def assemble(
     trailer = _trailer(header, ordered)
     encrypted = bool(recipients) or passphrase is not None
     source = _Bundle(header, ordered, trailer, compression)
-    with _new_file(target_url) as file:
-        target = _Hashing(file)
-        if encrypted:
-            sealing.seal(source, target, recipients=recipients, passphrase=passphrase)  # type: ignore[arg-type]  # it writes
-        else:
-            while chunk := source.read(_CHUNK):
-                target.write(chunk)
+    try:
+        with _new_file(target_url) as file:
+            target = _Hashing(file)
+            if encrypted:
+                sealing.seal(source, target, recipients=recipients, passphrase=passphrase)  # type: ignore[arg-type]  # it writes
+            else:
+                while chunk := source.read(_CHUNK):
+                    target.write(chunk)
+    except OSError as error:
+        raise NotExported(f"The dump cannot be written ({error.strerror or error}); expected room for it.") from error
     return DumpFacts(
         url=re.sub(r"(?<=://)[^/@]*@", "", target_url),  # a login in the URL is nothing to keep
         header=header,
@@ -136,6 +139,7 @@ class _Bundle:
         yield self._last
 
     def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes, none at the end; all that is left where `size` is negative."""
         if size < 0:
             return bytes(self._rest) + b"".join(self._chunks)
         while not self._rest:
@@ -155,12 +159,14 @@ class _Hashing:
         self.bytes, self.digest = 0, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
+        """Write all of it."""
         self._file.write(data)
         self.bytes += len(data)
         self.digest.update(data)
         return len(data)
 
     def flush(self) -> None:
+        """age wants a file that can be flushed."""
         self._file.flush()
 
 

@@ -58,7 +58,7 @@ def read_catalog(connection: psycopg.Connection[Any], *, sequence_states: bool =
     return Catalog(
         identity=identify(connection),
         tables=tables,
-        foreign_keys=tuple(_foreign_key(row) for row in asked(connection, "foreign_keys")),
+        foreign_keys=tuple(_foreign_key(row, _roots(relations)) for row in asked(connection, "foreign_keys")),
         sequences=sequences,
         materialized_views=_refresh_order(connection, own),
         left_out=tuple(sorted(_left_out(relations))),
@@ -111,12 +111,25 @@ def _partitions_below(oid: int, relations: Rows) -> Rows:
     return [each for child in children for each in (child, *_partitions_below(child["oid"], relations))]
 
 
-def _foreign_key(row: dict[str, Any]) -> ForeignKey:
+def _roots(relations: Rows) -> dict[Name, Name]:
+    """The logical table of every partition: foreign keys may be declared on one, or point at one."""
+    return {
+        _name(part): _name(row)
+        for row in relations
+        if row["kind"] == "p" and not row["partition"]
+        for part in _partitions_below(row["oid"], relations)
+    }
+
+
+def _foreign_key(row: dict[str, Any], roots: dict[Name, Name]) -> ForeignKey:
+    table = Name(schema_name=row["schema"], name=row["table"])
+    references = Name(schema_name=row["references_schema"], name=row["references_table"])
     return ForeignKey(
         name=row["name"],
-        table=Name(schema_name=row["schema"], name=row["table"]),
+        table=roots.get(table, table),
+        partition=table if table in roots else None,
         columns=tuple(row["columns"]),
-        references=Name(schema_name=row["references_schema"], name=row["references_table"]),
+        references=roots.get(references, references),
         referenced_columns=tuple(row["referenced_columns"]),
         definition=row["definition"],
         validated=row["validated"],
@@ -124,15 +137,21 @@ def _foreign_key(row: dict[str, Any]) -> ForeignKey:
 
 
 def _sequences(connection: psycopg.Connection[Any], rows: Rows, with_states: bool) -> tuple[Sequence, ...]:
+    uses: dict[Name, list[tuple[Name, str]]] = defaultdict(list)
+    for row in rows:
+        if row["table_name"]:
+            uses[_name(row)].append((Name(schema_name=row["table_schema"], name=row["table_name"]), row["column_name"]))
+    increments = {_name(row): row["increment"] for row in rows}
     return tuple(
         Sequence(
-            name=_name(row),
-            table=Name(schema_name=row["table_schema"], name=row["table_name"]) if row["table_name"] else None,
-            column=row["column_name"],
-            increment=row["increment"],
-            last=_sequence_state(connection, _name(row)) if with_states else None,
+            name=name,
+            table=uses[name][0][0] if uses[name] else None,
+            column=uses[name][0][1] if uses[name] else None,
+            uses=tuple(uses[name]),
+            increment=increment,
+            last=_sequence_state(connection, name) if with_states else None,
         )
-        for row in rows
+        for name, increment in increments.items()
     )
 
 

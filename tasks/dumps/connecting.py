@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tasks.estate.errors import Misconfigured, NotExported, Unreachable
+from tasks.estate.errors import Misconfigured, NotExported, NotLoaded, Unreachable
 
 # Text output must not depend on a server's or role's own settings: a dump is read elsewhere. An empty search_path makes
 # format_type and friends qualify every name that is not pg_catalog's.
@@ -22,8 +22,10 @@ SPELLING = {
     "xmloption": "content",
     "client_encoding": "UTF8",
 }
-# row_security off: a policy that hides rows from this role raises an error instead of giving a dump that lacks them.
-READING = {"default_transaction_read_only": "on", "row_security": "off", "idle_in_transaction_session_timeout": "0"}
+# row_security off: a policy that hides rows from this role raises an error. Else a dump would lack them, and a load would
+# leave them standing.
+ALWAYS = {"row_security": "off", "idle_in_transaction_session_timeout": "0"}
+READING = ALWAYS | {"default_transaction_read_only": "on"}
 CONNECT_WITHIN = 15  # seconds
 
 
@@ -34,21 +36,32 @@ def connected_to(
     """A connection in autocommit, closed at the end. `name` shows in pg_stat_activity; times in seconds, 0 = no limit.
 
     `reading`: the session cannot write, whatever its role may. Raises `Unreachable` where the server does not answer,
-    `Misconfigured` where the URL or the login is wrong; neither quotes the URL, which holds the password.
+    `Misconfigured` where the URL or the login is wrong; neither quotes the URL, which holds the password. What the
+    database refuses and nobody expected becomes `NotExported` (reading) or `NotLoaded`: as psycopg says it, it would
+    carry row values into logs.
     """
     limits = {
         "statement_timeout": f"{int(statement_within * 1000)}",
         "lock_timeout": f"{int(lock_within * 1000)}",
         "application_name": name,
     }
-    settings = SPELLING | limits | (READING if reading else {"idle_in_transaction_session_timeout": "0"})
+    settings = SPELLING | limits | (READING if reading else ALWAYS)
     connection = _open(url)
     try:
         for key, value in settings.items():
             connection.execute("SELECT set_config(%s, %s, false)", (key, value))
         yield connection
+    except psycopg.Error as error:
+        kind = Unreachable if is_cut_off(error) else NotExported if reading else NotLoaded
+        raise kind(f"{name}: {without_values(error)}.") from None
     finally:
         connection.close()
+
+
+def is_cut_off(error: psycopg.Error) -> bool:
+    """Whether the connection is gone, and not merely a statement refused or out of time."""
+    state = error.sqlstate or "08"
+    return isinstance(error, psycopg.OperationalError) and state[:2] in ("08", "57") and state != "57014"
 
 
 def _open(url: str) -> psycopg.Connection[Any]:

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.attack import Secrets
 from tasks.dumps.catalog import asked, identifier
@@ -16,6 +17,7 @@ from tasks.dumps.marker import write_marker
 from tasks.dumps.masks import rows_of
 from tasks.dumps.planning import parents_first
 from tasks.dumps.reading import Event, Segment
+from tasks.dumps.sequences import restart_sequences
 from tasks.dumps.verify import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown
@@ -102,6 +104,8 @@ class Load:
             ) from None
         except psycopg.Error as error:  # a deferred constraint: the commit itself was refused
             raise NotLoaded(f"The load was rolled back at its commit: {without_values(error)}.") from None
+        except BaseException as error:  # stopped while the answer was on its way
+            raise OutcomeUnknown(f"The answer to the commit was not waited for ({type(error).__name__}).") from error
 
     def _inside(self, events: Iterable[Event]) -> tuple[tuple[str, str], ...]:
         names = {*self._plan.emptied, *(str(order.name) for order in self._plan.tables)}
@@ -112,8 +116,10 @@ class Load:
             self._lift()
             self._empty(written)
             self._fill(events)
+            # Deferred constraints are checked now: their pending checks forbid ALTER TABLE, and a commit should not fail.
+            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             self._restore_foreign_keys()
-            self._restart_sequences()
+            restart_sequences(self._connection, self._plan, self._catalog)
             for view in self._catalog.materialized_views:
                 self._connection.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(identifier(view)))
             for table in written:
@@ -125,8 +131,8 @@ class Load:
     @contextmanager
     def _quiet_triggers(self, written: list[Table]) -> Iterator[None]:
         """Triggers of people do not fire during the load, and have their old state afterwards."""
-        names = {leaf for table in written for leaf in (table.name, *table.leaves)}
-        triggers = [row for row in asked(self._connection, "triggers") if _named(row) in names]
+        names = {(table.name.schema_name, table.name.name) for table in written}
+        triggers = [row for row in asked(self._connection, "triggers") if (row["root_schema"], row["root"]) in names]
         for row in triggers:
             self._alter(row, "DISABLE")
         yield
@@ -141,7 +147,7 @@ class Load:
     def _lift(self) -> None:
         for key in self._lifted:
             self._connection.execute(
-                SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(key.table), Identifier(key.name))
+                SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(key.declared_on), Identifier(key.name))
             )
 
     def _restore_foreign_keys(self) -> None:
@@ -150,11 +156,12 @@ class Load:
         """
         for key in self._lifted:
             definition = key.definition.removesuffix(" NOT VALID")
-            if str(key.table) in self._plan.kept or not key.validated:
+            forgiven = str(key.table) in self._plan.kept or not key.validated
+            if forgiven and not definition.endswith(" NOT ENFORCED"):
                 definition += " NOT VALID"
             self._connection.execute(
                 SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
-                    identifier(key.table), Identifier(key.name), SQL(definition)
+                    identifier(key.declared_on), Identifier(key.name), SQL(definition)
                 )
             )  # fmt: skip
 
@@ -170,93 +177,61 @@ class Load:
     def _fill(self, events: Iterable[Event]) -> None:
         orders = {str(order.name): order for order in self._plan.tables}
         self._rows = dict.fromkeys(orders, 0)
-        for event in events:
+        lifted = {(key.declared_on, key.name) for key in self._lifted}
+        left = (key for key in self._catalog.foreign_keys if (key.declared_on, key.name) not in lifted)
+        held = {key.table for key in left if key.table == key.references}
+        for event, segments in groupby(events, key=lambda event: _together(event, held)):
             if isinstance(event, Trailer) and event.digest != self._plan.digest:
                 raise NotLoaded(f"The dump {self._plan.dump} is not the one that was planned; expected its digest.")
-            if not isinstance(event, Segment):
+            if not isinstance(event, tuple):
                 continue
-            order = orders.get(str(event.table))
-            blocks: Blocks = event.blocks
+            order = orders.get(str(event[0]))
             if order is None:
-                for _ in blocks:  # read on: its digest is checked although its rows are not wanted
-                    pass
-                continue
-            if self._remask is not None:
-                blocks = self._remask(event, blocks)
-            self._rows[str(order.name)] += self._copy(order, blocks)
+                continue  # the reader reads on: its digest is checked although its rows are not wanted
+            self._rows[str(order.name)] += self._copy(order, self._blocks(segments))
             self._told(str(order.name), self._rows[str(order.name)])
 
-    def _copy(self, order: LoadOrder, blocks: Blocks) -> int:
-        if not order.columns:
-            return self._copy_nothing(order, blocks)
-        if order.skipped:
-            return self._copy_around(order, blocks)
-        columns = SQL(", ").join(map(Identifier, order.columns))
-        return self._stream(SQL("COPY {} ({}) FROM STDIN").format(identifier(order.name), columns), blocks)
+    def _blocks(self, segments: Iterable[Event]) -> Blocks:
+        for segment in segments:
+            if isinstance(segment, Segment):
+                yield from segment.blocks if self._remask is None else self._remask(segment, segment.blocks)
 
-    def _stream(self, statement: Composed, blocks: Blocks) -> int:
+    def _copy(self, order: LoadOrder, blocks: Blocks) -> int:
+        wanted = [column for column in order.columns if column not in order.skipped]
+        if not wanted:
+            return self._copy_nothing(order, blocks)
+        columns = SQL(", ").join(map(Identifier, wanted))
+        statement = SQL("COPY {} ({}) FROM STDIN").format(identifier(order.name), columns)
         with self._connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
-                for block in blocks:
+                for block in _without(order, blocks) if order.skipped else blocks:
                     copy.write(block)
             return cursor.rowcount
 
     def _copy_nothing(self, order: LoadOrder, blocks: Blocks) -> int:
-        """A table without a column that travels: only the number of its rows is known."""
+        """A table without a column to write: only the number of its rows is known."""
         rows = sum(block.count(b"\n") for block in blocks)
         statement = SQL("INSERT INTO {} SELECT FROM generate_series(1, {})").format(
             identifier(order.name), Literal(rows)
         )
         return self._connection.execute(statement).rowcount
 
-    def _copy_around(self, order: LoadOrder, blocks: Blocks) -> int:
-        """Staging lacks some of the dump's columns: the rows go through a temporary table that has them all as text."""
-        wanted = [column for column in order.columns if column not in order.skipped]
-        table = self._catalog.table(str(order.name))
-        aside = Identifier("pg_temp", "understudy_aside")
-        declared = SQL(", ").join(SQL("{} text").format(Identifier(column)) for column in order.columns)
-        self._connection.execute(SQL("CREATE TEMP TABLE understudy_aside ({}) ON COMMIT DROP").format(declared))
-        self._stream(SQL("COPY {} FROM STDIN").format(aside), blocks)
-        types = {column.name: column.type for column in (table.columns if table is not None else ())}
-        values = SQL(", ").join(SQL("{}::{}").format(Identifier(c), SQL(types[c])) for c in wanted)
-        statement = SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}").format(
-            identifier(order.name), SQL(", ").join(map(Identifier, wanted)), values, aside
-        )
-        rows = self._connection.execute(statement).rowcount
-        self._connection.execute(SQL("DROP TABLE {}").format(aside))
-        return rows
 
-    def _restart_sequences(self) -> None:
-        """Past the largest value in use and past where production stood. RESTART is undone by a rollback; setval is not."""
-        stood = {str(state.name): state.last for state in self._plan.header.sequences}
-        written = {str(order.name) for order in self._plan.tables} | set(self._plan.emptied)
-        for sequence in self._catalog.sequences:
-            owner = self._catalog.table(str(sequence.table)) if sequence.table else None
-            if owner is not None and str(owner.name) not in written:
-                continue
-            known = [
-                value
-                for value in (stood.get(str(sequence.name)), self._extreme(owner, sequence.column, sequence.increment))
-                if value is not None
-            ]
-            if not known:
-                if owner is not None:
-                    self._connection.execute(SQL("ALTER SEQUENCE {} RESTART").format(identifier(sequence.name)))
-                continue
-            furthest = max(known) if sequence.increment > 0 else min(known)
-            self._connection.execute(
-                SQL("ALTER SEQUENCE {} RESTART WITH {}").format(
-                    identifier(sequence.name), Literal(furthest + sequence.increment)
-                )
-            )
+def _without(order: LoadOrder, blocks: Blocks) -> Blocks:
+    """COPY text without the columns that staging lacks: what they hold, raw perhaps, never reaches its disk or log."""
+    kept = [place for place, column in enumerate(order.columns) if column not in order.skipped]
+    for block in blocks:
+        rows = (line.split(b"\t") for line in block.split(b"\n")[:-1])
+        yield b"".join(b"\t".join([row[place] for place in kept]) + b"\n" for row in rows)
 
-    def _extreme(self, table: Table | None, column: str | None, increment: int) -> int | None:
-        if table is None or column is None or not table.counts(column):
-            return None
-        function = SQL("max") if increment > 0 else SQL("min")
-        question = SQL("SELECT {}({}) FROM {}").format(function, Identifier(column), rows_of(table))
-        (value,) = self._connection.execute(question).fetchone() or (None,)
-        return int(value) if value is not None else None
+
+def _together(event: Event, held: set[Name]) -> Event | tuple[Name, int | None]:
+    """Segments that must be written by one statement: rows of a table that points at itself find each other at its end.
+    All others go one by one, because PostgreSQL keeps a statement's foreign keys to check in memory.
+    """
+    if isinstance(event, Segment):
+        return (event.table, None if event.table in held else event.number)
+    return event
 
 
 def _named(row: dict[str, Any]) -> Name:

@@ -14,6 +14,7 @@ from tasks.estate.tables import Name, Table
 from tasks.masking.session import Session
 
 SAMPLED = 1000  # rows of each table on which makers are tried against CHECKs, domains and types before the export
+EVERY = SQL("*")  # column
 MANY = 100_000  # rows from which a sample is taken by pages instead of from the front
 
 
@@ -69,7 +70,7 @@ def _faults(connection: psycopg.Connection[Any], plan: TablePlan, select: Compos
     if not changed:
         return
     names = SQL(", ").join(Identifier(each.column.name) for each in plan.columns)
-    rows = SQL("(SELECT {} FROM {} AS s) AS t ({})").format(select, sample(plan.table), names)
+    rows = SQL("(SELECT {} FROM {} AS s) AS t ({})").format(select, _sample(plan), names)
     broken = False
     for each in changed:
         for why in _column_faults(connection, each, rows):
@@ -93,7 +94,8 @@ def _column_faults(connection: psycopg.Connection[Any], each: ColumnPlan, rows: 
     for why, test in tests:
         question = SQL("SELECT count(*) FROM {} WHERE {}").format(rows, test)
         try:
-            (count,) = connection.execute(question).fetchone() or (0,)
+            with connection.transaction():  # a savepoint: after a fault the others are still looked for
+                (count,) = connection.execute(question).fetchone() or (0,)
         except psycopg.Error as error:
             yield f"gives values that {column.type} refuses ({without_values(error)})"
             return
@@ -119,15 +121,14 @@ def _check_faults(
         if e.masked or e.unread else Identifier(e.column.name)
         for e in plan.columns
     )  # fmt: skip
-    rows = SQL("(SELECT {} FROM (SELECT {} FROM {} AS s) AS u ({})) AS t").format(
-        typed, select, sample(plan.table), names
-    )
+    rows = SQL("(SELECT {} FROM (SELECT {} FROM {} AS s) AS u ({})) AS t").format(typed, select, _sample(plan), names)
     for check in touched:
         if not set(check.columns) <= {each.column.name for each in plan.columns}:
             continue  # reads a generated column; the load itself will tell
         question = SQL("SELECT count(*) FROM {} WHERE NOT ({})").format(rows, SQL(_type(check.expression)))
         try:
-            (count,) = connection.execute(question).fetchone() or (0,)
+            with connection.transaction():
+                (count,) = connection.execute(question).fetchone() or (0,)
         except psycopg.Error as error:
             yield f"{plan.table.name}: CHECK {check.name} cannot be evaluated on masked rows ({without_values(error)})"
             continue
@@ -136,13 +137,20 @@ def _check_faults(
             yield f"{plan.table.name}.{named}: CHECK {check.name} refuses {count} of the sampled masked rows"
 
 
-def sample(table: Table) -> Composable:
+def _sample(plan: TablePlan) -> Composable:
+    """A sample of the table without the columns that are not to be read: the role may have no right to."""
+    unread = {each.column.name for each in plan.columns if each.unread}
+    named = [Identifier(column.name) for column in plan.table.columns if column.name not in unread]
+    return sample(plan.table, SQL(", ").join(named) if unread else EVERY)
+
+
+def sample(table: Table, columns: Composable = EVERY) -> Composable:
     """Up to `SAMPLED` rows of a table as a sub-select."""
     limit = Literal(SAMPLED)
     if table.estimated_rows <= MANY:
-        return SQL("(SELECT * FROM {} LIMIT {})").format(rows_of(table), limit)
+        return SQL("(SELECT {} FROM {} LIMIT {})").format(columns, rows_of(table), limit)
     percent = Literal(min(100.0, 100.0 * 4 * SAMPLED / table.estimated_rows))
-    return SQL("(SELECT * FROM {} TABLESAMPLE SYSTEM ({}) LIMIT {})").format(rows_of(table), percent, limit)
+    return SQL("(SELECT {} FROM {} TABLESAMPLE SYSTEM ({}) LIMIT {})").format(columns, rows_of(table), percent, limit)
 
 
 def rows_of(table: Table) -> Composable:

@@ -4,15 +4,30 @@ The Python forms of the makers give what the SQL forms would have given. Slow, a
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tasks.dumps.planning import TablePlan
+from tasks.dumps.reading import Segment
+from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.masking.session import Session
 
+Blocks = Iterable[bytes]
 PLAIN = {b"\\b": "\b", b"\\f": "\f", b"\\n": "\n", b"\\r": "\r", b"\\t": "\t", b"\\v": "\v", b"\\\\": "\\"}
 ESCAPE = re.compile(rb"\\.", re.DOTALL)
 ESCAPED = str.maketrans({value: key.decode() for key, value in PLAIN.items()})
+
+
+def remasking(plan: LoadPlan, tables: Sequence[TablePlan], session: Session) -> Callable[[Segment, Blocks], Blocks]:
+    """What a load does to each segment on its way in: these tables are masked, all others pass."""
+    masks = {str(each.table.name): each for each in tables}
+    columns = {str(order.name): order.columns for order in plan.tables}
+
+    def masked(segment: Segment, blocks: Blocks) -> Blocks:
+        name = str(segment.table)
+        return remask(masks[name], columns[name], blocks, session) if name in masks else blocks
+
+    return masked
 
 
 def remask(plan: TablePlan, columns: tuple[str, ...], blocks: Iterable[bytes], session: Session) -> Iterator[bytes]:

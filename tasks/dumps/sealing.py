@@ -57,6 +57,7 @@ class _Watched:
         self._failure: Exception | None = None
 
     def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes, none at the end; a failure passes through and is kept."""
         try:
             return self._source.read(size)
         except Exception as error:
@@ -64,6 +65,7 @@ class _Watched:
             raise
 
     def raise_failure(self) -> None:
+        """Raise what the source raised, if it did: what pyrage makes of it no longer has its type."""
         if self._failure is not None:
             raise self._failure
 
@@ -117,6 +119,7 @@ class _Joined:
         self._start, self._source = start, source
 
     def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes, first those that were put back."""
         if not self._start:
             return self._source.read(size)
         if size < 0:

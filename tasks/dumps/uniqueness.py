@@ -13,6 +13,7 @@ Masked = Mapping[str, tuple[Maker | None, Place]]
 
 def key_faults(table: Table, masked: Masked) -> Iterator[str]:
     """Why masking could break a key of the table, one sentence each."""
+    yield from _twins(table, masked)
     for key in table.unique_keys:
         touched = [name for name in masked if _touches(key, name)]
         if touched and not _held_by_another(key, table, masked):
@@ -20,6 +21,18 @@ def key_faults(table: Table, masked: Masked) -> Iterator[str]:
                 maker, place = masked[name]
                 if maker is not None and (why := _why_not(key, maker, place, table)):
                     yield f"{table.name}.{name}: {why}"
+
+
+def _twins(table: Table, masked: Masked) -> Iterator[str]:
+    """Two unique addresses made of one key would be equal in every row: whoever may have either could not be told apart."""
+    made: dict[Maker, str] = {}
+    unique = {key.columns[0] for key in table.unique_keys if len(key.columns) == 1}
+    for name, (maker, _) in masked.items():
+        if maker is None or getattr(maker, "form", "") != "id" or name not in unique:
+            continue
+        if maker in made:
+            yield f"{table.name}.{name}: its addresses would be those of {made[maker]} again; use form: hash for one of them"
+        made.setdefault(maker, name)
 
 
 def _touches(key: Key, column: str) -> bool:

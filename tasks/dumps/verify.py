@@ -1,22 +1,28 @@
 """Verify: what must be true of staging before the load may commit. Any finding rolls back."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import bcrypt
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.attack import Secrets, search
 from tasks.dumps.catalog import identifier
 from tasks.dumps.connecting import SPELLING
+from tasks.dumps.grouping import groups_of
 from tasks.dumps.masks import masked, rows_of
 from tasks.dumps.planning import Choices, ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
+from tasks.dumps.sequences import require_past
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LeakFound, NotLoaded
 from tasks.estate.tables import Catalog
 from tasks.masking.keys import Keyring
+from tasks.masking.makers.email import Email
+from tasks.masking.makers.texts import Password
 from tasks.masking.policy import Policy
-from tasks.masking.session import OUTPUT, Session
+from tasks.masking.session import OUTPUT, PASSWORD, Session
 
 Checks = list[tuple[str, str]]
 
@@ -35,11 +41,24 @@ def verify_loaded(
         ("row counts", _counts(connection, plan, catalog, rows)),
         ("foreign keys and unique keys", "held by PostgreSQL for every loaded row"),
         ("references of the policy", _references(connection, policy, catalog)),
-        ("sequences", _sequences(connection, plan, catalog)),
+        ("sequences", require_past(connection, plan, catalog)),
         ("masked columns", _constants(connection, tables)),
         ("attack", _attack(connection, tables, secrets, plan)),
     ]
     return tuple(checks)
+
+
+def masked_now(plan: LoadPlan, catalog: Catalog, policy: Policy) -> Iterator[TablePlan]:
+    """The tables with columns that the dump holds raw and this load masks; what was masked before is not masked again."""
+    raw = {(str(t.name), c.name) for t in plan.header.tables for c in t.columns if c.raw}
+    for table in treated(plan, catalog, policy):
+        name = str(table.table.name)
+        wanted = {each.column.name for each in table.columns if each.masked and (name, each.column.name) in raw}
+        if wanted:
+            columns = (
+                each if each.column.name in wanted else each.model_copy(update={"raw": True}) for each in table.columns
+            )
+            yield TablePlan(table=table.table, columns=tuple(columns))
 
 
 def treated(plan: LoadPlan, catalog: Catalog, policy: Policy) -> Iterator[TablePlan]:
@@ -67,8 +86,8 @@ def treated(plan: LoadPlan, catalog: Catalog, policy: Policy) -> Iterator[TableP
 
 def plans_for(catalog: Catalog, policy: Policy) -> Iterator[TablePlan]:
     """The policy laid over a target's tables, without its faults: the target may be older or newer than the policy."""
-    groups: dict[tuple[str, str], str] = {}
     rules = dict(rules_of(catalog, policy))
+    groups, _ = groups_of(catalog, policy, rules)  # its faults were the export's to name
     for table in catalog.tables:
         if str(table.name) in rules:
             yield table_plan(table, rules[str(table.name)], groups, Choices())
@@ -112,52 +131,20 @@ def _references(connection: psycopg.Connection[Any], policy: Policy, catalog: Ca
     return f"{looked} held" if looked else "none declared"
 
 
-def _sequences(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog) -> str:
-    """The next value of every sequence must lie past every value in use."""
-    looked = 0
-    loaded = {str(order.name) for order in plan.tables}
-    for sequence in catalog.sequences:
-        table = catalog.table(str(sequence.table)) if sequence.table else None
-        if (
-            table is None
-            or sequence.column is None
-            or str(table.name) not in loaded
-            or not table.counts(sequence.column)
-        ):
-            continue
-        extreme = SQL("max") if sequence.increment > 0 else SQL("min")
-        question = SQL(
-            "SELECT s.last_value + CASE WHEN s.is_called THEN {step} ELSE 0 END, (SELECT {extreme}({column}) FROM {table})"
-            " FROM {sequence} AS s"
-        ).format(
-            extreme=extreme,
-            step=sequence.increment,
-            column=Identifier(sequence.column),
-            table=rows_of(table),
-            sequence=identifier(sequence.name),
-        )
-        following, furthest = connection.execute(question).fetchone() or (0, None)
-        if furthest is not None and (following - furthest) * sequence.increment <= 0:
-            raise NotLoaded(
-                f"The sequence {sequence.name} would give {following}; {table.name}.{sequence.column} reaches {furthest}."
-            )
-        looked += 1
-    return f"{looked} stand past the values in use"
-
-
 def _constants(connection: psycopg.Connection[Any], tables: list[TablePlan]) -> str:
-    """Columns whose replacement does not depend on the key are computed again and compared: a header can lie."""
+    """What can be told without the key is told from the values, because a header can lie: the password, columns that
+    were not read, and replacements that do not depend on the key, which are computed again and compared.
+    """
     compared = 0
     for key, value in SPELLING.items():
         connection.execute("SELECT set_config(%s, %s, true)", (key, value))
     for table in tables:
         for each in table.columns:
-            if not each.masked:
+            if each.unread or isinstance(each.rule.maker, Password | Email):
+                compared += _recognised(connection, table, each)
                 continue
-            if each.rule.word == "password":
-                _one_password(connection, table, each)
-                compared += 1
-                continue
+            if not each.masked or (each.rule.maker is not None and not each.rule.maker.has_python_twin):
+                continue  # an SQL expression over its own result need not give the same again
             session = Session(Keyring(bytes(range(32)), run="verify"))  # a key that nothing was masked with
             made = masked(table, each, session)
             if set(session.settings) - set(OUTPUT):
@@ -168,21 +155,53 @@ def _constants(connection: psycopg.Connection[Any], tables: list[TablePlan]) -> 
             (count,) = connection.execute(question).fetchone() or (0,)
             if count:
                 raise LeakFound(
-                    f"{count} values of {table.table.name}.{each.column.name} are not what its maker {each.rule.word!r} gives."
+                    f"{count} values of {table.table.name}.{each.column.name} are not what its maker {each.rule.word!r} gives; "
+                    "expected none, under a policy with the same options as at the export."
                 )
             compared += 1
     return f"{compared} columns compared with what their makers give"
 
 
-def _one_password(connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan) -> None:
-    question = SQL("SELECT count(DISTINCT {column}) FROM {table}").format(
-        column=Identifier(each.column.name), table=rows_of(table.table)
+def _recognised(connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan) -> int:
+    """Whether the values have the form that their treatment gives them; counts the column if there is one to have."""
+    if each.masked and isinstance(each.rule.maker, Password):
+        _one_password(connection, table, each)
+    elif each.unread:
+        _none_but(connection, table, each, r"^(\\x)?$", "its content was not to be read")
+    elif each.masked and isinstance(each.rule.maker, Email):
+        pattern = f"^(user-[^@]+|u[0-9a-f]{{{each.rule.maker.chars}}})@{re.escape(each.rule.maker.domain)} *$"
+        _none_but(connection, table, each, pattern, "not an address of this policy")
+    else:
+        return 0
+    return 1
+
+
+def _none_but(connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan, pattern: str, why: str) -> None:
+    question = SQL("SELECT count(*) FROM {} WHERE {}::text !~ {}").format(
+        rows_of(table.table), Identifier(each.column.name), Literal(pattern)
     )
     (count,) = connection.execute(question).fetchone() or (0,)
-    if count > 1:
+    if count:
+        raise LeakFound(f"{count} values of {table.table.name}.{each.column.name}: {why}; expected none.")
+
+
+def _one_password(connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan) -> None:
+    question = SQL("SELECT {column}::text FROM {table} WHERE {column} IS NOT NULL GROUP BY 1 LIMIT 2").format(
+        column=Identifier(each.column.name), table=rows_of(table.table)
+    )
+    found = [hashed.rstrip().encode() for (hashed,) in connection.execute(question).fetchall()]
+    if len(found) > 1 or not all(_opens(hashed) for hashed in found):
         raise LeakFound(
-            f"{table.table.name}.{each.column.name} holds {count} different password hashes; expected one for all."
+            f"{table.table.name}.{each.column.name} holds password hashes that are not that of the staging password; "
+            "expected that one for all."
         )
+
+
+def _opens(hashed: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(PASSWORD.encode(), hashed)
+    except ValueError:  # no bcrypt hash at all
+        return False
 
 
 def _attack(
@@ -190,7 +209,7 @@ def _attack(
 ) -> str:
     if secrets is None:
         return "not run here: the source's hashes were destroyed after the export"
-    if plan.arrives_raw or plan.header.raw:
+    if plan.arrives_raw:
         return "not run: anonymizers were switched off, so personal data is expected"
     found = sorted(search(connection, tables, secrets))
     if found:

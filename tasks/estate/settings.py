@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     target_database: SecretStr = Field(
         SecretStr(""), description="postgresql://… of staging, as the owner of its tables. Needed to load."
     )
+    source_hostname: str = Field(
+        "", description="Hostname of production for reports and dumps; empty: that of the connection."
+    )
     target_hostname: str = Field(
         "", description="Hostname of the staging instance as people know it; empty: that of the connection."
     )

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from tasks.estate.sites import Frozen
 
+COUNTING = ("int2", "int4", "int8", "numeric", "float4", "float8")  # types that a sequence's numbers are kept in
+
 
 class Name(Frozen):
     """A schema-qualified name, as the catalogue spells it: unquoted, any characters."""
@@ -12,8 +14,15 @@ class Name(Frozen):
     name: str
 
     def __str__(self) -> str:
-        """`schema.name`, for people and for policy keys; the schema is left out where it is `public`."""
-        return self.name if self.schema_name == "public" else f"{self.schema_name}.{self.name}"
+        """`schema.name`, for people and for policy keys; the schema is left out where it is `public`.
+
+        A part with a dot or a quote stands in quotes: `public."a.b"` and `a.b` must not look the same.
+        """
+        schema_name, name = (
+            '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part
+            for part in (self.schema_name, self.name)
+        )
+        return name if self.schema_name == "public" else f"{schema_name}.{name}"
 
 
 class Column(Frozen):
@@ -68,7 +77,9 @@ class Check(Frozen):
 
 
 class ForeignKey(Frozen):
-    """A foreign key, columns in the order of their pairs. `definition` re-creates it (`FOREIGN KEY (…) REFERENCES …`)."""
+    """A foreign key, columns in the order of their pairs. `definition` re-creates it (`FOREIGN KEY (…) REFERENCES …`).
+    `table` and `references` are logical tables; `partition` is the part of `table` that declares it, where one does.
+    """
 
     name: str
     table: Name
@@ -77,6 +88,12 @@ class ForeignKey(Frozen):
     referenced_columns: tuple[str, ...]
     definition: str
     validated: bool = True
+    partition: Name | None = None
+
+    @property
+    def declared_on(self) -> Name:
+        """The table that ALTER TABLE must name."""
+        return self.partition or self.table
 
 
 class Table(Frozen):
@@ -113,15 +130,18 @@ class Table(Frozen):
     def counts(self, name: str) -> bool:
         """Whether a column holds a sequence's numbers themselves, and not text made of them ('A-' || nextval(…))."""
         column = self.column(name)
-        return column is not None and column.category == "N" and not column.array
+        return column is not None and column.base in COUNTING and not column.array
 
 
 class Sequence(Frozen):
-    """A sequence and the column that draws from it. `last` is what it gave last, None where it never gave a value."""
+    """A sequence and the column that draws from it, its owner first; `uses` are all such columns, with their tables.
+    `last` is what it gave last, None where it never gave a value.
+    """
 
     name: Name
     table: Name | None
     column: str | None
+    uses: tuple[tuple[Name, str], ...] = ()
     increment: int = 1
     last: int | None = None
 

@@ -99,7 +99,7 @@ def draft(
         )
     references = tuple(map(str, said.get("references") or ()))
     links = links_of(catalog, references)
-    proposals = {
+    own = {
         (str(table.name), column.name): propose_for(
             table,
             column,
@@ -109,7 +109,9 @@ def draft(
         for table in catalog.tables
         for column in table.copied
     }
-    proposals = follow_references(catalog, links, tell_apart(catalog, proposals), known)
+    following = follow_references(catalog, links, tell_apart(catalog, own), known)
+    # A decided column is judged by itself: a kept address is as doubtful where others reference it.
+    proposals = {spot: own[spot] if _is_decided(known, *spot) else following[spot] for spot in own}
     return Draft(
         app=said.get("app") or _app(catalog.identity.database),
         schema_version=said.get("schema_version", 1),
@@ -119,6 +121,11 @@ def draft(
         rest={key: value for key, value in said.items() if key not in HEAD},
         gone=tuple(_gone(catalog, known)),
     )
+
+
+def _is_decided(known: Mapping[str, Any], table: str, column: str) -> bool:
+    said = known.get(table)
+    return said == KEEP or (isinstance(said, dict) and column in said)
 
 
 HEAD = ("app", "schema_version", "locale", "tables", "references", "unclassified")

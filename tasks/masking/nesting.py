@@ -24,7 +24,7 @@ def _array(table: Table, column: Column, samples: Sequence[str]) -> Proposal:
     if column.base in DOCUMENTS:
         return _cleared(column, "an array of documents")
     single = column.model_copy(update={"array": False, "not_null": True, "domain_checks": ()})
-    member = propose(table.model_copy(update={"keys": ()}), single, weigh(members_of_arrays(samples)))
+    member = propose(table.model_copy(update={"unique_keys": ()}), single, weigh(members_of_arrays(samples)))
     if member.maker in (KEEP, UNDECIDED):
         return member
     options = {key: value for key, value in member.options.items() if key != "anonymizer"}

@@ -1,6 +1,5 @@
 """The masking policy: one YAML file an application, which says of every column what becomes of it."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import Misconfigured, PolicyRefused
+from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Frozen
 from tasks.masking.makers import AnyMaker, parse
 
@@ -79,23 +79,45 @@ class Policy(Frozen):
     @property
     def fingerprint(self) -> str:
         """SHA-256 (first 16 hex) of what the policy says, whatever its layout and comments."""
-        said = self.model_dump_json(exclude={"tables": {"__all__": {"line": True, "columns": {"__all__": {"line"}}}}})
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        without_lines = {"tables": {"__all__": {"line": True, "columns": {"__all__": {"line"}}}}}
+        return fingerprint(self.model_dump(mode="json", exclude=without_lines))[:16]
 
 
 def load_policy(folder: Path, name: str) -> Policy:
     """The policy `<folder>/<name>.yaml`. Raises `PolicyRefused` naming file, line, table and column."""
+    path = policy_path(folder, name)
+    return parse_policy(_text(path), where=path.name)
+
+
+def policy_as_written(folder: Path, name: str) -> dict[str, Any] | None:
+    """What the policy file says, as YAML gives it, for those who compare; None where there is no such file.
+
+    Raises `PolicyRefused` where the file is no policy.
+    """
+    path = policy_path(folder, name)
+    if not path.exists():
+        return None
+    text = _text(path)
+    parse_policy(text, where=path.name)
+    said: dict[str, Any] = yaml.safe_load(text)
+    return said
+
+
+def policy_path(folder: Path, name: str) -> Path:
+    """Where the policy of that name lies, or would. Raises `Misconfigured` where it could be another folder's."""
     if not name.replace("-", "").replace("_", "").isalnum():
         raise Misconfigured(f"{name!r} is not the name of a policy; expected letters, digits, '-' and '_'.")
-    path = folder / f"{name}.yaml"
+    return folder / f"{name}.yaml"
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(sorted(each.stem for each in folder.glob("*.yaml"))) or "none"
+        known = ", ".join(sorted(each.stem for each in path.parent.glob("*.yaml"))) or "none"
         raise Misconfigured(
             f"The policy {path} cannot be read ({type(error).__name__}); the folder has: {known}."
         ) from error
-    return parse_policy(text, where=path.name)
 
 
 def parse_policy(text: str, *, where: str = "policy") -> Policy:

@@ -77,7 +77,8 @@ _SPECIAL = (
 
 # What is said *about* a thing is not the thing: `email_verified`, `phone_type`. Only where the type allows doubt (text).
 ABOUT = re.compile(
-    r"(?<!_mime)(?<!_content)(?<!_media)_(verified|confirmed|enabled|visible|count|anzahl|types?|typ|status|state|format|language|locale|provider|template|"
+    r"(?<!_mime)(?<!_content)(?<!_media)(?<!_blood)(?<!_disability)(?<!_diagnosis)"
+    r"_(verified|confirmed|enabled|visible|count|anzahl|types?|typ|status|state|format|language|locale|provider|template|"
     r"opt_in|public|required|version|algorithm|algo|method|priority)_$"
 )
 HASHED = re.compile(r"_(hash|digest|md5|sha\d*|hmac)_$")

@@ -37,10 +37,10 @@ def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
 
 
 def test_lists_every_verb() -> None:
-    """Each file of flows/ has a deployment of its own name, and there is one more: the nightly refresh."""
+    """Each file of flows/ has a deployment of its own name, and there are two more: the nightly ones."""
     verbs = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
     assert {"refresh", "provision", "promote", "restore", "diagnose"} <= verbs
-    assert set(BY_NAME) == verbs | {"nightly-refresh"}
+    assert set(BY_NAME) == verbs | {"nightly-refresh", "nightly-reload"}
 
 
 @each
@@ -101,13 +101,13 @@ def test_no_flow_retries(deployment: dict[str, Any]) -> None:
 
 
 def test_nobody_is_bypassed() -> None:
-    """Only the nightly refresh goes on without a person, and the reviewed file covers exactly its pair."""
-    assert [d["name"] for d in DEPLOYMENTS if d.get("parameters", {}).get("approval") == "standing"] == [
-        "nightly-refresh"
-    ]
-    nightly = BY_NAME["nightly-refresh"]["parameters"]
-    (entry,) = load_standing(ROOT / "deployments" / "standing.yaml")
-    assert (entry.source, entry.destination) == (nightly["source"], nightly["destination"])
+    """Only the nightly deployments go on without a person, and the reviewed file covers exactly their pairs."""
+    alone = [d["name"] for d in DEPLOYMENTS if d.get("parameters", {}).get("approval") == "standing"]
+    assert alone == ["nightly-refresh", "nightly-reload"]
+    refresh, reload = (BY_NAME[name]["parameters"] for name in alone)
+    covered = [(e.source, e.destination) for e in load_standing(ROOT / "deployments" / "standing.yaml")]
+    policy = yaml.safe_load((ROOT / "deployments" / "policies" / f"{reload['policy']}.yaml").read_text())
+    assert covered == [(refresh["source"], refresh["destination"]), (policy["app"], reload["hostname"])]
 
 
 def test_holds_no_machine() -> None:
@@ -143,3 +143,6 @@ def test_deploys_as_it_is(deployed: SyncPrefectClient) -> None:
     assert isinstance(nightly.schedule, CronSchedule)
     assert (nightly.schedule.cron, nightly.schedule.timezone) == ("0 3 * * *", "Europe/Vienna")
     assert nightly.active
+    (nightly,) = deployed.read_deployment_by_name("reload/nightly-reload").schedules
+    assert isinstance(nightly.schedule, CronSchedule)
+    assert (nightly.schedule.cron, nightly.schedule.timezone) == ("0 4 * * *", "Europe/Vienna")

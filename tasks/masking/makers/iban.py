@@ -9,8 +9,8 @@ from psycopg.sql import Literal as Quoted
 from tasks.masking.makers.making import DRAWN, Maker, Place, Row, once, text_problems
 from tasks.masking.session import Session
 
-# Digits after country and checksum (IBAN registry, ISO 13616). All begin with 9 here: German bank codes begin with 1 to 8
-# (Bundesbank, Merkblatt Bankleitzahlen), and no Austrian or Swiss bank has such a one either.
+# Digits after country and checksum (IBAN registry, ISO 13616). All begin with 9 here: the first digit of a German bank
+# code is its clearing area, 1 to 8 (Bundesbank), and we know of no Austrian or Swiss bank code that begins with 9.
 DIGITS = {"DE": 18, "AT": 16, "CH": 17}
 Country = Literal["DE", "AT", "CH"]
 

@@ -34,6 +34,7 @@ class Performance:
         )
         self.printed = ""
         self.family: set[int] = set()
+        self._homes: set[Path] = set()
 
     def read_until(self, words: str) -> str:
         """Read its output until a line has these words; gives that line. Fails if it ends before."""
@@ -51,17 +52,23 @@ class Performance:
         return self.process.wait(timeout=30)
 
     def note_family(self) -> set[int]:
-        """Every process that belongs to this demo's sandbox now: children, grandchildren, watchdog."""
+        """Every process that belongs to this demo's sandbox now: what is marked, the watchdog, and all descendants.
+
+        Database servers are not marked, but children of what is.
+        """
         mark = next(m for pid, m in _marks().items() if _parent(pid) == self.process.pid)
-        watchdog = {pid for pid in _pids() if _parent(pid) == self.process.pid}
-        self.family = {pid for pid, m in _marks().items() if m == mark} | watchdog
+        self.family = {pid for pid, m in _marks().items() if m == mark}
+        parents = {pid: _parent(pid) for pid in _pids()}
+        while young := {pid for pid, of in parents.items() if of in self.family | {self.process.pid}} - self.family:
+            self.family |= young
+        self._homes = {home for pid in self.family if (home := _home(pid)) is not None}
         return self.family
 
     def nothing_left(self, within: float = 8.0) -> bool:
-        """Whether every process noted before is gone in time."""
+        """Whether every process noted before is gone in time, and every folder of a database."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
-            if not [pid for pid in self.family if _alive(pid)]:
+            if not [pid for pid in self.family if _alive(pid)] and not [home for home in self._homes if home.exists()]:
                 return True
             time.sleep(0.1)
         return False
@@ -76,6 +83,15 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ["Z", "0"]
+
+
+def _home(pid: int) -> Path | None:
+    """The folder of a database server; None for any other process."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return None
+    return Path(words[words.index("-D") + 1]).parent if "-D" in words else None
 
 
 def _alive(pid: int) -> bool:

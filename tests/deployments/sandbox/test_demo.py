@@ -14,9 +14,10 @@ from uuid import UUID
 import pytest
 
 from deployments.sandbox.runs import Runs
+from deployments.sandbox.school.database import CANARIES
 
 pytestmark = [
-    pytest.mark.timeout(300),  # a whole sandbox each time: 15 s to start, 15 s a run
+    pytest.mark.timeout(480),  # a whole sandbox each time: 15 s to start, 15 s a run, five runs
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="left-overs are looked for in /proc"),
 ]
 
@@ -28,7 +29,10 @@ def port_is_free(url: str) -> bool:
 
 
 def test_unattended_demo_verifies_everything(perform: Callable[..., Any], tmp_path: Path) -> None:
-    """It refreshes, promotes, answers as the demo lead, prints both reports, exits 0, and keeps its state where told."""
+    """It refreshes, promotes, reloads twice, answers as the demo lead, prints all reports, and exits 0.
+
+    Its state is kept where told.
+    """
     demo = perform("--unattended", "--state", str(tmp_path / "state"))
     demo.read_until("The run waits for an answer")
     demo.note_family()
@@ -41,24 +45,49 @@ def test_unattended_demo_verifies_everything(perform: Callable[..., Any], tmp_pa
     assert demo.printed.count("## Evidence of arrival: confirmed") == 2
     assert demo.printed.count("## Checks") == 2
     assert "FAILED" not in demo.printed
+    require_masked(demo.printed)
     assert demo.nothing_left()
     assert (tmp_path / "state" / "ledger.db").exists()
+    assert len(list((tmp_path / "state" / "dumps").glob("schulportal-export-*.json.gz"))) == 2
+    assert not list((tmp_path / "state" / "work").iterdir())
+
+
+def require_masked(printed: str) -> None:
+    """The second act showed masked people, the marker, the login and the search; and no canary in clear."""
+    assert printed.count("(reload loaded)") == 2
+    assert printed.count("The run waits for an answer") == 2
+    assert "Demo Lead (standing, until" in printed
+    assert len(re.findall(r"e-mail +\w•+ +user-\d+@staging\.local", printed)) == 3
+    assert re.search(r"users +3002 +1801 +3002\n", printed)
+    assert re.search(r"mail_queue +1 +0 +0\n", printed)
+    assert re.search(r"contains_personal_data +False\n", printed)
+    assert "'staging123' opens it, 'staging124' does not" in printed
+    assert "production: 15 of 15 canaries" in printed
+    assert "staging:    0 of 15 canaries" in printed
+    assert [value for value in CANARIES.values() if value in printed] == []
+
+
+QUESTION = re.compile(r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and")
+
+
+def reject(demo: Any, **typed: str) -> str:
+    """Say no to the question that the demo prints next; gives the address of the UI."""
+    link = QUESTION.search(demo.read_until("press Resume"))
+    assert link
+    assert next(iter(typed.values())) in demo.read_until("For example")
+    with Runs(f"{link[1]}/api") as runs:
+        runs.answer(UUID(link[2]), {"decision": "reject", "approver": "Test Lead", "reason": "not today", **typed})
+    return str(link[1])
 
 
 def test_a_person_rejects_in_the_demo(perform: Callable[..., Any]) -> None:
     """Attended, it prints where and how to answer, takes a no for a good end, stays up, and exits 0 at Ctrl-C."""
     demo = perform()
-    link = re.search(
-        r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and", demo.read_until("press Resume")
-    )
-    assert link
-    url, run = link.groups()
-    assert "schulprod" in demo.read_until("For example")
-    no = {"decision": "reject", "approver": "Test Lead", "destination": "schulprod", "reason": "not today"}
-    with Runs(f"{url}/api") as runs:
-        runs.answer(UUID(run), no)
+    reject(demo, destination="schulprod")
+    url = reject(demo, hostname="staging.schule.example")
     demo.read_until("Everything stays up")
-    assert "Test Lead rejected plan" in demo.printed
+    assert demo.printed.count("Test Lead rejected plan") >= 2
+    assert "no nightly reload" in demo.printed
     demo.note_family()
     os.kill(demo.process.pid, signal.SIGINT)
     assert demo.finish() == 0
@@ -69,14 +98,15 @@ def test_a_person_rejects_in_the_demo(perform: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
-        ("The emulated host answers", signal.SIGINT),
+        ("The emulated host answers", signal.SIGINT),  # and the databases are being built
+        ("The emulated host answers", signal.SIGKILL),
         ("Created the automation", signal.SIGTERM),
         ("Compare schulprod with schulstage", signal.SIGINT),
         ("Compare schulprod with schulstage", signal.SIGKILL),
     ],
 )
 def test_interrupted_demo_leaves_nothing(perform: Callable[..., Any], moment: str, number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM or kill -9, while starting or while a flow runs: no process and no port is left."""
+    """Ctrl-C, SIGTERM or kill -9, while starting or while a flow runs: no process, no port, no database is left."""
     demo = perform("--unattended")
     url = demo.read_until("The emulated host answers").split()[-1]
     if moment not in demo.printed:

@@ -5,11 +5,13 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
 
 from deployments.sandbox.narration import Narrator
 from deployments.sandbox.processes import ProgramFailed
 from deployments.sandbox.runs import NotAnswered, Runs
+from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.stack import Stack, StackBusy
 
 
@@ -25,6 +27,7 @@ def test_environment_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_KEY", "pnu_real")
     monkeypatch.setenv("UNDERSTUDY_API_PASSWORD", "real")
     monkeypatch.setenv("UNDERSTUDY_LEDGER_URL", "postgresql://real")
+    monkeypatch.setenv("UNDERSTUDY_SOURCE_DATABASE", "postgresql://real")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     stack = Stack()
     assert "PREFECT_API_KEY" not in stack.env
@@ -33,6 +36,9 @@ def test_environment_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stack.env["UNDERSTUDY_LEDGER_URL"].startswith("sqlite:///")
     assert stack.env["UNDERSTUDY_API_URL"].startswith("http://127.0.0.1:")
     assert stack.env["DO_NOT_TRACK"] == "1"
+    assert "UNDERSTUDY_SOURCE_DATABASE" not in stack.env
+    assert stack.env["UNDERSTUDY_DUMP_FOLDER"].startswith(str(stack.state))
+    assert stack.env["UNDERSTUDY_MASKING_KEY"] != Stack().env["UNDERSTUDY_MASKING_KEY"]
 
 
 def test_run_names_its_failure(tmp_path: Path) -> None:
@@ -64,6 +70,19 @@ class TestRunning:
             assert "diagnose: Healthy" in runs.report(run)
             with pytest.raises(NotAnswered, match="not paused"):
                 runs.answer(run, {"decision": "approve"})
+
+    def test_databases_are_two_schools(self, stack: Stack) -> None:
+        """The worker reads production with a role that cannot write, and owns staging, which is another server."""
+        systems = set()
+        for setting, role, users in (("SOURCE", READER, 3001), ("TARGET", OWNER, 1801)):
+            with psycopg.connect(stack.env[f"UNDERSTUDY_{setting}_DATABASE"]) as connection:
+                question = (
+                    "SELECT current_user, system_identifier, (SELECT count(*) FROM users) FROM pg_control_system()"
+                )
+                who, system, found = connection.execute(question).fetchall()[0]
+                assert (who, found) == (role, users)
+                systems.add(system)
+        assert len(systems) == 2
 
     def test_programs_restart_in_place(self, stack: Stack) -> None:
         """The emulator comes back on its port with the state it had."""

@@ -209,3 +209,22 @@ def test_a_missing_dump_is_named(tmp_path: Path) -> None:
     """Reading what is not there says what was looked for."""
     with pytest.raises(DumpRefused, match=r"nothing\.dump cannot be opened"):
         check(str(tmp_path / "nothing.dump"))
+
+
+def test_a_dump_that_was_checked_is_read_again_without_proving_its_spelling(
+    make_dump: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the digest of an earlier check the rows are hashed and not parsed, and come out the same."""
+    facts = make_dump()
+    whole = copied(facts)
+    monkeypatch.setattr("tasks.dumps.reading.require_rows", lambda block, columns: pytest.fail("parsed again"))
+    assert copied(facts, proven=facts.trailer.digest) == whole
+
+
+def test_another_dump_under_the_name_of_the_checked_one_is_refused(make_dump: Any) -> None:
+    """A whole dump that is not the one that was checked raises before its trailer is out."""
+    first, second = make_dump(), make_dump(header={"run_id": "another"})
+    events: list[Any] = []
+    with pytest.raises(DumpRefused, match="not the one that was checked"):
+        events.extend(read(second.url, proven=first.trailer.digest))
+    assert not any(isinstance(event, Trailer) for event in events)

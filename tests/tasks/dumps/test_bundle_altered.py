@@ -209,7 +209,8 @@ HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "newer": ({"format_version": 2, "news": "unheard of"}, "has the format version 2; expected at most 1"),
     "another format": ({"format": "other"}, "expected one of the format understudy-dump"),
     "unknown field": ({"more": 1}, "more"),
-    "table twice": ({"tables": None}, "twice"),
+    "table twice": ({"tables": [3, 3]}, "twice"),
+    "column twice": ({"tables": None}, "twice"),
 }
 
 
@@ -218,7 +219,11 @@ def test_headers_that_are_not_ours(lines: Lines, refused: Any, true_again: Again
     """A newer format, another one, an unknown field or a table named twice is refused by the header alone."""
     change, said = HEADERS[name]
     header = orjson.loads(lines[0])
-    change = {"tables": [header["tables"][0]] * 2} if name == "table twice" else change
+    if name == "table twice":  # the one without columns, which has no column that is there twice too
+        change = {"tables": [header["tables"][at] for at in change["tables"]]}
+    elif name == "column twice":
+        header["tables"][0]["columns"][1] = header["tables"][0]["columns"][0]
+        change = {}
     assert said in refused(true_again([orjson.dumps(header | change) + b"\n", *lines[1:]]))
 
 

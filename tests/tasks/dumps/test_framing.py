@@ -139,6 +139,7 @@ def test_only_one_spelling_is_accepted(line: bytes) -> None:
         b'[\t"a",\t"x]\n[y"],[\t"c",\t"d"]\n',
         b'[\t"a",\t"b"],[\t"c",\t"d"]\n',
         b'[\t"a",\t"b"]\n\n',
+        b'[\t"a"]\n[\t"b",\t"c",\t"d"]\n',
         b'\n[\t"a",\t"b"]\n',
     ],
 )

@@ -13,6 +13,7 @@ from tasks.dumps import sealing
 from tasks.dumps.bundle import Segment, check, read
 from tasks.dumps.sealing import require_recipients, seal, unsealed
 from tasks.estate.errors import DumpRefused, Misconfigured
+from tasks.estate.tables import Name
 
 
 @pytest.fixture
@@ -84,7 +85,9 @@ def test_the_clear_dump_is_inside(make_dump: Any, pair: tuple[str, str]) -> None
 
 def test_whoever_stops_early_leaves_no_thread(pair: tuple[str, str], make_dump: Any) -> None:
     """The thread that decrypts ends with its reader, also when that does not read on."""
-    facts = make_dump(recipients=[pair[1]])
+    users = Name(schema_name="public", name="users")
+    rows = b"".join(os.urandom(500).hex().encode() + b"\n" for _ in range(3000))  # more than a pipe takes
+    facts = make_dump({users: (1, [rows])}, recipients=[pair[1]])
     events = read(facts.url, identities=[pair[0]])
     assert not isinstance(next(events), Segment)
     events.close()  # type: ignore[attr-defined]  # it is a generator

@@ -155,7 +155,9 @@ def test_the_address_of_a_message_is_its_senders() -> None:
 
 def test_one_person_has_one_name_in_tables_that_continue_each_other() -> None:
     """A pupil's row that belongs to a user's row has the user's name."""
-    pupils = table("students", column("user_id", "int8"), column("last_name"), unique_keys=(primary("id"), unique("user_id")))
+    pupils = table(
+        "students", column("user_id", "int8"), column("last_name"), unique_keys=(primary("id"), unique("user_id"))
+    )
     users = table("users", column("last_name"))
     result = draft(catalog(users, pupils, keys=(refers("students", "user_id", "users"),)), {})
     assert drafted(result, "users.last_name").rule == {"maker": "last_name", "group": "users.person", "by": "id"}
@@ -261,6 +263,18 @@ def test_an_existing_policy_is_taken_over_and_news_are_named() -> None:
     assert result.new == ("orders", "users.phone")
     assert result.gone == ("users.old", "gone")
     assert result.doubts == ("users.contact: 50 of 50 sampled values look like an e-mail address",)
+
+
+def test_a_kept_address_is_doubted_also_where_others_reference_it() -> None:
+    """What references a column takes over its rule, and that must not silence the doubt about the rule."""
+    tables = (
+        table("users", column("email", not_null=True), unique_keys=(primary("id"), unique("email"))),
+        table("messages", column("sender")),
+    )
+    existing = {"tables": {"users": {"id": "keep", "email": "keep"}, "messages": "keep"}}
+    keys = (refers("messages", "sender", "users", "email"),)
+    result = draft(catalog(*tables, keys=keys), {("users", "email"): MAILS, ("messages", "sender"): MAILS}, existing)
+    assert [doubt.partition(":")[0] for doubt in result.doubts] == ["users.email", "messages.sender"]
 
 
 def test_a_policy_that_is_none_is_refused() -> None:

@@ -61,7 +61,12 @@ def test_any_array_is_masked_alike(bench: Any, arrays: list[list[str | None]]) -
     texts = ["{" + ",".join("NULL" if e is None else f'"{e.translate(quote)}"' for e in a) + "}" for a in arrays]
     table = bench.fill("text[]", texts)
     printed = [row[0] or "" for row in bench.printed(table, bench.place("text[]").read)]
-    for maker in ("scrub", "hash", {"maker": "scrub", "keep_length": True, "text": 'a"\\ {,'}):
+    for maker in (
+        "scrub",
+        "hash",
+        {"maker": "constant", "value": "null"},
+        {"maker": "scrub", "keep_length": True, "text": 'a"\\ {,'},
+    ):
         in_sql, in_python = bench.both({"maker": "array", "each": maker}, "text[]", texts, table=table)
         assert in_sql == in_python
     assert [list(elements(text)) for text in printed] == arrays

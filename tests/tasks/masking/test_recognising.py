@@ -180,6 +180,7 @@ NAMES = [
     (Kind.PASSWORD, "x", "password_hash"), (Kind.SECRET, "x", "remember_token"), (Kind.SECRET, "x", "totp_seed"),
     (Kind.SECRET, "x", "email_sha256"), (Kind.NATIONAL_ID, "x", "svnr"), (Kind.NATIONAL_ID, "x", "Steuernummer"),
     (Kind.SPECIAL, "x", "religion"), (Kind.SPECIAL, "x", "gesundheitsdaten"), (Kind.GENDER, "x", "Geschlecht"),
+    (Kind.SPECIAL, "x", "blood_type"), (Kind.SPECIAL, "x", "disability_status"),
     (Kind.TRAIT, "x", "staatsangehoerigkeit"), (Kind.IP, "x", "last_login_ip"), (Kind.URL, "x", "avatar_url"),
     (Kind.FREE_TEXT, "x", "bemerkung"), (Kind.FREE_TEXT, "x", "body_html"), (Kind.FREE_TEXT, "messages", "subject"),
     (Kind.FREE_TEXT, "ImportExportAudit", "ErrorMessage"), (Kind.DEVICE, "x", "user_agent"), (Kind.LOCATION, "x", "latitude"),

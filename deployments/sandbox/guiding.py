@@ -1,0 +1,88 @@
+"""Lead one run after the other from its start to its report, and put its questions to a person or answer them."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun
+
+from deployments.sandbox.narration import Narrator
+from deployments.sandbox.runs import Question, Runs
+from deployments.sandbox.stack import Stack
+
+LEAD = "Demo Lead"
+PATIENCE = 600.0  # seconds without an end or a question, on a very slow machine; usually 40
+WAIT_FOR_PERSON = 24 * 3600.0  # seconds; the question itself expires earlier
+REJECTED = "Rejected"
+
+
+class Guide:
+    """Runs of a running stack, told as they go."""
+
+    def __init__(self, stack: Stack, runs: Runs, narrator: Narrator, *, unattended: bool) -> None:
+        """`unattended`: answer as the demo lead, through the same API that the UI uses."""
+        self.stack = stack
+        self.narrator = narrator
+        self._runs = runs
+        self._unattended = unattended
+
+    def lead_alone(self, deployment: str, *, until: str, **parameters: Any) -> bool:
+        """Start a deployment that must ask nobody. True if it ended with the outcome `until`."""
+        run = self._start(deployment, parameters)
+        ended = self.narrator.follow(self._runs, run, patience=PATIENCE)
+        if isinstance(ended, Question):
+            self.narrator.say("The run asks a person, although deployments/standing.yaml should cover it.")
+            return False
+        return self._conclude(run, ended) == until
+
+    def lead(
+        self, deployment: str, *, answer: Callable[[Question], dict[str, str]], example: str, **parameters: Any
+    ) -> str:
+        """Start a deployment that asks; gives the name of its outcome.
+
+        `answer` is what the demo lead says to a question, `example` what a person may say to the first one.
+        """
+        run = self._start(deployment, parameters)
+        outcome = self.narrator.follow(self._runs, run, patience=PATIENCE)
+        while isinstance(outcome, Question):
+            self._present(run, outcome, example)
+            if self._unattended:
+                self._runs.answer(run, answer(outcome))
+            patience = PATIENCE if self._unattended else WAIT_FOR_PERSON
+            outcome = self.narrator.follow(self._runs, run, patience=patience, answered=outcome)
+        return self._conclude(run, outcome)
+
+    def accepts(self, outcome: str, wanted: str) -> bool:
+        """Whether a run ended well: as wanted or, with a person at the form, rejected as told."""
+        return outcome == wanted or (not self._unattended and outcome == REJECTED)
+
+    def _start(self, deployment: str, parameters: dict[str, Any]) -> UUID:
+        run = self._runs.start(deployment, **parameters)
+        self.narrator.say(f"Started {deployment}: {self._link(run)}")
+        return run
+
+    def _present(self, run: UUID, question: Question, example: str) -> None:
+        """Show the question as the form shows it, and where to answer."""
+        self.narrator.heading("The run waits for an answer")
+        self.narrator.quote(question.text)
+        if self._unattended:
+            self.narrator.say(f"{LEAD} answers, through the API.")
+            return
+        show = self.narrator.say
+        show(f"Open {self._link(run)} and press Resume. The form asks for:")
+        for name, field in question.fields.items():
+            choices = " or ".join(map(str, field.get("enum", [])))
+            show(f"  · {field.get('title', name)}{f': {choices}' if choices else ''}")
+        show(f"For example: {example}. Nothing is overwritten before.")
+
+    def _conclude(self, run: UUID, ended: FlowRun) -> str:
+        """Show the report; gives the name of the outcome."""
+        report = self._runs.report(run)
+        self.narrator.heading("Its report")
+        self.narrator.quote(report or f"None. The end of {self.stack.programs['worker'].log}:")
+        if not report:
+            self.narrator.quote(self.stack.programs["worker"].last_words())
+        return str(ended.state.name if ended.state else "")
+
+    def _link(self, run: UUID) -> str:
+        return f"{self.stack.ui_url}/runs/flow-run/{run}"

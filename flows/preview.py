@@ -1,0 +1,39 @@
+"""Preview: what masking would do to a few rows of every table, side by side; nothing leaves but the report."""
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks import choices, previews, reports
+from tasks.estate.forms import asked
+
+
+@flow(
+    name="preview",
+    flow_run_name="preview {policy}",
+    retries=0,  # the step retries; a second look is a new run
+    persist_result=True,
+)
+@reports.concluding
+def preview(
+    policy: Annotated[
+        str, asked("Policy", "Name of the masking policy, one for each application.", min_length=1, max_length=40)
+    ] = "schulportal",
+    rows: Annotated[int, asked("Rows", "How many rows of each table to show, 1 to 20.", ge=1, le=20)] = 3,
+    show_originals: Annotated[
+        bool,
+        asked(
+            "Show originals",
+            "Off: only their length is told. On: PERSONAL DATA of production is in the report, which Prefect keeps in "
+            "clear for everybody who reaches it. Needs the risk phrase below.",
+        ),
+    ] = False,
+    risk_phrase: Annotated[
+        str, asked("Risk phrase", "Only to show originals: I_UNDERSTAND_THE_PII_RISK", max_length=60)
+    ] = "",
+) -> State[Any]:
+    """Plan and prove the masking like an export, mask a few rows in production's server, and report. Writes nothing."""
+    originals = choices.require_leave_to_show(show_originals, risk_phrase)
+    seen = previews.preview_masking(policy, rows, originals=originals)
+    return reports.conclude_preview(policy, seen)

@@ -1,0 +1,64 @@
+"""Samples: some values of every column, for those who have to tell what it holds. They never leave the process."""
+
+from collections.abc import Collection
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from tasks.dumps.connecting import without_values
+from tasks.dumps.masks import MANY, rows_of
+from tasks.estate.errors import Misconfigured, Unreachable
+from tasks.estate.tables import Catalog, Column, Table
+from tasks.masking.recognising import LONGEST
+
+Samples = dict[tuple[str, str], list[str]]
+
+SPREAD = 20  # rows looked at for every value wanted: columns that are mostly NULL should give some, too
+ROW_BYTES = 100  # of a table that was never analyzed, to guess its rows from its size
+DOCUMENTS = ("json", "jsonb")
+
+
+def samples_of(
+    connection: psycopg.Connection[Any], catalog: Catalog, size: int, *, without: Collection[str] = ()
+) -> Samples:
+    """Up to `size` values of every column that travels, as PostgreSQL prints them, by (table as it prints, column).
+
+    NULLs are left out, and so are columns whose type already tells enough: binary, yes or no, lists of labels. Tables
+    named in `without` are not read. Raises `Misconfigured` where this role may not read a table, `Unreachable`.
+    """
+    return {
+        (str(table.name), column.name): _sample(connection, table, column, size)
+        for table in catalog.tables
+        if str(table.name) not in without
+        for column in table.copied
+        if column.base != "bytea" and column.category != "B" and not column.enum_labels
+    }
+
+
+def _sample(connection: psycopg.Connection[Any], table: Table, column: Column, size: int) -> list[str]:
+    name = Identifier(column.name)
+    condition: Composable = SQL("{} IS NOT NULL").format(name)
+    if column.base in DOCUMENTS:  # one that is cut is none, and would be taken for text
+        condition = SQL("{} AND char_length({}::text) <= {}").format(condition, name, Literal(LONGEST))
+    statement = SQL("SELECT left({}::text, {}) FROM {} WHERE {} LIMIT {}").format(
+        name, Literal(LONGEST), _rows(table, size), condition, Literal(size)
+    )
+    try:
+        return [value for (value,) in connection.execute(statement).fetchall()]
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"Sampling {table.name}.{column.name} was cut off ({without_values(error)}).") from None
+    except psycopg.Error as error:
+        raise Misconfigured(
+            f"{table.name}.{column.name} cannot be sampled: {without_values(error)}.",
+            next_step="Nothing was written. GRANT SELECT on it to the role of UNDERSTUDY_SOURCE_DATABASE, then start again.",
+        ) from None
+
+
+def _rows(table: Table, size: int) -> Composable:
+    """All rows of a small table, some pages of a big one; the same pages each time, so that two drafts agree."""
+    rows = table.estimated_rows or table.bytes // ROW_BYTES
+    if rows <= MANY:
+        return rows_of(table)
+    percent = Literal(min(100.0, 100.0 * SPREAD * size / rows))
+    return SQL("{} TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(rows_of(table), percent)

@@ -1,0 +1,110 @@
+"""Previews: look before an export, read-only. What masking would do to a few rows, and a draft of what a policy could say."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from prefect import get_run_logger, task
+
+from tasks.dumps.catalog import read_catalog
+from tasks.dumps.connecting import connected_to
+from tasks.dumps.drafting import draft_masking
+from tasks.dumps.masks import prove
+from tasks.dumps.planning import Choices
+from tasks.dumps.previewing import Preview, preview_tables
+from tasks.dumps.samples import samples_of
+from tasks.estate.errors import Misconfigured
+from tasks.estate.settings import load_settings
+from tasks.masking.classify import Draft, as_yaml, draft
+from tasks.masking.policy import load_policy, policy_as_written
+from tasks.policy import BELOW_THE_GATE, masking_session, this_run
+
+UNCACHED = BELOW_THE_GATE  # results are about the database as it is now, and with originals they must not be stored
+APP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # what a policy accepts as `app`
+
+
+@contextmanager
+def _production(name: str) -> Iterator[psycopg.Connection[Any]]:
+    settings = load_settings().require("source_database")
+    url = settings.source_database.get_secret_value()
+    with connected_to(url, name=name, statement_within=settings.statement_within) as connection:
+        yield connection
+
+
+@task(name="Preview the masking", **UNCACHED)
+def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
+    """Plan and prove like an export, then mask a few rows of every table. Raises `PolicyRefused` like an export."""
+    policy = load_policy(load_settings().policies, name)
+    session = masking_session(policy, this_run())
+    with _production("understudy preview") as connection:
+        catalog = read_catalog(connection)
+        plan = draft_masking(catalog, policy, Choices())
+        prove(connection, plan, session)
+        tables = preview_tables(connection, plan, session, rows=rows, originals=originals, canaries=policy.canaries)
+    return Preview(
+        policy=policy.fingerprint,
+        source=catalog.identity,
+        tables=tables,
+        dropped=plan.dropped,
+        excluded=plan.excluded,
+        notes=plan.notes,
+        originals=originals,
+    )
+
+
+def read_policy(name: str) -> dict[str, Any] | None:
+    """What the policy of that name says today; None where there is none yet. Raises `Misconfigured` for a bad name."""
+    said = policy_as_written(load_settings().policies, name)
+    if said is None and not APP.fullmatch(name):
+        raise Misconfigured(f"{name!r} cannot be the name of a new policy; expected lower case, digits, '-' and '_'.")
+    return said
+
+
+@task(name="Draft the policy", **UNCACHED)
+def draft_policy(name: str, said: dict[str, Any] | None, sample: int) -> Draft:
+    """Draft a policy from names, types and sampled values of production; what `said` decides is taken over.
+
+    Samples are looked at in this process and are gone with it: a draft holds names, counts and reasons.
+    """
+    tables = (said or {}).get("tables") or {}
+    unread = {str(table) for table, rule in tables.items() if rule in ("drop", "exclude")}
+    with _production("understudy classify") as connection:
+        catalog = read_catalog(connection)
+        samples = samples_of(connection, catalog, sample, without=unread)
+    get_run_logger().info("Looked at %d values of %d columns.", sum(map(len, samples.values())), len(samples))
+    drafted = draft(catalog, samples, said)
+    return drafted if said is not None else drafted.model_copy(update={"app": name})
+
+
+def require_free(write_to: str) -> Path | None:
+    """The file to write a draft to, None where none is wanted. Raises `Misconfigured` unless it is a new .yaml file."""
+    if not write_to:
+        return None
+    path = load_settings().policies / write_to  # an absolute path stays itself
+    if path.suffix != ".yaml" or not path.parent.is_dir():
+        raise Misconfigured(f"A draft cannot be written to {path}; expected a .yaml file in a folder that exists.")
+    if path.exists():
+        raise _taken(path)
+    return path
+
+
+def _taken(path: Path) -> Misconfigured:
+    return Misconfigured(f"{path} exists; a draft is written to a new file only.")
+
+
+@task(name="Write the draft", **UNCACHED)
+def write_draft(drafted: Draft, path: Path | None) -> str:
+    """Write the draft as a policy file where a path is given; gives that path, or nothing. Never overwrites."""
+    if path is None:
+        return ""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(as_yaml(drafted))
+    except FileExistsError:
+        raise _taken(path) from None
+    except OSError as error:
+        raise Misconfigured(f"A draft cannot be written to {path} ({type(error).__name__}).") from error
+    return str(path)
