@@ -136,7 +136,9 @@ def test_no_document_names_a_setting_that_does_not_exist() -> None:
 
 def maker_row(name: str, kind: type[Maker]) -> str:
     """The row of docs/dumps.md for one maker: name, anonymizer, options with their defaults, what it gives."""
-    options = {field.alias or key: field for key, field in kind.model_fields.items() if key not in ("maker", "anonymizer")}
+    options = {
+        field.alias or key: field for key, field in kind.model_fields.items() if key not in ("maker", "anonymizer")
+    }
     shown = ", ".join(f"`{option}` ({_default_of(field)})" for option, field in options.items())
     sentence = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split()).split(". ")[0].rstrip(".")
     return f"| `{name}` | {kind.model_fields['anonymizer'].default or '–'} | {shown or '–'} | {sentence}. |"

@@ -207,7 +207,9 @@ def _fitting(table: Table, column: Column, maker: str, options: dict[str, Any]) 
 def is_unique(table: Table, column: Column) -> bool:
     """Whether two equal values in this column may be refused, also by an index over an expression of it."""
     word = re.compile(rf"\b{re.escape(column.name)}\b")
-    return any(column.name in key.columns or (key.expressions and word.search(key.definition)) for key in table.unique_keys)
+    return any(
+        column.name in key.columns or (key.expressions and word.search(key.definition)) for key in table.unique_keys
+    )
 
 
 def _mime(table: Table) -> dict[str, Any]:

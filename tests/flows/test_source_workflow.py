@@ -43,16 +43,6 @@ def test_w1_without_the_gate_the_worker_refuses(
     assert run.message.startswith(E1)
 
 
-def test_w2_attachments_can_be_left_out(start: Start, school: Any, whole: Any) -> None:
-    """On by default; off, the dump is smaller, because no content is in it."""
-    run = start(anonymize, attachments=False)
-    assert run.state == "Exported", run.message
-    (facts,) = [facts for path in school.folder.iterdir() if not (facts := bundle.check(str(path))).header.attachments]
-    assert bundle.check(whole.dump).header.attachments
-    assert facts.bytes < bundle.check(whole.dump).bytes
-    assert "Attachments: not included" in run.report
-
-
 def test_w3_the_export_is_one_file_of_that_name(whole: Any) -> None:
     """`<app>-export-YYYYMMDD-HHMMSS.json.gz` in UTC, of the snapshot's time; nobody else may read it."""
     name = Path(whole.dump).name

@@ -159,8 +159,10 @@ def test_silent_without_a_name_in_the_settings_the_live_connection_counts(
     assert loads.plan_load.fn(facts, "schulportal", f" {live} ", Choices()).hostname == live
 
 
-def test_silent_attachments_off_keeps_the_rows_and_reads_no_content(start: Start, approve: Start, school: Any) -> None:
-    """The role may not even read the column; with attachments on, the same export fails."""
+def test_w2_attachments_off_keeps_the_rows_and_reads_no_content(
+    start: Start, approve: Start, school: Any, whole: Any
+) -> None:
+    """On by default; off, the dump is smaller, and the role need not even be allowed to read the column."""
     school.change(
         "REVOKE SELECT ON attachments FROM schulportal_reader; GRANT SELECT (id, letter_id, message_id, file_name,"
         " mime_type, size_bytes, sha256, uploaded_at) ON attachments TO schulportal_reader",
@@ -169,7 +171,11 @@ def test_silent_attachments_off_keeps_the_rows_and_reads_no_content(start: Start
     assert start(anonymize).state in ("NotExported", "PolicyRefused")
     made = start(anonymize, attachments=False)
     assert made.state == "Exported", made.message
-    run = approve(load_dump, hostname=HOST)
+    assert "Attachments: not included" in made.report
+    facts = bundle.check(max(map(str, school.folder.iterdir())))
+    assert (facts.header.attachments, bundle.check(whole.dump).header.attachments) == (False, True)
+    assert facts.bytes < bundle.check(whole.dump).bytes
+    run = approve(load_dump, hostname=HOST, dump=facts.url)
     assert run.state == "Loaded", run.message
     rows = "SELECT id, file_name, letter_id, message_id FROM attachments ORDER BY id"
     assert school.ask(rows) == school.ask(rows, production=True)

@@ -1,0 +1,207 @@
+"""Our side of a measurement: the steps of an export and a load, called as the flows call them, with a lap time for each."""
+
+import cProfile
+import multiprocessing
+import pstats
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from tasks.dumps import attack
+from tasks.dumps.bundle import assemble, check, dump_name, read
+from tasks.dumps.catalog import read_catalog
+from tasks.dumps.compression import Compression
+from tasks.dumps.connecting import connected_to, share, snapshot_of
+from tasks.dumps.drafting import draft_masking
+from tasks.dumps.extract import Source, extract, units_of
+from tasks.dumps.load import Load
+from tasks.dumps.marker import prepare_marker
+from tasks.dumps.masks import prove
+from tasks.dumps.planning import Choices, MaskingPlan, TablePlan, Unit
+from tasks.dumps.segments import Part
+from tasks.dumps.targets import draft_load, foreign_keys_to_lift
+from tasks.estate.dumps import DumpFacts, Header, Loaded, SequenceState
+from tasks.masking.keys import Keyring
+from tasks.masking.policy import Policy
+from tasks.masking.session import Session
+from tests.benchmarks.measuring import peak_mib
+
+KEY = bytes(range(7, 39))
+WITHIN = 3600.0  # seconds a statement may take: never the limit here
+STAGING = "staging.bench.example"
+WORKERS = 2
+
+
+@dataclass
+class Export:
+    """One export: the dump, what the attack needs, seconds by step, and the peak memory of each worker."""
+
+    facts: DumpFacts
+    secrets: attack.Secrets | None
+    laps: dict[str, float]
+    peaks: list[float]
+    held: float = 0.0  # peak of the process that joined the parts
+
+
+@dataclass
+class Laps:
+    """Seconds by step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Count the block towards a step."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def workers(count: int = WORKERS) -> ProcessPoolExecutor:
+    """Fresh processes that have imported everything: what a worker needs once is not part of an export."""
+    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    for waiting in [pool.submit(time.sleep, 0.5) for _ in range(count)]:
+        waiting.result()
+    for ready in [pool.submit(_ready) for _ in range(count)]:
+        ready.result()
+    return pool
+
+
+def _ready() -> float:
+    time.sleep(0.3)  # long enough that each worker gets one
+    return peak_mib()
+
+
+def session_for(policy: Policy) -> Session:
+    """The session of an export with the benchmark's key."""
+    return Session(Keyring(KEY, run="bench"), policy.locale)
+
+
+def export(
+    source: str,
+    policy: Policy,
+    folder: Path,
+    pool: Executor,
+    *,
+    compression: Compression = "none",
+    complete: bool = False,
+) -> Export:
+    """One masked export. `complete`: also hash the values for the attack, and read the dump back, as the flow does."""
+    laps = Laps()
+    parts_folder = folder / "parts"
+    shutil.rmtree(parts_folder, ignore_errors=True)
+    parts_folder.mkdir(parents=True)
+    session = session_for(policy)
+    with connected_to(source, name="bench", statement_within=WITHIN) as connection, snapshot_of(connection) as held:
+        with laps.of("plan and proof"):
+            plan, units, header = _planned(source, policy, held, session)
+        secrets = None
+        if complete:
+            with laps.of("hashes for the attack"):
+                secrets = _collected(source, held, plan, session)
+        with laps.of("extract"):
+            there = Source(snapshot=held, statement_within=WITHIN)
+            tables = {table.table.name: table for table in plan.tables}
+            futures = [
+                pool.submit(_extracted, source, there, tables[unit.table], unit, session, parts_folder, compression)
+                for unit in units
+            ]
+            done = [future.result() for future in futures]
+    with laps.of("assemble"):
+        target = folder / f"{uuid4().hex[:8]}-{dump_name(policy.app, header.exported_at, compression)}"
+        facts = assemble(str(target), header, [part for part, _ in done], compression=compression)
+        shutil.rmtree(parts_folder)
+    if complete:
+        with laps.of("read back"):
+            check(facts.url)
+    return Export(facts, secrets, laps.seconds, [peak for _, peak in done], held=peak_mib())
+
+
+def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[MaskingPlan, list[Unit], Header]:
+    with connected_to(source, name="bench", statement_within=WITHIN) as connection:
+        share(connection, held)
+        catalog = read_catalog(connection, sequence_states=True)
+        plan = draft_masking(catalog, policy, Choices())
+        prove(connection, plan, session)
+        units = units_of(connection, plan)
+    header = Header(
+        app=policy.app,
+        schema_version=policy.schema_version,
+        source_host="production.bench.example",
+        source_system=catalog.identity.system_identifier,
+        source_database=catalog.identity.database,
+        server_version=catalog.identity.server_version,
+        exported_at=datetime.now(UTC),
+        run_id="bench",
+        policy=policy.fingerprint,
+        key=session.keyring.fingerprint,
+        tables=tuple(table.dumped for table in plan.tables),
+        sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+    )
+    return plan, units, header
+
+
+def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> attack.Secrets:
+    with connected_to(source, name="bench", statement_within=WITHIN) as connection:
+        share(connection, held)
+        return attack.collect(connection, plan, session)
+
+
+def _extracted(
+    url: str, source: Source, table: TablePlan, unit: Unit, session: Session, folder: Path, compression: Compression
+) -> tuple[Part, float]:
+    """In a worker process: one unit, and the most memory that the process has held so far."""
+    return extract(url, source, table, unit, session, folder=folder, compression=compression), peak_mib()
+
+
+def load(made: Export, target: str, policy: Policy, readers: str) -> tuple[Loaded, float]:
+    """Load and verify in one transaction, the attack included. Gives the peak memory of this process too."""
+    with connected_to(target, name="bench", statement_within=WITHIN, reading=False) as connection:
+        plan = draft_load(
+            connection,
+            made.facts,
+            policy,
+            typed=STAGING,
+            real=STAGING,
+            readers=readers,
+            opted_out=(),
+            generation=0,
+            requested_by="bench",
+            run_id=uuid4().hex,
+        )
+        prepare_marker(connection)
+        catalog = read_catalog(connection)
+        lifted = foreign_keys_to_lift(connection, catalog, plan)
+        loaded = Load(connection, plan, catalog, policy, lifted, secrets=made.secrets).run(read(made.facts.url))
+    return loaded, peak_mib()
+
+
+# What a load consists of: function → what it does, in words. Its time is all that happens inside it.
+STEPS = {
+    "_empty": "empty the tables",
+    "_fill": "read the dump and COPY it in",
+    "_checked": "of it: unpack, count, digest, prove each line",
+    "to_copy": "of it: back to COPY text",
+    "_restore_foreign_keys": "foreign keys again",
+    "verify_loaded": "verify, the attack included",
+    "_attack": "of it: the attack",
+    "_constants": "of it: masked columns computed again",
+    "_commit": "commit",
+}
+
+
+def profiled_load(made: Export, target: str, policy: Policy, readers: str) -> tuple[dict[str, float], float]:
+    """A load with the seconds of its steps, and the peak memory of this process."""
+    profile = cProfile.Profile()
+    _, peak = profile.runcall(load, made, target, policy, readers)
+    seconds = dict.fromkeys(STEPS.values(), 0.0)
+    for (file, _, name), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]  # documented
+        if name in STEPS and "dumps" in file:
+            seconds[STEPS[name]] += cumulative
+    return seconds, peak

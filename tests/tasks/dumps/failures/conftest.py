@@ -1,0 +1,234 @@
+"""Two small databases from one SQL text, exported and loaded without Prefect, by roles that may do no more than they must."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from deployments.sandbox.postgres import Postgres
+from tasks.dumps import bundle
+from tasks.dumps.attack import Secrets, collect
+from tasks.dumps.catalog import read_catalog
+from tasks.dumps.connecting import connected_to, share, snapshot_of
+from tasks.dumps.drafting import draft_masking
+from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
+from tasks.dumps.load import Load
+from tasks.dumps.marker import prepare_marker
+from tasks.dumps.masks import prove
+from tasks.dumps.planning import Choices, MaskingPlan
+from tasks.dumps.reading import Event
+from tasks.dumps.remask import remasking
+from tasks.dumps.targets import draft_load, foreign_keys_to_lift
+from tasks.dumps.verify import masked_now
+from tasks.estate.dumps import Anonymizer, DumpFacts, Header, Loaded, SequenceState
+from tasks.masking.keys import Keyring
+from tasks.masking.policy import Policy, parse_policy
+from tasks.masking.session import Session
+
+KEY = b"0123456789abcdef0123456789abcdef"
+DEBIAN = Path("/usr/lib/postgresql/15")  # where Debian puts its own server
+HOST = "staging.example"
+ROLES = "CREATE ROLE pair_owner LOGIN; CREATE ROLE pair_reader LOGIN"
+SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+LET_READ = """DO $$ DECLARE s text; BEGIN
+  FOR s IN SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE 'GRANT USAGE ON SCHEMA ' || s || ' TO pair_reader';
+    EXECUTE 'GRANT SELECT ON ALL TABLES IN SCHEMA ' || s || ' TO pair_reader';
+    EXECUTE 'GRANT SELECT ON ALL SEQUENCES IN SCHEMA ' || s || ' TO pair_reader';
+  END LOOP; END $$"""
+
+
+class Debian(Postgres):
+    """The server that Debian installs, of a version that the embedded package does not have."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, fsync=False)
+        self._installation, self._version = DEBIAN, 15
+
+
+@dataclass
+class Pair:
+    """A source and a target. The export's role may only SELECT, the load's role owns the target and is no superuser."""
+
+    server: Postgres
+    folder: Path
+    policy: Policy
+    secrets: Secrets | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def url(self, which: str, user: str = "postgres") -> str:
+        """The address of `source` or `target`."""
+        return self.server.url(f"pair_{which}", user=user)
+
+    def ask(self, question: str, which: str = "target") -> list[Any]:
+        """The rows that answer a question."""
+        with psycopg.connect(self.url(which)) as connection:
+            return connection.execute(question.encode()).fetchall()
+
+    def change(self, statement: str, which: str = "target") -> None:
+        """Change something, as the owner."""
+        with psycopg.connect(self.url(which, "pair_owner")) as connection:
+            connection.execute(statement.encode())
+
+    def session(self, key: bytes = KEY) -> Session:
+        """The keyed session of the export."""
+        return Session(Keyring(key, run="run-1"))
+
+    def plan(self, choices: Choices | None = None, *, key: bytes = KEY, snapshot: str = "") -> MaskingPlan:
+        """The masking plan, proven on the rows. Raises `PolicyRefused`."""
+        with connected_to(self.url("source", "pair_reader"), name="plan", statement_within=60) as connection:
+            if snapshot:
+                share(connection, snapshot)
+            plan = draft_masking(read_catalog(connection, sequence_states=True), self.policy, choices or Choices())
+            prove(connection, plan, self.session(key))
+            return plan
+
+    def export(
+        self,
+        choices: Choices | None = None,
+        *,
+        key: bytes = KEY,
+        range_bytes: int = RANGE_BYTES,
+        between: Callable[[], None] = lambda: None,
+    ) -> DumpFacts:
+        """A dump; `between` happens after the snapshot was taken and before the first row is read."""
+        url, chosen = self.url("source", "pair_reader"), choices or Choices()
+        folder = self.folder / uuid4().hex[:8]
+        folder.mkdir()
+        with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+            plan = self.plan(chosen, key=key, snapshot=held)
+            between()
+            with connected_to(url, name="units", statement_within=60) as connection:
+                share(connection, held)
+                catalog = read_catalog(connection, sequence_states=True)
+                units = units_of(connection, plan, range_bytes=range_bytes)
+                self.secrets = collect(connection, plan, self.session(key))
+            source = Source(snapshot=held, statement_within=60)
+            parts = [
+                extract(url, source, plan.of(unit), unit, self.session(key), folder=folder, compression="none")
+                for unit in units
+            ]
+        identity = catalog.identity
+        header = Header(
+            app=self.policy.app, schema_version=self.policy.schema_version, source_host=identity.host,
+            source_system=identity.system_identifier, source_database=identity.database, run_id="run-1",
+            server_version=identity.server_version, exported_at=datetime.now(UTC), policy=self.policy.fingerprint,
+            key=self.session(key).keyring.fingerprint, opted_out=chosen.opted_out, attachments=chosen.attachments,
+            tables=tuple(table.dumped for table in plan.tables),
+            sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+        )  # fmt: skip
+        return bundle.assemble(str(folder / "dump.json"), header, parts, compression="none")
+
+    def load(
+        self,
+        facts: DumpFacts,
+        *,
+        readers: str = "stay",
+        opted_out: tuple[Anonymizer, ...] = (),
+        statement_within: float = 60,
+        on_the_way: Callable[[Iterator[Event]], Iterator[Event]] = iter,
+        attack: bool = True,
+    ) -> Loaded:
+        """Load it as a run does; `on_the_way` may do things between what is read of the dump."""
+        url = self.url("target", "pair_owner")
+        with connected_to(
+            url, name="load", statement_within=statement_within, lock_within=0.3, reading=False
+        ) as connection:
+            plan = draft_load(
+                connection, facts, self.policy, typed=HOST, real=HOST, readers=readers, opted_out=opted_out,
+                generation=0, requested_by="", run_id="run-2",
+            )  # fmt: skip
+            prepare_marker(connection)
+            catalog = read_catalog(connection)
+            masks = list(masked_now(plan, catalog, self.policy))
+            return Load(
+                connection,
+                plan,
+                catalog,
+                self.policy,
+                foreign_keys_to_lift(connection, catalog, plan),
+                secrets=self.secrets if attack else None,
+                remask=remasking(plan, masks, self.session()) if masks else None,
+            ).run(on_the_way(bundle.read(facts.url)))
+
+    def contents(self, which: str = "target") -> dict[str, Any]:
+        """Every table's rows, and where every sequence stands: to tell whether anything changed."""
+        listed = (
+            "SELECT c.oid::regclass::text, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE"
+            " c.relkind IN ('r', 'm', 'S') AND n.nspname !~ '^(pg_|information_schema|understudy)' ORDER BY 1"
+        )
+        rows = "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM {} t"
+        state = "SELECT last_value, is_called FROM {}"
+        found = {}
+        for name, kind in self.ask(listed, which):
+            found[name] = self.ask((state if kind == "S" else rows).format(name), which)
+        return found
+
+
+@pytest.fixture(scope="session", params=["embedded", "debian-15"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The newest PostgreSQL that we know, and the one that Debian 12 installs."""
+    if request.param == "embedded":
+        made: Postgres = request.getfixturevalue("postgres")
+        _prepare(made)
+        yield made
+    elif not (DEBIAN / "bin" / "postgres").exists():
+        pytest.skip("PostgreSQL 15 of Debian is not installed")
+    else:
+        with Debian(tmp_path_factory.mktemp("debian")) as made:
+            _prepare(made)
+            yield made
+
+
+def _prepare(server: Postgres) -> None:
+    """Two databases for all tests, emptied by each: new ones would take longer than what is tested."""
+    with psycopg.connect(server.url()) as connection:
+        connection.execute(ROLES)
+    for which in ("source", "target"):
+        server.create(f"pair_{which}", owner="pair_owner")
+
+
+def policy_of(tables: str, more: str = "") -> Policy:
+    """A policy from the YAML below `tables:`."""
+    indented = "\n".join(f"  {line}" for line in tables.strip("\n").splitlines())
+    return parse_policy(f"app: small\nschema_version: 1\ntables:\n{indented}\n{more}")
+
+
+@pytest.fixture
+def policy() -> Callable[..., Policy]:
+    """A function that makes a policy from the YAML below `tables:`."""
+    return policy_of
+
+
+MakePair = Callable[..., Pair]
+
+
+@pytest.fixture
+def pair(server: Postgres, tmp_path: Path) -> MakePair:
+    """A function that makes a pair: `pair(schema, policy, rows)`; `policy` is the YAML below `tables:`.
+
+    `schema` is run on both sides, `rows` on the source, `old` on the target, which has other rows from before.
+    """
+
+    def make(schema: str, policy: str, rows: str = "", *, old: str = "", after: str = "", more: str = "") -> Pair:
+        made = Pair(server, tmp_path, policy_of(policy, more))
+        for which, content in (("source", rows), ("target", old)):
+            with psycopg.connect(made.url(which)) as connection:
+                for (name,) in connection.execute(SCHEMAS).fetchall():
+                    connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
+                connection.execute("CREATE SCHEMA public AUTHORIZATION pair_owner")
+                connection.execute("SET ROLE pair_owner")
+                for text in (schema, content, after):
+                    if text:
+                        connection.execute(text.encode())
+                if which == "source":
+                    connection.execute(LET_READ)
+        return made
+
+    return make
