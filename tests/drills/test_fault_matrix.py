@@ -6,6 +6,8 @@ import pytest
 
 from deployments.sandbox.faults import FAULTS
 
+pytestmark = pytest.mark.drill
+
 FLOWS = ("refresh", "provision", "promote", "restore", "diagnose")
 
 

@@ -13,10 +13,12 @@ import pytest
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import (
     PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOCAL_STORAGE_PATH,
     PREFECT_LOGGING_TO_API_ENABLED,
     temporary_settings,
 )
+from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import CANARIES
@@ -101,21 +103,32 @@ def leaks(values: set[bytes], found: Iterator[tuple[str, bytes]]) -> list[str]:
 def watched(
     prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Callable[[], Iterator[tuple[str, bytes]]]]:
-    """All that is left behind from here on: a function that gives each place with its bytes."""
+    """All that is left behind from here on: a function that gives each place with its bytes.
+
+    With a Prefect server of its own: in the session's one, a preview has shown originals to whoever gave the phrase.
+    """
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     caplog.set_level(logging.INFO)
     caplog.set_level(logging.DEBUG, logger="prefect")
-    kept = Path(str(PREFECT_LOCAL_STORAGE_PATH.value()))
+    mine: dict[Any, Any] = {
+        PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
+        PREFECT_LOGGING_TO_API_ENABLED: True,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    }
+    with prefect_test_harness(server_startup_timeout=120), temporary_settings(mine):
+        yield from _watching(tmp_path, caplog)
+
+
+def _watching(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], Iterator[tuple[str, bytes]]]]:
     database = Path(str(PREFECT_API_DATABASE_CONNECTION_URL.value()).split("///", 1)[1].split("?")[0])
 
     def look() -> Iterator[tuple[str, bytes]]:
         yield "log", caplog.text.encode()
-        yield from places(tmp_path, kept, *database.parent.glob(f"{database.name}*"))
+        yield from places(tmp_path, *database.parent.glob(f"{database.name}*"))
 
-    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):
-        yield look
-        APILogHandler().flush()
+    yield look
+    APILogHandler().flush()
     assert _logged(database)
 
 

@@ -1,11 +1,13 @@
 """A running sandbox, and a demo to watch from outside."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,6 +46,12 @@ class Performance:
             if words in line:
                 return line
         raise AssertionError(f"ended without {words!r}:\n{self.printed}")
+
+    @staticmethod
+    def port_is_free(url: str) -> bool:
+        """Whether nobody listens there any more."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", urlsplit(url).port or 0)) != 0
 
     def finish(self) -> int:
         """Read to the end; gives the exit code."""

@@ -189,6 +189,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def _prepare(server: Postgres) -> None:
     """Two databases for all tests, emptied by each: new ones would take longer than what is tested."""
     with psycopg.connect(server.url()) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = 'pair_owner'").fetchone() is not None:
+            return  # pytest set this fixture up before, in this session
         connection.execute(ROLES)
     for which in ("source", "target"):
         server.create(f"pair_{which}", owner="pair_owner")

@@ -1,0 +1,73 @@
+"""The demo as a drill: answered by a person who says no, and interrupted at every moment that differs."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from deployments.sandbox.runs import Runs
+
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.timeout(480),  # a whole sandbox each time
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="left-overs are looked for in /proc"),
+]
+
+QUESTION = re.compile(r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and")
+
+
+def reject(demo: Any, **typed: str) -> str:
+    """Say no to the question that the demo prints next; gives the address of the UI."""
+    link = QUESTION.search(demo.read_until("press Resume"))
+    assert link
+    assert next(iter(typed.values())) in demo.read_until("For example")
+    with Runs(f"{link[1]}/api") as runs:
+        runs.answer(UUID(link[2]), {"decision": "reject", "approver": "Test Lead", "reason": "not today", **typed})
+    return str(link[1])
+
+
+def test_a_person_rejects_in_the_demo(perform: Callable[..., Any]) -> None:
+    """Attended, it prints where and how to answer, takes a no for a good end, stays up, and exits 0 at Ctrl-C."""
+    demo = perform()
+    reject(demo, destination="schulprod")
+    url = reject(demo, hostname="staging.schule.example")
+    demo.read_until("Everything stays up")
+    assert demo.printed.count("Test Lead rejected plan") >= 2
+    assert "no nightly reload" in demo.printed
+    demo.note_family()
+    os.kill(demo.process.pid, signal.SIGINT)
+    assert demo.finish() == 0
+    assert demo.nothing_left()
+    assert demo.port_is_free(url)
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("The emulated host answers", signal.SIGKILL),
+        ("Created the automation", signal.SIGTERM),
+        ("Compare schulprod with schulstage", signal.SIGINT),
+        ("Compare schulprod with schulstage", signal.SIGKILL),
+    ],
+)
+def test_interrupted_demo_leaves_nothing(perform: Callable[..., Any], moment: str, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM or kill -9, while starting or while a flow runs: no process, no port, no database is left."""
+    demo = perform("--unattended")
+    url = demo.read_until("The emulated host answers").split()[-1]
+    if moment not in demo.printed:
+        demo.read_until(moment)
+    assert len(demo.note_family()) >= 3
+    os.kill(demo.process.pid, number)
+    if number is not signal.SIGKILL:
+        time.sleep(0.2)
+        os.kill(demo.process.pid, number)  # an impatient second one does not break the clean-up
+    assert demo.finish() == (-9 if number is signal.SIGKILL else 128 + number)
+    assert demo.nothing_left()
+    assert demo.port_is_free(url)
+    assert "Traceback" not in demo.printed
