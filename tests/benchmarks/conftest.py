@@ -63,7 +63,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     made = Page(told)
     yield made
     if os.environ.get("BENCH_PAGE") == "1" and made.sections:
-        PAGE.write_text(made.written(), encoding="utf-8")
+        PAGE.write_text(made.written(PAGE.read_text("utf-8") if PAGE.exists() else ""), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -76,20 +76,26 @@ class Page:
         cells = [[_shown(cell) for cell in row] for row in rows]
         self.told(f"\n{title}\n{_aligned([list(columns), *cells])}\n" + "".join(f"  {note}\n" for note in notes))
         lines = [f"## {title}", "", _row(columns), _row(["---"] + ["---:"] * (len(columns) - 1)), *map(_row, cells), ""]
-        self.sections.append("\n".join([*lines, *(f"{note}\n" for note in notes)]))
+        measured = f"*{'; '.join([*machine(), *self.facts])}.*\n"
+        self.sections.append("\n".join([*lines, *(f"{note}\n" for note in notes), measured]))
 
-    def written(self) -> str:
-        """The page. No path and no name of the machine is in it."""
+    def written(self, earlier: str) -> str:
+        """The page: what was measured now, and of `earlier` what was not. No path and no name of the machine is in it."""
         head = [
             "# What the anonymized dump costs",
             "",
-            "Written by `make bench`; do not edit. Ratios travel to other machines, seconds do not. Contenders run in",
-            "turn, every figure is a median of rounds, and a ratio is the median of the ratios within a round.",
-            "",
-            *(f"- {fact}" for fact in [*machine(), *self.facts]),
+            "Written by `BENCH_PAGE=1 make bench`; do not edit. Ratios travel to other machines, seconds do not. Contenders",
+            "run in turn, every figure is a median of rounds, and a ratio is the median of the ratios within a round.",
             "",
         ]
-        return "\n".join(head) + "\n" + "\n".join(self.sections)
+        sections = {_title(part): part for part in earlier.split("\n## ")[1:]} | {
+            _title(part): part for part in (section.removeprefix("## ") for section in self.sections)
+        }
+        return "\n".join(head) + "".join(f"\n## {part.strip()}\n" for part in sections.values())
+
+
+def _title(section: str) -> str:
+    return section.partition("\n")[0]
 
 
 def machine() -> list[str]:
@@ -109,7 +115,7 @@ def _shown(cell: Cell) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _aligned(rows: list[list[str]]) -> str:
