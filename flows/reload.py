@@ -51,6 +51,7 @@ def reload(
     loads.open_gate()
     with loads.audited("a dump of this run", policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=attachments, off=[], risk_phrase="")
+        loads.meet_target(hostname)
         if not exports.recall_dump():
             with exports.snapshot() as held:
                 plan = exports.plan_export(policy, chosen, held, requested_by=requested_by)

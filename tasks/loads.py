@@ -10,14 +10,14 @@ from prefect import get_run_logger, task
 from tasks.dumps import bundle
 from tasks.dumps.attack import Secrets
 from tasks.dumps.audit import AuditTable
-from tasks.dumps.catalog import read_catalog
+from tasks.dumps.catalog import identify, read_catalog
 from tasks.dumps.connecting import connected_to
 from tasks.dumps.finding import newest_dump
 from tasks.dumps.load import Load, require_alone
 from tasks.dumps.marker import prepare_marker, read_marker
 from tasks.dumps.planning import Choices
 from tasks.dumps.remask import remasking
-from tasks.dumps.targets import draft_load, foreign_keys_to_lift, require_gate, structure
+from tasks.dumps.targets import draft_load, foreign_keys_to_lift, require_gate, require_host, structure
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import (
@@ -28,6 +28,7 @@ from tasks.estate.errors import (
     PlanIsStale,
     UnderstudyError,
     Unreachable,
+    WrongHost,
     WrongTarget,
 )
 from tasks.estate.plans import Approval
@@ -94,6 +95,17 @@ def _identities(settings: Settings) -> list[str]:
     return [identity] if (identity := settings.dump_identity.get_secret_value()) else []
 
 
+def meet_target(hostname: str) -> None:
+    """Look at the target before a long export: does it answer, and is it the one that was typed? Raises `WrongHost`."""
+    settings = _settings()
+    with _writing(settings, "understudy target") as connection:
+        try:
+            require_host(hostname, settings.target_hostname or identify(connection).host)
+        except WrongHost as error:
+            error.facts[AUDITED] = read_marker(connection) is None  # not proven to be staging: no row of ours in it
+            raise
+
+
 @task(name="Check the dump", **ABOVE_THE_GATE)
 def check_dump(dump: str, policy: str) -> DumpFacts:
     """Read a dump from end to end, before the target is touched. `latest` is the newest one of the policy's application.
@@ -107,13 +119,7 @@ def check_dump(dump: str, policy: str) -> DumpFacts:
 
 @task(name="Plan the load", **ABOVE_THE_GATE)
 def plan_load(
-    facts: DumpFacts,
-    policy: str,
-    hostname: str,
-    choices: Choices,
-    *,
-    readers: str = "stay",
-    requested_by: str = "",
+    facts: DumpFacts, policy: str, hostname: str, choices: Choices, *, readers: str = "stay", requested_by: str = ""
 ) -> LoadPlan:
     """Prove that the target is staging, lay the dump beside it, and say what will be loaded, skipped, emptied and kept.
 

@@ -24,7 +24,7 @@ from tasks.masking.session import Session
 
 SHORTEST = 6  # characters; shorter values (postcodes, initials) occur by chance
 LONGEST = 400  # characters; longer ones are texts, whose parts are searched for instead
-VALUES = 50_000  # of each column; more would only cost time
+VALUES = 20_000  # of each column; a column that leaks at all leaks many of them, and more only cost time
 FREQUENT = 20  # a value that more rows share identifies nobody ("unknown")
 # Fakes of these come from pools of real names and places: an equal value is chance, not a leak.
 FROM_POOLS = {
@@ -40,6 +40,7 @@ FROM_POOLS = {
     "birth_date",
     "date_shift",
 }
+HASHES = {"hash", "token", "uuid"}  # made of nothing but the keyed hash
 PART = r'[^\s"<>,;(){}\[\]]{6,}'
 SEARCHABLE = ("S", "U")  # text, and "other", of which json, jsonb and bytea are the ones that hold text
 
@@ -82,13 +83,24 @@ def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Ses
     """The hashes of the values that masking replaces, computed inside the source within its snapshot."""
     found = Secrets()
     wanted = [(table, each) for table in plan.tables for each in table.columns if _attacked(each)]
-    expressions = [(table, each, masked(table, each, session)) for table, each in wanted]
+    expressions = [(table, each, _replacement(table, each, session)) for table, each in wanted]
     tell(connection, session)
     connection.execute("SELECT set_config('understudy.attack', %s, false)", (found.key,))
     for table, each, made in expressions:
         rows = connection.execute(_collected(table.table, each, made)).fetchall()
         found.hashes[f"{table.table.name}.{each.column.name}"] = array("q", (row[0] for row in rows))
     return found
+
+
+def _replacement(table: TablePlan, each: ColumnPlan, session: Session) -> Composable:
+    """What the column becomes, where that could still hold the value; a keyed hash cannot, and computing it is dear."""
+    if each.rule.word in HASHES and not _nested(each):
+        return SQL("''")
+    return masked(table, each, session)
+
+
+def _nested(each: ColumnPlan) -> bool:
+    return each.column.array or each.column.base in ("json", "jsonb")
 
 
 def _attacked(each: ColumnPlan) -> bool:
@@ -101,11 +113,10 @@ def _holds_text(each: ColumnPlan) -> bool:
 
 def _collected(table: Table, each: ColumnPlan, made: Composable) -> Composed:
     """Distinct values that are long enough, rare enough and really replaced; of nested values, those of their parts."""
-    nested = each.column.array or each.column.base in ("json", "jsonb")
     parts = SQL("SELECT v FROM values WHERE length(v) BETWEEN {} AND {} AND strpos(made, v) = 0").format(
         Literal(SHORTEST), Literal(LONGEST)
     )
-    if nested:
+    if _nested(each):
         # Words alone occur by chance, in fakes from pools too; what identifies in a document has a digit or an @.
         parts = SQL(
             "SELECT m[1] FROM values, LATERAL regexp_matches(v, {}, 'g') AS m"
@@ -169,7 +180,7 @@ def _searched(each: ColumnPlan) -> bool:
 def _found(table: Table, each: ColumnPlan) -> Composed:
     value = SQL("lower({}::text)").format(Identifier(each.column.name))
     parts = SQL("SELECT v FROM values WHERE length(v) BETWEEN {} AND {}").format(Literal(SHORTEST), Literal(LONGEST))
-    if not each.masked or each.column.array or each.column.base in ("json", "jsonb"):
+    if not each.masked or _nested(each):
         parts = SQL("{} UNION ALL SELECT m[1] FROM values, LATERAL regexp_matches(v, {}, 'g') AS m").format(
             parts, Literal(PART)
         )

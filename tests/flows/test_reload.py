@@ -35,3 +35,11 @@ def test_the_nightly_reload_needs_no_person_after_the_first_load(start: Callable
     first.answer(decision="approve", hostname=HOST, approver="Demo Lead", reason="the first load")
     assert first.go().state == "Loaded", first.message
     assert start(reload, hostname=HOST, approval="standing").state == "Loaded"
+
+
+def test_a_wrong_hostname_ends_a_reload_before_the_export(start: Callable[..., Any], school: Any) -> None:
+    """What would be refused at the load is refused before production is read for minutes."""
+    run = start(reload, hostname="staging.schule.exemple")
+    assert run.state == "WrongHost"
+    assert run.message.startswith("The hostname you entered does not match this instance.")
+    assert not school.folder.exists()
