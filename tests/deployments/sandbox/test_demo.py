@@ -32,7 +32,11 @@ def test_unattended_demo_verifies_everything(perform: Callable[..., Any], tmp_pa
     for words in ("| Source | schulprod |", "| Destination | schulprod |", "| Approved by | Demo Lead |"):
         assert words in demo.printed
     assert len(re.findall(r"\| Backup \| [0-9a-f-]{36} \|", demo.printed)) == 2
-    assert demo.printed.count("## Evidence of arrival: confirmed") == 2
+    # The nightly refresh takes `probable`: at this pace a slow machine may miss one of the two readings it needs for more.
+    verdicts = re.findall(r"## Evidence of arrival: (\w+)", demo.printed)
+    assert len(verdicts) == 2
+    assert verdicts[0] in ("confirmed", "probable")
+    assert verdicts[1] == "confirmed"
     assert demo.printed.count("## Checks") == 2
     assert "FAILED" not in demo.printed
     require_masked(demo.printed)
