@@ -14,6 +14,7 @@ os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 
 import psycopg
 import pytest
+from hypothesis import settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.exceptions import Pause
@@ -35,6 +36,10 @@ from tasks.policy import open_ledger
 from tasks.signoff.ledger import Ledger
 
 pytest_plugins = ["tests.trouble"]
+
+# The build draws the same examples each time: a find by chance belongs to whoever looks for it, with HYPOTHESIS_PROFILE=default.
+settings.register_profile("suite", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 SCALE = 1 / 4000  # a copy of 20 simulated minutes takes 0.3 seconds
 PACE = 1 / 1500  # deadlines and intervals: a bit more patient than the emulator is fast

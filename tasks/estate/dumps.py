@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from tasks.estate.plans import fingerprint
+from tasks.estate.plans import Fingerprinted
 from tasks.estate.sites import Frozen
 from tasks.estate.tables import Column, DatabaseIdentity, Name
 
@@ -122,7 +122,7 @@ class LoadOrder(Frozen):
     rows: int = 0
 
 
-class LoadPlan(Frozen):
+class LoadPlan(Fingerprinted):
     """The whole intent of one load. Frozen before a person sees it; `fingerprint` names exactly this plan."""
 
     verb: str = "load_dump"
@@ -145,16 +145,6 @@ class LoadPlan(Frozen):
     generation: int  # ledger: number of loads ever journaled for this target when the plan was drafted
     requested_by: str = ""
     run_id: str
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the canonical plan, hexadecimal."""
-        return fingerprint(self.model_dump(mode="json"))
-
-    @property
-    def code(self) -> str:
-        """The first eight characters, for people."""
-        return f"{self.fingerprint[:4]}-{self.fingerprint[4:8]}".upper()
 
     @property
     def destination_id(self) -> str:

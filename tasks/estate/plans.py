@@ -110,7 +110,21 @@ class Intent(Protocol):
         """What is overwritten, as a person types it."""
 
 
-class Plan(Frozen):
+class Fingerprinted(Frozen):
+    """A plan that is named by what it says: any change of it is another plan."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical plan (sorted keys, UTF-8, no floats), hexadecimal."""
+        return fingerprint(self.model_dump(mode="json"))
+
+    @property
+    def code(self) -> str:
+        """The first eight characters, for people: `7K3F-92QD` style."""
+        return f"{self.fingerprint[:4]}-{self.fingerprint[4:8]}".upper()
+
+
+class Plan(Fingerprinted):
     """The whole intent of one destructive call. Frozen before a person sees it; `fingerprint` names exactly this plan."""
 
     verb: Literal["refresh", "provision", "promote", "restore"]
@@ -124,16 +138,6 @@ class Plan(Frozen):
     requested_by: str = ""
     run_id: str
     schema_version: int = PLAN_SCHEMA
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the canonical plan (sorted keys, UTF-8, no floats), hexadecimal."""
-        return fingerprint(self.model_dump(mode="json"))
-
-    @property
-    def code(self) -> str:
-        """The first eight characters, for people: `7K3F-92QD` style."""
-        return f"{self.fingerprint[:4]}-{self.fingerprint[4:8]}".upper()
 
     @property
     def destination_id(self) -> str:

@@ -256,14 +256,15 @@ def _plain(line: str) -> str:
 def _flow(value: Any, style: str | None = None) -> str:
     """A value on one line; letters of any language stay readable, everything else outside ASCII is escaped."""
 
-    def dumped(as_is: bool) -> str:
+    def dumped(as_is: bool, quotes: str | None) -> str:
         text: str = yaml.safe_dump(
-            value, default_flow_style=True, default_style=style, sort_keys=False, allow_unicode=as_is, width=ENDLESS
+            value, default_flow_style=True, default_style=quotes, sort_keys=False, allow_unicode=as_is, width=ENDLESS
         )
         return text.strip()
 
-    readable = dumped(True)
-    return readable if readable.isprintable() else dumped(False)
+    readable = dumped(True, style)
+    # Only double quotes escape a line break; YAML's other styles would spread it over lines.
+    return readable if readable.isprintable() else dumped(False, '"')
 
 
 def _scalar(text: str) -> str:
