@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import choices, exports, reports, runners
-from tasks.estate.forms import asked
+from tasks.estate.forms import Attachments, PolicyName, RequestedBy, asked
 
 
 @flow(
@@ -18,12 +18,8 @@ from tasks.estate.forms import asked
 )
 @reports.concluding
 def anonymize(
-    policy: Annotated[
-        str, asked("Policy", "Name of the masking policy, one for each application.", min_length=1, max_length=40)
-    ] = "schulportal",
-    attachments: Annotated[
-        bool, asked("Include attachments", "Off: a smaller dump; rows stay, their content is not read.")
-    ] = True,
+    policy: PolicyName = "schulportal",
+    attachments: Attachments = True,
     off: Annotated[
         list[Literal["email", "names", "contact", "passwords", "bodies", "attachments"]],
         asked("Switch anonymizers OFF", "Empty: all on. Needs the risk phrase below."),
@@ -31,7 +27,7 @@ def anonymize(
     risk_phrase: Annotated[
         str, asked("Risk phrase", "Only if an anonymizer is off: I_UNDERSTAND_THE_PII_RISK", max_length=60)
     ] = "",
-    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+    requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Export production into one anonymized dump: plan, prove, extract masked in one snapshot, bundle, read back."""
     chosen = choices.require_choices(attachments=attachments, off=list(off), risk_phrase=risk_phrase)

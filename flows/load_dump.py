@@ -1,13 +1,21 @@
 """Load a dump into staging: checked, planned, approved, then everything in one transaction that is verified first."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, choices, loads, locks, reports
-from tasks.estate.forms import asked
+from tasks import approvals, attempts, choices, loads, locks, reports
+from tasks.estate.forms import (
+    ANSWER_WITHIN,
+    AnswerWithin,
+    PolicyName,
+    Readers,
+    RequestedBy,
+    StagingHostname,
+    StandingOrAsk,
+    asked,
+)
 
 
 @flow(
@@ -18,27 +26,11 @@ from tasks.estate.forms import asked
 )
 @reports.concluding
 def load_dump(
-    hostname: Annotated[
-        str,
-        asked(
-            "Staging hostname",
-            "Type it: it is compared with the real target of this worker.",
-            min_length=1,
-            max_length=255,
-        ),
-    ],
+    hostname: StagingHostname,
     dump: Annotated[str, asked("Dump", "Path or URL; latest: the newest one of the policy's application.")] = "latest",
-    policy: Annotated[
-        str, asked("Policy", "Name of the masking policy, one for each application.", min_length=1, max_length=40)
-    ] = "schulportal",
-    approval: Annotated[
-        Literal["ask", "standing"],
-        asked("Approval", "ask: a person answers in this run. standing: the reviewed file must cover this pair."),
-    ] = "ask",
-    readers: Annotated[
-        Literal["stay", "wait"],
-        asked("Readers of staging", "stay: they see the old data until the commit. wait: faster, they wait."),
-    ] = "stay",
+    policy: PolicyName = "schulportal",
+    approval: StandingOrAsk = "ask",
+    readers: Readers = "stay",
     off: Annotated[
         list[Literal["email", "names", "contact", "passwords", "bodies", "attachments"]],
         asked("Leave RAW values raw", "Only for a raw dump. Empty: all replaced. Needs the risk phrase."),
@@ -46,14 +38,12 @@ def load_dump(
     risk_phrase: Annotated[
         str, asked("Risk phrase", "Only if an anonymizer is off: I_UNDERSTAND_THE_PII_RISK", max_length=60)
     ] = "",
-    answer_within: Annotated[timedelta, asked("Answer within", "How long the question stays open.")] = timedelta(
-        hours=8
-    ),
-    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+    answer_within: AnswerWithin = ANSWER_WITHIN,
+    requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Replace staging's data by a dump: check it, prove the target, ask, load and verify in one transaction, commit."""
     loads.open_gate()
-    with loads.audited(dump, policy, requested_by=requested_by):
+    with attempts.audited(dump, policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=True, off=list(off), risk_phrase=risk_phrase)
         facts = loads.check_dump(dump, policy)
         plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)

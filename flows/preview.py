@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import choices, previews, reports
-from tasks.estate.forms import asked
+from tasks.estate.forms import PolicyName, asked
 
 
 @flow(
@@ -17,9 +17,7 @@ from tasks.estate.forms import asked
 )
 @reports.concluding
 def preview(
-    policy: Annotated[
-        str, asked("Policy", "Name of the masking policy, one for each application.", min_length=1, max_length=40)
-    ] = "schulportal",
+    policy: PolicyName = "schulportal",
     rows: Annotated[int, asked("Rows", "How many rows of each table to show, 1 to 20.", ge=1, le=20)] = 3,
     show_originals: Annotated[
         bool,

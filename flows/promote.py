@@ -1,13 +1,12 @@
 """Promote staging to production: prepared by the machine, decided by a person, done once."""
 
-from datetime import timedelta
 from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
-from tasks.estate.forms import asked
+from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
+from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, Requester, asked
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction
 
@@ -22,51 +21,48 @@ from tasks.estate.sites import Direction
 def promote(
     source: Annotated[
         str,
-        asked(
-            "Source install",
-            "Staging or development install to copy from, by name.",
-            min_length=3,
-            max_length=14,
-        ),
+        asked("Source install", "Staging or development install to copy from, by name.", min_length=3, max_length=14),
     ],
     destination: Annotated[
         str,
-        asked(
-            "Destination install",
-            "PRODUCTION install that is overwritten, by name.",
-            min_length=3,
-            max_length=14,
-        ),
+        asked("Destination install", "PRODUCTION install that is overwritten, by name.", min_length=3, max_length=14),
     ],
-    files: Annotated[bool, asked("Copy files", "Uploads, themes, plugins.")] = True,
+    requested_by: Requester,
+    files: CopyFiles = True,
     database: Annotated[
-        bool,
-        asked(
-            "Copy the database too",
-            "Off unless you mean it: newer orders, posts and users of production are lost.",
-        ),
+        bool, asked("Copy the database too", "Off unless you mean it: newer orders, posts and users are lost.")
     ] = False,
     tables: Annotated[list[str], asked("Only these tables", "With the database only. Empty: all of it.")] = [],  # noqa: B006  # Prefect builds the form from it and never mutates it
-    other_site: Annotated[
-        bool, asked("Allow another site", "Explicit leave to copy between two sites of one account.")
-    ] = False,
-    answer_within: Annotated[timedelta, asked("Answer within", "How long the question stays open.")] = timedelta(
-        hours=8
-    ),
-    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+    other_site: OtherSite = False,
+    break_glass: Annotated[
+        str,
+        asked("Break-glass reason", "Only during a freeze: why it cannot wait. Two people must agree.", max_length=300),
+    ] = "",
+    answer_within: AnswerWithin = ANSWER_WITHIN,
 ) -> State[Any]:
-    """Copy staging over production, files only unless chosen otherwise, after a person has approved exactly that."""
+    """Copy staging over production, files only unless chosen otherwise, after leads have approved exactly that."""
     options = CopyOptions.chosen(files=files, database=database, tables=tables)
     pair = installs.resolve_pair(source, destination, Direction.UP, other_site=other_site)
+    locks.require_free(pair.source, pair.destination)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(
         backups.request_backup(pair.destination, "before a promotion")
     )  # what `restore` puts back
-    plan = installs.draft_plan("promote", pair, comparison, backup, options, requested_by=requested_by)
+    plan = installs.draft_plan(
+        "promote",
+        pair,
+        comparison,
+        backup,
+        options,
+        requested_by=requested_by,
+        other_site=other_site,
+        break_glass=break_glass,
+    )
     approved = approvals.ask(plan, comparison, within=answer_within)
     with locks.held(plan):
-        receipt = copies.send_copy(plan, approved, other_site=other_site)
+        receipt = copies.send_copy(plan, approved, backups.freshened(plan), other_site=other_site)
         evidence = copies.await_arrival(plan, receipt)
-        evidence = approvals.ask_arrival(plan, receipt, evidence, within=answer_within)
+        evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     caches.purge_cache(pair.destination)
-    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))
+    ended = reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))
+    return restores.start_allowed(plan, approved, ended)

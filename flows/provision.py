@@ -1,13 +1,12 @@
 """Provision a new staging install: create it, wait until it is active, then the steps of a refresh."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
-from tasks.estate.forms import asked
+from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, RequestedBy, asked
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction, Environment
 
@@ -32,10 +31,8 @@ def provision(
     environment: Annotated[
         Literal["staging", "development"], asked("Environment", "Role of the new install.")
     ] = "staging",
-    answer_within: Annotated[timedelta, asked("Answer within", "How long the question stays open.")] = timedelta(
-        hours=8
-    ),
-    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+    answer_within: AnswerWithin = ANSWER_WITHIN,
+    requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Create a staging install beside production, wait until it is active, and fill it: ask, copy once, prove, verify."""
     origin = installs.resolve_install(source)
@@ -48,7 +45,7 @@ def provision(
     plan = installs.draft_plan("provision", pair, comparison, backup, options, requested_by=requested_by)
     approved = approvals.ask(plan, comparison, within=answer_within)
     with locks.held(plan):
-        receipt = copies.send_copy(plan, approved)
+        receipt = copies.send_copy(plan, approved, backups.freshened(plan))
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt))
     caches.purge_cache(pair.destination)
     return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))

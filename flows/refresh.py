@@ -1,13 +1,12 @@
 """Refresh staging from production: backed up, approved, copied once, proven, verified."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
-from tasks.estate.forms import asked
+from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, RequestedBy, StandingOrAsk, asked
 from tasks.estate.plans import CopyOptions, Verdict
 from tasks.estate.sites import Direction
 
@@ -33,38 +32,31 @@ def refresh(
             max_length=14,
         ),
     ],
-    approval: Annotated[
-        Literal["ask", "standing"],
-        asked(
-            "Approval",
-            "ask: a person answers in this run. standing: the reviewed file must cover exactly this pair.",
-        ),
-    ] = "ask",
-    files: Annotated[bool, asked("Copy files", "Uploads, themes, plugins.")] = True,
+    approval: StandingOrAsk = "ask",
+    files: CopyFiles = True,
     database: Annotated[bool, asked("Copy the database", "Posts, users, options.")] = True,
     tables: Annotated[list[str], asked("Only these tables", "Empty: the whole database.")] = [],  # noqa: B006  # Prefect builds the form from it and never mutates it
     proceed_when: Annotated[
         Literal["confirmed", "probable"],
         asked("Go on when the arrival is", "probable accepts weaker evidence; see docs/evidence.md."),
     ] = "confirmed",
-    other_site: Annotated[
-        bool, asked("Allow another site", "Explicit leave to copy between two sites of one account.")
-    ] = False,
-    answer_within: Annotated[timedelta, asked("Answer within", "How long the question stays open.")] = timedelta(
-        hours=8
-    ),
-    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+    other_site: OtherSite = False,
+    answer_within: AnswerWithin = ANSWER_WITHIN,
+    requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Overwrite a staging install with production: back up, ask (or use a standing approval), copy once, prove, verify."""
     options = CopyOptions.chosen(files=files, database=database, tables=tables)
     pair = installs.resolve_pair(source, destination, Direction.DOWN, other_site=other_site)
+    locks.require_free(pair.source, pair.destination)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(backups.request_backup(pair.destination, "before a refresh"))
-    plan = installs.draft_plan("refresh", pair, comparison, backup, options, requested_by=requested_by)
+    plan = installs.draft_plan(
+        "refresh", pair, comparison, backup, options, requested_by=requested_by, other_site=other_site
+    )
     approved = approvals.ask_or_standing(plan, comparison, mode=approval, within=answer_within)
     enough = Verdict(proceed_when)
     with locks.held(plan):
-        receipt = copies.send_copy(plan, approved, other_site=other_site)
+        receipt = copies.send_copy(plan, approved, backups.freshened(plan), other_site=other_site)
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt, enough=enough), enough=enough)
     caches.purge_cache(pair.destination)
     return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))

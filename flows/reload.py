@@ -1,13 +1,21 @@
 """Reload staging's database from production: an anonymized dump is made and loaded, in a row."""
 
-from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, choices, exports, loads, locks, reports, runners
-from tasks.estate.forms import asked
+from tasks import approvals, attempts, choices, exports, loads, locks, reports, runners
+from tasks.estate.forms import (
+    ANSWER_WITHIN,
+    AnswerWithin,
+    Attachments,
+    PolicyName,
+    Readers,
+    RequestedBy,
+    StagingHostname,
+    StandingOrAsk,
+)
 
 
 @flow(
@@ -19,37 +27,17 @@ from tasks.estate.forms import asked
 )
 @reports.concluding
 def reload(
-    hostname: Annotated[
-        str,
-        asked(
-            "Staging hostname",
-            "Type it: it is compared with the real target of this worker.",
-            min_length=1,
-            max_length=255,
-        ),
-    ],
-    policy: Annotated[
-        str, asked("Policy", "Name of the masking policy, one for each application.", min_length=1, max_length=40)
-    ] = "schulportal",
-    approval: Annotated[
-        Literal["ask", "standing"],
-        asked("Approval", "ask: a person answers in this run. standing: the reviewed file must cover this pair."),
-    ] = "ask",
-    readers: Annotated[
-        Literal["stay", "wait"],
-        asked("Readers of staging", "stay: they see the old data until the commit. wait: faster, they wait."),
-    ] = "stay",
-    attachments: Annotated[
-        bool, asked("Include attachments", "Off: a smaller dump; rows stay, their content is not read.")
-    ] = True,
-    answer_within: Annotated[timedelta, asked("Answer within", "How long the question stays open.")] = timedelta(
-        hours=8
-    ),
-    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+    hostname: StagingHostname,
+    policy: PolicyName = "schulportal",
+    approval: StandingOrAsk = "ask",
+    readers: Readers = "stay",
+    attachments: Attachments = True,
+    answer_within: AnswerWithin = ANSWER_WITHIN,
+    requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Export production anonymized and load it into staging; every anonymizer on. For the nightly schedule."""
     loads.open_gate()
-    with loads.audited("a dump of this run", policy, requested_by=requested_by):
+    with attempts.audited("a dump of this run", policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=attachments, off=[], risk_phrase="")
         loads.meet_target(hostname)
         if not exports.recall_dump():

@@ -1,16 +1,13 @@
 """Restore: the inverse of promote. Put back the backup that a run recorded before it copied."""
 
-from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, backups, caches, checks, installs, locks, reports, restores
-from tasks.estate.forms import asked
+from tasks import approvals, arrivals, backups, caches, checks, installs, locks, reports, restores
+from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, Requester, asked
 from tasks.estate.plans import CopyOptions
-
-SETTLES = "Approving this also settles the earlier run: whatever became of its copy, the backup is put back over it."
 
 
 @flow(
@@ -30,6 +27,13 @@ def restore(
             max_length=36,
         ),
     ],
+    requested_by: Requester,
+    approval: Annotated[
+        Literal["ask", "pre-authorised"],
+        asked(
+            "Approval", "ask: people answer in this run. pre-authorised: the promotion's approval allowed it for now."
+        ),
+    ] = "ask",
     database: Annotated[
         bool,
         asked(
@@ -37,10 +41,7 @@ def restore(
             "Off: files only. Orders and posts made since are lost when on.",
         ),
     ] = True,
-    answer_within: Annotated[timedelta, asked("Answer within", "How long the question stays open.")] = timedelta(
-        hours=8
-    ),
-    requested_by: Annotated[str, asked("Requested by", "Your name, for the ledger.", max_length=80)] = "",
+    answer_within: AnswerWithin = ANSWER_WITHIN,
 ) -> State[Any]:
     """Put back what a promotion overwrote: back up the present state, ask, restore once, prove, verify."""
     options = CopyOptions(files=True, database=database)
@@ -51,11 +52,11 @@ def restore(
     plan = installs.draft_plan(
         "restore", pair, comparison, backup, options, requested_by=requested_by, restore=recorded.backup.id
     )
-    approved = approvals.ask(plan, comparison, within=answer_within, notes=(SETTLES,))
+    approved = approvals.ask_or_preauthorised(plan, comparison, promotion, mode=approval, within=answer_within)
     before = restores.state_before(promotion)
     with locks.held(plan, settles=promotion):
-        receipt = restores.send_restore(plan, approved)
+        receipt = restores.send_restore(plan, approved, backups.freshened(plan))
         evidence = restores.await_restore(plan, receipt, before)
-        evidence = approvals.ask_arrival(plan, receipt, evidence, within=answer_within)
+        evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     caches.purge_cache(pair.destination)
     return reports.conclude(plan, approved, evidence, checks.verify_site(plan, before))

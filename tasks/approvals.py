@@ -1,264 +1,241 @@
-"""Approvals: ask a person about exactly this plan, and verify the answer on the worker."""
+"""Approvals: ask people about exactly this plan, verify every answer on the worker, and record it once."""
 
-import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from prefect.flow_runs import suspend_flow_run
-from prefect.input import RunInput
 from prefect.runtime import flow_run
-from pydantic import ConfigDict, Field, create_model
 
 from tasks import dump_wording, wording
-from tasks.dumps.targets import require_host
-from tasks.estate.dumps import RISK_PHRASE, LoadPlan
-from tasks.estate.errors import NotApproved, OutcomeUnknown, RiskNotAccepted
-from tasks.estate.plans import Approval, Comparison, Evidence, Intent, Plan, Receipt, Signal, Verdict
+from tasks.asking import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
+from tasks.estate.dumps import LoadPlan
+from tasks.estate.errors import NotApproved, Rejected, Superseded
+from tasks.estate.plans import Approval, Comparison, Intent, Plan
 from tasks.estate.settings import load_settings
+from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import utc_now
-from tasks.policy import open_ledger
-from tasks.signoff.answers import Answer, accept_answer, first_asked, record_approval, recorded_answer, where
+from tasks.notices import tell
+from tasks.policy import open_ledger, read_leads, read_rules, require_open, the_gate
+from tasks.signoff import conditions, preauthorised
+from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer
+from tasks.signoff.gate import Gate, Waiting
+from tasks.signoff.ledger import AlreadyRecorded
+from tasks.signoff.questions import Question
 from tasks.signoff.standing import StandingApproval, load_standing, require_covered, require_load_covered
 
 MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another day
-
-
-class ApprovalAnswer(RunInput):
-    """The form a lead fills in. No field has a default: an empty answer is no answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    decision: Literal["reject", "approve"] = Field(
-        title="Decision",
-        description="reject: nothing is overwritten. approve: this plan, once.",
-        json_schema_extra={"position": 0},
-    )
-    approver: str = Field(
-        title="Your name",
-        description="Goes into the ledger and the report.",
-        min_length=3,
-        max_length=80,
-        json_schema_extra={"position": 1},
-    )
-    destination: str = Field(
-        title="Type the name of the destination",
-        description="The install that will be overwritten.",
-        max_length=40,
-        json_schema_extra={"position": 2},
-    )
-    reason: str = Field(
-        title="Reason",
-        description="Why, in a few words.",
-        min_length=5,
-        max_length=500,
-        json_schema_extra={"position": 3},
-    )
-
-
-class ArrivalAnswer(RunInput):
-    """What the host's e-mail said about this copy: the one documented signal of its end."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: Literal["no e-mail yet", "failed", "completed"] = Field(
-        title="The host's e-mail about this copy says",
-        description="'completed' only if you read it.",
-        json_schema_extra={"position": 0},
-    )
-    approver: str = Field(
-        title="Your name",
-        min_length=3,
-        max_length=80,
-        description="Goes into the ledger.",
-        json_schema_extra={"position": 1},
-    )
-    words: str = Field(
-        title="Its words and time",
-        description="For example: 'Copy complete', 14:32.",
-        min_length=5,
-        max_length=300,
-        json_schema_extra={"position": 2},
-    )
-
-
-def form_for(plan: Plan, description: str) -> type[ApprovalAnswer]:
-    """The form for one plan: the server refuses any typed destination but the plan's own."""
-    name = plan.pair.destination.name
-    typed = Field(
-        title=f"Type the name of the install that will be overwritten: {name}",
-        description="The install that will be overwritten.",
-        pattern=f"^{re.escape(name)}$",
-        json_schema_extra={"position": 2},
-    )
-    form = create_model("ApprovalAnswer", __base__=ApprovalAnswer, destination=(str, typed))
-    return form.with_initial_data(description=description)
+SETTLES = "Approving this also settles the earlier run: whatever became of its copy, the backup is put back over it."
+NOT_ALLOWED = "It was to go on by itself, but the leave for that was not given, is over, or is used up."
 
 
 def ask(plan: Plan, comparison: Comparison, *, within: timedelta, notes: tuple[str, ...] = ()) -> Approval:
-    """Suspend the run until a person answers, verify the answer here, record it, and return it.
+    """Suspend the run until everybody whom the plan's risk demands has said yes, and return the approval.
 
     A plain function, because Prefect suspends only from a flow body. A run that was answered before gets the recorded
-    answer: its use is limited by the ledger, not by asking again. Raises `Rejected`, `ApprovalExpired`, `NotApproved`.
+    answer: its use is limited by the ledger, not by asking again. Raises `Rejected`, `ApprovalExpired`, `Superseded` or
+    `Frozen`.
     """
+
+    def text(waiting: Waiting) -> str:
+        gate = wording.gate_lines(plan, waiting)
+        return wording.approval_text(plan, comparison, answer_by=waiting.answer_by, notes=notes, gate=gate)
+
+    form = PromotionForm if plan.verb == "promote" else ApprovalForm
+    return _Question(plan, plan.pair.source.id, comparison, text, form).ask(within)
+
+
+def ask_or_standing(
+    plan: Plan, comparison: Comparison, *, mode: Literal["ask", "standing"], within: timedelta
+) -> Approval:
+    """For a refresh only: the standing approval of exactly this pair, or people.
+
+    Raises as `ask`; `NotApproved` where nothing covers the pair, `Skipped` where something does, but not now.
+    """
+    if mode == "ask":
+        return ask(plan, comparison, within=within)
+    recorded = recorded_answer(open_ledger(), plan)
+    if recorded is not None:
+        return recorded
+    ledger, limits = open_ledger(), read_rules().conditions
+    return _stand(
+        plan, lambda now: conditions.require_met(ledger, plan, comparison, now=now, **limits), require_covered
+    )
+
+
+def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timedelta) -> Approval:
+    """Leave to load exactly this plan: the standing approval of this pair, or people's answers.
+
+    Raises as `ask_or_standing`; `WrongHost` or `RiskNotAccepted` where an approval lacks the right hostname or phrase.
+    """
+    recorded = recorded_answer(open_ledger(), plan)
+    if recorded is not None:
+        return recorded
+    if mode == "standing":
+        ledger, limits = open_ledger(), read_rules().conditions
+        return _stand(
+            plan, lambda now: conditions.require_load_met(ledger, plan, now=now, **limits), require_load_covered
+        )
+
+    def text(waiting: Waiting) -> str:
+        return dump_wording.load_text(plan, answer_by=waiting.answer_by, gate=wording.gate_lines(plan, waiting))
+
+    form = RiskyForm if plan.arrives_raw else ApprovalForm
+    return _Question(plan, "", None, text, form).ask(within)
+
+
+def ask_or_preauthorised(
+    plan: Plan, comparison: Comparison, promotion: str, *, mode: Literal["ask", "pre-authorised"], within: timedelta
+) -> Approval:
+    """For a restore only: the leave that the promotion's approval gave for this case, once, or people. Raises as `ask`."""
     ledger = open_ledger()
     recorded = recorded_answer(ledger, plan)
     if recorded is not None:
         return recorded
-    asked_at = first_asked(ledger, plan)
-    description = wording.approval_text(plan, comparison, answer_by=asked_at + within, notes=notes)
-    answer = suspend_flow_run(
-        wait_for_input=form_for(plan, description),
-        timeout=int(within.total_seconds()),
-        key=f"approve-{plan.fingerprint[:12]}",
+    if mode == "pre-authorised":
+        now = utc_now()
+        allowed = preauthorised.allowed_by(ledger, plan, promotion, now)
+        if allowed is not None:
+            with suppress(AlreadyRecorded):
+                return record_approval(
+                    ledger,
+                    plan,
+                    kind="pre-authorised",
+                    approver=f"{allowed.approver} (in the approval of run {promotion})",
+                    reason="the verification of the promotion failed",
+                    answered_at=now,
+                    execute_within=_execute_within(),
+                    besides=(entry("pre-authorisation-used", plan, {}, preauthorised.key_of(promotion)),),
+                )
+        return ask(plan, comparison, within=within, notes=(SETTLES, NOT_ALLOWED))
+    return ask(plan, comparison, within=within, notes=(SETTLES,))
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One plan before people: its form, its text, and what happens to the answers."""
+
+    plan: Plan | LoadPlan
+    source_id: str
+    comparison: Comparison | None
+    text: Callable[[Waiting], str]
+    form: type[ApprovalForm]
+
+    def ask(self, within: timedelta) -> Approval:
+        """Ask until the gate has heard enough."""
+        gate, plan = the_gate(), self.plan
+        found: Approval | Waiting | None = recorded_answer(gate.ledger, plan)
+        if found is None:
+            found, older = gate.ask(plan, source_id=self.source_id, within=within, now=utc_now())
+            for question in older:
+                self._tell_superseded(question)
+        while isinstance(found, Waiting):
+            found = self._hear(gate, found)
+        assert found is not None, "a question ends in an approval or an error"  # noqa: S101  # an invariant
+        return found
+
+    def _hear(self, gate: Gate, waiting: Waiting) -> Approval | Waiting | None:
+        plan = self.plan
+        heard = put(
+            f"appr-{plan.fingerprint[:8]}-{waiting.index}",
+            form_for(plan.code, plan.destination_name, self.form),
+            self.text(waiting),
+            before=lambda: self._announce(waiting),
+            until=waiting.answer_by,
+            now=utc_now(),
+        )
+        if heard.form is None:
+            return gate.expire(plan) if heard.at >= waiting.answer_by else gate.unreadable(plan)
+        try:
+            decided = gate.judge(plan, _answer_in(heard), now=utc_now())
+        except Rejected as rejected:
+            tell(
+                "alert" if rejected.facts.get("alert") else "decided",
+                f"{plan.verb} of {plan.destination_name}: rejected",
+                [wording.plain(rejected.message, 400)],
+                run_id=plan.run_id,
+            )
+            raise
+        if isinstance(decided, Approval):
+            said = (
+                f"{decided.approver} approved plan {plan.code}; it may be used until {decided.execute_by:%H:%M:%S} UTC."
+            )
+            tell(
+                "decided",
+                f"{plan.verb} of {plan.destination_name}: approved",
+                [wording.plain(said, 400)],
+                run_id=plan.run_id,
+            )
+        return decided
+
+    def _announce(self, waiting: Waiting) -> None:
+        """The question as data, and a notice to those who answer."""
+        plan = self.plan
+        publish_sheet(Sheet(plan=plan, comparison=self.comparison, answer_by=waiting.answer_by, question=waiting.index))
+        subject = f"{plan.verb} of {plan.destination_name} waits for {wording.who_is_missing(plan, waiting)}"
+        tell("asked", subject, wording.notice_lines(plan, waiting), run_id=plan.run_id)
+
+    def _tell_superseded(self, older: Question) -> None:
+        message = f"Plan {older.code} gave way to the newer plan {self.plan.code} of run {self.plan.run_id}."
+        end_waiting(older.run_id, Superseded.outcome, f"{message} {Superseded.next_step}")
+        tell("ended", f"{older.verb} of {older.destination}: superseded", [message], run_id=older.run_id)
+
+
+def _answer_in(heard: Heard) -> Answer:
+    form = heard.form
+    assert isinstance(form, ApprovalForm), "put() read it as one"  # noqa: S101  # an invariant, not input
+    return Answer(
+        decision=form.decision,
+        approver=form.approver,
+        plan=form.plan,
+        destination=form.destination,
+        proof=form.proof,
+        reason=form.reason,
+        given_at=heard.at,
+        restore=isinstance(form, PromotionForm) and form.restore == "yes",
     )
-    given = Answer(answer.decision, answer.approver, answer.reason, answer.destination)
-    return accept_answer(ledger, plan, given, answer_by=asked_at + within, execute_within=_execute_within())
 
 
 def _execute_within() -> timedelta:
     return timedelta(seconds=load_settings().execute_within)
 
 
-def ask_or_standing(
-    plan: Plan, comparison: Comparison, *, mode: Literal["ask", "standing"], within: timedelta
+def _stand(
+    plan: Intent, require_met: Callable[[datetime], None], require_covered: Callable[..., StandingApproval]
 ) -> Approval:
-    """For a refresh only: the standing approval of exactly this pair, or a person. Raises `NotApproved` with the reason."""
-    if mode == "ask":
-        return ask(plan, comparison, within=within)
-    recorded = recorded_answer(open_ledger(), plan)
-    if recorded is not None:
-        return recorded
-    now = utc_now()
-    _require_timely(now)
-    entry = require_covered(plan, load_standing(load_settings().standing_file), now.date())
-    return _stand(plan, entry, now)
-
-
-class LoadAnswer(RunInput):
-    """The form before a load: the original workflow's fields, none of them with a default."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    decision: Literal["reject", "approve"] = Field(
-        title="Are you sure?",
-        description="reject: nothing is loaded. approve: staging's data is replaced, once.",
-        json_schema_extra={"position": 0},
-    )
-    hostname: str = Field(
-        title="Type the hostname of the staging instance",
-        description="It is compared with the real target.",
-        max_length=255,
-        json_schema_extra={"position": 1},
-    )
-    approver: str = Field(
-        title="Your name",
-        description="Goes into the ledger and the report.",
-        min_length=3,
-        max_length=80,
-        json_schema_extra={"position": 2},
-    )
-    reason: str = Field(
-        title="Reason",
-        description="Why, in a few words.",
-        min_length=5,
-        max_length=500,
-        json_schema_extra={"position": 3},
-    )
-
-
-class RiskyLoadAnswer(LoadAnswer):
-    """The same, where an anonymizer is switched off."""
-
-    risk: str = Field(
-        title=dump_wording.RISK_LABEL,
-        description="Personal data of production will be on staging.",
-        max_length=60,
-        json_schema_extra={"position": 4},
-    )
-
-
-def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timedelta) -> Approval:
-    """Leave to load exactly this plan: the standing approval of this pair, or a person's answer.
-
-    Raises `Rejected`, `ApprovalExpired`, `NotApproved`, `WrongHost` or `RiskNotAccepted`.
-    """
-    ledger = open_ledger()
-    recorded = recorded_answer(ledger, plan)
-    if recorded is not None:
-        return recorded
-    now = utc_now()
-    if mode == "standing":
-        _require_timely(now)
-        return _stand(plan, require_load_covered(plan, load_standing(load_settings().standing_file), now.date()), now)
-    answer_by = first_asked(ledger, plan) + within
-    form = RiskyLoadAnswer if plan.arrives_raw else LoadAnswer
-    answer = suspend_flow_run(
-        wait_for_input=form.with_initial_data(description=dump_wording.load_text(plan, answer_by=answer_by)),
-        timeout=int(within.total_seconds()),
-        key=f"approve-{plan.fingerprint[:12]}",
-    )
-    if answer.decision == "approve":
-        require_host(answer.hostname, plan.hostname)
-        if isinstance(answer, RiskyLoadAnswer) and answer.risk != RISK_PHRASE:
-            raise RiskNotAccepted(
-                f"The risk field of plan {plan.code} does not hold the phrase; expected {RISK_PHRASE}."
-            )
-    given = Answer(answer.decision, answer.approver, answer.reason, plan.hostname)
-    return accept_answer(ledger, plan, given, answer_by=answer_by, execute_within=_execute_within())
-
-
-def _stand(plan: Intent, entry: StandingApproval, now: datetime) -> Approval:
-    words = f"{entry.issuer} (standing, until {entry.until.isoformat()})"
+    """Leave by the reviewed file: timely, nothing that speaks against tonight, and an entry that covers exactly this pair."""
+    now = _require_timely(plan)
+    entries = load_standing(load_settings().standing_file)
+    try:
+        standing = require_covered(plan, entries, now=now, leads=read_leads(), at_most=read_rules().standing_at_most)
+    except NotApproved:
+        if any(entry.destination == plan.destination_name for entry in entries):
+            require_met(now)  # a hold or unpromoted work has better words than "not covered"
+        raise
+    require_met(now)
     return record_approval(
         open_ledger(),
         plan,
         kind="standing",
-        approver=words,
-        reason=entry.reason,
-        now=now,
+        approver=f"{standing.issuer} (standing, until {standing.until.isoformat()})",
+        reason=standing.reason,
+        answered_at=now,
         execute_within=_execute_within(),
     )
 
 
-def _require_timely(now: datetime) -> None:
-    """A worker that was down for days starts every missed night at once: only the newest may go on by itself."""
-    due = flow_run.get_scheduled_start_time()
+def _require_timely(plan: Intent) -> datetime:
+    """Now, if the run starts when it should and the calendar is open: else raises `NotApproved` or `Frozen`.
+
+    A worker that was down for days starts every missed night at once: only the newest may go on by itself.
+    """
+    now, due = utc_now(), flow_run.get_scheduled_start_time()
     if due is not None and now - due > MISSED:
         raise NotApproved(
             f"This run was due at {due:%Y-%m-%d %H:%M} UTC and starts more than {MISSED} late; a standing approval does "
             "not cover missed runs.",
             next_step="Nothing was overwritten. The next night's run goes on by itself, or start one by hand now.",
         )
-
-
-def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: timedelta) -> Evidence:
-    """Where the evidence does not confirm, ask a person what the host's e-mail said; it outranks every other signal.
-
-    Returns evidence with the verdict `confirmed`. Raises `OutcomeUnknown` where the e-mail says failed or is missing.
-    """
-    ledger = open_ledger()
-    if evidence.verdict is Verdict.CONFIRMED:
-        _settle(plan, evidence)
-        return evidence
-    told = next(iter(ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="arrival-told")), None)
-    if told is None:
-        answer = suspend_flow_run(
-            wait_for_input=ArrivalAnswer.with_initial_data(description=wording.arrival_text(plan, receipt, evidence)),
-            timeout=int(within.total_seconds()),
-            key=f"arrived-{plan.fingerprint[:12]}",
-        )
-        detail = {"email": answer.email, "approver": answer.approver, "words": answer.words}
-        told = ledger.record("arrival-told", **where(plan), detail=detail, once=f"arrival:{plan.run_id}")
-    said = f"{told.detail['approver']} read the host's e-mail: {told.detail['email']} ({told.detail['words']})"
-    if told.detail["email"] != "completed":
-        raise OutcomeUnknown(
-            f"The copy to {plan.pair.destination.name} is not confirmed: {said}.", evidence=evidence.verdict.value
-        )
-    person = Signal(rank=0, name="a person with the host's e-mail", seen=True, detail=said, observed_at=utc_now())
-    confirmed = evidence.model_copy(update={"verdict": Verdict.CONFIRMED, "signals": (person, *evidence.signals)})
-    _settle(plan, confirmed)
-    return confirmed
-
-
-def _settle(plan: Plan, evidence: Evidence) -> None:
-    open_ledger().record("settled", **where(plan), detail={"how": f"evidence: {evidence.verdict.value}"})
+    require_open(plan, now)
+    return now

@@ -7,11 +7,11 @@ from prefect import task
 from tasks.capi.client import Client
 from tasks.capi.models import Backup as HostBackup
 from tasks.estate.errors import BackupAborted, BackupOverdue, NotFound
-from tasks.estate.plans import Backup
+from tasks.estate.plans import Backup, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import backing_off, until, utc_now
-from tasks.policy import ABOVE_THE_GATE, Progress, connected, looking, open_ledger, paced, this_run
+from tasks.policy import ABOVE_THE_GATE, Progress, connected, looking, open_ledger, paced, read_rules, this_run
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
 
@@ -85,3 +85,21 @@ def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
         )
     progress.done(f"backup {ticket.id} of {ticket.install_name} is completed")
     return done
+
+
+def freshened(plan: Plan) -> Backup:
+    """The backup that `restore` would put back: the plan's own, or a second one where waiting has made that one old.
+
+    Raises as `await_backup` does. After the call has left, the one that was recorded, whatever its age.
+    """
+    ledger = open_ledger()
+    facts = ledger.facts(run_id=plan.run_id)
+    renewed = [Backup.model_validate(fact.detail) for fact in facts if fact.kind == "backup-renewed"]
+    backup = renewed[-1] if renewed else plan.backup
+    old = utc_now() - (backup.completed_at or backup.requested_at) > read_rules().backup_fresh
+    if any(fact.kind == "sending" for fact in facts) or not old:
+        return backup
+    backup = await_backup(request_backup(plan.pair.destination, f"once more, {len(renewed) + 1}, for a late answer"))
+    where = {"run_id": plan.run_id, "destination_id": plan.destination_id, "plan": plan.fingerprint}
+    ledger.record("backup-renewed", **where, detail=backup.model_dump(mode="json"))
+    return backup

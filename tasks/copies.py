@@ -5,10 +5,10 @@ from datetime import timedelta
 from prefect import task
 
 from tasks.estate.errors import OutcomeUnknown
-from tasks.estate.plans import Approval, Evidence, Plan, Receipt, Verdict
+from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
-from tasks.policy import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.policy import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced, require_leave
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck
 from tasks.surveys.watching import Watch, watch
@@ -21,11 +21,13 @@ COPY_TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
     task_run_name="Send {plan.pair.source.name} → {plan.pair.destination.name}",
     **ONCE,
 )
-def send_copy(plan: Plan, approval: Approval, *, other_site: bool = False) -> Receipt:
+def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: bool = False) -> Receipt:
     """Overwrite the destination: re-check the world, use the approval up, journal the intent, send. Never retried.
 
-    A second call in the same run, in whatever process, sends nothing and returns the journaled receipt. Raises
-    `PlanIsStale`, `WrongDestination`, `NotApproved` and its kinds, `HostRefused`, or `Transient` if it surely was not sent.
+    `backup` is what `restore` would put back: the plan's own, or a newer one where the answer came late. A second call in
+    the same run, in whatever process, sends nothing and returns the journaled receipt. Raises `PlanIsStale`,
+    `WrongDestination`, `Frozen`, `OnHold`, `NotApproved` and its kinds, `HostRefused`, or `Transient` if it surely was not
+    sent.
     """
     ledger, settings = open_ledger(), load_settings()
     source, destination = plan.pair.source, plan.pair.destination
@@ -35,8 +37,14 @@ def send_copy(plan: Plan, approval: Approval, *, other_site: bool = False) -> Re
             plan,
             approval,
             recheck=lambda: recheck(
-                client, prober, plan, generation=ledger.generation(source.id, destination.id), other_site=other_site
+                client,
+                prober,
+                plan,
+                backup,
+                generation=ledger.generation(source.id, destination.id),
+                other_site=other_site,
             ),
+            last_look=lambda: require_leave(plan),
             call=lambda: client.send_copy(
                 source.id,
                 destination.id,

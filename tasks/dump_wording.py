@@ -30,7 +30,7 @@ def size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
-def load_text(plan: LoadPlan, *, answer_by: datetime) -> str:
+def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) -> str:
     """The Markdown above the form of a load: what is replaced by what, and what that costs."""
     header = plan.header
     lines = [
@@ -55,6 +55,8 @@ def load_text(plan: LoadPlan, *, answer_by: datetime) -> str:
     lines += [
         f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**",
         f"* Answer by: **{_when(answer_by)}**; silence means no",
+        *gate,
+        *(f"* Stands against it: **{plain(mark)}**" for mark in plan.overrides),
         "",
         *rows_chart([(str(order.name), order.rows) for order in plan.tables]),
     ]

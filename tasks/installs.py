@@ -5,13 +5,27 @@ from datetime import timedelta
 from prefect import get_run_logger, task
 
 from tasks.capi.client import Client
-from tasks.estate.errors import InstallOverdue, NotFound, UnderstudyError, WrongDestination
+from tasks.estate.errors import InstallOverdue, NotFound, TooRisky, UnderstudyError, WrongDestination
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
+from tasks.estate.risks import Grade
 from tasks.estate.rules import compare, pins, require_allowed, require_same
 from tasks.estate.settings import load_settings
+from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
+from tasks.estate.version import code_version
 from tasks.estate.waiting import backing_off, until, utc_now
-from tasks.policy import ABOVE_THE_GATE, Progress, connected, looking, open_ledger, paced, this_run
+from tasks.policy import (
+    ABOVE_THE_GATE,
+    Progress,
+    connected,
+    looking,
+    open_ledger,
+    paced,
+    read_rules,
+    standing_against,
+    this_run,
+)
+from tasks.signoff.grading import grade_copy
 from tasks.surveys.taking import take, to_install
 
 PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes
@@ -88,10 +102,30 @@ def draft_plan(
     *,
     requested_by: str = "",
     restore: str = "",
+    other_site: bool = False,
+    break_glass: str = "",
 ) -> Plan:
-    """Freeze the intent of this run and record it in the ledger. Changes nothing else. Retried on `Transient` only."""
+    """Freeze the intent of this run, with its risk and what stands against it, and record it in the ledger.
+
+    Raises `PlanIsStale`, `Frozen` (without a break-glass reason), `TooRisky`. Retried on `Transient` only.
+    """
     require_same(pair, comparison)
     ledger = open_ledger()
+    destination = pair.destination
+    overrides = standing_against(verb, destination.name, destination.environment.value, break_glass=break_glass)
+    risk = grade_copy(
+        read_rules(),
+        verb=verb,
+        direction=pair.direction,
+        comparison=comparison,
+        options=options,
+        other_site=other_site,
+        frozen=next((mark.partition(":")[2] for mark in overrides if mark.startswith("freeze:")), ""),
+        break_glass=break_glass,
+        held=any(mark.startswith("hold:") for mark in overrides),
+    )
+    if risk.grade is Grade.BLACK:
+        raise TooRisky(f"Nobody may approve this {verb} of {destination.name}: {'; '.join(risk.reasons)}")
     plan = Plan.model_validate(
         {
             "verb": verb,
@@ -102,6 +136,11 @@ def draft_plan(
             "restore_backup_id": restore or None,
             "generation": ledger.generation(pair.source.id, pair.destination.id),
             "pinned": pins(comparison.source, comparison.destination, pair.direction, options),
+            "code_version": code_version(),
+            "risk": risk,
+            "overrides": overrides,
+            "break_glass": break_glass,
+            "shown": digest(comparison),
             "requested_by": requested_by,
             "run_id": this_run(),
         }

@@ -1,17 +1,16 @@
 """Loads: check a dump, plan its load, and do it once, in one transaction that is verified before it commits."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 from prefect import get_run_logger, task
 
+from tasks.attempts import AUDITED, file_of, target_settings, writing
 from tasks.dumps import bundle
 from tasks.dumps.attack import Secrets
 from tasks.dumps.audit import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
-from tasks.dumps.connecting import connected_to
 from tasks.dumps.finding import newest_dump
 from tasks.dumps.load import Load, require_alone
 from tasks.dumps.marker import prepare_marker, read_marker
@@ -22,73 +21,38 @@ from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import (
     DestinationBusy,
-    GateClosed,
     NotLoaded,
     OutcomeUnknown,
     PlanIsStale,
     UnderstudyError,
     Unreachable,
     WrongHost,
-    WrongTarget,
 )
 from tasks.estate.plans import Approval
 from tasks.estate.settings import Settings, load_settings
 from tasks.estate.tables import Catalog
+from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.masking.policy import Policy, load_policy
-from tasks.policy import ABOVE_THE_GATE, ONCE, Progress, masking_session, open_ledger, secrets_path, this_run
+from tasks.policy import (
+    ABOVE_THE_GATE,
+    ONCE,
+    Progress,
+    masking_session,
+    open_ledger,
+    read_rules,
+    require_leave,
+    secrets_path,
+    standing_against,
+    this_run,
+)
 from tasks.signoff.answers import where
-
-AUDITED = "audited"  # fact of an error whose attempt has its audit row already
+from tasks.signoff.grading import grade_load
 
 
 def open_gate() -> None:
     """The first check of a load: this worker's environment must allow it. Raises `GateClosed`, and nothing is written."""
     require_gate()
-
-
-@contextmanager
-def audited(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
-    """Every attempt gets its row in the application's audit table, refusals too; with the gate closed, none does.
-
-    Nor does a target that is proven to be something else: it may be production.
-    """
-    try:
-        yield
-    except (GateClosed, WrongTarget):
-        raise
-    except UnderstudyError as error:
-        if not error.facts.get(AUDITED):
-            _audit_refusal(dump, policy, requested_by, error)
-        raise
-
-
-def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyError) -> None:
-    try:
-        settings = _settings()
-        with _writing(settings, "understudy audit") as beside:
-            table = AuditTable(beside, load_policy(settings.policies, policy).audit, make=False)
-            table.refuse(file=_file(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
-    except (UnderstudyError, psycopg.Error):  # the refusal itself is what counts
-        get_run_logger().warning("The refusal could not be written to the audit table of the target.")
-
-
-def _settings() -> Settings:
-    return load_settings().require("target_database")
-
-
-def _writing(settings: Settings, name: str) -> Any:
-    return connected_to(
-        settings.target_database.get_secret_value(),
-        name=name,
-        statement_within=settings.statement_within,
-        lock_within=settings.lock_within,
-        reading=False,
-    )
-
-
-def _file(dump: str) -> str:
-    return dump.rsplit("/", 1)[-1]
 
 
 def _identities(settings: Settings) -> list[str]:
@@ -97,8 +61,8 @@ def _identities(settings: Settings) -> list[str]:
 
 def meet_target(hostname: str) -> None:
     """Look at the target before a long export: does it answer, and is it the one that was typed? Raises `WrongHost`."""
-    settings = _settings()
-    with _writing(settings, "understudy target") as connection:
+    settings = target_settings()
+    with writing(settings, "understudy target") as connection:
         try:
             require_host(hostname, settings.target_hostname or identify(connection).host)
         except WrongHost as error:
@@ -126,9 +90,9 @@ def plan_load(
     Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
     """
     require_gate()
-    settings = _settings()
+    settings = target_settings()
     said = load_policy(settings.policies, policy)
-    with _writing(settings, "understudy plan") as connection:
+    with writing(settings, "understudy plan") as connection:
         plan = draft_load(
             connection,
             facts,
@@ -142,10 +106,22 @@ def plan_load(
             run_id=this_run(),
         )
     ledger = open_ledger()
-    plan = plan.model_copy(update={"generation": ledger.generation(plan.destination_id)})
-    ledger.record(
-        "planned-load", **where(plan), detail={"dump": _file(plan.dump), "sha256": plan.sha256, "code": plan.code}
+    overrides = standing_against(plan.verb, plan.destination_name, plan.destination_environment)
+    held = any(mark.startswith("hold:") for mark in overrides)
+    risk = grade_load(read_rules(), first_load=plan.first_load, raw=plan.arrives_raw, held=held)
+    plan = plan.model_copy(
+        update={
+            "generation": ledger.generation(plan.destination_id),
+            "risk": risk,
+            "overrides": overrides,
+            "code_version": code_version(),
+        }
     )
+    planned = {
+        "dump": file_of(plan.dump), "sha256": plan.sha256, "code": plan.code, "hostname": plan.hostname, "verb": plan.verb,
+        "requested_by": plan.requested_by, "risk": risk.model_dump(mode="json"), "overrides": list(overrides),
+    }  # fmt: skip
+    ledger.record("planned-load", **where(plan), detail=planned)
     return plan
 
 
@@ -157,20 +133,21 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     marker could be read.
     """
     require_gate()
-    settings, ledger = _settings(), open_ledger()
+    settings, ledger = target_settings(), open_ledger()
     said = load_policy(settings.policies, policy)
     if any(fact.kind == "sending" for fact in ledger.facts(run_id=plan.run_id)):
         return _find_out(settings, plan, said)
-    with _writing(settings, "understudy load") as connection, _writing(settings, "understudy audit") as beside:
+    with writing(settings, "understudy load") as connection, writing(settings, "understudy audit") as beside:
         require_alone(connection)
         catalog = read_catalog(connection)
         _require_fresh(connection, plan, catalog, said)
         prepare_marker(beside)
         table = AuditTable(beside, said.audit)
-        ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": _file(plan.dump)}, now=utc_now())
+        require_leave(plan)
+        ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": file_of(plan.dump)}, now=utc_now())
         try:
             table.close_interrupted()
-            table.begin(file=_file(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
+            table.begin(file=file_of(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
             loaded = _load(connection, settings, plan, catalog, said)
         except OutcomeUnknown:
             with suppress(psycopg.Error):
@@ -192,7 +169,7 @@ def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: P
         table.end(None)
     except psycopg.Error:
         try:
-            with _writing(settings, "understudy audit") as again:
+            with writing(settings, "understudy audit") as again:
                 AuditTable(again, policy.audit).close_found(plan.run_id)
         except (UnderstudyError, psycopg.Error):
             get_run_logger().warning("The load is committed; its row in the audit table could not be closed.")
@@ -219,12 +196,14 @@ def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog:
         "structure": structure(catalog, policy),
         "number of loads": open_ledger().generation(plan.destination_id),
         "marker": marker is None,
+        "version of the code": code_version(),
     }
     expected = {
         "database": (plan.target.system_identifier, plan.target.database_oid),
         "structure": plan.catalog,
         "number of loads": plan.generation,
         "marker": plan.first_load,
+        "version of the code": plan.code_version,
     }
     changed = [name for name in expected if found[name] != expected[name]]
     if changed:
@@ -271,7 +250,7 @@ def _find_out(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
 def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
     """The marker is there if and only if the load was committed, as long as no later load wrote its own."""
     ledger = open_ledger()
-    with _writing(settings, "understudy reconcile") as connection:
+    with writing(settings, "understudy reconcile") as connection:
         require_alone(connection)  # an unfinished transaction would still hold the lock
         marker = read_marker(connection)
         if marker is None or marker.run_id != plan.run_id:

@@ -8,12 +8,26 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
 from tasks.estate.dumps import LoadPlan
-from tasks.estate.plans import Plan, Verdict
+from tasks.estate.errors import DestinationBusy
+from tasks.estate.plans import Plan
 from tasks.estate.settings import load_settings
+from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
-from tasks.policy import connected, open_ledger, paced
+from tasks.policy import connected, open_ledger, paced, this_run
 from tasks.signoff.ledger import Fact
-from tasks.surveys.watching import judge_twice
+from tasks.surveys.reconciling import has_arrived
+
+
+def require_free(*installs: Install) -> None:
+    """Raise `DestinationBusy` naming the run, where another run that is not over holds one of these installs.
+
+    Before the backup and before anybody is asked: a plan that is drafted while another copy runs is stale at its end.
+    """
+    ledger = open_ledger()
+    for install in installs:
+        holder = ledger.lock_holder(install.id)
+        if holder not in (None, this_run()) and not _is_over(holder):
+            raise DestinationBusy(f"{install.name} is held by run {holder}, which is not over.", holder=holder)
 
 
 @contextmanager
@@ -85,14 +99,4 @@ def _is_over(run_id: str) -> bool:
 
 def _has_arrived(sending: Fact) -> bool:
     """Reconcile: does the remote side prove that the copy of an ended run arrived?"""
-    ledger = open_ledger()
-    planned = next(iter(ledger.facts(run_id=sending.run_id, kind="planned")), None)
-    receipt = ledger.receipt(sending.run_id)
-    if planned is None or receipt is None:
-        return False
-    plan = Plan.model_validate(planned.detail)
-    with connected() as (client, prober):
-        evidence = judge_twice(
-            client, prober, plan, receipt, receipt.baseline.source, gap=paced(load_settings().settle_gap)
-        )
-    return evidence.verdict is Verdict.CONFIRMED
+    return has_arrived(open_ledger(), sending, connect=connected, gap=paced(load_settings().settle_gap))

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, ParamSpec
 
 from prefect import get_run_logger
@@ -16,9 +17,12 @@ from tasks.dumps.previewing import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import NotVerified, OutcomeUnknown, UnderstudyError
 from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Severity
+from tasks.estate.waiting import utc_now
 from tasks.masking.classify import Draft
 from tasks.masking.session import PASSWORD
+from tasks.notices import tell
 from tasks.policy import open_ledger, this_run
+from tasks.signoff.holds import place
 from tasks.signoff.ledger import Fact
 
 P = ParamSpec("P")
@@ -29,6 +33,9 @@ EXPORTED = "Exported"
 LOADED = "Loaded"
 PREVIEWED = "Previewed"
 CLASSIFIED = "Classified"
+PEOPLE_WAIT_FOR = ("promote", "restore", "provision")  # their end is told whatever it is; of others only a bad one
+WRITES = ("refresh", "load_dump", "reload")
+KEPT = timedelta(days=1)
 GOOD = (VERIFIED, "Healthy", EXPORTED, LOADED, PREVIEWED, CLASSIFIED)
 
 
@@ -59,18 +66,46 @@ def conclude(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple
         destination=plan.pair.destination.name,
         run_id=plan.run_id,
         plan_code=plan.code,
-        backup_id=plan.backup.id,
+        backup_id=_backup_id(plan),
+        **_who(plan),
         approver=approval.approver,
         reason=approval.reason,
         evidence=evidence,
         findings=findings,
         message=f"Failed checks: {', '.join(failed)}." if failed else "",
-        next_step=_after_failed_checks(plan) if failed else "",
+        next_step=_after_failed_checks(plan, approval) if failed else "",
     )
+    if plan.verb == "restore" and not failed:
+        _hold_restored(plan)
     return _publish(report)
 
 
-def _after_failed_checks(plan: Plan) -> str:
+def _who(plan: Plan | LoadPlan) -> dict[str, str]:
+    return {"requested_by": plan.requested_by, "risk": f"{plan.risk.grade.value}: {'; '.join(plan.risk.reasons)}"}
+
+
+def _backup_id(plan: Plan) -> str:
+    """The backup that `restore` would put back: a second one, where the answer came late."""
+    renewed = open_ledger().facts(run_id=plan.run_id, kind="backup-renewed")
+    return str(renewed[-1].detail["id"]) if renewed else plan.backup.id
+
+
+def _hold_restored(plan: Plan) -> None:
+    """What was put back stays for a day: whatever runs by itself must not repeat what had to be undone."""
+    place(
+        open_ledger(),
+        destination=plan.destination_name,
+        until=utc_now() + KEPT,
+        by="Understudy",
+        reason=f"restored by run {plan.run_id}",
+        now=utc_now(),
+        run_id=plan.run_id,
+    )
+
+
+def _after_failed_checks(plan: Plan, approval: Approval) -> str:
+    if approval.restore_within:
+        return f"The approval allowed it: a run of `restore` starts by itself and puts backup {_backup_id(plan)} back."
     return (
         f"The copy arrived but {plan.pair.destination.name} does not pass. Do what the findings say, then start `diagnose`; "
         f"to go back, start `restore` with run {plan.run_id}."
@@ -119,6 +154,7 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
         destination=f"{plan.target.database} on {plan.hostname}",
         run_id=plan.run_id,
         plan_code=plan.code,
+        **_who(plan),
         approver=approval.approver,
         reason=approval.reason,
     )
@@ -178,7 +214,7 @@ def _of_error(verb: str, error: UnderstudyError) -> Report:
         if planned:
             plan = planned[-1]
             source, destination = plan.restore_backup_id or plan.pair.source.name, plan.pair.destination.name
-            known = {"plan_code": plan.code, "backup_id": plan.backup.id}
+            known = {"plan_code": plan.code, "backup_id": _backup_id(plan), **_who(plan)}
         if approved:
             known |= {"approver": approved[-1].approver, "reason": approved[-1].reason}
     return Report(
@@ -201,14 +237,19 @@ def _was_sent(facts: list[Fact]) -> bool:
 
 def _publish(report: Report, extra: str = "") -> State[Any]:
     """Ledger first, then the artifact, then the named state: the record that matters does not depend on Prefect."""
+    head = ""
     if report.outcome != "Misconfigured":
         open_ledger().record("outcome", run_id=report.run_id, plan="", detail=report.model_dump(mode="json"))
+        head = str(open_ledger().head())
     create_markdown_artifact(
-        wording.report_text(report) + extra,
+        wording.report_text(report, head) + extra,
         key=f"report-{report.run_id}",
         description=f"{report.verb}: {report.outcome}",
     )
     good = report.outcome in GOOD
+    if report.outcome != "Misconfigured" and (report.verb in PEOPLE_WAIT_FOR or (not good and report.verb in WRITES)):
+        lines = [wording.plain(line, 600) for line in (report.message, report.next_step) if line]
+        tell("ended", f"{report.verb} of {report.destination}: {report.outcome}", lines, run_id=report.run_id)
     message = (
         " ".join(part for part in (report.message, report.next_step) if part)
         or f"{report.verb} {report.outcome.lower()}"

@@ -1,21 +1,30 @@
 """Restores: find what a promotion recorded, put it back, once, and wait for evidence."""
 
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
-from prefect import task
+import httpx
+from prefect import get_run_logger, task
+from prefect.client.schemas.objects import State
+from prefect.deployments import run_deployment
+from prefect.exceptions import PrefectException
 
 from tasks.capi.client import Client
 from tasks.estate.errors import NotFound
-from tasks.estate.plans import Approval, Evidence, Plan, Receipt, Verdict
+from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.waiting import utc_now
-from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.notices import tell
+from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced, require_leave
+from tasks.signoff.ledger import AlreadyRecorded
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck
 from tasks.surveys.taking import to_install
 from tasks.surveys.watching import Watch, watch
 
+RESTORE = "restore/restore"  # flow and deployment, as prefect.yaml names them
 RESTORE_TYPICAL = 1200.0  # seconds
 
 
@@ -37,7 +46,9 @@ def resolve_recorded(run_id: str) -> Plan:
             f"The ledger knows no copy sent by run {run_id!r}; expected the id of a promotion or refresh that sent one.",
             next_step="Nothing was changed. The report of the promotion shows its run id.",
         )
-    return Plan.model_validate(planned[-1].detail)
+    plan = Plan.model_validate(planned[-1].detail)
+    renewed = ledger.facts(run_id=run_id, kind="backup-renewed")
+    return plan.model_copy(update={"backup": Backup.model_validate(renewed[-1].detail)}) if renewed else plan
 
 
 @task(
@@ -66,7 +77,7 @@ def state_before(run_id: str) -> Survey:
 
 
 @task(name="Re-check, then send the restore once", task_run_name="Restore {plan.pair.destination.name}", **ONCE)
-def send_restore(plan: Plan, approval: Approval) -> Receipt:
+def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
     """Put the recorded backup back: re-check, use the approval up, journal, send. Never retried; see `send_copy`.
 
     A checkpoint by the host is asked for as well. Raises what `send_copy` raises; `HostRefused` or `NotFound` where the
@@ -80,13 +91,43 @@ def send_restore(plan: Plan, approval: Approval) -> Receipt:
             plan,
             approval,
             recheck=lambda: recheck(
-                client, prober, plan, generation=ledger.generation(destination.id), other_site=True
+                client, prober, plan, backup, generation=ledger.generation(destination.id), other_site=True
             ),
+            last_look=lambda: require_leave(plan),
             call=lambda: client.send_restore(
                 destination.id, backup_id, database=plan.options.database, emails=[settings.notify]
             ),
             clock=utc_now,
         )
+
+
+def start_allowed(plan: Plan, approval: Approval, ended: State[Any]) -> State[Any]:
+    """Where the verification of a promotion failed and its approval allows it, start the restore as a run of its own.
+
+    Gives the promotion's end as it is. Once: a retry of the promotion starts no second restore. A restore that cannot be
+    started is an alert, not an error: the promotion's own end must stay readable.
+    """
+    ledger = open_ledger()
+    if ended.name != "VerifyFailed" or not approval.restore_within:
+        return ended
+    with suppress(AlreadyRecorded):
+        ledger.record("restore-started", run_id=plan.run_id, once=f"restore-started:{plan.run_id}")
+        parameters = {
+            "promotion": plan.run_id, "approval": "pre-authorised", "database": plan.options.database,
+            "requested_by": f"the approval of run {plan.run_id}",
+        }  # fmt: skip
+        try:
+            run_deployment(RESTORE, parameters=parameters, timeout=0, as_subflow=False)
+        except (httpx.HTTPError, PrefectException, ValueError) as error:
+            subject = f"The restore of {plan.pair.destination.name} could not be started"
+            tell(
+                "alert",
+                subject,
+                [f"{type(error).__name__}. Start `restore` with run {plan.run_id} by hand."],
+                run_id=plan.run_id,
+            )
+            get_run_logger().error("%s: %s", subject, type(error).__name__)
+    return ended
 
 
 @task(name="Wait for the restore", task_run_name="Wait for {plan.pair.destination.name}", **BELOW_THE_GATE)

@@ -3,10 +3,12 @@
 Values that come from outside (titles, domains, reasons) are made harmless for Markdown before they are shown.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from tasks.estate.plans import Comparison, CopyOptions, Evidence, Finding, Plan, Receipt, Report, Severity
+from tasks.estate.plans import Comparison, CopyOptions, Evidence, Finding, Intent, Plan, Receipt, Report, Severity
 from tasks.estate.sites import Direction, Install
+from tasks.signoff.gate import Waiting
 
 ARROWS = {
     Direction.DOWN: "REFRESH (down)",
@@ -40,7 +42,52 @@ def _named(install: Install, title: str | None) -> str:
     return f"**{plain(install.name)}** ({install.environment.value}, {domain}{shown})"
 
 
-def approval_text(plan: Plan, comparison: Comparison, *, answer_by: datetime, notes: tuple[str, ...] = ()) -> str:
+def gate_lines(plan: Intent, waiting: Waiting) -> list[str]:
+    """What the gate demands, who has said yes, and why the last answer did not count."""
+    risk = plan.risk
+    people = "one person" if risk.people == 1 else f"{risk.people} different people"
+    lines = [f"* Risk: **{risk.grade.value.upper()}**, {people} must approve"]
+    lines += [f"    * {plain(reason, 300)}" for reason in risk.reasons]
+    if risk.cool_down:
+        lines.append(f"    * nobody before {_when(waiting.asked_at + timedelta(seconds=risk.cool_down))}")
+    if risk.signatures:
+        lines.append(f"    * {risk.signatures} of them by SSH signature")
+    lines += [f"* **{plain(yes.name)}** said yes ({yes.proof}, {_when(yes.answered_at)})" for yes in waiting.yes]
+    if waiting.refused:
+        lines.append(
+            f"* **The last answer did not count: {plain(waiting.refused, 300)}** Attempts left: {waiting.attempts_left}"
+        )
+    return lines
+
+
+def who_is_missing(plan: Intent, waiting: Waiting) -> str:
+    """Whose answer a question still needs, in words."""
+    left = plan.risk.people - len(waiting.yes)
+    return (
+        f"{left} more {'person' if left == 1 else 'people'}"
+        if waiting.yes
+        else f"{left} {'person' if left == 1 else 'people'}"
+    )
+
+
+def notice_lines(plan: Intent, waiting: Waiting) -> list[str]:
+    """What a notice says of a question: no more than the form, and nothing that one could answer with."""
+    reasons = "; ".join(plan.risk.reasons)
+    return [
+        f"{plan.verb} of {plain(plan.destination_name)}, plan {plan.code}, requested by {plain(plan.requested_by) or 'not said'}.",
+        f"Risk {plan.risk.grade.value.upper()}: {plain(reasons, 600)}",
+        f"Answer by {_when(waiting.answer_by)}; silence means no.",
+    ]
+
+
+def approval_text(
+    plan: Plan,
+    comparison: Comparison,
+    *,
+    answer_by: datetime,
+    notes: tuple[str, ...] = (),
+    gate: Sequence[str] = (),
+) -> str:
     """The Markdown above the approval form: direction, both sites, the diff, the losses, the backup, the deadline."""
     source, destination = plan.pair.source, plan.pair.destination
     lines = [f"## {ARROWS[plan.direction]}", ""]
@@ -62,6 +109,10 @@ def approval_text(plan: Plan, comparison: Comparison, *, answer_by: datetime, no
     )
     lines.append(f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**")
     lines.append(f"* Answer by: **{_when(answer_by)}**; silence means no")
+    lines += gate
+    if plan.break_glass:
+        lines.append(f"* **Break-glass, during a freeze: {plain(plan.break_glass, 300)}**")
+    lines += [f"* Stands against it: **{plain(mark)}**" for mark in plan.overrides]
     lines += [f"* **{plain(note, 400)}**" for note in notes]
     lines += ["", *difference_table(comparison)]
     gaps = (*comparison.source.gaps, *comparison.destination.gaps)
@@ -86,7 +137,7 @@ def difference_table(comparison: Comparison, *, all_rows: bool = False) -> list[
     ]
 
 
-def arrival_text(plan: Plan, receipt: Receipt, evidence: Evidence) -> str:
+def arrival_text(plan: Plan, receipt: Receipt, evidence: Evidence, *, answer_by: datetime, refused: str = "") -> str:
     """The question that only the host's e-mail can answer."""
     rows = [
         f"* rank {s.rank}, {s.name}: {'seen' if s.seen else 'not seen'} ({plain(s.detail)})" for s in evidence.signals
@@ -98,13 +149,15 @@ def arrival_text(plan: Plan, receipt: Receipt, evidence: Evidence) -> str:
             f"It was sent at {_when(receipt.sent_at)} (answer of the host: {receipt.answer}). The evidence is "
             f"**{evidence.verdict.value}**, which is not enough for production. The host's e-mail decides.",
             "",
+            f"* Plan **{plan.code}** · answer by **{_when(answer_by)}**",
+            *([f"* **The last answer did not count: {plain(refused, 300)}**"] if refused else []),
             *rows,
         ]
     )
 
 
-def report_text(report: Report) -> str:
-    """The report of one run as Markdown."""
+def report_text(report: Report, head: str = "") -> str:
+    """The report of one run as Markdown; with the ledger's head, an anchor outside the ledger that tells if it was cut."""
     lines = [f"# {report.verb}: {report.outcome}", ""]
     facts = {
         "Source": report.source,
@@ -112,8 +165,11 @@ def report_text(report: Report) -> str:
         "Run": report.run_id,
         "Plan": report.plan_code,
         "Backup": report.backup_id,
+        "Requested by": report.requested_by,
+        "Risk": report.risk,
         "Approved by": report.approver,
         "Reason": report.reason,
+        "Ledger head": head,
     }
     lines += ["| | |", "|---|---|"] + [f"| {key} | {plain(value, 400)} |" for key, value in facts.items() if value]
     if report.message:

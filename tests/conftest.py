@@ -1,6 +1,5 @@
 """What every test may ask for: a fast emulator, the worker's settings, a Prefect server, and flows that suspend."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,16 +14,11 @@ os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 import psycopg
 import pytest
 from hypothesis import settings
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.exceptions import Pause
-from prefect.flow_engine import run_flow
 from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOCAL_STORAGE_PATH,
     temporary_settings,
 )
-from prefect.states import Pending
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.capi import Estate
@@ -34,8 +28,9 @@ from deployments.sandbox.serve import serve
 from tasks.estate.settings import forget_settings
 from tasks.policy import open_ledger
 from tasks.signoff.ledger import Ledger
+from tests.people import Run, write_leads, write_standing
 
-pytest_plugins = ["tests.trouble"]
+pytest_plugins = ["tests.trouble", "tests.sweeping"]
 
 # The build draws the same examples each time: a find by chance belongs to whoever looks for it, with HYPOTHESIS_PROFILE=default.
 settings.register_profile("suite", derandomize=True)
@@ -84,11 +79,13 @@ def worker(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """The emulator on a loopback port, and the settings of a worker that uses it. Gives the emulator's state."""
     server = serve(estate)
     address = server.url.removeprefix("http://").rstrip("/")
-    standing = tmp_path / "standing.yaml"
-    standing.write_text(
-        "- {source: schulprod, destination: schulstage, issuer: Demo Lead, reason: nightly refresh of staging, until: 2099-12-31}\n"
-    )
+    standing = write_standing(tmp_path, "schulprod", "schulstage")
+    write_leads(tmp_path)
     values = {
+        "LEADS_FILE": str(tmp_path / "leads.yaml"),
+        "CODES_FILE": str(tmp_path / "codes.yaml"),
+        "FREEZE_FILE": str(tmp_path / "freezes.yaml"),  # absent until a test writes it
+        "RISK_FILE": str(tmp_path / "risks.yaml"),  # the same: the defaults
         "API_URL": f"http://{address}/v1",
         "API_USER": "demo",
         "API_PASSWORD": "demo",
@@ -113,79 +110,13 @@ def ledger(worker: Estate) -> Ledger:
     return open_ledger()
 
 
-class Run:
-    """One run of a deployed flow, driven in this process: start, answer, resume, look at its end."""
-
-    def __init__(self, flow: Any, parameters: dict[str, Any]) -> None:
-        self.flow = flow
-        with get_client(sync_client=True) as client:
-            flow_id = client.create_flow(flow)
-            deployment = client.create_deployment(flow_id=flow_id, name="test")
-            made = client.create_flow_run_from_deployment(deployment, parameters=parameters)
-            client.set_flow_run_state(made.id, Pending(), force=True)
-        self.id = str(made.id)
-        self._uuid = made.id
-        self.parameters = parameters
-
-    def go(self) -> "Run":
-        """Run the body until it ends or suspends, as a new worker process would."""
-        with get_client(sync_client=True) as client:
-            run = client.read_flow_run(self._uuid)
-        with contextlib.suppress(Pause):
-            run_flow(
-                self.flow, flow_run=run, parameters=self.flow.validate_parameters(self.parameters), return_type="state"
-            )
-        return self
-
-    def restart(self) -> "Run":
-        """Make a finished or crashed run ready to run again, as `prefect flow-run retry` does."""
-        with get_client(sync_client=True) as client:
-            client.set_flow_run_state(self._uuid, Pending(), force=True)
-        return self
-
-    def answer(self, **fields: str) -> str:
-        """Answer the open question through the public API; gives the server's verdict, ACCEPT or REJECT."""
-        with get_client(sync_client=True) as client:
-            verdict = client.resume_flow_run(self._uuid, run_input=fields).status.value
-            if verdict == "ACCEPT":
-                client.set_flow_run_state(self._uuid, Pending(), force=True)
-        return str(verdict)
-
-    def approve(self, destination: str) -> "Run":
-        """Answer yes as the demo lead, and go on."""
-        assert (
-            self.answer(decision="approve", approver="Demo Lead", destination=destination, reason="release day")
-            == "ACCEPT"
-        )
-        return self.go()
-
-    @property
-    def state(self) -> str:
-        """The name of the run's state: its outcome, or Suspended."""
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(self._uuid).state
-        return str(state.name if state else "none")
-
-    @property
-    def message(self) -> str:
-        """The message of the run's state."""
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(self._uuid).state
-        return str(state.message if state else "")
-
-    @property
-    def report(self) -> str:
-        """The Markdown of the run's report."""
-        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"report-{self.id}"]))
-        with get_client(sync_client=True) as client:
-            return "\n".join(str(artifact.data) for artifact in client.read_artifacts(artifact_filter=wanted))
-
-
 @pytest.fixture
 def start(prefect_server: None, worker: Estate) -> Callable[..., Run]:
     """Start a flow as a deployment would: `start(refresh, source=…, destination=…)`, runs to its end or question."""
 
     def begin(flow: Any, **parameters: Any) -> Run:
+        if "requested_by" in flow.parameters.required:
+            parameters = {"requested_by": "Dora Developer"} | parameters
         return Run(flow, parameters).go()
 
     return begin
@@ -256,11 +187,7 @@ def school(
         hostname="staging.schule.example",
         folder=tmp_path / "dumps",
     )
-    standing = tmp_path / "standing.yaml"
-    standing.write_text(
-        "- {source: schulportal, destination: staging.schule.example, issuer: Demo Lead,"
-        " reason: nightly reload of staging, until: 2099-12-31}\n"
-    )
+    standing = write_standing(tmp_path, "schulportal", "staging.schule.example")
     values = {
         "SOURCE_DATABASE": postgres.url(name, user="schulportal_reader"),
         "TARGET_DATABASE": made.staging,

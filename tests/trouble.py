@@ -29,8 +29,7 @@ class Trouble:
             if run.state != "Suspended":
                 break
             if self._ledger.facts(run_id=run.id, kind="sending"):
-                run.answer(email="no e-mail yet", approver="Demo Lead", words="nothing came so far")
-                run.go()
+                run.arrived("no e-mail yet")
             else:
                 planned = self._ledger.facts(run_id=run.id, kind="planned")[-1]
                 run.approve(planned.detail["pair"]["destination"]["name"])

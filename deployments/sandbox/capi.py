@@ -84,7 +84,11 @@ class Estate:
         return sum(row["executed"] and row["path"].endswith("/restore") for row in self.journal())
 
     def publish(self, install: str, kind: str, title: str = "News") -> None:
-        """Put newer content on an install: a post, page or comment, or (kind `files`) a newer theme version."""
+        """Put newer content on an install: a post, page or comment, or (kind `files`) a newer theme version.
+
+        The kinds `shop`, `members` and `forms` switch on a plugin that collects data of visitors, until a copy or restore
+        of the database brings another list of plugins.
+        """
         with self.store.lock:
             work.advance(self)
             document = self._named(install)
@@ -94,6 +98,8 @@ class Estate:
                     "version": f"{major}.{int(minor) + 10}.{patch}",
                     "bytes": document["files"]["bytes"] + 50_000_000,
                 }
+            elif kind in websites.PLUGINS:
+                document["database"]["live"] = sorted({*document["database"].get("live", ()), kind})
             else:
                 items = document["database"][f"{kind}s"]
                 items.append({"id": len(items) + 1000, "title": title, "modified": self.store.clock()})

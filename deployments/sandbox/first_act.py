@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 
-from deployments.sandbox.guiding import LEAD, Guide
+from deployments.sandbox.guiding import Guide
+from deployments.sandbox.leads import LEAD
 from deployments.sandbox.runs import Question
 
 STAGING, PRODUCTION = "schulstage", "schulprod"
@@ -37,7 +38,7 @@ class FirstAct:
         outcome = self._guide.lead(
             "promote/promote",
             answer=self._answer,
-            example=f"approve, your name, {PRODUCTION}, a reason",
+            example=f"approve, the plan's code, {PRODUCTION}, {LEAD}, the code below, a reason, no",
             source=STAGING,
             destination=PRODUCTION,
             requested_by="the demo",
@@ -47,11 +48,15 @@ class FirstAct:
     def _answer(self, question: Question) -> dict[str, str]:
         """What the demo lead answers: yes to the plan; and about the host's e-mail, what the emulated host knows."""
         if "decision" in question.fields:
-            return {"decision": "approve", "approver": LEAD, "destination": PRODUCTION, "reason": "demo of a release"}
+            return {
+                "decision": "approve", "plan": question.plan_code, "destination": PRODUCTION, "approver": LEAD,
+                "proof": self._guide.proof(), "reason": "demo of a release", "restore": "no",
+            }  # fmt: skip
         versions = {name: site["files_version"] for name, site in self._estate().items()}
         landed = versions[STAGING] == versions[PRODUCTION]
         words = f"sandbox: files {versions[PRODUCTION]} on {PRODUCTION}, {versions[STAGING]} on {STAGING}"
-        return {"email": "completed" if landed else "failed", "approver": LEAD, "words": words}
+        email = "completed" if landed else "failed"
+        return {"email": email, "approver": LEAD, "proof": self._guide.proof(), "words": words}
 
     def _publish(self, install: str, kind: str, what: str) -> None:
         """Make the two sides differ, or there is nothing to see, and nothing that could prove an arrival."""

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
+from deployments.sandbox.leads import LEAD
 from deployments.sandbox.narration import Narrator
 from deployments.sandbox.runs import Question, Runs
 from deployments.sandbox.stack import Stack
 
-LEAD = "Demo Lead"
 PATIENCE = 600.0  # seconds without an end or a question, on a very slow machine; usually 40
 WAIT_FOR_PERSON = 24 * 3600.0  # seconds; the question itself expires earlier
 REJECTED = "Rejected"
@@ -25,6 +25,11 @@ class Guide:
         self.narrator = narrator
         self._runs = runs
         self._unattended = unattended
+        self._told_code = ""
+
+    def proof(self) -> str:
+        """The demo lead's next one-time code; waits for it where the present one was given before."""
+        return self.stack.leads.fresh_code()
 
     def lead_alone(self, deployment: str, *, until: str, **parameters: Any) -> bool:
         """Start a deployment that must ask nobody. True if it ended with the outcome `until`."""
@@ -49,7 +54,8 @@ class Guide:
             if self._unattended:
                 self._runs.answer(run, answer(outcome))
             patience = PATIENCE if self._unattended else WAIT_FOR_PERSON
-            outcome = self.narrator.follow(self._runs, run, patience=patience, answered=outcome)
+            meanwhile = None if self._unattended else self._tell_code
+            outcome = self.narrator.follow(self._runs, run, patience=patience, answered=outcome, meanwhile=meanwhile)
         return self._conclude(run, outcome)
 
     def accepts(self, outcome: str, wanted: str) -> bool:
@@ -74,6 +80,16 @@ class Guide:
             choices = " or ".join(map(str, field.get("enum", [])))
             show(f"  · {field.get('title', name)}{f': {choices}' if choices else ''}")
         show(f"For example: {example}. Nothing is overwritten before.")
+        show(
+            f"You are {LEAD}: an authenticator on your phone would show the code; here it is printed, each time it changes."
+        )
+
+    def _tell_code(self) -> None:
+        """The demo lead's code, whenever there is a new one: a person needs half a minute to type."""
+        code, left = self.stack.leads.code()
+        if code != self._told_code:
+            self._told_code = code
+            self.narrator.say(f"{LEAD}'s code now: {code[:3]} {code[3:]} (the next one in {left:.0f} s)")
 
     def _conclude(self, run: UUID, ended: FlowRun) -> str:
         """Show the report; gives the name of the outcome."""

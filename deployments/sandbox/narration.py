@@ -47,8 +47,18 @@ class Narrator:
         for line in _unescaped(markdown).rstrip().splitlines():
             self._show(f"    {line}".rstrip())
 
-    def follow(self, runs: Runs, run: UUID, *, patience: float, answered: Question | None = None) -> FlowRun | Question:
+    def follow(
+        self,
+        runs: Runs,
+        run: UUID,
+        *,
+        patience: float,
+        answered: Question | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> FlowRun | Question:
         """Tell what the run does until it ends (gives the run) or asks (gives the question, if not the `answered` one).
+
+        `meanwhile` is called between two looks while the answered question is open.
 
         Raises `TookTooLong` after `patience` seconds.
         """
@@ -62,6 +72,8 @@ class Narrator:
             question = runs.question(run)
             if question is not None and (answered is None or question.key != answered.key):
                 return question
+            if question is not None and meanwhile is not None:
+                meanwhile()
             time.sleep(LOOK_EVERY)
         raise TookTooLong(f"Run {run} neither ended nor asked within {patience:.0f} s.")
 

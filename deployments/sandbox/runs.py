@@ -32,6 +32,11 @@ class Question:
     text: str
     fields: dict[str, Any]
 
+    @property
+    def plan_code(self) -> str:
+        """The code that has to be typed, as the form's label says it."""
+        return str(self.fields["plan"]["title"]).rpartition(" ")[2]
+
 
 class Runs:
     """The runs of one Prefect server; a context manager."""

@@ -2,7 +2,8 @@
 
 import psycopg
 
-from deployments.sandbox.guiding import LEAD, Guide
+from deployments.sandbox.guiding import Guide
+from deployments.sandbox.leads import LEAD
 from deployments.sandbox.runs import Question
 from deployments.sandbox.school.database import CANARIES, OWNER, READER
 from deployments.sandbox.side_by_side import SideBySide, aligned
@@ -39,13 +40,16 @@ class SecondAct:
         return self._guide.lead(
             "reload/reload",
             answer=self._answer,
-            example=f"approve, {HOSTNAME}, your name, a reason",
+            example=f"approve, the plan's code, {HOSTNAME}, {LEAD}, the code below, a reason",
             hostname=HOSTNAME,
             requested_by="the demo",
         )
 
     def _answer(self, question: Question) -> dict[str, str]:
-        return {"decision": "approve", "hostname": HOSTNAME, "approver": LEAD, "reason": "demo of a first load"}
+        return {
+            "decision": "approve", "plan": question.plan_code, "destination": HOSTNAME, "approver": LEAD,
+            "proof": self._guide.proof(), "reason": "demo of a first load",
+        }  # fmt: skip
 
     def _nightly_reload(self) -> bool:
         self._narrator.heading("4. The nightly reload: the marker proves that it is staging, so nobody is asked")

@@ -21,6 +21,7 @@ from typing import IO
 import httpx
 
 from deployments.sandbox.databases import SIDES, Database
+from deployments.sandbox.leads import Leads
 from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port
 from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.watchdog import keep_watch
@@ -30,8 +31,8 @@ SCALE = 1 / 60
 READY_WITHIN = 120.0  # seconds; the server's first start takes 10 to 30 s on a busy machine
 COMMAND_WITHIN = 120.0  # seconds; bootstrap and deploy take 2 to 10 s
 # Seconds that a program gets for an orderly end. State worth saving is on disk at any moment, so they are short.
-GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0, "production": 6.0, "staging": 6.0}
-START_ORDER = ("emulator", *SIDES, "server", "worker")
+GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0}
+START_ORDER = ("emulator", "notices", *SIDES, "server", "worker")
 HOSTNAME = "staging.schule.example"  # what people type to say which database a load may overwrite
 HEARTBEAT = 30  # seconds, the least that Prefect accepts; the zombie automation waits three of them
 
@@ -70,10 +71,13 @@ class Stack:
         self._mark = uuid.uuid4().hex
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
-        emulator, server = free_port(), free_port()
+        emulator, server, notices = free_port(), free_port(), free_port()
         self.emulator_url = f"http://127.0.0.1:{emulator}"
         self.ui_url = f"http://127.0.0.1:{server}"
         self.api_url = f"{self.ui_url}/api"
+        self.notices_url = f"json://127.0.0.1:{notices}/notices"
+        self.notices_file = self.state / "notices.jsonl"
+        self.leads = Leads(self.state)
         self.databases = {side: Database(side, self.state / "databases") for side in SIDES}
         self.env = self._environment()
         estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale)]
@@ -81,6 +85,9 @@ class Stack:
         pool = ["--pool", "understudy", "--name", "sandbox", "--no-create-pool-if-not-found"]
         self.programs = {
             "emulator": self._program("emulator", ["deployments.sandbox.capi", "--port", str(emulator), *estate]),
+            "notices": self._program(
+                "notices", ["deployments.sandbox.notices", "--port", str(notices), "--file", str(self.notices_file)]
+            ),
             "server": self._program("server", ["prefect", "server", "start", *loopback]),
             "worker": self._program("worker", ["prefect", "worker", "start", *pool]),
         } | {side: self._program(side, database.command) for side, database in self.databases.items()}
@@ -110,6 +117,8 @@ class Stack:
         self._watchdog = keep_watch(self._mark, folder=self.state if self._temporary else None, project=PROJECT)
         for database in self.databases.values():
             database.forget()
+        self.leads.enrol()
+        self.leads.sign_standing(PROJECT / "deployments" / "standing.yaml")
         for name in START_ORDER[:-1]:  # all but the worker, which needs to know where the others are
             self.programs[name].start()
         emulator, server = self.programs["emulator"], self.programs["server"]
@@ -250,7 +259,12 @@ class Stack:
             "UNDERSTUDY_LEDGER_URL": f"sqlite:///{self.state / 'ledger.db'}",
             "UNDERSTUDY_SITE_SCHEME": "http",
             "UNDERSTUDY_SITE_GATEWAY": self.emulator_url.removeprefix("http://"),
-            "UNDERSTUDY_STANDING_FILE": str(PROJECT / "deployments" / "standing.yaml"),
+            "UNDERSTUDY_STANDING_FILE": str(self.leads.standing_file),
+            "UNDERSTUDY_LEADS_FILE": str(self.leads.leads_file),
+            "UNDERSTUDY_CODES_FILE": str(self.leads.codes_file),
+            "UNDERSTUDY_RISK_FILE": str(PROJECT / "deployments" / "risks.yaml"),
+            "UNDERSTUDY_FREEZE_FILE": str(self.state / "freezes.yaml"),  # absent: the sandbox is never frozen by itself
+            "UNDERSTUDY_NOTICES": self.notices_url,
             "UNDERSTUDY_PACE": str(self.scale),
             "UNDERSTUDY_SOURCE_HOSTNAME": "schule.example",
             "UNDERSTUDY_TARGET_HOSTNAME": HOSTNAME,

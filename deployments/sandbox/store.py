@@ -75,7 +75,7 @@ def seed(store: Store) -> None:
         store.put("sites", {"id": fixed_id(name), "name": name, "account": {"id": fixed_id(account)}})
     installs = (
         ("schulprod", "Schulfest", "production", "www.schulfest.example", 12, "5.2.0"),
-        ("schulstage", "Schulfest", "staging", None, 7, "5.1.0"),
+        ("schulstage", "Schulfest", "staging", None, 7, "5.2.0"),
         ("schuldev", "Schulfest", "development", None, 3, "5.0.0"),
         ("vereinprod", "Verein", "production", "www.verein.example", 9, "2.4.0"),
         ("vereinstage", "Verein", "staging", None, 9, "2.3.0"),

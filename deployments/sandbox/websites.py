@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 CACHE_LIFETIME = 86400.0  # the host's seconds; long, so that only a purge makes a page new
 STYLE = "/wp-content/themes/site/style.css"
+CORE = ("oembed/1.0", "wp/v2")  # the REST namespaces of every site
+PLUGINS = {  # what can be switched on, and the REST namespaces that the plugin behind it adds
+    "shop": ("wc/v1", "wc/v2", "wc/v3", "wc/store", "wc/store/v1", "wc-telemetry"),
+    "members": ("pmpro/v1",),
+    "forms": ("contact-form-7/v1",),
+}
 
 
 def serve_site(estate: "Estate", request: "Request") -> "Response":
@@ -70,7 +76,9 @@ def _rest(install: Document, request: "Request") -> "Response":
     parts = request.path.strip("/").split("/")
     if parts == ["wp-json"]:
         home = f"http://{content['home']}"
-        return Response(200, headers, json.dumps({"name": content["title"], "home": home, "url": home}).encode())
+        added = [namespace for kind in content.get("live", ()) for namespace in PLUGINS[kind]]
+        index = {"name": content["title"], "home": home, "url": home, "namespaces": [*CORE, *added]}
+        return Response(200, headers, json.dumps(index).encode())
     if len(parts) != 4 or parts[1:3] != ["wp", "v2"] or parts[3] not in ("posts", "pages", "media", "comments"):
         return Response(404, headers, b'{"code": "rest_no_route", "message": "No route was found"}')
     rows = list(content[parts[3]])

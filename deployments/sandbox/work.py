@@ -125,7 +125,8 @@ def _copy_database(source: Document, destination: Document, tables: list[str] | 
         for kind in POST_TABLES.get(table, ()):
             destination["database"][kind] = content[kind]
         if table == "wp_options":
-            destination["database"] |= {"title": content["title"], "home": home}
+            live = content.get("live", [])  # WordPress lists its active plugins among its options
+            destination["database"] |= {"title": content["title"], "home": home, "live": live}
 
 
 def _land_restore(estate: "Estate", job: Document) -> None:

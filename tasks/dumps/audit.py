@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 from tasks.dumps.catalog import identifier
 from tasks.dumps.connecting import without_values
 from tasks.estate.errors import Misconfigured
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 from tasks.masking.policy import Audit
 
@@ -33,7 +33,7 @@ MADE = (
 )
 
 
-class _Column(Frozen):
+class _Column(Immutable):
     """A column of the table: whether a row needs a value for it, its type, and how much of it there may be."""
 
     needed: bool

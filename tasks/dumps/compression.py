@@ -13,7 +13,7 @@ import zstandard
 from isal import igzip_lib, isal_zlib
 
 from tasks.estate.errors import DumpRefused
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 
 Compression = Literal["gzip", "zstd", "none"]
 BLOCK = 1 << 20  # bytes of input to one member: larger gains nothing, smaller costs ratio
@@ -27,7 +27,7 @@ _WINDOW = 1 << 23  # bytes a zstd frame may ask for; our own never need more tha
 _PIECE = 1 << 8  # compressed bytes given to zstd at once: its worst case turns them into 8 MiB, which then is refused
 
 
-class Limits(Frozen):
+class Limits(Immutable):
     """What a dump may cost to read. The defaults let through any honest dump that this project can write."""
 
     uncompressed: int = 1 << 41  # bytes in all: 2 TiB

@@ -16,7 +16,7 @@ from tasks.dumps.masks import masked_columns, only, tell
 from tasks.dumps.planning import MaskingPlan, TablePlan, Unit
 from tasks.dumps.segments import Part, SegmentWriter
 from tasks.estate.errors import LeakFound, NotExported, Unreachable
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 from tasks.masking.session import Session
 
@@ -25,7 +25,7 @@ PAGE = 8192  # bytes, PostgreSQL's default block size; ranges are cut by pages, 
 BLOCK = 2**20  # bytes handed on at once: large enough that Python's cost per block does not count
 
 
-class Source(Frozen):
+class Source(Immutable):
     """How a worker reaches the snapshot: everything but the address, which holds a password."""
 
     snapshot: str

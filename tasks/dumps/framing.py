@@ -14,7 +14,7 @@ import orjson
 from pydantic import ValidationError
 
 from tasks.estate.dumps import Header, Trailer
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 
 # Raw in COPY text but forbidden raw in JSON. PostgreSQL escapes \b \t \n \v \f \r and writes the other ones as they are.
@@ -121,14 +121,14 @@ def require_rows(block: bytes, columns: int) -> None:
         raise ValueError("a value holds a NUL, which PostgreSQL cannot store")
 
 
-class SegmentStart(Frozen):
+class SegmentStart(Immutable):
     """The line before a segment's rows. Segments of a table are numbered from 0, in file order."""
 
     table: Name
     number: int
 
 
-class SegmentEnd(Frozen):
+class SegmentEnd(Immutable):
     """The line after a segment's rows: how many there were, and the SHA-256 (hex) of their lines' bytes."""
 
     table: Name

@@ -11,13 +11,13 @@ from psycopg.rows import dict_row
 
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import WrongTarget
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 
 SCHEMA = "understudy"
 TABLE = "understudy.staging_data"
 
 
-class Marker(Frozen):
+class Marker(Immutable):
     """What the marker says. Times are UTC."""
 
     app: str

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from pydantic import Field
 
 from tasks.estate.dumps import Anonymizer, DumpedColumn, DumpedTable, Header
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Name, Stray, Table
 from tasks.masking.makers.making import Place
 from tasks.masking.policy import ColumnRule, Policy, TableRule
@@ -15,14 +15,14 @@ from tasks.masking.policy import ColumnRule, Policy, TableRule
 KEEP = ColumnRule()
 
 
-class Choices(Frozen):
+class Choices(Immutable):
     """What a person chose in the form. `opted_out` needs the risk phrase; that is checked before a plan is made."""
 
     attachments: bool = True
     opted_out: tuple[Anonymizer, ...] = ()
 
 
-class ColumnPlan(Frozen):
+class ColumnPlan(Immutable):
     """One column: its rule, the group of its key, and whether it travels raw or is not read at all."""
 
     column: Column
@@ -47,7 +47,7 @@ class ColumnPlan(Frozen):
         return Place(table=table, column=self.column, group=self.group, by=by)
 
 
-class TablePlan(Frozen):
+class TablePlan(Immutable):
     """One table with its copied columns in order."""
 
     table: Table
@@ -63,7 +63,7 @@ class TablePlan(Frozen):
         return DumpedTable(name=self.table.name, columns=tuple(columns))
 
 
-class Unit(Frozen):
+class Unit(Immutable):
     """A unit of work: the rows of one leaf in a range of pages, `[first_page, last_page)`; None = to the end."""
 
     table: Name
@@ -74,7 +74,7 @@ class Unit(Frozen):
     bytes: int = 0  # on disk, estimated; the share of the whole
 
 
-class MaskingPlan(Frozen):
+class MaskingPlan(Immutable):
     """Everything an export does, parents before children. `dropped` tables travel without rows, `excluded` ones not."""
 
     tables: tuple[TablePlan, ...]
@@ -103,7 +103,7 @@ def anonymizer_of(rule: ColumnRule) -> Anonymizer | None:
     return rule.anonymizer or (rule.maker.anonymizer if rule.maker is not None else None)
 
 
-class Snapshot(Frozen):
+class Snapshot(Immutable):
     """An exported snapshot of the source, by its id; it lives as long as the connection that holds it. UTC."""
 
     id: str
@@ -111,7 +111,7 @@ class Snapshot(Frozen):
     source: DatabaseIdentity
 
 
-class ExportPlan(Frozen):
+class ExportPlan(Immutable):
     """A whole export: what the dump will say of itself, what becomes of every column, and the units of work."""
 
     policy: str  # name of its file

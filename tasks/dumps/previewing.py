@@ -17,7 +17,7 @@ from tasks.dumps.connecting import without_values
 from tasks.dumps.masks import masked, sample, tell
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
 from tasks.estate.errors import PolicyRefused, Unreachable
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import DatabaseIdentity
 from tasks.masking.makers.documents import Document
 from tasks.masking.session import Session
@@ -28,7 +28,7 @@ TELLING = 4  # characters from which an original inside its own replacement is n
 A_NAME = re.compile(r"[a-z_][A-Za-z0-9_-]{0,39}")  # a member of a document that a programmer named, not data as a key
 
 
-class Change(Frozen):
+class Change(Immutable):
     """One value before and after. `size` in characters, or bytes of binary content; None: it is NULL. `original` is None
     unless it was asked for; `kept`: the replacement is the original, or holds it or a planted value, and is not in `made`.
     """
@@ -39,7 +39,7 @@ class Change(Frozen):
     kept: bool = False
 
 
-class ColumnPreview(Frozen):
+class ColumnPreview(Immutable):
     """One masked column with its changes, one for each row."""
 
     name: str
@@ -49,7 +49,7 @@ class ColumnPreview(Frozen):
     changes: tuple[Change, ...]
 
 
-class TablePreview(Frozen):
+class TablePreview(Immutable):
     """One table: its masked columns, and the names of those that are kept."""
 
     name: str
@@ -57,7 +57,7 @@ class TablePreview(Frozen):
     kept: tuple[str, ...]
 
 
-class Preview(Frozen):
+class Preview(Immutable):
     """What masking would do to this database under this policy. `originals`: they are in it, in clear."""
 
     policy: str  # fingerprint

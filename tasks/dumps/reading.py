@@ -14,7 +14,7 @@ from tasks.dumps.compression import CHUNK, Compressed, Limits
 from tasks.dumps.framing import SegmentEnd, SegmentStart, read_line, require_rows, to_copy
 from tasks.estate.dumps import FORMAT, FORMAT_VERSION, DumpFacts, Header, TableTotals, Trailer
 from tasks.estate.errors import DumpRefused
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 
 DEFAULT_LIMITS = Limits()
@@ -215,7 +215,7 @@ class _Dump:
         except ValueError as error:
             raise self._refused(f"is damaged in {where}: {error}", "rows as they were written") from error
 
-    def _require(self, found: Frozen, expected: Frozen) -> None:
+    def _require(self, found: Immutable, expected: Immutable) -> None:
         """The dump says exactly what its rows and lines so far add up to."""
         if found != expected:
             raise self._refused(f"says {_shown(found)}", f"{_shown(expected)}, as counted and computed")
@@ -224,7 +224,7 @@ class _Dump:
         return DumpRefused(f"The dump {self._name} {found}; expected {expected}.")
 
 
-def _shown(said: Frozen) -> str:
+def _shown(said: Immutable) -> str:
     """A line in a message: everything but the long ones' tables."""
     fields = said.model_dump(mode="json", exclude={"tables"} if isinstance(said, Header) else None)
     return f"{type(said).__name__} {fields}"

@@ -8,13 +8,13 @@ from types import TracebackType
 
 from tasks.dumps.compression import BLOCK, Compression, compress
 from tasks.dumps.framing import SegmentEnd, SegmentStart, to_rows, write_line
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 
 MODE = 0o600  # rows, masked or not, are for the user who runs the flow
 
 
-class Part(Frozen):
+class Part(Immutable):
     """A finished segment on disk. `bytes` as stored, `uncompressed` with its start and end line."""
 
     path: Path

@@ -3,8 +3,9 @@
 from datetime import datetime
 from enum import StrEnum
 
-from tasks.estate.plans import Fingerprinted
-from tasks.estate.sites import Frozen
+from tasks.estate.plans import ONE_PERSON, Fingerprinted
+from tasks.estate.risks import Risk
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Column, DatabaseIdentity, Name
 
 FORMAT = "understudy-dump"
@@ -26,7 +27,7 @@ class Anonymizer(StrEnum):
     ATTACHMENTS = "attachments"
 
 
-class DumpedColumn(Frozen):
+class DumpedColumn(Immutable):
     """A column in a dump. `rule` is how it was treated, as the policy says it ("keep", "email", …)."""
 
     name: str
@@ -43,21 +44,21 @@ class DumpedColumn(Frozen):
         return cls(name=column.name, type=column.type, rule=rule, anonymizer=anonymizer, raw=raw)
 
 
-class DumpedTable(Frozen):
+class DumpedTable(Immutable):
     """A table in a dump, columns in the order of the values in its rows."""
 
     name: Name
     columns: tuple[DumpedColumn, ...]
 
 
-class SequenceState(Frozen):
+class SequenceState(Immutable):
     """Where a sequence stood in the snapshot."""
 
     name: Name
     last: int | None
 
 
-class Header(Frozen):
+class Header(Immutable):
     """The first line of a dump. Never holds the key, only its fingerprint. Times are UTC."""
 
     format: str = FORMAT
@@ -84,7 +85,7 @@ class Header(Frozen):
         return bool(self.opted_out)
 
 
-class TableTotals(Frozen):
+class TableTotals(Immutable):
     """What the trailer says of one table: its rows, and the SHA-256 (hex) over the SHA-256 of its segments."""
 
     name: Name
@@ -92,7 +93,7 @@ class TableTotals(Frozen):
     digest: str
 
 
-class Trailer(Frozen):
+class Trailer(Immutable):
     """The last line of a dump; a file without it is not complete. `digest` covers everything before it."""
 
     complete: bool = True
@@ -101,7 +102,7 @@ class Trailer(Frozen):
     digest: str
 
 
-class DumpFacts(Frozen):
+class DumpFacts(Immutable):
     """A dump that was read from end to end and found whole."""
 
     url: str
@@ -113,7 +114,7 @@ class DumpFacts(Frozen):
     compression: str = "gzip"
 
 
-class LoadOrder(Frozen):
+class LoadOrder(Immutable):
     """One table of a load: the dump's columns in order, and those of them that the target lacks (`skipped`)."""
 
     name: Name
@@ -143,6 +144,9 @@ class LoadPlan(Fingerprinted):
     arrives_raw: tuple[Anonymizer, ...] = ()  # what the dump holds raw and the load leaves so, under the risk phrase
     catalog: str  # fingerprint of the target's structure
     generation: int  # ledger: number of loads ever journaled for this target when the plan was drafted
+    risk: Risk = ONE_PERSON
+    overrides: tuple[str, ...] = ()
+    code_version: str = ""
     requested_by: str = ""
     run_id: str
 
@@ -156,8 +160,13 @@ class LoadPlan(Fingerprinted):
         """What a person types to confirm."""
         return self.hostname
 
+    @property
+    def destination_environment(self) -> str:
+        """A load is for staging only: everything else was refused before the plan."""
+        return "staging"
 
-class Loaded(Frozen):
+
+class Loaded(Immutable):
     """What a load did, as committed. `checks` are (what, result) in words; times in seconds."""
 
     rows: tuple[tuple[str, int], ...]

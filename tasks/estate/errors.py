@@ -7,10 +7,15 @@ UnderstudyError
 │  ├─ BackupAborted       the host gave the backup up
 │  ├─ BackupOverdue       the backup was not completed by its deadline
 │  ├─ DestinationBusy     another run holds the destination, or its copy may still be running
-│  ├─ NotApproved         no valid answer: rejected, expired or already used
+│  ├─ Frozen              the freeze calendar is closed for this destination now
+│  ├─ OnHold              somebody asked to keep the destination as it is
+│  ├─ TooRisky            nobody may approve this plan
+│  ├─ NotApproved         no valid answer: rejected, expired, superseded or already used
 │  │  ├─ Rejected
 │  │  ├─ ApprovalExpired
-│  │  └─ ApprovalUsed
+│  │  ├─ ApprovalUsed
+│  │  ├─ Superseded
+│  │  └─ Skipped
 │  ├─ PlanIsStale         the world is no longer what was approved
 │  ├─ InstallOverdue      a new install did not become active by its deadline
 │  ├─ HostRefused         the hosting API answered 4xx: not accepted, nothing started
@@ -129,6 +134,43 @@ class ApprovalUsed(NotApproved):
     """This approval was already used up, by this run or another."""
 
     outcome = "ApprovalUsed"
+
+
+class Superseded(NotApproved):
+    """A newer request for the same destination took this one's place."""
+
+    outcome = "Superseded"
+    next_step = "Nothing was overwritten. Answer the newer run that the message names."
+
+
+class Skipped(NotApproved):
+    """A standing approval covers this pair, but not now: its conditions are not met."""
+
+    outcome = "Skipped"
+    next_step = "Nothing was overwritten. The next night tries again; to go on now, start a run that asks a person."
+
+
+class Frozen(Refused):
+    """The freeze calendar is closed for this destination now."""
+
+    outcome = "Frozen"
+    next_step = "Nothing was overwritten. Start a new run when it reopens, or one with a break-glass reason."
+
+
+class OnHold(Refused):
+    """Somebody asked to keep the destination as it is, after this plan was shown."""
+
+    outcome = "OnHold"
+    next_step = (
+        "Nothing was overwritten. Talk to the person who holds it; a new run shows the hold to whoever approves."
+    )
+
+
+class TooRisky(Refused):
+    """Nobody may approve this plan."""
+
+    outcome = "TooRisky"
+    next_step = "Nothing was overwritten. Choose less to copy, as the message says; the rules are in the risk file."
 
 
 class PlanIsStale(Refused):

@@ -8,9 +8,14 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from tasks.estate.errors import Misconfigured
-from tasks.estate.sites import Direction, Frozen, Pair, Survey
+from tasks.estate.risks import Grade, Risk
+from tasks.estate.sites import Direction, Immutable, Pair, Survey
 
-PLAN_SCHEMA = 1  # part of the fingerprint: an approval given under other rules is not an approval under these
+PLAN_SCHEMA = 2  # part of the fingerprint: an approval given under other rules is not an approval under these
+ALPHABET = (
+    "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter that reads like a digit or another letter
+)
+ONE_PERSON = Risk(grade=Grade.YELLOW, reasons=())
 
 
 class Severity(StrEnum):
@@ -22,7 +27,7 @@ class Severity(StrEnum):
     UNKNOWN = "unknown"  # could not be checked; never reads as "ok"
 
 
-class Difference(Frozen):
+class Difference(Immutable):
     """One line of the comparison of two installs."""
 
     aspect: str
@@ -32,7 +37,7 @@ class Difference(Frozen):
     note: str = ""
 
 
-class Finding(Frozen):
+class Finding(Immutable):
     """One result of a check. `passed=None` means that it could not be checked."""
 
     check: str
@@ -42,7 +47,7 @@ class Finding(Frozen):
     action: str = ""
 
 
-class CopyOptions(Frozen):
+class CopyOptions(Immutable):
     """What travels. `tables` is an include-list and goes with the database only (rule of the hosting API)."""
 
     files: bool = True
@@ -66,7 +71,7 @@ class CopyOptions(Frozen):
         return cls(files=files, database=database, tables=tuple(sorted(set(tables))))
 
 
-class Comparison(Frozen):
+class Comparison(Immutable):
     """Two surveys side by side, the differences, and what the destination would lose."""
 
     source: Survey
@@ -76,7 +81,7 @@ class Comparison(Frozen):
     destination_is_newer: bool | None
 
 
-class Backup(Frozen):
+class Backup(Immutable):
     """A completed backup of one install, made by this run. Times are UTC."""
 
     id: str
@@ -109,8 +114,28 @@ class Intent(Protocol):
     def destination_name(self) -> str:
         """What is overwritten, as a person types it."""
 
+    @property
+    def destination_environment(self) -> str:
+        """The role of what is overwritten: production, staging, development or unknown."""
 
-class Fingerprinted(Frozen):
+    @property
+    def verb(self) -> str:
+        """What the run does."""
+
+    @property
+    def risk(self) -> Risk:
+        """How dangerous it is, and what its gate demands."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What stands against it and is shown to whoever approves: freezes and holds, as `freeze:<name>`, `hold:<seq>`."""
+
+    @property
+    def requested_by(self) -> str:
+        """Who asked for it, as claimed."""
+
+
+class Fingerprinted(Immutable):
     """A plan that is named by what it says: any change of it is another plan."""
 
     @property
@@ -120,8 +145,10 @@ class Fingerprinted(Frozen):
 
     @property
     def code(self) -> str:
-        """The first eight characters, for people: `7K3F-92QD` style."""
-        return f"{self.fingerprint[:4]}-{self.fingerprint[4:8]}".upper()
+        """The first 40 bits for people, like `7K3F-92QD`: Crockford's base 32."""
+        bits = int(self.fingerprint[:10], 16)
+        letters = "".join(ALPHABET[bits >> shift & 31] for shift in range(35, -1, -5))
+        return f"{letters[:4]}-{letters[4:]}"
 
 
 class Plan(Fingerprinted):
@@ -135,6 +162,11 @@ class Plan(Fingerprinted):
     restore_backup_id: str | None = None  # restore only: what is put back
     generation: int  # ledger: number of destructive calls ever journaled for either install when the plan was drafted
     pinned: dict[str, str]  # facts of the world that must not have changed when the call is made
+    risk: Risk = ONE_PERSON
+    overrides: tuple[str, ...] = ()
+    code_version: str = ""  # of the code that drafted it
+    break_glass: str = ""  # why it may be done during a freeze
+    shown: str = ""  # SHA-256 of the comparison that people saw
     requested_by: str = ""
     run_id: str
     schema_version: int = PLAN_SCHEMA
@@ -149,21 +181,41 @@ class Plan(Fingerprinted):
         """The install that is overwritten, as a person types it."""
         return self.pair.destination.name
 
+    @property
+    def destination_environment(self) -> str:
+        """Its role, as the host named it when the plan was drafted."""
+        return self.pair.destination.environment.value
 
-class Approval(Frozen):
-    """One accepted answer to one plan. `kind` is "person" or "standing". Times are UTC."""
+
+class Signer(Immutable):
+    """One person who said yes, and how they proved who they are."""
+
+    name: str
+    proof: Literal["code", "signature"]
+    answered_at: datetime
+
+
+class Approval(Immutable):
+    """Leave for one plan, once. Times are UTC.
+
+    `kind`: "person" (everybody in `signers` said yes), "standing" (a reviewed, signed entry), or "pre-authorised" (a restore
+    that the promotion's approval allowed). `restore_within`: seconds in which a failed verification may be undone without
+    asking again; 0 = not at all.
+    """
 
     id: str
     plan: str
     run_id: str
-    kind: Literal["person", "standing"]
+    kind: Literal["person", "standing", "pre-authorised"]
     approver: str
     reason: str
     answered_at: datetime
     execute_by: datetime
+    signers: tuple[Signer, ...] = ()
+    restore_within: int = 0
 
 
-class Receipt(Frozen):
+class Receipt(Immutable):
     """What is known of a destructive call that left: `accepted` (202 seen) or `unknown` (no answer seen). UTC."""
 
     plan: str
@@ -173,7 +225,7 @@ class Receipt(Frozen):
     baseline: "Baseline"
 
 
-class Baseline(Frozen):
+class Baseline(Immutable):
     """What the world looked like before the call: a signal counts only against this."""
 
     backup_ids: tuple[str, ...] | None
@@ -191,7 +243,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-class Signal(Frozen):
+class Signal(Immutable):
     """One reading of the evidence ladder; `rank` 1 is the strongest, 0 is a person with the host's e-mail."""
 
     rank: int
@@ -201,14 +253,14 @@ class Signal(Frozen):
     observed_at: datetime
 
 
-class Diagnosis(Frozen):
+class Diagnosis(Immutable):
     """What a read-only look at one install found, and the comparison with a second one where asked."""
 
     findings: tuple[Finding, ...]
     comparison: Comparison | None = None
 
 
-class Evidence(Frozen):
+class Evidence(Immutable):
     """Every signal with value and time, used or not, and the verdict drawn from them."""
 
     verdict: Verdict
@@ -216,7 +268,7 @@ class Evidence(Frozen):
     took_seconds: int
 
 
-class Report(Frozen):
+class Report(Immutable):
     """What we tell: every run ends in exactly one of these."""
 
     verb: str
@@ -226,6 +278,8 @@ class Report(Frozen):
     run_id: str
     plan_code: str = ""
     backup_id: str = ""
+    requested_by: str = ""
+    risk: str = ""
     approver: str = ""
     reason: str = ""
     evidence: Evidence | None = None

@@ -95,6 +95,7 @@ def _differences(source: Survey, destination: Survey) -> list[Difference]:
             Severity.INFO,
         ),
         _row("Database tables", _storage(source, "tables"), _storage(destination, "tables"), Severity.INFO),
+        _row("Live data", _live(source), _live(destination), Severity.WARN),
         _row("Title", source.content.title, destination.content.title, Severity.INFO),
         _row("Newest change", _newest(source), _newest(destination), Severity.INFO),
         _row("Asset versions", source.content.files_marker, destination.content.files_marker, Severity.INFO),
@@ -142,6 +143,12 @@ def _certificates(survey: Survey) -> str | None:
 
 def _storage(survey: Survey, field: str) -> object:
     return None if survey.storage is None else getattr(survey.storage, field)
+
+
+def _live(survey: Survey) -> str | None:
+    """Plugins whose data grows by itself: orders, members, forms."""
+    seen = survey.content.live_data
+    return None if seen is None else ", ".join(seen) or "none seen"
 
 
 def _newest(survey: Survey) -> str | None:
@@ -202,4 +209,6 @@ def pins(source: Survey, destination: Survey, direction: Direction, options: Cop
         pinned["source.newest_change"] = _say(_newest(source))
     if direction is Direction.UP and options.files:
         pinned["source.asset_versions"] = _say(source.content.files_marker)
+    if direction is Direction.UP:
+        pinned["destination.live_data"] = _say(_live(destination))
     return pinned

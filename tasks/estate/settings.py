@@ -85,6 +85,24 @@ class Settings(BaseSettings):
         Path("deployments/standing.yaml"),
         description="Reviewed file of standing approvals for refreshes, relative to the project.",
     )
+    leads_file: Path = Field(
+        Path("deployments/leads.yaml"), description="Reviewed file of the people who may approve, with their SSH keys."
+    )
+    codes_file: Path = Field(
+        default_factory=lambda: Path.home() / ".understudy" / "codes.yaml",
+        description="Secrets of the leads' one-time codes; readable by the worker alone, never in git.",
+    )
+    risk_file: Path = Field(
+        Path("deployments/risks.yaml"), description="Reviewed file of what makes a plan green, yellow, red or black."
+    )
+    freeze_file: Path = Field(
+        Path("deployments/freezes.yaml"), description="Reviewed freeze calendar; without the file nothing is frozen."
+    )
+    notices: SecretStr = Field(
+        SecretStr(""),
+        description="Where notices go, separated by spaces: Prefect blocks (slack-webhook/leads) or Apprise URLs "
+        "(mailtos://…). Empty: nowhere.",
+    )
     pace: float = Field(
         1.0, gt=0, le=1, description="Factor on every deadline and interval; 1 in real life, 1/60 on the sandbox."
     )

@@ -32,13 +32,13 @@ class Direction(StrEnum):
     BACK = "back"  # restore: a backup → the install it was made of
 
 
-class Frozen(BaseModel):
+class Immutable(BaseModel):
     """Base of our plain-data types: immutable, no unknown fields, safe to persist."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Storage(Frozen):
+class Storage(Immutable):
     """Measured size of an install. Bytes and counts; None = the host did not say. `measured_at` is UTC."""
 
     file_bytes: int | None = None
@@ -47,10 +47,12 @@ class Storage(Frozen):
     measured_at: datetime | None = None
 
 
-class Content(Frozen):
+class Content(Immutable):
     """Public content of a site, as its REST surface tells. `reachable=False`: nothing else is known.
 
     `totals` maps a collection (posts, pages, media, comments) to its public count; `newest` to the newest change (UTC).
+    `live_data` names the plugins seen that collect data of visitors (shops, members, forms), sorted. None = not told. A
+    plugin without a public REST namespace is not seen, so an empty tuple means "none seen", not "none there".
     """
 
     reachable: bool
@@ -59,6 +61,7 @@ class Content(Frozen):
     totals: dict[str, int] = {}
     newest: dict[str, datetime] = {}
     files_marker: str | None = None  # versions in the public asset URLs: the one trace of the files that HTTP shows
+    live_data: tuple[str, ...] | None = None
     detail: str = ""
 
     @property
@@ -67,7 +70,7 @@ class Content(Frozen):
         return max(self.newest.values(), default=None)
 
 
-class DomainName(Frozen):
+class DomainName(Immutable):
     """One domain of an install. `tls` is the host's word for its certificate on the network, None = not said."""
 
     name: str
@@ -77,7 +80,7 @@ class DomainName(Frozen):
     tls: str | None = None
 
 
-class CertificateFact(Frozen):
+class CertificateFact(Immutable):
     """One certificate the host holds for an install. `expires_at` is UTC."""
 
     common_name: str
@@ -85,7 +88,7 @@ class CertificateFact(Frozen):
     expires_at: datetime | None = None
 
 
-class Install(Frozen):
+class Install(Immutable):
     """One install, as far as the hosting API identifies it. `status` is "active", "pending" or "unknown"."""
 
     id: str
@@ -101,7 +104,7 @@ class Install(Frozen):
     multisite: bool | None = None
 
 
-class Survey(Frozen):
+class Survey(Immutable):
     """Everything we could learn about one install at one moment. None = could not be looked up, see `gaps`."""
 
     install: Install
@@ -113,7 +116,7 @@ class Survey(Frozen):
     gaps: tuple[str, ...] = ()
 
 
-class Pair(Frozen):
+class Pair(Immutable):
     """A source and a destination that the rules of one direction allow."""
 
     source: Install

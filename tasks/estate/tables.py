@@ -2,12 +2,12 @@
 
 from enum import StrEnum
 
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 
 COUNTING = ("int2", "int4", "int8", "numeric", "float4", "float8")  # types that a sequence's numbers are kept in
 
 
-class Name(Frozen):
+class Name(Immutable):
     """A schema-qualified name, as the catalogue spells it: unquoted, any characters."""
 
     schema_name: str
@@ -25,7 +25,7 @@ class Name(Frozen):
         return name if self.schema_name == "public" else f"{schema_name}.{name}"
 
 
-class Column(Frozen):
+class Column(Immutable):
     """One column. `type` is the declared type in full (`character varying(40)`), `base` the type below any domain or
     array, unqualified (`varchar`, `int4`, `jsonb`, an enum's own name), `category` PostgreSQL's letter for that base
     (S text, N number, D date or time, B boolean, E enum, U other, …).
@@ -55,7 +55,7 @@ class KeyKind(StrEnum):
     EXCLUSION = "exclusion"
 
 
-class Key(Frozen):
+class Key(Immutable):
     """A primary key, unique constraint, unique index or exclusion constraint. `columns` are the plain ones;
     `expressions` is true where the index also computes something, `predicate` where it covers only some rows.
     """
@@ -68,7 +68,7 @@ class Key(Frozen):
     definition: str = ""
 
 
-class Check(Frozen):
+class Check(Immutable):
     """A CHECK constraint: its expression in SQL, and the columns it reads."""
 
     name: str
@@ -76,7 +76,7 @@ class Check(Frozen):
     columns: tuple[str, ...]
 
 
-class ForeignKey(Frozen):
+class ForeignKey(Immutable):
     """A foreign key, columns in the order of their pairs. `definition` re-creates it (`FOREIGN KEY (…) REFERENCES …`).
     `table` and `references` are logical tables; `partition` is the part of `table` that declares it, where one does.
     """
@@ -96,7 +96,7 @@ class ForeignKey(Frozen):
         return self.partition or self.table
 
 
-class Table(Frozen):
+class Table(Immutable):
     """A logical table: an ordinary table, or a partition root with all that is below it. `leaves` are the tables that
     hold the rows: the table itself, or every leaf partition. Inheritance children (not partitions) are tables of their
     own, with `parents` naming what they inherit from; their rows are read with ONLY.
@@ -133,7 +133,7 @@ class Table(Frozen):
         return column is not None and column.base in COUNTING and not column.array
 
 
-class Sequence(Frozen):
+class Sequence(Immutable):
     """A sequence and the column that draws from it, its owner first; `uses` are all such columns, with their tables.
     `last` is what it gave last, None where it never gave a value.
     """
@@ -146,7 +146,7 @@ class Sequence(Frozen):
     last: int | None = None
 
 
-class Stray(Frozen):
+class Stray(Immutable):
     """Text outside the rows that may hold personal data: a comment, a default, a view, a function body, an option."""
 
     where: str
@@ -154,7 +154,7 @@ class Stray(Frozen):
     what: str  # which kind of personal data it looks like; never the text itself
 
 
-class DatabaseIdentity(Frozen):
+class DatabaseIdentity(Immutable):
     """Which database this is. `system_identifier` is that of the server's data directory: a copy at file level has it
     too, so an equal one forbids, but a different one alone proves nothing.
     """
@@ -169,7 +169,7 @@ class DatabaseIdentity(Frozen):
     standby: bool = False
 
 
-class Catalog(Frozen):
+class Catalog(Immutable):
     """Everything about a database's structure that a plan needs."""
 
     identity: DatabaseIdentity

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field
 
 from tasks.estate.errors import Misconfigured
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Name, Stray, Table
 from tasks.masking.linking import follow_references, links_of, tell_apart
 from tasks.masking.nesting import propose_for
@@ -25,7 +25,7 @@ ENDLESS = 1 << 30  # characters of a line of YAML: a wrapped one would lose its 
 WHOLE_RULES = ("keep", "drop", "exclude")
 
 
-class ColumnDraft(Frozen):
+class ColumnDraft(Immutable):
     """What is drafted for one column. `rule` is what the policy file says (`keep`, a maker, or a mapping with options),
     None while undecided. `new`: the existing policy does not know the column. `doubt`: why an existing `keep` looks wrong.
     """
@@ -39,7 +39,7 @@ class ColumnDraft(Frozen):
     doubt: str = ""
 
 
-class TableDraft(Frozen):
+class TableDraft(Immutable):
     """What is drafted for one table: one rule for the whole of it, or one for each column that travels."""
 
     name: Name
@@ -49,7 +49,7 @@ class TableDraft(Frozen):
     new: bool = False
 
 
-class Draft(Frozen):
+class Draft(Immutable):
     """A policy that nobody has agreed to yet. `rest` is what else the existing policy says, unchanged; `gone` what it
     names and the database no longer has.
     """

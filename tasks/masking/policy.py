@@ -10,14 +10,14 @@ from pydantic import Field, ValidationError
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import Misconfigured, PolicyRefused
 from tasks.estate.plans import fingerprint
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.masking.makers import AnyMaker, parse
 
 Nulls = Literal["keep", "mask", "equalise"]
 WHOLE = ("keep", "drop", "exclude")
 
 
-class ColumnRule(Frozen):
+class ColumnRule(Immutable):
     """What becomes of one column. `maker=None`: kept as it is. `by`: the column that stands for the person, so that one
     person gets one name everywhere. `group`: columns that must stay equal to each other share one. `nulls`: a NULL stays
     (`keep`), gets a made value too (`mask`), or every value becomes NULL so that NULL tells nothing (`equalise`).
@@ -36,7 +36,7 @@ class ColumnRule(Frozen):
         return self.maker.maker if self.maker is not None else "keep"
 
 
-class TableRule(Frozen):
+class TableRule(Immutable):
     """What becomes of one table: `columns` by name, or the whole table kept, dropped (no rows travel, staging's are
     emptied) or excluded (neither dumped nor loaded: staging keeps its own).
     """
@@ -46,7 +46,7 @@ class TableRule(Frozen):
     line: int = 0
 
 
-class Reference(Frozen):
+class Reference(Immutable):
     """A foreign key that only the application knows: equal values must stay equal."""
 
     table: str
@@ -56,14 +56,14 @@ class Reference(Frozen):
     line: int = 0
 
 
-class Audit(Frozen):
+class Audit(Immutable):
     """The application's own audit table on staging: never dumped, never loaded, one row an attempt."""
 
     table: str = "ImportExportAudit"
     error: str = "ErrorMessage"
 
 
-class Policy(Frozen):
+class Policy(Immutable):
     """A whole policy. `schema_version` is the application's: what a dump made under this policy carries, and the newest
     that a load under it accepts.
     """

@@ -26,6 +26,24 @@ MOST_REDIRECTS = 5
 ASSET = re.compile(rb"""/wp-content/[^\s"'<>?]+\?ver=([A-Za-z0-9._-]{1,40})""")
 LINK = re.compile(rb"""href=["'](https?://[^"'<>\s]+|/[^"'<>\s]*)["']""")
 
+# Plugins that collect data of visitors, by the namespace under which each registers its routes (the version left out).
+# Gravity Forms and MemberPress list theirs only where their REST API is switched on.
+LIVE_DATA = {
+    "wc": "WooCommerce",
+    "mp": "MemberPress",
+    "pmpro": "Paid Memberships Pro",
+    "rcp": "Restrict Content Pro",
+    "ldlms": "LearnDash",
+    "llms": "LifterLMS",
+    "tribe/tickets": "Event Tickets",
+    "gf": "Gravity Forms",
+    "contact-form-7": "Contact Form 7",
+    "wpforms": "WPForms",
+    "frm": "Formidable Forms",
+    "ninja-forms-submissions": "Ninja Forms",
+    "mailpoet": "MailPoet",
+}
+
 
 @dataclass(frozen=True)
 class Page:
@@ -117,7 +135,12 @@ class Prober:
             if moment is not None:
                 newest[kind] = moment
         return Content(
-            reachable=True, home=_text(told.get("home")), title=_text(told.get("name")), totals=totals, newest=newest
+            reachable=True,
+            home=_text(told.get("home")),
+            title=_text(told.get("name")),
+            totals=totals,
+            newest=newest,
+            live_data=_live_data(told.get("namespaces")),
         )
 
     def files_marker(self, domain: str) -> str | None:
@@ -168,6 +191,14 @@ def _why(page: Page) -> str:
 
 def _text(value: object) -> str | None:
     return value[:200] if isinstance(value, str) else None
+
+
+def _live_data(namespaces: object) -> tuple[str, ...] | None:
+    """The plugins of `LIVE_DATA` behind a site's namespaces, sorted; None if this is not WordPress' own, whole list."""
+    if not isinstance(namespaces, list) or "wp/v2" not in namespaces:
+        return None
+    listed = [f"{name}/".casefold() for name in namespaces if isinstance(name, str)]
+    return tuple(sorted(plugin for root, plugin in LIVE_DATA.items() if any(n.startswith(f"{root}/") for n in listed)))
 
 
 def _moment(listed: list[Any]) -> datetime | None:

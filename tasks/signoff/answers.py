@@ -1,26 +1,27 @@
-"""Answers: what a person said to exactly one plan, checked against our own ledger and recorded once."""
+"""Answers: what people said to exactly one plan, kept in our own ledger, where each plan's question ends once."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from tasks.estate.errors import ApprovalExpired, NotApproved, Rejected
-from tasks.estate.plans import Approval, Intent
-from tasks.estate.waiting import utc_now
-from tasks.signoff.ledger import Ledger
-
-GRACE = timedelta(minutes=5)  # an answer given in time reaches the worker late: rescheduling, process start, queue
+from tasks.estate.errors import ApprovalExpired, Frozen, Rejected, Superseded
+from tasks.estate.plans import Approval, Intent, Signer
+from tasks.signoff.ledger import Entry, Fact, Ledger
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was typed into the form."""
+    """What was typed into the form, and when (UTC) it reached the Prefect server."""
 
     decision: str
     approver: str
-    reason: str
+    plan: str  # its code, typed
     destination: str
+    proof: str
+    reason: str
+    given_at: datetime
+    restore: bool = False  # leave to put the backup back if the verification fails
 
 
 def where(plan: Intent) -> dict[str, Any]:
@@ -28,66 +29,58 @@ def where(plan: Intent) -> dict[str, Any]:
     return {"run_id": plan.run_id, "destination_id": plan.destination_id, "plan": plan.fingerprint}
 
 
+def entry(kind: str, plan: Intent, detail: dict[str, Any], once: str | None = None) -> Entry:
+    """A row about this plan, to be recorded together with others."""
+    return Entry(kind, destination_id=plan.destination_id, plan=plan.fingerprint, detail=detail, once=once)
+
+
+def end_of(run_id: str, plan: str) -> str:
+    """The key under which the question of a run about a plan ends: approved, rejected, expired, superseded or frozen."""
+    return f"answer:{run_id}:{plan}"
+
+
 def recorded_answer(ledger: Ledger, plan: Intent) -> Approval | None:
-    """The answer that this run already has to this plan. Raises `Rejected` for a recorded no: it stays a no."""
+    """How this run's question about this plan ended, if it did: the approval, or the same refusal as before.
+
+    Raises `Rejected`, `ApprovalExpired`, `Superseded` or `Frozen`: a no stays a no, whatever is retried.
+    """
     for fact in ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
-        if fact.kind == "rejected":
-            raise Rejected(f"{fact.detail['approver']} rejected plan {plan.code}: {fact.detail['reason']}")
         if fact.kind == "approved":
             return Approval.model_validate(fact.detail)
+        _raise_end(fact, plan)
     return None
 
 
-def first_asked(ledger: Ledger, plan: Intent) -> datetime:
-    """When this plan was first put to a person: later passes of the flow body do not move the deadline."""
-    asked = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="asked")
-    if asked:
-        return datetime.fromisoformat(asked[0].detail["at"])
-    now = utc_now()
-    ledger.record("asked", **where(plan), detail={"at": now.isoformat()})
-    return now
-
-
-def accept_answer(
-    ledger: Ledger, plan: Intent, answer: Answer, *, answer_by: datetime, execute_within: timedelta
-) -> Approval:
-    """The checks of the gate, made on the worker because Prefect's own can be walked around by anyone with its API.
-
-    Raises `Rejected`, `ApprovalExpired` or `NotApproved`; otherwise records the approval and returns it.
-    """
-    now = utc_now()
-    if answer.decision != "approve":
-        said = {"approver": answer.approver, "reason": answer.reason}
-        ledger.record("rejected", **where(plan), detail=said, once=_once(plan))
-        raise Rejected(f"{answer.approver} rejected plan {plan.code}: {answer.reason}")
-    if now > answer_by + GRACE:
-        raise ApprovalExpired(f"The answer to plan {plan.code} came after {answer_by:%Y-%m-%d %H:%M} UTC.")
-    if answer.destination != plan.destination_name:
-        raise NotApproved(f"The destination typed for plan {plan.code} is not {plan.destination_name!r}.")
-    if len(answer.approver.strip()) < 3 or len(answer.reason.strip()) < 5:
-        raise NotApproved(f"The answer to plan {plan.code} has no name or no reason.")
-    return record_approval(
-        ledger,
-        plan,
-        kind="person",
-        approver=answer.approver,
-        reason=answer.reason,
-        now=now,
-        execute_within=execute_within,
-    )
+def _raise_end(fact: Fact, plan: Intent) -> None:
+    said = fact.detail
+    if fact.kind == "rejected":
+        who = said["approver"] + ("" if said["proven"] else " (not proven)")
+        raise Rejected(f"{who} rejected plan {plan.code}: {said['reason']}")
+    if fact.kind == "expired":
+        raise ApprovalExpired(f"Nobody approved plan {plan.code} in time: the question closed at {said['answer_by']}.")
+    if fact.kind == "superseded":
+        raise Superseded(f"Plan {plan.code} gave way to the newer plan {said['code']} of run {said['by']}.")
+    if fact.kind == "frozen":
+        raise Frozen(said["why"])
 
 
 def record_approval(
     ledger: Ledger,
     plan: Intent,
     *,
-    kind: Literal["person", "standing"],
+    kind: Literal["person", "standing", "pre-authorised"],
     approver: str,
     reason: str,
-    now: datetime,
+    answered_at: datetime,
     execute_within: timedelta,
+    signers: tuple[Signer, ...] = (),
+    restore_within: timedelta = timedelta(0),
+    besides: tuple[Entry, ...] = (),
 ) -> Approval:
-    """Record the one approval of this run to this plan."""
+    """Record the one approval of this run to this plan, with what must be recorded in the same transaction.
+
+    It may be used until `execute_within` after the last answer. Raises `AlreadyRecorded` where the question has ended.
+    """
     approval = Approval(
         id=str(uuid4()),
         plan=plan.fingerprint,
@@ -95,12 +88,11 @@ def record_approval(
         kind=kind,
         approver=approver,
         reason=reason,
-        answered_at=now,
-        execute_by=now + execute_within,
+        answered_at=answered_at,
+        execute_by=answered_at + execute_within,
+        signers=signers,
+        restore_within=int(restore_within.total_seconds()),
     )
-    ledger.record("approved", **where(plan), detail=approval.model_dump(mode="json"), once=_once(plan))
+    approved = entry("approved", plan, approval.model_dump(mode="json"), end_of(plan.run_id, plan.fingerprint))
+    ledger.record_together(plan.run_id, [*besides, approved])
     return approval
-
-
-def _once(plan: Intent) -> str:
-    return f"answer:{plan.run_id}:{plan.fingerprint}"

@@ -1,42 +1,22 @@
 """The ledger: append-only facts, hash-chained; approvals used up once; calls journaled before they leave; locks."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text
+from sqlalchemy import Connection, func, select, text
 
 from tasks.estate.errors import ApprovalExpired, ApprovalUsed, DestinationBusy, NotApproved
 from tasks.estate.plans import Approval, Baseline, Receipt
-from tasks.estate.waiting import utc_now
-from tasks.signoff.tables import facts, locks, open_database
+from tasks.signoff import rows
+from tasks.signoff.chain import Fact, Head, breaks, line, verify_export
+from tasks.signoff.rows import AlreadyRecorded, Entry, Lock
+from tasks.signoff.tables import facts, open_database
 
-GENESIS = "0" * 64  # what the first fact names as its predecessor
+__all__ = ["AlreadyRecorded", "Entry", "Fact", "Head", "Ledger", "Lock", "verify_export"]
+
 SETTLING = ("settled", "send-refused")  # after one of these a journaled call no longer holds its destination
-
-
-class AlreadyRecorded(ValueError):
-    """A fact that may be recorded one time only was recorded before."""
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One row of the ledger. `at` is UTC; `detail` is a JSON object; `hash` covers the row and its predecessor."""
-
-    seq: int
-    at: datetime
-    run_id: str
-    kind: str
-    destination_id: str
-    plan: str
-    detail: dict[str, Any]
-    once: str | None
-    previous: str
-    hash: str
 
 
 class Ledger:
@@ -65,7 +45,12 @@ class Ledger:
     ) -> Fact:
         """Append one fact. Raises `AlreadyRecorded` if `once` was recorded before."""
         with self._writing() as connection:
-            return _append(connection, kind, run_id, destination_id, plan, detail or {}, once)
+            return rows.append(connection, run_id, Entry(kind, destination_id, plan, detail or {}, once))
+
+    def record_together(self, run_id: str, entries: Sequence[Entry]) -> list[Fact]:
+        """Append all of these facts of one run, or none: `AlreadyRecorded` says which `once` stood in the way."""
+        with self._writing() as connection:
+            return [rows.append(connection, run_id, entry) for entry in entries]
 
     def facts(
         self,
@@ -74,15 +59,19 @@ class Ledger:
         destination_id: str | None = None,
         plan: str | None = None,
         kind: str | None = None,
+        kinds: Collection[str] | None = None,
+        after: int | None = None,
     ) -> list[Fact]:
-        """The facts that match all that is given, oldest first."""
-        query = select(facts).order_by(facts.c.seq)
+        """The facts that match all that is given, oldest first: of one of `kinds`, and recorded after the fact `after`."""
         given = {"run_id": run_id, "destination_id": destination_id, "plan": plan, "kind": kind}
-        for column, value in given.items():
-            if value is not None:
-                query = query.where(facts.c[column] == value)
+        query = rows.matching(given, kinds=kinds, after=after)
         with self._engine.begin() as connection:
-            return [_fact(row) for row in connection.execute(query)]
+            return [Fact.of({**row}) for row in connection.execute(query).mappings()]
+
+    def head(self) -> Head | None:
+        """The newest fact's number and hash, to be kept elsewhere as an anchor; None in an empty ledger."""
+        with self._engine.begin() as connection:
+            return rows.newest(connection)
 
     def generation(self, *install_ids: str) -> int:
         """How many destructive calls were ever journaled with one of these installs as destination."""
@@ -102,18 +91,15 @@ class Ledger:
                 raise ApprovalExpired(
                     f"The approval had to be used by {approval.execute_by:%Y-%m-%d %H:%M:%S} UTC; it is {now:%H:%M:%S}."
                 )
-            if _holder(connection, destination_id) != approval.run_id:
+            if rows.holder(connection, destination_id) != approval.run_id:
                 raise DestinationBusy(f"Run {approval.run_id} does not hold install {destination_id}; expected to.")
-            where = (approval.run_id, destination_id, approval.plan)
+            entries = (
+                Entry("consumed", destination_id, approval.plan, {"approval": approval.id}, f"consumed:{approval.id}"),
+                Entry("sending", destination_id, approval.plan, intent, f"sending:{approval.run_id}"),
+            )
             try:
-                _append(connection, "consumed", *where, {"approval": approval.id}, f"consumed:{approval.id}")
-                _append(
-                    connection,
-                    "sending",
-                    *where,
-                    intent,
-                    f"sending:{approval.run_id}",
-                )
+                for entry in entries:
+                    rows.append(connection, approval.run_id, entry)
             except AlreadyRecorded as again:
                 raise ApprovalUsed(f"The approval {approval.id} of run {approval.run_id} was used before.") from again
 
@@ -154,17 +140,17 @@ class Ledger:
         `settles(sending)` (evidence from the remote side), or by age beyond `horizon`. Raises `DestinationBusy`.
         """
         with self._writing() as connection:
-            holder = _holder(connection, install_id)
+            holder = rows.holder(connection, install_id)
             if holder in (None, run_id):
-                _hold(connection, install_id, run_id, now)
+                rows.hold(connection, install_id, run_id, now)
                 return
         self._require_abandoned(install_id, holder, is_over=is_over, settles=settles, horizon=horizon, now=now)
         with self._writing() as connection:
-            if _holder(connection, install_id) not in (None, holder):
+            if rows.holder(connection, install_id) not in (None, holder):
                 raise DestinationBusy(f"Install {install_id} was taken by another run just now.")
-            connection.execute(delete(locks).where(locks.c.install_id == install_id))
-            _hold(connection, install_id, run_id, now)
-            _append(connection, "lock-taken-over", run_id, install_id, "", {"from": holder}, None)
+            rows.let_go(connection, install_id, holder)
+            rows.hold(connection, install_id, run_id, now)
+            rows.append(connection, run_id, Entry("lock-taken-over", install_id, detail={"from": holder}))
 
     def _require_abandoned(
         self,
@@ -213,71 +199,40 @@ class Ledger:
         if self.unsettled(run_id) is not None:
             return
         with self._writing() as connection:
-            connection.execute(delete(locks).where(locks.c.install_id == install_id, locks.c.run_id == run_id))
+            rows.let_go(connection, install_id, run_id)
 
     def lock_holder(self, install_id: str) -> str | None:
         """The run that holds the install, if any."""
         with self._engine.begin() as connection:
-            return _holder(connection, install_id)
+            return rows.holder(connection, install_id)
 
-    def verify(self) -> list[str]:
-        """Every break of the hash chain, in words; empty if edits, deletions and reorderings would have been seen.
+    def locks(self) -> list[Lock]:
+        """Every install that a run holds, the oldest lock first."""
+        with self._engine.begin() as connection:
+            return rows.all_locks(connection)
 
-        A cut tail is not seen: that needs the newest hash to be kept elsewhere.
+    def verify(self, anchor: str | None = None) -> list[str]:
+        """What shows that the past was changed, in words; empty if edits, deletions and reorderings would have been seen.
+
+        A cut tail, and a chain rebuilt from an edited fact on, are seen only against an `anchor`: `str(head())` of an
+        earlier day, kept outside the ledger. Raises `Misconfigured` for an anchor that is none.
         """
-        problems, previous, last = [], GENESIS, 0
-        for fact in self.facts():
-            if fact.seq != last + 1:
-                problems.append(f"facts {last + 1} to {fact.seq - 1} are missing")
-            if fact.previous != previous:
-                problems.append(f"fact {fact.seq} does not follow fact {last}")
-            row = (fact.run_id, fact.kind, fact.destination_id, fact.plan, fact.detail, fact.once)
-            if fact.hash != _digest(fact.seq, fact.at.isoformat(), *row, fact.previous):
-                problems.append(f"fact {fact.seq} was changed")
-            previous, last = fact.hash, fact.seq
-        return problems
+        return breaks(self._stored(), anchor)
 
+    def export(self) -> Iterator[str]:
+        """Every fact as a line of JSON, oldest first, for `verify_export` on a machine without this database."""
+        return (line(row) for row in self._stored())
 
-def _append(
-    connection: Connection,
-    kind: str,
-    run_id: str,
-    destination_id: str,
-    plan: str,
-    detail: dict[str, Any],
-    once: str | None,
-) -> Fact:
-    if once is not None and connection.execute(select(facts.c.seq).where(facts.c.once == once)).first() is not None:
-        raise AlreadyRecorded(f"{once} is recorded already.")
-    newest = connection.execute(select(facts.c.seq, facts.c.hash).order_by(facts.c.seq.desc()).limit(1)).first()
-    seq, previous = (newest.seq + 1, newest.hash) if newest else (1, GENESIS)
-    at = utc_now().isoformat()
-    values: dict[str, Any] = {
-        "seq": seq, "at": at, "run_id": run_id, "kind": kind, "destination_id": destination_id, "plan": plan,
-        "detail": detail, "once": once, "previous": previous,
-        "hash": _digest(seq, at, run_id, kind, destination_id, plan, detail, once, previous),
-    }  # fmt: skip
-    connection.execute(insert(facts).values(**values))
-    return Fact(**{**values, "at": datetime.fromisoformat(at)})
-
-
-def _digest(*row: Any) -> str:
-    return hashlib.sha256(
-        json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    ).hexdigest()
-
-
-def _fact(row: Row[Any]) -> Fact:
-    return Fact(**{**row._mapping, "at": datetime.fromisoformat(row.at)})
-
-
-def _holder(connection: Connection, install_id: str) -> str | None:
-    return connection.execute(select(locks.c.run_id).where(locks.c.install_id == install_id)).scalar_one_or_none()
-
-
-def _hold(connection: Connection, install_id: str, run_id: str, now: datetime) -> None:
-    if _holder(connection, install_id) is None:
-        connection.execute(insert(locks).values(install_id=install_id, run_id=run_id, taken_at=now.isoformat()))
+    def _stored(self) -> Iterator[dict[str, Any]]:
+        """Every row, in pages: on SQLite nobody can write while one is read."""
+        after: int | None = None
+        while True:
+            with self._engine.begin() as connection:
+                page = rows.page(connection, after)
+            yield from page
+            if len(page) < rows.PAGE:
+                return
+            after = page[-1]["seq"]
 
 
 def _require_recorded(connection: Connection, approval: Approval) -> None:

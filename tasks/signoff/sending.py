@@ -15,6 +15,7 @@ def send_once(
     approval: Approval,
     *,
     recheck: Callable[[], Baseline],
+    last_look: Callable[[], None],
     call: Callable[[], None],
     clock: Callable[[], datetime],
 ) -> Receipt:
@@ -22,12 +23,13 @@ def send_once(
 
     A run that journaled a call before never calls again: it gets the journaled receipt, whose answer is `unknown` when
     the process died before the answer was written down. A lost answer is a receipt too, not an exception: only evidence
-    can settle it. Raises what `recheck` and `Ledger.consume` raise, and the host's refusal.
+    can settle it. Raises what `recheck`, `last_look` (freezes, holds) and `Ledger.consume` raise, and the host's refusal.
     """
     earlier = ledger.receipt(plan.run_id)
     if earlier is not None:
         return earlier
     journaled = {"baseline": recheck().model_dump(mode="json")}
+    last_look()
     ledger.consume(approval, destination_id=plan.destination_id, intent=journaled, now=clock())
     where: dict[str, Any] = {
         "run_id": plan.run_id,

@@ -1,70 +1,144 @@
-"""Standing approvals: a reviewed file that lets a nightly refresh of exactly one pair go on without a person."""
+"""Standing approvals: reviewed, signed entries that let a nightly refresh of exactly one pair go on without a person."""
 
-from datetime import date
+import contextlib
+import os
+import tempfile
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved
 from tasks.estate.plans import Plan
+from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
+from tasks.signoff.leads import Leads
+from tasks.signoff.proofs import BadProof, one_line, verify_signature
+from tasks.signoff.reviewed import parse, read_entries
+from tasks.signoff.standing_entries import StandingApproval, Window, standing_statement
+
+__all__ = [
+    "NAMESPACE", "StandingApproval", "Window", "expiring", "load_standing", "require_covered", "require_load_covered",
+    "sign_standing", "standing_statement", "statement_of",
+]  # fmt: skip
+
+NAMESPACE = "understudy-standing"  # a signature for an approval is none here, and the other way round
+LONGEST = timedelta(days=90)  # from `issued` to `until`: then somebody thinks again
+SIGN = "Have its issuer sign it: `understudy standing sign`."
+ASK = "or start the run with approval 'ask'."
 
 
-class StandingApproval(BaseModel):
-    """Leave for one pair until a day (inclusive), given by a named person for a reason: two installs by name, or an
-    application and the hostname of its staging instance.
+def load_standing(path: Path, *, production: Collection[str] = ()) -> list[StandingApproval]:
+    """Read the file. `production` are the names of installs that are known to be production.
+
+    Raises `Misconfigured` naming the file and the entry that is wrong; one that would overwrite production is wrong.
+    Signatures are looked at when an entry is used.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str
-    destination: str
-    issuer: str = Field(min_length=3)
-    reason: str = Field(min_length=10)
-    until: date
-
-
-def load_standing(path: Path) -> list[StandingApproval]:
-    """Read the file. Raises `Misconfigured` naming the file and the entry that is wrong."""
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    except (OSError, yaml.YAMLError) as error:
-        raise Misconfigured(f"The standing approvals in {path} cannot be read: {type(error).__name__}.") from error
-    if not isinstance(entries, list):
-        raise Misconfigured(f"{path} holds a {type(entries).__name__}; expected a list of standing approvals.")
-    approvals = []
+    if not path.exists():
+        raise Misconfigured(f"The standing approvals in {path} cannot be read: there is no such file; expected a list.")
+    entries = read_entries(path, StandingApproval, called="a standing approval")
+    known = {name.casefold() for name in production}
     for number, entry in enumerate(entries, start=1):
-        try:
-            approvals.append(StandingApproval.model_validate(entry))
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'entry'}: {e['msg']}" for e in error.errors())
-            raise Misconfigured(f"Entry {number} of {path} is not a standing approval: {wrong}.") from error
-    return approvals
+        if entry.destination.casefold() in known:
+            raise Misconfigured(
+                f"Entry {number} of {path}, {entry.pair}, names production as its destination: no standing approval may."
+            )
+    return entries
 
 
-def require_covered(plan: Plan, standing: list[StandingApproval], today: date) -> StandingApproval:
-    """The entry that covers exactly this plan's pair today. Raises `NotApproved` with the reason where there is none.
+def statement_of(path: Path, number: int) -> bytes:
+    """What the issuer of the entry with this number (from 1) has to sign. Raises `Misconfigured`."""
+    return standing_statement(_entry(path, load_standing(path), number))
 
-    Only a refresh to a destination that is proven not to be production can be covered: never a promotion or restore.
+
+def _entry(path: Path, entries: Sequence[StandingApproval], number: int) -> StandingApproval:
+    if not 1 <= number <= len(entries):
+        raise Misconfigured(f"{path} has no entry {number}; it has {len(entries)}, counted from 1.")
+    return entries[number - 1]
+
+
+def sign_standing(path: Path, number: int, signature: str) -> StandingApproval:
+    """Write a signature, as text or on one line, into the entry with this number (from 1); all else stays as it is.
+
+    Whether it holds is looked at when the entry is used. Raises `Misconfigured`, also for what is no signature.
+    """
+    try:
+        body = one_line(signature)
+    except BadProof as bad:
+        raise Misconfigured(f"Entry {number} of {path} was not signed: {bad}") from None
+    before = load_standing(path)
+    wanted = [*before]
+    wanted[number - 1] = _entry(path, before, number).model_copy(update={"signature": body})
+    text = _with_signature(path.read_text(encoding="utf-8"), number, body)
+    said = [StandingApproval.model_validate(entry) for entry in parse(text, path)]
+    if said != wanted:
+        raise Misconfigured(f"The signature could not be written into entry {number} of {path}; add it by hand.")
+    _replace(path, text)
+    return wanted[number - 1]
+
+
+def _with_signature(text: str, number: int, body: str) -> str:
+    """The file's text with this signature, in place of the old one or as a field of its own."""
+    entries = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(entries, yaml.SequenceNode), "load_standing() read it as one"  # noqa: S101  # an invariant, not input
+    fields = entries.value[number - 1]
+    values = {key.value: value for key, value in fields.value}
+    if "signature" in values:
+        old = values["signature"]
+        return text[: old.start_mark.index] + body + text[old.end_mark.index :]
+    if fields.flow_style:
+        last = fields.value[-1][1].end_mark.index
+        return f"{text[:last]}, signature: {body}{text[last:]}"
+    # The line goes in front of the first field, whose dash becomes its own: that is right however the others are written.
+    first = fields.value[0][0].start_mark
+    return f"{text[: first.index]}signature: {body}\n{' ' * first.column}{text[first.index :]}"
+
+
+def _replace(path: Path, text: str) -> None:
+    """All or nothing: whoever reads meanwhile reads the old file or the new one."""
+    path = path.resolve()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(path.stat().st_mode & 0o777)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def expiring(standing: Sequence[StandingApproval], today: date, notice: timedelta) -> list[StandingApproval]:
+    """The entries that end within `notice` and have not ended, the first to end first: time to renew them."""
+    soon = [entry for entry in standing if today <= entry.until <= today + notice]
+    return sorted(soon, key=lambda entry: entry.until)
+
+
+def require_covered(
+    plan: Plan, standing: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta = LONGEST
+) -> StandingApproval:
+    """The entry that covers exactly this plan now. Raises `NotApproved` with the reason where there is none.
+
+    Only a green refresh to a destination that is proven not to be production can be covered: never a promotion or restore,
+    and nothing that stands against a freeze or a hold.
     """
     source, destination = plan.pair.source, plan.pair.destination
     if plan.verb != "refresh" or plan.direction is not Direction.DOWN or destination.environment.may_be_production:
         raise NotApproved(
             f"A {plan.verb} to {destination.name} can never have a standing approval; a person must answer."
         )
-    named = [entry for entry in standing if (entry.source, entry.destination) == (source.name, destination.name)]
-    if not named:
-        raise NotApproved(
-            f"No standing approval covers {source.name} → {destination.name}.",
-            next_step="Nothing was overwritten. Add the pair to the standing approvals file, or run with approval 'ask'.",
-        )
-    return _valid(named, today, f"{source.name} → {destination.name}")
+    _require_harmless(plan)
+    named = _named(standing, source.name, destination.name)
+    return _covering(named, now=now, leads=leads, at_most=at_most, database=plan.options.database)
 
 
-def require_load_covered(plan: LoadPlan, standing: list[StandingApproval], today: date) -> StandingApproval:
-    """The entry that covers loading this application's dumps into this host today; `source` is the application.
+def require_load_covered(
+    plan: LoadPlan, standing: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta = LONGEST
+) -> StandingApproval:
+    """The entry that covers loading this application's dumps into this host now; `source` is the application.
 
     Raises `NotApproved`: also for a first load and for anything that is not replaced, which need a person.
     """
@@ -77,21 +151,76 @@ def require_load_covered(plan: LoadPlan, standing: list[StandingApproval], today
         raise NotApproved(
             "A dump with anonymizers switched off can never have a standing approval; a person must answer."
         )
-    named = [entry for entry in standing if (entry.source, entry.destination) == (plan.header.app, plan.hostname)]
+    _require_harmless(plan)
+    named = _named(standing, plan.header.app, plan.hostname)
+    return _covering(named, now=now, leads=leads, at_most=at_most, database=True)
+
+
+def _require_harmless(plan: Plan | LoadPlan) -> None:
+    what = f"The {plan.verb} of {plan.destination_name} can have no standing approval now"
+    if plan.overrides:
+        raise NotApproved(f"{what}: {', '.join(plan.overrides)} stands against it; a person must answer.")
+    if plan.risk.grade is not Grade.GREEN:
+        raise NotApproved(
+            f"{what}: it is {plan.risk.grade.value}, not green ({'; '.join(plan.risk.reasons) or 'no reason given'})."
+        )
+
+
+def _named(standing: Sequence[StandingApproval], source: str, destination: str) -> list[StandingApproval]:
+    named = [entry for entry in standing if (entry.source, entry.destination) == (source, destination)]
     if not named:
         raise NotApproved(
-            f"No standing approval covers {plan.header.app} → {plan.hostname}.",
-            next_step="Nothing was loaded. Add the pair to the standing approvals file, or run with approval 'ask'.",
+            f"No standing approval covers {source} → {destination}.",
+            next_step=f"Nothing was overwritten. Add the pair to the standing approvals file and sign it, {ASK}",
         )
-    return _valid(named, today, f"{plan.header.app} → {plan.hostname}")
+    return named
 
 
-def _valid(named: list[StandingApproval], today: date, pair: str) -> StandingApproval:
-    valid = [entry for entry in named if today <= entry.until]
-    if not valid:
-        last = max(entry.until for entry in named)
-        raise NotApproved(
-            f"The standing approval for {pair} ended on {last.isoformat()}.",
-            next_step="Nothing was overwritten. Renew it in the standing approvals file, under review.",
-        )
-    return valid[0]
+def _covering(
+    named: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta, database: bool
+) -> StandingApproval:
+    """The first of a pair's entries with nothing against it."""
+    against = [_against(entry, now=now, leads=leads, at_most=at_most, database=database) for entry in named]
+    good = [entry for entry, (why, _) in zip(named, against, strict=True) if not why]
+    if good:
+        return good[0]
+    reasons = "; ".join(why for why, _ in against)
+    raise NotApproved(
+        f"The standing approval for {named[0].pair} does not cover this: {reasons}.",
+        next_step=f"Nothing was overwritten. {' '.join(dict.fromkeys(step for _, step in against))}",
+    )
+
+
+def _against(
+    entry: StandingApproval, *, now: datetime, leads: Leads, at_most: timedelta, database: bool
+) -> tuple[str, str]:
+    """Why an entry does not cover this now, and what to do; two empty strings where it does."""
+    today, renew = entry.local(now).date(), f"Renew it under review and sign it (`understudy standing sign`), {ASK}"
+    if today > entry.until:
+        return f"it ended on {entry.until}", renew
+    if today < entry.issued:
+        return f"it begins on {entry.issued}", f"Wait for that day, {ASK}"
+    if entry.until - entry.issued > at_most:
+        return f"it is for {(entry.until - entry.issued).days} days; at most {at_most.days} are allowed", renew
+    if forged := _not_signed(entry, leads, now):
+        return forged, SIGN
+    if database and not entry.include_database:
+        return "it does not include the database", f"Copy files only, {ASK}"
+    if not entry.is_open(now):
+        opens = entry.opens_next(now)
+        when = f"opens next on {opens:%Y-%m-%d at %H:%M} {entry.zone}" if opens else "does not open within three days"
+        return f"its window is closed and {when}", f"Start it then, {ASK}"
+    return "", ""
+
+
+def _not_signed(entry: StandingApproval, leads: Leads, now: datetime) -> str:
+    issuer = leads.find(entry.issuer)
+    if issuer is None:
+        return f"its issuer {entry.issuer} may not sign: {leads.why_not(entry.issuer).rstrip('.')}"
+    if not entry.signature:
+        return f"it is not signed by {issuer.name}"
+    try:
+        verify_signature(issuer, entry.signature, standing_statement(entry), namespace=NAMESPACE, at=now)
+    except BadProof as bad:
+        return f"its signature does not hold, or it was changed after signing ({str(bad).rstrip('.')})"
+    return ""

@@ -1,14 +1,16 @@
-"""The ledger's tables and how its databases are opened: SQLite by default, PostgreSQL by URL."""
+"""The ledger's tables as they are today, and how its databases are opened: SQLite by default, PostgreSQL by URL."""
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     JSON,
     Column,
     Engine,
+    Index,
     Integer,
     MetaData,
     String,
@@ -20,6 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError
 
 from tasks.estate.errors import Misconfigured
+from tasks.signoff.migrations import HEAD, version_of
+
+PATIENCE = 10.0  # seconds that one waits for another's transaction
 
 metadata = MetaData()
 
@@ -36,6 +41,8 @@ facts = Table(
     Column("once", String(200), nullable=True, unique=True),  # what may be recorded one time only carries its key here
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    Index("ix_facts_kind_seq", "kind", "seq"),  # which questions are open?
+    Index("ix_facts_plan", "plan"),
 )
 
 locks = Table(
@@ -46,23 +53,12 @@ locks = Table(
     Column("taken_at", String(40), nullable=False),
 )
 
-_SQLITE_GUARDS = [
-    "CREATE TRIGGER IF NOT EXISTS facts_no_update BEFORE UPDATE ON facts BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
-    "CREATE TRIGGER IF NOT EXISTS facts_no_delete BEFORE DELETE ON facts BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
-]
-_POSTGRES_GUARDS = [
-    "CREATE OR REPLACE FUNCTION facts_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
-    "CREATE OR REPLACE TRIGGER facts_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON facts "
-    "FOR EACH STATEMENT EXECUTE FUNCTION facts_append_only()",
-]
-for _dialect, _guards in (("sqlite", _SQLITE_GUARDS), ("postgresql", _POSTGRES_GUARDS)):
-    for _guard in _guards:
-        event.listen(facts, "after_create", DDL(_guard).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
-
 
 def open_database(url: str) -> Engine:
-    """Open (and, where missing, make) the ledger's database. Raises `Misconfigured` for a URL that cannot be one."""
+    """Open the ledger's database, with its tables made or brought up to date where they are not.
+
+    Raises `Misconfigured` for a URL that cannot be one, and for a ledger that is newer than this code.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -76,7 +72,12 @@ def open_database(url: str) -> Engine:
         engine = _open_sqlite(url, parsed.database)
     else:
         engine = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        current = version_of(connection) == HEAD
+    if not current:
+        from tasks.signoff.migrations.upgrading import bring_up_to_date  # loads alembic: a quarter of a second
+
+        bring_up_to_date(engine)
     return engine
 
 
@@ -84,12 +85,12 @@ def _open_sqlite(url: str, path: str | None) -> Engine:
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # who approved what is nobody else's business
-    engine = create_engine(url, connect_args={"timeout": 10})
+    engine = create_engine(url, connect_args={"timeout": PATIENCE})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN: see below
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")  # an intent must be on disk before its request leaves
 
     @event.listens_for(engine, "begin")
@@ -97,3 +98,17 @@ def _open_sqlite(url: str, path: str | None) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # one writer at a time: check and write are one step
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Use a write-ahead log. Where two do so first at the same moment, SQLite fails one at once, whatever its time-out."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the low byte says busy, the rest says why
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)  # seconds; the other one needs less

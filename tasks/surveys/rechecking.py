@@ -2,19 +2,24 @@
 
 from tasks.capi.client import Client
 from tasks.estate.errors import NotFound, PlanIsStale
-from tasks.estate.plans import Baseline, Plan
+from tasks.estate.plans import Backup, Baseline, Plan
 from tasks.estate.rules import pins, require_allowed
 from tasks.estate.sites import Direction, Pair, Survey
+from tasks.estate.version import code_version
 from tasks.probes.websites import Prober
 from tasks.surveys.taking import take
 
 
-def recheck(client: Client, prober: Prober, plan: Plan, *, generation: int, other_site: bool) -> Baseline:
-    """Survey both sides afresh and return the baseline for the call.
+def recheck(
+    client: Client, prober: Prober, plan: Plan, backup: Backup, *, generation: int, other_site: bool
+) -> Baseline:
+    """Survey both sides afresh and return the baseline for the call. `backup` is the one that would be put back.
 
     Raises `PlanIsStale` naming every pinned fact that changed, a destructive call journaled since the plan was drafted,
     or a backup that is no longer completed; `WrongDestination` if the pair is no longer allowed.
     """
+    if plan.code_version != code_version():
+        raise PlanIsStale(f"Plan {plan.code} was drafted by other code (version {plan.code_version}) than runs now.")
     server_time = client.server_time()
     destination = take(client, prober, plan.pair.destination.id)
     source = destination if plan.direction is Direction.BACK else take(client, prober, plan.pair.source.id)
@@ -26,7 +31,7 @@ def recheck(client: Client, prober: Prober, plan: Plan, *, generation: int, othe
         )
     pair = Pair(source=source.install, destination=destination.install, direction=plan.direction)
     require_allowed(pair, other_site=other_site)
-    _require_backup(client, plan)
+    _require_backup(client, plan, backup)
     return Baseline(
         backup_ids=listed_backup_ids(client, plan.pair.destination.id),
         server_time=server_time,
@@ -42,8 +47,10 @@ def _require_pins(plan: Plan, source: Survey, destination: Survey) -> None:
         raise PlanIsStale("The world changed after this plan was shown: " + "; ".join(moved) + ".", changed=moved)
 
 
-def _require_backup(client: Client, plan: Plan) -> None:
-    wanted = [plan.backup.id] + ([plan.restore_backup_id] if plan.restore_backup_id else [])
+def _require_backup(client: Client, plan: Plan, backup: Backup) -> None:
+    wanted = [*dict.fromkeys((plan.backup.id, backup.id))] + (
+        [plan.restore_backup_id] if plan.restore_backup_id else []
+    )
     for backup_id in wanted:
         status = client.backup(plan.pair.destination.id, backup_id).status
         if status != "completed":

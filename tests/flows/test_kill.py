@@ -70,13 +70,7 @@ def test_a_killed_run_is_reconciled_and_never_sends_again(
         "promote": (promote, {"source": "schulstage", "destination": "schulprod"}),
     }[verb]
     run = start(flow, **pair)
-    given = {
-        "decision": "approve",
-        "approver": "Demo Lead",
-        "reason": "release day",
-        "destination": pair["destination"],
-    }
-    assert run.answer(**given) == "ACCEPT"
+    assert run.say() == "ACCEPT"
     if moment == "during":
         worker.switch_on("slow-reply", install=pair["destination"], path="/install_copy", seconds=0.5)
     assert kill(verb, run.id, moment) == -signal.SIGKILL
@@ -84,8 +78,7 @@ def test_a_killed_run_is_reconciled_and_never_sends_again(
     worker.switch_off_all()
     run.restart().go()
     if run.state == "Suspended":  # production and no evidence: the e-mail decides
-        run.answer(email="no e-mail yet", approver="Demo Lead", words="nothing came so far")
-        run.go()
+        run.arrived("no e-mail yet")
     assert (run.state, worker.copies_received()) == (outcome, copies), run.message
     run.restart().go()
     assert worker.copies_received() == copies

@@ -56,9 +56,12 @@ def test_a_restore_of_an_unknown_run_is_refused(start: Callable[..., Any], worke
 
 
 def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
-    """Two plans approved for one destination: the second is stale, because the first one's copy was sent since."""
+    """The newer request takes the older one's place, at once and for good: one copy, and both runs say what became of them."""
     worker.publish("schulstage", "files")
     first, second = start(promote, **PAIR), start(promote, **PAIR)
-    first.approve("schulprod")
+    assert first.state == "Superseded"
+    assert second.id in first.message
     second.approve("schulprod")
-    assert (first.state, second.state, worker.copies_received()) == ("Verified", "Stale", 1)
+    assert second.state == "Verified", second.message
+    first.restart().go()
+    assert (first.state, worker.copies_received()) == ("Superseded", 1)

@@ -54,7 +54,7 @@ def test_a_pair_without_standing_approval_is_refused(start: Callable[..., Any], 
 def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Estate) -> None:
     """A lead's no ends the run as Rejected with the reason."""
     run = start(refresh, **PAIR)
-    run.answer(decision="reject", approver="Demo Lead", destination="schulstage", reason="not today")
+    run.say("reject", reason="not today")
     run.go()
     assert (run.state, worker.copies_received()) == ("Rejected", 0)
     assert "not today" in run.message
@@ -63,8 +63,7 @@ def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Es
 def test_a_wrong_destination_name_leaves_the_question_open(start: Callable[..., Any], worker: Estate) -> None:
     """A typo in the typed name is refused by the form, and the run goes on waiting."""
     run = start(refresh, **PAIR)
-    answer = {"decision": "approve", "approver": "Demo Lead", "destination": "schulprod", "reason": "release day"}
-    assert run.answer(**answer) == "REJECT"
+    assert run.say(destination="schulprod") == "REJECT"
     assert run.answer() == "REJECT"
     assert (run.state, worker.copies_received()) == ("Suspended", 0)
 

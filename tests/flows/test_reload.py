@@ -17,9 +17,7 @@ def test_a_dump_is_made_and_loaded_after_an_answer(start: Callable[..., Any], sc
     assert made.state == "Exported", made.message
     run = start(load_dump, hostname=HOST)
     assert run.state == "Suspended", run.message
-    answer = {"decision": "approve", "hostname": HOST, "approver": "Demo Lead", "reason": "fresh data"}
-    assert run.answer(**answer) == "ACCEPT"
-    run.go()
+    run.approve()
     assert run.state == "Loaded", run.message
     assert school.ask("SELECT count(*) FROM users") == school.ask("SELECT count(*) FROM users", production=True)
     assert school.ask("SELECT count(*) FROM users WHERE email <> 'user-' || id || '@staging.local'") == [(0,)]
@@ -32,8 +30,7 @@ def test_the_nightly_reload_needs_no_person_after_the_first_load(start: Callable
     assert "first load" in refused.message
     first = start(reload, hostname=HOST)
     assert first.state == "Suspended", first.message
-    first.answer(decision="approve", hostname=HOST, approver="Demo Lead", reason="the first load")
-    assert first.go().state == "Loaded", first.message
+    assert first.approve().state == "Loaded", first.message
     assert start(reload, hostname=HOST, approval="standing").state == "Loaded"
 
 

@@ -14,7 +14,7 @@ import pytest
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from flows.reload import reload
-from tasks.approvals import LoadAnswer, RiskyLoadAnswer
+from tasks.asking import ApprovalForm, RiskyForm
 from tasks.choices import require_choices
 from tasks.dumps import bundle
 from tasks.dumps.targets import require_host
@@ -56,7 +56,7 @@ def test_w3_the_export_is_one_file_of_that_name(whole: Any) -> None:
 def test_w4_the_typed_hostname_is_compared_with_the_real_target(
     start: Start, school: Any, whole: Any, last_attempt: Callable[[Any], tuple[str, str]]
 ) -> None:
-    """E2 for any other name, in the form of the start and in that of the last question; nothing changes but the audit."""
+    """E2 for any other name at the start; in the last question the form refuses it, and goes on asking. Nothing changes."""
     before = school.contents()
     run = start(load_dump, hostname="schulportal.example", dump=whole.dump)
     assert run.state == "WrongHost"
@@ -64,8 +64,8 @@ def test_w4_the_typed_hostname_is_compared_with_the_real_target(
     assert last_attempt(school) == ("failed", E2)
     asked = start(load_dump, hostname=HOST, dump=whole.dump)
     assert asked.state == "Suspended", asked.message
-    asked.answer(decision="approve", hostname="schulportal.example", approver="Demo Lead", reason="fresh data")
-    assert asked.go().state == "WrongHost"
+    assert asked.say(destination="schulportal.example") == "REJECT"
+    assert asked.state == "Suspended"
     after = school.contents()
     assert {name for name in before if before[name] != after[name]} == {'public."ImportExportAudit"'}
 
@@ -117,11 +117,11 @@ def test_w6_a_last_question_comes_before_the_load(start: Start, school: Any, who
     run = start(load_dump, hostname=HOST, dump=whole.dump)
     assert run.state == "Suspended", run.message
     assert school.contents() == before
-    run.answer(decision="reject", hostname=HOST, approver="Demo Lead", reason="not today")
+    run.say("reject", reason="not today")
     assert run.go().state == "Rejected"
     after = school.contents()
     assert {name for name in before if before[name] != after[name]} == {'public."ImportExportAudit"'}
-    for form in (LoadAnswer, RiskyLoadAnswer):
+    for form in (ApprovalForm, RiskyForm):
         assert all(field.is_required() for field in form.model_fields.values())
 
 

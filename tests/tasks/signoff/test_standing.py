@@ -1,90 +1,223 @@
-"""Standing approvals: exactly one pair, never production, never past its day."""
+"""Standing approvals: exactly one pair, signed by a lead, never production, within its hours, never past its day."""
 
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tasks.estate.errors import Misconfigured, NotApproved
+from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Backup, CopyOptions, Plan
+from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Direction, Environment, Install, Pair
-from tasks.signoff.standing import StandingApproval, load_standing, require_covered
+from tasks.signoff.leads import Lead, LeadKey, Leads
+from tasks.signoff.proofs import NAMESPACE as FOR_APPROVALS
+from tasks.signoff.proofs import new_key, sign
+from tasks.signoff.standing import (
+    NAMESPACE,
+    StandingApproval,
+    expiring,
+    require_covered,
+    require_load_covered,
+    standing_statement,
+)
+from tests.tasks.signoff.stories import load_plan
 
-ENTRY = "- {source: prod, destination: stage, issuer: Anna Lead, reason: nightly refresh, until: 2026-12-31}\n"
-TODAY = date(2026, 11, 20)
+KEY, PUBLIC = new_key()
+OTHER_KEY, OTHER_PUBLIC = new_key()
+ANNA = Lead(name="Anna Lead", email="anna@school.example", keys=(LeadKey(key=PUBLIC),))
+BEN = Lead(name="Ben Lead", email="ben@school.example", keys=(LeadKey(key=OTHER_PUBLIC),))
+LEADS = Leads([ANNA, BEN])
+FIELDS: dict[str, Any] = {
+    "source": "prod", "destination": "stage", "issuer": "Anna Lead", "reason": "nightly refresh", "issued": "2026-11-01",
+    "until": "2026-12-31", "include_database": True,
+}  # fmt: skip
+NIGHTLY: dict[str, Any] = {"window": {"from": "22:30", "to": "05:00"}, "zone": "Europe/Vienna"}
+NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
+GREEN = Risk(grade=Grade.GREEN, reasons=())
 
 
-def plan(verb: str = "refresh", environment: Environment = Environment.STAGING, destination: str = "stage") -> Plan:
-    """A plan from `prod` onto a destination of that environment."""
-    common: dict[str, Any] = {"account_id": "a", "site_id": "s", "status": "active", "primary_domain": None}
+def entry(*, signed: bool = True, **changes: Any) -> StandingApproval:
+    """An entry for prod → stage, signed by Anna."""
+    bare = StandingApproval.model_validate(FIELDS | changes)
+    return (
+        bare.model_copy(update={"signature": sign(KEY, standing_statement(bare), namespace=NAMESPACE)})
+        if signed
+        else bare
+    )
+
+
+def plan(verb: str = "refresh", environment: Environment = Environment.STAGING, **changes: Any) -> Plan:
+    """A green plan from `prod` onto `stage`."""
+    install: dict[str, Any] = {"account_id": "a", "site_id": "s", "status": "active", "primary_domain": None}
     pair = Pair(
-        source=Install(id="1", name="prod", environment=Environment.PRODUCTION, **common),
-        destination=Install(id="2", name=destination, environment=environment, **common),
+        source=Install(id="1", name=changes.pop("source", "prod"), environment=Environment.PRODUCTION, **install),
+        destination=Install(id="2", name=changes.pop("destination", "stage"), environment=environment, **install),
         direction=Direction.UP if verb == "promote" else Direction.DOWN,
     )
-    return Plan.model_validate(
-        {
-            "verb": verb, "direction": pair.direction, "pair": pair, "options": CopyOptions(), "generation": 0, "pinned": {},
-            "backup": Backup(id="b", install_id="2", install_name=destination, requested_at=datetime(2026, 1, 1, tzinfo=UTC)),
-            "run_id": "r",
-        }
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "verb": verb, "direction": pair.direction, "pair": pair, "options": CopyOptions(), "generation": 0, "pinned": {},
+        "backup": Backup(id="b", install_id="2", install_name="stage", requested_at=NOW), "run_id": "r", "risk": GREEN,
+    }  # fmt: skip
+    return Plan.model_validate(fields | changes)
 
 
-def standing(tmp_path: Path, text: str) -> list[StandingApproval]:
-    """The entries of a file with this text."""
-    file = tmp_path / "standing.yaml"
-    file.write_text(text)
-    return load_standing(file)
+def refused(
+    *entries: StandingApproval, wanted: Plan | None = None, now: datetime = NOW, leads: Leads = LEADS
+) -> NotApproved:
+    """The refusal of a plan that these entries do not cover."""
+    with pytest.raises(NotApproved) as error:
+        require_covered(wanted or plan(), entries, now=now, leads=leads)
+    assert type(error.value) is NotApproved
+    return error.value
 
 
-def test_a_listed_pair_is_covered_until_its_last_day(tmp_path: Path) -> None:
-    """The entry covers its pair on its last day and not on the day after."""
-    entries = standing(tmp_path, ENTRY)
-    assert require_covered(plan(), entries, date(2026, 12, 31)).issuer == "Anna Lead"
-    with pytest.raises(NotApproved, match="ended on 2026-12-31"):
-        require_covered(plan(), entries, date(2027, 1, 1))
+def test_a_signed_pair_is_covered_from_its_first_day_to_its_last() -> None:
+    """The entry covers its pair on both of these days, and neither on the day before nor on the day after."""
+    mine = entry()
+    for day in (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 31, 23, 59, tzinfo=UTC)):
+        assert require_covered(plan(), [mine], now=day, leads=LEADS) == mine
+    assert "it ended on 2026-12-31" in refused(mine, now=datetime(2027, 1, 1, tzinfo=UTC)).message
+    assert "it begins on 2026-11-01" in refused(mine, now=datetime(2026, 10, 31, tzinfo=UTC)).message
 
 
-def test_another_pair_is_not_covered(tmp_path: Path) -> None:
+def test_another_pair_is_not_covered() -> None:
     """A standing approval is for exactly its pair."""
-    with pytest.raises(NotApproved, match="No standing approval covers prod → other"):
-        require_covered(plan(destination="other"), standing(tmp_path, ENTRY), TODAY)
+    assert "No standing approval covers prod → other" in refused(entry(), wanted=plan(destination="other")).message
 
 
 @pytest.mark.parametrize("environment", [Environment.PRODUCTION, Environment.UNKNOWN])
-def test_what_may_be_production_is_never_covered(tmp_path: Path, environment: Environment) -> None:
+def test_what_may_be_production_is_never_covered(environment: Environment) -> None:
     """A listed pair is refused when the host calls the destination production, or nothing."""
-    with pytest.raises(NotApproved, match="can never have a standing approval"):
-        require_covered(plan(environment=environment), standing(tmp_path, ENTRY), TODAY)
+    assert "can never have" in refused(entry(), wanted=plan(environment=environment)).message
 
 
 @pytest.mark.parametrize("verb", ["promote", "restore", "provision"])
-def test_only_a_refresh_can_be_covered(tmp_path: Path, verb: str) -> None:
+def test_only_a_refresh_can_be_covered(verb: str) -> None:
     """Promotion, restore and provision always ask a person."""
-    with pytest.raises(NotApproved, match="a person must answer"):
-        require_covered(plan(verb), standing(tmp_path, ENTRY), TODAY)
+    assert "a person must answer" in refused(entry(), wanted=plan(verb)).message
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("changes", "told"),
     [
-        ("source: prod", "expected a list"),
-        ("- {source: prod}", "destination"),
-        (ENTRY.replace("nightly refresh", "ok"), "reason"),
-        (ENTRY.replace("2026-12-31", "soon"), "until"),
-        (ENTRY.replace("issuer", "boss"), "boss"),
-        ("- {", "cannot be read"),
+        ({"overrides": ("hold:7",)}, "hold:7 stands against it"),
+        ({"overrides": ("freeze:holidays",)}, "freeze:holidays stands against it"),
+        ({"risk": Risk(grade=Grade.YELLOW, reasons=("why",))}, "it is yellow, not green (why)"),
+        ({"risk": Risk(grade=Grade.RED, reasons=())}, "it is red"),
     ],
 )
-def test_a_wrong_file_is_refused_naming_the_fault(tmp_path: Path, text: str, named: str) -> None:
-    """Each fault of the file is named, with the number of the entry."""
-    with pytest.raises(Misconfigured, match=named):
-        standing(tmp_path, text)
+def test_only_a_harmless_plan_is_covered(changes: dict[str, Any], told: str) -> None:
+    """Whatever stands against a plan, or makes it less than green, needs a person."""
+    assert told in refused(entry(), wanted=plan(**changes)).message
 
 
-def test_a_missing_file_is_a_configuration_fault(tmp_path: Path) -> None:
-    """No file is not the same as no entries: the setting is wrong."""
-    with pytest.raises(Misconfigured, match="cannot be read"):
-        load_standing(tmp_path / "absent.yaml")
+def test_the_database_travels_only_where_the_entry_says_so() -> None:
+    """An entry for files covers a copy of files, and no copy of the database."""
+    files = entry(include_database=False)
+    assert "does not include the database" in refused(files).message
+    only_files = plan(options=CopyOptions(database=False))
+    assert require_covered(only_files, [files], now=NOW, leads=LEADS) == files
+
+
+def test_an_entry_for_longer_than_allowed_covers_nothing() -> None:
+    """Ninety days from the day of issue, or what the rules say, and not one more."""
+    assert require_covered(plan(), [entry(until="2027-01-30")], now=NOW, leads=LEADS)
+    assert "91 days; at most 90" in refused(entry(until="2027-01-31")).message
+    with pytest.raises(NotApproved, match="60 days; at most 30"):
+        require_covered(plan(), [entry()], now=NOW, leads=LEADS, at_most=timedelta(days=30))
+
+
+def test_an_unsigned_entry_covers_nothing() -> None:
+    """Without a signature the refusal says how to get one."""
+    error = refused(entry(signed=False))
+    assert "it is not signed by Anna Lead" in error.message
+    assert "understudy standing sign" in error.next_step
+
+
+ALTERED: list[dict[str, Any]] = [
+    {"source": "prod2"}, {"issuer": "Ben Lead"}, {"reason": "another reason"}, {"issued": date(2026, 11, 2)},
+    {"until": date(2027, 1, 1)}, {"include_database": False}, NIGHTLY, {"zone": "UTC"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("altered", ALTERED, ids=lambda change: "+".join(change))
+def test_an_entry_that_was_changed_after_signing_covers_nothing(altered: dict[str, Any]) -> None:
+    """Every field is signed, the hours too: nobody can move a signature to an entry of their own."""
+    good = entry(window={"from": "02:00", "to": "06:00"}, zone="Europe/Vienna")
+    changed = StandingApproval.model_validate(good.model_dump(by_alias=True) | altered)
+    assert changed.signature == good.signature
+    night = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    assert require_covered(plan(), [good], now=night, leads=LEADS) == good
+    files = CopyOptions(database=False)
+    message = refused(changed, wanted=plan(options=files, source=changed.source), now=night).message
+    assert "signature does not hold, or it was changed" in message
+
+
+def signed_by(key: Any, namespace: str) -> StandingApproval:
+    """The entry in Anna's name with a signature by another key, or for another purpose."""
+    bare = entry(signed=False)
+    return bare.model_copy(update={"signature": sign(key, standing_statement(bare), namespace=namespace)})
+
+
+@pytest.mark.parametrize(
+    ("mine", "leads"),
+    [
+        (signed_by(OTHER_KEY, NAMESPACE), LEADS),
+        (signed_by(KEY, FOR_APPROVALS), LEADS),
+        (entry(), Leads([BEN])),
+        (entry(), Leads([ANNA.model_copy(update={"suspended": True})])),
+        (entry(), Leads([ANNA.model_copy(update={"keys": ()})])),
+        (entry(), Leads([ANNA.model_copy(update={"keys": (LeadKey(key=PUBLIC, valid_before=NOW.date()),)})])),
+        (entry(signed=False).model_copy(update={"signature": "U1NIU0lHAAAA"}), LEADS),
+    ],
+    ids=["another lead", "another purpose", "not enrolled", "suspended", "key gone", "key too old", "garbage"],
+)
+def test_a_signature_counts_only_if_the_issuer_may_sign_now(mine: StandingApproval, leads: Leads) -> None:
+    """Who leaves the team, or loses a key, takes every standing approval with them."""
+    assert "understudy standing sign" in refused(mine, leads=leads).next_step
+
+
+def test_a_window_holds_local_hours_and_says_when_it_opens() -> None:
+    """22:30 to 05:00 in Vienna, over midnight, to the minute; outside the next opening is told in that zone."""
+    nightly = entry(**NIGHTLY)
+    for time in ("21:30:00", "23:59:59", "00:00:00", "03:59:59"):  # UTC; Vienna is an hour ahead in winter
+        assert require_covered(plan(), [nightly], now=datetime.fromisoformat(f"2026-11-20T{time}+00:00"), leads=LEADS)
+    for time in ("04:00:00", "12:00:00", "21:29:59"):
+        error = refused(nightly, now=datetime.fromisoformat(f"2026-11-20T{time}+00:00"))
+        assert "opens next on 2026-11-20 at 22:30 Europe/Vienna" in error.message
+
+
+def test_entries_that_end_soon_are_told_before_they_end() -> None:
+    """Renewal is announced from the first day of the notice to the last day of the entry, the most urgent first."""
+    late, soon = entry(signed=False), entry(signed=False, until="2026-12-25")
+    notice = timedelta(days=14)
+    assert expiring([late, soon], date(2026, 12, 10), notice) == []
+    assert expiring([late, soon], date(2026, 12, 17), notice) == [soon, late]
+    assert expiring([late, soon], date(2026, 12, 31), notice) == [late]
+    assert expiring([late, soon], date(2027, 1, 1), notice) == []
+
+
+def test_two_entries_of_one_pair_are_both_looked_at() -> None:
+    """An entry that ended does not hide its renewal; where neither covers, both reasons are told."""
+    old, new = entry(until="2026-11-10"), entry(issued="2026-11-11")
+    assert require_covered(plan(), [old, new], now=NOW, leads=LEADS) == new
+    message = refused(old, entry(signed=False)).message
+    assert "it ended on 2026-11-10" in message
+    assert "it is not signed" in message
+
+
+def test_a_load_is_covered_by_application_and_hostname() -> None:
+    """The database must be included; a first load, personal data, and what is not green need a person."""
+    mine = entry(source="school", destination="staging.example")
+    assert require_load_covered(load_plan(), [mine], now=NOW, leads=LEADS) == mine
+    files = entry(source="school", destination="staging.example", include_database=False)
+    for wanted, entries, told in (
+        (load_plan(), [files], "does not include the database"),
+        (load_plan(hostname="other.example"), [mine], "No standing approval covers school → other.example"),
+        (load_plan(first_load=True), [mine], "a first load needs a person"),
+        (load_plan(arrives_raw=("email",)), [mine], "anonymizers switched off"),
+        (load_plan(overrides=("hold:1",)), [mine], "hold:1 stands against it"),
+        (load_plan(risk=Risk(grade=Grade.RED, reasons=())), [mine], "it is red"),
+    ):
+        with pytest.raises(NotApproved, match=told):
+            require_load_covered(wanted, entries, now=NOW, leads=LEADS)

@@ -1,0 +1,86 @@
+"""The sandbox's leads: two people who may approve, enrolled at the first start, with their codes and keys at hand.
+
+A real lead's secret is on a phone and the key in an agent. Here both lie in the sandbox's own folder, so that a newcomer can
+answer with one command; nothing outside the sandbox knows these people.
+"""
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyotp
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_ssh_private_key,
+)
+
+from tasks.signoff.leads import enrol, load_leads
+from tasks.signoff.proofs import NAMESPACE, new_key, sign
+from tasks.signoff.standing import NAMESPACE as STANDING
+from tasks.signoff.standing import sign_standing, statement_of
+
+LEAD, SECOND = "Demo Lead", "Second Lead"
+STEP = 30  # seconds of one code
+MONTH = timedelta(days=30)
+
+
+class Leads:
+    """Two enrolled leads in the folder `state`; made where they are missing, kept where they are there."""
+
+    def __init__(self, state: Path) -> None:
+        self.leads_file, self.codes_file = state / "leads.yaml", state / "codes.yaml"
+        self.standing_file = state / "standing.yaml"
+        self._keys = state / "keys"
+        self._said: set[tuple[str, int]] = set()
+
+    def enrol(self) -> None:
+        """Enrol both, and keep their private keys beside the state."""
+        self._keys.mkdir(mode=0o700, exist_ok=True)
+        for name in (LEAD, SECOND):
+            if self._key(name).exists():
+                continue
+            private, public = new_key()
+            email = f"{name.split()[0].lower()}@schulfest.example"
+            enrol(self.leads_file, self.codes_file, name=name, email=email, key=public)
+            self._key(name).touch(mode=0o600)
+            self._key(name).write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+
+    def sign_standing(self, template: Path) -> None:
+        """Write the standing approvals of the project anew: from today, for a month, signed by the demo lead."""
+        today = datetime.now(UTC).date()
+        entries: list[dict[str, str | date]] = yaml.safe_load(template.read_text(encoding="utf-8"))
+        for entry in entries:
+            entry |= {"issuer": LEAD, "issued": today, "until": today + MONTH}
+        self.standing_file.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
+        for number in range(1, len(entries) + 1):
+            said = statement_of(self.standing_file, number)
+            sign_standing(self.standing_file, number, self.sign(said, namespace=STANDING))
+
+    def sign(self, message: bytes, *, name: str = LEAD, namespace: str = NAMESPACE) -> str:
+        """That lead's SSH signature over a message, on one line."""
+        private = load_ssh_private_key(self._key(name).read_bytes(), password=None)
+        assert isinstance(private, Ed25519PrivateKey)  # noqa: S101  # it was made so, a few lines above
+        return sign(private, message, namespace=namespace)
+
+    def code(self, *, name: str = LEAD) -> tuple[str, float]:
+        """The code that the lead's phone shows now, and the seconds until the next one."""
+        leads = load_leads(self.leads_file, self.codes_file)
+        lead = leads.find(name)
+        secret = leads.secret(lead) if lead else None
+        assert secret is not None  # noqa: S101  # enrolled at the start
+        now = time.time()
+        return pyotp.TOTP(secret, interval=STEP).at(int(now)), STEP - now % STEP
+
+    def fresh_code(self, *, name: str = LEAD) -> str:
+        """A code that was not given before: waits for the next one where the present one was."""
+        while (name, int(time.time()) // STEP) in self._said:
+            time.sleep(0.5)
+        self._said.add((name, int(time.time()) // STEP))
+        return self.code(name=name)[0]
+
+    def _key(self, name: str) -> Path:
+        return self._keys / f"{name.split()[0].lower()}_ed25519"

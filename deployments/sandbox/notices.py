@@ -1,0 +1,158 @@
+"""A place for notices that fits on loopback: it catches what an Apprise address `json://` or a webhook block sends.
+
+As a program, `python -m deployments.sandbox.notices --port N --file F` appends what it catches to a file, one JSON
+object a line.
+"""
+
+import argparse
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+LARGEST = 1 << 20  # bytes; a notice is text
+
+
+@dataclass(frozen=True)
+class Caught:
+    """One notice as it arrived. `at` is UTC."""
+
+    subject: str
+    body: str
+    at: datetime
+
+    @classmethod
+    def of(cls, payload: object) -> "Caught":
+        """What a payload says: Apprise's title and message, or a webhook's subject and body."""
+        said = payload if isinstance(payload, dict) else {}
+        subject = said.get("title") or said.get("subject") or ""
+        return cls(str(subject), str(said.get("message") or said.get("body") or ""), datetime.now(UTC))
+
+
+class _Shell(BaseHTTPRequestHandler):
+    """Takes any POST; what is not JSON is refused."""
+
+    catcher: "Catcher"
+
+    def do_POST(self) -> None:
+        """Answer as the catcher was told to."""
+        size = int(self.headers.get("content-length") or 0)
+        body = self.rfile.read(min(size, LARGEST))
+        time.sleep(self.catcher.delay)
+        try:
+            self.catcher.take(Caught.of(json.loads(body)))
+            status = self.catcher.status
+        except ValueError:
+            status = 400
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: what was caught says it better."""
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no news."""
+
+
+class Catcher:
+    """Catches notices on a loopback port while its block runs, and keeps them in `caught`, oldest first.
+
+    `status` is what it answers, `delay` how many seconds it thinks first: both may be changed at any time.
+    """
+
+    def __init__(self, port: int = 0, *, on_caught: Callable[[Caught], None] | None = None) -> None:
+        """`port`: 0 takes a free one. `on_caught` is told of each notice, one at a time."""
+        self.caught: list[Caught] = []
+        self.status = 200
+        self.delay = 0.0
+        self._on_caught = on_caught
+        self._taking = threading.Lock()
+        self._listener = _Listener(("127.0.0.1", port), type("Shell", (_Shell,), {"catcher": self}))
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._listener.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Its address for Apprise, and so for UNDERSTUDY_NOTICES."""
+        return f"json://127.0.0.1:{self.port}/notices"
+
+    @property
+    def http_url(self) -> str:
+        """Its address for a custom webhook block whose JSON has `subject` and `body`."""
+        return f"http://127.0.0.1:{self.port}/notices"
+
+    def take(self, caught: Caught) -> None:
+        """Keep a notice."""
+        with self._taking:
+            self.caught.append(caught)
+            if self._on_caught:
+                self._on_caught(caught)
+
+    def __enter__(self) -> "Catcher":
+        """Start to listen."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening; the port is free afterwards."""
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._thread.join()
+
+
+def appending(file: Path) -> Callable[[Caught], None]:
+    """Append each notice to a file that only its owner can read, one JSON object a line, on disk before the next."""
+
+    def append(caught: Caught) -> None:
+        line = json.dumps({"subject": caught.subject, "body": caught.body, "at": caught.at.isoformat()})
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(opened, "a", encoding="utf-8") as out:
+            out.write(line + "\n")
+
+    return append
+
+
+def read(file: Path) -> list[Caught]:
+    """The notices in such a file, oldest first; none where there is no file yet."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return [Caught(row["subject"], row["body"], datetime.fromisoformat(row["at"])) for row in rows]
+
+
+def main() -> None:
+    """Catch notices until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(description="Catches notices on loopback and appends them to a file.")
+    parser.add_argument("--port", type=int, required=True, help="loopback port; 0 takes a free one")
+    parser.add_argument("--file", type=Path, required=True, help="file of JSON lines")
+    options = parser.parse_args()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with Catcher(options.port, on_caught=appending(options.file)) as catcher:
+        print(f"Notices to {catcher.url} go to {options.file}", flush=True)
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

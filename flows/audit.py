@@ -1,0 +1,26 @@
+"""Audit: who asked, who approved, when, and what came of it; reads the ledger and touches nothing else."""
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks import audits, reports
+from tasks.estate.forms import asked
+
+
+@flow(
+    name="audit",
+    flow_run_name="audit of {days} days",
+    retries=0,  # a second look is a new run
+    persist_result=True,
+)
+@reports.concluding
+def audit(
+    days: Annotated[int, asked("Days", "How far back to look, 1 to 400.", ge=1, le=400)] = 30,
+    destination: Annotated[
+        str, asked("Destination", "Only this install or hostname; empty: all of them.", max_length=255)
+    ] = "",
+) -> State[Any]:
+    """Report who approved what in the last days, from the ledger alone, with the verification of its hash chain."""
+    return audits.conclude_audit(audits.read_history(days, destination))

@@ -1,0 +1,45 @@
+"""Hold: keep one place as it is until a moment, so that no nightly refresh overwrites work on it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks import holds, reports
+from tasks.estate.forms import asked
+
+
+@flow(
+    name="hold",
+    flow_run_name="hold {destination}",
+    retries=0,  # a second hold is a new run
+    persist_result=True,
+)
+@reports.concluding
+def hold(
+    destination: Annotated[
+        str,
+        asked(
+            "What to keep as it is",
+            "Install, by name, or the hostname of the staging instance.",
+            min_length=1,
+            max_length=255,
+        ),
+    ],
+    your_name: Annotated[str, asked("Your name", "Whom others ask about the hold.", min_length=3, max_length=80)],
+    until: Annotated[
+        datetime | None, asked("Until", "Date and time with its zone, at most 30 days ahead; then it ends by itself.")
+    ] = None,
+    reason: Annotated[str, asked("Reason", "What is going on there, in a few words.", max_length=300)] = "",
+    end_hold: Annotated[
+        bool, asked("End the holds instead", "On: whatever holds it is ended; no time and reason are needed.")
+    ] = False,
+) -> State[Any]:
+    """Keep a destination as it is until a moment: standing approvals are void meanwhile. Anybody may set or end a hold."""
+    name = holds.find_destination(destination)
+    if end_hold:
+        changed = holds.end_holds(name, your_name=your_name)
+    else:
+        changed = holds.place_hold(name, until=until, reason=reason, your_name=your_name)
+    return holds.conclude_hold(name, changed, ended=end_hold)

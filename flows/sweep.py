@@ -1,0 +1,31 @@
+"""Sweep: every quarter of an hour, do for waiting and lost runs what no process does for them."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks import reports, sweeps, upkeep
+
+
+@flow(
+    name="sweep",
+    flow_run_name="sweep",
+    retries=0,  # the next sweep is the retry
+    persist_result=False,  # nothing is worth keeping ninety-six times a day
+)
+@reports.concluding
+def sweep() -> State[Any]:
+    """Verify the ledger; close and remind of questions, end their runs, release locks, report what is stuck."""
+    problems = upkeep.verify_ledger()
+    if problems:
+        return upkeep.conclude_broken(problems)  # nothing is done on the word of a ledger that somebody changed
+    closed = sweeps.close_questions()
+    ended = sweeps.end_runs()
+    reminded = sweeps.remind_people()
+    released = upkeep.release_locks()
+    stuck = upkeep.report_stuck()
+    digest = upkeep.send_digest(stuck)
+    return upkeep.conclude_sweep(
+        closed=closed, ended=ended, reminded=reminded, released=released, stuck=stuck, digest=digest
+    )

@@ -1,0 +1,290 @@
+"""The gate: who has to say yes to a plan, by when, and whether what was typed counts.
+
+Every check is made here, on the worker, against our own ledger: Prefect's form can be walked around by anybody who reaches
+its API. The gate knows no clock and no Prefect; times are arguments.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tasks.estate.errors import Frozen, Rejected
+from tasks.estate.plans import Approval, Intent, Signer
+from tasks.signoff.answers import Answer, end_of, entry, record_approval, recorded_answer, where
+from tasks.signoff.leads import Lead, Leads
+from tasks.signoff.ledger import AlreadyRecorded, Entry, Fact, Ledger
+from tasks.signoff.proofs import BadProof, Proof, statement, verify
+from tasks.signoff.questions import Question, open_questions
+
+COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; honest mistakes about persons do not
+HOUR = timedelta(hours=1)
+SHORTEST_REASON = 5  # characters
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The gate's numbers: attempts a question, wrong codes a lead and hour over all questions, and how long a yes is good."""
+
+    attempts: int
+    codes_an_hour: int
+    execute_within: timedelta
+    restore_within: timedelta
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A question that is open: `index` answers were given, these people said yes, the last answer was refused because."""
+
+    index: int
+    asked_at: datetime
+    answer_by: datetime
+    yes: tuple[Signer, ...]
+    attempts_left: int
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate over a ledger. `require_open(plan, moment)` raises `Frozen` while the calendar is closed for the plan."""
+
+    ledger: Ledger
+    leads: Leads
+    terms: Terms
+    require_open: Callable[[Intent, datetime], None]
+
+    def ask(self, plan: Intent, *, source_id: str, within: timedelta, now: datetime) -> tuple[Waiting, list[Question]]:
+        """Open the question, or find it as it stands; with the older questions that gave way to it.
+
+        Raises `Frozen`, and as `recorded_answer` does: ask that one first for an approval.
+        """
+        asked = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="asked")
+        superseded: list[Question] = []
+        if not asked:
+            self.require_open(plan, now)
+            superseded = self._supersede(plan)
+            said = {
+                "at": now.isoformat(), "answer_by": (now + within).isoformat(), "verb": plan.verb, "code": plan.code,
+                "source_id": source_id, "destination": plan.destination_name, "people": plan.risk.people,
+                "requested_by": plan.requested_by,
+            }  # fmt: skip
+            self.ledger.record("asked", **where(plan), detail=said)
+        return self.waiting(plan), superseded
+
+    def waiting(self, plan: Intent) -> Waiting:
+        """The open question about this plan, from the ledger."""
+        asked, yes, index, counted, refused = None, [], 0, 0, ""
+        for fact in self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
+            if fact.kind == "asked" and asked is None:  # later passes of the flow body do not move the deadline
+                asked = fact.detail
+            elif fact.kind == "answered":
+                index, refused = index + 1, ""
+                if self.leads.find(fact.detail["name"]):  # who was suspended since then is no lead who said yes
+                    yes.append(_signer(fact))
+            elif fact.kind == "answer-refused":
+                index, refused = index + 1, fact.detail["why"]
+                counted += fact.detail["kind"] in COUNTED
+        assert asked is not None, "ask() recorded it"  # noqa: S101  # an invariant, not input
+        return Waiting(
+            index,
+            datetime.fromisoformat(asked["at"]),
+            datetime.fromisoformat(asked["answer_by"]),
+            tuple(yes),
+            self.terms.attempts - counted,
+            refused,
+        )
+
+    def expire(self, plan: Intent) -> Approval | None:
+        """Close the question because nobody answered in time. Raises `ApprovalExpired`, or as it ended otherwise."""
+        late = {"answer_by": self.waiting(plan).answer_by.isoformat()}
+        with suppress(AlreadyRecorded):
+            self.ledger.record("expired", **where(plan), detail=late, once=end_of(plan.run_id, plan.fingerprint))
+        return recorded_answer(self.ledger, plan)
+
+    def unreadable(self, plan: Intent) -> Approval | Waiting:
+        """Take note that the run went on without an answer to its form. Raises `Rejected` when that was once too often."""
+        why = "The run was resumed without a complete answer to this form."
+        return self._unless_ended(plan, lambda: self._refuse(plan, "", "form", why))
+
+    def judge(self, plan: Intent, answer: Answer, *, now: datetime) -> Approval | Waiting:
+        """Take one answer: the approval, if it was the last that was needed, or what the question is now.
+
+        Raises `Rejected` (said so, or too many answers without proof), `ApprovalExpired`, `Superseded`, `Frozen`.
+        """
+        return self._unless_ended(plan, lambda: self._judge_once(plan, answer, now))
+
+    def _unless_ended(self, plan: Intent, act: Callable[[], Approval | Waiting]) -> Approval | Waiting:
+        """What the act gives; where the question ended before it, or meanwhile by somebody else, that end counts."""
+        try:
+            return recorded_answer(self.ledger, plan) or act()
+        except AlreadyRecorded:
+            return recorded_answer(self.ledger, plan) or self.waiting(plan)
+
+    def _judge_once(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
+        try:
+            return self._judge(plan, answer, now)
+        except AlreadyRecorded as taken:
+            if not taken.once.startswith("code:"):
+                raise
+            return self._refuse(plan, answer.approver, "proof", "This code was used before; wait for the next one.")
+
+    def _judge(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
+        question = self.waiting(plan)
+        message = statement(answer.decision, plan.fingerprint, question.answer_by)
+        identified = self._identify(answer, message, now)
+        # Prefect shows what was typed: a code that somebody typed is used up, whatever becomes of the answer.
+        used = () if isinstance(identified, BadProof) else _used_up_by(identified[1])
+        if answer.decision != "approve":
+            self._reject(plan, answer, used, proven=not isinstance(identified, BadProof))
+        if answer.given_at > question.answer_by:
+            self._use_up(plan, used)
+            return self.expire(plan) or question
+        self._require_open(plan, now, used)
+        if isinstance(identified, BadProof):
+            return self._refuse(plan, answer.approver, "proof", str(identified))
+        kind, why = self._objection(plan, question, answer, *identified)
+        if why:
+            return self._refuse(plan, answer.approver, kind, why, besides=used)
+        return self._accept(plan, question, answer, *identified, message)
+
+    def _reject(self, plan: Intent, answer: Answer, used: tuple[Entry, ...], *, proven: bool) -> None:
+        """Anybody may say no: a wrong code, or one that was used before, must not turn a no into another question."""
+        said = {"approver": answer.approver, "reason": answer.reason}
+        end = end_of(plan.run_id, plan.fingerprint)
+        try:
+            self.ledger.record_together(plan.run_id, [*used, entry("rejected", plan, said | {"proven": proven}, end)])
+        except AlreadyRecorded as taken:
+            if taken.once == end:
+                raise
+            self.ledger.record("rejected", **where(plan), detail=said | {"proven": False}, once=end)
+        recorded_answer(self.ledger, plan)
+
+    def _use_up(self, plan: Intent, used: tuple[Entry, ...]) -> None:
+        with suppress(AlreadyRecorded):
+            self.ledger.record_together(plan.run_id, used)
+
+    def _require_open(self, plan: Intent, now: datetime, used: tuple[Entry, ...]) -> None:
+        try:
+            self.require_open(plan, now)
+        except Frozen as frozen:
+            self._use_up(plan, used)
+            said = {"why": frozen.message}
+            self.ledger.record("frozen", **where(plan), detail=said, once=end_of(plan.run_id, plan.fingerprint))
+            raise
+
+    def _identify(self, answer: Answer, message: bytes, now: datetime) -> tuple[Lead, Proof] | BadProof:
+        """The lead who answered with the proof of that, or why it is none."""
+        lead = self.leads.find(answer.approver)
+        if lead is None:
+            return BadProof("That name is not the name of a lead who may approve.")
+        if self._wrong_codes(lead, now) >= self.terms.codes_an_hour and _looks_like_a_code(answer.proof):
+            return BadProof("There were too many wrong codes for this lead; sign instead, or wait an hour.")
+        try:
+            return lead, verify(self.leads, lead, answer.proof, message=message, given_at=answer.given_at, now=now)
+        except BadProof as bad:
+            return bad
+
+    def _wrong_codes(self, lead: Lead, now: datetime) -> int:
+        """Refused proofs in this lead's name within the last hour, over all runs: guessing does not pay."""
+        refused = self.ledger.facts(kind="answer-refused")
+        mine = [f for f in refused if f.detail["kind"] == "proof" and self.leads.find(f.detail["name"]) == lead]
+        return sum(now - fact.at < HOUR for fact in mine)
+
+    def _objection(self, plan: Intent, question: Waiting, answer: Answer, lead: Lead, proof: Proof) -> tuple[str, str]:
+        """Why a proven answer does not count: its kind and the reason, or two empty strings."""
+        risk = plan.risk
+        if answer.plan.strip().upper() != plan.code:
+            return "form", f"The code of the plan is not {plan.code}."
+        if answer.destination.strip() != plan.destination_name:
+            return "form", f"The typed destination is not {plan.destination_name}."
+        if len(answer.reason.strip()) < SHORTEST_REASON:
+            return "form", f"The reason has fewer than {SHORTEST_REASON} characters."
+        if any(self.leads.find(signer.name) == lead for signer in question.yes):
+            return "person", f"{lead.name} has said yes before; somebody else must answer."
+        if not risk.requester_may_approve and self.leads.find(plan.requested_by) == lead:
+            return "person", f"{lead.name} asked for this; somebody else must answer."
+        early = question.asked_at + timedelta(seconds=risk.cool_down)
+        if answer.given_at < early:
+            return "early", f"The rules let nobody approve this before {early:%H:%M:%S} UTC: look at it again."
+        signed = sum(signer.proof == "signature" for signer in question.yes) + (proof.kind == "signature")
+        if risk.signatures - signed > risk.people - len(question.yes) - 1:
+            return "person", "This answer must be an SSH signature, not a code."
+        return "", ""
+
+    def _refuse(self, plan: Intent, name: str, kind: str, why: str, *, besides: tuple[Entry, ...] = ()) -> Waiting:
+        """Record an answer that does not count, and go on asking; after too many, end the question."""
+        known = self.leads.find(name)
+        said = {"name": known.name if known else "", "kind": kind, "why": why}  # a stranger's words are not kept
+        facts = [*besides, entry("answer-refused", plan, said)]
+        if self.waiting(plan).attempts_left - (kind in COUNTED) > 0:
+            self.ledger.record_together(plan.run_id, facts)
+            return self.waiting(plan)
+        reason = f"{self.terms.attempts} answers without valid proof; the last one: {why}"
+        detail = {"approver": "The gate", "reason": reason, "proven": True}
+        facts.append(entry("rejected", plan, detail, end_of(plan.run_id, plan.fingerprint)))
+        self.ledger.record_together(plan.run_id, facts)
+        raise Rejected(f"The gate rejected plan {plan.code}: {reason}", alert=True)
+
+    def _accept(
+        self, plan: Intent, question: Waiting, answer: Answer, lead: Lead, proof: Proof, message: bytes
+    ) -> Approval | Waiting:
+        said = {
+            "name": lead.name, "proof": proof.kind, "decision": answer.decision, "reason": answer.reason,
+            "restore": answer.restore, "given_at": answer.given_at.isoformat(), "statement": message.decode(),
+        }  # fmt: skip
+        if proof.signature:  # kept: it can be checked later with git and the ledger alone
+            said["signature"] = proof.signature
+        answered = entry("answered", plan, said, f"answered:{plan.run_id}:{plan.fingerprint}:{question.index}")
+        facts = (*_used_up_by(proof), answered)
+        signers = (*question.yes, Signer(name=lead.name, proof=proof.kind, answered_at=answer.given_at))
+        if len(signers) < plan.risk.people:
+            self.ledger.record_together(plan.run_id, list(facts))
+            return self.waiting(plan)
+        before = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="answered")
+        agreed = answer.restore and all(fact.detail["restore"] for fact in before)
+        reasons = dict.fromkeys([*(fact.detail["reason"] for fact in before), answer.reason])
+        return record_approval(
+            self.ledger,
+            plan,
+            kind="person",
+            approver=" and ".join(signer.name for signer in signers),
+            reason="; ".join(reasons),
+            answered_at=answer.given_at,
+            execute_within=self.terms.execute_within,
+            signers=signers,
+            restore_within=self.terms.restore_within if agreed and plan.verb == "promote" else timedelta(0),
+            besides=facts,
+        )
+
+    def _supersede(self, plan: Intent) -> list[Question]:
+        """End every older question about this destination: two yeses to two plans of one place would overtake each other."""
+        older = []
+        for question in open_questions(self.ledger):
+            if question.destination_id != plan.destination_id or question.run_id == plan.run_id:
+                continue
+            try:
+                self.ledger.record(
+                    "superseded",
+                    run_id=question.run_id,
+                    destination_id=question.destination_id,
+                    plan=question.plan,
+                    detail={"by": plan.run_id, "code": plan.code},
+                    once=end_of(question.run_id, question.plan),
+                )
+            except AlreadyRecorded:  # answered at this very moment: then it is its lock that decides
+                continue
+            older.append(question)
+        return older
+
+
+def _signer(answered: Fact) -> Signer:
+    said = answered.detail
+    return Signer(name=said["name"], proof=said["proof"], answered_at=datetime.fromisoformat(said["given_at"]))
+
+
+def _used_up_by(proof: Proof) -> tuple[Entry, ...]:
+    return (Entry("code-used", once=proof.used),) if proof.used else ()
+
+
+def _looks_like_a_code(proof: str) -> bool:
+    return "".join(proof.split()).isdecimal()

@@ -1,0 +1,280 @@
+"""Leads: who may answer, from a reviewed file. The secrets of their one-time codes lie apart, where only the worker reads."""
+
+import base64
+import contextlib
+import os
+import re
+import stat
+import tempfile
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import yaml
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from tasks.estate.errors import Misconfigured
+from tasks.estate.sites import Immutable
+from tasks.signoff.reviewed import parse, read_entries
+
+ISSUER = "Understudy"  # what the authenticator on the phone calls us
+SECRET = re.compile(r"[A-Z2-7]{26,128}")  # base32; RFC 4226 asks for 128 bits at least, and 26 characters hold 130
+SHORTEST_RSA = 2048  # bits, as ssh-keygen itself asks for
+KINDS = (
+    "ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+)  # fmt: skip
+
+
+class LeadKey(Immutable):
+    """One OpenSSH public key of a lead, as in a `.pub` file. It counts until the day `valid_before` begins (UTC)."""
+
+    key: str
+    valid_before: date | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_line(cls, given: Any) -> Any:
+        return {"key": given} if isinstance(given, str) else given
+
+    @field_validator("key")
+    @classmethod
+    def _usable(cls, line: str) -> str:
+        words = line.split()
+        if len(words) < 2 or words[0] not in KINDS:
+            raise ValueError(f"expected the line of a .pub file; one of {', '.join(KINDS)}, then the key")
+        try:
+            public = load_ssh_public_key(" ".join(words[:2]).encode())
+            base64.b64decode(words[1], validate=True)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"this is not a whole {words[0]} public key") from error
+        if isinstance(public, RSAPublicKey) and public.key_size < SHORTEST_RSA:
+            raise ValueError(f"an RSA key of {public.key_size} bits is too short; at least {SHORTEST_RSA}")
+        return " ".join(words)
+
+    @property
+    def kind(self) -> str:
+        """The key's type, like `ssh-ed25519`."""
+        return self.key.split()[0]
+
+    @property
+    def blob(self) -> bytes:
+        """The key as it stands inside a signature."""
+        return base64.b64decode(self.key.split()[1])
+
+    def valid_at(self, moment: datetime) -> bool:
+        """Whether the key counts at this moment (aware)."""
+        return self.valid_before is None or moment.astimezone(UTC).date() < self.valid_before
+
+
+class Lead(Immutable):
+    """One person who may approve. `suspended` keeps the entry and takes the leave away."""
+
+    name: str = Field(min_length=3, max_length=80)
+    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+    keys: tuple[LeadKey, ...] = ()
+    suspended: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str) -> str:
+        if not name.isprintable() or name != " ".join(name.split()):
+            raise ValueError("expected one line without surplus spaces")
+        return name
+
+
+class Leads:
+    """All leads, by name. Names are compared without case, surplus spaces and ways to write an accent: people type them.
+
+    Raises `Misconfigured` for two leads of one name, a key that stands twice, and a code of somebody who is no lead.
+    """
+
+    def __init__(self, leads: Iterable[Lead] = (), codes: Mapping[str, str] | None = None) -> None:
+        self._leads: dict[str, Lead] = {}
+        owners: dict[bytes, str] = {}
+        for lead in leads:
+            if plain_name(lead.name) in self._leads:
+                raise Misconfigured(f"Two leads have the name {lead.name!r}; expected names that tell them apart.")
+            self._leads[plain_name(lead.name)] = lead
+            for key in lead.keys:
+                if key.blob in owners:
+                    raise Misconfigured(f"A key of {lead.name!r} stands twice; it is one of {owners[key.blob]!r} too.")
+                owners[key.blob] = lead.name
+        self._codes: dict[str, str] = {}
+        for name, secret in (codes or {}).items():
+            if plain_name(name) not in self._leads:
+                raise Misconfigured(f"{name!r} has a secret for codes and is no lead; remove it, or enrol the lead.")
+            if plain_name(name) in self._codes:
+                raise Misconfigured(f"{name!r} has two secrets for codes; expected one.")
+            self._codes[plain_name(name)] = secret
+
+    def find(self, name: str) -> Lead | None:
+        """The lead of that name who may answer; None if nobody is enrolled by it, or suspended. `why_not` says which."""
+        lead = self._leads.get(plain_name(name))
+        return lead if lead is not None and not lead.suspended else None
+
+    def why_not(self, name: str) -> str:
+        """Why `find` gives nobody, or "" where it gives somebody. Names nobody else: a stranger may be asking."""
+        lead = self._leads.get(plain_name(name))
+        if lead is None:
+            return "Nobody is enrolled as a lead by that name; it is compared with the leads file."
+        return f"{lead.name} is suspended in the leads file; another lead must answer." if lead.suspended else ""
+
+    def secret(self, lead: Lead) -> str | None:
+        """The lead's secret for one-time codes (base32), if enrolled."""
+        return self._codes.get(plain_name(lead.name))
+
+    @property
+    def everybody(self) -> tuple[Lead, ...]:
+        """Every enrolled lead, suspended or not, in the order of the file."""
+        return tuple(self._leads.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who may answer."""
+        return tuple(lead.name for lead in self._leads.values() if not lead.suspended)
+
+
+def plain_name(name: str) -> str:
+    """The name as it is compared: without case, surplus spaces and ways to write an accent."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def load_leads(leads_file: Path, codes_file: Path) -> Leads:
+    """Who may answer. Without the leads file nobody may; without the codes file nobody has codes.
+
+    Raises `Misconfigured` naming the file and the entry that is wrong, and for a codes file that others could read.
+    """
+    leads = read_entries(leads_file, Lead, called="a lead")
+    codes = _read_codes(codes_file)
+    try:
+        return Leads(leads, codes)
+    except Misconfigured as wrong:
+        raise Misconfigured(f"{leads_file} with {codes_file}: {wrong.message}") from None
+
+
+def _read_codes(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # of what was opened, not of what may take its place
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise Misconfigured(
+                    f"{path} holds the secrets of one-time codes and has mode {mode:04o}: others can read it.",
+                    next_step=f"Run `chmod 600 {path}`, and enrol the leads again if somebody else may have read it.",
+                )
+            codes = parse(file.read(), path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} cannot be read: {type(error).__name__}.") from error
+    if codes is None:
+        return {}
+    if not isinstance(codes, dict):
+        raise Misconfigured(f"{path} holds a {type(codes).__name__}; expected one line per lead, `name: secret`.")
+    for number, (name, secret) in enumerate(codes.items(), start=1):
+        if not isinstance(name, str) or not isinstance(secret, str) or not _usable_secret(secret):
+            raise Misconfigured(f"Entry {number} of {path} is not a name and a base32 secret; enrol that lead again.")
+    return codes
+
+
+def _usable_secret(secret: str) -> bool:
+    try:
+        return bool(SECRET.fullmatch(secret)) and bool(pyotp.TOTP(secret).byte_secret())
+    except ValueError:  # right letters, impossible length
+        return False
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What enrolling made: `secret` (base32) and `uri` (otpauth://, for a QR code) are shown once, to the lead only.
+
+    Both are "" where no new secret was asked for.
+    """
+
+    lead: Lead
+    secret: str
+    uri: str
+
+
+def enrol(leads_file: Path, codes_file: Path, *, name: str, email: str, key: str = "", codes: bool = True) -> Enrolment:
+    """Add a lead, or give one that exists a new secret and, with `key`, one more key; both files are written.
+
+    `codes=False` leaves the secret alone: for one more key, and for leads who only sign. A suspended lead stays suspended.
+    Comments at the head of the leads file stay, others are lost. Raises `Misconfigured` for what would make a file wrong,
+    and for a name that is enrolled with another e-mail: it may be another person.
+    """
+    before = load_leads(leads_file, codes_file)
+    known = next((lead for lead in before.everybody if plain_name(lead.name) == plain_name(name)), None)
+    if known is not None and known.email.casefold() != email.casefold():
+        raise Misconfigured(f"{known.name} is enrolled with another e-mail; expected that one, or a name of their own.")
+    lead = _with_key(known, name=" ".join(name.split()), email=email, key=key)
+    secret = pyotp.random_base32() if codes else ""
+    everybody = [lead if each is known else each for each in before.everybody] + ([] if known else [lead])
+    secrets = {each.name: held for each in before.everybody if (held := before.secret(each))}
+    if secret:
+        secrets[lead.name] = secret
+    Leads(everybody, secrets)  # raises before anything is written
+    _write(leads_file, _head(leads_file) + _as_yaml([_entry(each) for each in everybody]), mode=0o644)
+    if secret:
+        _write(codes_file, _as_yaml(secrets), mode=0o600)
+    uri = pyotp.TOTP(secret).provisioning_uri(name=lead.email, issuer_name=ISSUER) if secret else ""
+    return Enrolment(lead, secret, uri)
+
+
+def _with_key(known: Lead | None, *, name: str, email: str, key: str) -> Lead:
+    """The lead as it will stand in the file; a key that is there already is not added again."""
+    try:
+        lead = known or Lead(name=name, email=email)
+        added = LeadKey(key=key) if key else None
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        raise Misconfigured(f"{wrong['loc'][0]}: {wrong['msg'].removeprefix('Value error, ')}.") from None
+    if added is None or added.blob in {old.blob for old in lead.keys}:
+        return lead
+    return lead.model_copy(update={"keys": (*lead.keys, added)})
+
+
+def _entry(lead: Lead) -> dict[str, Any]:
+    said = lead.model_dump(exclude_defaults=True)
+    return said | ({"keys": list(said["keys"])} if "keys" in said else {})
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)  # a key stays on its line
+
+
+def _head(path: Path) -> str:
+    """The comments before the first entry."""
+    if not path.exists():
+        return ""
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            break
+        kept.append(line)
+    return "\n".join([*kept, ""]) if kept else ""
+
+
+def _write(path: Path, text: str, *, mode: int) -> None:
+    """All or nothing: whoever reads meanwhile reads the old file or the new one. A link stays a link."""
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from its first moment
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise

@@ -1,0 +1,74 @@
+"""Proofs: that the person who answers is the lead whose name stands there. A one-time code, or an SSH signature.
+
+Prefect stores what is typed into its forms in clear, so nothing typed may be worth anything afterwards: a code is used up in
+the ledger with its time step, a signature is over one decision on one plan until one moment.
+"""
+
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from urllib.parse import quote
+
+import pyotp
+
+from tasks.signoff.leads import Lead, Leads, plain_name
+from tasks.signoff.signatures import NAMESPACE, BadProof, new_key, one_line, sign, verify_signature
+
+__all__ = ["NAMESPACE", "BadProof", "Proof", "new_key", "one_line", "sign", "statement", "verify", "verify_signature"]
+
+STEP = 30  # seconds of one code, RFC 6238
+LEEWAY = 1  # steps to either side: clocks of phones are off by seconds, people type slowly
+AHEAD = timedelta(seconds=30)  # what the Prefect server's clock may be ahead of the worker's
+
+
+@dataclass(frozen=True)
+class Proof:
+    """An accepted proof. `used` names what it uses up, once for ever in the ledger ("" for a signature: it is good for one
+    statement only). `signature` is its body on one line, to be kept; a code is never kept.
+    """
+
+    kind: Literal["code", "signature"]
+    used: str
+    signature: str = ""
+
+
+def verify(leads: Leads, lead: Lead, typed: str, *, message: bytes, given_at: datetime, now: datetime) -> Proof:
+    """Accept what a lead typed: six digits (spaces do not matter), or an SSH signature over `message`.
+
+    `given_at` (aware) is when the answer reached the Prefect server: a worker may take it up much later, and the code is
+    that of the moment it was typed. Whether the code was used before, and how late an answer may come, the caller checks.
+    Raises `BadProof`.
+    """
+    if given_at > now + AHEAD:
+        raise BadProof(f"The answer is dated {given_at:%Y-%m-%d %H:%M:%S} UTC, which is still to come.")
+    digits = "".join(typed.split())
+    if re.fullmatch(r"[0-9]{6}", digits):
+        return Proof("code", f"code:{plain_name(lead.name)}:{_step(leads.secret(lead), digits, given_at)}")
+    body = one_line(typed)
+    verify_signature(lead, body, message, namespace=NAMESPACE, at=max(given_at, now))
+    return Proof("signature", "", body)
+
+
+def _step(secret: str | None, digits: str, given_at: datetime) -> int:
+    """The time step whose code this is. Every step is compared, always: how long it takes tells nothing."""
+    if secret is None:
+        raise BadProof("This lead has no one-time codes enrolled on this worker; sign instead.")
+    generator = pyotp.TOTP(secret, interval=STEP)
+    now = int(given_at.timestamp()) // STEP
+    steps = range(now - LEEWAY, now + LEEWAY + 1)
+    fitting = [step for step in steps if hmac.compare_digest(generator.generate_otp(step), digits)]
+    if not fitting:
+        raise BadProof("The code is not the one that the lead's phone showed when the answer was given.")
+    return fitting[0]
+
+
+def statement(decision: str, fingerprint: str, answer_by: datetime) -> bytes:
+    """What a signature is over: two lines, the second with the decision, the whole plan and until when it may be given.
+
+    The deadline is in UTC, to the second. Whatever a decision holds besides letters is quoted as in a URL, so that no
+    decision can look like a plan or a line of its own.
+    """
+    until = answer_by.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"understudy approval 1\n{quote(decision, safe=':@', errors='surrogatepass')} {quote(fingerprint)} {until}\n".encode()

@@ -1,0 +1,56 @@
+"""Questions: which plans wait for an answer, read from the ledger alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tasks.signoff.ledger import Fact, Ledger
+
+ENDS = ("approved", "rejected", "expired", "superseded", "frozen")  # a question ends in exactly one of these facts
+
+
+@dataclass(frozen=True)
+class Question:
+    """One plan that was put to people and has no end yet. Times are UTC; `people` must say yes."""
+
+    run_id: str
+    plan: str
+    code: str
+    verb: str
+    destination_id: str
+    destination: str
+    source_id: str
+    requested_by: str
+    people: int
+    asked_at: datetime
+    answer_by: datetime
+
+    @classmethod
+    def of(cls, asked: Fact) -> "Question":
+        """The question that an `asked` fact put."""
+        said = asked.detail
+        return cls(
+            run_id=asked.run_id,
+            plan=asked.plan,
+            code=said["code"],
+            verb=said["verb"],
+            destination_id=asked.destination_id,
+            destination=said["destination"],
+            source_id=said["source_id"],
+            requested_by=said["requested_by"],
+            people=said["people"],
+            asked_at=datetime.fromisoformat(said["at"]),
+            answer_by=datetime.fromisoformat(said["answer_by"]),
+        )
+
+
+def open_questions(ledger: Ledger) -> list[Question]:
+    """Every question without an end, oldest first; overdue ones too, until somebody records that they expired."""
+    ended = {(fact.run_id, fact.plan) for fact in _of_kinds(ledger, ENDS)}
+    asked = [fact for fact in ledger.facts(kind="asked") if "answer_by" in fact.detail]  # earlier ledgers said less
+    return [Question.of(fact) for fact in asked if (fact.run_id, fact.plan) not in ended]
+
+
+def _of_kinds(ledger: Ledger, kinds: Iterable[str]) -> Iterable[Fact]:
+    for kind in kinds:
+        yield from ledger.facts(kind=kind)

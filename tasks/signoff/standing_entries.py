@@ -1,0 +1,103 @@
+"""Entries of the standing approvals file: for whom, until when, within which hours, and what their issuer signs."""
+
+import json
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
+
+from tasks.estate.sites import Immutable
+
+
+def _clock(value: object) -> object:
+    """Only "HH:MM": YAML reads an unquoted 12:30 as the number 750."""
+    if isinstance(value, time) or (isinstance(value, str) and re.fullmatch(r"[0-2][0-9]:[0-5][0-9]", value)):
+        return value
+    raise ValueError('expected a time of day in quotes, as in "02:00"')
+
+
+Clock = Annotated[time, BeforeValidator(_clock)]
+
+
+class Window(Immutable):
+    """When, each day, local time: from `opens` until just before `closes`. It may go over midnight."""
+
+    opens: Clock = Field(alias="from")
+    closes: Clock = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _two_times(self) -> Self:
+        if self.opens == self.closes:
+            raise ValueError("from and to are the same; leave the window out where any time is meant")
+        return self
+
+    def holds(self, local: time) -> bool:
+        """Whether this time of day is inside."""
+        if self.opens < self.closes:
+            return self.opens <= local < self.closes
+        return local >= self.opens or local < self.closes
+
+
+class StandingApproval(Immutable):
+    """Leave for one pair from `issued` until a day (inclusive): two installs by name, or an application and the hostname of
+    its staging instance. `issuer` is the lead who signed it. Without a window it holds at any time; days are those of `zone`.
+    """
+
+    source: str = Field(min_length=1)
+    destination: str = Field(min_length=1)
+    issuer: str = Field(min_length=3)
+    reason: str = Field(min_length=10)
+    issued: date
+    until: date
+    include_database: StrictBool
+    window: Window | None = None
+    zone: str = ""
+    signature: str = ""  # its body on one line; without it the entry covers nothing
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        try:
+            return ZoneInfo(zone).key if zone else ""
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
+            raise ValueError(f"{zone!r} is no time zone; expected a name like Europe/Vienna") from None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.until < self.issued:
+            raise ValueError(f"until {self.until} is before issued {self.issued}")
+        if bool(self.zone) != (self.window is not None):
+            raise ValueError("window and zone belong together; expected both or neither")
+        return self
+
+    @property
+    def pair(self) -> str:
+        """The pair for people."""
+        return f"{self.source} → {self.destination}"
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment in the entry's zone; UTC where it names none."""
+        return moment.astimezone(ZoneInfo(self.zone) if self.zone else UTC)
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether the moment is inside the window."""
+        return self.window is None or self.window.holds(self.local(moment).time())
+
+    def opens_next(self, now: datetime) -> datetime | None:
+        """The first whole minute after now that is inside the window, local time; None if there is none within three days.
+
+        Looks minute by minute: where clocks are set forward a window can lose its beginning, or a whole night.
+        """
+        start = now.astimezone(UTC).replace(second=0, microsecond=0)
+        minutes = (start + timedelta(minutes=n) for n in range(1, 3 * 24 * 60))
+        return next((self.local(moment) for moment in minutes if self.is_open(moment)), None)
+
+
+def standing_statement(entry: StandingApproval) -> bytes:
+    """What the issuer signs (namespace `understudy-standing`): every field but the signature, as canonical JSON."""
+    said = entry.model_dump(mode="json", by_alias=True, exclude={"signature"})
+    return (
+        f"understudy standing approval 1\n{json.dumps(said, sort_keys=True, indent=1, ensure_ascii=False)}\n".encode()
+    )

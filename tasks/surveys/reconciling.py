@@ -1,0 +1,34 @@
+"""Reconcile the copy of a run that is over with what the remote side shows."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+
+from tasks.capi.client import Client
+from tasks.estate.plans import Plan, Verdict
+from tasks.probes.websites import Prober
+from tasks.signoff.ledger import Fact, Ledger
+from tasks.surveys.watching import judge_twice
+
+
+def has_arrived(
+    ledger: Ledger,
+    sending: Fact,
+    *,
+    connect: Callable[[], AbstractContextManager[tuple[Client, Prober]]],
+    gap: timedelta,
+) -> bool:
+    """Whether two readings `gap` apart prove that the journaled copy arrived. Takes about `gap`; changes nothing.
+
+    `connect` is called only where the ledger knows what was sent. Raises as the client does: `Transient`, `Misconfigured`.
+    """
+    planned = next(iter(ledger.facts(run_id=sending.run_id, kind="planned")), None)
+    if planned is None:
+        return False
+    receipt = ledger.receipt(sending.run_id)
+    if receipt is None:
+        return False
+    plan = Plan.model_validate(planned.detail)
+    with connect() as (client, prober):
+        evidence = judge_twice(client, prober, plan, receipt, receipt.baseline.source, gap=gap)
+    return evidence.verdict is Verdict.CONFIRMED

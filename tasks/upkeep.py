@@ -1,0 +1,252 @@
+"""Upkeep: locks that ended runs left behind, what is stuck, whether the ledger is whole, and the daily word about it all."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from sqlalchemy import make_url
+
+from tasks.estate.errors import Misconfigured, UnderstudyError
+from tasks.estate.plans import fingerprint
+from tasks.estate.settings import load_settings
+from tasks.estate.waiting import utc_now
+from tasks.notices import tell
+from tasks.policy import BELOW_THE_GATE, connected, open_ledger, paced, this_run
+from tasks.signoff.ledger import AlreadyRecorded, Fact, Lock
+from tasks.signoff.leftovers import unfinished
+from tasks.signoff.questions import open_questions
+from tasks.signoff.standing import expiring, load_standing
+from tasks.states import RETRY_WITHIN, state_of
+from tasks.surveys.reconciling import has_arrived
+from tasks.sweep_wording import digest_lines, named, sweep_text
+from tasks.wording import plain
+
+SWEPT = "Swept"
+LEDGER_BROKEN = "LedgerBroken"
+STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day
+STUCK_FOR = 30 * 86400.0  # seconds; what is older was reported often enough
+DIGEST_FROM = 7  # o'clock, UTC
+BROKEN_STEP = (
+    "Nothing was reminded, ended or released. Approve nothing; compare the ledger with the heads in earlier notices, and find "
+    "out who changed its database (docs/approvals.md)."
+)
+RENEW_WITHIN = timedelta(days=14)  # time enough to sign a standing approval again before a night is missed
+
+
+@task(name="Release what ended runs hold", **BELOW_THE_GATE)
+def release_locks() -> list[str]:
+    """Release every lock of a run that is over and whose call, if it made one, is settled or proven now.
+
+    A copy is proven by the remote side, as in `tasks.locks`. A load needs no proof: it ends with its connection. What
+    stays held is for `report_stuck`. Returns a sentence for each released lock.
+    """
+    ledger, released = open_ledger(), []
+    for lock in ledger.locks():
+        if not _is_over(lock):
+            continue
+        sending = ledger.unsettled(lock.run_id)
+        why = "its run is over" if sending is None else _settle(sending)
+        if not why or not _is_over(lock):  # reconciling takes a minute: it may have been retried meanwhile
+            continue
+        ledger.release_lock(lock.install_id, lock.run_id)
+        ledger.record("lock-released", run_id=lock.run_id, destination_id=lock.install_id, detail={"why": why})
+        released.append(f"{lock.install_id}, held by run {lock.run_id}: {why}")
+    return released
+
+
+def _is_over(lock: Lock) -> bool:
+    """Whether its run is final in Prefect. One that Prefect does not know counts as over after the lock horizon."""
+    state = state_of(lock.run_id)
+    if state is None:
+        return utc_now() - lock.taken_at > paced(load_settings().lock_horizon)
+    return state.is_final()
+
+
+def _settle(sending: Fact) -> str:
+    """Record that the call of an ended run is settled, and say why; empty where that is not proven."""
+    ledger = open_ledger()
+    if ledger.facts(run_id=sending.run_id, kind="planned-load"):
+        how = "a load ends with its connection, and its run is over"
+    elif not load_settings().api_user.get_secret_value():  # databases only: nothing here can ask the host
+        return ""
+    else:
+        try:
+            if not has_arrived(ledger, sending, connect=connected, gap=paced(load_settings().settle_gap)):
+                return ""
+        except UnderstudyError:  # the host cannot be asked now: the next sweep asks again, until then it is stuck
+            return ""
+        how = "reconciled: the remote side proves the arrival"
+    ledger.record(
+        "settled",
+        run_id=sending.run_id,
+        destination_id=sending.destination_id,
+        plan=sending.plan,
+        detail={"how": how},
+    )
+    return how
+
+
+@task(name="Report what is stuck", **BELOW_THE_GATE)
+def report_stuck() -> list[str]:
+    """A sentence for everything that needs a person; what is new is told in one alert.
+
+    Stuck is: a run with a plan and no outcome, a day after its plan, or an hour after Prefect ended it; a question past
+    its deadline whose run is not picked up; a lock whose run is over while its call is not proven. Runs older than
+    30 days are left out.
+    """
+    ledger, now, new = open_ledger(), utc_now(), []
+    stuck = [*_stuck_runs(now), *_stuck_questions(now), *_stuck_locks()]
+    for run_id, what, sentence in stuck:
+        try:
+            ledger.record("stuck", run_id=run_id, detail={"what": what}, once=f"stuck:{run_id}:{what}")
+            new.append(sentence)
+        except AlreadyRecorded:
+            continue  # told before
+    if new:
+        tell("alert", f"{len(new)} stuck", [*new, "docs/approvals.md tells what to do about each."])
+    return [sentence for _, _, sentence in stuck]
+
+
+def _stuck_runs(now: datetime) -> list[tuple[str, str, str]]:
+    waiting, found = {question.run_id for question in open_questions(open_ledger())}, []
+    for run in unfinished(open_ledger()):
+        age = now - run.planned.at
+        if run.run_id in waiting or age > paced(STUCK_FOR):
+            continue
+        state = state_of(run.run_id)
+        gone = state is not None and state.is_final() and now - state.timestamp >= paced(RETRY_WITHIN)
+        if gone or age >= paced(STUCK_AFTER):
+            sent = "its call was SENT and is not proven" if run.sending else "nothing was sent"
+            known = state.name if state else "not known to Prefect"
+            name = f"{plain(run.verb)} of {plain(run.destination)}"
+            found.append((run.run_id, "run", f"{name} (run {run.run_id}) has no outcome: {known}, {sent}."))
+    return found
+
+
+def _stuck_questions(now: datetime) -> list[tuple[str, str, str]]:
+    """Questions that the sweep leaves alone because their run should go on, and does not."""
+    late = [q for q in open_questions(open_ledger()) if now >= q.answer_by + paced(RETRY_WITHIN)]
+    return [
+        (q.run_id, "question", f"{named(q)} is past its deadline, and no worker goes on with run {q.run_id}.")
+        for q in late
+    ]
+
+
+def _stuck_locks() -> list[tuple[str, str, str]]:
+    return [
+        (
+            lock.run_id,
+            f"lock:{lock.install_id}",
+            f"{lock.install_id} is held by run {lock.run_id}, which is over; its call is not proven.",
+        )
+        for lock in open_ledger().locks()
+        if _is_over(lock)
+    ]
+
+
+@task(name="Verify the ledger", **BELOW_THE_GATE)
+def verify_ledger() -> list[str]:
+    """What shows that the ledger's past was changed, compared with the head that the last sweep left in Prefect.
+
+    People are told once a day.
+    """
+    ledger, today = open_ledger(), utc_now().date()
+    try:
+        problems = ledger.verify(_anchor())
+    except Misconfigured as error:  # somebody wrote over the anchor
+        problems = [f"the artifact {_anchor_key()} in Prefect is no anchor any more: {error.message}"]
+    if problems:
+        try:
+            ledger.record(
+                "ledger-broken",
+                run_id=this_run(),
+                detail={"problems": problems},
+                once=f"ledger-broken:{today}",
+            )
+            tell("alert", "the ledger was changed", [plain(problem, 600) for problem in problems] + [BROKEN_STEP])
+        except AlreadyRecorded:
+            return problems  # told today
+    return problems
+
+
+def _anchor_key() -> str:
+    """The artifact that holds this ledger's newest head; a ledger elsewhere has one of its own."""
+    address = make_url(load_settings().ledger_url).render_as_string(hide_password=True)
+    return f"ledger-head-{fingerprint(address)[:12]}"
+
+
+def _anchor() -> str | None:
+    wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[_anchor_key()]))
+    with get_client(sync_client=True) as client:
+        newest = client.read_latest_artifacts(artifact_filter=wanted, limit=1)
+    return str(newest[0].data) if newest else None
+
+
+@task(name="Send the daily digest", **BELOW_THE_GATE)
+def send_digest(stuck: list[str]) -> list[str]:
+    """Once a day, from 07:00 UTC: what ended, what waits and what ends soon, of a ledger that is whole."""
+    ledger, now = open_ledger(), utc_now()
+    if now.hour < DIGEST_FROM:
+        return []
+    try:
+        ledger.record("digest", run_id=this_run(), once=f"digest:{now.date()}")
+    except AlreadyRecorded:
+        return []
+    lines = digest_lines(ledger, now, standing=_standing_that_ends(now), stuck=stuck)
+    tell("digest", f"{now:%Y-%m-%d}", lines)
+    return lines
+
+
+def _standing_that_ends(now: datetime) -> list[str]:
+    try:
+        soon = expiring(load_standing(load_settings().standing_file), now.date(), RENEW_WITHIN)
+    except UnderstudyError as error:  # a wrong file stops the runs that need it, not this one
+        return [plain(error.message, 400)]
+    return [f"{plain(entry.pair)}: until {entry.until.isoformat()}, signed by {plain(entry.issuer)}" for entry in soon]
+
+
+def conclude_sweep(
+    *,
+    closed: Sequence[str],
+    ended: Sequence[str],
+    reminded: Sequence[str],
+    released: Sequence[str],
+    stuck: Sequence[str],
+    digest: Sequence[str],
+) -> State[Any]:
+    """The end of a sweep: `Swept`, with what was done, and the ledger's head as anchor for the next one.
+
+    A sweep has no row of its own in the ledger: ninety-six empty ones a day would bury the rest, and what it did is there.
+    """
+    head = str(open_ledger().head() or "")
+    done = {
+        "Questions closed": closed,
+        "Runs ended": ended,
+        "Reminders": reminded,
+        "Locks released": released,
+        "Stuck": stuck,
+        "Digest": digest,
+        "Ledger head": [f"`{head or 'empty'}`"],
+    }
+    _report(SWEPT, {title: sentences for title, sentences in done.items() if sentences})
+    if head:
+        create_markdown_artifact(head, key=_anchor_key(), description="The ledger's head at the last sweep")
+    counted = (("closed", closed), ("ended", ended), ("reminded", reminded), ("released", released), ("stuck", stuck))
+    message = ", ".join(f"{len(sentences)} {what}" for what, sentences in counted if sentences) or "Nothing to do"
+    return Completed(name=SWEPT, message=f"{message}.")
+
+
+def conclude_broken(problems: Sequence[str]) -> State[Any]:
+    """The end of a sweep that found the ledger changed: it does nothing on its word."""
+    _report(LEDGER_BROKEN, {"The ledger was changed": [plain(problem, 600) for problem in problems]})
+    return Failed(name=LEDGER_BROKEN, message=f"{'; '.join(problems)}. {BROKEN_STEP}")
+
+
+def _report(outcome: str, found: Mapping[str, Sequence[str]]) -> None:
+    create_markdown_artifact(sweep_text(outcome, found), key=f"report-{this_run()}", description=f"sweep: {outcome}")

@@ -1,0 +1,88 @@
+"""Audit: who approved what, from the ledger alone; a broken chain has an end of its own."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deployments.sandbox.capi import Estate
+from flows.audit import audit
+from flows.refresh import refresh
+from tasks.signoff.ledger import Ledger
+from tests.people import DEMO_LEAD
+
+HOSTILE = "<script>alert(1)</script> | **x** [y](http://evil.example)\n# title {{ flow }} \x1b[31m"
+
+
+def test_a_refresh_that_a_lead_approved_is_in_the_report(
+    start: Callable[..., Any], worker: Estate, ledger: Ledger
+) -> None:
+    """Who asked, who approved with which proof, the outcome and the backup; the host is not asked anything."""
+    run = start(refresh, source="schulprod", destination="schulstage", requested_by="Ada Admin").approve("schulstage")
+    assert run.state == "Verified", run.message
+    asked_before = len(worker.journal())
+    looked = start(audit)
+    assert looked.state == "Audited", looked.message
+    (row,) = [line for line in looked.report.splitlines() if run.id in line]
+    backup = ledger.facts(run_id=run.id, kind="planned")[0].detail["backup"]["id"]
+    for words in (
+        "Ada Admin",
+        f"{DEMO_LEAD} (signature, ",
+        "approved by person",
+        "Verified",
+        run.question.code,
+        backup,
+    ):
+        assert words in row
+    assert len(worker.journal()) == asked_before
+
+
+def test_the_report_is_about_the_destination_that_was_asked_for(start: Callable[..., Any], ledger: Ledger) -> None:
+    """Runs of other places are left out; the head stands there, to be kept elsewhere."""
+    for place in ("schulprod", "schulstage"):
+        ledger.record(
+            "outcome", run_id=f"run-{place}", detail={"verb": "promote", "outcome": "Frozen", "destination": place}
+        )
+    head = str(ledger.head())
+    report = start(audit, destination="schulprod").report
+    assert "run-schulprod" in report
+    assert "run-schulstage" not in report
+    assert head in report
+
+
+def test_a_broken_chain_is_the_outcome(start: Callable[..., Any], ledger: Ledger, tmp_path: Path) -> None:
+    """The run fails by that name, the report begins with what is wrong, and what can still be read is told."""
+    ledger.record(
+        "outcome", run_id="run-1", detail={"verb": "promote", "outcome": "Verified", "destination": "schulprod"}
+    )
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("DROP TRIGGER facts_no_update")
+        connection.execute("UPDATE facts SET detail = replace(detail, 'Verified', 'Rejected')")
+    run = start(audit)
+    assert run.state == "LedgerBroken"
+    assert "fact 1 was changed" in run.report
+    assert run.report.index("The ledger is broken") < run.report.index("run-1")
+
+
+def test_a_row_that_is_no_fact_any_more_does_not_stop_the_audit(
+    start: Callable[..., Any], ledger: Ledger, tmp_path: Path
+) -> None:
+    """What cannot be read at all is said to be broken, too."""
+    ledger.record("outcome", run_id="run-1", detail={"verb": "promote"})
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("DROP TRIGGER facts_no_update")
+        connection.execute("UPDATE facts SET detail = 'nothing of the kind'")
+    assert start(audit).state == "LedgerBroken"
+
+
+def test_values_from_outside_are_inert(start: Callable[..., Any], ledger: Ledger) -> None:
+    """Markup, table cells, links and templates in a reason or a name do nothing in the report."""
+    ledger.record(
+        "hold",
+        run_id="r",
+        detail={"destination": HOSTILE, "until": "2099-01-01T00:00:00+00:00", "by": HOSTILE, "reason": HOSTILE},
+    )
+    report = start(audit).report
+    (row,) = [line for line in report.splitlines() if "evil.example" in line]
+    assert row.replace("\\|", "").count("|") == 7
+    assert not [word for word in ("<script>", "](http", "{{", "\x1b", "\n# title") if word in report.replace("\\]", "")]

@@ -1,0 +1,80 @@
+"""Hold: what a person sets keeps the nights off, is found by its name, and is let go by anybody."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deployments.sandbox.capi import Estate
+from flows.hold import hold
+from flows.refresh import refresh
+from tasks.estate.settings import forget_settings
+from tasks.signoff.ledger import Ledger
+
+WHO = {"your_name": "Cleo", "reason": "the new menu is not done"}
+
+
+def tomorrow() -> str:
+    """A day from now, as Prefect's form writes it."""
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat()
+
+
+def test_a_hold_keeps_the_night_off_until_it_is_ended(
+    start: Callable[..., Any], worker: Estate, ledger: Ledger
+) -> None:
+    """Held, the nightly refresh is skipped with name and reason; released, nothing of the hold is left."""
+    held = start(hold, destination="SchulStage", until=tomorrow(), **WHO)
+    assert held.state == "Held", held.message
+    assert "schulstage is held until" in held.message
+    night = start(refresh, source="schulprod", destination="schulstage", approval="standing")
+    assert (night.state, worker.copies_received()) == ("Skipped", 0), night.message
+    assert "by Cleo: the new menu is not done" in night.message
+    freed = start(hold, destination="schulstage", your_name="Ben", end_hold=True)
+    assert freed.state == "Released", freed.message
+    assert [fact.detail["by"] for fact in ledger.facts(kind="hold-ended")] == ["Ben"]
+    assert start(hold, destination="schulstage", your_name="Ben", end_hold=True).state == "NotFound"
+
+
+def test_a_retry_does_not_hold_twice(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+    """A run that is run again finds the hold that it set."""
+    start(hold, destination="schulstage", until=tomorrow(), **WHO).restart().go()
+    assert len(ledger.facts(kind="hold")) == 1
+
+
+def test_a_typo_holds_nothing(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+    """A name that no install has is refused, and nothing is recorded as held."""
+    run = start(hold, destination="schulstag", until=tomorrow(), **WHO)
+    assert (run.state, ledger.facts(kind="hold")) == ("NotFound", [])
+    assert "Nothing is held" in run.message
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({}, "no end"),
+        ({"until": "2026-01-01T00:00:00+00:00"}, "after now"),
+        ({"until": "2100-01-01T00:00:00+00:00"}, "at most 30 days"),
+        ({"until": "2100-01-01T00:00:00"}, "no time zone"),
+        ({"reason": ""}, "reason of the hold has 0 characters"),
+    ],
+)
+def test_a_form_that_will_not_do_is_told(
+    start: Callable[..., Any], worker: Estate, ledger: Ledger, form: dict[str, str], told: str
+) -> None:
+    """An end that is missing, past, too far or without a zone, and a missing reason, are named."""
+    given = {"until": tomorrow()} if "reason" in form else {}
+    run = start(hold, destination="schulstage", **WHO | given | form)
+    assert (run.state, ledger.facts(kind="hold")) == ("Misconfigured", [])
+    assert told in run.message
+
+
+def test_the_target_of_loads_is_found_without_the_hosting_api(
+    start: Callable[..., Any], worker: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that only loads databases knows one destination, by its hostname."""
+    monkeypatch.setenv("UNDERSTUDY_API_USER", "")
+    monkeypatch.setenv("UNDERSTUDY_TARGET_HOSTNAME", "staging.schule.example")
+    forget_settings()
+    assert start(hold, destination="Staging.Schule.example", until=tomorrow(), **WHO).state == "Held"
+    assert start(hold, destination="schulstage", until=tomorrow(), **WHO).state == "NotFound"

@@ -1,0 +1,144 @@
+"""People and runs: the leads of the tests with their keys and codes, and runs of flows that they answer."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.exceptions import Pause
+from prefect.flow_engine import run_flow
+from prefect.states import Pending
+
+from tasks.policy import open_ledger
+from tasks.signoff.proofs import new_key, sign, statement
+from tasks.signoff.questions import Question
+from tasks.signoff.standing import NAMESPACE as STANDING
+from tasks.signoff.standing import sign_standing, statement_of
+
+DEMO_LEAD, SECOND_LEAD = "Demo Lead", "Second Lead"
+PEOPLE = {name: new_key() for name in (DEMO_LEAD, SECOND_LEAD)}  # their private and public SSH keys
+CODES = {DEMO_LEAD: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", SECOND_LEAD: "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU"}
+
+
+def write_leads(folder: Path) -> None:
+    """Two leads who may approve, with keys and codes, in the files that `worker` points to."""
+    leads = [
+        {"name": name, "email": f"{name.split()[0].lower()}@schulfest.example", "keys": [{"key": public}]}
+        for name, (_, public) in PEOPLE.items()
+    ]
+    (folder / "leads.yaml").write_text(yaml.safe_dump(leads))
+    codes = folder / "codes.yaml"
+    codes.write_text(yaml.safe_dump(CODES))
+    codes.chmod(0o600)
+
+
+def write_standing(folder: Path, source: str, destination: str, **more: Any) -> Path:
+    """A standing approval of this pair, issued today and signed by the demo lead."""
+    today = datetime.now(UTC).date()
+    entry = {
+        "source": source, "destination": destination, "issuer": DEMO_LEAD, "reason": "the night's copy for staging",
+        "issued": today, "until": today + timedelta(days=30), "include_database": True,
+    } | more  # fmt: skip
+    file = folder / "standing.yaml"
+    file.write_text(yaml.safe_dump([entry]))
+    sign_standing(file, 1, sign(PEOPLE[DEMO_LEAD][0], statement_of(file, 1), namespace=STANDING))
+    return file
+
+
+class Run:
+    """One run of a deployed flow, driven in this process: start, answer, resume, look at its end."""
+
+    def __init__(self, flow: Any, parameters: dict[str, Any]) -> None:
+        self.flow = flow
+        with get_client(sync_client=True) as client:
+            flow_id = client.create_flow(flow)
+            deployment = client.create_deployment(flow_id=flow_id, name="test")
+            made = client.create_flow_run_from_deployment(deployment, parameters=parameters)
+            client.set_flow_run_state(made.id, Pending(), force=True)
+        self.id = str(made.id)
+        self._uuid = made.id
+        self.parameters = parameters
+
+    def go(self) -> "Run":
+        """Run the body until it ends or suspends, as a new worker process would."""
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(self._uuid)
+        with contextlib.suppress(Pause):
+            run_flow(
+                self.flow, flow_run=run, parameters=self.flow.validate_parameters(self.parameters), return_type="state"
+            )
+        return self
+
+    def restart(self) -> "Run":
+        """Make a finished or crashed run ready to run again, as `prefect flow-run retry` does."""
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(self._uuid, Pending(), force=True)
+        return self
+
+    def answer(self, **fields: str) -> str:
+        """Answer the open question through the public API; gives the server's verdict, ACCEPT or REJECT."""
+        with get_client(sync_client=True) as client:
+            verdict = client.resume_flow_run(self._uuid, run_input=fields).status.value
+            if verdict == "ACCEPT":
+                client.set_flow_run_state(self._uuid, Pending(), force=True)
+        return str(verdict)
+
+    @property
+    def question(self) -> Question:
+        """The plan that this run put to people."""
+        return Question.of(open_ledger().facts(run_id=self.id, kind="asked")[-1])
+
+    def signature(self, lead: str = DEMO_LEAD, decision: str = "approve") -> str:
+        """That lead's SSH signature over a decision on this run's plan."""
+        asked = self.question
+        return sign(PEOPLE[lead][0], statement(decision, asked.plan, asked.answer_by))
+
+    def say(self, decision: str = "approve", *, lead: str = DEMO_LEAD, **instead: str) -> str:
+        """Fill in the whole form as that lead, signed; gives the server's verdict."""
+        asked = self.question
+        form = {
+            "decision": decision, "plan": asked.code, "destination": asked.destination, "approver": lead,
+            "reason": "release day", "proof": self.signature(lead, decision),
+        }  # fmt: skip
+        if asked.verb == "promote":
+            form["restore"] = "no"
+        return self.answer(**(form | instead))
+
+    def approve(self, destination: str = "", **instead: str) -> "Run":
+        """Everybody whom the plan needs says yes, one after the other; then go on."""
+        for lead in (DEMO_LEAD, SECOND_LEAD)[: self.question.people]:
+            assert self.say(lead=lead, **({"destination": destination} if destination else {}), **instead) == "ACCEPT"
+            self.go()
+        return self
+
+    def arrived(self, email: str, words: str = "read in the inbox, 14:32") -> "Run":
+        """The demo lead says what the host's e-mail said about the copy, signed; then go on."""
+        fact = open_ledger().facts(run_id=self.id, kind="arrival-asked")[0]
+        message = statement(f"arrived:{email}", fact.plan, datetime.fromisoformat(fact.detail["answer_by"]))
+        proof = sign(PEOPLE[DEMO_LEAD][0], message)
+        assert self.answer(email=email, approver=DEMO_LEAD, proof=proof, words=words) == "ACCEPT"
+        return self.go()
+
+    @property
+    def state(self) -> str:
+        """The name of the run's state: its outcome, or Suspended."""
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(self._uuid).state
+        return str(state.name if state else "none")
+
+    @property
+    def message(self) -> str:
+        """The message of the run's state."""
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(self._uuid).state
+        return str(state.message if state else "")
+
+    @property
+    def report(self) -> str:
+        """The Markdown of the run's report."""
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"report-{self.id}"]))
+        with get_client(sync_client=True) as client:
+            return "\n".join(str(artifact.data) for artifact in client.read_artifacts(artifact_filter=wanted))

@@ -1,0 +1,115 @@
+"""Something to sweep: runs that wait in Prefect, what the ledger has of them, and a place for notices."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Suspended
+
+from deployments.sandbox.notices import Catcher
+from flows.sweep import sweep
+from tasks import sweeps, upkeep
+from tasks.estate.settings import forget_settings
+from tasks.estate.waiting import utc_now
+from tasks.signoff.ledger import Ledger
+from tests.people import Run
+
+HOUR = timedelta(hours=1)
+PLANNED = {"verb": "promote", "pair": {"source": {"name": "schulstage"}, "destination": {"name": "schulprod"}}}
+
+
+@flow(name="waiting")
+def waiting() -> None:
+    """Never runs: its runs are put into states."""
+
+
+def put(run: Run, state: State[Any]) -> None:
+    """Force a run into a state, as Prefect or a person would."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run.id), state, force=True)
+
+
+def forget(run: Run) -> None:
+    """Delete a run in Prefect."""
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(UUID(run.id))
+
+
+class Sweeping:
+    """A ledger, a place for notices, and runs in Prefect, to be swept."""
+
+    def __init__(
+        self, start: Callable[..., Run], ledger: Ledger, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.start, self.ledger, self.catcher, self._environment = start, ledger, catcher, monkeypatch
+
+    def waiting(self) -> Run:
+        """A run that is suspended."""
+        run = Run(waiting, {})
+        put(run, Suspended(timeout_seconds=3600))
+        return run
+
+    def planned(self) -> Run:
+        """A suspended run with a plan."""
+        run = self.waiting()
+        self.ledger.record("planned", run_id=run.id, destination_id="d", plan="p", detail=PLANNED)
+        return run
+
+    def asked(self, *, ago: timedelta, left: timedelta, run: Run | None = None, people: int = 1) -> Run:
+        """A run that asked some time ago, with some time left to answer."""
+        run, now = run or self.planned(), utc_now()
+        detail = {
+            "at": (now - ago).isoformat(), "answer_by": (now + left).isoformat(), "verb": "promote", "code": "7K3F-92QD",
+            "source_id": "s", "destination": "schulprod", "people": people, "requested_by": "Ada Admin",
+        }  # fmt: skip
+        self.ledger.record("asked", run_id=run.id, destination_id="d", plan="p", detail=detail)
+        return run
+
+    def take(self, place: str, run: Run) -> None:
+        """Let the run hold a place."""
+        self.ledger.take_lock(
+            place, run.id, is_over=lambda _: False, settles=lambda _: False, horizon=timedelta(days=1), now=utc_now()
+        )
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the worker."""
+        self._environment.setenv(f"UNDERSTUDY_{name}", value)
+        forget_settings()
+
+    def kinds(self, run: Run) -> list[str]:
+        """What the ledger has of a run, but for its plan and question."""
+        kinds = [fact.kind for fact in self.ledger.facts(run_id=run.id)]
+        return [kind for kind in kinds if kind not in ("planned", "asked")]
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects of all notices so far, without the mark; digests left out."""
+        said = [caught.subject.removeprefix("[Understudy] ") for caught in self.catcher.caught]
+        return [subject for subject in said if not subject.startswith("20")]
+
+    def steps(self) -> list[str]:
+        """The steps of a sweep in the flow's order, without Prefect around them: fast. Gives what is stuck."""
+        for step in (sweeps.close_questions, sweeps.end_runs, sweeps.remind_people, upkeep.release_locks):
+            step.fn()
+        return upkeep.report_stuck.fn()
+
+    def sweep(self) -> Run:
+        """A whole sweep that ends well."""
+        run = self.start(sweep)
+        assert run.state == "Swept", run.message
+        return run
+
+
+@pytest.fixture
+def office(start: Callable[..., Run], ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sweeping]:
+    """Somewhere to sweep."""
+    with Catcher() as catcher:
+        made = Sweeping(start, ledger, catcher, monkeypatch)
+        made.set("NOTICES", catcher.url)
+        yield made
+    forget_settings()

@@ -1,0 +1,120 @@
+"""Leftovers: what the ledger says is still to be done, read from facts alone."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.signoff.ledger import Ledger
+from tasks.signoff.leftovers import _share, due_reminders, ending, outcomes_since, unfinished
+from tasks.signoff.questions import Question
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+ENDS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("expired", {"answer_by": NOW.isoformat()}, "Expired", "nobody answered in time"),
+    ("expired", {"answer_by": NOW.isoformat(), "why": "the run ended"}, "Expired", "the run ended"),
+    (
+        "rejected",
+        {"approver": "Ada", "proven": False, "reason": "no"},
+        "Rejected",
+        "Ada (not proven) rejected plan C: no",
+    ),
+    ("rejected", {"approver": "Ada", "proven": True, "reason": "no"}, "Rejected", "Ada rejected plan C: no"),
+    ("superseded", {"by": "r2", "code": "D"}, "Superseded", "plan D of run r2"),
+    ("frozen", {"why": "closed until Monday"}, "Frozen", "closed until Monday"),
+]
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield ledger
+    ledger._engine.dispose()
+
+
+def ask(book: Ledger, run: str = "r", *, ago: int = 5, left: int = 5) -> None:
+    """A question of a run, asked and to be answered some hours from `NOW`."""
+    at, until = NOW - timedelta(hours=ago), NOW + timedelta(hours=left)
+    said = {
+        "at": at.isoformat(), "answer_by": until.isoformat(), "verb": "promote", "code": "C", "source_id": "s",
+        "destination": "prod", "people": 2, "requested_by": "Dora",
+    }  # fmt: skip
+    book.record("planned", run_id=run, destination_id="d", plan="p", detail={"pair": {"source": {"name": "stage"}}})
+    book.record("asked", run_id=run, destination_id="d", plan="p", detail=said)
+
+
+def test_reminds_with_who_said_yes(book: Ledger) -> None:
+    """A reminder names who said yes; recorded, it is not due again."""
+    ask(book)
+    book.record("answered", run_id="r", plan="p", detail={"name": "Ada"})
+    (due,) = due_reminders(book, NOW)
+    assert (due.share, due.yes, due.once) == (50, ("Ada",), "reminded:r:p:50")
+    book.record("reminded", run_id="r", plan="p", once=due.once)
+    assert due_reminders(book, NOW) == []
+
+
+def test_reminds_of_nothing_that_is_over(book: Ledger) -> None:
+    """A question past its deadline, or with an end, needs no reminder."""
+    ask(book, "late", ago=5, left=-1)
+    ask(book, "done")
+    book.record("approved", run_id="done", plan="p")
+    assert due_reminders(book, NOW) == []
+
+
+@given(st.integers(0, 200), st.integers(1, 200))
+def test_the_share_is_the_latest_that_is_over(passed: int, whole: int) -> None:
+    """At any moment the reminder is the latest whose share of the time is over, and none past the deadline."""
+    minutes = timedelta(minutes=1)
+    question = Question("r", "p", "C", "promote", "d", "prod", "s", "Dora", 1, NOW, NOW + whole * minutes)
+    share = _share(question, NOW + passed * minutes)
+    over = [each for each in (50, 80) if passed / whole * 100 >= each]
+    assert share == (None if passed >= whole or not over else max(over))
+
+
+@pytest.mark.parametrize(("kind", "detail", "outcome", "words"), ENDS)
+def test_an_end_reads_like_the_gates_own(
+    book: Ledger, kind: str, detail: dict[str, Any], outcome: str, words: str
+) -> None:
+    """Each end of a question becomes the outcome that the run would have had, with its message."""
+    ask(book)
+    book.record(kind, run_id="r", plan="p", detail=detail)
+    (run,) = unfinished(book)
+    error = ending(run)
+    assert error is not None
+    assert error.outcome == outcome
+    assert words in error.message
+    assert (run.verb, run.source, run.destination, run.code) == ("promote", "stage", "prod", "C")
+
+
+def test_knows_what_was_sent_and_what_is_settled(book: Ledger) -> None:
+    """A run with an outcome is finished; a yes is no end; a call counts as sent until it is settled."""
+    for run in ("finished", "sent", "settled"):
+        ask(book, run)
+        book.record("approved", run_id=run, plan="p")
+        book.record("sending", run_id=run, plan="p")
+    book.record("outcome", run_id="finished", detail={"outcome": "Verified"})
+    book.record("settled", run_id="settled")
+    sent, settled = unfinished(book)
+    assert (sent.run_id, bool(sent.sending), ending(sent)) == ("sent", True, None)
+    assert (settled.run_id, settled.sending) == ("settled", None)
+
+
+def test_a_load_is_named_by_its_dump(book: Ledger) -> None:
+    """The plan of a load has other words: the dump's file, and the target's id until it was asked about."""
+    book.record("planned-load", run_id="r", destination_id="1/2", detail={"dump": "a.json.gz", "code": "C"})
+    (run,) = unfinished(book)
+    assert run.is_load
+    assert (run.verb, run.source, run.destination, run.code) == ("load_dump", "a.json.gz", "1/2", "C")
+
+
+def test_counts_outcomes_of_a_time(book: Ledger) -> None:
+    """Outcomes are counted by name, those before the time left out."""
+    for name in ("Verified", "Expired", "Verified"):
+        book.record("outcome", run_id="r", detail={"outcome": name})
+    since = book.facts()[1].at
+    assert outcomes_since(book, since) == {"Expired": 1, "Verified": 1}

@@ -1,0 +1,37 @@
+"""Reconciling: the copy of a run that is over counts as arrived only where the host's own state proves it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from deployments.sandbox.capi import Estate
+from flows.refresh import refresh
+from tasks.policy import connected
+from tasks.signoff.ledger import Fact, Ledger
+from tasks.surveys.reconciling import has_arrived
+
+GAP = timedelta(milliseconds=20)
+
+
+def again(ledger: Ledger, verified: str, run_id: str) -> Fact:
+    """The journal of a run that crashed where the verified one went on: planned and sent, never settled."""
+    copied = {}
+    for fact in ledger.facts(run_id=verified):
+        if fact.kind in ("planned", "sending"):
+            where = {"run_id": run_id, "destination_id": fact.destination_id, "plan": fact.plan}
+            copied[fact.kind] = ledger.record(fact.kind, **where, detail=fact.detail)  # type: ignore[arg-type]  # all are text
+    return copied["sending"]
+
+
+def test_what_arrived_is_proven(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+    """A copy that landed is proven by two readings; one that the host never made is not, nor one without a plan."""
+    worker.publish("schulprod", "files")
+    worker.publish("schulprod", "post")
+    done = start(refresh, source="schulprod", destination="schulstage", approval="ask").approve()
+    assert done.state == "Verified", done.message
+    sending = again(ledger, done.id, "crashed")
+    assert has_arrived(ledger, sending, connect=connected, gap=GAP) is True
+    worker.publish("schulstage", "post")  # staging went its own way
+    assert has_arrived(ledger, sending, connect=connected, gap=GAP) is False
+    lost = ledger.record("sending", run_id="no plan")
+    assert has_arrived(ledger, lost, connect=connected, gap=GAP) is False

@@ -1,0 +1,151 @@
+"""The sweep's steps about questions and the runs that wait with them: each once, whatever was done before."""
+
+import threading
+from typing import Any
+
+import pytest
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Crashed, Failed, Running
+
+from tasks import states, sweeps
+from tasks.signoff.answers import end_of
+from tests.sweeping import HOUR, Sweeping, forget, put
+
+
+def test_reminds_at_half_and_at_four_fifths(office: Sweeping) -> None:
+    """Half the time over: one notice with what, until when, who, and the link; another sweep sends none."""
+    run = office.asked(ago=2 * HOUR, left=HOUR, people=2)
+    office.ledger.record("answered", run_id=run.id, plan="p", detail={"name": "Erin Lead", "decision": "approve"})
+    office.steps()
+    office.steps()
+    assert office.subjects == ["promote of schulprod, plan 7K3F-92QD waits"]
+    body = office.catcher.caught[0].body
+    assert "59 min" in body
+    assert "Erin Lead said yes; 1 of 2 leads must still answer" in body
+    assert run.id in body
+    assert run.state == "Suspended"
+
+
+def test_reminds_late_once(office: Sweeping) -> None:
+    """A sweep that comes after both times sends the later reminder only, and one that comes too early none."""
+    late, early = office.asked(ago=9 * HOUR, left=HOUR), office.asked(ago=HOUR, left=9 * HOUR)
+    office.steps()
+    office.steps()
+    assert [f.detail["share"] for f in office.ledger.facts(run_id=late.id, kind="reminded")] == [80]
+    assert office.kinds(early) == []
+
+
+@pytest.mark.parametrize("state", [None, Failed(message=states.NEVER_RESUMED)], ids=["suspended", "failed by Prefect"])
+def test_an_unanswered_question_expires(office: Sweeping, state: State[Any] | None) -> None:
+    """Past its deadline a question ends: named state with the next step, report on the run, outcome, one notice."""
+    run = office.asked(ago=9 * HOUR, left=-HOUR)
+    if state is not None:
+        put(run, state)
+    office.steps()
+    assert run.state == "Expired"
+    assert "nobody answered in time" in run.message
+    assert "Start a new run" in run.message
+    assert "# promote: Expired" in run.report
+    assert office.kinds(run) == ["expired", "outcome", "notice"]
+    assert office.steps() == []
+    assert office.subjects == ["promote of schulprod: Expired"]
+
+
+def test_a_run_that_goes_on_is_left_alone(office: Sweeping) -> None:
+    """Past the deadline, but answered in time and running: the answer counts, the sweep does nothing."""
+    run = office.asked(ago=9 * HOUR, left=-HOUR)
+    put(run, Running())
+    office.steps()
+    assert (run.state, office.kinds(run)) == ("Running", ["stuck"])  # an hour past its deadline: people are told
+
+
+def test_an_answered_question_is_left_alone(office: Sweeping) -> None:
+    """A question that ended with a yes is neither reminded of nor closed."""
+    run = office.asked(ago=9 * HOUR, left=-HOUR)
+    office.ledger.record("approved", run_id=run.id, plan="p", once=end_of(run.id, "p"))
+    office.steps()
+    assert (run.state, office.kinds(run)) == ("Suspended", ["approved"])
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["not told", "told before"])
+def test_a_superseded_run_ends(office: Sweeping, told: bool) -> None:
+    """The state and report name the newer run; who superseded it may have told people, then the sweep does not."""
+    run = office.asked(ago=HOUR, left=9 * HOUR)
+    said = {"by": "the-newer-run", "code": "AAAA-BBBB"}
+    office.ledger.record("superseded", run_id=run.id, plan="p", detail=said, once=end_of(run.id, "p"))
+    if told:
+        office.ledger.record("notice", run_id=run.id, detail={"kind": "ended"})
+    office.steps()
+    assert run.state == "Superseded"
+    assert "AAAA-BBBB of run the-newer-run" in run.message
+    assert "Answer the newer run" in run.report
+    assert office.subjects == ([] if told else ["promote of schulprod: Superseded"])
+
+
+def test_a_cancelled_run_counts_as_a_no(office: Sweeping) -> None:
+    """Cancelled by a person while it waited: rejected without proof, the state stays theirs."""
+    run = office.asked(ago=HOUR, left=9 * HOUR)
+    put(run, Cancelled(message="not today"))
+    office.steps()
+    assert run.state == "Cancelled"
+    (fact,) = office.ledger.facts(run_id=run.id, kind="rejected")
+    assert fact.detail["approver"] == "Cancelled in Prefect"
+    assert fact.detail["proven"] is False
+    assert "not today" in fact.detail["reason"]
+    assert "# promote: Rejected" in run.report
+
+
+def test_a_crashed_run_may_be_retried_for_a_while(office: Sweeping) -> None:
+    """Within an hour of a crash the question stays open for the retry, then it ends, so that it blocks nobody."""
+    office.set("PACE", "1")
+    run = office.asked(ago=HOUR, left=9 * HOUR)
+    put(run, Crashed(message="the machine is gone"))
+    office.steps()
+    assert office.kinds(run) == []
+    office.set("PACE", "1e-6")
+    office.steps()
+    assert office.kinds(run) == ["expired", "outcome", "notice"]
+    assert run.state == "Crashed"
+    assert "the run ended as Crashed" in run.report
+
+
+def test_a_run_that_prefect_forgot_keeps_its_deadline(office: Sweeping) -> None:
+    """Deleted in Prefect: open until its deadline, then closed and told, without a run to write on."""
+    early, late = office.asked(ago=2 * HOUR, left=9 * HOUR), office.asked(ago=9 * HOUR, left=-HOUR)
+    forget(early)
+    forget(late)
+    office.steps()
+    assert (office.kinds(early), office.kinds(late)) == ([], ["expired", "outcome", "notice"])
+
+
+def test_word_of_an_arrival_that_never_came(office: Sweeping) -> None:
+    """A copy was sent and nobody told whether it arrived: the run is OutcomeUnknown, not merely failed."""
+    run = office.planned()
+    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p")
+    office.steps()
+    assert run.state == "Suspended"
+    put(run, Failed(message=states.NEVER_RESUMED))
+    office.steps()
+    assert run.state == "OutcomeUnknown"
+    assert "Do not send it again" in run.message
+    assert "promote of schulprod: OutcomeUnknown" in office.subjects
+
+
+def test_two_sweeps_at_once_do_it_once(office: Sweeping) -> None:
+    """Sweeps that overlap record, end and tell everything one time."""
+    waiting, late = office.asked(ago=2 * HOUR, left=HOUR), office.asked(ago=9 * HOUR, left=-HOUR)
+    ready = threading.Barrier(3)
+
+    def go() -> None:
+        ready.wait()
+        for step in (sweeps.close_questions, sweeps.end_runs, sweeps.remind_people):
+            step.fn()
+
+    threads = [threading.Thread(target=go) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(office.subjects) == ["promote of schulprod, plan 7K3F-92QD waits", "promote of schulprod: Expired"]
+    assert office.kinds(waiting) == ["reminded", "notice"]
+    assert office.kinds(late) == ["expired", "outcome", "notice"]

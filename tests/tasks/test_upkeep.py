@@ -1,0 +1,91 @@
+"""The sweep's steps about locks and stuck runs: released when proven, told once when not."""
+
+import pytest
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed, Crashed, Running
+
+from tasks import upkeep
+from tests.sweeping import Sweeping, forget, put
+
+
+def test_releases_what_ended_runs_hold(office: Sweeping) -> None:
+    """A lock goes when its run is over and sent nothing, or was a load; a run that may go on keeps its lock."""
+    over, loading, waiting = office.planned(), office.waiting(), office.planned()
+    office.ledger.record("planned-load", run_id=loading.id, destination_id="t", plan="p")
+    office.ledger.record("sending", run_id=loading.id, destination_id="t", plan="p")
+    for place, run in (("d1", over), ("d2", loading), ("d3", waiting)):
+        office.take(place, run)
+    put(over, Crashed())
+    put(loading, Crashed())
+    office.steps()
+    assert [lock.install_id for lock in office.ledger.locks()] == ["d3"]
+    released = office.ledger.facts(kind="lock-released")
+    assert [(fact.destination_id, fact.run_id) for fact in released] == [("d1", over.id), ("d2", loading.id)]
+    assert office.ledger.unsettled(loading.id) is None
+
+
+@pytest.mark.parametrize("login", ["demo", ""], ids=["with a login", "databases only"])
+def test_what_is_not_proven_stays_held(office: Sweeping, login: str) -> None:
+    """A copy that is not proven keeps its destination; people are told once, every report says so."""
+    office.set("API_USER", login)
+    run = office.waiting()
+    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.take("d9", run)
+    put(run, Crashed())
+    first, second = office.steps(), office.steps()
+    assert [lock.install_id for lock in office.ledger.locks()] == ["d9"]
+    assert office.subjects == ["1 stuck"]
+    assert first == second == [f"d9 is held by run {run.id}, which is over; its call is not proven."]
+
+
+def test_tells_of_stuck_runs_once(office: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planned run without an outcome is told when Prefect ended it an hour ago; one that is reported is not."""
+    lost, fine = office.planned(), office.planned()
+    put(lost, Crashed())
+    put(fine, Completed())
+    office.ledger.record("outcome", run_id=fine.id, detail={"outcome": "Verified"})
+    office.set("PACE", "1")
+    office.steps()
+    assert office.subjects == []
+    office.set("PACE", "1e-4")
+    monkeypatch.setattr(upkeep, "RETRY_WITHIN", 0.0)
+    report = office.steps()
+    office.steps()
+    assert office.subjects == ["1 stuck"]
+    assert report == [f"promote of schulprod (run {lost.id}) has no outcome: Crashed, nothing was sent."]
+
+
+def test_a_run_that_was_retried_meanwhile_keeps_its_lock(office: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconciling takes a minute: a run that goes on again by then is not robbed of what it holds."""
+    run = office.waiting()
+    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.take("d", run)
+    put(run, Crashed())
+
+    def proven_late(*_: object, **__: object) -> bool:
+        put(run, Running())
+        return True
+
+    monkeypatch.setattr(upkeep, "has_arrived", proven_late)
+    assert upkeep.release_locks.fn() == []
+    assert [lock.run_id for lock in office.ledger.locks()] == [run.id]
+    put(run, Crashed())
+    assert upkeep.release_locks.fn() == [f"d, held by run {run.id}: its run is over"]
+
+
+def test_a_forgotten_run_keeps_its_lock_until_the_horizon(office: Sweeping) -> None:
+    """Nobody knows whether a run that was deleted in Prefect still works: its lock goes by age only."""
+    run = office.waiting()
+    office.take("d", run)
+    forget(run)
+    assert upkeep.release_locks.fn() == []
+    office.set("LOCK_HORIZON", "0.001")
+    assert len(upkeep.release_locks.fn()) == 1
+
+
+def test_a_spoiled_anchor_is_an_alarm(office: Sweeping) -> None:
+    """Whoever writes over the head that a sweep left in Prefect is not left unnoticed."""
+    create_markdown_artifact("nonsense", key=upkeep._anchor_key())
+    (problem,) = upkeep.verify_ledger.fn()
+    assert "is no anchor any more" in problem
+    assert office.subjects == ["the ledger was changed"]
