@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import reports, sweeps, upkeep
+from tasks import leavers, reports, sweeps, upkeep
 
 
 @flow(
@@ -16,7 +16,7 @@ from tasks import reports, sweeps, upkeep
 )
 @reports.concluding
 def sweep() -> State[Any]:
-    """Verify the ledger; close and remind of questions, end their runs, release locks, report what is stuck."""
+    """Verify the ledger; close and remind of questions, end their runs, release locks, report what is stuck, suspend leavers."""
     problems = upkeep.verify_ledger()
     if problems:
         return upkeep.conclude_broken(problems)  # nothing is done on the word of a ledger that somebody changed
@@ -25,7 +25,14 @@ def sweep() -> State[Any]:
     reminded = sweeps.remind_people()
     released = upkeep.release_locks()
     stuck = upkeep.report_stuck()
+    suspended = leavers.compare_leads()
     digest = upkeep.send_digest(stuck)
     return upkeep.conclude_sweep(
-        closed=closed, ended=ended, reminded=reminded, released=released, stuck=stuck, digest=digest
+        closed=closed,
+        ended=ended,
+        reminded=reminded,
+        released=released,
+        stuck=stuck,
+        suspended=suspended,
+        digest=digest,
     )

@@ -11,13 +11,14 @@ from prefect.runtime import flow_run
 from tasks import dump_wording, wording
 from tasks.asking import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
 from tasks.estate.dumps import LoadPlan
-from tasks.estate.errors import NotApproved, Rejected, Superseded
+from tasks.estate.errors import Misconfigured, NotApproved, Rejected, Superseded
 from tasks.estate.plans import Approval, Comparison, Intent, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import utc_now
+from tasks.leave import require_open, the_gate
 from tasks.notices import tell
-from tasks.policy import open_ledger, read_leads, read_rules, require_open, the_gate
+from tasks.policy import open_ledger, read_leads, read_rules
 from tasks.signoff import conditions, preauthorised
 from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer
 from tasks.signoff.gate import Gate, Waiting
@@ -26,6 +27,7 @@ from tasks.signoff.questions import Question
 from tasks.signoff.standing import StandingApproval, load_standing, require_covered, require_load_covered
 
 MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another day
+LONGEST = timedelta(days=7)  # a plan that nobody answers in a week describes another world
 SETTLES = "Approving this also settles the earlier run: whatever became of its copy, the backup is put back over it."
 NOT_ALLOWED = "It was to go on by itself, but the leave for that was not given, is over, or is used up."
 
@@ -67,7 +69,7 @@ def ask_or_standing(
 def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timedelta) -> Approval:
     """Leave to load exactly this plan: the standing approval of this pair, or people's answers.
 
-    Raises as `ask_or_standing`; `WrongHost` or `RiskNotAccepted` where an approval lacks the right hostname or phrase.
+    Raises as `ask_or_standing`. A wrong hostname or risk phrase is refused by the form, and asked for again.
     """
     recorded = recorded_answer(open_ledger(), plan)
     if recorded is not None:
@@ -125,6 +127,10 @@ class _Question:
     def ask(self, within: timedelta) -> Approval:
         """Ask until the gate has heard enough."""
         gate, plan = the_gate(), self.plan
+        if not timedelta(0) < within <= LONGEST:
+            raise Misconfigured(
+                f"The question would stay open for {within}; expected more than nothing and at most {LONGEST}."
+            )
         found: Approval | Waiting | None = recorded_answer(gate.ledger, plan)
         if found is None:
             found, older = gate.ask(plan, source_id=self.source_id, within=within, now=utc_now())
@@ -206,7 +212,10 @@ def _stand(
 ) -> Approval:
     """Leave by the reviewed file: timely, nothing that speaks against tonight, and an entry that covers exactly this pair."""
     now = _require_timely(plan)
-    entries = load_standing(load_settings().standing_file)
+    production = (
+        [plan.pair.source.name] if isinstance(plan, Plan) else []
+    )  # a file that names it as destination is wrong
+    entries = load_standing(load_settings().standing_file, production=production)
     try:
         standing = require_covered(plan, entries, now=now, leads=read_leads(), at_most=read_rules().standing_at_most)
     except NotApproved:

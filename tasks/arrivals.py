@@ -61,7 +61,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
     text = wording.arrival_text(plan, receipt, evidence, answer_by=answer_by, refused=why)
     key = f"arrived-{plan.fingerprint[:8]}-{len(refused)}"
     heard = put(key, ArrivalForm, text, before=announce, until=answer_by, now=utc_now())
-    if heard.form is None and heard.at >= answer_by:
+    if heard.at >= answer_by:
         raise OutcomeUnknown(f"Nobody said whether the copy to {plan.pair.destination.name} arrived.")
     try:
         return _believe(ledger, plan, heard, answer_by)

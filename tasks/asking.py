@@ -57,8 +57,8 @@ class ApprovalForm(_Form):
     decision: Literal["reject", "approve"] = _field(
         0, "Decision", "reject: nothing is overwritten. approve: this plan, once."
     )
-    plan: str = _field(1, "Type the code of the plan", "It stands above.", max_length=20)
-    destination: str = _field(2, "Type the name of the destination", "What will be overwritten.", max_length=255)
+    plan: str = _field(1, "Type the code of the plan", "The notice that you got names the same one.", max_length=20)
+    destination: str = _field(2, "Type the name of the destination", "In full: it will be overwritten.", max_length=255)
     approver: str = _approver(3)
     proof: str = _proof(4)
     reason: str = _reason(5)
@@ -92,11 +92,11 @@ class ArrivalForm(_Form):
 def form_for(code: str, destination: str, kind: type[ApprovalForm]) -> type[ApprovalForm]:
     """The form for one plan: the server refuses any typed code or destination but the plan's own."""
     typed = {
-        "plan": _field(1, f"Type the code of the plan: {code}", "It stands above.", pattern=f"^{code}$"),
+        "plan": _field(1, f"Type the code of the plan: {code}", "The notice that you got names the same one.", pattern=f"^{code}$"),
         "destination": _field(
             2,
             f"Type the name of what will be overwritten: {destination}",
-            "What will be overwritten.",
+            "In full: it will be overwritten.",
             pattern=f"^{re.escape(destination)}$",
         ),
     }

@@ -19,6 +19,7 @@ def history_text(history: History) -> str:
             *_section("Runs", RUN_HEAD, [_run_row(entry) for entry in history.runs]),
             *_section("Answers that did not count", ("name", "why", "how many"), _refused_rows(history)),
             *_section("Holds", HOLD_HEAD, _hold_rows(history)),
+            *_section("Leads suspended", ("since", "lead", "why", "until"), _suspended_rows(history)),
             *_section("Standing approvals used", ("when", "run", "destination", "by"), _standing_rows(history)),
             "",
         ]
@@ -40,6 +41,7 @@ def _ledger_lines(history: History) -> list[str]:
         lines.append(
             "* The hash chain is whole, as far as it goes; a tail that was cut off is found with an anchor only."
         )
+    lines += [f"* {history.signatures}"] if history.signatures else []
     return [*lines, f"* Head, to be kept elsewhere: `{history.head or 'none'}`"]
 
 
@@ -87,6 +89,10 @@ def _refused_rows(history: History) -> list[tuple[object, ...]]:
 
 def _hold_rows(history: History) -> list[tuple[object, ...]]:
     return [(_when(h.at), h.destination, h.until, h.by, h.reason, h.ended_by) for h in history.holds]
+
+
+def _suspended_rows(history: History) -> list[tuple[object, ...]]:
+    return [(_when(s.at), s.name, s.why, _when(s.ended) if s.ended else "") for s in history.suspended]
 
 
 def _standing_rows(history: History) -> list[tuple[object, ...]]:

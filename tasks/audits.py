@@ -11,9 +11,10 @@ from prefect.states import Completed, Failed
 from tasks import audit_wording, wording
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
-from tasks.policy import BELOW_THE_GATE, open_ledger, this_run
+from tasks.policy import BELOW_THE_GATE, open_ledger, read_leads, this_run
 from tasks.signoff.history import KINDS, History, history
 from tasks.signoff.ledger import Fact, Ledger
+from tasks.signoff.witnesses import verified_signatures
 
 AUDITED = "Audited"
 LEDGER_BROKEN = "LedgerBroken"
@@ -26,7 +27,9 @@ def read_history(days: int, destination: str) -> History:
     problems = ledger.verify()
     facts = _readable(ledger) if problems else ledger.facts(kinds=KINDS)
     found = history(facts, since=now - timedelta(days=days), until=now, destination=destination)
-    return found.model_copy(update={"problems": tuple(problems), "head": str(ledger.head() or "")})
+    verified, kept = verified_signatures(facts, read_leads())
+    said = f"{verified} of {kept} kept signatures verify with today's leads file"
+    return found.model_copy(update={"problems": tuple(problems), "head": str(ledger.head() or ""), "signatures": said})
 
 
 def _readable(ledger: Ledger) -> list[Fact]:

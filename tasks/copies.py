@@ -8,7 +8,8 @@ from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
-from tasks.policy import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced, require_leave
+from tasks.leave import require_leave
+from tasks.policy import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck
 from tasks.surveys.watching import Watch, watch
@@ -44,7 +45,7 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
                 generation=ledger.generation(source.id, destination.id),
                 other_site=other_site,
             ),
-            last_look=lambda: require_leave(plan),
+            last_look=lambda: require_leave(plan, approval),
             call=lambda: client.send_copy(
                 source.id,
                 destination.id,

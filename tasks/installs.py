@@ -14,6 +14,7 @@ from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import backing_off, until, utc_now
+from tasks.leave import standing_against
 from tasks.policy import (
     ABOVE_THE_GATE,
     Progress,
@@ -22,7 +23,6 @@ from tasks.policy import (
     open_ledger,
     paced,
     read_rules,
-    standing_against,
     this_run,
 )
 from tasks.signoff.grading import grade_copy

@@ -33,6 +33,7 @@ from tasks.estate.settings import Settings, load_settings
 from tasks.estate.tables import Catalog
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
+from tasks.leave import require_leave, standing_against
 from tasks.masking.policy import Policy, load_policy
 from tasks.policy import (
     ABOVE_THE_GATE,
@@ -41,9 +42,7 @@ from tasks.policy import (
     masking_session,
     open_ledger,
     read_rules,
-    require_leave,
     secrets_path,
-    standing_against,
     this_run,
 )
 from tasks.signoff.answers import where
@@ -143,7 +142,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         _require_fresh(connection, plan, catalog, said)
         prepare_marker(beside)
         table = AuditTable(beside, said.audit)
-        require_leave(plan)
+        require_leave(plan, approved)
         ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": file_of(plan.dump)}, now=utc_now())
         try:
             table.close_interrupted()

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -21,19 +21,15 @@ from prefect.tasks import Task, exponential_backoff
 
 from tasks.capi.client import Client
 from tasks.estate.errors import RateLimited, Transient
-from tasks.estate.plans import Intent
 from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session
 from tasks.probes.websites import Prober
-from tasks.signoff.freezes import load_calendar
-from tasks.signoff.gate import Gate, Terms
-from tasks.signoff.holds import active_holds, require_no_hold
 from tasks.signoff.leads import Leads, load_leads
 from tasks.signoff.ledger import Ledger
 from tasks.signoff.risk_rules import RiskRules, load_rules
+from tasks.signoff.suspensions import suspended_now
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,56 +101,18 @@ def open_ledger() -> Ledger:
 
 
 def read_leads() -> Leads:
-    """Who may approve, as the reviewed file says at this moment. Raises `Misconfigured`."""
+    """Who may approve, as the reviewed file says at this moment, and the hosting account too while that rule is on.
+
+    Raises `Misconfigured`.
+    """
     settings = load_settings()
-    return load_leads(settings.leads_file, settings.codes_file)
+    leads = load_leads(settings.leads_file, settings.codes_file)
+    return leads.without(suspended_now(open_ledger())) if read_rules().leads_are_users else leads
 
 
 def read_rules() -> RiskRules:
     """What makes a plan dangerous and what its gate demands, as the reviewed file says at this moment."""
     return load_rules(load_settings().risk_file)
-
-
-def the_gate() -> Gate:
-    """The gate of this worker: its ledger, leads, rules and calendar."""
-    rules = read_rules()
-    terms = Terms(
-        attempts=rules.answer.attempts,
-        codes_an_hour=rules.answer.codes_an_hour,
-        execute_within=timedelta(seconds=load_settings().execute_within),
-        restore_within=rules.restore_within,
-    )
-    return Gate(open_ledger(), read_leads(), terms, require_open)
-
-
-def require_open(plan: Intent, moment: datetime) -> None:
-    """Raises `Frozen` while the calendar is closed for this plan's destination, unless the plan overrides that freeze."""
-    calendar = load_calendar(load_settings().freeze_file)
-    environment = plan.destination_environment
-    calendar.require_open(plan.verb, plan.destination_name, environment, moment, overrides=plan.overrides)
-
-
-def require_leave(plan: Intent) -> None:
-    """The last look at what people may have said since the plan was shown. Raises `Frozen` or `OnHold`."""
-    now = utc_now()
-    require_open(plan, now)
-    require_no_hold(open_ledger(), plan.destination_name, now, overrides=plan.overrides)
-
-
-def standing_against(verb: str, destination: str, environment: str, *, break_glass: str = "") -> tuple[str, ...]:
-    """Freezes and holds that a plan must name, so that whoever approves it sees them: `freeze:<name>`, `hold:<seq>`.
-
-    Raises `Frozen` where a freeze holds and nobody has given a break-glass reason.
-    """
-    now = utc_now()
-    calendar = load_calendar(load_settings().freeze_file)
-    closing = calendar.all_closing(destination, environment, now) if verb != "restore" else ()
-    if closing and not break_glass:
-        calendar.require_open(verb, destination, environment, now)
-    return (
-        *(window.mark for window in closing),
-        *(hold.mark for hold in active_holds(open_ledger(), destination, now)),
-    )
 
 
 def paced(seconds: float) -> timedelta:

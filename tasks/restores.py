@@ -16,8 +16,9 @@ from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Verdic
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.waiting import utc_now
+from tasks.leave import require_leave
 from tasks.notices import tell
-from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced, require_leave
+from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
 from tasks.signoff.ledger import AlreadyRecorded
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck
@@ -93,7 +94,7 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
             recheck=lambda: recheck(
                 client, prober, plan, backup, generation=ledger.generation(destination.id), other_site=True
             ),
-            last_look=lambda: require_leave(plan),
+            last_look=lambda: require_leave(plan, approval),
             call=lambda: client.send_restore(
                 destination.id, backup_id, database=plan.options.database, emails=[settings.notify]
             ),

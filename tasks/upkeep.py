@@ -1,7 +1,7 @@
 """Upkeep: locks that ended runs left behind, what is stuck, whether the ledger is whole, and the daily word about it all."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from prefect import task
@@ -17,7 +17,7 @@ from tasks.estate.plans import fingerprint
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.notices import tell
-from tasks.policy import BELOW_THE_GATE, connected, open_ledger, paced, this_run
+from tasks.policy import BELOW_THE_GATE, connected, open_ledger, paced, read_rules, this_run
 from tasks.signoff.ledger import AlreadyRecorded, Fact, Lock
 from tasks.signoff.leftovers import unfinished
 from tasks.signoff.questions import open_questions
@@ -36,7 +36,6 @@ BROKEN_STEP = (
     "Nothing was reminded, ended or released. Approve nothing; compare the ledger with the heads in earlier notices, and find "
     "out who changed its database (docs/approvals.md)."
 )
-RENEW_WITHIN = timedelta(days=14)  # time enough to sign a standing approval again before a night is missed
 
 
 @task(name="Release what ended runs hold", **BELOW_THE_GATE)
@@ -205,7 +204,7 @@ def send_digest(stuck: list[str]) -> list[str]:
 
 def _standing_that_ends(now: datetime) -> list[str]:
     try:
-        soon = expiring(load_standing(load_settings().standing_file), now.date(), RENEW_WITHIN)
+        soon = expiring(load_standing(load_settings().standing_file), now.date(), read_rules().standing_notice)
     except UnderstudyError as error:  # a wrong file stops the runs that need it, not this one
         return [plain(error.message, 400)]
     return [f"{plain(entry.pair)}: until {entry.until.isoformat()}, signed by {plain(entry.issuer)}" for entry in soon]
@@ -218,6 +217,7 @@ def conclude_sweep(
     reminded: Sequence[str],
     released: Sequence[str],
     stuck: Sequence[str],
+    suspended: Sequence[str],
     digest: Sequence[str],
 ) -> State[Any]:
     """The end of a sweep: `Swept`, with what was done, and the ledger's head as anchor for the next one.
@@ -231,14 +231,19 @@ def conclude_sweep(
         "Reminders": reminded,
         "Locks released": released,
         "Stuck": stuck,
+        "Leads suspended": suspended,
         "Digest": digest,
         "Ledger head": [f"`{head or 'empty'}`"],
     }
     _report(SWEPT, {title: sentences for title, sentences in done.items() if sentences})
     if head:
         create_markdown_artifact(head, key=_anchor_key(), description="The ledger's head at the last sweep")
-    counted = (("closed", closed), ("ended", ended), ("reminded", reminded), ("released", released), ("stuck", stuck))
-    message = ", ".join(f"{len(sentences)} {what}" for what, sentences in counted if sentences) or "Nothing to do"
+    counted = {
+        "closed": closed, "ended": ended, "reminded": reminded, "released": released, "stuck": stuck, "suspended": suspended,
+    }  # fmt: skip
+    message = (
+        ", ".join(f"{len(sentences)} {what}" for what, sentences in counted.items() if sentences) or "Nothing to do"
+    )
     return Completed(name=SWEPT, message=f"{message}.")
 
 

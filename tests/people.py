@@ -17,6 +17,7 @@ from tasks.signoff.proofs import new_key, sign, statement
 from tasks.signoff.questions import Question
 from tasks.signoff.standing import NAMESPACE as STANDING
 from tasks.signoff.standing import sign_standing, statement_of
+from tasks.signoff.witnesses import signed_decision
 
 DEMO_LEAD, SECOND_LEAD = "Demo Lead", "Second Lead"
 PEOPLE = {name: new_key() for name in (DEMO_LEAD, SECOND_LEAD)}  # their private and public SSH keys
@@ -101,7 +102,8 @@ class Run:
         asked = self.question
         form = {
             "decision": decision, "plan": asked.code, "destination": asked.destination, "approver": lead,
-            "reason": "release day", "proof": self.signature(lead, decision),
+            "reason": "release day",
+            "proof": self.signature(lead, signed_decision(decision, restore=instead.get("restore") == "yes")),
         }  # fmt: skip
         if asked.verb == "promote":
             form["restore"] = "no"

@@ -12,6 +12,7 @@ from deployments.cli.sheets import Asked, disagreements, fact_lines, find_asked
 from deployments.cli.speaking import Loud, Told, aside, ask, command
 from tasks.estate.errors import NotApproved, PlanIsStale
 from tasks.signoff.proofs import statement
+from tasks.signoff.witnesses import signed_decision
 
 Name = Annotated[str, typer.Option("--name", help="Your name, as enrolled. Asked for where it is not given.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words. Asked for where it is not given.")]
@@ -159,13 +160,14 @@ def _send(server: Server, asked: Asked, form: Form, given: Mapping[str, str], me
     if missing:
         raise typer.BadParameter(f"The form asks for more: {', '.join(f'--field {name}=…' for name in missing)}.")
     sheet = asked.trusted
-    proof = means.prove(statement(decision, sheet.plan.fingerprint, sheet.answer_by))
+    said = signed_decision(decision, restore=given.get("restore") == "yes")
+    proof = means.prove(statement(said, sheet.plan.fingerprint, sheet.answer_by))
     fields = {name: value for name, value in {**given, "proof": proof}.items() if name in form.fields}
     refused = server.answer(asked.run.id, fields)
     if refused:
-        said = refused.replace(proof, "(your proof)")  # a schema's refusal repeats what it refused
+        why = refused.replace(proof, "(your proof)")  # a schema's refusal repeats what it refused
         raise NotApproved(
-            f"Prefect did not take the answer to run {asked.run.id}: {said}",
+            f"Prefect did not take the answer to run {asked.run.id}: {why}",
             next_step="Look with `understudy waiting` whether the run still waits; then answer again.",
         )
     document: dict[str, Any] = {

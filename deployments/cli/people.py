@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 @command(group, "enrol")
 def enrol_lead(
     name: Annotated[str, typer.Argument(help="Name of the lead, as it will be typed into forms.")],
-    email: Annotated[str, typer.Option("--email", help="Where notices for all leads go.")],
+    email: Annotated[str, typer.Option("--email", help="Names the account in their authenticator.")],
     key: Annotated[Path | None, typer.Option("--key", help="File with the OpenSSH public key (.pub).")] = None,
     codes: Annotated[bool, typer.Option("--codes/--no-codes", help="Make a new secret for one-time codes.")] = True,
     show_secret: Show = False,

@@ -112,6 +112,15 @@ class Estate:
             document |= {k: v for k, v in (("name", name), ("environment", environment)) if v}
             self.store.put("installs", document)
 
+    def change_user(self, email: str, /, **fields: Any) -> None:
+        """Change a user in every account, as somebody in the portal could: `mfa_enabled=False`, `gone=True`, `email=…`."""
+        with self.store.lock:
+            found = [user for user in self.store.all("users") if user["email"] == email]
+            if not found or not fields.keys() <= found[0].keys():
+                raise KeyError(f"no user {email!r} with the fields {', '.join(fields)}")
+            for user in found:
+                self.store.put("users", user | fields)
+
     def snapshot(self) -> dict[str, Any]:
         """What is where: by install name, files version, home, totals and newest change."""
         with self.store.lock:
@@ -190,6 +199,8 @@ class Estate:
                 self.publish(**body)
             elif verb == ("POST", "relabel"):
                 self.relabel(**body)
+            elif verb == ("POST", "users"):
+                self.change_user(str(body.pop("email", "")), **body)
             elif verb == ("POST", "reset"):
                 self.faults.clear()
                 self.store.clear()

@@ -8,6 +8,7 @@ from deployments.sandbox.narration import Narrator
 from deployments.sandbox.runs import Runs
 from deployments.sandbox.second_act import SecondAct
 from deployments.sandbox.stack import PROJECT, Stack
+from tasks.signoff.ledger import Ledger
 
 
 def perform(stack: Stack, narrator: Narrator, *, unattended: bool) -> bool:
@@ -18,7 +19,19 @@ def perform(stack: Stack, narrator: Narrator, *, unattended: bool) -> bool:
     with Runs(stack.api_url) as runs:
         guide = Guide(stack, runs, narrator, unattended=unattended)
         good = FirstAct(guide).play() and SecondAct(guide).play()
-    verdict = "done: every run ended well" if good else "FAILED"
     narrator.heading("The end")
+    good = _ledger_is_whole(stack, narrator) and good
+    verdict = "done: every run ended well" if good else "FAILED"
     narrator.say(f"Demo {verdict}, after {narrator.elapsed:.0f} s.")
     return good
+
+
+def _ledger_is_whole(stack: Stack, narrator: Narrator) -> bool:
+    """Say whether all that was recorded still hangs together: what `understudy ledger verify` does."""
+    ledger = Ledger(stack.env["UNDERSTUDY_LEDGER_URL"])
+    problems = ledger.verify()
+    for problem in problems:
+        narrator.say(f"The ledger is broken: {problem}")
+    if not problems:
+        narrator.say(f"The ledger is whole: {len(ledger.facts())} facts, head {ledger.head()}")
+    return not problems

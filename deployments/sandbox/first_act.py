@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from deployments.sandbox import notices
 from deployments.sandbox.guiding import Guide
 from deployments.sandbox.leads import LEAD
 from deployments.sandbox.runs import Question
@@ -25,6 +26,7 @@ class FirstAct:
         good = self._refresh() and self._promote()
         self._narrator.heading("What became of the websites")
         self._show_estate()
+        self._show_notices()
         return good
 
     def _refresh(self) -> bool:
@@ -38,7 +40,7 @@ class FirstAct:
         outcome = self._guide.lead(
             "promote/promote",
             answer=self._answer,
-            example=f"approve, the plan's code, {PRODUCTION}, {LEAD}, the code below, a reason, no",
+            example=f"approve, the plan's code, {PRODUCTION}, {LEAD}, the six digits below, any reason, no",
             source=STAGING,
             destination=PRODUCTION,
             requested_by="the demo",
@@ -57,6 +59,12 @@ class FirstAct:
         words = f"sandbox: files {versions[PRODUCTION]} on {PRODUCTION}, {versions[STAGING]} on {STAGING}"
         email = "completed" if landed else "failed"
         return {"email": email, "approver": LEAD, "proof": self._guide.proof(), "words": words}
+
+    def _show_notices(self) -> None:
+        """The subjects only: their bodies repeat the questions above."""
+        self._narrator.heading("What people were told meanwhile, with links and the ledger's head, where notices go")
+        for caught in notices.read(self._guide.stack.notices_file):
+            self._narrator.say(f"  {caught.at:%H:%M:%S} UTC {caught.subject}")
 
     def _publish(self, install: str, kind: str, what: str) -> None:
         """Make the two sides differ, or there is nothing to see, and nothing that could prove an arrival."""

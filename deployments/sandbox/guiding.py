@@ -1,5 +1,6 @@
 """Lead one run after the other from its start to its report, and put its questions to a person or answer them."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 from deployments.sandbox.leads import LEAD
 from deployments.sandbox.narration import Narrator
 from deployments.sandbox.runs import Question, Runs
-from deployments.sandbox.stack import Stack
+from deployments.sandbox.stack import PROJECT, Stack
 
 PATIENCE = 600.0  # seconds without an end or a question, on a very slow machine; usually 40
 WAIT_FOR_PERSON = 24 * 3600.0  # seconds; the question itself expires earlier
@@ -52,7 +53,7 @@ class Guide:
         while isinstance(outcome, Question):
             self._present(run, outcome, example)
             if self._unattended:
-                self._runs.answer(run, answer(outcome))
+                self._answer(run, answer(outcome))
             patience = PATIENCE if self._unattended else WAIT_FOR_PERSON
             meanwhile = None if self._unattended else self._tell_code
             outcome = self.narrator.follow(self._runs, run, patience=patience, answered=outcome, meanwhile=meanwhile)
@@ -72,7 +73,6 @@ class Guide:
         self.narrator.heading("The run waits for an answer")
         self.narrator.quote(question.text)
         if self._unattended:
-            self.narrator.say(f"{LEAD} answers, through the API.")
             return
         show = self.narrator.say
         show(f"Open {self._link(run)} and press Resume. The form asks for:")
@@ -80,16 +80,23 @@ class Guide:
             choices = " or ".join(map(str, field.get("enum", [])))
             show(f"  · {field.get('title', name)}{f': {choices}' if choices else ''}")
         show(f"For example: {example}. Nothing is overwritten before.")
-        show(
-            f"You are {LEAD}: an authenticator on your phone would show the code; here it is printed, each time it changes."
-        )
+        show(f"Or answer from another terminal, in {PROJECT}, by SSH signature instead of digits:")
+        program = f"PREFECT_API_URL={self.stack.api_url} {sys.executable} -m deployments.cli approve"
+        show(f"  {program} {run} --name '{LEAD}' --key {self.stack.leads.key_file()}")
+        show(f"You are {LEAD}. A phone would show you the six digits; here they are printed, each time they change.")
+
+    def _answer(self, run: UUID, fields: dict[str, str]) -> None:
+        """Answer as the demo lead, and say what, but for the digits."""
+        said = ", ".join(f"{name}: {value}" for name, value in fields.items() if name != "proof")
+        self.narrator.say(f"{LEAD} answers, through the API, with six digits as proof. {said}")
+        self._runs.answer(run, fields)
 
     def _tell_code(self) -> None:
         """The demo lead's code, whenever there is a new one: a person needs half a minute to type."""
         code, left = self.stack.leads.code()
         if code != self._told_code:
             self._told_code = code
-            self.narrator.say(f"{LEAD}'s code now: {code[:3]} {code[3:]} (the next one in {left:.0f} s)")
+            self.narrator.say(f"{LEAD}'s six digits now: {code[:3]} {code[3:]} (others in {left:.0f} s)")
 
     def _conclude(self, run: UUID, ended: FlowRun) -> str:
         """Show the report; gives the name of the outcome."""

@@ -41,13 +41,15 @@ class Leads:
         """Enrol both, and keep their private keys beside the state."""
         self._keys.mkdir(mode=0o700, exist_ok=True)
         for name in (LEAD, SECOND):
-            if self._key(name).exists():
+            if self.key_file(name=name).exists():
                 continue
             private, public = new_key()
             email = f"{name.split()[0].lower()}@schulfest.example"
             enrol(self.leads_file, self.codes_file, name=name, email=email, key=public)
-            self._key(name).touch(mode=0o600)
-            self._key(name).write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+            self.key_file(name=name).touch(mode=0o600)
+            self.key_file(name=name).write_bytes(
+                private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+            )
 
     def sign_standing(self, template: Path) -> None:
         """Write the standing approvals of the project anew: from today, for a month, signed by the demo lead."""
@@ -62,7 +64,7 @@ class Leads:
 
     def sign(self, message: bytes, *, name: str = LEAD, namespace: str = NAMESPACE) -> str:
         """That lead's SSH signature over a message, on one line."""
-        private = load_ssh_private_key(self._key(name).read_bytes(), password=None)
+        private = load_ssh_private_key(self.key_file(name=name).read_bytes(), password=None)
         assert isinstance(private, Ed25519PrivateKey)  # noqa: S101  # it was made so, a few lines above
         return sign(private, message, namespace=namespace)
 
@@ -82,5 +84,6 @@ class Leads:
         self._said.add((name, int(time.time()) // STEP))
         return self.code(name=name)[0]
 
-    def _key(self, name: str) -> Path:
+    def key_file(self, *, name: str = LEAD) -> Path:
+        """That lead's private SSH key, without a passphrase: what `understudy approve --key` takes."""
         return self._keys / f"{name.split()[0].lower()}_ed25519"

@@ -88,7 +88,8 @@ class Narrator:
             self._once(f"{bar.id}{reached}", f"  … {percent:3.0f} % {_unescaped(bar.description or '')}")
         if run.state is not None:
             message = f" ({run.state.message})" if run.state.is_final() and run.state.message else ""
-            self._once(str(run.state.id), f"{run.name}: {run.state.name}{message}")
+            who = run.name if run.start_time else "the run"  # its name until it starts is two words by chance
+            self._once(str(run.state.id), f"{who}: {run.state.name}{message}")
 
     def _once(self, key: str, text: str) -> None:
         if key not in self._told:

@@ -40,7 +40,7 @@ class SecondAct:
         return self._guide.lead(
             "reload/reload",
             answer=self._answer,
-            example=f"approve, the plan's code, {HOSTNAME}, {LEAD}, the code below, a reason",
+            example=f"approve, the plan's code, {HOSTNAME}, {LEAD}, the six digits below, any reason",
             hostname=HOSTNAME,
             requested_by="the demo",
         )

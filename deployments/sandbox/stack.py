@@ -82,14 +82,14 @@ class Stack:
         self.env = self._environment()
         estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale)]
         loopback = ["--host", "127.0.0.1", "--port", str(server)]
-        pool = ["--pool", "understudy", "--name", "sandbox", "--no-create-pool-if-not-found"]
+        pool = ["--pool", "understudy", "--name", "sandbox"]
         self.programs = {
             "emulator": self._program("emulator", ["deployments.sandbox.capi", "--port", str(emulator), *estate]),
             "notices": self._program(
                 "notices", ["deployments.sandbox.notices", "--port", str(notices), "--file", str(self.notices_file)]
             ),
             "server": self._program("server", ["prefect", "server", "start", *loopback]),
-            "worker": self._program("worker", ["prefect", "worker", "start", *pool]),
+            "worker": self._program("worker", ["deployments.worker", *pool]),
         } | {side: self._program(side, database.command) for side, database in self.databases.items()}
 
     def _program(self, name: str, module: list[str]) -> Program:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 Document = dict[str, Any]
-TABLES = ("accounts", "sites", "installs", "domains", "backups", "jobs", "journal")
+TABLES = ("accounts", "users", "sites", "installs", "domains", "backups", "jobs", "journal")
 
 
 class Store:
@@ -71,6 +71,8 @@ def seed(store: Store) -> None:
     now = store.clock()
     for name in ("Understudy Demo", "Somebody Else"):
         store.put("accounts", {"id": fixed_id(name), "name": name, "nickname": name})
+        for email in ("demo@schulfest.example", "second@schulfest.example"):  # the sandbox's two leads
+            add_user(store, email, fixed_id(name))
     for name, account in (("Schulfest", "Understudy Demo"), ("Verein", "Understudy Demo"), ("Fremd", "Somebody Else")):
         store.put("sites", {"id": fixed_id(name), "name": name, "account": {"id": fixed_id(account)}})
     installs = (
@@ -83,6 +85,19 @@ def seed(store: Store) -> None:
     )
     for name, site, environment, domain, posts, files in installs:
         add_install(store, name, fixed_id(site), environment, domain, posts=posts, files=files, now=now)
+
+
+def add_user(store: Store, email: str, account_id: str) -> Document:
+    """Put one user of an account, who accepted the invitation and logs in with two factors."""
+    user_id = fixed_id(f"{email} {account_id}")
+    first, _, _ = email.partition("@")
+    return store.put(
+        "users",
+        {
+            "id": user_id, "user_id": user_id, "account_id": account_id, "first_name": first.title(), "last_name": "Lead",
+            "email": email, "phone": None, "invite_accepted": True, "mfa_enabled": True, "roles": "full", "gone": False,
+        },
+    )  # fmt: skip
 
 
 def add_install(

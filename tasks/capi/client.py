@@ -16,7 +16,7 @@ import httpx
 from pydantic import SecretStr, ValidationError
 
 from tasks.capi.errors import decipher
-from tasks.capi.models import Backup, Certificate, Domain, DomainReport, Installation, Said, Site, Usage
+from tasks.capi.models import AccountUser, Backup, Certificate, Domain, DomainReport, Installation, Said, Site, Usage
 from tasks.estate.errors import HostRefused, Misconfigured, NotFound, OutcomeUnknown, RateLimited, Unreachable
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=5.0)  # the host's gateway gives up after about 29 s
@@ -66,6 +66,10 @@ class Client:
     def sites(self) -> list[Site]:
         """All sites this login may see, every page."""
         return self._list("/sites", Site)
+
+    def account_users(self, account_id: str) -> list[AccountUser]:
+        """Everybody who may log in to an account. The host gives them all at once and documents no paging here."""
+        return self._list(f"/accounts/{_uuid(account_id)}/account_users", AccountUser, query="")
 
     def install(self, install_id: str) -> Installation:
         """One install, with the fields that lists leave out (`wp_version`)."""
@@ -174,9 +178,9 @@ class Client:
     def _one(self, path: str, model: type[M]) -> M:
         return _model(model, self._send("GET", path), f"GET {path}")
 
-    def _list(self, path: str, model: type[M]) -> list[M]:
+    def _list(self, path: str, model: type[M], *, query: str = f"?limit={PAGE}") -> list[M]:
         """Every page, or an error: a part of a list is never given for the whole."""
-        url, found, visited = f"{self._base}{path}?limit={PAGE}", [], set[str]()
+        url, found, visited = f"{self._base}{path}{query}", [], set[str]()
         while url:
             if url in visited or len(visited) >= MOST_PAGES:
                 raise Unreachable(f"GET {path}: the list does not end ({len(visited)} pages); expected each page once.")

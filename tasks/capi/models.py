@@ -42,6 +42,15 @@ class Site(Said):
     account: Reference | None = None
 
 
+class AccountUser(Said):
+    """One person who may log in to an account. `roles`: like "full, billing"; what is absent is not known."""
+
+    email: str | None = None
+    roles: str | None = None
+    invite_accepted: bool | None = None
+    mfa_enabled: bool | None = None
+
+
 class Backup(Said):
     """One backup. Only `completed` is a good end and only `aborted` a bad one. Times are UTC."""
 

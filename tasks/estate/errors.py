@@ -8,6 +8,7 @@ UnderstudyError
 │  ├─ BackupOverdue       the backup was not completed by its deadline
 │  ├─ DestinationBusy     another run holds the destination, or its copy may still be running
 │  ├─ Frozen              the freeze calendar is closed for this destination now
+│  ├─ LedgerBroken        our own record was changed or cut: nothing is sent on its word
 │  ├─ OnHold              somebody asked to keep the destination as it is
 │  ├─ TooRisky            nobody may approve this plan
 │  ├─ NotApproved         no valid answer: rejected, expired, superseded or already used
@@ -155,6 +156,15 @@ class Frozen(Refused):
 
     outcome = "Frozen"
     next_step = "Nothing was overwritten. Start a new run when it reopens, or one with a break-glass reason."
+
+
+class LedgerBroken(Refused):
+    """The ledger's past was changed or cut: nothing is sent on its word."""
+
+    outcome = "LedgerBroken"
+    next_step = (
+        "Approve nothing. Compare the ledger with the heads in earlier notices; find out who changed its database."
+    )
 
 
 class OnHold(Refused):

@@ -16,6 +16,7 @@ from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.signoff.proofs import BadProof, Proof, statement, verify
 from tasks.signoff.questions import Question, open_questions
+from tasks.signoff.witnesses import signed_decision
 
 COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; honest mistakes about persons do not
 HOUR = timedelta(hours=1)
@@ -130,7 +131,8 @@ class Gate:
 
     def _judge(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
         question = self.waiting(plan)
-        message = statement(answer.decision, plan.fingerprint, question.answer_by)
+        decided = signed_decision(answer.decision, restore=answer.restore)
+        message = statement(decided, plan.fingerprint, question.answer_by)
         identified = self._identify(answer, message, now)
         # Prefect shows what was typed: a code that somebody typed is used up, whatever becomes of the answer.
         used = () if isinstance(identified, BadProof) else _used_up_by(identified[1])

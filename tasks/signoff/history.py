@@ -7,6 +7,8 @@ from typing import Any
 
 from tasks.estate.sites import Immutable
 from tasks.signoff.ledger import Fact
+from tasks.signoff.suspensions import KINDS as SUSPENSIONS
+from tasks.signoff.suspensions import Suspension, suspensions
 
 VERBS = ("refresh", "provision", "promote", "restore", "load_dump", "reload")  # what can overwrite something
 PLANNED = ("planned", "planned-load")
@@ -14,6 +16,7 @@ ENDS = ("approved", "rejected", "expired", "superseded", "frozen")
 TOLD = ("answered", "arrival-told")
 KINDS = (
     *PLANNED, *ENDS, *TOLD, "asked", "answer-refused", "arrival-refused", "backup-renewed", "hold", "hold-ended", "outcome",
+    *SUSPENSIONS,
 )  # fmt: skip
 UNPROVEN = "not proven"
 
@@ -78,8 +81,10 @@ class History(Immutable):
     runs: tuple[Undertaking, ...] = ()
     refused: tuple[Refusals, ...] = ()
     holds: tuple[Held, ...] = ()
+    suspended: tuple[Suspension, ...] = ()
     problems: tuple[str, ...] = ()
     head: str = ""
+    signatures: str = ""  # how many of those that are kept verify, in words
 
     @property
     def standing(self) -> tuple[Undertaking, ...]:
@@ -107,6 +112,7 @@ def history(facts: Iterable[Fact], *, since: datetime, until: datetime, destinat
         runs=tuple(entry for entry, _ in told),
         refused=_refusals(fact for _, run in told for fact in run if fact.at >= since),
         holds=tuple(_holds(known, since, destination)),
+        suspended=tuple(each for each in suspensions(known) if each.ended is None or each.ended >= since),
     )
 
 

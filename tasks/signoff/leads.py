@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import copy
 import os
 import re
 import stat
@@ -114,18 +115,31 @@ class Leads:
             if plain_name(name) in self._codes:
                 raise Misconfigured(f"{name!r} has two secrets for codes; expected one.")
             self._codes[plain_name(name)] = secret
+        self._away: dict[str, str] = {}
+
+    def without(self, away: Mapping[str, str]) -> "Leads":
+        """The same leads, of whom these (name → why, like "is no user of …") may not answer. Other names do not matter."""
+        fewer = copy.copy(self)
+        fewer._away = {plain_name(name): why for name, why in away.items()}
+        return fewer
 
     def find(self, name: str) -> Lead | None:
         """The lead of that name who may answer; None if nobody is enrolled by it, or suspended. `why_not` says which."""
         lead = self._leads.get(plain_name(name))
-        return lead if lead is not None and not lead.suspended else None
+        return lead if lead is not None and self._may(lead) else None
 
     def why_not(self, name: str) -> str:
         """Why `find` gives nobody, or "" where it gives somebody. Names nobody else: a stranger may be asking."""
         lead = self._leads.get(plain_name(name))
         if lead is None:
             return "Nobody is enrolled as a lead by that name; it is compared with the leads file."
-        return f"{lead.name} is suspended in the leads file; another lead must answer." if lead.suspended else ""
+        if lead.suspended:
+            return f"{lead.name} is suspended in the leads file; another lead must answer."
+        why = self._away.get(plain_name(name))
+        return f"{lead.name} {why} and is suspended for it; another lead must answer." if why is not None else ""
+
+    def _may(self, lead: Lead) -> bool:
+        return not lead.suspended and plain_name(lead.name) not in self._away
 
     def secret(self, lead: Lead) -> str | None:
         """The lead's secret for one-time codes (base32), if enrolled."""
@@ -139,7 +153,7 @@ class Leads:
     @property
     def names(self) -> tuple[str, ...]:
         """Who may answer."""
-        return tuple(lead.name for lead in self._leads.values() if not lead.suspended)
+        return tuple(lead.name for lead in self._leads.values() if self._may(lead))
 
 
 def plain_name(name: str) -> str:

@@ -87,6 +87,11 @@ class RiskRules(Immutable):
         description="What a red plan demands. The requester may be one of the two: another person is there as well.",
     )
     lone_lead: StrictBool = Field(False, description="There is one lead only: red.people may be 1, with a cool-down.")
+    leads_are_users: StrictBool = Field(
+        False,
+        description="Leads must be users of the hosting account who accepted their invitation and use two-factor login; "
+        "checked once a day by the sweep.",
+    )
     answer: AnswerRules = Field(AnswerRules(), description="How often somebody may answer wrongly.")
     backup_fresh: Span = Field(
         timedelta(hours=1),

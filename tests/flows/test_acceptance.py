@@ -1,6 +1,7 @@
 """The gate against everybody who reaches Prefect's API: what acceptance tests 1 to 12 ask for, by their numbers.
 
-Numbers 9, 13, 14 and 20 are about libraries and stand with them: tests/tasks/estate, tests/tasks/signoff.
+Numbers 9, 13 and 14 are about libraries and stand with them: tests/tasks/estate/test_plans.py, tests/tasks/signoff/
+test_freezes.py and test_standing_file.py; number 6 also in test_signatures.py there.
 """
 
 import json

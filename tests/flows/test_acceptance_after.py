@@ -1,4 +1,7 @@
-"""The gate against time, accidents and curiosity: what acceptance tests 15 to 23 ask for, by their numbers."""
+"""The gate against time, accidents and curiosity: what acceptance tests 16 to 23 ask for, by their numbers.
+
+Number 15 is in test_nights.py, 17 in test_kill.py, 20 in tests/tasks/signoff/test_ledger_tampering.py.
+"""
 
 import contextlib
 import json
@@ -41,16 +44,6 @@ def notices(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("UNDERSTUDY_NOTICES", catcher.url)
         forget_settings()
         yield catcher
-
-
-def test_15_a_refresh_is_skipped_while_a_promotion_waits(start: Start, worker: Estate) -> None:
-    """The night does not overwrite what leads are looking at, and says for whom it stood back."""
-    worker.publish("schulstage", "files")
-    waiting = start(promote, **UP)
-    run = start(refresh, **PAIR, approval="standing")
-    assert (run.state, worker.copies_received()) == ("Skipped", 0), run.message
-    assert waiting.question.code in run.message
-    assert waiting.approve().state == "Verified", waiting.message
 
 
 def test_a_hold_keeps_the_night_away_and_is_shown_to_whoever_approves(

@@ -51,7 +51,7 @@ def test_an_approval_fills_in_exactly_the_form(
     done = cli("approve", named, *WHO, "--key", key, "--destination", "schulprod", undo)
     assert done.exit_code == 0, done.output
     given = answer_of(run)
-    require_signed(run, given.pop("proof"), "approve")
+    require_signed(run, given.pop("proof"), "approve+restore" if by_code else "approve")
     assert given == {
         "decision": "approve",
         "plan": code,

@@ -1,100 +1,46 @@
-"""The Prefect UI as people use it, in a real Chromium: start a refresh by its form, answer a promotion, reject one."""
+"""The Prefect UI as people use it, in a real Chromium: start a refresh by its form, and answer questions of all kinds."""
 
-import os
-import shutil
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
 from prefect.client.orchestration import SyncPrefectClient
 
-from deployments.sandbox.runs import Runs
+from deployments.sandbox import notices
+from deployments.sandbox.leads import LEAD, SECOND
 from deployments.sandbox.stack import Stack
+from tests.deployments.sandbox.person import CHROMIUM, Person, at_the_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
-# A browser that looks for no updates and no accounts: this machine may have no network.
-QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PATIENCE = 90.0  # seconds until a run ends or asks, on a busy machine
-SCREENSHOTS = os.environ.get("UNDERSTUDY_SCREENSHOTS", "")  # a folder; how the pictures in docs/images are made
+ENDS = ("Verified", "VerifyFailed", "OutcomeUnknown", "Rejected", "Expired", "Stale", "Failed", "Crashed")
+REQUESTER = "Rita Requester"
+Copies = Callable[[], list[Any]]
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed (Debian: apt-get install chromium)"),
-    pytest.mark.timeout(240),  # three programs, a browser and a copy in simulated time
+    pytest.mark.timeout(300),  # three programs, a browser, and up to five passes of a flow, each a new process
 ]
-
-
-class Person:
-    """Somebody at the Prefect UI."""
-
-    def __init__(self, page: Page, stack: Stack, runs: Runs) -> None:
-        self.page, self.stack, self.runs = page, stack, runs
-
-    def open(self, path: str) -> None:
-        """Open a page of the UI and let it draw."""
-        self.page.goto(f"{self.stack.ui_url}{path}")
-        self.page.wait_for_load_state("networkidle")
-
-    def fill(self, **answers: str) -> None:
-        """Fill in the form's fields by their labels; underscores are spaces, the start of a label is enough."""
-        for label, value in answers.items():
-            field = self.page.locator(".schema-form-property").filter(
-                has=self.page.locator(".schema-form-property__label", has_text=label.replace("_", " "))
-            )
-            if field.locator("textarea").count():
-                field.locator("textarea").last.fill(value)
-            else:
-                field.locator("button.p-select-button__control").last.focus()
-                self.page.keyboard.press("Space")  # a click opens the list and closes it again
-                self.page.locator(".p-select-option__text").get_by_text(value, exact=True).click()
-
-    def press(self, name: str) -> None:
-        """Press a button."""
-        self.page.get_by_role("button", name=name).last.click()
-
-    def picture(self, name: str) -> None:
-        """Keep a picture for the documentation, where one is asked for."""
-        if SCREENSHOTS:
-            self.page.wait_for_timeout(1500)  # the UI's animations
-            self.page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
-
-    def wait(self, run: UUID, *states: str) -> str:
-        """Wait until the run is in one of these states."""
-        deadline = time.monotonic() + PATIENCE
-        while (state := self.runs.read(run).state) is None or state.name not in states:
-            assert time.monotonic() < deadline, f"run is {state.name if state else None}, expected {states}"
-            time.sleep(0.3)
-        return str(state.name)
-
-    def answer(self, run: UUID, decision: str) -> None:
-        """Answer the run's question in its form."""
-        self.open(f"/runs/flow-run/{run}")
-        self.press("Resume")
-        self.page.locator(".schema-form-property").first.wait_for()
-        self.fill(Decision=decision, Your_name="Lena Lead", Type_the_name="schulprod", Reason="tested on staging")
-        self.picture(f"form-{decision}")
-        self.press("Submit")
 
 
 @pytest.fixture(scope="module")
 def person(stack: Stack) -> Iterator[Person]:
-    """A person with a fresh browser profile."""
-    with sync_playwright() as playwright, Runs(stack.api_url) as runs:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield Person(browser.new_page(viewport={"width": 1280, "height": 1000}), stack, runs)
-        browser.close()
+    """One person for all tests of this file."""
+    with at_the_browser(stack) as person:
+        yield person
+
+
+@pytest.fixture(scope="module")
+def unanswered(person: Person) -> UUID:
+    """A refresh whose question stays open for a few seconds only; everything else happens meanwhile."""
+    return person.runs.start(
+        "refresh/refresh", source="schulprod", destination="schuldev", answer_within="PT5S", requested_by=REQUESTER
+    )
 
 
 @pytest.fixture
-def copies(stack: Stack) -> Callable[[], list[Any]]:
+def copies(stack: Stack) -> Copies:
     """The copies that the emulated host has taken on so far."""
 
     def executed() -> list[Any]:
@@ -104,58 +50,119 @@ def copies(stack: Stack) -> Callable[[], list[Any]]:
     return executed
 
 
-def started(stack: Stack, deployment: UUID) -> UUID:
-    """The run that was started from this deployment's form."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with SyncPrefectClient(stack.api_url) as client:
-            found = [run.id for run in client.read_flow_runs() if run.deployment_id == deployment]
-        if found:
-            return found[0]
-        time.sleep(0.3)
-    pytest.fail("the form started no run")
+@pytest.fixture
+def promotion(person: Person, stack: Stack) -> Callable[..., UUID]:
+    """Start a promotion with something to copy, and wait until it asks."""
+
+    def start(**parameters: Any) -> UUID:
+        httpx.post(f"{stack.emulator_url}/_sandbox/publish", json={"install": "schulstage", "kind": "files"})
+        told = {"source": "schulstage", "destination": "schulprod", "requested_by": REQUESTER}
+        run = person.runs.start("promote/promote", **told | parameters)
+        person.await_question(run)
+        return run
+
+    return start
 
 
-def test_a_refresh_is_started_from_its_form(person: Person, stack: Stack, copies: Callable[[], list[Any]]) -> None:
+def test_a_refresh_is_started_from_its_form(person: Person, stack: Stack, copies: Copies, unanswered: UUID) -> None:
     """Whoever fills in source, destination and approval in the UI gets a refresh of exactly that pair."""
     with SyncPrefectClient(stack.api_url) as client:
         deployment = client.read_deployment_by_name("refresh/refresh").id
     person.open(f"/deployments/deployment/{deployment}/run")
     person.page.locator(".schema-form-property").first.wait_for()
-    person.fill(Source_install="schulprod", Destination_install="schulstage", Approval="standing")
+    person.fill(
+        Source_install="schulprod", Destination_install="schulstage", Approval="standing", Requested_by=REQUESTER
+    )
+    person.page.locator(".schema-form-property").first.scroll_into_view_if_needed()
     person.picture("start-refresh")
     person.press("Submit")
     person.page.wait_for_url(f"**/deployments/deployment/{deployment}**")
-    run = started(stack, deployment)
-    assert person.wait(run, "Verified", "VerifyFailed", "OutcomeUnknown", "Failed") == "Verified"
+    run = person.newest_run(deployment, but=unanswered)
+    assert person.wait(run, *ENDS) == "Verified"
     assert copies() == ["schulstage"]
 
 
-def test_a_rejected_promotion_never_sends_a_copy(person: Person, copies: Callable[[], list[Any]]) -> None:
-    """A lead who chooses reject in the form ends the run as Rejected; production is untouched."""
-    run = person.runs.start("promote/promote", source="schulstage", destination="schulprod")
-    person.wait(run, "Suspended")
+def test_a_rejected_promotion_never_sends_a_copy(
+    person: Person, copies: Copies, promotion: Callable[..., UUID]
+) -> None:
+    """A lead who chooses reject in the form, with a code or a wrong one, ends the run as Rejected: nothing is copied."""
+    run = promotion()
     person.open(f"/runs/flow-run/{run}")
+    person.page.get_by_role("button", name="Resume").wait_for()
     person.picture("waiting")
-    person.answer(run, "reject")
-    assert person.wait(run, "Rejected", "Verified", "Failed") == "Rejected"
+    person.answer(run, "reject", Reason="the release waits for Monday", Proof_that="482 913")
+    person.picture_of_form("form-reject")
+    person.submit()
+    assert person.wait(run, *ENDS) == "Rejected"
+    assert "the release waits for Monday" in person.runs.report(run)
     assert "schulprod" not in copies()
 
 
-def test_a_promotion_is_answered_in_the_resume_form(
-    person: Person, stack: Stack, copies: Callable[[], list[Any]]
+def test_one_person_approves_in_the_form(
+    person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
-    """A lead who approves in the form gets one copy, and a report that names them."""
-    httpx.post(f"{stack.emulator_url}/_sandbox/publish", json={"install": "schulstage", "kind": "files"})
-    run = person.runs.start("promote/promote", source="schulstage", destination="schulprod")
-    person.wait(run, "Suspended")
-    person.answer(run, "approve")
-    assert person.wait(run, "Verified", "VerifyFailed", "OutcomeUnknown", "Failed") == "Verified"
+    """The form says what it is about and refuses a wrong name itself; a lead's code, typed in two halves, is one copy."""
+    run = promotion()
+    code = stack.leads.fresh_code()
+    person.answer(run, "approve", Type_the_name="schulstage", Proof_that=f"{code[:3]} {code[3:]}")
+    assert_readable(person)
+    person.submit(refused=True)
+    person.page.get_by_text("'schulstage' does not match").first.wait_for()
+    person.picture("form-wrong-name")
+    assert person.state(run) == "Suspended"
+    assert "schulprod" not in copies()
+    person.fill(Type_the_name="schulprod")
+    person.picture_of_form("form-approve")
+    person.submit()
+    assert person.wait(run, *ENDS) == "Verified"
     assert copies().count("schulprod") == 1
-    assert "Lena Lead" in person.runs.report(run)
-    listed = httpx.post(
-        f"{stack.api_url}/artifacts/filter", json={"artifacts": {"key": {"any_": [f"report-{run}"]}}}
-    ).json()
-    person.open(f"/artifacts/artifact/{listed[0]['id']}")
+    assert f"| Approved by | {LEAD} |" in person.runs.report(run)
+    person.open(f"/artifacts/artifact/{person.artifact(f'report-{run}')['id']}")
     person.page.get_by_text("closing checkpoint of the destination").first.wait_for()
     person.picture("report")
+
+
+def assert_readable(person: Person) -> None:
+    """No label and no help of a field is cut, and the Markdown above the fields is drawn as lists and a table."""
+    for label in person.page.locator(".schema-form-property__label, .schema-form-property__description").all():
+        assert label.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), label.inner_text()
+    form = person.form
+    assert form.locator("li li", has_text="the files of schulprod would be replaced").count() == 1
+    assert form.get_by_text("YELLOW", exact=True).count() == 1  # an element of its own: bold
+    assert form.locator("td", has_text="Asset versions").count() == 1
+    assert "**" not in form.inner_text()
+
+
+def test_two_people_approve_what_is_risky(
+    person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
+) -> None:
+    """A wrong code is told, and asked again; the first yes copies nothing; the second person sees it, and signs."""
+    before = copies().count("schulprod")
+    run = promotion(database=True)
+    person.answer(run, "approve", Proof_that="000000")
+    person.submit()
+    assert "The last answer did not count: The code is not the one" in person.await_question(run, 1)
+    person.answer(run, "approve", Proof_that=stack.leads.fresh_code())
+    person.picture_of_form("form-wrong-code")
+    person.submit()
+    assert f"**{LEAD}** said yes (code," in person.await_question(run, 2)
+    assert copies().count("schulprod") == before
+    signed = person.signature(run, "approve", SECOND)
+    person.answer(run, "approve", Your_name=SECOND, Proof_that=signed, Reason="looked at it too")
+    person.picture_of_form("form-second")
+    person.submit()
+    assert person.wait(run, *ENDS) == "Verified"
+    assert copies().count("schulprod") == before + 1
+    assert f"| Approved by | {LEAD} and {SECOND} |" in person.runs.report(run)
+
+
+def test_silence_means_no(person: Person, stack: Stack, copies: Copies, unanswered: UUID) -> None:
+    """A question that nobody answers is ended by the sweep: the run is shown as Expired, and nothing was copied."""
+    person.runs.start("sweep/sweep")
+    assert person.wait(unanswered, "Expired") == "Expired"
+    person.open(f"/runs/flow-run/{unanswered}")
+    person.page.get_by_text("Expired").first.wait_for()
+    person.picture("expired")
+    assert "schuldev" not in copies()
+    told = [notice.subject for notice in notices.read(stack.notices_file)]
+    assert "[Understudy] refresh of schuldev: Expired" in told

@@ -78,6 +78,8 @@ MAIL = {"notification_emails": ["a@b.example"]}
         ("POST", "/installs", NEW | {"name": "x-y"}, 400),
         ("GET", f"/installs/{STAGE}/ssl_certificates", None, 404),
         ("GET", "/operations", None, 403),
+        ("GET", "/accounts/demo/account_users", None, 400),
+        ("GET", f"/accounts/{PROD}/account_users", None, 500),
         ("POST", f"/installs/{PROD}/backups/{fixed_id('none')}/restore", MAIL, 404),
     ],
 )  # fmt: skip
@@ -216,6 +218,32 @@ def test_a_shop_is_switched_on_over_http(host: Estate) -> None:
         body = json.dumps({"install": "schulprod", "kind": kind}).encode()
         assert host.handle(Request("POST", "127.0.0.1", "/_sandbox/publish", {}, {}, body)).status == status
     assert {"wc/v3", "pmpro/v1", "contact-form-7/v1"} <= {*namespaces(host, "www.schulfest.example")}
+
+
+DEMO, SECOND = "demo@schulfest.example", "second@schulfest.example"
+
+
+def users(ask: Callable[..., Response], account: str) -> dict[str, Any]:
+    """Who may log in to an account, by e-mail."""
+    answer = json.loads(ask("GET", f"/accounts/{fixed_id(account)}/account_users").body)
+    assert answer.keys() == {"results"}
+    return {user["email"]: user for user in answer["results"]}
+
+
+def test_users_of_an_account_can_be_changed(ask: Callable[..., Response], host: Estate) -> None:
+    """Both accounts have both leads, well; the switchboard changes somebody everywhere, and refuses unknown ones."""
+    for account in ("Understudy Demo", "Somebody Else"):
+        found = users(ask, account)
+        assert found.keys() == {DEMO, SECOND}
+        assert all(user["mfa_enabled"] and user["invite_accepted"] for user in found.values())
+        assert {"user_id", "account_id", "first_name", "last_name", "phone", "roles"} < found[DEMO].keys()
+        assert "gone" not in found[DEMO]
+    no_such = [("eve@x.example", {"gone": True}, 400), (SECOND, {"mfa": 0}, 400)]
+    for email, fields, status in [(SECOND, {"mfa_enabled": False}, 201), (DEMO, {"gone": True}, 201), *no_such]:
+        body = json.dumps({"email": email, **fields}).encode()
+        assert host.handle(Request("POST", "127.0.0.1", "/_sandbox/users", {}, {}, body)).status == status
+    left = users(ask, "Somebody Else")
+    assert [(email, user["mfa_enabled"]) for email, user in left.items()] == [(SECOND, False)]
 
 
 def test_the_state_survives_a_restart(tmp_path: Path) -> None:

@@ -22,23 +22,33 @@ pytestmark = [
 QUESTION = re.compile(r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and")
 
 
-def reject(demo: Any, **typed: str) -> str:
-    """Say no to the question that the demo prints next; gives the address of the UI."""
+def answer(demo: Any, decision: str, destination: str, **more: str) -> str:
+    """Answer the question that the demo prints next as it tells to, with the digits that it prints; gives the UI's address."""
     link = QUESTION.search(demo.read_until("press Resume"))
+    code = re.search(r"Type the code of the plan: (\S+)", demo.read_until("Type the code of the plan"))
+    assert destination in demo.read_until("For example")
+    digits = re.search(r"now: (\d{3} \d{3}) ", demo.read_until("six digits now"))
     assert link
-    assert next(iter(typed.values())) in demo.read_until("For example")
+    assert code
+    assert digits
+    form = {
+        "decision": decision, "plan": code[1], "destination": destination, "approver": "Demo Lead", "proof": digits[1],
+        "reason": "as the demo told me",
+    }  # fmt: skip
     with Runs(f"{link[1]}/api") as runs:
-        runs.answer(UUID(link[2]), {"decision": "reject", "approver": "Test Lead", "reason": "not today", **typed})
+        runs.answer(UUID(link[2]), form | more)
     return str(link[1])
 
 
-def test_a_person_rejects_in_the_demo(perform: Callable[..., Any]) -> None:
-    """Attended, it prints where and how to answer, takes a no for a good end, stays up, and exits 0 at Ctrl-C."""
+def test_a_person_answers_in_the_demo(perform: Callable[..., Any]) -> None:
+    """Attended, it prints where, how and with which digits to answer, takes a no for a good end, stays up, and exits 0 at Ctrl-C."""
     demo = perform()
-    reject(demo, destination="schulprod")
-    url = reject(demo, hostname="staging.schule.example")
+    answer(demo, "approve", "schulprod", restore="no")
+    url = answer(demo, "reject", "staging.schule.example")
     demo.read_until("Everything stays up")
-    assert demo.printed.count("Test Lead rejected plan") >= 2
+    assert "(promote verified)" in demo.printed
+    assert "Demo Lead rejected plan" in demo.printed
+    assert "The ledger is whole" in demo.printed
     assert "no nightly reload" in demo.printed
     demo.note_family()
     os.kill(demo.process.pid, signal.SIGINT)

@@ -127,6 +127,28 @@ def test_every_page_of_a_list_is_read() -> None:
     assert [install.name for install in host.client.installs()] == ["a", "b", "c"]
 
 
+def test_account_users_are_read_from_one_answer_without_pages() -> None:
+    """`results` only, no query; absent, null and unknown fields are tolerated, and what is absent is not taken for true."""
+    rows = [
+        {"email": "a@b.example", "mfa_enabled": True, "roles": "owner", "x": 1},
+        {"email": None, "mfa_enabled": None},
+    ]
+    host = Host(lambda request: httpx.Response(200, json={"results": rows}))
+    users = host.client.account_users(ONE)
+    assert [(user.email, user.mfa_enabled, user.invite_accepted) for user in users] == [
+        ("a@b.example", True, None),
+        (None, None, None),
+    ]
+    assert str(host.asked[0].url) == f"https://host.example/v1/accounts/{ONE}/account_users"
+
+
+@pytest.mark.parametrize("body", [{}, [], {"results": None}, {"results": [{"mfa_enabled": "perhaps"}]}])
+def test_account_users_that_are_not_told_are_no_empty_list(body: Any) -> None:
+    """Nobody may be taken for gone because the answer was not understood."""
+    with pytest.raises(Unreachable):
+        Host(lambda request: httpx.Response(200, json=body)).client.account_users(ONE)
+
+
 def test_a_failed_page_is_a_failed_list() -> None:
     """A part is never given for the whole."""
     with pytest.raises(Unreachable):

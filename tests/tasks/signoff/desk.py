@@ -1,7 +1,8 @@
 """A desk at the gate: leads with keys and codes, a clock that only the test moves, and answers as they typed them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tasks.signoff.gate import Gate, Terms, Waiting
 from tasks.signoff.leads import Lead, LeadKey, Leads
 from tasks.signoff.ledger import Ledger
 from tasks.signoff.proofs import STEP, new_key, sign, statement
+from tasks.signoff.witnesses import signed_decision
 from tests.tasks.signoff.stories import plan
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -32,6 +34,16 @@ def risky(run: str = "tonight", risk: Risk = RED, **changes: Any) -> Plan:
     return plan(run=run, risk=risk, requested_by="Dora Developer", **changes)
 
 
+@cache
+def leads_without(suspended: frozenset[str]) -> Leads:
+    """All three, some of whom may not answer now."""
+    leads = [
+        Lead(name=name, email="a@b.example", keys=(LeadKey(key=public),), suspended=name in suspended)
+        for name, (_, public) in KEYS.items()
+    ]
+    return Leads(leads, SECRETS)
+
+
 @dataclass
 class Desk:
     """A gate with everything around it. `frozen` names the freeze that holds now, `suspended` who may not answer."""
@@ -39,7 +51,7 @@ class Desk:
     ledger: Ledger
     now: datetime = NOW
     frozen: str = ""
-    suspended: set[str] = field(default_factory=set)
+    suspended: frozenset[str] = frozenset()
 
     @classmethod
     def opened(cls, patch: pytest.MonkeyPatch, url: str = "sqlite://") -> "Desk":
@@ -51,11 +63,7 @@ class Desk:
     @property
     def gate(self) -> Gate:
         """The gate as a worker makes it for each pass: the files are read again."""
-        leads = [
-            Lead(name=name, email="a@b.example", keys=(LeadKey(key=public),), suspended=name in self.suspended)
-            for name, (_, public) in KEYS.items()
-        ]
-        return Gate(self.ledger, Leads(leads, SECRETS), TERMS, self.require_open)
+        return Gate(self.ledger, leads_without(self.suspended), TERMS, self.require_open)
 
     def require_open(self, plan: Intent, moment: datetime) -> None:
         """Refuse while it is frozen, as the calendar would."""
@@ -83,9 +91,10 @@ class Desk:
     def answer(self, plan: Intent, /, lead: str = ANNA, proof: str | None = None, **instead: Any) -> Answer:
         """A whole answer, signed unless told otherwise."""
         decision = instead.get("decision", "approve")
+        signed = signed_decision(decision, restore=instead.get("restore", False))
         typed: dict[str, Any] = {
             "decision": decision, "approver": lead, "plan": plan.code, "destination": plan.destination_name,
-            "proof": self.signature(plan, lead, decision) if proof is None else proof, "reason": "release day",
+            "proof": self.signature(plan, lead, signed) if proof is None else proof, "reason": "release day",
             "given_at": self.now,
         }  # fmt: skip
         return Answer(**typed | instead)

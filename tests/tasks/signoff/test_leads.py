@@ -67,6 +67,19 @@ def test_why_nobody_is_found_tells_suspended_from_unknown() -> None:
     assert [lead.name for lead in leads.everybody] == ["Anna Lead", "Ben Lead"]
 
 
+def test_who_is_away_may_not_answer_and_is_told_why() -> None:
+    """The leave goes, the entry and the codes stay; names of nobody do not matter; the leads themselves are unchanged."""
+    everybody = [Lead(name=name, email=f"{name[0]}@x.example") for name in ("Anna Lead", "Ben Lead")]
+    leads = Leads(everybody, {"Ben Lead": SECRET})
+    fewer = leads.without({"ben  LEAD": "has left", "Eve": "is nobody"})
+    assert fewer.find("Ben Lead") is None
+    assert fewer.why_not("ben lead") == "Ben Lead has left and is suspended for it; another lead must answer."
+    assert fewer.why_not("Anna Lead") == ""
+    assert fewer.names == ("Anna Lead",)
+    assert [fewer.secret(lead) for lead in fewer.everybody] == [None, SECRET]
+    assert leads.names == ("Anna Lead", "Ben Lead")
+
+
 def test_both_files_are_read(files: tuple[Path, Path]) -> None:
     """The keys come from the one, the secret from the other."""
     key = new_key()[1]

@@ -33,7 +33,9 @@ def test_the_shipped_file_states_every_rule_with_its_default() -> None:
     assert yaml.safe_load(SHIPPED.read_text()).keys() == RiskRules.model_fields.keys()
 
 
-@pytest.mark.parametrize("kind", [RiskRules, *{type(rule) for _, rule in RiskRules() if isinstance(rule, BaseModel)}])
+@pytest.mark.parametrize(
+    "kind", [RiskRules, *dict.fromkeys(type(rule) for _, rule in RiskRules() if isinstance(rule, BaseModel))]
+)
 def test_every_rule_says_what_it_is_for(kind: type[BaseModel]) -> None:
     """Each field of the file has a description."""
     assert all(field.description for field in kind.model_fields.values())

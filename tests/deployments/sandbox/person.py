@@ -1,0 +1,172 @@
+"""Somebody at the Prefect UI, in a real Chromium: what people do there, and what they see."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
+
+from deployments.sandbox.runs import Runs
+from deployments.sandbox.stack import Stack
+from tasks.estate.sheets import Sheet
+from tasks.signoff.proofs import statement
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
+# A browser that looks for no updates and no accounts: this machine may have no network.
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WINDOW = ViewportSize(width=1280, height=1000)
+TALL = ViewportSize(width=1280, height=1900)  # a whole form and the text above it
+PRESSES = 5
+PATIENCE = 180.0  # seconds until a run ends or asks, on a busy machine
+SCREENSHOTS = os.environ.get("UNDERSTUDY_SCREENSHOTS", "")  # a folder; how the pictures in docs/images are made
+
+
+class Person:
+    """Whoever sits there: opens pages, fills in forms, presses buttons, and reads."""
+
+    def __init__(self, page: Page, stack: Stack, runs: Runs) -> None:
+        self.page, self.stack, self.runs = page, stack, runs
+
+    def open(self, path: str) -> None:
+        """Open a page of the UI and let it draw."""
+        self.page.goto(f"{self.stack.ui_url}{path}")
+        self.page.wait_for_load_state("networkidle")
+
+    def field(self, label: str) -> Locator:
+        """A field of the open form by the start of its label."""
+        titled = self.page.locator(".schema-form-property__label", has_text=label)
+        return self.page.locator(".schema-form-property").filter(has=titled)
+
+    def fill(self, **answers: str) -> None:
+        """Fill in the form's fields by their labels; underscores are spaces, the start of a label is enough."""
+        for label, value in answers.items():
+            field = self.field(label.replace("_", " "))
+            if field.locator("textarea").count():
+                field.locator("textarea").last.fill(value)
+            else:
+                field.locator("button.p-select-button__control").last.focus()
+                self.page.keyboard.press("Space")  # a click opens the list and closes it again
+                self.page.locator(".p-select-option__text").get_by_text(value, exact=True).click()
+
+    def press(self, name: str) -> None:
+        """Press a button."""
+        self.page.get_by_role("button", name=name).last.click()
+
+    @property
+    def form(self) -> Locator:
+        """The dialog of an open question."""
+        return self.page.locator(".p-modal__card")
+
+    def submit(self, *, refused: bool = False) -> None:
+        """Send the form off, and see it taken (it closes) or, where that is expected, refused (it stays).
+
+        Presses again, as people do, where Prefect's SQLite was locked: a server under load says so and keeps nothing.
+        """
+        verdict = ""
+        for _ in range(PRESSES):
+            with self.page.expect_response("**/resume") as answered:
+                self.press("Submit")
+            verdict = answered.value.json().get("status", "")
+            if verdict in ("ACCEPT", "REJECT"):
+                break
+            self.page.wait_for_timeout(1000)
+        assert verdict == ("REJECT" if refused else "ACCEPT")
+        if not refused:
+            self.form.wait_for(state="hidden")
+
+    def picture(self, name: str) -> None:
+        """Keep a picture of the window for the documentation, where one is asked for."""
+        if SCREENSHOTS:
+            self.page.wait_for_timeout(1500)  # the UI's animations
+            self.page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+    def picture_of_form(self, name: str) -> None:
+        """The same of the open form alone, from its first word to its last."""
+        if SCREENSHOTS:
+            self.page.set_viewport_size(TALL)
+            self.page.wait_for_timeout(1500)
+            self.form.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+            self.page.set_viewport_size(WINDOW)
+
+    def state(self, run: UUID) -> str:
+        """The name of the run's state."""
+        state = self.runs.read(run).state
+        return str(state.name) if state else ""
+
+    def wait(self, run: UUID, *states: str) -> str:
+        """Wait until the run is in one of these states."""
+        deadline = time.monotonic() + PATIENCE
+        while (name := self.state(run)) not in states:
+            assert time.monotonic() < deadline, f"run is {name}, expected {states}"
+            time.sleep(0.3)
+        return name
+
+    def await_question(self, run: UUID, number: int = 0) -> str:
+        """Wait until the run puts that question, counted from 0 over all answers; gives the text above the form."""
+        deadline = time.monotonic() + PATIENCE
+        while (asked := self.runs.question(run)) is None or not asked.key.endswith(f"-{number}-schema"):
+            name = self.state(run)
+            assert time.monotonic() < deadline, f"run is {name}, asks {asked and asked.key}, expected question {number}"
+            time.sleep(0.3)
+        return asked.text
+
+    def open_form(self, run: UUID) -> None:
+        """Open the form of the run's question."""
+        self.open(f"/runs/flow-run/{run}")
+        self.press("Resume")
+        self.page.locator(".schema-form-property").first.wait_for()
+
+    def sheet(self, run: UUID) -> Sheet:
+        """The question that the run put last, as data."""
+        return Sheet.of_markdown(self.artifact(f"plan-{run}")["data"])
+
+    def artifact(self, key: str) -> dict[str, Any]:
+        """The newest artifact under this key."""
+        wanted = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+        found: list[dict[str, Any]] = httpx.post(f"{self.stack.api_url}/artifacts/filter", json=wanted).json()
+        assert found, f"no artifact {key}"
+        return found[0]
+
+    def answer(self, run: UUID, decision: str, **instead: str) -> None:
+        """Fill in the run's form in the name of the demo lead, but for what is said otherwise. Leaves it open."""
+        self.open_form(run)
+        plan = self.sheet(run).plan
+        form = {
+            "Decision": decision, "Type_the_code": plan.code, "Type_the_name": plan.destination_name,
+            "Your_name": "Demo Lead", "Reason": "tested on staging",
+        }  # fmt: skip
+        if plan.verb == "promote":
+            form["If_verification_fails"] = "no"
+        self.fill(**(form | instead))
+
+    def newest_run(self, deployment: UUID, *, but: UUID) -> UUID:
+        """The run that was just started from this deployment, other than one that is known."""
+        deadline = time.monotonic() + PATIENCE
+        wanted = {"flow_runs": {"deployment_id": {"any_": [str(deployment)]}, "id": {"not_any_": [str(but)]}}}
+        while not (found := httpx.post(f"{self.stack.api_url}/flow_runs/filter", json=wanted).json()):
+            assert time.monotonic() < deadline, "the form started no run"
+            time.sleep(0.3)
+        return UUID(found[0]["id"])
+
+    def signature(self, run: UUID, decision: str, name: str) -> str:
+        """What `ssh-keygen` gives that lead for a decision about the run's plan, on one line."""
+        sheet = self.sheet(run)
+        return self.stack.leads.sign(statement(decision, sheet.plan.fingerprint, sheet.answer_by), name=name)
+
+
+@contextmanager
+def at_the_browser(stack: Stack) -> Iterator[Person]:
+    """A person with a fresh browser profile."""
+    with sync_playwright() as playwright, Runs(stack.api_url) as runs:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield Person(browser.new_page(viewport=WINDOW), stack, runs)
+        browser.close()

@@ -1,0 +1,71 @@
+"""Plans: named by what they say, and by nothing else."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.estate.plans import Backup, CopyOptions, Plan
+from tasks.estate.risks import Grade, Risk
+from tasks.estate.sites import Direction, Environment, Install, Pair
+
+TABLES = st.lists(st.from_regex(r"wp_[a-z]{1,6}", fullmatch=True), max_size=5)
+
+
+def plan(tables: list[str], **instead: object) -> Plan:
+    """A promotion of these tables."""
+    stage, prod = (
+        Install(id=name, name=name, account_id="a", site_id="s", environment=role, status="active", primary_domain=None)
+        for name, role in (("stage", Environment.STAGING), ("prod", Environment.PRODUCTION))
+    )
+    said = {
+        "verb": "promote", "direction": Direction.UP, "pair": Pair(source=stage, destination=prod, direction=Direction.UP),
+        "options": CopyOptions.chosen(files=True, database=True, tables=tables), "generation": 0,
+        "backup": Backup(id="b", install_id="prod", install_name="prod", requested_at=datetime(2026, 1, 1, tzinfo=UTC)),
+        "pinned": {"destination.php": "8.3", "source.wordpress": "6.9"}, "run_id": "r", "requested_by": "Dora",
+    }  # fmt: skip
+    return Plan.model_validate(said | instead)
+
+
+@given(tables=TABLES, data=st.data())
+def test_09_the_order_of_tables_changes_nothing(tables: list[str], data: st.DataObject) -> None:
+    """Acceptance 9: the same tables in another order, or named twice, are the same plan."""
+    shuffled = data.draw(st.permutations(tables + tables[:1]))
+    assert plan(tables).fingerprint == plan(shuffled).fingerprint
+
+
+CHANGES: dict[str, object] = {
+    "tables": CopyOptions.chosen(files=True, database=True, tables=["wp_posts", "wp_users"]),
+    "files": CopyOptions.chosen(files=False, database=True, tables=["wp_posts"]),
+    "php": {"destination.php": "8.4", "source.wordpress": "6.9"},
+    "wordpress": {"destination.php": "8.3", "source.wordpress": "7.0"},
+    "backup": Backup(id="c", install_id="prod", install_name="prod", requested_at=datetime(2026, 1, 1, tzinfo=UTC)),
+    "requester": "Emil",
+    "risk": Risk(grade=Grade.RED, reasons=("newer",), people=2, rules="x"),
+    "rules": Risk(grade=Grade.YELLOW, reasons=(), rules="other rules"),
+    "overrides": ("hold:3",),
+    "code": "another version",
+    "comparison": "another comparison",
+    "run": "another run",
+}
+FIELDS = {
+    "tables": "options", "files": "options", "php": "pinned", "wordpress": "pinned", "requester": "requested_by",
+    "rules": "risk", "code": "code_version", "comparison": "shown", "run": "run_id",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_09_any_change_of_content_is_another_plan(what: str) -> None:
+    """Acceptance 9: tables, platform, backup, requester, risk, rules, code, what people saw: each names another plan."""
+    changed = plan(["wp_posts"], **{FIELDS.get(what, what): CHANGES[what]})
+    assert changed.fingerprint != plan(["wp_posts"]).fingerprint
+
+
+@given(run=st.text(min_size=1, max_size=8))
+def test_a_code_is_easy_to_read_aloud(run: str) -> None:
+    """Eight characters in two groups, without letters that look like digits; the same for the same plan."""
+    one = plan(["wp_posts"], run_id=run)
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", one.code)
+    assert one.code == plan(["wp_posts"], run_id=run).code
