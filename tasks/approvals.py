@@ -44,7 +44,9 @@ def ask(plan: Plan, comparison: Comparison, *, within: timedelta, notes: tuple[s
         gate = wording.gate_lines(plan, waiting)
         return wording.approval_text(plan, comparison, answer_by=waiting.answer_by, notes=notes, gate=gate)
 
-    form = PromotionForm if plan.verb == "promote" else ApprovalForm
+    # A restore puts files and all tables back: where less travelled, it would undo more than came.
+    undoable = plan.verb == "promote" and plan.options.files and not plan.options.tables
+    form = PromotionForm if undoable else ApprovalForm
     return _Question(plan, plan.pair.source.id, comparison, text, form).ask(within)
 
 

@@ -92,7 +92,9 @@ class ArrivalForm(_Form):
 def form_for(code: str, destination: str, kind: type[ApprovalForm]) -> type[ApprovalForm]:
     """The form for one plan: the server refuses any typed code or destination but the plan's own."""
     typed = {
-        "plan": _field(1, f"Type the code of the plan: {code}", "The notice that you got names the same one.", pattern=f"^{code}$"),
+        "plan": _field(
+            1, f"Type the code of the plan: {code}", "The notice that you got names the same one.", pattern=f"^{code}$"
+        ),
         "destination": _field(
             2,
             f"Type the name of what will be overwritten: {destination}",

@@ -178,7 +178,7 @@ class Gate:
         """The lead who answered with the proof of that, or why it is none."""
         lead = self.leads.find(answer.approver)
         if lead is None:
-            return BadProof("That name is not the name of a lead who may approve.")
+            return BadProof(self.leads.why_not(answer.approver))
         if self._wrong_codes(lead, now) >= self.terms.codes_an_hour and _looks_like_a_code(answer.proof):
             return BadProof("There were too many wrong codes for this lead; sign instead, or wait an hour.")
         try:

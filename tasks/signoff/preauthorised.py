@@ -32,6 +32,8 @@ def allowed_by(ledger: Ledger, plan: Plan, promotion: str, now: datetime) -> App
         and plan.pair.destination.id == promoted.pair.destination.id
         and plan.restore_backup_id == (renewed or [promoted.backup.id])[-1]
         and plan.options.database <= promoted.options.database
+        and promoted.options.files  # a restore puts files back, and all tables: it must not undo more than came
+        and not (plan.options.database and promoted.options.tables)
     )
     in_time = now - failed.at <= timedelta(seconds=approved.restore_within)
     return approved if same and in_time else None

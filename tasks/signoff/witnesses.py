@@ -36,8 +36,12 @@ def require_witnessed(ledger: Ledger, plan: Intent, approval: Approval, leads: L
 
 
 def _against(plan: Intent, approval: Approval, asked: Fact | None, answers: Sequence[Fact], leads: Leads) -> str:
+    said = [signer.name for signer in approval.signers]
+    answers = [
+        fact for fact in answers if fact.detail["name"] in said
+    ]  # a yes of a lead who was suspended meanwhile is none
     names = [fact.detail["name"] for fact in answers]
-    if asked is None or names != [signer.name for signer in approval.signers]:
+    if asked is None or names != said:
         return "those who are said to have answered did not"
     if len(set(names)) < plan.risk.people:
         return f"{len(set(names))} people answered, {plan.risk.people} are demanded"

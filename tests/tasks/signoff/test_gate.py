@@ -99,8 +99,8 @@ def test_who_is_no_lead_or_suspended_cannot_say_yes(desk: Desk) -> None:
     desk.ask(plan)
     signature = desk.signature(plan)
     desk.suspended = frozenset({ANNA})
-    assert "not the name of a lead" in desk.refused(plan, proof=signature)
-    assert "not the name of a lead" in desk.refused(plan, "Mallory", signature)
+    assert "suspended" in desk.refused(plan, proof=signature)
+    assert "Nobody is enrolled" in desk.refused(plan, "Mallory", signature)
     assert desk.gate.waiting(plan).attempts_left == 3
     assert {fact.detail["name"] for fact in desk.ledger.facts(kind="answer-refused")} == {""}
 

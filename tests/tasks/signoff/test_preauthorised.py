@@ -152,3 +152,14 @@ def use(ledger: Ledger, restore: Plan, promotion: Plan, desk: Desk) -> Approval:
     used = entry("pre-authorisation-used", restore, {}, key_of(promotion.run_id))
     said: dict[str, Any] = {"kind": "pre-authorised", "approver": ANNA, "reason": "failed", "answered_at": desk.now}
     return record_approval(ledger, restore, **said, execute_within=timedelta(minutes=30), besides=(used,))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [CopyOptions(files=True, database=True, tables=("wp_posts",)), CopyOptions(files=False, database=True)],
+    ids=["single tables", "no files"],
+)
+def test_a_restore_must_not_undo_more_than_came(failing: Failing, options: CopyOptions) -> None:
+    """It puts files and all tables back, so where less travelled people are asked."""
+    promotion = failing.promote(options=options)
+    assert failing.allowed(promotion) is None
