@@ -24,6 +24,9 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.settings import get_current_settings
 from prefect.states import Failed
 
+from tasks.notices import tell
+from tasks.wording import plain
+
 PROJECT = Path(__file__).resolve().parents[1]
 REFUSED = "Refused"
 # What prefect.yaml writes for the standard worker. It is not run here: our project is where this file lies.
@@ -78,6 +81,11 @@ def refusal(reason: str) -> State[Any]:
     )
 
 
+def alert(run_id: UUID, reason: str) -> None:
+    """Tell leads: who asked for this either deployed something else, or tries what nobody should."""
+    tell("alert", "A run was refused by the worker", [plain(reason, 400)], run_id=str(run_id))
+
+
 def our_flow(entrypoint: str) -> Flow[..., Any]:
     """The flow of one of `verbs()`, from this project, with its results kept on this machine.
 
@@ -108,6 +116,7 @@ def execute(run_id: UUID) -> None:
             flow_run_logger(run).error("Refused: %s", reason)
             if run.state is None or not run.state.is_final():
                 client.set_flow_run_state(run_id, refusal(reason), force=True)  # forced: never retried
+                alert(run_id, reason)
             return
     assert deployment is not None, "why_not() has seen to it"  # noqa: S101  # an invariant, not input
     flow = our_flow(deployment.entrypoint or "")

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import anyio.abc
+import anyio.to_thread
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
@@ -27,7 +28,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 from pydantic import PrivateAttr
 
 from deployments.bootstrap import POOL
-from deployments.execute import PROJECT, refusal, shown
+from deployments.execute import PROJECT, alert, refusal, shown
 
 MODULE = "deployments.execute"
 
@@ -151,6 +152,7 @@ class Worker(ProcessWorker):
         self._logger.warning("Refused flow run %s: these are set for its process: %s", flow_run.id, names)
         reason = f"These are set for its process, and are to be empty: {names}."
         await self.client.set_flow_run_state(flow_run.id, refusal(reason), force=True)  # forced: never retried
+        await anyio.to_thread.run_sync(alert, flow_run.id, reason)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -147,7 +147,7 @@ class _Question:
         plan = self.plan
         heard = put(
             f"appr-{plan.fingerprint[:8]}-{waiting.index}",
-            form_for(plan.code, plan.destination_name, self.form),
+            form_for(plan.code, plan.destination_name, self.form, self.text(waiting)),
             self.text(waiting),
             before=lambda: self._announce(waiting),
             until=waiting.answer_by,

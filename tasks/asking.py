@@ -25,6 +25,8 @@ from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.sheets import Sheet
 
 SHORTEST = timedelta(seconds=1)
+TABLE_RULE = re.compile(r"\|[-:|]+\|$")
+CELL_END = re.compile(r"(?<!\\)\|")  # an escaped bar belongs to a cell
 
 
 def _field(position: int, title: str, description: str, **rules: Any) -> Any:
@@ -89,8 +91,12 @@ class ArrivalForm(_Form):
     words: str = _field(3, "Its words and time", "For example: 'Copy complete', 14:32.", min_length=5, max_length=300)
 
 
-def form_for(code: str, destination: str, kind: type[ApprovalForm]) -> type[ApprovalForm]:
-    """The form for one plan: the server refuses any typed code or destination but the plan's own."""
+def form_for(code: str, destination: str, kind: type[ApprovalForm], text: str = "") -> type[ApprovalForm]:
+    """The form for one plan: the server refuses any typed code or destination but the plan's own.
+
+    `text` is the help of the first field, too: where the window is not high enough for all fields, Prefect's dialog squeezes
+    the form's own description to nothing, and people would approve what they cannot see.
+    """
     typed = {
         "plan": _field(
             1, f"Type the code of the plan: {code}", "The notice that you got names the same one.", pattern=f"^{code}$"
@@ -103,7 +109,20 @@ def form_for(code: str, destination: str, kind: type[ApprovalForm]) -> type[Appr
         ),
     }
     fields: dict[str, Any] = {name: (str, field) for name, field in typed.items()}
+    told = "\n\n".join([*_paragraphs(text), "reject: nothing is overwritten. approve: this plan, once."])
+    fields["decision"] = (Literal["reject", "approve"], _field(0, "Decision", told))
     return create_model(kind.__name__, __base__=kind, **fields)
+
+
+def _paragraphs(markdown: str) -> list[str]:
+    """Markdown as a field's help can show it: its single line ends are lost, and with them tables, which become lists."""
+    lines = [line for line in markdown.splitlines() if line.strip() and not TABLE_RULE.match(line)]
+    return [_row(line) if line.startswith("|") else line for line in lines]
+
+
+def _row(line: str) -> str:
+    first, *others = (cell.strip() for cell in CELL_END.split(line)[1:-1])
+    return f"* {f'{first}: ' if first else ''}{' · '.join(filter(None, others))}"
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ def main() -> int:
         with Stack(options.state, options.scale, say=narrator.say) as stack:
             good = perform(stack, narrator, unattended=options.unattended)
             if options.keep or not options.unattended:
-                narrator.say(f"Everything stays up, at {stack.ui_url}, until you press Ctrl-C.")
                 with contextlib.suppress(SystemExit):  # asked for, so the exit code stays that of the runs
+                    narrator.say(f"Everything stays up, at {stack.ui_url}, until you press Ctrl-C.")
                     signal.pause()
     except (ProgramFailed, StackBusy) as failure:
         print(failure, file=sys.stderr)

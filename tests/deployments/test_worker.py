@@ -109,6 +109,7 @@ class Deployed(Run):
         return str(self.pool.client.resume_flow_run(self._uuid, run_input=fields).status.value)
 
 
+@pytest.mark.drill
 def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, worker: Estate) -> None:
     """A suspended run needs no process; after a lead's yes a new one goes on, to the run's own outcome."""
     run = Deployed(pool, REFRESH, "refresh", REFRESHED).go()
@@ -116,6 +117,7 @@ def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, w
     assert run.approve().state == "Verified", run.message
 
 
+@pytest.mark.drill
 def test_cancelling_ends_the_process(pool: Pool, worker: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is cancelled while it waits for the host ends as Cancelled, and its process is gone."""
     monkeypatch.setenv("UNDERSTUDY_PACE", "1")  # it looks again after seconds, not at once

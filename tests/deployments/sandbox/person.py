@@ -24,9 +24,9 @@ QUIET = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WINDOW = ViewportSize(width=1280, height=1000)
-TALL = ViewportSize(width=1280, height=1900)  # a whole form and the text above it
+MARGINS = 32  # pixels above and below the dialog
 PRESSES = 5
-PATIENCE = 180.0  # seconds until a run ends or asks, on a busy machine
+PATIENCE = 120.0  # seconds until a run ends or asks, on a busy machine
 SCREENSHOTS = os.environ.get("UNDERSTUDY_SCREENSHOTS", "")  # a folder; how the pictures in docs/images are made
 
 
@@ -92,7 +92,9 @@ class Person:
     def picture_of_form(self, name: str) -> None:
         """The same of the open form alone, from its first word to its last."""
         if SCREENSHOTS:
-            self.page.set_viewport_size(TALL)
+            body = self.form.locator(".p-modal__body")
+            frame = self.form.evaluate("e => e.clientHeight") - body.evaluate("e => e.clientHeight") + MARGINS
+            self.page.set_viewport_size({"width": 1280, "height": body.evaluate("e => e.scrollHeight") + frame})
             self.page.wait_for_timeout(1500)
             self.form.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
             self.page.set_viewport_size(WINDOW)
@@ -137,7 +139,7 @@ class Person:
         return found[0]
 
     def answer(self, run: UUID, decision: str, **instead: str) -> None:
-        """Fill in the run's form in the name of the demo lead, but for what is said otherwise. Leaves it open."""
+        """Open the run's form and fill it in as the demo lead, but for what is said otherwise, and a proof."""
         self.open_form(run)
         plan = self.sheet(run).plan
         form = {
