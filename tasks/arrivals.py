@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from tasks import wording
-from tasks.asking import ArrivalForm, Heard, publish_sheet, put
+from tasks.asking import ArrivalForm, Heard, arrival_form, publish_sheet, put
 from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.sheets import Sheet
@@ -60,7 +60,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
 
     text = wording.arrival_text(plan, receipt, evidence, answer_by=answer_by, refused=why)
     key = f"arrived-{plan.fingerprint[:8]}-{len(refused)}"
-    heard = put(key, ArrivalForm, text, before=announce, until=answer_by, now=utc_now())
+    heard = put(key, arrival_form(text), text, before=announce, until=answer_by, now=utc_now())
     if heard.at >= answer_by:
         raise OutcomeUnknown(f"Nobody said whether the copy to {plan.pair.destination.name} arrived.")
     try:

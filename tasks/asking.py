@@ -80,12 +80,14 @@ class RiskyForm(ApprovalForm):
     risk: str = _field(6, RISK_LABEL, "Personal data of production will be on staging.", pattern=f"^{RISK_PHRASE}$")
 
 
+EMAIL, ONLY_IF_READ = "The host's e-mail about this copy says", "'completed' only if you read it."
+Email = Literal["no e-mail yet", "failed", "completed"]
+
+
 class ArrivalForm(_Form):
     """What the host's e-mail said about a copy: the one documented signal of its end."""
 
-    email: Literal["no e-mail yet", "failed", "completed"] = _field(
-        0, "The host's e-mail about this copy says", "'completed' only if you read it."
-    )
+    email: Email = _field(0, EMAIL, ONLY_IF_READ)
     approver: str = _approver(1)
     proof: str = _proof(2)
     words: str = _field(3, "Its words and time", "For example: 'Copy complete', 14:32.", min_length=5, max_length=300)
@@ -112,6 +114,13 @@ def form_for(code: str, destination: str, kind: type[ApprovalForm], text: str = 
     told = "\n\n".join([*_paragraphs(text), "reject: nothing is overwritten. approve: this plan, once."])
     fields["decision"] = (Literal["reject", "approve"], _field(0, "Decision", told))
     return create_model(kind.__name__, __base__=kind, **fields)
+
+
+def arrival_form(text: str) -> type[ArrivalForm]:
+    """The form about one copy, with the question as the help of its first field: see `form_for`."""
+    told = "\n\n".join([*_paragraphs(text), ONLY_IF_READ])
+    fields: dict[str, Any] = {"email": (Email, _field(0, EMAIL, told))}
+    return create_model(ArrivalForm.__name__, __base__=ArrivalForm, **fields)
 
 
 def _paragraphs(markdown: str) -> list[str]:
