@@ -29,7 +29,7 @@ bench: $(VENV)/.installed  ## Measure what we add to the host's time, and dumps 
 	$(BIN)/python -m pytest tests/benchmarks -s --timeout=3600 $(ARGS)
 
 drill: $(VENV)/.installed  ## Run the long drills: every fault against every flow, the demo interrupted at every moment
-	$(BIN)/python -m pytest tests/drills tests/deployments -m drill --timeout=3600 $(ARGS)
+	$(BIN)/python -m pytest tests/drills tests/deployments tests/flows -m drill --timeout=3600 $(ARGS)
 
 # bandit from medium severity up (-ll): its low ones are in ruff's S rules, with our reasons. pip-audit writes its findings
 # only when it could ask: no file means that nothing was checked, a file and a failure mean a known fault.

@@ -55,7 +55,7 @@ def kill(verb: str, run: str, moment: str) -> int:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=90).returncode
 
 
-@pytest.mark.parametrize("verb", ["refresh", "promote"])
+@pytest.mark.parametrize("verb", [pytest.param("refresh", marks=pytest.mark.drill), "promote"])
 @pytest.mark.parametrize(
     ("moment", "copies", "outcome"),
     [("before", 0, "OutcomeUnknown"), ("during", 1, "Verified"), ("after", 1, "Verified")],

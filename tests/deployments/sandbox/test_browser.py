@@ -64,6 +64,7 @@ def promotion(person: Person, stack: Stack) -> Callable[..., UUID]:
     return start
 
 
+@pytest.mark.drill
 def test_a_refresh_is_started_from_its_form(person: Person, stack: Stack, copies: Copies, unanswered: UUID) -> None:
     """Whoever fills in source, destination and approval in the UI gets a refresh of exactly that pair."""
     with SyncPrefectClient(stack.api_url) as client:
@@ -82,6 +83,7 @@ def test_a_refresh_is_started_from_its_form(person: Person, stack: Stack, copies
     assert copies() == ["schulstage"]
 
 
+@pytest.mark.drill
 def test_a_rejected_promotion_never_sends_a_copy(
     person: Person, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
@@ -135,6 +137,7 @@ def assert_readable(person: Person) -> None:
     assert not set("*|#") & set(plan.inner_text())
 
 
+@pytest.mark.drill
 def test_two_people_approve_what_is_risky(
     person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
@@ -159,6 +162,7 @@ def test_two_people_approve_what_is_risky(
     assert f"| Approved by | {LEAD} and {SECOND} |" in person.runs.report(run)
 
 
+@pytest.mark.drill
 def test_silence_means_no(person: Person, stack: Stack, copies: Copies, unanswered: UUID) -> None:
     """A question that nobody answers is ended by the sweep: the run is shown as Expired, and nothing was copied."""
     person.runs.start("sweep/sweep")

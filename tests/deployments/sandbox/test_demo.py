@@ -75,7 +75,7 @@ def require_told(printed: str) -> None:
     ("moment", "number"),
     [
         ("The emulated host answers", signal.SIGINT),  # and the databases are being built
-        ("Created the automation", signal.SIGKILL),  # more moments in tests/drills
+        pytest.param("Created the automation", signal.SIGKILL, marks=pytest.mark.drill),  # more in test_demo_drill.py
     ],
 )
 def test_interrupted_demo_leaves_nothing(perform: Callable[..., Any], moment: str, number: signal.Signals) -> None:
