@@ -34,6 +34,12 @@ from tasks.signoff.suspensions import suspended_now
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# pydantic names `State[Any]` after whichever module said it first. Processes of an export exchange such states as pickles,
+# so its name must be the same in each of them, whatever they imported first.
+_any_state: Any = State[Any]
+_any_state.__module__ = __name__
+globals()["State[Any]"] = _any_state
+
 LONGEST_PATIENCE = 120.0  # seconds; a Retry-After beyond this is left to the next attempt
 
 

@@ -38,8 +38,7 @@ class Trouble:
         return run.state
 
     def _prepare(self, verb: str) -> tuple[str, dict[str, Any]]:
-        if verb in ("promote", "restore"):
-            self._worker.publish("schulstage", "files")
+        self._worker.publish("schulprod" if verb in ("refresh", "provision") else "schulstage", "files")
         if verb == "restore":
             undone = self._start(
                 importlib.import_module("flows.promote").promote, source="schulstage", destination="schulprod"

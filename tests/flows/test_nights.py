@@ -20,6 +20,7 @@ def night(start: Callable[..., Any], worker: Estate) -> Callable[[], Any]:
     return lambda: start(refresh, **PAIR, approval="standing", proceed_when="probable")
 
 
+@pytest.mark.drill
 def test_a_night_goes_on_after_the_other_until_somebody_works_there(night: Callable[[], Any], worker: Estate) -> None:
     """What a copy leaves behind is no work, even where production moves on; a page that somebody wrote on staging is."""
     worker.publish("schulprod", "post", "News")

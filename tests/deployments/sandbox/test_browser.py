@@ -100,6 +100,7 @@ def test_a_rejected_promotion_never_sends_a_copy(
     assert "schulprod" not in copies()
 
 
+@pytest.mark.drill
 def test_one_person_approves_in_the_form(
     person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
