@@ -39,6 +39,7 @@ def restore(promotion: str, database: bool = True) -> Any:
     return Failed(name="Frozen", message=f"closed for {promotion}")
 
 
+@pytest.mark.drill  # its worker is a thread; on a slow machine it hung once, and nothing here bounds the wait
 def test_a_plan_is_started_followed_and_shown(hands: Callable[..., Any], machine: Callable[..., Any]) -> None:
     """Options arrive as the deployment's parameters, and the form's own text comes back once the run asks."""
     hands(promote, "promote")
@@ -53,6 +54,7 @@ def test_a_plan_is_started_followed_and_shown(hands: Callable[..., Any], machine
     assert "files" not in parameters  # not said, so the deployment's own
 
 
+@pytest.mark.drill  # its worker is a thread; on a slow machine it hung once, and nothing here bounds the wait
 def test_a_run_that_ends_without_a_question_is_told(hands: Callable[..., Any], cli: Callable[..., Any]) -> None:
     """A refusal is the end: its name and message are shown, and the exit code is 1."""
     hands(restore, "restore")
@@ -69,6 +71,7 @@ def test_a_deployment_that_is_not_there_is_named(prefect_server: None, cli: Call
     assert "knows no deployment 'provision/provision'" in done.stderr
 
 
+@pytest.mark.drill  # its worker is a thread; on a slow machine it hung once, and nothing here bounds the wait
 def test_a_parameter_that_the_form_does_not_have_is_refused(hands: Callable[..., Any], cli: Callable[..., Any]) -> None:
     """Prefect checks the parameters before anything is started, and its words are shown."""
     hands(promote, "promote")
