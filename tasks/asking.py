@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from tasks.dump_wording import RISK_LABEL
 from tasks.estate.dumps import RISK_PHRASE
-from tasks.estate.sheets import Sheet
+from tasks.estate.sheets import Sheet, sheet_key
 
 SHORTEST = timedelta(seconds=1)
 TABLE_RULE = re.compile(r"\|[-:|]+\|$")
@@ -169,7 +169,7 @@ def put(
 def publish_sheet(sheet: Sheet) -> None:
     """Put the question as data beside its form, for the command line and for whoever wants to check."""
     create_markdown_artifact(
-        sheet.as_markdown(), key=f"plan-{flow_run.get_id()}", description="The plan that waits, as data"
+        sheet.as_markdown(), key=sheet_key(flow_run.get_id()), description="The plan that waits, as data"
     )
 
 

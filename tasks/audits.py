@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from tasks import audit_wording, wording
+from tasks.estate.errors import LedgerBroken
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
 from tasks.policy import BELOW_THE_GATE, open_ledger, read_leads, this_run
@@ -17,7 +18,6 @@ from tasks.signoff.ledger import Fact, Ledger
 from tasks.signoff.witnesses import verified_signatures
 
 AUDITED = "Audited"
-LEDGER_BROKEN = "LedgerBroken"
 
 
 @task(name="Read who approved what", **BELOW_THE_GATE)
@@ -44,7 +44,7 @@ def conclude_audit(found: History) -> State[Any]:
     """The end of an audit: `Audited`, or `LedgerBroken` where the history rests on a chain that does not hold."""
     report = Report(
         verb="audit",
-        outcome=LEDGER_BROKEN if found.problems else AUDITED,
+        outcome=LedgerBroken.outcome if found.problems else AUDITED,
         source="the ledger",
         destination=found.destination,
         run_id=this_run(),

@@ -12,6 +12,7 @@ from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import backing_off, until, utc_now
 from tasks.policy import ABOVE_THE_GATE, Progress, connected, looking, open_ledger, paced, read_rules, this_run
+from tasks.signoff.answers import where
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
 
@@ -100,6 +101,5 @@ def freshened(plan: Plan) -> Backup:
     if any(fact.kind == "sending" for fact in facts) or not old:
         return backup
     backup = await_backup(request_backup(plan.pair.destination, f"once more, {len(renewed) + 1}, for a late answer"))
-    where = {"run_id": plan.run_id, "destination_id": plan.destination_id, "plan": plan.fingerprint}
-    ledger.record("backup-renewed", **where, detail=backup.model_dump(mode="json"))
+    ledger.record("backup-renewed", **where(plan), detail=backup.model_dump(mode="json"))
     return backup

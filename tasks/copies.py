@@ -10,6 +10,7 @@ from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.leave import require_leave
 from tasks.policy import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.signoff.answers import where
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck
 from tasks.surveys.watching import Watch, watch
@@ -86,11 +87,5 @@ def require_arrival(plan: Plan, evidence: Evidence, *, enough: Verdict = Verdict
             f"{evidence.verdict.value}; expected {enough.value}.",
             evidence=evidence.verdict.value,
         )
-    open_ledger().record(
-        "settled",
-        run_id=plan.run_id,
-        destination_id=plan.pair.destination.id,
-        plan=plan.fingerprint,
-        detail={"how": f"evidence: {evidence.verdict.value}"},
-    )
+    open_ledger().record("settled", **where(plan), detail={"how": f"evidence: {evidence.verdict.value}"})
     return evidence

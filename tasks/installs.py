@@ -25,6 +25,7 @@ from tasks.policy import (
     read_rules,
     this_run,
 )
+from tasks.signoff.answers import where
 from tasks.signoff.grading import grade_copy
 from tasks.surveys.taking import take, to_install
 
@@ -145,13 +146,7 @@ def draft_plan(
             "run_id": this_run(),
         }
     )
-    ledger.record(
-        "planned",
-        run_id=plan.run_id,
-        destination_id=pair.destination.id,
-        plan=plan.fingerprint,
-        detail=plan.model_dump(mode="json"),
-    )
+    ledger.record("planned", **where(plan), detail=plan.model_dump(mode="json"))
     return plan
 
 

@@ -2,10 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import UUID
-
-from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
 
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DestinationBusy
@@ -15,6 +11,7 @@ from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
 from tasks.policy import connected, open_ledger, paced, this_run
 from tasks.signoff.ledger import Fact
+from tasks.states import state_of
 from tasks.surveys.reconciling import has_arrived
 
 
@@ -89,11 +86,7 @@ def held_target(plan: LoadPlan) -> Iterator[None]:
 
 def _is_over(run_id: str) -> bool:
     """Whether Prefect calls that run finished. A run that Prefect does not know counts as running: see `lock_horizon`."""
-    try:
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(UUID(run_id)).state
-    except (ObjectNotFound, ValueError):
-        return False
+    state = state_of(run_id)
     return state is not None and state.is_final()
 
 

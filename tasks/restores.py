@@ -19,6 +19,7 @@ from tasks.estate.waiting import utc_now
 from tasks.leave import require_leave
 from tasks.notices import tell
 from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.signoff import preauthorised
 from tasks.signoff.ledger import AlreadyRecorded
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck
@@ -109,7 +110,7 @@ def start_allowed(plan: Plan, approval: Approval, ended: State[Any]) -> State[An
     started is an alert, not an error: the promotion's own end must stay readable.
     """
     ledger = open_ledger()
-    if ended.name != "VerifyFailed" or not approval.restore_within:
+    if ended.name != preauthorised.FAILED or not approval.restore_within:
         return ended
     with suppress(AlreadyRecorded):
         ledger.record("restore-started", run_id=plan.run_id, once=f"restore-started:{plan.run_id}")

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from sqlalchemy import make_url
 
-from tasks.estate.errors import Misconfigured, UnderstudyError
+from tasks.estate.errors import LedgerBroken, Misconfigured, UnderstudyError
 from tasks.estate.plans import fingerprint
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
@@ -28,7 +28,6 @@ from tasks.sweep_wording import digest_lines, named, sweep_text
 from tasks.wording import plain
 
 SWEPT = "Swept"
-LEDGER_BROKEN = "LedgerBroken"
 STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day
 STUCK_FOR = 30 * 86400.0  # seconds; what is older was reported often enough
 DIGEST_FROM = 7  # o'clock, UTC
@@ -81,13 +80,7 @@ def _settle(sending: Fact) -> str:
         except UnderstudyError:  # the host cannot be asked now: the next sweep asks again, until then it is stuck
             return ""
         how = "reconciled: the remote side proves the arrival"
-    ledger.record(
-        "settled",
-        run_id=sending.run_id,
-        destination_id=sending.destination_id,
-        plan=sending.plan,
-        detail={"how": how},
-    )
+    ledger.settle(sending, how)
     return how
 
 
@@ -249,8 +242,8 @@ def conclude_sweep(
 
 def conclude_broken(problems: Sequence[str]) -> State[Any]:
     """The end of a sweep that found the ledger changed: it does nothing on its word."""
-    _report(LEDGER_BROKEN, {"The ledger was changed": [plain(problem, 600) for problem in problems]})
-    return Failed(name=LEDGER_BROKEN, message=f"{'; '.join(problems)}. {BROKEN_STEP}")
+    _report(LedgerBroken.outcome, {"The ledger was changed": [plain(problem, 600) for problem in problems]})
+    return Failed(name=LedgerBroken.outcome, message=f"{'; '.join(problems)}. {BROKEN_STEP}")
 
 
 def _report(outcome: str, found: Mapping[str, Sequence[str]]) -> None:

@@ -13,7 +13,7 @@ from deployments.cli.server import Form, Server, form_keys, link
 from deployments.cli.speaking import Loud, columns
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
-from tasks.estate.sheets import Sheet
+from tasks.estate.sheets import Sheet, sheet_key
 from tasks.wording import difference_table, plain, what_travels
 
 OURS = re.compile(r"suspended-(appr|arrived)-([0-9a-f]{8})-\d+-schema")  # how our questions are named in Prefect
@@ -44,8 +44,8 @@ class Asked:
 def all_asked(server: Server) -> list[Asked]:
     """Every run that waits for an answer to one of our questions, earliest deadline first."""
     runs = [run for run in server.paused() if _kind(run)]
-    sheets = server.newest([_key(run.id) for run in runs])
-    found = [_asked(run, sheets.get(_key(run.id))) for run in runs]
+    sheets = server.newest([sheet_key(run.id) for run in runs])
+    found = [_asked(run, sheets.get(sheet_key(run.id))) for run in runs]
     return sorted(found, key=lambda asked: asked.sheet.answer_by if asked.sheet else datetime.max.replace(tzinfo=UTC))
 
 
@@ -58,7 +58,7 @@ def find_asked(server: Server, named: str) -> Asked:
     if not _kind(run):
         state = run.state.name if run.state else "without a state"
         raise NotFound(f"Run {run.id} asks nothing: it is {state}.", next_step="Look at `understudy waiting`.")
-    return _asked(run, server.newest([_key(run.id)]).get(_key(run.id)))
+    return _asked(run, server.newest([sheet_key(run.id)]).get(sheet_key(run.id)))
 
 
 def _by_code(server: Server, named: str) -> Asked:
@@ -75,10 +75,6 @@ def _by_code(server: Server, named: str) -> Asked:
 def _kind(run: FlowRun) -> str:
     named = OURS.fullmatch(form_keys(run.state).get("schema", ""))
     return {"appr": "approval", "arrived": "arrival"}[named[1]] if named else ""
-
-
-def _key(run: UUID) -> str:
-    return f"plan-{run}"
 
 
 def _asked(run: FlowRun, markdown: str | None) -> Asked:

@@ -1,11 +1,9 @@
 """Start, watch and answer runs of the sandbox through Prefect's public API, as any other client could."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -17,7 +15,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import Artifact, FlowRun, TaskRun
 
-SCHEMA_LATE = "Run input schema not found"  # the run is shown as suspended a moment before its form is stored
+from deployments.cli.server import FORM_WITHIN, Server
 
 
 class NotAnswered(Exception):
@@ -44,6 +42,7 @@ class Runs:
     def __init__(self, api_url: str) -> None:
         """`api_url`: with `/api` at its end. The settings of the caller's own Prefect profile are not used."""
         self._client = SyncPrefectClient(api_url, httpx_settings={"trust_env": False})
+        self._server = Server(self._client)
 
     def __enter__(self) -> "Runs":
         """Open the connection."""
@@ -84,35 +83,14 @@ class Runs:
 
     def question(self, run: UUID) -> Question | None:
         """What the run asks right now; None if it is not waiting, or its form is not stored yet."""
-        state = self.read(run).state
-        if state is None or not state.is_paused() or not state.state_details.run_input_keyset:
-            return None
-        keys = state.state_details.run_input_keyset
-        schema = self._input(run, keys["schema"])
-        if not isinstance(schema, dict):
-            return None
-        return Question(keys["schema"], str(self._input(run, keys["description"]) or ""), schema.get("properties", {}))
+        form = self._server.form(self.read(run))
+        return Question(form.key, form.text, dict(form.fields)) if form is not None else None
 
-    def _input(self, run: UUID, key: str) -> Any:
-        try:
-            answer = self._client.request("GET", "/flow_runs/{id}/input/{key}", path_params={"id": run, "key": key})
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == httpx.codes.NOT_FOUND:
-                return None
-            raise
-        return answer.json()
-
-    def answer(self, run: UUID, fields: dict[str, str], *, within: float = 15.0) -> None:
+    def answer(self, run: UUID, fields: dict[str, str], *, within: float = FORM_WITHIN) -> None:
         """Fill in the form of a suspended run. Raises `NotAnswered` with Prefect's reason.
 
         Only "no form stored yet" is tried again, for up to `within` seconds; every other refusal is final.
         """
-        deadline = time.monotonic() + within
-        while True:
-            result = self._client.resume_flow_run(run, run_input=fields)
-            if result.status.value == "ACCEPT":
-                return
-            reason = str(getattr(result.details, "reason", "") or result.status.value)
-            if SCHEMA_LATE not in reason or time.monotonic() >= deadline:
-                raise NotAnswered(f"Prefect refused the answer to run {run}: {reason}")
-            time.sleep(0.25)
+        reason = self._server.answer(run, fields, within=within)
+        if reason:
+            raise NotAnswered(f"Prefect refused the answer to run {run}: {reason}")

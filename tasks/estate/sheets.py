@@ -42,6 +42,11 @@ class Sheet(Immutable):
         return sheet
 
 
+def sheet_key(run_id: object) -> str:
+    """The key of the artifact that holds the sheet of this run."""
+    return f"plan-{run_id}"
+
+
 def digest(comparison: Comparison) -> str:
     """SHA-256 of a comparison: what `Plan.shown` holds."""
     return fingerprint(comparison.model_dump(mode="json"))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from tasks.estate.errors import ApprovalExpired, Frozen, Rejected, Superseded
+from tasks.estate.errors import ApprovalExpired, Frozen, NotApproved, Rejected, Superseded
 from tasks.estate.plans import Approval, Intent, Signer
 from tasks.signoff.ledger import Entry, Fact, Ledger
 
@@ -47,21 +47,26 @@ def recorded_answer(ledger: Ledger, plan: Intent) -> Approval | None:
     for fact in ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
         if fact.kind == "approved":
             return Approval.model_validate(fact.detail)
-        _raise_end(fact, plan)
+        if fact.kind == "expired":
+            closed = fact.detail["answer_by"]
+            raise ApprovalExpired(f"Nobody approved plan {plan.code} in time: the question closed at {closed}.")
+        refusal = refusal_in(fact, plan.code)
+        if refusal is not None:
+            raise refusal
     return None
 
 
-def _raise_end(fact: Fact, plan: Intent) -> None:
+def refusal_in(fact: Fact, code: str) -> NotApproved | Frozen | None:
+    """The error that a fact which ended the question about this plan stands for; None for any other fact."""
     said = fact.detail
     if fact.kind == "rejected":
-        who = said["approver"] + ("" if said["proven"] else " (not proven)")
-        raise Rejected(f"{who} rejected plan {plan.code}: {said['reason']}")
-    if fact.kind == "expired":
-        raise ApprovalExpired(f"Nobody approved plan {plan.code} in time: the question closed at {said['answer_by']}.")
+        who = said["approver"] + ("" if said.get("proven") else " (not proven)")
+        return Rejected(f"{who} rejected plan {code}: {said['reason']}")
     if fact.kind == "superseded":
-        raise Superseded(f"Plan {plan.code} gave way to the newer plan {said['code']} of run {said['by']}.")
+        return Superseded(f"Plan {code} gave way to the newer plan {said['code']} of run {said['by']}.")
     if fact.kind == "frozen":
-        raise Frozen(said["why"])
+        return Frozen(said["why"])
+    return None
 
 
 def record_approval(

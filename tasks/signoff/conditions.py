@@ -12,7 +12,7 @@ from tasks.estate.plans import Approval, Comparison, Plan
 from tasks.signoff.holds import active_holds
 from tasks.signoff.journal import End, ends_of, standing_ends
 from tasks.signoff.ledger import Ledger
-from tasks.signoff.questions import open_questions
+from tasks.signoff.questions import every_question, open_questions
 from tasks.signoff.unpromoted import CannotBeTold, unpromoted_work
 
 BAD = (
@@ -87,13 +87,13 @@ def _require_nothing_waits(ledger: Ledger, plan: Plan, now: datetime) -> None:
 
 def _about_to_be_sent(ledger: Ledger, pair: set[str], now: datetime) -> Iterator[tuple[str, str]]:
     """Promotions and restores with an approval that still may be used: run and plan's code."""
-    for fact in ledger.facts(kind="asked"):
-        if fact.detail["verb"] not in WEIGHTY or not pair & {fact.detail["source_id"], fact.destination_id}:
+    for question in every_question(ledger):
+        if question.verb not in WEIGHTY or not pair & {question.source_id, question.destination_id}:
             continue
-        run = ledger.facts(run_id=fact.run_id, plan=fact.plan)
+        run = ledger.facts(run_id=question.run_id, plan=question.plan)
         approved = [Approval.model_validate(f.detail) for f in run if f.kind == "approved"]
         if any(now <= a.execute_by for a in approved) and not any(f.kind == "consumed" for f in run):
-            yield fact.run_id, str(fact.detail["code"])
+            yield question.run_id, question.code
 
 
 def _require_free(ledger: Ledger, plan: Plan | LoadPlan, now: datetime) -> None:

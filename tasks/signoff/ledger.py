@@ -164,7 +164,7 @@ class Ledger:
     ) -> None:
         sending = self.unsettled(holder)
         if sending is not None and now - sending.at > horizon:
-            self._settle(sending, "older than the lock horizon")
+            self.settle(sending, "older than the lock horizon")
             return
         if not is_over(holder):
             raise DestinationBusy(f"Install {install_id} is held by run {holder}, which is not over.", holder=holder)
@@ -176,9 +176,10 @@ class Ledger:
                 next_step=f"Nothing was changed. Retry run {holder} (it looks again and never sends), or start `restore` with it.",
                 holder=holder,
             )
-        self._settle(sending, "reconciled: the remote side proves the arrival")
+        self.settle(sending, "reconciled: the remote side proves the arrival")
 
-    def _settle(self, sending: Fact, how: str) -> None:
+    def settle(self, sending: Fact, how: str) -> None:
+        """Record that a journaled call has ended, and how that is known; it holds its destination no longer."""
         self.record(
             "settled",
             run_id=sending.run_id,

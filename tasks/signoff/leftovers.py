@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tasks.estate.errors import ApprovalExpired, Frozen, Rejected, Superseded, UnderstudyError
+from tasks.estate.errors import ApprovalExpired, UnderstudyError
+from tasks.signoff.answers import refusal_in
 from tasks.signoff.ledger import SETTLING, Fact, Ledger
 from tasks.signoff.questions import ENDS, Question, open_questions
 
@@ -130,14 +131,10 @@ def ending(run: Unfinished) -> UnderstudyError | None:
     """The error with which the run would have ended, had its process been there when its question ended."""
     if run.end is None:
         return None
+    refusal = refusal_in(run.end, run.code)
+    if refusal is not None:
+        return refusal
     said = run.end.detail
-    if run.end.kind == "rejected":
-        who = said["approver"] + ("" if said.get("proven") else " (not proven)")
-        return Rejected(f"{who} rejected plan {run.code}: {said['reason']}")
-    if run.end.kind == "superseded":
-        return Superseded(f"Plan {run.code} gave way to the newer plan {said['code']} of run {said['by']}.")
-    if run.end.kind == "frozen":
-        return Frozen(said["why"])
     closed = datetime.fromisoformat(said["answer_by"])
     why = said.get("why") or "nobody answered in time"
     return ApprovalExpired(f"Plan {run.code} could be approved until {closed:%Y-%m-%d %H:%M} UTC: {why}.")

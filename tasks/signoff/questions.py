@@ -1,6 +1,5 @@
 """Questions: which plans wait for an answer, read from the ledger alone."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,13 +43,12 @@ class Question:
         )
 
 
+def every_question(ledger: Ledger) -> list[Question]:
+    """Every question that was ever put, oldest first, but for those of earlier ledgers, which said less."""
+    return [Question.of(fact) for fact in ledger.facts(kind="asked") if "answer_by" in fact.detail]
+
+
 def open_questions(ledger: Ledger) -> list[Question]:
     """Every question without an end, oldest first; overdue ones too, until somebody records that they expired."""
-    ended = {(fact.run_id, fact.plan) for fact in _of_kinds(ledger, ENDS)}
-    asked = [fact for fact in ledger.facts(kind="asked") if "answer_by" in fact.detail]  # earlier ledgers said less
-    return [Question.of(fact) for fact in asked if (fact.run_id, fact.plan) not in ended]
-
-
-def _of_kinds(ledger: Ledger, kinds: Iterable[str]) -> Iterable[Fact]:
-    for kind in kinds:
-        yield from ledger.facts(kind=kind)
+    ended = {(fact.run_id, fact.plan) for fact in ledger.facts(kinds=ENDS)}
+    return [question for question in every_question(ledger) if (question.run_id, question.plan) not in ended]

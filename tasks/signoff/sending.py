@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from tasks.estate.errors import OutcomeUnknown, Refused, Transient
 from tasks.estate.plans import Approval, Baseline, Plan, Receipt
+from tasks.signoff.answers import where
 from tasks.signoff.ledger import Ledger
 
 
@@ -31,21 +31,16 @@ def send_once(
     journaled = {"baseline": recheck().model_dump(mode="json")}
     last_look()
     ledger.consume(approval, destination_id=plan.destination_id, intent=journaled, now=clock())
-    where: dict[str, Any] = {
-        "run_id": plan.run_id,
-        "destination_id": plan.pair.destination.id,
-        "plan": plan.fingerprint,
-    }
     try:
         call()
     except OutcomeUnknown as lost:
-        ledger.record("send-unanswered", **where, detail={"why": lost.message})
+        ledger.record("send-unanswered", **where(plan), detail={"why": lost.message})
     except (Refused, Transient) as refusal:
         # 4xx, or no connection at all: the host did not take the request. The approval stays used up all the same.
-        ledger.record("send-refused", **where, detail={"why": refusal.message}, once=f"answered:{plan.run_id}")
+        ledger.record("send-refused", **where(plan), detail={"why": refusal.message}, once=f"answered:{plan.run_id}")
         raise
     else:
-        ledger.record("sent", **where, once=f"answered:{plan.run_id}")
+        ledger.record("sent", **where(plan), once=f"answered:{plan.run_id}")
     receipt = ledger.receipt(plan.run_id)
     assert receipt is not None, "consume() journaled it in the line above"  # noqa: S101  # an invariant, not input
     return receipt.model_copy(update={"recalled": False})
