@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
-.PHONY: help demo test bench drill lint clean
+.PHONY: help demo test bench drill mutate lint clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ bench: $(VENV)/.installed  ## Measure what we add to the host's time, and dumps 
 drill: $(VENV)/.installed  ## Run the long drills: every fault against every flow, the demo interrupted at every moment
 	$(BIN)/python -m pytest tests/drills tests/deployments tests/flows -m drill --timeout=3600 $(ARGS)
 
+mutate: $(VENV)/.installed  ## Plant small breakages in the code that guards, and count those that no test notices
+	$(BIN)/python -m tests.drills.mutation $(ARGS)
+
 # bandit from medium severity up (-ll): its low ones are in ruff's S rules, with our reasons. pip-audit writes its findings
 # only when it could ask: no file means that nothing was checked, a file and a failure mean a known fault.
 lint: $(VENV)/.installed  ## Check format, style, types, import contracts and known faults of what we install
@@ -44,5 +47,5 @@ lint: $(VENV)/.installed  ## Check format, style, types, import contracts and kn
 		|| { test ! -e $(VENV)/audit.json && echo 'pip-audit could not reach its database: nothing was audited.'; }
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .sandbox build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .mutation .sandbox build *.egg-info
 	find flows tasks deployments tests -name __pycache__ -prune -exec rm -rf {} +

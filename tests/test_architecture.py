@@ -172,7 +172,7 @@ def unexplained(root: Path) -> Iterator[str]:
 def machine_addresses(root: Path) -> Iterator[str]:
     """No file names a folder of one machine or the host of a package index."""
     wrong = re.compile(r"(?<![\w.}])/(root|home|Users|work|opt)/\w|\bpypi\.(org|python)|pythonhosted\.org")
-    kept = [p for p in root.glob("*") if p.is_file()]
+    kept = [p for p in root.glob("*") if p.is_file() and p.name != ".git"]  # in a git worktree that is a file
     kept += [p for folder in (*CODE, "tests", "docs", ".ci") for p in (root / folder).rglob("*") if p.is_file()]
     for path in sorted(kept):
         if path.suffix in (".png", ".pyc") or path.name == "test_architecture.py":

@@ -1,0 +1,254 @@
+"""Plant small breakages in the code that guards, and count those that no test notices. `make mutate` runs it.
+
+First the suite runs once and records which test runs which line. Then each breakage gets the tests that run its lines,
+fastest first, in a copy of the project, until one fails. `--sample 50` draws breakages at random and prints the seed.
+Exit code 1: fewer than 95 % noticed, or an entry of survivors.yaml that names no breakage any more.
+"""
+
+import argparse
+import hashlib
+import importlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import coverage
+import pytest
+import yaml
+
+from tests.drills.mutation.breakages import Breakage, breakages
+
+ROOT = Path(__file__).parents[3]
+TO_RUN = "tests-to-run"  # file in the copy, a test a line: too many for a command line
+CODE = ("flows", "tasks", "deployments")
+HERE = Path(__file__).parent
+GOAL = 0.95
+GROUPS = {
+    "gate": [
+        *(f"tasks/signoff/{name}.py" for name in ("gate", "witnesses", "standing", "conditions", "holds")),
+        *(f"tasks/signoff/{name}.py" for name in ("preauthorised", "sending")),
+        *(f"tasks/{name}.py" for name in ("locks", "copies", "restores", "loads")),
+        "deployments/execute.py",
+    ],
+    "sites": [
+        *(f"tasks/surveys/{name}.py" for name in ("rechecking", "evidence")),
+        "tasks/probes/findings.py",
+        "tasks/capi/client.py",
+    ],
+    "dumps": [
+        *(f"tasks/dumps/{name}.py" for name in ("verify", "attack", "load", "targets", "masks", "planning", "extract")),
+        "tasks/masking/policy.py",
+    ],
+}
+TESTS_TAKE = 90  # seconds for the tests of one breakage, beyond what they took unbroken; one that hangs is noticed
+UNBROKEN_TIMES = 4  # the machine is busier while breakages are tried than when the tests were timed
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A breakage in a file, and the tests that run its lines, fastest first."""
+
+    path: str
+    breakage: Breakage
+    tests: tuple[str, ...]
+    seconds: float
+
+    @property
+    def key(self) -> str:
+        """As survivors.yaml names it."""
+        return f"{self.path}: {self.breakage.key}"
+
+
+def main() -> int:
+    """Trace, plant, count and print."""
+    options = argparse.ArgumentParser(prog="make mutate", description=__doc__.splitlines()[0])
+    options.add_argument("--sample", type=int, help="only so many breakages, drawn at random")
+    options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    options.add_argument("--group", choices=GROUPS, help="only these files")
+    options.add_argument("--file", action="append", help="only this file; may be repeated")
+    options.add_argument("--processes", type=int, default=2)
+    given = options.parse_args()
+    paths = given.file or [path for name, paths in GROUPS.items() if given.group in (None, name) for path in paths]
+    planted = plant(paths, traces(given.processes))
+    if given.sample:
+        random.seed(given.seed)
+        planted = random.sample(planted, min(given.sample, len(planted)))
+        print(f"{len(planted)} breakages drawn with --seed {given.seed}")
+    survivors = try_all(planted, given.processes)
+    return tell(planted, survivors, whole=not given.sample and not given.file and not given.group)
+
+
+def traces(processes: int) -> Path:
+    """The folder with lines and times of each test, made by a run of the suite; one for each state of the tree."""
+    folder = ROOT / ".mutation" / state_of_tree()
+    if (folder / "whole").exists():
+        return folder
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    folder.mkdir(parents=True)
+    print("Running the suite once, to see which test runs which line …", flush=True)
+    ran = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "-p", "tests.drills.mutation.tracing", "-n", str(processes),
+            "--dist", "loadfile", "--timeout", "600", "--ignore", "tests/test_tools.py", "--no-header",
+        ],
+        cwd=ROOT, env=os.environ | {"UNDERSTUDY_TRACES": str(folder), "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    if ran.returncode not in (0, 1):  # 1: a failed test is not used, and the others still prove something
+        raise SystemExit(f"The suite did not run (exit code {ran.returncode}); no breakage was tried.")
+    joined = coverage.Coverage(data_file=str(folder / "lines"), config_file=False)
+    joined.combine([str(folder)])
+    joined.save()
+    (folder / "whole").touch()
+    return folder
+
+
+def state_of_tree() -> str:
+    """A digest of everything that decides which test runs which line."""
+    digest = hashlib.sha256()
+    for folder in (*CODE, "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def plant(paths: Sequence[str], folder: Path) -> list[Planted]:
+    """Every breakage of these files that is not a known survivor, with its tests."""
+    seconds: dict[str, float] = {}
+    for file in folder.glob("seconds-*.json"):
+        seconds |= json.loads(file.read_text())
+    lines = coverage.CoverageData(basename=str(folder / "lines"))
+    lines.read()
+    known = reviewed()
+    return [
+        planted
+        for path in paths
+        for planted in _planted(path, lines.contexts_by_lineno(str(ROOT / path)), seconds)
+        if planted.key not in known
+    ]
+
+
+def _planted(path: str, contexts: dict[int, list[str]], seconds: dict[str, float]) -> Iterator[Planted]:
+    everywhere = {test for tests in contexts.values() for test in tests}
+    for breakage in breakages((ROOT / path).read_text(encoding="utf-8")):
+        found = set(contexts.get(breakage.line, ()))
+        # Run at import, before any test: every test that runs the file at all may notice it.
+        tests = everywhere if found == {""} else found
+        usable = sorted((test for test in tests if test in seconds), key=lambda test: seconds[test])
+        yield Planted(path, breakage, tuple(usable), sum(seconds[test] for test in usable))
+
+
+def reviewed() -> dict[str, str]:
+    """Breakages that change nothing, each with the reason."""
+    file = HERE / "survivors.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.exists() else {}
+
+
+def try_all(planted: Sequence[Planted], processes: int) -> list[Planted]:
+    """Those that no test notices. Each process has a copy of the project of its own."""
+    survivors, started = [], time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="mutation-") as folder,
+        multiprocessing.Pool(processes, _import_what_never_changes) as pool,
+    ):
+        for done, (noticed, one) in enumerate(
+            pool.imap_unordered(_try, [(Path(folder), one) for one in planted]), start=1
+        ):
+            if not noticed:
+                survivors.append(one)
+                print(f"SURVIVED {one.key}{'' if one.tests else '  (no test runs this line)'}", flush=True)
+            if done % 25 == 0:
+                print(f"{done} of {len(planted)} after {time.monotonic() - started:.0f} s", flush=True)
+    return survivors
+
+
+def _try(job: tuple[Path, Planted]) -> tuple[bool, Planted]:
+    folder, one = job
+    if not one.tests:
+        return False, one
+    copied = folder / str(os.getpid())
+    if not copied.exists():
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "images", "benchmarks")
+        shutil.copytree(ROOT, copied, ignore=ignored)
+    file = copied / one.path
+    whole = file.read_text(encoding="utf-8")
+    file.write_text(one.breakage.text, encoding="utf-8")
+    (copied / TO_RUN).write_text("\n".join(one.tests))
+    try:
+        return _fails(copied, within=TESTS_TAKE + UNBROKEN_TIMES * one.seconds), one
+    finally:
+        file.write_text(whole, encoding="utf-8")
+
+
+def _import_what_never_changes() -> None:
+    """Import other people's packages once for each process: that takes longer than most tests."""
+    for name in ("faker", "hypothesis", "prefect.testing.utilities", "psycopg", "pydantic_settings", "pytest", "typer"):
+        importlib.import_module(name)
+
+
+def _fails(copied: Path, *, within: float) -> bool:
+    """Whether a test fails or hangs in that copy: run in a fork, so that each starts with the same imports."""
+    child = os.fork()
+    if child == 0:
+        _run_tests(copied)
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status != 0
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def _run_tests(copied: Path) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        silence = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(silence, stream)
+        os.chdir(copied)
+        os.environ |= {"PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
+        sys.dont_write_bytecode = True
+        sys.path[:] = [str(copied), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
+        for name in [name for name in sys.modules if name.split(".")[0] in (*CODE, "tests")]:
+            del sys.modules[name]
+        addopts = "addopts=--import-mode=importlib"
+        code = pytest.main(
+            ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=60", "-o", addopts, f"@{TO_RUN}"]
+        )
+    finally:
+        os._exit(int(code))
+
+
+def tell(planted: Sequence[Planted], survivors: Sequence[Planted], *, whole: bool) -> int:
+    """Print the count for each file, and judge it."""
+    for path in dict.fromkeys(one.path for one in planted):
+        mine = [one for one in planted if one.path == path]
+        lost = sum(one.path == path for one in survivors)
+        print(f"{path}: {len(mine) - lost} of {len(mine)} noticed")
+    share = 1 - len(survivors) / max(len(planted), 1)
+    print(f"{share:.1%} of {len(planted)} breakages noticed; {len(reviewed())} more change nothing (survivors.yaml)")
+    keys = {
+        f"{path}: {b.key}" for paths in GROUPS.values() for path in paths for b in breakages((ROOT / path).read_text())
+    }
+    stale = [key for key in reviewed() if whole and key not in keys]
+    for key in stale:
+        print(f"survivors.yaml names a breakage that does not exist any more: {key}")
+    return 1 if share < GOAL or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
