@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 import psycopg
 import pytest
 from hypothesis import settings
+from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_SERVER_DATABASE_CONNECTION_URL,
     temporary_settings,
 )
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.capi import Estate
-from deployments.sandbox.postgres import Postgres
+from deployments.sandbox.databases import history_serves, prefect_url
+from deployments.sandbox.postgres import TRIGRAMS, Postgres
+from deployments.sandbox.processes import free_port
 from deployments.sandbox.school.database import OWNER, build
 from deployments.sandbox.serve import serve
 from tasks.estate.settings import forget_settings
@@ -43,16 +49,30 @@ PACE = 1 / 1500  # deadlines and intervals: a bit more patient than the emulator
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server for the session, without heartbeats (a second a run), results in a temporary folder."""
-    with (
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings(
-            {
-                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-                PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),
-            }
-        ),
-    ):
+    ours = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results")}
+    with ExitStack() as stack:
+        if history_serves():
+            stack.enter_context(_server_on_postgres(tmp_path_factory.mktemp("history")))
+        else:  # no PostgreSQL with pg_trgm for this machine
+            stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+        stack.enter_context(temporary_settings(ours))
         yield
+
+
+@contextmanager
+def _server_on_postgres(folder: Path) -> Iterator[None]:
+    """Run the server of `prefect_test_harness`, which knows SQLite only, on PostgreSQL: that one is never locked."""
+    with (
+        Postgres(folder, fsync=False, extension=TRIGRAMS) as history,
+        temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: prefect_url(history)}),
+    ):
+        server = SubprocessASGIServer(port=free_port())
+        server.start(timeout=120)
+        try:
+            with temporary_settings({PREFECT_API_URL: server.api_url}):
+                yield
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

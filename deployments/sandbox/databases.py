@@ -1,8 +1,10 @@
-"""The sandbox's databases: each a program that starts a PostgreSQL server of its own and builds the school in it.
+"""The sandbox's databases: each a program that starts a PostgreSQL server of its own and builds its contents.
 
-Run as `python -m deployments.sandbox.databases SIDE FOLDER`, SIDE being `production` or `staging`: it writes the addresses
-to FOLDER/SIDE.json when they may be used, and ends the server at a signal. A program and not a thread of the demo, so that
-both are built beside everything else, and Ctrl-C in the middle of it finds nothing half started.
+Run as `python -m deployments.sandbox.databases NAME FOLDER [KEPT]`. NAME is `production` or `staging` for the school's
+databases, or `history` for the empty database in which Prefect's server keeps its runs. It writes the addresses to
+FOLDER/NAME.json when they may be used, and ends the server at a signal. KEPT is a folder for data that outlast the server.
+A program and not a thread of the demo, so that all are built beside everything else, and Ctrl-C in the middle of it finds
+nothing half started.
 """
 
 import json
@@ -12,34 +14,37 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
-from deployments.sandbox.postgres import Postgres
-from deployments.sandbox.processes import MARK
+from deployments.sandbox.postgres import SUPERUSER, TRIGRAMS, Postgres, installation
+from deployments.sandbox.processes import MARK, ProgramFailed
 from deployments.sandbox.school.database import OWNER, READER, build
 
 NAME = "schulportal"
 SIDES = ("production", "staging")
+HISTORY = "history"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class Database:
-    """One of the two databases, as those see it who did not start it."""
+    """One of the databases, as those see it who did not start it. `kept`: a folder for data that outlast the server."""
 
     side: str
     folder: Path
+    kept: Path | None = None
 
     @property
     def command(self) -> list[str]:
         """The module and arguments that start it."""
-        return ["deployments.sandbox.databases", self.side, str(self.folder)]
+        return ["deployments.sandbox.databases", self.side, str(self.folder), *([str(self.kept)] if self.kept else [])]
 
     def is_ready(self) -> bool:
         """Whether it is built and takes connections."""
         return self._addresses.exists()
 
     def url(self, role: str) -> str:
-        """Its address for one of the school's roles, once it is ready."""
+        """Return its address for one of its roles, once it is ready."""
         addresses: dict[str, str] = json.loads(self._addresses.read_text(encoding="utf-8"))
         return addresses[role]
 
@@ -67,18 +72,44 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Start, build, announce, and wait for the signal that ends it."""
-    database = Database(sys.argv[1], Path(sys.argv[2]))
+    database = Database(sys.argv[1], *map(Path, sys.argv[2:]))
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     # The server goes unmarked: what is marked may be killed outright, and a server killed outright leaves a segment of
     # shared memory. Its own guard ends it properly, also after a kill -9 of this program.
     os.environ.pop(MARK, None)
+    if database.side == HISTORY:
+        with Postgres(database.folder, fsync=False, extension=TRIGRAMS, kept=database.kept) as server:
+            database.announce({SUPERUSER: prefect_url(server)})
+            _serve(server)
     with Postgres(database.folder, fsync=False) as server:
         build(server.create(NAME), staging=database.side == "staging")
         database.announce({role: server.url(NAME, user=role) for role in (OWNER, READER)})
-        print(f"The school is built in {server.home}", flush=True)
-        while True:
-            signal.pause()
+        _serve(server)
+
+
+def _serve(server: Postgres) -> NoReturn:
+    """Wait for the signal that ends this program."""
+    print(f"The database is ready in {server.home}", flush=True)
+    while True:
+        signal.pause()
+
+
+def prefect_url(server: Postgres) -> str:
+    """Return the address of the server's database `postgres` in the form that Prefect's server takes.
+
+    Not a database of its own: `kept` data may have it already, and nothing else is in this server.
+    """
+    return server.url().replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def history_serves() -> bool:
+    """Return whether a PostgreSQL is installed that Prefect's server can use. If not, it uses SQLite."""
+    try:
+        installation(extension=TRIGRAMS)
+    except ProgramFailed:
+        return False
+    return True
 
 
 if __name__ == "__main__":

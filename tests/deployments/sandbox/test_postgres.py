@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from deployments.sandbox import postgres as module
-from deployments.sandbox.postgres import Postgres, installation
+from deployments.sandbox.databases import history_serves
+from deployments.sandbox.postgres import TRIGRAMS, Postgres, installation
 from deployments.sandbox.processes import MARK, PROC, ProgramFailed
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +25,8 @@ from pathlib import Path
 import psycopg
 from deployments.sandbox.postgres import Postgres
 
-with Postgres(Path(sys.argv[1]), fsync=False) as server:
+kept = Path(sys.argv[2]) if sys.argv[2:] else None
+with Postgres(Path(sys.argv[1]), fsync=False, kept=kept) as server:
     busy = psycopg.connect(server.url())
     spin = "SELECT count(*) FROM generate_series(1, 1e9)"
     threading.Thread(target=lambda: busy.execute(spin), daemon=True).start()
@@ -57,6 +59,11 @@ def ask(url: str, query: str) -> object:
     return row[0] if row else None
 
 
+def server_folders(folder: Path) -> list[Path]:
+    """Folders that a server made here and did not remove."""
+    return list(folder.glob("postgres-*"))
+
+
 def await_gone(home: Path) -> None:
     """Wait until neither the folder nor a process of it is left."""
     deadline = time.monotonic() + 15
@@ -66,9 +73,12 @@ def await_gone(home: Path) -> None:
     assert processes(home) == []
 
 
-def owner(folder: Path) -> tuple[subprocess.Popen[str], Path]:
-    """A program with a server of its own and a back end that is busy, in an empty environment; and the server's home."""
-    command = [sys.executable, "-c", SCRIPT, str(folder)]
+def owner(*folders: Path) -> tuple[subprocess.Popen[str], Path]:
+    """A program with a server of its own and a back end that is busy, in an empty environment; and the server's home.
+
+    A second folder is where the data are kept.
+    """
+    command = [sys.executable, "-c", SCRIPT, *map(str, folders)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={}, start_new_session=True)
     assert process.stdout is not None
     return process, Path(process.stdout.readline().strip())
@@ -151,6 +161,60 @@ def test_version_that_is_not_there(tmp_path: Path) -> None:
         Postgres(tmp_path, version=9)
 
 
+def test_extension_that_is_not_there(tmp_path: Path) -> None:
+    """An extension that no installation offers is named before anything is started."""
+    with pytest.raises(ProgramFailed, match="PostgreSQL 18 with no_such_thing is not installed"):
+        Postgres(tmp_path, extension="no_such_thing")
+
+
+@pytest.mark.skipif(not history_serves(), reason="no wheel with pg_trgm for this machine")
+def test_extension(tmp_path: Path) -> None:
+    """A server with trigrams can create them, and its tools run from where they are."""
+    with Postgres(tmp_path, fsync=False, extension=TRIGRAMS) as server, psycopg.connect(server.url()) as connection:
+        connection.execute("CREATE EXTENSION pg_trgm")
+        assert connection.execute("SELECT similarity('word', 'word')").fetchall() == [(1.0,)]
+        subprocess.run([server.bin_path / "pg_dump", server.url()], check=True, capture_output=True)
+
+
+def test_data_that_are_kept(tmp_path: Path) -> None:
+    """With a folder for its data, the next server has what the last one had, three times in a row."""
+    kept = tmp_path / "kept"
+    for number in range(3):
+        with Postgres(tmp_path, fsync=False, kept=kept) as server, psycopg.connect(server.url()) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS starts (n int)")
+            assert connection.execute("SELECT count(*) FROM starts").fetchall() == [(number,)]
+            connection.execute("INSERT INTO starts VALUES (1)")
+        assert not server_folders(tmp_path)
+
+
+def test_data_are_kept_when_it_fails(tmp_path: Path) -> None:
+    """An interruption between the two renames of the clean-up loses nothing."""
+    kept = tmp_path / "kept"
+    with Postgres(tmp_path, fsync=False, kept=kept) as server:
+        server.create("precious")
+    kept.rename(kept.with_suffix(".old"))
+    with Postgres(tmp_path, fsync=False, kept=kept) as server:
+        assert ask(server.url("precious"), "SELECT 1") == 1
+
+
+@pytest.mark.skipif(not PROC.exists(), reason="looks for processes in /proc")
+def test_data_are_kept_when_the_owner_is_killed(tmp_path: Path) -> None:
+    """After kill -9 of its owner, the guard puts the data where the next server finds them."""
+    kept = tmp_path / "kept"
+    process, home = owner(tmp_path, kept)
+    address = f"postgresql://postgres@/postgres?host={home}"
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE precious")
+    process.kill()
+    process.wait()
+    try:
+        await_gone(home)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # the worker process
+    with Postgres(tmp_path, fsync=False, kept=kept) as server:
+        assert ask(server.url("precious"), "SELECT 1") == 1
+
+
 def test_path_too_long_for_a_socket(tmp_path: Path) -> None:
     """A folder too deep for a Unix socket is no obstacle: the server goes to a temporary one, and that goes as well."""
     with Postgres(tmp_path / ("deep" * 30), fsync=False) as server:
@@ -167,7 +231,7 @@ def test_closed_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         shutil.copytree(folder, closed / folder.relative_to(installation().parents[1]), symlinks=True)
     closed.chmod(0o700)
     programs = closed / installation().relative_to(installation().parents[1])
-    monkeypatch.setattr(module, "installation", lambda version: programs)
+    monkeypatch.setattr(module, "installation", lambda version, extension: programs)
     with Postgres(closed / "data", fsync=False) as server:
         assert ask(server.url(), "SELECT 1") == 1
         assert (server.home / "installation").exists()

@@ -8,7 +8,9 @@ import httpx
 import psycopg
 import pytest
 
+from deployments.sandbox.databases import HISTORY, history_serves
 from deployments.sandbox.narration import Narrator
+from deployments.sandbox.postgres import SUPERUSER
 from deployments.sandbox.processes import ProgramFailed
 from deployments.sandbox.runs import NotAnswered, Runs
 from deployments.sandbox.school.database import OWNER, READER
@@ -83,6 +85,14 @@ class TestRunning:
                 assert (who, found) == (role, users)
                 systems.add(system)
         assert len(systems) == 2
+
+    @pytest.mark.skipif(not history_serves(), reason="no PostgreSQL with pg_trgm for this machine")
+    def test_runs_are_kept_in_postgresql(self, stack: Stack) -> None:
+        """Prefect's server writes to PostgreSQL, so that many runs at once do not find its database locked."""
+        address = stack.databases[HISTORY].url(SUPERUSER).replace("+asyncpg", "")
+        with psycopg.connect(address) as connection:
+            assert connection.execute("SELECT count(*) FROM flow").fetchone() != (0,)
+        assert not list(stack.state.rglob("prefect.db*"))
 
     def test_programs_restart_in_place(self, stack: Stack) -> None:
         """The emulator comes back on its port with the state it had."""
