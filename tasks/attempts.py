@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from prefect import get_run_logger
 
 from tasks.dumps.audit import AuditTable
 from tasks.dumps.connecting import connected_to
 from tasks.estate.errors import GateClosed, UnderstudyError, WrongTarget
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.policy import load_policy
-from tasks.policy import this_run
+from tasks.policy import run_logger, this_run
 
 AUDITED = "audited"  # fact of an error whose attempt has its audit row already
 
@@ -40,7 +39,7 @@ def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyE
             table = AuditTable(beside, load_policy(settings.policies, policy).audit, make=False)
             table.refuse(file=file_of(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
     except (UnderstudyError, psycopg.Error):  # the refusal itself is what counts
-        get_run_logger().warning("The refusal could not be written to the audit table of the target.")
+        run_logger().warning("The refusal could not be written to the audit table of the target.")
 
 
 def target_settings() -> Settings:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.futures import as_completed
 
 from tasks.dumps import attack, extract
@@ -24,7 +24,16 @@ from tasks.estate.dumps import DumpFacts, Header, SequenceState
 from tasks.estate.errors import Misconfigured, NotExported
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.policy import load_policy
-from tasks.policy import BELOW_THE_GATE, Progress, masking_session, open_ledger, secrets_path, this_run
+from tasks.policy import (
+    BELOW_THE_GATE,
+    Progress,
+    masking_session,
+    open_ledger,
+    run_logger,
+    secrets_path,
+    show_table,
+    this_run,
+)
 
 UNCACHED = BELOW_THE_GATE  # an export's results belong to its snapshot: never an answer from another try
 
@@ -97,7 +106,7 @@ def extract_all(plan: ExportPlan, held: Snapshot) -> tuple[Part, ...]:
         table = plan.masking.of(unit)
         futures[extract_unit.submit(plan.policy, held, table, unit, run)] = unit
     parts: dict[tuple[str, int], Part] = {}
-    shown = _Shown(plan)
+    shown = Shown(plan)
     try:
         for future in as_completed(list(futures)):
             part = future.result()
@@ -106,11 +115,11 @@ def extract_all(plan: ExportPlan, held: Snapshot) -> tuple[Part, ...]:
     except BaseException:
         discard(run)
         raise
-    get_run_logger().info("Extracted %d rows in %d parts.", sum(p.rows for p in parts.values()), len(parts))
+    run_logger().info("Extracted %d rows in %d parts.", sum(p.rows for p in parts.values()), len(parts))
     return tuple(parts[str(unit.table), unit.number] for unit in plan.units)
 
 
-class _Shown:
+class Shown:
     """Live progress of each table: rows, bytes, and how much of it is left."""
 
     def __init__(self, plan: ExportPlan) -> None:
@@ -131,6 +140,8 @@ class _Shown:
         self._left[name] -= max(unit.bytes, 1)
         self._rows[name] = self._rows.get(name, 0) + part.rows
         self._bytes[name] = self._bytes.get(name, 0) + part.uncompressed
+        whole = self._whole[name]
+        show_table(name, rows=self._rows[name], done=whole - self._left[name], whole=whole)
         share = 1 - sum(self._left.values()) / sum(self._whole.values())
         spent = time.monotonic() - self._started
         left = f"about {spent / share - spent:.0f} s left" if share > 0 else "time left unknown"

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
-from prefect import get_run_logger, task
+from prefect import task
 
 from tasks.attempts import AUDITED, file_of, target_settings, writing
 from tasks.dumps import bundle
@@ -42,7 +42,9 @@ from tasks.policy import (
     masking_session,
     open_ledger,
     read_rules,
+    run_logger,
     secrets_path,
+    show_table,
     this_run,
 )
 from tasks.signoff.answers import where
@@ -171,7 +173,7 @@ def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: P
             with writing(settings, "understudy audit") as again:
                 AuditTable(again, policy.audit).close_found(plan.run_id)
         except (UnderstudyError, psycopg.Error):
-            get_run_logger().warning("The load is committed; its row in the audit table could not be closed.")
+            run_logger().warning("The load is committed; its row in the audit table could not be closed.")
 
 
 def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> None:
@@ -214,11 +216,13 @@ def _load(
 ) -> Loaded:
     kept = secrets_path(plan.header.run_id)
     progress = Progress(f"load-{plan.run_id}", typical=1)
-    rows = dict.fromkeys((str(order.name) for order in plan.tables), 0)
+    expected = {str(order.name): order.rows for order in plan.tables}
+    rows = dict.fromkeys(expected, 0)
     whole = sum(order.rows for order in plan.tables) or 1
 
     def told(name: str, count: int) -> None:
         rows[name] = count
+        show_table(name, rows=count, done=count, whole=expected[name])
         progress.at(100 * sum(rows.values()) / whole, f"{sum(rows.values())} of {whole} rows; {name}: {count}")
 
     masks = list(masked_now(plan, catalog, policy))

@@ -1,0 +1,155 @@
+"""`dump` and `load`: from production to staging in a terminal, with no Prefect server anywhere."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from deployments.cli.__main__ import app
+from tasks.policy import open_ledger
+from tests.people import DEMO_LEAD
+
+POLICY = Path(__file__).parents[3] / "deployments" / "policies" / "schulportal.yaml"
+ANSWER = ("--name", DEMO_LEAD, "--decision", "approve", "--reason", "a fresh copy for staging")
+
+
+@pytest.fixture
+def cli(school: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Any]]:
+    """Run the program with `--json` and without an address of Prefect: exit code and document."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+    def run(*arguments: object, **more: Any) -> tuple[int, Any]:
+        result = CliRunner().invoke(app, [*map(str, arguments), "--json"], **more)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, json.loads(result.stdout) if result.stdout else None
+
+    return run
+
+
+@pytest.fixture
+def dumped(cli: Callable[..., Any], tmp_path: Path) -> dict[str, Any]:
+    """A dump made from the terminal, as its document tells."""
+    code, document = cli("dump", "--policy", POLICY, "--to", tmp_path / "out")
+    assert (code, document["outcome"]["name"]) == (0, "Exported")
+    return dict(document)
+
+
+def test_a_dump_goes_into_staging_after_a_lead_has_approved(
+    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
+) -> None:
+    """Export, plan, signature, load: masked rows arrive, and the ledger has the whole story of a run Prefect never saw."""
+    code, document = cli(
+        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key, *ANSWER
+    )
+    assert (code, document["outcome"]["name"], document["faults"]) == (0, "Loaded", []), document
+    (original,) = school.ask("SELECT email FROM users ORDER BY id LIMIT 1", production=True)
+    (masked,) = school.ask("SELECT email FROM users ORDER BY id LIMIT 1")
+    assert masked != original
+    loaded = [fact.run_id for fact in open_ledger().facts(kind="settled")]
+    kinds = [fact.kind for fact in open_ledger().facts(run_id=loaded[-1])]
+    assert [kind for kind in kinds if kind in ("planned-load", "asked", "approved", "consumed", "sending", "settled")] == [
+        "planned-load", "asked", "approved", "consumed", "sending", "settled",
+    ]  # fmt: skip
+
+
+def test_a_plan_only_dump_writes_nothing(cli: Callable[..., Any], tmp_path: Path) -> None:
+    """`--plan-only` names every table and column with its rule, and leaves no file."""
+    code, document = cli("dump", "--policy", POLICY, "--to", tmp_path / "out", "--plan-only")
+    assert (code, document["outcome"]["name"]) == (0, "Planned")
+    users = next(table for table in document["plan"]["tables"] if table["table"] == "users")
+    assert {"column": "email", "rule": "email", "raw": False} in users["columns"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_only_load_asks_nobody(cli: Callable[..., Any], dumped: dict[str, Any], school: Any) -> None:
+    """`--plan-only` shows what would be replaced, and staging is as it was."""
+    before = school.contents()
+    code, document = cli(
+        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--plan-only"
+    )
+    assert (code, document["outcome"]["name"], document["plan"]["hostname"]) == (0, "Planned", school.hostname)
+    assert school.contents() == before
+    assert not open_ledger().facts(kind="asked")
+
+
+def test_a_rejected_load_changes_nothing(
+    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
+) -> None:
+    """A lead's no ends with exit code 1, as Rejected with the reason."""
+    before = school.contents()
+    code, document = cli(
+        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key,
+        "--name", DEMO_LEAD, "--decision", "reject", "--reason", "not on a Friday",
+    )  # fmt: skip
+    assert (code, document["outcome"]["name"]) == (1, "Rejected")
+    assert "not on a Friday" in document["outcome"]["message"]
+    assert {name: rows for name, rows in school.contents().items() if "Audit" not in name} == {
+        name: rows for name, rows in before.items() if "Audit" not in name
+    }
+
+
+def test_an_unproven_answer_loads_nothing_and_leaves_no_open_question(
+    cli: Callable[..., Any], dumped: dict[str, Any], school: Any
+) -> None:
+    """A wrong code asks again; when the input ends, the question is closed with the command."""
+    before = school.ask("SELECT count(*) FROM users")
+    code, _ = cli(
+        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--code", "000000",
+        *ANSWER, input="",
+    )  # fmt: skip
+    assert code == 2
+    assert school.ask("SELECT count(*) FROM users") == before
+    kinds = [fact.kind for fact in open_ledger().facts()]
+    assert ("answer-refused" in kinds, "rejected" in kinds, "consumed" in kinds) == (True, True, False)
+
+
+def test_a_wrong_hostname_is_refused_before_anybody_is_asked(
+    cli: Callable[..., Any], dumped: dict[str, Any], school: Any
+) -> None:
+    """What is typed must be the target's own name."""
+    code, document = cli("load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", "www.schule.example")
+    assert (code, document["outcome"]["name"]) == (1, "WrongHost")
+    assert document["faults"][0]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("dump",), ("dump", "--policy", "no-such-file.yaml"), ("load", "--policy", str(POLICY)), ("dump", "--nonsense")],
+    ids=["no policy", "missing file", "no dump", "unknown option"],
+)
+def test_a_command_that_was_not_understood_exits_with_2(arguments: tuple[str, ...], worker: Any) -> None:
+    """Usage errors are told apart from refusals."""
+    assert CliRunner().invoke(app, list(arguments)).exit_code == 2
+
+
+def test_the_settings_of_a_command_end_with_it(cli: Callable[..., Any], tmp_path: Path) -> None:
+    """What an option set is gone afterwards, also after a refusal, and the address is in no message."""
+    before = dict(os.environ)
+    secret = "postgresql://reader:sEcr3tWord@127.0.0.1:1/nothing"
+    code, document = cli("dump", "--policy", POLICY, "--source", secret, "--to", tmp_path)
+    assert (code, document["outcome"]["name"]) == (1, "Unreachable")
+    assert "sEcr3tWord" not in json.dumps(document)
+    assert dict(os.environ) == before
+
+
+def test_a_target_that_another_run_holds_is_busy(
+    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
+) -> None:
+    """Without Prefect nobody can tell whether the other run is over: it counts as running, at once and by name."""
+    cli("load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--plan-only")
+    ((place,),) = ({fact.destination_id for fact in open_ledger().facts(kind="planned-load")},)
+    other = "11111111-2222-4333-8444-555555555555"
+    open_ledger().take_lock(
+        place, other, is_over=lambda run: False, settles=lambda fact: False,
+        horizon=timedelta(days=1), now=datetime.now(UTC),
+    )  # fmt: skip
+    code, document = cli(
+        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key, *ANSWER
+    )
+    assert (code, document["outcome"]["name"]) == (1, "DestinationBusy")
+    assert other in document["outcome"]["message"]
