@@ -1,14 +1,23 @@
 """Risk rules: what each class of danger demands, and where the line between the classes is drawn. One reviewed file.
 
 What is sacred is in code and no file can change it: what is black (`grading.py`), that production is never green, that red
-needs two people, or one who has to wait. Numbers have limits; a file beyond them is refused whole.
+needs two people, or one who has to wait, and at least one signature. Numbers have limits; a file beyond them is refused whole.
 """
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from tasks.estate.errors import Misconfigured
@@ -83,8 +92,9 @@ class RiskRules(Immutable):
         description="What a yellow plan demands.",
     )
     red: Demand = Field(
-        Demand(people=2, signatures=0, requester_may_approve=True, cool_down=timedelta(0)),
-        description="What a red plan demands. The requester may be one of the two: another person is there as well.",
+        Demand(people=2, signatures=1, requester_may_approve=True, cool_down=timedelta(0)),
+        description="What a red plan demands. The requester may be one of the two: another person is there as well. At "
+        "least one signature: a file that says 0 is read as 1.",
     )
     lone_lead: StrictBool = Field(False, description="There is one lead only: red.people may be 1, with a cool-down.")
     leads_are_users: StrictBool = Field(
@@ -127,6 +137,15 @@ class RiskRules(Immutable):
     standing_notice: Span = Field(
         timedelta(days=14), ge=timedelta(0), description="How long before its end a standing approval is announced."
     )
+
+    @field_validator("red")
+    @classmethod
+    def _bound_to_the_plan(cls, red: Demand) -> Demand:
+        """Demand a signature for red: a code proves a person and a moment, and can be typed under another plan.
+
+        Files of version 0.1 say `signatures: 0`; they stay readable, and are stricter now.
+        """
+        return red.model_copy(update={"signatures": max(red.signatures, 1)})
 
     @property
     def fingerprint(self) -> str:

@@ -15,8 +15,8 @@ from tasks.signoff.conditions import require_met
 from tasks.signoff.risk_rules import Demand, RiskRules, load_rules
 
 SHIPPED = Path("deployments/risks.yaml")
-RED = {"people": 2, "signatures": 0, "requester_may_approve": True, "cool_down": "PT0S"}
-YELLOW = RED | {"people": 1, "requester_may_approve": False}
+RED = {"people": 2, "signatures": 1, "requester_may_approve": True, "cool_down": "PT0S"}
+YELLOW = RED | {"people": 1, "signatures": 0, "requester_may_approve": False}
 ALONE = RED | {"people": 1, "cool_down": "PT30M"}
 
 
@@ -75,7 +75,7 @@ def test_the_fingerprint_follows_the_rules_and_not_the_order_of_a_list(tmp_path:
         ({"red": RED | {"signatures": 3}}, "signatures is 3, but people is 2"),
         ({"red": {"people": 3}}, r"red\.signatures: Field required"),
         ({"yellow": YELLOW | {"people": 3}}, r"red\.people is less than yellow\.people"),
-        ({"yellow": YELLOW | {"signatures": 1}}, r"red\.signatures is less than yellow\.signatures"),
+        ({"yellow": YELLOW | {"people": 2, "signatures": 2}}, r"red\.signatures is less than yellow\.signatures"),
         ({"yellow": YELLOW | {"cool_down": "PT1H"}}, r"red\.cool_down is less than yellow\.cool_down"),
         ({"black": RED}, "black: there is no such rule"),
         ({"answer": {"attempts": 0}}, "answer.attempts"),
@@ -118,6 +118,14 @@ def test_a_team_of_one_has_to_wait(tmp_path: Path) -> None:
     """With lone_lead one person may answer a red plan, after the cool-down."""
     alone = rules(tmp_path, red=ALONE, lone_lead=True)
     assert alone.demand(Grade.RED) == Demand.model_validate(ALONE)
+
+
+@pytest.mark.parametrize("told", [{"red": RED | {"signatures": 0}}, {"red": ALONE | {"signatures": 0}, "lone_lead": True}])
+def test_a_file_of_version_0_1_is_read_and_demands_a_signature(told: dict[str, Any], tmp_path: Path) -> None:
+    """`signatures: 0` for red stays readable; a code alone opens no red plan all the same."""
+    older = rules(tmp_path, **told)
+    assert older.demand(Grade.RED).signatures == 1
+    assert older == rules(tmp_path, **told | {"red": told["red"] | {"signatures": 1}})  # one fingerprint, one meaning
 
 
 def test_nothing_is_demanded_of_black() -> None:
