@@ -22,7 +22,7 @@ def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: tim
     nobody answers in time, or where too many answers came without proof.
     """
     ledger = open_ledger()
-    if evidence.verdict is Verdict.CONFIRMED:
+    if evidence.verdict in (Verdict.CONFIRMED, Verdict.UNCHANGED):
         _settle(ledger, plan, evidence)
         return evidence
     told = _told(ledger, plan)

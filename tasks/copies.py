@@ -68,10 +68,11 @@ def await_arrival(plan: Plan, receipt: Receipt, *, enough: Verdict = Verdict.CON
     """
     settings = load_settings()
     gap = paced(settings.settle_gap)
-    deadline = max(receipt.sent_at + paced(settings.copy_within), utc_now() + 2 * gap + timedelta(seconds=1))
+    host_done = receipt.sent_at + paced(settings.copy_within)
+    deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
     progress = Progress("copy", typical=COPY_TYPICAL * settings.pace)
     with connected() as (client, prober):
-        watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap)
+        watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=host_done)
         evidence = watch(
             watching, enough=enough, started=receipt.sent_at, deadline=deadline, pace=settings.pace, show=progress.show
         )
@@ -81,7 +82,7 @@ def await_arrival(plan: Plan, receipt: Receipt, *, enough: Verdict = Verdict.CON
 
 def require_arrival(plan: Plan, evidence: Evidence, *, enough: Verdict = Verdict.CONFIRMED) -> Evidence:
     """The evidence, if it is good enough for a destination that is not production. Raises `OutcomeUnknown` otherwise."""
-    if evidence.verdict not in (Verdict.CONFIRMED, enough):
+    if evidence.verdict not in (Verdict.CONFIRMED, Verdict.UNCHANGED, enough):
         raise OutcomeUnknown(
             f"The copy to {plan.pair.destination.name} was sent, and after {evidence.took_seconds} s its arrival is "
             f"{evidence.verdict.value}; expected {enough.value}.",

@@ -92,4 +92,11 @@ def _is_over(run_id: str) -> bool:
 
 def _has_arrived(sending: Fact) -> bool:
     """Reconcile: does the remote side prove that the copy of an ended run arrived?"""
-    return has_arrived(open_ledger(), sending, connect=connected, gap=paced(load_settings().settle_gap))
+    settings = load_settings()
+    return has_arrived(
+        open_ledger(),
+        sending,
+        connect=connected,
+        gap=paced(settings.settle_gap),
+        host_within=paced(settings.copy_within),
+    )

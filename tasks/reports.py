@@ -16,7 +16,7 @@ from tasks.dumps.planning import ExportPlan
 from tasks.dumps.previewing import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import NotVerified, OutcomeUnknown, UnderstudyError
-from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Severity
+from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Severity, Verdict
 from tasks.estate.waiting import utc_now
 from tasks.masking.classify import Draft
 from tasks.masking.session import PASSWORD
@@ -72,12 +72,23 @@ def conclude(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple
         reason=approval.reason,
         evidence=evidence,
         findings=findings,
-        message=f"Failed checks: {', '.join(failed)}." if failed else "",
+        message=f"Failed checks: {', '.join(failed)}." if failed else _nothing_differed(plan, evidence),
         next_step=_after_failed_checks(plan, approval) if failed else "",
     )
     if plan.verb == "restore" and not failed:
         _hold_restored(plan)
     return _publish(report)
+
+
+def _nothing_differed(plan: Plan, evidence: Evidence) -> str:
+    """Say so if there was nothing to see: the reader must not take the run for proof that content travelled."""
+    if evidence.verdict is not Verdict.UNCHANGED:
+        return ""
+    was = "its backup" if plan.verb == "restore" else plan.pair.source.name
+    return (
+        f"Nothing that can be seen differed between {was} and {plan.pair.destination.name} before the call, and nothing "
+        "differs now; the host has had its time."
+    )
 
 
 def _who(plan: Plan | LoadPlan) -> dict[str, str]:

@@ -137,10 +137,11 @@ def await_restore(plan: Plan, receipt: Receipt, expected: Survey) -> Evidence:
     """Watch the same ladder, against the state before the copy. Deadline and retries as for `await_arrival`."""
     settings = load_settings()
     gap = paced(settings.settle_gap)
-    deadline = max(receipt.sent_at + paced(settings.copy_within), utc_now() + 2 * gap + timedelta(seconds=1))
+    host_done = receipt.sent_at + paced(settings.copy_within)
+    deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
     progress = Progress("restore", typical=RESTORE_TYPICAL * settings.pace)
     with connected() as (client, prober):
-        watching = Watch(client, prober, plan, receipt, expected, gap=gap)
+        watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)
         evidence = watch(
             watching,
             enough=Verdict.CONFIRMED,

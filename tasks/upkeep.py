@@ -75,7 +75,9 @@ def _settle(sending: Fact) -> str:
         return ""
     else:
         try:
-            if not has_arrived(ledger, sending, connect=connected, gap=paced(load_settings().settle_gap)):
+            settings = load_settings()
+            gap, within = paced(settings.settle_gap), paced(settings.copy_within)
+            if not has_arrived(ledger, sending, connect=connected, gap=gap, host_within=within):
                 return ""
         except UnderstudyError:  # the host cannot be asked now: the next sweep asks again, until then it is stuck
             return ""

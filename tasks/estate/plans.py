@@ -238,6 +238,7 @@ class Verdict(StrEnum):
     """How well the arrival of a copy is proven."""
 
     CONFIRMED = "confirmed"
+    UNCHANGED = "unchanged"  # nothing differed before the call and nothing differs now, and the host has had its time
     PROBABLE = "probable"
     UNCONFIRMED = "unconfirmed"
     FAILED = "failed"

@@ -4,7 +4,7 @@ Source: the hosting API has no completion signal for a copy; the ranks and their
 docs/evidence.md. A signal counts only against the baseline taken before the call, and must hold on two readings.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tasks.capi.client import Client
@@ -20,10 +20,15 @@ TOLERANCE = 0.02  # measured sizes of two equal sites differ by logs and caches;
 
 @dataclass(frozen=True)
 class Reading:
-    """One look at every rung. `contradicted`: something that must match was read and does not match (yet)."""
+    """One look at every rung. `contradicted`: something that must match was read and does not match (yet).
+
+    `unchanged`: each part that travels was read on both sides, was equal before the call, and is equal now. Then no
+    evidence of an arrival can appear, however long one waits.
+    """
 
     signals: tuple[Signal, ...]
     contradicted: bool
+    unchanged: bool = False
 
     def seen(self, rank: int) -> bool:
         """Whether any signal of this rank was seen."""
@@ -33,19 +38,48 @@ class Reading:
 def read(client: Client, prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> Reading:
     """Look at every rung once. `expected` is what the destination should have become: the source, or the earlier state."""
     checkpoints = _checkpoints(client, plan, receipt)
-    storage, storage_contradicts = _storage(client, plan, receipt, expected)
-    content, content_contradicts = _content(prober, plan, receipt, expected)
+    storage = _storage(client, plan, receipt, expected)
+    content = _content(prober, plan, receipt, expected)
     status = _status(client, plan)
-    return Reading((checkpoints, storage, *content, status), storage_contradicts or content_contradicts)
+    travelling = [
+        part for part, travels in (("files", plan.options.files), ("database", plan.options.database)) if travels
+    ]
+    return Reading(
+        (checkpoints, *storage.signals, *content.signals, status),
+        contradicted=content.contradicted,
+        unchanged=not plan.options.tables and all(_all_equal(part, storage, content) for part in travelling),
+    )
 
 
-def judge(earlier: Reading | None, later: Reading) -> Verdict:
-    """The verdict of two readings: a rung counts only if it was seen on both, and a contradiction outweighs all rungs."""
+@dataclass(frozen=True)
+class _Rung:
+    """The signals of one rung. `equal`: for each part that was read on both sides, whether it was and is equal."""
+
+    signals: tuple[Signal, ...]
+    contradicted: bool = False
+    equal: dict[str, bool] = field(default_factory=dict)
+
+
+def _all_equal(part: str, *rungs: _Rung) -> bool:
+    """Whether something tells of this part, and all that tells of it says equal. What cannot be read proves nothing."""
+    known = [rung.equal[part] for rung in rungs if part in rung.equal]
+    return bool(known) and all(known)
+
+
+def judge(earlier: Reading | None, later: Reading, *, host_had_its_time: bool = False) -> Verdict:
+    """Return the verdict of two readings: a rung counts only if both saw it, and a contradiction outweighs all rungs.
+
+    `host_had_its_time`: the deadline of the call has passed, so that its work cannot still be going on. A closing checkpoint
+    shows the same. Only then does "nothing differed before and nothing differs now" settle anything: before that, an
+    overwrite may still be under way.
+    """
     if earlier is None or later.contradicted or earlier.contradicted:
         return Verdict.UNCONFIRMED
     held = {rank: earlier.seen(rank) and later.seen(rank) for rank in (1, 2, 3)}
     if held[1] and (held[2] or held[3]):
         return Verdict.CONFIRMED
+    if earlier.unchanged and later.unchanged and (held[1] or host_had_its_time):
+        return Verdict.UNCHANGED
     if held[1] or (held[2] and held[3]):
         return Verdict.PROBABLE
     return Verdict.UNCONFIRMED
@@ -71,26 +105,28 @@ def _checkpoints(client: Client, plan: Plan, receipt: Receipt) -> Signal:
     return _signal(1, name, closing, f"{len(new)} new completed backups since the call, ids {[b.id[:8] for b in new]}")
 
 
-def _storage(client: Client, plan: Plan, receipt: Receipt, expected: Survey) -> tuple[Signal, bool]:
+def _storage(client: Client, plan: Plan, receipt: Receipt, expected: Survey) -> _Rung:
     """A measurement newer than the call that matches what is expected, where the baseline did not."""
     name = "storage measured after the call matches"
     before, wanted = receipt.baseline.destination.storage, expected.storage
     if wanted is None:
-        return _signal(2, name, False, "nothing to compare with"), False
+        return _Rung((_signal(2, name, False, "nothing to compare with"),))
     if plan.options.tables:
-        return _signal(2, name, False, "a copy of single tables never matches in full"), False
+        return _Rung((_signal(2, name, False, "a copy of single tables never matches in full"),))
     try:
         now = measured(client, plan.pair.destination.id)
     except UnderstudyError as error:
-        return _signal(2, name, False, f"could not be read: {error.message}"), False
+        return _Rung((_signal(2, name, False, f"could not be read: {error.message}"),))
     if now.measured_at is None or now.measured_at <= _instant(receipt, before):
-        return _signal(2, name, False, "no measurement since the call"), False
+        return _Rung((_signal(2, name, False, "no measurement since the call"),))
     matches = _same_size(now, wanted, plan)
     differed = before is None or not _same_size(before, wanted, plan)
     detail = (
         f"files {now.file_bytes} of {wanted.file_bytes}, database {now.database_bytes} of {wanted.database_bytes} bytes"
     )
-    return _signal(2, name, matches and differed, detail + ("" if differed else "; it matched before")), False
+    signal = _signal(2, name, matches and differed, detail + ("" if differed else "; it matched before"))
+    same_files = before is not None and all(_near(each.file_bytes, wanted.file_bytes) for each in (before, now))
+    return _Rung((signal,), equal={"files": same_files})
 
 
 def _instant(receipt: Receipt, before: Storage | None) -> datetime:
@@ -106,17 +142,21 @@ def _same_size(now: Storage, wanted: Storage, plan: Plan) -> bool:
         if now.tables != wanted.tables:
             return False
         pairs.append((now.database_bytes, wanted.database_bytes))
-    return all(a is not None and b is not None and abs(a - b) <= TOLERANCE * max(a, b, 1) for a, b in pairs)
+    return all(_near(a, b) for a, b in pairs)
 
 
-def _content(prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> tuple[tuple[Signal, ...], bool]:
+def _near(a: int | None, b: int | None) -> bool:
+    return a is not None and b is not None and abs(a - b) <= TOLERANCE * max(a, b, 1)
+
+
+def _content(prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> _Rung:
     """Public content (database) and asset versions (files) equal what is expected, where the baseline did not."""
     before = receipt.baseline.destination.content
     now = public_content(prober, plan.pair.destination)
     if not now.reachable or not expected.content.reachable:
-        return (_signal(3, "public content matches", False, "could not be read"),), False
+        return _Rung((_signal(3, "public content matches", False, "could not be read"),))
     source_now = _source_now(prober, plan, expected)
-    signals, contradicted = [], False
+    signals, contradicted, equal = list[Signal](), False, dict[str, bool]()
     if plan.options.database and not plan.options.tables:
         matches = _content_between(now, expected.content, source_now)
         differed = not _content_between(before, expected.content, expected.content)
@@ -126,12 +166,14 @@ def _content(prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> 
         )
         signals.append(_signal(3, "public content matches", matches and differed, detail))
         contradicted |= not matches
+        equal["database"] = matches and not differed and bool(expected.content.totals)
     if plan.options.files and expected.content.files_marker is not None:
         matches = now.files_marker in (expected.content.files_marker, source_now.files_marker)
         differed = before.files_marker != expected.content.files_marker
         signals.append(_signal(3, "asset versions match", matches and differed, f"assets {now.files_marker}"))
         contradicted |= not matches
-    return tuple(signals), contradicted
+        equal["files"] = matches and not differed
+    return _Rung(tuple(signals), contradicted, equal)
 
 
 def _source_now(prober: Prober, plan: Plan, expected: Survey) -> Content:

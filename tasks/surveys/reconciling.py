@@ -17,9 +17,12 @@ def has_arrived(
     *,
     connect: Callable[[], AbstractContextManager[tuple[Client, Prober]]],
     gap: timedelta,
+    host_within: timedelta,
 ) -> bool:
-    """Whether two readings `gap` apart prove that the journaled copy arrived. Takes about `gap`; changes nothing.
+    """Return whether two readings `gap` apart settle the journaled copy. Takes about `gap`; changes nothing.
 
+    It is settled if its arrival is confirmed, or if nothing differed before and nothing differs now, `host_within` after
+    the call: the host's work cannot still be going on then.
     `connect` is called only where the ledger knows what was sent. Raises as the client does: `Transient`, `Misconfigured`.
     """
     planned = next(iter(ledger.facts(run_id=sending.run_id, kind="planned")), None)
@@ -30,5 +33,7 @@ def has_arrived(
         return False
     plan = Plan.model_validate(planned.detail)
     with connect() as (client, prober):
-        evidence = judge_twice(client, prober, plan, receipt, receipt.baseline.source, gap=gap)
-    return evidence.verdict is Verdict.CONFIRMED
+        evidence = judge_twice(
+            client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=receipt.sent_at + host_within
+        )
+    return evidence.verdict in (Verdict.CONFIRMED, Verdict.UNCHANGED)

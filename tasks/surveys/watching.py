@@ -1,5 +1,6 @@
 """Watch a copy or restore until the evidence is good enough, or the deadline has passed."""
 
+import functools
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,12 +18,22 @@ class Watch:
     """Readings of one copy over time. A verdict needs two readings at least `gap` apart that agree."""
 
     def __init__(
-        self, client: Client, prober: Prober, plan: Plan, receipt: Receipt, expected: Survey, *, gap: timedelta
+        self,
+        client: Client,
+        prober: Prober,
+        plan: Plan,
+        receipt: Receipt,
+        expected: Survey,
+        *,
+        gap: timedelta,
+        host_done: datetime,
     ) -> None:
+        """`host_done`: the moment from which the host's work on this call cannot still be going on."""
         self._look: Callable[[], Reading] = lambda: read(client, prober, plan, receipt, expected)
         self._measure: Callable[[], None] = lambda: client.refresh_usage(plan.pair.destination.id)
         self._gap = gap
         self._sent_at = receipt.sent_at
+        self._host_done = host_done
         self._readings: list[tuple[datetime, Reading]] = []
         self._measured_at: datetime | None = None
 
@@ -38,7 +49,7 @@ class Watch:
         self._ask_for_a_measurement(now, reading)
         earlier = next((old for at, old in reversed(self._readings) if now - at >= self._gap), None)
         self._readings.append((now, reading))
-        return judge(earlier, reading)
+        return judge(earlier, reading, host_had_its_time=now >= self._host_done)
 
     def _ask_for_a_measurement(self, now: datetime, reading: Reading) -> None:
         """The host measures storage when asked; ask again once per four gaps until the figure matches."""
@@ -69,7 +80,7 @@ def watch(
 ) -> Evidence:
     """Read until the verdict is `enough` (or better); at the deadline return what there is."""
     last = Verdict.UNCONFIRMED
-    good = {Verdict.CONFIRMED, enough}
+    good = {Verdict.CONFIRMED, Verdict.UNCHANGED, enough}
 
     def look() -> Verdict | None:
         nonlocal last
@@ -78,15 +89,24 @@ def watch(
         show((utc_now() - started).total_seconds(), f"{last.value}; seen: {', '.join(seen) or 'nothing yet'}")
         return last if last in good else None
 
-    until(look, deadline=deadline, started=started, every=lambda s: backing_off(s, pace=pace), sleep=sleep)
+    every = functools.partial(backing_off, pace=pace)
+    # A look that began before the deadline does not show what was there at the deadline.
+    until(look, deadline=deadline, started=started, every=every, sleep=sleep) or look()
     return watching.evidence(last)
 
 
 def judge_twice(
-    client: Client, prober: Prober, plan: Plan, receipt: Receipt, expected: Survey, *, gap: timedelta
+    client: Client,
+    prober: Prober,
+    plan: Plan,
+    receipt: Receipt,
+    expected: Survey,
+    *,
+    gap: timedelta,
+    host_done: datetime,
 ) -> Evidence:
     """Two readings `gap` apart and their verdict: for reconciling a copy whose run is over."""
-    watching = Watch(client, prober, plan, receipt, expected, gap=gap)
+    watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)
     watching.step()
     time.sleep(gap.total_seconds())
     return watching.evidence(watching.step())
