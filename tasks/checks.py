@@ -11,6 +11,7 @@ from tasks.estate.sites import Survey
 from tasks.estate.waiting import until, utc_now
 from tasks.policy import BELOW_THE_GATE, connected, paced
 from tasks.probes import findings
+from tasks.probes.certificates import judge_certificates
 from tasks.probes.websites import Page, Prober
 from tasks.surveys.taking import take
 
@@ -75,7 +76,7 @@ def _general(prober: Prober, survey: Survey) -> list[Finding]:
     resolved = {name: prober.resolves(name) for name in names}
     pages = {name: prober.page(name, fresh=True) for name in names if resolved[name]}
     found = [findings.active(survey.install), *findings.domains(survey, resolved, pages)]
-    found += findings.certificates(survey, utc_now())
+    found += judge_certificates(survey, utc_now())
     primary = survey.install.primary_domain
     if primary is not None:
         fresh = prober.page(primary, fresh=True)

@@ -1,6 +1,8 @@
 """How the hosting API words its answers: JSON, empty bodies, errors with fields, pages of a list."""
 
 import json
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from deployments.sandbox.wire import Request, Response
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 ACCEPTED = 202
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def reply(status: int, value: Any = None, *, empty: bool = False) -> "Response":
@@ -60,7 +64,47 @@ def page(estate: "Estate", request: "Request", rows: list[Document]) -> "Respons
     return reply(200, answer_page)
 
 
+# What the specification allows in bodies and paths: a test of a value, and how the host words its refusal.
+CHECKED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "uuid": (lambda value: is_uuid(value), "must be a uuid"),
+    "text": (lambda value: isinstance(value, str) and value.strip() != "", "must be a string"),
+    "bool": (lambda value: isinstance(value, bool), "must be a boolean"),
+    "object": (lambda value: isinstance(value, dict), "must be an object"),
+    "emails": (
+        lambda value: isinstance(value, list) and all(isinstance(v, str) and EMAIL.fullmatch(v) for v in value),
+        "must be an array of e-mail addresses",
+    ),
+    "texts": (
+        lambda value: isinstance(value, list) and all(isinstance(each, str) and each for each in value),
+        "must be an array of strings",
+    ),
+}
+
+
+def is_uuid(value: object) -> bool:
+    """Whether this is the text of a UUID in its usual form."""
+    return isinstance(value, str) and UUID_FORM.fullmatch(value) is not None
+
+
+def refuse_body(request: "Request", fields: dict[str, str], required: tuple[str, ...] = ()) -> "Response | None":
+    """The 400 for a body that is not a JSON object of these kinds, or None. Fields that nobody declared are ignored."""
+    try:
+        body = json.loads(request.body or b"{}")
+    except ValueError:
+        return error(400, "The request body is not valid JSON")
+    if not isinstance(body, dict):
+        return error(400, "The request body must be an object")
+    for name in required:
+        if body.get(name) is None:
+            return error(400, f"{name} is required", field=name)
+    for name, kind in fields.items():
+        fits, words = CHECKED[kind]
+        if body.get(name) is not None and not fits(body[name]):
+            return error(400, f"{name} {words}", field=name)
+    return None
+
+
 def find(estate: "Estate", wanted: str) -> "Document | Response":
-    """The install of this UUID; a name is no id here."""
+    """The install of this UUID, or a 404: a name is no id here, and neither is what is no UUID."""
     found = estate.store.get("installs", wanted)
     return found if found is not None else error(404, "Not Found")

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from deployments.sandbox import site_endpoints, work
-from deployments.sandbox.answers import ACCEPTED, body_of, error, find, page, reply
+from deployments.sandbox.answers import ACCEPTED, CHECKED, body_of, error, find, is_uuid, page, refuse_body, reply
 from deployments.sandbox.store import add_install, fixed_id
 from deployments.sandbox.wire import Request, Response
 
@@ -28,7 +27,18 @@ def answer(estate: "Estate", request: "Request") -> "Response":
 
 def _visible(estate: "Estate", install: Document) -> Document:
     """An install as the API shows it, with what faults make of it."""
-    hidden = ("database", "files", "measured", "measure_at", "purged_at", "object_purged_at", "cached", "reads")
+    hidden = (
+        "database",
+        "files",
+        "measured",
+        "measure_at",
+        "purged_at",
+        "object_purged_at",
+        "cached",
+        "reads",
+        "reports",
+        "checked_at",
+    )
     shown = {key: value for key, value in install.items() if key not in hidden}
     shown["_links"] = {}  # a field that no client knows
     name = install["name"]
@@ -48,9 +58,16 @@ def _visible(estate: "Estate", install: Document) -> Document:
 
 def _installs(estate: "Estate", request: "Request", _: Document) -> "Response":
     rows = [_visible(estate, install) for install in estate.store.all("installs")]
-    account = request.query.get("account_id")
     for row in rows:
         row.pop("wp_version", None)  # lists leave it out
+    return _of_account(estate, request, rows)
+
+
+def _of_account(estate: "Estate", request: "Request", rows: list[Document]) -> "Response":
+    """A page of the rows of the account that the query names, or of all."""
+    account = request.query.get("account_id")
+    if account is not None and not is_uuid(account):
+        return error(400, "account_id must be a uuid", field="account_id")
     return page(estate, request, [row for row in rows if account in (None, row["account"]["id"])])
 
 
@@ -64,7 +81,7 @@ def _sites(estate: "Estate", request: "Request", _: Document) -> "Response":
             if i["site"]["id"] == site["id"]
         ]
         rows.append({**site, "installs": own, "tags": []})
-    return page(estate, request, rows)
+    return _of_account(estate, request, rows)
 
 
 def _install(estate: "Estate", request: "Request", path: Document) -> "Response":
@@ -78,10 +95,11 @@ def _install(estate: "Estate", request: "Request", path: Document) -> "Response"
 
 
 def _create_install(estate: "Estate", request: "Request", _: Document) -> "Response":
+    fields = {"name": "text", "account_id": "uuid", "site_id": "uuid", "environment": "text"}
+    refused = refuse_body(request, fields, tuple(fields))  # an account with sites needs all of them
+    if refused is not None:
+        return refused
     body = body_of(request)
-    missing = [key for key in ("name", "account_id", "site_id", "environment") if not body.get(key)]
-    if missing:
-        return error(400, f"{missing[0]} is required", field=missing[0])
     site = estate.store.get("sites", str(body["site_id"]))
     if site is None or site["account"]["id"] != body["account_id"]:
         return error(403, "You don't have permission to perform that action")
@@ -100,23 +118,24 @@ def _create_install(estate: "Estate", request: "Request", _: Document) -> "Respo
 
 
 def _copy(estate: "Estate", request: "Request", _: Document) -> "Response":
-    body = body_of(request)
-    sides = []
-    for key in ("source_environment_id", "destination_environment_id"):
-        if not body.get(key):
-            return error(400, f"{key} is required", field=key)
-        try:
-            UUID(str(body[key]))
-        except ValueError:
-            return error(400, f"{key} must be a uuid", field=key)
+    ids = ("source_environment_id", "destination_environment_id")
+    refused = refuse_body(
+        request, {**dict.fromkeys(ids, "uuid"), "notification_emails": "emails", "custom_options": "object"}, ids
+    )
+    if refused is not None:
+        return refused
+    body, sides = body_of(request), []
+    for key in ids:
         found = estate.store.get("installs", str(body[key]))
         if found is None:
             return error(404, "Not Found")
         sides.append(found)
-    options = body.get("custom_options") or {}
-    if not isinstance(options, dict):
-        return error(400, "custom_options must be an object", field="custom_options")
-    options = {"include_files": True, "include_db": True, **options}
+    given = body.get("custom_options") or {}
+    for key, kind in (("include_files", "bool"), ("include_db", "bool"), ("db_tables", "texts")):
+        fits, words = CHECKED[kind]
+        if given.get(key) is not None and not fits(given[key]):
+            return error(400, f"{key} {words}", field=key)
+    options = {"include_files": True, "include_db": True, **{k: v for k, v in given.items() if v is not None}}
     if options.get("db_tables") is not None and not options["include_db"]:
         return error(400, "db_tables is not allowed when include_db is false", field="db_tables")
     source, destination = sides
@@ -159,11 +178,11 @@ def _request_backup(estate: "Estate", request: "Request", path: Document) -> "Re
     install = find(estate, path["install"])
     if not isinstance(install, dict):
         return install
-    body = body_of(request)
-    for key in ("description", "notification_emails"):
-        if not body.get(key):
-            return error(400, f"{key} is required", field=key)
-    made = work.begin_backup(estate, install, str(body["description"]))
+    fields = {"description": "text", "notification_emails": "emails"}
+    refused = refuse_body(request, fields, tuple(fields))
+    if refused is not None:
+        return refused
+    made = work.begin_backup(estate, install, str(body_of(request)["description"]))
     return reply(ACCEPTED, _shown_backup(estate, made))
 
 
@@ -173,9 +192,11 @@ def _restore(estate: "Estate", request: "Request", path: Document) -> "Response"
         return error(404, "Not Found")
     if estate.fault("no-restore-endpoint", install["name"]):
         return error(403, "Missing Authentication Token")
+    fields = {"notification_emails": "emails", "restore_database": "bool", "create_checkpoint": "bool"}
+    refused = refuse_body(request, fields, ("notification_emails",))
+    if refused is not None:
+        return refused
     body = body_of(request)
-    if not body.get("notification_emails"):
-        return error(400, "notification_emails is required", field="notification_emails")
     if backup["status"] != "completed":
         return error(400, "backup is not completed", field="backup_id")
     work.begin_restore(estate, install, backup, {"restore_database": body.get("restore_database", True)})
@@ -188,9 +209,8 @@ def _accounts(estate: "Estate", request: "Request", _: Document) -> "Response":
 
 def _account_users(estate: "Estate", request: "Request", path: Document) -> "Response":
     """All users at once, without pages. The gateway turns the 404 that this operation does not declare into a 500."""
-    try:
-        account = str(UUID(path["account"]))
-    except ValueError:
+    account = path["account"]
+    if not is_uuid(account):
         return error(400, "account_id must be a uuid", field="account_id")
     if estate.store.get("accounts", account) is None:
         return error(500, "An unexpected error occurred, please try again in a few minutes")

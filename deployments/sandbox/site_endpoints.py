@@ -1,9 +1,10 @@
 """Endpoints about one install's surroundings: caches, domains, certificates and usage."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from deployments.sandbox import work
-from deployments.sandbox.answers import ACCEPTED, body_of, error, find, page, reply
+from deployments.sandbox.answers import ACCEPTED, body_of, error, find, page, refuse_body, reply
 from deployments.sandbox.store import new_id
 from deployments.sandbox.wire import Request, Response
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from deployments.sandbox.capi import Estate
 
 Document = dict[str, Any]
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 PURGE_INTERVAL = 60.0  # the host's seconds between two object purges of one install
 REPORT_INTERVAL = 5.0  # the same, between two domain reports
 
@@ -20,9 +22,12 @@ def purge(estate: "Estate", request: "Request", path: Document) -> "Response":
     install = find(estate, path["install"])
     if not isinstance(install, dict):
         return install
-    kind = body_of(request).get("type")
+    refused = refuse_body(request, {"type": "text"}, ("type",))
+    if refused is not None:
+        return refused
+    kind = body_of(request)["type"]
     if kind not in ("object", "page", "cdn", "all"):
-        return error(400, "type is required", field="type")
+        return error(400, "type must be one of object, page, cdn, all", field="type")
     now, last = estate.store.clock(), install["object_purged_at"]
     if kind in ("object", "all"):
         if last is not None and now - last < PURGE_INTERVAL * estate.scale:
@@ -41,7 +46,11 @@ def domains(estate: "Estate", request: "Request", path: Document) -> "Response":
     if not isinstance(install, dict):
         return install
     own = [d for d in estate.store.all("domains") if d["install_id"] == install["id"]]
-    return page(estate, request, [{k: v for k, v in d.items() if k != "install_id"} for d in own])
+    shown = [{k: v for k, v in d.items() if k != "install_id"} for d in own]
+    if estate.fault("certificate-expired", install["name"]):
+        for domain in shown:
+            domain["network_details"] = {"network_info": {"status": "ACTIVE", "ssl": {"status": "expired"}}}
+    return page(estate, request, shown)
 
 
 def check_status(estate: "Estate", request: "Request", path: Document) -> "Response":
@@ -49,12 +58,16 @@ def check_status(estate: "Estate", request: "Request", path: Document) -> "Respo
     install = find(estate, path["install"])
     if not isinstance(install, dict):
         return install
+    domain = estate.store.get("domains", path["domain"])
+    if domain is None or domain["install_id"] != install["id"]:
+        return error(404, "Not Found")
     now, last = estate.store.clock(), install.get("checked_at")
     if last is not None and now - last < REPORT_INTERVAL * estate.scale:
         limit = "Domain status checks are rate-limited to one request every 5 seconds for each install"
         return reply(429, {"message": limit})
-    estate.store.put("installs", {**install, "checked_at": now})
-    return reply(ACCEPTED, {"report_id": new_id()})
+    report_id = new_id()
+    estate.store.put("installs", {**install, "checked_at": now, "reports": [*install.get("reports", []), report_id]})
+    return reply(ACCEPTED, {"report_id": report_id})
 
 
 def report(estate: "Estate", request: "Request", path: Document) -> "Response":
@@ -62,9 +75,11 @@ def report(estate: "Estate", request: "Request", path: Document) -> "Response":
     install = find(estate, path["install"])
     if not isinstance(install, dict):
         return install
+    if path["report"] not in install.get("reports", []):
+        return error(404, "Not Found")
     own = [d["name"] for d in estate.store.all("domains") if d["install_id"] == install["id"]]
     rows = [
-        {"name": name, "complete": True, "result": "ok", "cname": True, "ssl": {"status": "active"}} for name in own
+        {"name": name, "complete": True, "result": "ok", "cname": install["cname"], "ssl": {"status": "active"}} for name in own
     ]
     return reply(
         200, {"report": {"complete": True, "id": path["report"], "install_name": install["name"], "domains": rows}}
@@ -93,6 +108,11 @@ def usage(estate: "Estate", request: "Request", path: Document) -> "Response":
     install = find(estate, path["install"])
     if not isinstance(install, dict):
         return install
+    dates = [request.query.get(name) for name in ("first_date", "last_date")]
+    if any(dates) and not all(date and DATE.fullmatch(date) for date in dates):
+        return reply(
+            400, {"message": "first_date and last_date must both be dates like 2026-11-26, or both be left out"}
+        )
     day = {"date": estate.store.stamp()[:10], "visit_count": "12", **install["measured"]}
     expected = estate.store.stamp(install["measure_at"]) if install["measure_at"] else None
     return reply(200, {"install_name": install["name"], "metrics": [day], "storage_refresh_expected_time": expected})

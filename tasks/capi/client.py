@@ -133,14 +133,27 @@ class Client:
         return self._list(f"/installs/{_uuid(install_id)}/domains", Domain)
 
     def certificates(self, install_id: str) -> list[Certificate]:
-        """Certificates the host holds for an install; empty where it answers 404, which is normal on its modern networks."""
-        path = f"/installs/{_uuid(install_id)}/ssl_certificates"
-        try:
-            answer = self._send("GET", path)
-        except NotFound:
-            return []
-        listed = answer.get("certificates") if isinstance(answer, dict) else None
-        return [_model(Certificate, item, path) for item in listed or []]
+        """Return all certificates that the host holds for an install, in every state, every page.
+
+        Empty if it answers 404, which is normal on its modern networks.
+        """
+        path, found = f"/installs/{_uuid(install_id)}/ssl_certificates", list[Any]()
+        for _ in range(MOST_PAGES):
+            try:
+                answer = self._send("GET", f"{path}?limit={PAGE}&offset={len(found)}")
+            except NotFound:
+                if found:
+                    raise Unreachable(f"GET {path}: a page is missing after {len(found)} certificates.") from None
+                return []
+            listed = answer.get("certificates") if isinstance(answer, dict) else None
+            if not isinstance(listed, list):
+                raise Unreachable(f"GET {path}: the answer has no list of certificates.")
+            found += listed
+            if not answer.get("next_page_token"):
+                return [_model(Certificate, item, path) for item in found]
+            if not listed:
+                break
+        raise Unreachable(f"GET {path}: the list does not end ({len(found)} certificates).")
 
     def usage(self, install_id: str) -> Usage:
         """Visits and storage of an install, newest day first."""
@@ -180,7 +193,7 @@ class Client:
 
     def _list(self, path: str, model: type[M], *, query: str = f"?limit={PAGE}") -> list[M]:
         """Every page, or an error: a part of a list is never given for the whole."""
-        url, found, visited = f"{self._base}{path}{query}", [], set[str]()
+        url, found, visited, count = f"{self._base}{path}{query}", list[M](), set[str](), None
         while url:
             if url in visited or len(visited) >= MOST_PAGES:
                 raise Unreachable(f"GET {path}: the list does not end ({len(visited)} pages); expected each page once.")
@@ -190,7 +203,12 @@ class Client:
             if not isinstance(results, list):
                 raise Unreachable(f"GET {path}: a page has no list of results.")
             found += [_model(model, item, f"GET {path}") for item in results]
+            count = page.get("count", count)
             url = self._same_origin(page.get("next"), path)
+        if isinstance(count, int) and count != len(found):
+            raise Unreachable(
+                f"GET {path}: the host counts {count}, and {len(found)} were listed; expected all of them."
+            )
         return found
 
     def _same_origin(self, link: Any, path: str) -> str:

@@ -1,9 +1,35 @@
 """What the hosting API says. Tolerant: unknown fields are ignored, all but ids may be absent, enum words stay text."""
 
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
+
+
+def _moment(value: object) -> datetime | None:
+    """Return a moment in UTC, or None for what is no moment: the host declares most times as any string, and "" occurs.
+
+    A time without a zone is UTC, as everything that the host writes.
+    """
+    if not isinstance(value, str | datetime):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _count(value: object) -> int | None:
+    """Return a whole number, which the host writes as a JSON string; None for what is none."""
+    try:
+        return int(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
+    except ValueError:
+        return None
+
+
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+Count = Annotated[int | None, BeforeValidator(_count)]
 
 
 class Said(BaseModel):
@@ -57,8 +83,8 @@ class Backup(Said):
     id: str
     status: str | None = None
     description: str | None = None
-    create_time: datetime | None = None
-    complete_time: datetime | None = None
+    create_time: Moment = None
+    complete_time: Moment = None
 
 
 class Tls(Said):
@@ -99,21 +125,22 @@ class Domain(Said):
 
 
 class Certificate(Said):
-    """One certificate. `expires_time` is UTC."""
+    """One certificate. `domains`: every name that it covers, `*.` for a wildcard. `expires_time` is UTC."""
 
     common_name: str | None = None
+    domains: tuple[str, ...] | None = None
     status: str | None = None
-    expires_time: datetime | None = None
+    expires_time: Moment = None
 
 
 class DayOfUsage(Said):
     """One day's figures. The host writes int64 as JSON strings; `storage_update_time` is when it really measured."""
 
     date: str | None = None
-    storage_file_bytes: int | None = None
-    storage_database_bytes: int | None = None
-    database_tables_count: int | None = None
-    storage_update_time: datetime | None = None
+    storage_file_bytes: Count = None
+    storage_database_bytes: Count = None
+    database_tables_count: Count = None
+    storage_update_time: Moment = None
 
 
 class Usage(Said):
@@ -121,7 +148,7 @@ class Usage(Said):
 
     install_name: str | None = None
     metrics: tuple[DayOfUsage, ...] = ()
-    storage_refresh_expected_time: datetime | None = None
+    storage_refresh_expected_time: Moment = None
 
     @field_validator("metrics", mode="before")
     @classmethod

@@ -79,6 +79,7 @@ class Comparison(Immutable):
     differences: tuple[Difference, ...]
     losses: tuple[str, ...]
     destination_is_newer: bool | None
+    files_are_newer: bool | None = None  # of the destination, by the versions in public asset URLs; None = not told
 
 
 class Backup(Immutable):

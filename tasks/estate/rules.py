@@ -1,10 +1,13 @@
 """The rules of the trade as pure functions: which pairs are allowed, what differs, what would be lost, what is pinned."""
 
+import re
+
 from tasks.estate.errors import PlanIsStale, WrongDestination
 from tasks.estate.plans import Comparison, CopyOptions, Difference, Severity
 from tasks.estate.sites import Direction, Environment, Install, Pair, Survey
 
 UNKNOWN = "unknown"
+DOTTED = re.compile(r"\d{1,9}(\.\d{1,9})+")  # a version that people give; not a time stamp or a hash
 
 
 def require_allowed(pair: Pair, *, other_site: bool = False) -> None:
@@ -73,6 +76,7 @@ def compare(source: Survey, destination: Survey, options: CopyOptions) -> Compar
         differences=tuple(_differences(source, destination)),
         losses=tuple(_losses(source, destination, options, newer)),
         destination_is_newer=newer,
+        files_are_newer=_files_are_newer(source, destination),
     )
 
 
@@ -161,6 +165,24 @@ def _destination_is_newer(source: Survey, destination: Survey) -> bool | None:
     return None if left is None or right is None else right > left
 
 
+def _files_are_newer(source: Survey, destination: Survey) -> bool | None:
+    """Return whether the destination shows newer files: of the versions that only one side has, it has the highest.
+
+    Only dotted versions count. A time stamp or a hash in an asset's URL is made by each site for itself and tells no age.
+    """
+    left, right = (_versions(side.content.files_marker) for side in (source, destination))
+    if left is None or right is None:
+        return None
+    only_there, only_here = right - left, left - right
+    return bool(only_there) and bool(only_here) and max(only_there) > max(only_here)
+
+
+def _versions(marker: str | None) -> set[tuple[int, ...]] | None:
+    """The dotted versions of a marker as numbers; None if there are none to compare."""
+    found = {tuple(map(int, word.split("."))) for word in (marker or "").split(",") if DOTTED.fullmatch(word)}
+    return found or None
+
+
 def _losses(source: Survey, destination: Survey, options: CopyOptions, newer: bool | None) -> list[str]:
     lines: list[str] = []
     name = destination.install.name
@@ -177,6 +199,11 @@ def _losses(source: Survey, destination: Survey, options: CopyOptions, newer: bo
             more = total - source.content.totals.get(kind, 0)
             if more > 0:
                 lines.append(f"{name} has {more} more public {kind} than {source.install.name}")
+    if options.files and _files_are_newer(source, destination):
+        lines.append(
+            f"the files of {name} are NEWER than those of {source.install.name}: asset versions "
+            f"{destination.content.files_marker} against {source.content.files_marker}"
+        )
     if options.files:
         lines.append(f"files of {name} are replaced: uploads, themes and plugins changed there since are lost")
     return lines

@@ -81,11 +81,18 @@ class DomainName(Immutable):
 
 
 class CertificateFact(Immutable):
-    """One certificate the host holds for an install. `expires_at` is UTC."""
+    """One certificate the host holds for an install. `domains`: every name that it covers. `expires_at` is UTC."""
 
     common_name: str
     status: str
     expires_at: datetime | None = None
+    domains: tuple[str, ...] = ()
+
+    def covers(self, domain: str) -> bool:
+        """Return whether it is a certificate for this host: by name, or by a wildcard for one label."""
+        host = domain.casefold().rstrip(".")
+        names = {name.casefold().rstrip(".") for name in (self.common_name, *self.domains)}
+        return host in names or f"*.{host.partition('.')[2]}" in names
 
 
 class Install(Immutable):

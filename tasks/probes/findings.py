@@ -1,13 +1,11 @@
 """What the readings mean: pure functions from facts to graded findings, each with what to do about it."""
 
 import re
-from datetime import datetime
 
 from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import Content, Install, Survey
 from tasks.probes.websites import Page
 
-EXPIRY_WARNING_DAYS = 30
 VOLATILE = re.compile(rb"understudy=[0-9a-f]{32}|nonce[\"'=: ]+[0-9a-f]{10}")
 
 
@@ -48,27 +46,6 @@ def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page]) ->
             findings.append(_found(f"{domain.name} answers", good, page.detail or f"HTTP {page.status}", bad=grade,
                                    action="Open the site; read the host's error log."))  # fmt: skip
     return findings
-
-
-def certificates(survey: Survey, now: datetime) -> list[Finding]:
-    """Certificates are valid, with days left; none listed is normal on the host's modern networks."""
-    if survey.certificates is None:
-        return [_found("certificates", None, "the host did not list them")]
-    if not survey.certificates:
-        states = [f"{d.name}: {d.tls}" for d in survey.domains or () if d.tls]
-        return [_found("certificates", True if states else None, ", ".join(states) or "none listed by the host")]
-    return [_certificate(c.common_name, c.status, c.expires_at, now) for c in survey.certificates]
-
-
-def _certificate(name: str, status: str, expires_at: datetime | None, now: datetime) -> Finding:
-    check, action = f"certificate {name}", "Renew it in the host's portal."
-    if expires_at is None:
-        return _found(check, None, f"{status}, expiry not told", action=action)
-    days = (expires_at - now).days
-    detail = f"{status}, {days} days left" if days >= 0 else f"{status}, expired {-days} days ago"
-    if expires_at <= now or status == "EXPIRED":
-        return _found(check, False, detail, action=action)
-    return _found(check, days > EXPIRY_WARNING_DAYS, detail, bad=Severity.WARN, action=action)
 
 
 def leaks(pages: list[Page], own: str | None, foreign: str | None) -> Finding:

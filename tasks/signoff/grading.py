@@ -13,7 +13,14 @@ from tasks.signoff.risk_rules import RiskRules, When
 
 NOBODY = 1_000_000  # people that a black plan demands: more than there can be, should a caller fail to refuse it
 SHOP = "WooCommerce"
-ORDERS = ("posts", "postmeta", "woocommerce_order_items", "woocommerce_order_itemmeta")  # a shop's orders, without HPOS
+# Every table in which WooCommerce keeps orders: posts and postmeta without High-Performance Order Storage, wc_order… with it,
+# woocommerce_order_item… always. Named by their end: prefixes differ, and the sites of a network add a number.
+ORDERS = (
+    "posts", "postmeta", "wc_orders", "wc_orders_meta", "wc_order_addresses", "wc_order_operational_data", "wc_order_stats",
+    "wc_order_product_lookup", "wc_order_tax_lookup", "wc_order_coupon_lookup", "wc_customer_lookup",
+    "woocommerce_order_items", "woocommerce_order_itemmeta", "woocommerce_downloadable_product_permissions",
+)  # fmt: skip
+ENDS = tuple(f"_{name}" for name in ORDERS)
 DIRECTIONS = {
     "refresh": Direction.DOWN,
     "provision": Direction.DOWN,
@@ -80,11 +87,14 @@ class _Copy:
 
     @property
     def loses_orders(self) -> bool:
-        """A promotion replaces the tables in which a shop keeps its orders, unless it is known to keep them elsewhere."""
+        """Whether a promotion replaces tables in which a shop keeps its orders, or the whole database.
+
+        A shop that the reviewed file names as one with HPOS is left to the people who approve red plans.
+        """
         if self.verb != "promote" or not self.shop or self.destination.name in self.rules.shops_with_hpos:
             return False
-        tables = self.options.tables
-        return self.options.database and (not tables or any(table.casefold().endswith(ORDERS) for table in tables))
+        tables = [f"_{table.casefold()}" for table in self.options.tables]
+        return self.options.database and (not tables or any(table.endswith(ENDS) for table in tables))
 
     @property
     def newer_counts(self) -> bool:
@@ -170,6 +180,8 @@ def _dangers(copy: _Copy) -> Iterator[str]:
         yield f"{what} of {name} would be replaced: what visitors and editors added there since is lost"
     if copy.newer_counts and copy.comparison.destination_is_newer:
         yield f"{name} is NEWER than {source.name}"
+    if copy.verb == "promote" and copy.options.files and copy.comparison.files_are_newer:
+        yield f"the files of {name} are NEWER than those of {source.name}"
     if copy.onto_production:
         yield from _losses(copy)
     if copy.verb != "restore" and not copy.one_site:

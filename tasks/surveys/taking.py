@@ -104,6 +104,11 @@ def _domains(client: Client, install_id: str) -> tuple[DomainName, ...]:
 
 def _certificates(client: Client, install_id: str) -> tuple[CertificateFact, ...]:
     return tuple(
-        CertificateFact(common_name=c.common_name or "", status=c.status or "unknown", expires_at=c.expires_time)
+        CertificateFact(
+            common_name=c.common_name or "",
+            status=c.status or "unknown",
+            expires_at=c.expires_time,
+            domains=c.domains or (),
+        )
         for c in client.certificates(install_id)
     )

@@ -1,6 +1,7 @@
 """The client: what it sends, what it refuses to send, and what a lost answer means."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -176,3 +177,47 @@ def test_the_login_is_in_no_text() -> None:
 def test_no_certificates_is_an_empty_list() -> None:
     """The host answers 404 where there are none, which is normal."""
     assert Host(lambda request: httpx.Response(404)).client.certificates(ONE) == []
+
+
+@pytest.mark.parametrize("written", ["", " ", "soon", None, 0, "0000-00-00", "2026-13-01T00:00:00Z"])
+def test_a_time_that_is_none_is_not_known(written: object) -> None:
+    """The specification declares most times as any string: one that cannot be read costs that time and nothing else."""
+    host = Host(lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written, "status": "X"}]}))
+    (certificate,) = host.client.certificates(ONE)
+    assert (certificate.status, certificate.expires_time) == ("X", None)
+
+
+@pytest.mark.parametrize("written", ["2027-01-01T00:00:00", "2027-01-01T00:00:00Z", "2027-01-01T01:00:00+01:00"])
+def test_every_time_is_in_utc(written: str) -> None:
+    """A time without a zone is UTC; times can be compared whatever zone they come in."""
+    host = Host(lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written}]}))
+    (certificate,) = host.client.certificates(ONE)
+    assert certificate.expires_time == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_certificates_are_read_page_by_page() -> None:
+    """Every page is read, each after as many as were seen before."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        offset = int(request.url.params["offset"])
+        names = [{"common_name": f"c{n}"} for n in range(offset, min(offset + 100, 230))]
+        more = {"next_page_token": "more"} if offset + 100 < 230 else {}
+        return httpx.Response(200, json={"certificates": names} | more)
+
+    assert [c.common_name for c in Host(answer).client.certificates(ONE)] == [f"c{n}" for n in range(230)]
+
+
+@pytest.mark.parametrize("page", [{"certificates": [], "next_page_token": "more"}, {"certificates": None}, {}])
+def test_a_list_of_certificates_that_does_not_end_is_no_list(page: dict[str, Any]) -> None:
+    """A page that promises more and has nothing, or has no list, is an error and not an empty list."""
+    with pytest.raises(Unreachable):
+        Host(lambda request: httpx.Response(200, json=page)).client.certificates(ONE)
+
+
+@pytest.mark.parametrize(("count", "listed"), [(350, 1), (1, 2), (1, 0)])
+def test_a_list_that_is_not_what_the_host_counts_is_no_list(count: int, listed: int) -> None:
+    """A part of a list is never taken for the whole."""
+    rows = [{"id": f"{n}", "name": "a"} for n in range(listed)]
+    page = {"previous": None, "next": None, "count": count, "results": rows}
+    with pytest.raises(Unreachable, match=f"counts {count}, and {listed} were listed"):
+        Host(lambda request: httpx.Response(200, json=page)).client.sites()

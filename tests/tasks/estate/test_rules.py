@@ -115,3 +115,31 @@ def test_files_only_promotions_do_not_pin_the_live_content_of_production() -> No
     both = pins(source, destination, Direction.UP, CopyOptions())
     assert "destination.newest_change" not in files
     assert {"destination.newest_change", "source.newest_change", "source.asset_versions"} <= both.keys()
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "newer"),
+    [
+        ("5.2.0,6.9", "5.12.0,6.9", True),
+        ("5.12.0,6.9", "5.2.0,6.9", False),
+        ("5.2.0,6.9", "5.2.0,6.9", False),
+        ("1.2,6.9", "6.9", False),  # a plugin that is active on the source only
+        ("6.9", "1.2,6.9", False),  # and on the destination only: other content, not newer files
+        ("5.2.0,1700000000", "5.2.0,1800000000", False),  # time stamps: each site makes its own
+        ("5.2.0,a81bc", "5.2.0,ff012", False),
+        (None, "5.2.0", None),
+        ("5.2.0", None, None),
+        ("1700000000", "1800000000", None),
+    ],
+)
+def test_newer_files_are_told_by_versions_alone(
+    source: str | None, destination: str | None, newer: bool | None
+) -> None:
+    """The highest version that only one side shows decides; what is no version tells nothing."""
+    sides = [
+        survey(install(name)).model_copy(update={"content": Content(reachable=True, files_marker=marker)})
+        for name, marker in (("one", source), ("two", destination))
+    ]
+    compared = compare(sides[0], sides[1], CopyOptions(database=False))
+    assert compared.files_are_newer is newer
+    assert any("files of two are NEWER" in line for line in compared.losses) == bool(newer)

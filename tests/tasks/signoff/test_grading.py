@@ -82,6 +82,12 @@ def newer(known: dict[str, Any], answer: bool | None = True) -> dict[str, Any]:
     return known | {"comparison": known["comparison"].model_copy(update={"destination_is_newer": answer})}
 
 
+def newer_files(known: dict[str, Any]) -> dict[str, Any]:
+    """The same, with newer files at the destination."""
+    comparison = known["comparison"].model_copy(update={"files_are_newer": True})
+    return known | {"comparison": comparison}
+
+
 def graded(known: dict[str, Any], rules: RiskRules = RULES) -> Grade:
     """The class of a copy of which this is known."""
     return grade_copy(rules, **known).grade
@@ -122,6 +128,23 @@ CASES = {
     "promote content onto forms": (seen(facts("promote", POSTS), "destination", live_data=("WPForms",)), Grade.RED, "listed tables"),
     "promote the database onto a shop": (seen(UP, "destination", live_data=SHOP), Grade.BLACK, "schulprod is a shop"),
     "promote posts onto a shop": (seen(facts("promote", POSTS), "destination", live_data=SHOP), Grade.BLACK, "HPOS"),
+    "promote orders of HPOS onto a shop": (
+        seen(facts("promote", CopyOptions(tables=("wp_wc_orders_meta",))), "destination", live_data=SHOP),
+        Grade.BLACK, "HPOS",
+    ),
+    "promote orders of a network's third site onto a shop": (
+        seen(facts("promote", CopyOptions(tables=("wp_3_wc_order_addresses",))), "destination", live_data=SHOP),
+        Grade.BLACK, "HPOS",
+    ),
+    "promote a table that only sounds like posts onto a shop": (
+        seen(facts("promote", CopyOptions(tables=("wp_blogposts",))), "destination", live_data=SHOP),
+        Grade.RED, "data of visitors",
+    ),
+    "promote files onto newer files": (newer_files(UP_FILES), Grade.RED, "the files of schulprod are NEWER"),
+    "promote the database only onto newer files": (
+        newer_files(facts("promote", CopyOptions(files=False))), Grade.RED, "the whole database",
+    ),
+    "refresh staging with newer files": (newer_files(DOWN), Grade.GREEN, "no danger was found"),
     "promote settings onto a shop": (seen(facts("promote", OPTIONS), "destination", live_data=SHOP), Grade.RED, "data of visitors"),
     "a shop onto who knows what": (seen(seen(UP, "source", live_data=SHOP), "destination", live_data=None), Grade.BLACK, "HPOS"),
     "anything onto who knows what": (seen(UP, "destination", reachable=False, live_data=None), Grade.RED, "unknown"),

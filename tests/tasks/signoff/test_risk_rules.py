@@ -120,7 +120,9 @@ def test_a_team_of_one_has_to_wait(tmp_path: Path) -> None:
     assert alone.demand(Grade.RED) == Demand.model_validate(ALONE)
 
 
-@pytest.mark.parametrize("told", [{"red": RED | {"signatures": 0}}, {"red": ALONE | {"signatures": 0}, "lone_lead": True}])
+@pytest.mark.parametrize(
+    "told", [{"red": RED | {"signatures": 0}}, {"red": ALONE | {"signatures": 0}, "lone_lead": True}]
+)
 def test_a_file_of_version_0_1_is_read_and_demands_a_signature(told: dict[str, Any], tmp_path: Path) -> None:
     """`signatures: 0` for red stays readable; a code alone opens no red plan all the same."""
     older = rules(tmp_path, **told)
