@@ -6,6 +6,8 @@ limits (the lock is in our ledger), blocks (secrets are environment variables of
 (they are in `standing.yaml`, because everybody who reaches the Prefect API can edit a variable).
 """
 
+import argparse
+from collections.abc import Sequence
 from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -103,8 +105,16 @@ def _same(found: Automation, wanted: AutomationCore) -> bool:
     return shape(found) == shape(wanted)
 
 
-def main() -> None:
-    """Bootstrap the server of the current settings and print what changed."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Bootstrap the server of the current settings and print what changed. Exit code 2 if none is named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deployments.bootstrap", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.parse_args(arguments)
+    if not get_current_settings().api.url:
+        parser.error(  # Prefect would start a temporary server, change that one, and end it
+            "no Prefect server is named; set PREFECT_API_URL to http://…/api, or `prefect config set PREFECT_API_URL=…`"
+        )
     with get_client(sync_client=True) as client:
         changes = bootstrap(client)
         server = client.api_url

@@ -1,6 +1,6 @@
 """What every step shares with Prefect: who may try again, how progress is shown, and the way to the outside.
 
-The only step file that other step files import.
+Step files import it; the import contracts in pyproject.toml say what else they share.
 """
 
 import logging

@@ -129,9 +129,48 @@ def test_every_setting_is_documented(name: str) -> None:
 
 def test_no_document_names_a_setting_that_does_not_exist() -> None:
     """Each UNDERSTUDY_… variable in the pages for operators is a real one."""
-    real = {f"UNDERSTUDY_{name.upper()}" for name in Settings.model_fields}
+    real = {f"UNDERSTUDY_{name.upper()}" for name in Settings.model_fields} | set(read_variables())
     for name in ("README.md", "docs/settings.md", "CHANGELOG.md"):
         assert set(re.findall(r"UNDERSTUDY_[A-Z_]*[A-Z]", page(name))) <= real, name
+
+
+def read_variables() -> dict[str, str]:
+    """Every environment variable that the code reads by itself, with the file that names it. `Settings` reads the others."""
+    found = {}
+    for folder in ("flows", "tasks", "deployments"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            named = dict(re.findall(r'^([A-Z_]+) = "([A-Z][A-Z0-9_]+)"', text, re.MULTILINE))
+            used = re.findall(r"os\.environ(?:\.get\(|\[)(f?\"[^\"]*\"|[A-Z_]+)", text)
+            for word in used:
+                literal = word.strip('f"')
+                for constant, value in named.items():
+                    literal = literal.replace(f"{{{constant}}}", value)
+                found[named.get(literal, literal)] = path.relative_to(ROOT).as_posix()
+    return {name: path for name, path in found.items() if name.startswith(("UNDERSTUDY_", "APP_"))}
+
+
+@pytest.mark.parametrize(("name", "path"), sorted(read_variables().items()))
+def test_every_variable_that_the_code_reads_is_documented(name: str, path: str) -> None:
+    """docs/settings.md has a row for each variable that is no field of `Settings`, unless only the sandbox uses it."""
+    if not path.startswith("deployments/sandbox/"):
+        assert re.search(rf"^\| `{name}` \|", page("docs/settings.md"), re.MULTILINE), path
+
+
+def test_the_code_reads_variables_beside_the_settings() -> None:
+    """The search above finds those that are known to be read; if it found none, it would look in vain."""
+    assert {"APP_ALLOW_PROD_IMPORT", "UNDERSTUDY_EXPORT_RUNNER", "UNDERSTUDY_EXPORT_RUNNER_ADDRESS"} <= set(
+        read_variables()
+    )
+
+
+@pytest.mark.parametrize("name", [n for n, field in Settings.model_fields.items() if field.annotation is float])
+def test_every_duration_says_whether_the_pace_scales_it(name: str) -> None:
+    """A setting in seconds that no step passes through `paced` says "not scaled", and only such a one."""
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tasks").rglob("*.py"))
+    scaled = re.search(rf"paced\((load_settings\(\)|settings)\.{name}\b", code) is not None
+    described = Settings.model_fields[name].description or ""
+    assert name == "pace" or scaled != ("not scaled" in described), described
 
 
 def maker_row(name: str, kind: type[Maker]) -> str:
@@ -192,8 +231,40 @@ def test_every_make_target_explains_itself() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("name", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+PAGES = ["README.md", "CHANGELOG.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them: lower case, no punctuation, dashes for blanks, numbered if double."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", FENCED.sub("", text), re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+        found.add(next(each for each in (slug, *(f"{slug}-{n}" for n in range(1, 99))) if each not in found))
+    return found
+
+
+def dead_links(name: str) -> list[str]:
+    """The relative links of a page that lead to no file of this repository, or to no heading of a page of it."""
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)[^)]*\)", page(name)):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target.read_text())):
+            dead.append(link)
+    return dead
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_no_link_leads_nowhere(name: str) -> None:
-    """Every relative link and picture in the pages leads to a file of this repository."""
-    links = [link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page(name)) if "://" not in link]
-    assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []
+    """Every relative link and picture leads to a file of this repository, and every anchor to a heading of that page."""
+    assert dead_links(name) == []
+
+
+def test_an_anchor_is_made_as_github_makes_it() -> None:
+    """Code, links, punctuation and repeated headings have the anchors that the rendered page has; code blocks have none."""
+    text = "# `make demo`, then *what*?\n## A [link](x.md) – here\n## Why\n## Why\n```sh\n# not a heading\n```\n"
+    assert anchors(text) == {"make-demo-then-what", "a-link--here", "why", "why-1"}

@@ -79,7 +79,8 @@ def report(estate: "Estate", request: "Request", path: Document) -> "Response":
         return error(404, "Not Found")
     own = [d["name"] for d in estate.store.all("domains") if d["install_id"] == install["id"]]
     rows = [
-        {"name": name, "complete": True, "result": "ok", "cname": install["cname"], "ssl": {"status": "active"}} for name in own
+        {"name": name, "complete": True, "result": "ok", "cname": install["cname"], "ssl": {"status": "active"}}
+        for name in own
     ]
     return reply(
         200, {"report": {"complete": True, "id": path["report"], "install_name": install["name"], "domains": rows}}

@@ -17,11 +17,21 @@ def asked(title: str, description: str, **rules: Any) -> Any:
 
 # Fields that several forms share, so that people read the same words everywhere.
 RequestedBy = Annotated[
-    str, asked("Requested by", "Your name, for the ledger. Somebody else must approve.", max_length=80)
+    str,
+    asked(
+        "Requested by",
+        "Your name, for the ledger. Unless the plan is green, you cannot be the only one who approves it.",
+        max_length=80,
+    ),
 ]
 Requester = Annotated[
     str,
-    asked("Requested by", "Your name, for the ledger. Somebody else must approve.", min_length=3, max_length=80),
+    asked(
+        "Requested by",
+        "Your name, for the ledger. Unless the plan is green, you cannot be the only one who approves it.",
+        min_length=3,
+        max_length=80,
+    ),
 ]
 AnswerWithin = Annotated[timedelta, asked("Answer within", "How long the question stays open.")]
 OtherSite = Annotated[bool, asked("Allow another site", "Explicit leave to copy between two sites of one account.")]

@@ -93,7 +93,8 @@ class Settings(BaseSettings):
         description="Secrets of the leads' one-time codes; readable by the worker alone, never in git.",
     )
     risk_file: Path = Field(
-        Path("deployments/risks.yaml"), description="Reviewed file of what makes a plan green, yellow, red or black."
+        Path("deployments/risks.yaml"),
+        description="Reviewed file of what makes a plan green, yellow or red, and what each demands.",
     )
     freeze_file: Path = Field(
         Path("deployments/freezes.yaml"), description="Reviewed freeze calendar; without the file nothing is frozen."
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
     copy_within: float = Field(5400.0, gt=0, description="Deadline for evidence of a copy or restore (90 min).")
     install_within: float = Field(1800.0, gt=0, description="Deadline for a new install to become active (30 min).")
     execute_within: float = Field(
-        1800.0, gt=0, description="How long an approval may be used after its answer (30 min)."
+        1800.0, gt=0, description="How long an approval may be used after its answer (30 min); not scaled."
     )
     settle_gap: float = Field(60.0, ge=0, description="A signal must hold on two readings this far apart.")
     lock_horizon: float = Field(

@@ -8,7 +8,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from deployments import bootstrap
 
@@ -99,7 +99,23 @@ def test_leaves_a_foreign_pool_alone(client: SyncPrefectClient) -> None:
 
 def test_prints_what_it_changed(client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]) -> None:
     """The command prints each change, and says so when there is none."""
-    bootstrap.main()
+    bootstrap.main([])
     assert "Created the work pool 'understudy'" in capsys.readouterr().out
-    bootstrap.main()
+    bootstrap.main([])
     assert capsys.readouterr().out.startswith("Nothing to change on http://")
+
+
+def test_asking_for_help_changes_nothing(client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` explains the command and makes no pool."""
+    with pytest.raises(SystemExit) as ended:
+        bootstrap.main(["--help"])
+    assert (ended.value.code, "May be repeated" in capsys.readouterr().out) == (0, True)
+    with pytest.raises(ObjectNotFound):
+        client.read_work_pool(bootstrap.POOL)
+
+
+def test_without_a_server_nothing_is_bootstrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    """A temporary server would be changed and thrown away: the command says what to set instead."""
+    with temporary_settings({PREFECT_API_URL: None}), pytest.raises(SystemExit) as ended:
+        bootstrap.main([])
+    assert (ended.value.code, "PREFECT_API_URL" in capsys.readouterr().err) == (2, True)
