@@ -12,6 +12,7 @@ from tasks.wording import plain
 
 BAR = 24  # characters of the longest bar in a chart of rows
 SHOWN = 200  # characters of a value in a preview
+UNKNOWN = "neither the dump nor the policy has them"
 PERSONAL = "**Contains personal data**"
 PSEUDONYMISED = "pseudonymised (ids are kept: it stays personal data under GDPR Art. 4(5); keep access restricted)"
 
@@ -50,7 +51,8 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
     if plan.readers_wait:
         lines.append(f"* Readers of these tables wait for the end: {_names(plan.readers_wait)}")
     lines += [f"* Staging keeps its own: {_names(plan.kept)}"] if plan.kept else []
-    lines += [f"* Emptied, because the dump has no such table: {_names(plan.emptied)}"] if plan.emptied else []
+    lines += [f"* Emptied, because the dump has no rows for them: {_names(plan.emptied)}"] if plan.emptied else []
+    lines += [f"* Left untouched, because {UNKNOWN}: {_names(plan.untouched)}"] if plan.untouched else []
     lines += [f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped[:20]]
     lines += [
         f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**",
@@ -143,6 +145,7 @@ def loaded_text(plan: LoadPlan, loaded: Loaded, *, password: str) -> str:
         *(f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped),
         *([f"* Missing in the dump, left empty: {_names(plan.emptied)}"] if plan.emptied else []),
         *([f"* Staging kept its own: {_names(plan.kept)}"] if plan.kept else []),
+        *([f"* Left untouched, because {UNKNOWN}: {_names(plan.untouched)}"] if plan.untouched else []),
     ]
     if Anonymizer.PASSWORDS in ran:
         lines.append(f"* Every account of staging logs in with the password `{password}`")

@@ -18,10 +18,12 @@ from tasks.dumps.drafting import draft_masking
 from tasks.dumps.extract import Source, units_of
 from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices, ExportPlan, Snapshot, TablePlan, Unit
+from tasks.dumps.reaching import reached
 from tasks.dumps.reading import check
 from tasks.dumps.segments import Part
 from tasks.estate.dumps import DumpFacts, Header, SequenceState
 from tasks.estate.errors import Misconfigured, NotExported
+from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.policy import load_policy
 from tasks.policy import (
@@ -90,6 +92,7 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         attachments=choices.attachments,
         tables=tuple(table.dumped for table in masking.tables),
         sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+        reached=reached(policy, Resolver.of(catalog)),
     )
     return ExportPlan(policy=name, header=header, masking=masking, units=tuple(units), strays=catalog.strays)
 

@@ -123,7 +123,7 @@ def _collected(table: Table, each: ColumnPlan, made: Composable) -> Composed:
             " WHERE m[1] ~ '[0-9@]' AND strpos(made, m[1]) = 0"
         ).format(Literal(PART))
     source = rows_of(table)
-    if table.estimated_rows > 2 * VALUES and table.estimated_rows > MANY:
+    if table.estimated_rows > 2 * VALUES and table.estimated_rows > MANY and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
         source = SQL("{} TABLESAMPLE SYSTEM ({})").format(source, share)
     return SQL(

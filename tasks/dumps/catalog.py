@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from tasks.estate.errors import NotExported
+from tasks.estate.relations import Resolver
 from tasks.estate.tables import (
     Catalog,
     Check,
@@ -18,7 +19,9 @@ from tasks.estate.tables import (
     DatabaseIdentity,
     ForeignKey,
     Key,
+    Kind,
     Name,
+    Relation,
     Sequence,
     Stray,
     Table,
@@ -49,16 +52,19 @@ def read_catalog(connection: psycopg.Connection[Any], *, sequence_states: bool =
     Raises `NotExported` where a sequence may not be read: pg_sequences would say NULL and nobody would notice.
     """
     relations = asked(connection, "relations")
-    by_oid = {row["oid"]: row for row in relations}
+    by_name = {_name(row): row for row in relations}
+    known = tuple(_relations(relations))
+    resolver = Resolver(known)
     of = {question: _by_oid(asked(connection, question)) for question in ("columns", "keys", "checks")}
     own = [row for row in relations if not row["of_extension"]]
     roots = [row for row in own if row["kind"] in "rp" and not row["partition"]]
-    tables = tuple(_table(row, relations, by_oid, of) for row in roots)
+    tables = tuple(_table(row, resolver, by_name, of) for row in roots)
     sequences = _sequences(connection, asked(connection, "sequences"), sequence_states)
     return Catalog(
         identity=identify(connection),
         tables=tables,
-        foreign_keys=tuple(_foreign_key(row, _roots(relations)) for row in asked(connection, "foreign_keys")),
+        relations=known,
+        foreign_keys=tuple(_foreign_key(row, resolver) for row in asked(connection, "foreign_keys")),
         sequences=sequences,
         materialized_views=_refresh_order(connection, own),
         left_out=tuple(sorted(_left_out(relations))),
@@ -77,19 +83,39 @@ def _name(row: dict[str, Any]) -> Name:
     return Name(schema_name=row["schema"], name=row["name"])
 
 
+KINDS = {"r": Kind.ORDINARY, "p": Kind.PARTITIONED, "f": Kind.FOREIGN, "v": Kind.VIEW, "m": Kind.MATERIALIZED}
+
+
+def _relations(rows: Rows) -> Iterable[Relation]:
+    names = {row["oid"]: _name(row) for row in rows}
+    for row in rows:
+        yield Relation(
+            name=names[row["oid"]],
+            kind=KINDS[row["kind"]],
+            parents=tuple(names[oid] for oid in row["parents"] if oid in names),
+            **{
+                field: row[field]
+                for field in ("partition", "bound", "key", "of_extension", "unlogged", "server", "hidden")
+            },
+        )
+
+
 def _table(
-    row: dict[str, Any], relations: Rows, by_oid: dict[int, dict[str, Any]], of: dict[str, dict[int, Rows]]
+    row: dict[str, Any], resolver: Resolver, by_name: dict[Name, dict[str, Any]], of: dict[str, dict[int, Rows]]
 ) -> Table:
-    below = [row, *_partitions_below(row["oid"], relations)] if row["kind"] == "p" else [row]
-    leaves = [part for part in below if part["kind"] == "r"]
+    name = _name(row)
+    below = [row, *(by_name[each.name] for each in resolver.partitions(name))]
+    leaves = [by_name[each.name] for each in resolver.leaves(name) if each.kind is Kind.ORDINARY]
+    own = resolver.find(name)
     return Table(
-        name=_name(row),
+        name=name,
         columns=tuple(Column(**column) for column in of["columns"][row["oid"]]),
         unique_keys=tuple(Key(**key) for key in _with_leaf_keys(row, leaves, of["keys"])),
         checks=tuple(Check(**check) for check in of["checks"][row["oid"]] if check["columns"]),
         partitioned=row["kind"] == "p",
         leaves=tuple(_name(leaf) for leaf in leaves),
-        parents=tuple(_name(by_oid[oid]) for oid in row["parents"] if oid in by_oid),
+        foreign_leaves=tuple(each.name for each in resolver.leaves(name) if each.kind is Kind.FOREIGN),
+        parents=own.parents if own is not None else (),
         estimated_rows=sum(max(leaf["estimated_rows"], 0) for leaf in leaves),
         bytes=sum(part["bytes"] for part in below),
         comment=row["comment"],
@@ -106,34 +132,25 @@ def _with_leaf_keys(row: dict[str, Any], leaves: Rows, keys: dict[int, Rows]) ->
     return own + extra
 
 
-def _partitions_below(oid: int, relations: Rows) -> Rows:
-    children = [row for row in relations if row["partition"] and oid in row["parents"]]
-    return [each for child in children for each in (child, *_partitions_below(child["oid"], relations))]
-
-
-def _roots(relations: Rows) -> dict[Name, Name]:
-    """The logical table of every partition: foreign keys may be declared on one, or point at one."""
-    return {
-        _name(part): _name(row)
-        for row in relations
-        if row["kind"] == "p" and not row["partition"]
-        for part in _partitions_below(row["oid"], relations)
-    }
-
-
-def _foreign_key(row: dict[str, Any], roots: dict[Name, Name]) -> ForeignKey:
+def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:
+    """Foreign keys may be declared on a partition, or point at one: both stand for the table at its root."""
     table = Name(schema_name=row["schema"], name=row["table"])
     references = Name(schema_name=row["references_schema"], name=row["references_table"])
     return ForeignKey(
         name=row["name"],
-        table=roots.get(table, table),
-        partition=table if table in roots else None,
+        table=_root(table, resolver),
+        partition=table if _root(table, resolver) != table else None,
         columns=tuple(row["columns"]),
-        references=roots.get(references, references),
+        references=_root(references, resolver),
         referenced_columns=tuple(row["referenced_columns"]),
         definition=row["definition"],
         validated=row["validated"],
     )
+
+
+def _root(name: Name, resolver: Resolver) -> Name:
+    relation = resolver.find(name)
+    return resolver.root(relation).name if relation is not None else name
 
 
 def _sequences(connection: psycopg.Connection[Any], rows: Rows, with_states: bool) -> tuple[Sequence, ...]:
@@ -187,7 +204,7 @@ def _refresh_order(connection: psycopg.Connection[Any], own: Rows) -> tuple[Name
 
 def _left_out(relations: Rows) -> Iterable[tuple[str, str]]:
     for row in relations:
-        if row["of_extension"]:
+        if row["of_extension"] and row["kind"] != "v":
             yield str(_name(row)), "belongs to an extension"
         elif row["kind"] == "f":
             yield str(_name(row)), "foreign table: its rows live elsewhere"

@@ -5,6 +5,8 @@ or a foreign key that would break, all are faults, and every one of them is name
 """
 
 from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import partial
 
 from tasks.dumps.grouping import groups_of
 from tasks.dumps.planning import (
@@ -19,9 +21,19 @@ from tasks.dumps.planning import (
     table_plan,
     whole_tables,
 )
+from tasks.dumps.reaching import (
+    dropped_partitions,
+    foreign_faults,
+    kin_faults,
+    name_faults,
+    name_notes,
+    torn_keys,
+    without_dropped,
+)
 from tasks.dumps.uniqueness import key_faults
 from tasks.estate.errors import PolicyRefused
-from tasks.estate.tables import Catalog
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import Catalog, ForeignKey
 from tasks.masking.policy import Policy
 
 SHOWN = 40  # faults in one message; a policy for an unknown database would fill a page
@@ -29,7 +41,11 @@ SHOWN = 40  # faults in one message; a policy for an unknown database would fill
 
 def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> MaskingPlan:
     """The plan. Raises `PolicyRefused` naming every fault and what to add."""
-    faults = [*_unknown_names(catalog, policy), *_unclassified(catalog, policy)]
+    resolver = Resolver.of(catalog)
+    faults = [
+        *name_faults(catalog, policy, resolver), *_unknown_columns(catalog, policy), *_unclassified(catalog, policy),
+        *kin_faults(catalog, policy),
+    ]  # fmt: skip
     if catalog.identity.encoding == "SQL_ASCII":
         faults.append(
             "the database has the encoding SQL_ASCII: its text may be anything; expected UTF8 or another real one"
@@ -38,8 +54,10 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     groups, group_faults = groups_of(catalog, policy, rules)
     faults += group_faults
     wanted = [table for table in parents_first(catalog) if str(table.name) in rules]
-    plans = [table_plan(table, rules[str(table.name)], groups, choices) for table in wanted]
+    dropped = set(dropped_partitions(policy, resolver))
+    plans = [table_plan(without_dropped(table, dropped), rules[str(table.name)], groups, choices) for table in wanted]
     for plan in plans:
+        faults += foreign_faults(plan.table, policy, resolver)
         faults += _maker_faults(plan)
         faults += key_faults(
             plan.table, {c.column.name: (c.rule.maker, c.place(plan.table)) for c in plan.columns if c.masked}
@@ -48,6 +66,7 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
         f"{stray.where}: holds what looks like {stray.what}" for stray in catalog.strays if stray.kind == "generated"
     ]
     faults += _orphans(catalog, policy, plans)
+    faults += torn_keys(catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans}))
     if faults:
         shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
         raise PolicyRefused(
@@ -55,25 +74,27 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
         )
     return MaskingPlan(
         tables=tuple(plans),
-        dropped=tuple(whole_tables(catalog, policy, "drop")),
+        dropped=(*whole_tables(catalog, policy, "drop"), *sorted(map(str, dropped))),
         excluded=tuple(sorted({*whole_tables(catalog, policy, "exclude"), *audit_tables(catalog, policy)})),
         left_out=catalog.left_out,
-        notes=tuple(_notes(plans)),
+        notes=(*_notes(plans), *name_notes(policy, resolver)),
     )
 
 
-def _unknown_names(catalog: Catalog, policy: Policy) -> Iterator[str]:
-    """Rules that name nothing: a typo in a table or column would leave the real one unmasked."""
+def _unknown_columns(catalog: Catalog, policy: Policy) -> Iterator[str]:
+    """Rules of columns that name nothing: a typo in a column would leave the real one unmasked."""
+    tables = {str(table.name): table for table in catalog.tables}
     for name, rule in policy.tables.items():
-        table = catalog.table(name)
+        table = tables.get(name)
         if table is None:
-            if rule.whole is None:  # a whole table that is gone is no risk
-                yield f"line {rule.line}: the database has no table {name}"
             continue
         for column, said in rule.columns.items():
             found = table.column(column)
             if found is None:
-                yield f"line {said.line}: {name} has no column {column}"
+                close = get_close_matches(column, [each.name for each in table.columns], n=3)
+                yield f"line {said.line}: {name} has no column {column}" + (
+                    f"; it has {', '.join(close)}" if close else ""
+                )
             elif found.generated and said.maker is not None:
                 yield f"line {said.line}: {name}.{column} is generated and never copied; mask what it is computed from"
             elif said.by and table.column(said.by) is None:
@@ -113,9 +134,16 @@ def _orphans(catalog: Catalog, policy: Policy, plans: list[TablePlan]) -> Iterat
         plan = travelling.get(str(key.table))
         if plan is None or str(key.references) not in dropped:
             continue
-        emptied = {c.column.name for c in plan.columns if c.rule.nulls == "equalise" or c.rule.word == "null"}
-        if not set(key.columns) & emptied:
+        if not _arrives_null(travelling, key):
             yield f"{key.table} refers to {key.references} by {key.name}, and that table is dropped; drop both, or mask with null"
+
+
+def _arrives_null(travelling: dict[str, TablePlan], key: ForeignKey) -> bool:
+    """Whether a column of the key is NULL in every row that travels."""
+    emptied = {
+        c.column.name for c in travelling[str(key.table)].columns if c.rule.nulls == "equalise" or c.rule.word == "null"
+    }
+    return bool(set(key.columns) & emptied)
 
 
 def _notes(plans: list[TablePlan]) -> Iterator[str]:

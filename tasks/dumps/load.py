@@ -21,7 +21,8 @@ from tasks.dumps.sequences import restart_sequences
 from tasks.dumps.verify import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown
-from tasks.estate.tables import Catalog, ForeignKey, Name, Table
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import Catalog, ForeignKey, Kind, Name, Table
 from tasks.masking.policy import Policy
 
 Blocks = Iterable[bytes]
@@ -29,6 +30,11 @@ Remask = Callable[[Segment, Blocks], Blocks]
 Told = Callable[[str, int], None]
 
 
+STATES = {
+    "O": "ENABLE",
+    "A": "ENABLE ALWAYS",
+    "R": "ENABLE REPLICA",
+}  # of triggers and rules, as the catalogue has them
 ALONE = 0x756E64657273  # advisory lock of this database: one load at a time, whoever runs it
 
 
@@ -40,6 +46,15 @@ def require_alone(connection: psycopg.Connection[Any]) -> None:
     taken = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (ALONE,)).fetchone()
     if taken != (True,):
         raise DestinationBusy("Another load of this target is under way; expected none.")
+
+
+def require_stored_here(written: Iterable[Table]) -> None:
+    """No table to be emptied may have rows on another server. The plan refuses those; raises `NotLoaded`."""
+    for table in written:
+        if table.foreign_leaves:
+            raise NotLoaded(
+                f"{table.name} has the foreign partition {table.foreign_leaves[0]}: emptying it would change another server."
+            )
 
 
 class Load:
@@ -112,7 +127,8 @@ class Load:
         written = [table for table in parents_first(self._catalog) if str(table.name) in names]
         for name in names - {str(table.name) for table in written}:
             raise NotLoaded(f"Staging has no table {name} any more; the plan was drafted when it had.")
-        with self._quiet_triggers(written):
+        require_stored_here(written)
+        with self._quiet_triggers(written), self._quiet_rules(written):
             self._lift()
             self._empty(written)
             self._fill(events)
@@ -122,8 +138,7 @@ class Load:
             restart_sequences(self._connection, self._plan, self._catalog)
             for view in self._catalog.materialized_views:
                 self._connection.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(identifier(view)))
-            for table in written:
-                self._connection.execute(SQL("ANALYZE {}").format(identifier(table.name)))
+            self._analyze(written)
             checks = verify_loaded(self._connection, self._plan, self._catalog, self._policy, self._rows, self._secrets)
         write_marker(self._connection, self._plan, notice_for(self._plan))
         return checks
@@ -136,9 +151,30 @@ class Load:
         for row in triggers:
             self._alter(row, "DISABLE")
         yield
-        words = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
         for row in triggers:
-            self._alter(row, words[row["state"]])
+            self._alter(row, STATES[row["state"]])
+
+    @contextmanager
+    def _quiet_rules(self, written: list[Table]) -> Iterator[None]:
+        """Rules rewrite a DELETE or INSERT into something else: they are off meanwhile, and as they were afterwards."""
+        names = {table.name for table in written}
+        rules = [row for row in asked(self._connection, "rules") if _named(row) in names]
+        for row in rules:
+            self._alter_rule(row, "DISABLE")
+        yield
+        for row in rules:
+            self._alter_rule(row, STATES[row["state"]])
+
+    def _alter_rule(self, row: dict[str, Any], word: str) -> None:
+        statement = "ALTER TABLE {} " + word + " RULE {}"
+        self._connection.execute(SQL(statement).format(identifier(_named(row)), Identifier(row["rule"])))
+
+    def _analyze(self, written: list[Table]) -> None:
+        """ANALYZE of a table reads its inheritance children too: a table with children on other servers goes without."""
+        resolver = Resolver.of(self._catalog)
+        for table in written:
+            if not any(heir.kind is Kind.FOREIGN for heir in resolver.heirs(table.name)):
+                self._connection.execute(SQL("ANALYZE {}").format(identifier(table.name)))
 
     def _alter(self, row: dict[str, Any], word: str) -> None:
         statement = "ALTER TABLE {} " + word + " TRIGGER {}"
@@ -156,7 +192,7 @@ class Load:
         """
         for key in self._lifted:
             definition = key.definition.removesuffix(" NOT VALID")
-            forgiven = str(key.table) in self._plan.kept or not key.validated
+            forgiven = str(key.table) in {*self._plan.kept, *self._plan.untouched} or not key.validated
             if forgiven and not definition.endswith(" NOT ENFORCED"):
                 definition += " NOT VALID"
             self._connection.execute(

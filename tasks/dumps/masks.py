@@ -147,15 +147,25 @@ def _sample(plan: TablePlan) -> Composable:
 def sample(table: Table, columns: Composable = EVERY) -> Composable:
     """Up to `SAMPLED` rows of a table as a sub-select."""
     limit = Literal(SAMPLED)
-    if table.estimated_rows <= MANY:
+    if table.estimated_rows <= MANY or table.foreign_leaves:
         return SQL("(SELECT {} FROM {} LIMIT {})").format(columns, rows_of(table), limit)
     percent = Literal(min(100.0, 100.0 * 4 * SAMPLED / table.estimated_rows))
     return SQL("(SELECT {} FROM {} TABLESAMPLE SYSTEM ({}) LIMIT {})").format(columns, rows_of(table), percent, limit)
 
 
-def rows_of(table: Table) -> Composable:
-    """All rows of a logical table and no other: partitions through their root, inheritance children left to themselves."""
-    return identifier(table.name) if table.partitioned else only(table.name)
+def rows_of(table: Table, alias: str = "") -> Composable:
+    """All rows of a logical table that are stored in this database, and no other: partitions through their root, without
+    those on other servers; inheritance children left to themselves. `alias` names them in the statement.
+    """
+    if table.foreign_leaves:
+        names = SQL(", ").join(Identifier(column.name) for column in table.columns)
+        leaves = [SQL("SELECT {} FROM {}").format(names, only(leaf)) for leaf in table.leaves]
+        none = SQL("SELECT {} FROM {} WHERE false").format(names, only(table.name))
+        rows: Composable = SQL("({})").format(SQL(" UNION ALL ").join(leaves or [none]))
+        alias = alias or "local_rows"
+    else:
+        rows = identifier(table.name) if table.partitioned else only(table.name)
+    return SQL("{} AS {}").format(rows, Identifier(alias)) if alias else rows
 
 
 def only(name: Name) -> Composable:

@@ -7,12 +7,15 @@ from typing import Any
 import psycopg
 
 from tasks.dumps.catalog import asked, read_catalog
+from tasks.dumps.fitting import taken_names, unwritable
 from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.planning import inherited_rules, parents_first, rule_for, rules_of
+from tasks.dumps.reaching import stale_rules
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
-from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, WrongHost, WrongTarget
+from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
 from tasks.estate.plans import fingerprint
-from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Name, Table
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Table
 from tasks.masking.policy import Policy
 
 GATE = "APP_ALLOW_PROD_IMPORT"
@@ -62,6 +65,7 @@ def structure(catalog: Catalog, policy: Policy) -> str:
     What this project itself makes on a first load, marker and audit table, does not count.
     """
     said = catalog.model_dump(mode="json", exclude={"identity": True, "strays": True, "sequences": True})
+    said["relations"] = [each for each in said["relations"] if each["kind"] == Kind.FOREIGN or each["partition"]]
     ours = {"understudy.staging_data", policy.audit.table}
     said["tables"] = [table for table in said["tables"] if str(Name.model_validate(table["name"])) not in ours]
     for table in said["tables"]:
@@ -71,27 +75,28 @@ def structure(catalog: Catalog, policy: Policy) -> str:
 
 
 class Match:
-    """A dump and a target laid side by side: what is loaded, skipped, emptied and kept, each with its reason."""
+    """A dump and a target laid side by side: what is loaded, skipped, emptied, kept and untouched, each with its reason."""
 
     def __init__(self, facts: DumpFacts, catalog: Catalog, policy: Policy) -> None:
-        self._facts, self._catalog = facts, catalog
-        self.kept = tuple(sorted(_kept(catalog, policy)))
+        there = {str(table.name): table for table in catalog.tables}
+        kept = set(kept_tables(catalog, policy))
+        self.kept = tuple(sorted(kept))
         rows = {str(totals.name): totals.rows for totals in facts.trailer.tables}
         self.skipped: list[tuple[str, str]] = []
         self.tables: list[LoadOrder] = []
         for dumped in facts.header.tables:
             name = str(dumped.name)
-            table = catalog.table(name)
+            table = there.get(name)
             if table is None:
                 self.skipped.append((name, "staging has no such table"))
-            elif name in self.kept:
+            elif name in kept:
                 self.skipped.append((name, "staging keeps its own"))
             else:
                 self.tables.append(_order(dumped, table, rows.get(name, 0)))
         loaded = {str(order.name) for order in self.tables}
-        self.emptied = tuple(
-            str(t.name) for t in catalog.tables if str(t.name) not in loaded and str(t.name) not in self.kept
-        )
+        alone = [table for name, table in there.items() if name not in loaded and name not in kept]
+        self.emptied = tuple(str(t.name) for t in alone if rule_for(t, catalog, policy) is not None)
+        self.untouched = tuple(str(t.name) for t in alone if rule_for(t, catalog, policy) is None)
         self.skipped += [
             (f"{order.name}.{column}", "staging has no such column")
             for order in self.tables
@@ -99,11 +104,41 @@ class Match:
         ]
 
 
-def _kept(catalog: Catalog, policy: Policy) -> Iterator[str]:
-    names = {name for name, rule in policy.tables.items() if rule.whole == "exclude"} | {policy.audit.table}
+def kept_tables(catalog: Catalog, policy: Policy) -> Iterator[str]:
+    """Yield the tables of staging that a load leaves as they are: excluded ones with their inheritance children, the
+    application's audit table, and the marker.
+    """
     for table in catalog.tables:
-        if str(table.name) in names or table.name.schema_name == "understudy":
+        rule = rule_for(table, catalog, policy)
+        excluded = rule is not None and rule.whole == "exclude"
+        if excluded or str(table.name) == policy.audit.table or table.name.schema_name == "understudy":
             yield str(table.name)
+
+
+def require_reachable(match: Match, header: Header, catalog: Catalog, policy: Policy) -> None:
+    """Every table that the load writes must be stored in the target itself, all of it visible to the loading role, and
+    every rule of the policy must apply to something.
+
+    Raises `DumpRefused` naming each relation that speaks against it, and `PolicyRefused`.
+    """
+    resolver = Resolver.of(catalog)
+    written = [
+        *(order.name for order in match.tables),
+        *(t.name for t in catalog.tables if str(t.name) in match.emptied),
+    ]
+    skipped = {name for name, _ in match.skipped} - {*match.kept}
+    excluded = {name for name, rule in policy.tables.items() if rule.whole == "exclude"}
+    absent = [table.name for table in header.tables if str(table.name) in skipped - excluded]
+    faults = [*unwritable(written, resolver), *taken_names(absent, resolver)]
+    if faults:
+        raise DumpRefused(
+            f"The load would write outside the tables of {catalog.identity.database}: {'; '.join(faults)}.",
+            next_step="Nothing was loaded. Correct staging as the message says, or exclude the table in the policy.",
+        )
+    if header.reached is not None:
+        known = {*header.reached, *(str(table.name) for table in header.tables)}
+        if stale := list(stale_rules(policy, known, resolver)):
+            raise PolicyRefused(f"The policy for {policy.app!r} has rules without effect: {'; '.join(stale)}.")
 
 
 def _order(dumped: DumpedTable, table: Table, rows: int) -> LoadOrder:
@@ -131,7 +166,7 @@ def require_masked(header: Header, catalog: Catalog, policy: Policy) -> None:
     Fails closed, as the export does: what staging has and the policy does not name is no reason to let it in. Raises
     `DumpRefused`.
     """
-    rules, kept = dict(rules_of(catalog, policy)), set(_kept(catalog, policy))
+    rules, kept = dict(rules_of(catalog, policy)), set(kept_tables(catalog, policy))
     for dumped in header.tables:
         name = str(dumped.name)
         table = catalog.table(name)
@@ -182,6 +217,7 @@ def draft_load(
     require_version(facts.header, policy)
     require_masked(facts.header, catalog, policy)
     match = Match(facts, catalog, policy)
+    require_reachable(match, facts.header, catalog, policy)
     plan = LoadPlan(
         dump=facts.url,
         sha256=facts.sha256,
@@ -193,6 +229,7 @@ def draft_load(
         emptied=match.emptied,
         skipped=tuple(match.skipped),
         kept=match.kept,
+        untouched=match.untouched,
         readers=readers,
         first_load=marker is None,
         mask_now=tuple(kind for kind in to_mask_now(facts.header) if kind not in opted_out),
@@ -204,8 +241,11 @@ def draft_load(
     )
     lifted = foreign_keys_to_lift(connection, catalog, plan)
     waiting = {str(name) for key in lifted for name in (key.table, key.references)}
+    names = {*plan.emptied, *(str(order.name) for order in plan.tables)}
+    ruled = (str(Name(schema_name=row["schema"], name=row["name"])) for row in asked(connection, "rules"))
+    waiting |= names.intersection(ruled)  # a rule is switched off meanwhile, and ALTER TABLE locks readers out
     if readers == "wait":
-        waiting |= {*plan.emptied, *(str(order.name) for order in plan.tables)}
+        waiting |= names
     return plan.model_copy(update={"readers_wait": tuple(sorted(waiting))})
 
 

@@ -9,15 +9,17 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.attack import Secrets, search
-from tasks.dumps.catalog import identifier
+from tasks.dumps.catalog import asked, identifier
 from tasks.dumps.connecting import SPELLING
 from tasks.dumps.grouping import groups_of
-from tasks.dumps.masks import masked, rows_of
+from tasks.dumps.masks import masked, only, rows_of
 from tasks.dumps.planning import Choices, ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
+from tasks.dumps.reaching import dropped_partitions
 from tasks.dumps.sequences import require_past
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LeakFound, NotLoaded
-from tasks.estate.tables import Catalog
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import Catalog, Name
 from tasks.masking.keys import Keyring
 from tasks.masking.makers.email import Email
 from tasks.masking.makers.texts import Password
@@ -39,6 +41,8 @@ def verify_loaded(
     tables = list(treated(plan, catalog, policy))
     checks: Checks = [
         ("row counts", _counts(connection, plan, catalog, rows)),
+        ("emptied tables", _emptied(connection, plan, catalog, policy)),
+        ("other tables", _unchanged(connection, plan, catalog)),
         ("foreign keys and unique keys", "held by PostgreSQL for every loaded row"),
         ("references of the policy", _references(connection, policy, catalog)),
         ("sequences", require_past(connection, plan, catalog)),
@@ -105,6 +109,36 @@ def _counts(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalo
     return f"{total} rows in {len(plan.tables)} tables, as the dump's trailer says"
 
 
+def _emptied(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> str:
+    """Emptied tables and dropped partitions are counted: a rule or row security may have kept rows from being deleted."""
+    tables = {str(table.name): table for table in catalog.tables}
+    sources = [(name, rows_of(tables[name])) for name in plan.emptied if name in tables]
+    sources += [(str(leaf), only(leaf)) for leaf in dropped_partitions(policy, Resolver.of(catalog))]
+    for name, source in sources:
+        (count,) = connection.execute(SQL("SELECT count(*) FROM {}").format(source)).fetchone() or (0,)
+        if count:
+            raise NotLoaded(
+                f"{name} has {count} rows after the load; expected none, because the dump has no rows for it."
+            )
+    return f"{len(sources)} counted: no row is left" if sources else "none"
+
+
+def _unchanged(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog) -> str:
+    """PostgreSQL's own count of what this transaction changed: only tables of the plan may be in it."""
+    resolver = Resolver.of(catalog)
+    written = {*plan.emptied, *(str(order.name) for order in plan.tables)}
+    for row in asked(connection, "changes"):
+        name = Name(schema_name=row["schema"], name=row["name"])
+        relation = resolver.find(name)
+        if relation is None or not relation.holds_rows or str(resolver.root(relation).name) in written:
+            continue
+        changed = ", ".join(f"{row[what]} {what}" for what in ("inserted", "updated", "deleted") if row[what])
+        raise NotLoaded(
+            f"The load changed rows of {name}, which is not among its tables ({changed}); expected only tables of the plan."
+        )
+    return "no row changed in tables that staging keeps or that are not known"
+
+
 def _references(connection: psycopg.Connection[Any], policy: Policy, catalog: Catalog) -> str:
     """References that only the policy knows: PostgreSQL does not hold them, so they are looked at."""
     looked = 0
@@ -113,11 +147,11 @@ def _references(connection: psycopg.Connection[Any], policy: Policy, catalog: Ca
         if child is None or parent is None:
             continue
         question = SQL(
-            "SELECT count(*) FROM {} AS c WHERE c.{column} IS NOT NULL"
-            " AND NOT EXISTS (SELECT FROM {} AS p WHERE p.{there} = c.{column})"
+            "SELECT count(*) FROM {} WHERE c.{column} IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM {} WHERE p.{there} = c.{column})"
         ).format(
-            rows_of(child),
-            rows_of(parent),
+            rows_of(child, "c"),
+            rows_of(parent, "p"),
             column=Identifier(reference.column),
             there=Identifier(reference.referenced_column),
         )

@@ -78,6 +78,7 @@ class Header(Immutable):
     attachments: bool = True  # False: binary columns of the attachments anonymizer were not read
     tables: tuple[DumpedTable, ...]
     sequences: tuple[SequenceState, ...] = ()
+    reached: tuple[str, ...] | None = None  # tables that the policy names and the source has; None in a dump of 0.1
 
     @property
     def raw(self) -> bool:
@@ -134,9 +135,10 @@ class LoadPlan(Fingerprinted):
     hostname: str  # of the staging instance, as the worker knows it
     target: DatabaseIdentity
     tables: tuple[LoadOrder, ...]
-    emptied: tuple[str, ...] = ()  # expected by staging, not in the dump
+    emptied: tuple[str, ...] = ()  # tables of staging that the policy knows and the dump lacks
     skipped: tuple[tuple[str, str], ...] = ()  # in the dump, not loaded: (name, why)
     kept: tuple[str, ...] = ()  # staging's own: excluded and audit tables
+    untouched: tuple[str, ...] = ()  # tables of staging that neither the dump nor the policy knows
     readers_wait: tuple[str, ...] = ()  # tables whose readers wait for the end, and see old data never again
     readers: str = "stay"
     first_load: bool = False  # the target carries no marker yet

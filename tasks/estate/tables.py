@@ -25,6 +25,36 @@ class Name(Immutable):
         return name if self.schema_name == "public" else f"{schema_name}.{name}"
 
 
+class Kind(StrEnum):
+    """What a relation is, in the words of PostgreSQL's manual."""
+
+    ORDINARY = "table"
+    PARTITIONED = "partitioned table"
+    FOREIGN = "foreign table"
+    VIEW = "view"
+    MATERIALIZED = "materialized view"
+
+
+class Relation(Immutable):
+    """One relation. `parents` are the tables that it inherits from; of a partition, the one that it is part of."""
+
+    name: Name
+    kind: Kind
+    parents: tuple[Name, ...] = ()
+    partition: bool = False
+    bound: str = ""  # of a partition: `FOR VALUES …` or `DEFAULT`
+    key: str = ""  # of a partitioned table: `RANGE (at)`
+    of_extension: bool = False
+    unlogged: bool = False
+    server: str = ""  # of a foreign table: where its rows are stored
+    hidden: bool = False  # row security hides rows from the connected role
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether rows of it are stored in this database, in itself or in its partitions."""
+        return self.kind in (Kind.ORDINARY, Kind.PARTITIONED)
+
+
 class Column(Immutable):
     """One column. `type` is the declared type in full (`character varying(40)`), `base` the type below any domain or
     array, unqualified (`varchar`, `int4`, `jsonb`, an enum's own name), `category` PostgreSQL's letter for that base
@@ -108,6 +138,7 @@ class Table(Immutable):
     checks: tuple[Check, ...] = ()
     partitioned: bool = False
     leaves: tuple[Name, ...] = ()
+    foreign_leaves: tuple[Name, ...] = ()  # partitions whose rows are stored on another server
     parents: tuple[Name, ...] = ()
     estimated_rows: int = 0
     bytes: int = 0
@@ -174,6 +205,7 @@ class Catalog(Immutable):
 
     identity: DatabaseIdentity
     tables: tuple[Table, ...]
+    relations: tuple[Relation, ...] = ()  # all of them, also partitions, foreign tables and views
     foreign_keys: tuple[ForeignKey, ...] = ()
     sequences: tuple[Sequence, ...] = ()
     materialized_views: tuple[Name, ...] = ()

@@ -13,7 +13,7 @@ from tasks.estate.settings import forget_settings
 # Staging is not production's twin: it lacks a table and a column, and has a table and a column more.
 DIFFERENT = """DROP TABLE "Förderverein"; ALTER TABLE users DROP COLUMN title;
 ALTER TABLE users ADD nickname text NOT NULL DEFAULT 'none'; CREATE TABLE staging_only (id serial PRIMARY KEY, v text);
-INSERT INTO staging_only (v) VALUES ('stays not')"""
+INSERT INTO staging_only (v) VALUES ('stays')"""
 
 
 @dataclass(frozen=True)

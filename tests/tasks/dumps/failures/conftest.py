@@ -22,11 +22,13 @@ from tasks.dumps.load import Load
 from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices, MaskingPlan
+from tasks.dumps.reaching import reached
 from tasks.dumps.reading import Event
 from tasks.dumps.remask import remasking
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import Anonymizer, DumpFacts, Header, Loaded, SequenceState
+from tasks.estate.relations import Resolver
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy, parse_policy
 from tasks.masking.session import Session
@@ -122,6 +124,7 @@ class Pair:
             key=self.session(key).keyring.fingerprint, opted_out=chosen.opted_out, attachments=chosen.attachments,
             tables=tuple(table.dumped for table in plan.tables),
             sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+            reached=reached(self.policy, Resolver.of(catalog)),
         )  # fmt: skip
         return bundle.assemble(str(folder / "dump.json"), header, parts, compression="none")
 

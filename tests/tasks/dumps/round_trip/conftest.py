@@ -26,8 +26,10 @@ from tasks.dumps.load import Load
 from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices
+from tasks.dumps.reaching import reached
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
 from tasks.estate.dumps import DumpFacts, Header, Loaded, SequenceState
+from tasks.estate.relations import Resolver
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session
@@ -239,6 +241,7 @@ class Trip:
             server_version=identity.server_version, exported_at=datetime.now(UTC), policy=policy.fingerprint,
             tables=tuple(table.dumped for table in plan.tables),
             sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+            reached=reached(policy, Resolver.of(catalog)),
         )  # fmt: skip
         url = str(self.folder / f"{uuid4().hex}.dump")
         bundle.assemble(url, header, parts, compression=compression)

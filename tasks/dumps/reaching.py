@@ -1,0 +1,98 @@
+"""Reaching: what each table rule of a policy applies to in one database. A rule that applies to nothing is a fault."""
+
+from collections.abc import Callable, Collection, Iterator
+
+from tasks.estate.relations import Resolver, words
+from tasks.estate.tables import Catalog, ForeignKey, Kind, Name, Relation, Table
+from tasks.masking.policy import Policy
+
+
+def name_faults(catalog: Catalog, policy: Policy, resolver: Resolver) -> Iterator[str]:
+    """Yield what is wrong with the policy's table names: unknown ones, and rules that the relation cannot have."""
+    tables = {str(table.name) for table in catalog.tables}
+    for name, rule in policy.tables.items():
+        relation = resolver.find(name)
+        if relation is None and rule.whole is None:  # a mask that is nowhere applied
+            yield f"line {rule.line}: the database has no table {name}{resolver.nearest(name)}"
+        elif relation is not None and name not in tables and rule.whole not in (allowed := _allowed(relation)):
+            found = rule.whole or "rules of columns"
+            expected = f"expected {' or '.join(allowed)}"
+            yield f"line {rule.line}: {name} is {words(relation)}: the rule {found!r} would have no effect; {expected}, or no rule"
+
+
+def _allowed(relation: Relation) -> tuple[str, ...]:
+    """Return the rules that have an effect on a relation that is no table of its own, or that say what is true anyway."""
+    if relation.partition and relation.holds_rows:
+        return ("drop",)  # the other rules are those of the partitioned table, for all its rows
+    return ("exclude",)
+
+
+def name_notes(policy: Policy, resolver: Resolver) -> Iterator[str]:
+    """Yield the whole-table rules that this database has no table for: they can apply to staging only."""
+    for name, rule in policy.tables.items():
+        if rule.whole is not None and name != policy.audit.table and resolver.find(name) is None:
+            yield f"line {rule.line}: the source has no table {name}{resolver.nearest(name)}; {rule.whole!r} can apply to staging only"
+
+
+def foreign_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator[str]:
+    """Yield the foreign partitions of a table that travels: their rows are stored elsewhere and do not, so that the policy
+    must agree.
+    """
+    for leaf in table.foreign_leaves:
+        relation = resolver.find(leaf)
+        rule = policy.tables.get(str(leaf))
+        if relation is not None and (rule is None or rule.whole is None):
+            yield f"{leaf} is {words(relation)}, whose rows do not travel; add `{leaf}: exclude`, or detach it"
+
+
+def kin_faults(catalog: Catalog, policy: Policy) -> Iterator[str]:
+    """Yield the tables with several inheritance parents whose rules disagree about the whole table."""
+    for table in catalog.tables:
+        if len(table.parents) < 2 or str(table.name) in policy.tables:
+            continue
+        rules = {str(p): policy.tables[str(p)].whole or "columns" for p in table.parents if str(p) in policy.tables}
+        if len(set(rules.values())) > 1:
+            said = ", ".join(f"{parent} ({rule})" for parent, rule in rules.items())
+            yield f"{table.name} inherits from tables with different rules: {said}; add a rule of its own"
+
+
+def dropped_partitions(policy: Policy, resolver: Resolver) -> Iterator[Name]:
+    """Yield the leaf partitions whose rows do not travel, because the policy drops them or what they are part of."""
+    for name, rule in policy.tables.items():
+        relation = resolver.find(name)
+        if rule.whole == "drop" and relation is not None and relation.partition:
+            yield from (leaf.name for leaf in resolver.leaves(relation.name) if leaf.kind is Kind.ORDINARY)
+
+
+def torn_keys(
+    catalog: Catalog, travelling: Collection[str], dropped: set[Name], emptied: Callable[[ForeignKey], bool]
+) -> Iterator[str]:
+    """Yield the foreign keys from tables that travel to tables of which a partition is dropped: rows may point at nothing.
+    `emptied` tells whether a key's columns arrive as NULL.
+    """
+    torn = {table.name: gone for table in catalog.tables if (gone := sorted(map(str, dropped & {*table.leaves})))}
+    for key in catalog.foreign_keys:
+        if str(key.table) in travelling and key.references in torn and not emptied(key):
+            parts = ", ".join(torn[key.references])
+            yield (
+                f"{key.table} refers to {key.references} by {key.name}, and the partition {parts} of it is dropped;"
+                " keep it, or mask with null"
+            )
+
+
+def without_dropped(table: Table, dropped: set[Name]) -> Table:
+    """Return the table without those of its partitions."""
+    left = tuple(leaf for leaf in table.leaves if leaf not in dropped)
+    return table if left == table.leaves else table.model_copy(update={"leaves": left})
+
+
+def reached(policy: Policy, resolver: Resolver) -> tuple[str, ...]:
+    """Return the names of the policy that this database has."""
+    return tuple(sorted(name for name in policy.tables if resolver.find(name) is not None))
+
+
+def stale_rules(policy: Policy, known: set[str], resolver: Resolver) -> Iterator[str]:
+    """Yield the table rules that apply to nothing: `known` are the names of the dump's source, `resolver` knows staging."""
+    for name, rule in policy.tables.items():
+        if name != policy.audit.table and name not in known and resolver.find(name) is None:
+            yield f"line {rule.line}: neither the dump's source nor staging has a table {name}{resolver.nearest(name)}"

@@ -1,0 +1,113 @@
+"""What the rules of a policy reach: names that are no table of their own, and names that are nowhere."""
+
+import pytest
+
+from tasks.dumps.drafting import draft_masking
+from tasks.dumps.planning import Choices
+from tasks.dumps.reaching import reached, stale_rules
+from tasks.estate.errors import PolicyRefused
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Kind, Name, Relation, Table
+from tasks.masking.policy import Policy, parse_policy
+
+
+def name(text: str) -> Name:
+    """A name in the schema public."""
+    return Name(schema_name="public", name=text)
+
+
+def part(text: str, above: str, kind: Kind = Kind.ORDINARY, server: str = "") -> Relation:
+    """A partition."""
+    return Relation(name=name(text), kind=kind, parents=(name(above),), partition=True, server=server)
+
+
+RELATIONS = (
+    Relation(name=name("p"), kind=Kind.PARTITIONED), part("p_a", "p"), part("p_b", "p", Kind.PARTITIONED), part("p_b_1", "p_b"),
+    part("p_b_2", "p_b"), Relation(name=name("v"), kind=Kind.VIEW), Relation(name=name("mv"), kind=Kind.MATERIALIZED),
+    Relation(name=name("far"), kind=Kind.FOREIGN, server="away"), Relation(name=name("users"), kind=Kind.ORDINARY),
+    Relation(name=name("srs"), kind=Kind.ORDINARY, of_extension=True),
+)  # fmt: skip
+ID = Column(name="id", type="integer", base="int4", category="N")
+CATALOG = Catalog(
+    identity=DatabaseIdentity(host="h", port=1, database="d", database_oid=1, system_identifier="1", server_version=180000),
+    tables=(
+        Table(name=name("p"), columns=(ID,), partitioned=True, leaves=(name("p_a"), name("p_b_1"), name("p_b_2"))),
+        Table(name=name("users"), columns=(ID,), leaves=(name("users"),)),
+    ),
+    relations=RELATIONS,
+)  # fmt: skip
+
+
+def policy(more: str, *, p: str = "keep", users: str = "keep") -> Policy:
+    """A policy for the two tables, with more rules."""
+    tables = ", ".join(filter(None, (f"p: {p}", f"users: {users}", more)))
+    return parse_policy(f"app: small\nschema_version: 1\ntables: {{{tables}}}")
+
+
+@pytest.mark.parametrize("rule", ["keep", "exclude", "{id: keep}", "{id: null}"])
+@pytest.mark.parametrize("leaf", ["p_a", "p_b", "p_b_1"])
+def test_a_rule_that_a_partition_cannot_have_is_a_fault(leaf: str, rule: str) -> None:
+    """The rule of the partitioned table holds for all of it: another one would be ignored."""
+    with pytest.raises(PolicyRefused, match=f"{leaf} is a partition of p.*would have no effect; expected drop"):
+        draft_masking(CATALOG, policy(f"{leaf}: {rule}"), Choices())
+
+
+@pytest.mark.parametrize(("leaf", "left"), [("p_a", ["p_b_1", "p_b_2"]), ("p_b", ["p_a"]), ("p_b_2", ["p_a", "p_b_1"])])
+def test_a_dropped_partition_does_not_travel(leaf: str, left: list[str]) -> None:
+    """Neither do the partitions below it; the others do."""
+    plan = draft_masking(CATALOG, policy(f"{leaf}: drop"), Choices())
+    table = plan.table("p")
+    assert table is not None
+    assert [str(each) for each in table.table.leaves] == left
+
+
+@pytest.mark.parametrize("rule", ["keep", "drop", "{id: keep}"])
+@pytest.mark.parametrize(("other", "what"), [("v", "a view"), ("mv", "a materialized view"), ("far", "a foreign table on the server"),
+                                             ("srs", "a table that belongs to an extension")])  # fmt: skip
+def test_what_has_no_rows_of_its_own_can_only_be_excluded(other: str, what: str, rule: str) -> None:
+    """Views, foreign tables and an extension's tables are not exported: another rule says what does not happen."""
+    with pytest.raises(PolicyRefused, match=f"{other} is {what}.*expected exclude"):
+        draft_masking(CATALOG, policy(f"{other}: {rule}"), Choices())
+    draft_masking(CATALOG, policy(f"{other}: exclude"), Choices())
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("Users", "users"), ("user", "users"), ("public.users", "users")])
+def test_a_mask_for_an_unknown_table_names_the_tables_that_it_may_mean(typed: str, meant: str) -> None:
+    """A table with rules of columns must exist."""
+    with pytest.raises(PolicyRefused, match=f"has no table {typed}; it has {meant}"):
+        draft_masking(CATALOG, policy(f"{typed}: {{id: keep}}"), Choices())
+
+
+def test_an_unknown_column_names_the_columns_that_it_may_mean() -> None:
+    """A column with a rule must exist."""
+    with pytest.raises(PolicyRefused, match="users has no column idd; it has id"):
+        draft_masking(CATALOG, policy("", users="{id: keep, idd: hash}"), Choices())
+
+
+def test_a_whole_rule_for_a_table_that_only_staging_can_have_is_noted() -> None:
+    """The source cannot tell whether staging has it; the plan of the load can."""
+    said = policy("scratch: drop, ImportExportAudit: exclude")
+    plan = draft_masking(CATALOG, said, Choices())
+    assert [note for note in plan.notes if "staging only" in note] == [
+        "line 3: the source has no table scratch; 'drop' can apply to staging only"
+    ]
+    known = {*reached(said, Resolver.of(CATALOG))}
+    assert known == {"p", "users"}
+    staging = Resolver([Relation(name=name("scratch"), kind=Kind.ORDINARY)])
+    assert not list(stale_rules(said, known, staging))
+    assert list(stale_rules(said, known, Resolver([]))) == [
+        "line 3: neither the dump's source nor staging has a table scratch"
+    ]
+
+
+def test_parents_with_different_rules_need_a_rule_of_the_child() -> None:
+    """Which parent's rule a child of two has is not left to chance."""
+    child = Table(name=name("both"), columns=(ID,), leaves=(name("both"),), parents=(name("users"), name("others")))
+    others = Table(name=name("others"), columns=(ID,), leaves=(name("others"),))
+    catalog = CATALOG.model_copy(update={"tables": (*CATALOG.tables, others, child)})
+    with pytest.raises(
+        PolicyRefused, match=r"both inherits from tables with different rules: users \(keep\), others \(exclude\)"
+    ):
+        draft_masking(catalog, policy("others: exclude"), Choices())
+    draft_masking(catalog, policy("others: exclude, both: keep"), Choices())
+    draft_masking(catalog, policy("others: keep"), Choices())
