@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,9 @@ from tasks.dumps.bundle import assemble, dump_name
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
 from tasks.dumps.connecting import connected_to, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
-from tasks.dumps.extract import Source, units_of
+from tasks.dumps.extract import Batch, Source, batches_of, units_of
 from tasks.dumps.masks import prove
-from tasks.dumps.planning import Choices, ExportPlan, Snapshot, TablePlan, Unit
+from tasks.dumps.planning import Choices, ExportPlan, Snapshot, Unit
 from tasks.dumps.reaching import reached
 from tasks.dumps.reading import check
 from tasks.dumps.segments import Part
@@ -98,23 +98,32 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
 
 
 def extract_all(plan: ExportPlan, held: Snapshot) -> tuple[Part, ...]:
-    """Run every unit under the flow's task runner; gives the parts in the order of the dump.
+    """Run every batch of units under the flow's task runner, and return the parts in the order of the dump.
 
-    A unit that fails is tried again while the snapshot is held. After that the whole export starts over: a new snapshot
+    A batch that fails is tried again while the snapshot is held. After that the whole export starts over: a new snapshot
     must not be mixed in.
     """
     run = this_run()
-    futures = {}
-    for unit in plan.units:
-        table = plan.masking.of(unit)
-        futures[extract_unit.submit(plan.policy, held, table, unit, run)] = unit
+    futures = {
+        extract_batch.submit(plan.policy, held, batch, run): batch for batch in batches_of(plan.masking, plan.units)
+    }
+    return collect_parts(plan, ((futures[future], future.result) for future in as_completed(list(futures))), run)
+
+
+def collect_parts(
+    plan: ExportPlan, done: Iterable[tuple[Batch, Callable[[], tuple[Part, ...]]]], run: str
+) -> tuple[Part, ...]:
+    """Take in the results of all batches as they are done, and return the parts in the order of the dump.
+
+    If one fails, what the others wrote is removed.
+    """
     parts: dict[tuple[str, int], Part] = {}
     shown = Shown(plan)
     try:
-        for future in as_completed(list(futures)):
-            part = future.result()
-            parts[str(part.table), part.number] = part
-            shown.done(futures[future], part)
+        for batch, result in done:
+            for (_, unit), part in zip(batch.units, result(), strict=True):
+                parts[str(part.table), part.number] = part
+                shown.done(unit, part)
     except BaseException:
         discard(run)
         raise
@@ -129,28 +138,33 @@ class Shown:
         self._left: dict[str, int] = {}
         self._whole: dict[str, int] = {}
         self._rows: dict[str, int] = {}
-        self._bytes: dict[str, int] = {}
         for unit in plan.units:
             name = str(unit.table)
             self._whole[name] = self._whole.get(name, 0) + max(unit.bytes, 1)
         self._left = dict(self._whole)
         self._all = Progress(f"export-{this_run()}", typical=1)
         self._started = time.monotonic()
+        self._total, self._total_left = sum(self._whole.values()), sum(self._whole.values())
+        self._total_rows = self._total_bytes = 0
 
     def done(self, unit: Unit, part: Part) -> None:
         """Count a part in and show where the export stands."""
         name = str(unit.table)
         self._left[name] -= max(unit.bytes, 1)
+        self._total_left -= max(unit.bytes, 1)
+        self._total_rows += part.rows
+        self._total_bytes += part.uncompressed
         self._rows[name] = self._rows.get(name, 0) + part.rows
-        self._bytes[name] = self._bytes.get(name, 0) + part.uncompressed
         whole = self._whole[name]
         show_table(name, rows=self._rows[name], done=whole - self._left[name], whole=whole)
-        share = 1 - sum(self._left.values()) / sum(self._whole.values())
+        share = 1 - self._total_left / self._total
         spent = time.monotonic() - self._started
         left = f"about {spent / share - spent:.0f} s left" if share > 0 else "time left unknown"
-        rows, size = sum(self._rows.values()), sum(self._bytes.values())
         state = "done" if self._left[name] <= 0 else f"{100 - 100 * self._left[name] // self._whole[name]} %"
-        self._all.at(100 * share, f"{rows} rows, {size / 1e6:.1f} MB, {left}; {name}: {state}, {self._rows[name]} rows")
+        self._all.at(
+            100 * share,
+            f"{self._total_rows} rows, {self._total_bytes / 1e6:.1f} MB, {left}; {name}: {state}, {self._rows[name]} rows",
+        )
 
 
 @task(name="Hash the source's values for the attack", **UNCACHED)
@@ -208,16 +222,15 @@ def discard(run_id: str) -> None:
     shutil.rmtree(load_settings().dump_work / run_id, ignore_errors=True)
 
 
-@task(name="Extract and mask", task_run_name="extract {unit.table.name} {unit.number}", **UNCACHED)
-def extract_unit(policy_name: str, held: Snapshot, table: TablePlan, unit: Unit, run_id: str) -> Part:
-    """Write one range of one table as a part of the dump, masked inside production's server."""
+@task(name="Extract and mask", task_run_name="extract {batch}", **UNCACHED)
+def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -> tuple[Part, ...]:
+    """Write some ranges of tables as parts of the dump, masked inside production's server."""
     settings = export_settings()
     policy = load_policy(settings.policies, policy_name)
-    return extract.extract(
+    return extract.extract_all(
         settings.source_database.get_secret_value(),
         Source(snapshot=held.id, statement_within=settings.statement_within),
-        table,
-        unit,
+        batch,
         masking_session(policy, run_id),
         folder=work_folder(run_id),
         compression=settings.dump_compression,

@@ -10,6 +10,7 @@ import typer
 from deployments.cli.here import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
 from deployments.cli.speaking import Told, columns, command
 from tasks import choices, exports, runners
+from tasks.dumps.extract import batches_of
 from tasks.dumps.planning import ExportPlan, Snapshot
 from tasks.dumps.segments import Part
 from tasks.estate.dumps import Anonymizer, DumpFacts
@@ -70,26 +71,17 @@ def dump(
 
 
 def _extract(plan: ExportPlan, held: Snapshot, run_id: str) -> tuple[Part, ...]:
-    """Run every unit in a few threads; the work is done by the server. A unit that fails ends the export."""
-    shown = exports.Shown(plan)
-    parts: dict[tuple[str, int], Part] = {}
+    """Run every batch of units in a few threads; the work is done by the server. One that fails ends the export."""
     with ThreadPoolExecutor(max_workers=int(os.environ.get(runners.WORKERS, "2"))) as pool:
         running = {
-            pool.submit(
-                patiently, exports.extract_unit.fn, plan.policy, held, plan.masking.of(unit), unit, run_id
-            ): unit
-            for unit in plan.units
+            pool.submit(patiently, exports.extract_batch.fn, plan.policy, held, batch, run_id): batch
+            for batch in batches_of(plan.masking, plan.units)
         }
         try:
-            for future in as_completed(running):
-                part = future.result()
-                parts[str(part.table), part.number] = part
-                shown.done(running[future], part)
+            return exports.collect_parts(plan, ((running[f], f.result) for f in as_completed(running)), run_id)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
-            exports.discard(run_id)
             raise
-    return tuple(parts[str(unit.table), unit.number] for unit in plan.units)
 
 
 def _planned(plan: ExportPlan) -> dict[str, Any]:

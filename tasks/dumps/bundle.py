@@ -86,13 +86,18 @@ def assemble(
 
 def _in_order(header: Header, parts: Sequence[Part]) -> list[list[Part]]:
     """Per table of the header its parts, from 0 without a gap."""
-    known = {table.name: [part for part in parts if part.table == table.name] for table in header.tables}
+    known: dict[str, list[Part]] = {str(table.name): [] for table in header.tables}
+    strange: set[str] = set()
+    for part in parts:
+        if str(part.table) in known:
+            known[str(part.table)].append(part)
+        else:
+            strange.add(str(part.table))
     for name, found in known.items():
         found.sort(key=lambda part: part.number)
         numbers = [part.number for part in found]
         if not numbers or numbers != list(range(len(numbers))):
             raise NotExported(f"Table {name} has the segments {numbers}; expected 0 to its last, each once.")
-    strange = {str(part.table) for part in parts if part.table not in known}
     if strange:
         raise NotExported(f"There are segments of {', '.join(sorted(strange))}; expected only tables of the header.")
     return list(known.values())

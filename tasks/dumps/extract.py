@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,22 @@ from tasks.estate.tables import Name
 from tasks.masking.session import Session
 
 RANGE_BYTES = 64 * 2**20  # of a table's size on disk: some seconds of work, so that two workers end at about one time
+BATCH_BYTES = RANGE_BYTES  # of the units that share a connection: as much work as one range of a big table
+UNIT_COSTS = 2**18  # bytes that take as long to extract as a unit without rows: some milliseconds
 PAGE = 8192  # bytes, PostgreSQL's default block size; ranges are cut by pages, so a wrong guess only shifts the cuts
 BLOCK = 2**20  # bytes handed on at once: large enough that Python's cost per block does not count
+
+
+class Batch(Immutable):
+    """Units that one worker extracts over one connection, each with the plan of its table."""
+
+    units: tuple[tuple[TablePlan, Unit], ...]
+
+    def __str__(self) -> str:
+        """The first table, and how many more units: for the names of task runs."""
+        first = self.units[0][1]
+        more = f" and {len(self.units) - 1} more" if len(self.units) > 1 else f" {first.number}"
+        return f"{first.table}{more}"
 
 
 class Source(Immutable):
@@ -34,7 +48,36 @@ class Source(Immutable):
 
 def units_of(connection: psycopg.Connection[Any], plan: MaskingPlan, *, range_bytes: int = RANGE_BYTES) -> list[Unit]:
     """The units of an export, big tables cut into ranges, in the order of the dump. A dropped or empty table has one."""
-    return [unit for table in plan.tables for unit in _numbered(_ranges(connection, table, range_bytes))]
+    sizes = _sizes(connection, plan)
+    return [unit for table in plan.tables for unit in _numbered(_ranges(table, sizes, range_bytes))]
+
+
+def batches_of(plan: MaskingPlan, units: Iterable[Unit], *, batch_bytes: int = BATCH_BYTES) -> list[Batch]:
+    """Return the units in batches, one connection each, largest first so that all workers end at about the same time.
+
+    A range of a big table is a batch of its own; small tables share one: a connection, a task and a session for each of
+    ten thousand empty tables would take hours.
+    """
+    batches: list[list[Unit]] = []
+    room = 0
+    for unit in sorted(units, key=lambda unit: -unit.bytes):
+        size = unit.bytes + UNIT_COSTS
+        if not batches or size > room:
+            batches.append([])
+            room = batch_bytes
+        batches[-1].append(unit)
+        room -= size
+    return [Batch(units=tuple((plan.of(unit), unit) for unit in batch)) for batch in batches]
+
+
+def _sizes(connection: psycopg.Connection[Any], plan: MaskingPlan) -> dict[Name, tuple[int, int]]:
+    """The bytes of each leaf: of its pages, and with everything that belongs to it. One question for all."""
+    leaves = [leaf for table in plan.tables for leaf in table.table.leaves or (table.table.name,)]
+    names = [identifier(leaf).as_string(connection) for leaf in leaves]
+    question = """SELECT pg_relation_size(leaf), pg_table_size(leaf)
+        FROM unnest(%s::text[]::regclass[]) WITH ORDINALITY AS t (leaf, place) ORDER BY place"""
+    found = connection.execute(question, [names]).fetchall()
+    return dict(zip(leaves, found, strict=True))
 
 
 def _numbered(units: Iterator[Unit]) -> Iterator[Unit]:
@@ -42,12 +85,9 @@ def _numbered(units: Iterator[Unit]) -> Iterator[Unit]:
         yield unit.model_copy(update={"number": number})
 
 
-def _ranges(connection: psycopg.Connection[Any], plan: TablePlan, range_bytes: int) -> Iterator[Unit]:
+def _ranges(plan: TablePlan, sizes: dict[Name, tuple[int, int]], range_bytes: int) -> Iterator[Unit]:
     for leaf in plan.table.leaves or (plan.table.name,):
-        question = SQL("SELECT pg_relation_size({name}), pg_table_size({name})").format(
-            name=SQL("{}::regclass").format(Literal(identifier(leaf).as_string(connection)))
-        )
-        heap, whole = connection.execute(question).fetchone() or (0, 0)
+        heap, whole = sizes[leaf]
         pages = math.ceil(heap / PAGE)
         wanted = max(1, min(math.ceil(whole / range_bytes), pages))
         for index in range(wanted):
@@ -70,43 +110,66 @@ def query(plan: TablePlan, unit: Unit, session: Session) -> Composed:
 
 
 def extract(
+    url: str, source: Source, plan: TablePlan, unit: Unit, session: Session, *, folder: Path, compression: Compression
+) -> Part:
+    """Write one unit as a part of the dump, over a connection of its own; see `extract_all`."""
+    batch = Batch(units=((plan, unit),))
+    return extract_all(url, source, batch, session, folder=folder, compression=compression)[0]
+
+
+def extract_all(
     url: str,
     source: Source,
-    plan: TablePlan,
-    unit: Unit,
+    batch: Batch,
     session: Session,
     *,
     folder: Path,
     compression: Compression,
     canaries: tuple[str, ...] = (),
-) -> Part:
-    """Write one unit as a part of the dump.
+) -> tuple[Part, ...]:
+    """Write the units of a batch as parts of the dump, in their order, over one connection.
 
     May be called again after a failure while the snapshot is held: a part appears under its name only when complete.
-    Raises `Unreachable` where the connection is lost, `LeakFound` where a planted canary comes out, `NotExported`.
+    Raises `Unreachable` if the connection is lost, `LeakFound` if a planted canary comes out, `NotExported`.
     """
-    statement = query(plan, unit, session)
     searched = tuple(canary.encode() for canary in canaries)
-    path = folder / f"{plan_key(unit.table)}.{unit.number:05d}.part"
+    statements = [
+        query(plan, unit, session) for plan, unit in batch.units
+    ]  # before `tell`: they say which keys it needs
     with connected_to(url, name="understudy export", statement_within=source.statement_within) as connection:
         share(connection, source.snapshot)
         tell(connection, session)
-        try:
-            with SegmentWriter(
-                path, unit.table, unit.number, compression=compression, columns=len(plan.columns)
-            ) as writer:
-                for block in _blocks(connection, statement):
-                    _require_clean(block, searched, plan)
-                    writer.write_copy(block)
-            return writer.part
-        except psycopg.Error as error:
-            if is_cut_off(error):
-                raise Unreachable(f"The export of {unit.table} was cut off ({without_values(error)}).") from None
-            raise NotExported(f"{unit.table} cannot be exported: {without_values(error)}.") from None
-        except OSError as error:
-            raise NotExported(
-                f"A part of {unit.table} cannot be written ({error.strerror}); expected room for it."
-            ) from None
+        return tuple(
+            _extract_unit(connection, statement, plan, unit, folder=folder, compression=compression, canaries=searched)
+            for statement, (plan, unit) in zip(statements, batch.units, strict=True)
+        )
+
+
+def _extract_unit(
+    connection: psycopg.Connection[Any],
+    statement: Composed,
+    plan: TablePlan,
+    unit: Unit,
+    *,
+    folder: Path,
+    compression: Compression,
+    canaries: tuple[bytes, ...],
+) -> Part:
+    path = folder / f"{plan_key(unit.table)}.{unit.number:05d}.part"
+    try:
+        with SegmentWriter(path, unit.table, unit.number, compression=compression, columns=len(plan.columns)) as writer:
+            for block in _blocks(connection, statement):
+                _require_clean(block, canaries, plan)
+                writer.write_copy(block)
+        return writer.part
+    except psycopg.Error as error:
+        if is_cut_off(error):
+            raise Unreachable(f"The export of {unit.table} was cut off ({without_values(error)}).") from None
+        raise NotExported(f"{unit.table} cannot be exported: {without_values(error)}.") from None
+    except OSError as error:
+        raise NotExported(
+            f"A part of {unit.table} cannot be written ({error.strerror}); expected room for it."
+        ) from None
 
 
 def _require_clean(block: bytes, canaries: tuple[bytes, ...], plan: TablePlan) -> None:

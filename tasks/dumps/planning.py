@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tasks.estate.dumps import Anonymizer, DumpedColumn, DumpedTable, Header
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Name, Stray, Table
+from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Name, Stray, Table, by_name
 from tasks.masking.makers.making import Place
 from tasks.masking.policy import ColumnRule, Policy, TableRule
 
@@ -91,11 +91,11 @@ class MaskingPlan(Immutable):
 
     def table(self, name: str) -> TablePlan | None:
         """The plan of the table that prints as `name`."""
-        return next((table for table in self.tables if str(table.table.name) == name), None)
+        return by_name(self, self.tables, lambda plan: str(plan.table.name)).get(name)
 
     def of(self, unit: Unit) -> TablePlan:
-        """The plan of a unit's table."""
-        return next(table for table in self.tables if table.table.name == unit.table)
+        """Return the plan of a unit's table."""
+        return by_name(self, self.tables, lambda plan: str(plan.table.name))[str(unit.table)]
 
 
 def anonymizer_of(rule: ColumnRule) -> Anonymizer | None:

@@ -1,8 +1,12 @@
 """What a PostgreSQL database consists of, as far as a dump and its masking need to know. Plain data, no row of it."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import TypeVar
 
 from tasks.estate.sites import Immutable
+
+T = TypeVar("T")
 
 COUNTING = ("int2", "int4", "int8", "numeric", "float4", "float8")  # types that a sequence's numbers are kept in
 
@@ -200,6 +204,18 @@ class DatabaseIdentity(Immutable):
     standby: bool = False
 
 
+def by_name(owner: Immutable, items: tuple[T, ...], name_of: Callable[[T], str]) -> dict[str, T]:
+    """Return the items by name, from an index that is kept with their owner and made once for each tuple.
+
+    A search through a tuple for each table makes everything quadratic: ten thousand tables are real.
+    """
+    kept: tuple[tuple[T, ...], dict[str, T]] | None = owner.__dict__.get("_by_name")
+    if kept is None or kept[0] is not items:  # a changed copy carries the index of the original
+        kept = (items, {name_of(item): item for item in items})
+        owner.__dict__["_by_name"] = kept  # past the frozen model: it is no part of its value
+    return kept[1]
+
+
 class Catalog(Immutable):
     """Everything about a database's structure that a plan needs."""
 
@@ -213,5 +229,5 @@ class Catalog(Immutable):
     strays: tuple[Stray, ...] = ()
 
     def table(self, name: str) -> Table | None:
-        """The table that prints as `name` (`users`, `billing.invoices`), if there is one."""
-        return next((table for table in self.tables if str(table.name) == name), None)
+        """Return the table that prints as `name` (`users`, `billing.invoices`), if there is one."""
+        return by_name(self, self.tables, lambda table: str(table.name)).get(name)
