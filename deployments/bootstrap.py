@@ -19,6 +19,8 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
+from tasks.automations import foreign_automations
+
 POOL = "understudy"
 POOL_TYPE = "process"
 ZOMBIES = "understudy: end runs without a heartbeat"
@@ -117,9 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     with get_client(sync_client=True) as client:
         changes = bootstrap(client)
+        warnings = foreign_automations(client)
         server = client.api_url
-    for change in changes:
-        print(change)
+    for line in [*changes, *(f"Warning: {warning}" for warning in warnings)]:
+        print(line)
     if not changes:
         print(f"Nothing to change on {server}.")
 

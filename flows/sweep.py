@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import leavers, reports, sweeps, upkeep
+from tasks import automations, leavers, reports, sweeps, upkeep
 
 
 @flow(
@@ -22,14 +22,18 @@ def sweep() -> State[Any]:
         return upkeep.conclude_broken(problems)  # nothing is done on the word of a ledger that somebody changed
     closed = sweeps.close_questions()
     ended = sweeps.end_runs()
+    corrected = sweeps.correct_states()
     reminded = sweeps.remind_people()
     released = upkeep.release_locks()
+    found = upkeep.report_findings([*automations.find_foreign(), *upkeep.find_undelivered()])
     stuck = upkeep.report_stuck()
     suspended = leavers.compare_leads()
     digest = upkeep.send_digest(stuck)
     return upkeep.conclude_sweep(
         closed=closed,
         ended=ended,
+        corrected=corrected,
+        found=found,
         reminded=reminded,
         released=released,
         stuck=stuck,

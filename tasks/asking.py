@@ -13,6 +13,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import keyset_from_base_key
@@ -191,10 +192,13 @@ def _stored(key: str, form: type[RunInput]) -> Heard | None:
 
 
 def end_waiting(run_id: str, outcome: str, message: str) -> bool:
-    """Give a suspended run its named end, as no process will. False where it does not wait (any more)."""
-    with get_client(sync_client=True) as client:
-        state = client.read_flow_run(UUID(run_id)).state
-        if state is None or not state.is_paused():
-            return False
-        client.set_flow_run_state(UUID(run_id), Failed(name=outcome, message=message), force=True)
+    """Give a suspended run its named end, as no process will. Return False if it does not wait, or was deleted."""
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(run_id)).state
+            if state is None or not state.is_paused():
+                return False
+            client.set_flow_run_state(UUID(run_id), Failed(name=outcome, message=message), force=True)
+    except (ObjectNotFound, ValueError):  # deleted while it waited: the next sweep ends it in the ledger
+        return False
     return True

@@ -11,7 +11,7 @@ from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
 from tasks.policy import connected, open_ledger, paced, this_run
 from tasks.signoff.ledger import Fact
-from tasks.states import state_of
+from tasks.states import is_over
 from tasks.surveys.reconciling import has_arrived
 
 
@@ -23,7 +23,7 @@ def require_free(*installs: Install) -> None:
     ledger = open_ledger()
     for install in installs:
         holder = ledger.lock_holder(install.id)
-        if holder not in (None, this_run()) and not _is_over(holder):
+        if holder not in (None, this_run()) and not is_over(holder):
             raise DestinationBusy(f"{install.name} is held by run {holder}, which is not over.", holder=holder)
 
 
@@ -50,7 +50,7 @@ def held(plan: Plan, *, settles: str = "") -> Iterator[None]:
             ledger.take_lock(
                 install_id,
                 plan.run_id,
-                is_over=_is_over,
+                is_over=is_over,
                 settles=_has_arrived,
                 horizon=paced(load_settings().lock_horizon),
                 now=utc_now(),
@@ -73,7 +73,7 @@ def held_target(plan: LoadPlan) -> Iterator[None]:
     ledger.take_lock(
         plan.destination_id,
         plan.run_id,
-        is_over=_is_over,
+        is_over=is_over,
         settles=lambda sending: True,
         horizon=paced(load_settings().lock_horizon),
         now=utc_now(),
@@ -82,12 +82,6 @@ def held_target(plan: LoadPlan) -> Iterator[None]:
         yield
     finally:
         ledger.release_lock(plan.destination_id, plan.run_id)
-
-
-def _is_over(run_id: str) -> bool:
-    """Whether Prefect calls that run finished. A run that Prefect does not know counts as running: see `lock_horizon`."""
-    state = state_of(run_id)
-    return state is not None and state.is_final()
 
 
 def _has_arrived(sending: Fact) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from prefect import task
 from prefect.client.schemas.objects import State
 
-from tasks.estate.errors import OutcomeUnknown, UnderstudyError
+from tasks.estate.errors import OutcomeUnknown, RunLost, UnderstudyError
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
 from tasks.notices import tell
@@ -19,20 +19,30 @@ from tasks.signoff.answers import end_of
 from tasks.signoff.ledger import AlreadyRecorded
 from tasks.signoff.leftovers import Unfinished, due_reminders, ending, unfinished
 from tasks.signoff.questions import Question, open_questions
-from tasks.states import RETRY_WITHIN, never_resumed, show_end, state_of
+from tasks.states import (
+    RETRY_WITHIN,
+    never_resumed,
+    restore_state,
+    show_end,
+    state_of,
+    states_of,
+    waited_before_its_end,
+)
 from tasks.sweep_wording import named, reminder_lines
 from tasks.wording import plain
 
+CORRECTED_FOR = 7 * 86400.0  # seconds; a state that is changed later than this is history
 ANSWER_GRACE = 300.0  # seconds after the deadline; a run that was answered in time may not have been picked up yet
 
 
 @task(name="Close questions that nobody can answer any more", **BELOW_THE_GATE)
 def close_questions() -> list[str]:
-    """Record the end of every open question whose time is over or whose run is; returns a sentence for each.
+    """Record the end of every open question whose time is over or whose run is; return a sentence for each.
 
-    Over its deadline and a grace: `expired`, also where Prefect has forgotten the run. Cancelled in Prefect: `rejected`.
-    Ended with an outcome, or an hour ago without one: `expired` with the reason; within that hour a crashed run may be
-    retried. A run that is scheduled or running is left alone: it may hold an answer that was given in time.
+    Over its deadline and a grace: `expired`. Cancelled in Prefect: `rejected`. `lost`: the run was deleted, or ended while
+    it waited, or ended an hour ago without an outcome (within that hour a crashed process may be retried), or no worker
+    took it within an hour after the deadline. A run that is running is left alone, and one that is scheduled until then:
+    it may hold an answer that was given in time.
     """
     ledger, now, closed = open_ledger(), utc_now(), []
     reported = {fact.run_id for fact in ledger.facts(kind="outcome")}
@@ -58,39 +68,98 @@ def close_questions() -> list[str]:
 def _end_of(
     question: Question, state: State[Any] | None, now: datetime, *, reported: bool
 ) -> tuple[str, dict[str, Any]]:
-    """The fact that ends a question, its kind and detail; an empty kind where it stays open."""
+    """Return the fact that ends a question, its kind and detail; an empty kind if it stays open."""
     late = now >= question.answer_by + paced(ANSWER_GRACE)
-    why = ""
+    detail = {"answer_by": question.answer_by.isoformat()}
     if state is None:
-        why = "nobody answered, and Prefect does not know the run any more" if late else ""
-    elif state.is_cancelled():
+        why = (
+            "nobody answered, and Prefect does not know the run any more" if late else "its run was deleted in Prefect"
+        )
+        return ("expired" if late else "lost"), detail | {"why": why}
+    if state.is_cancelled():
         reason = f"the run was cancelled while the question was open: {state.message or 'no reason given'}"
         return "rejected", {"approver": "Cancelled in Prefect", "proven": False, "reason": reason}
-    elif state.is_paused() or (never_resumed(state) and now >= question.answer_by):
-        why = "nobody answered in time" if late or state.is_final() else ""
-    elif state.is_final() and (reported or now - state.timestamp >= paced(RETRY_WITHIN)):
-        why = f"the run ended as {state.name} while the question was open"
-    return ("expired", {"answer_by": question.answer_by.isoformat(), "why": why}) if why else ("", {})
+    if state.is_paused() or (never_resumed(state) and now >= question.answer_by):
+        over = late or state.is_final()
+        return ("expired", detail | {"why": "nobody answered in time"}) if over else ("", {})
+    kind, why = _lost(question, state, now, reported=reported)
+    return kind, detail | {"why": why}
+
+
+def _lost(question: Question, state: State[Any], now: datetime, *, reported: bool) -> tuple[str, str]:
+    """Return how the question of a run that neither waits nor was cancelled ends, and why; two empty strings if it does not."""
+    named = f"the run ended as {state.name} while the question was open"
+    if state.is_final() and reported:
+        return "expired", named
+    if state.is_final() and (waited_before_its_end(question.run_id) or now - state.timestamp >= paced(RETRY_WITHIN)):
+        return "lost", named
+    left = state.is_scheduled() or state.is_pending()
+    if left and now >= question.answer_by + paced(RETRY_WITHIN):
+        return "lost", f"no worker took the run, which is {state.name}, within an hour after the deadline"
+    return "", ""
 
 
 @task(name="Give ended runs their outcome", **BELOW_THE_GATE)
 def end_runs() -> list[str]:
     """Give every run whose question ended, and that no process will end, its named state, report, outcome and notice.
 
-    A run that waited for word of a copy's arrival in vain becomes `OutcomeUnknown`: its copy was sent. A state that
-    Prefect or a person gave (Crashed, Cancelled) stays. Returns a sentence for each run.
+    A run that waited for word of a copy's arrival in vain becomes `OutcomeUnknown`: its copy was sent. The same holds for
+    one that somebody set to Completed: the ledger has no end of it, so it becomes `RunLost` or `OutcomeUnknown`. A state
+    Crashed or Cancelled stays. Returns a sentence for each run.
     """
     ended = []
     for run in unfinished(open_ledger()):
         state = state_of(run.run_id)
-        if state is not None and not (state.is_paused() or state.is_final()):
-            continue  # its own process tells how it ended
         error = ending(run)
-        if error is None and run.sending and state is not None and never_resumed(state):
+        if state is not None and not (state.is_paused() or state.is_final() or _is_left(state, error)):
+            continue  # its own process tells how it ended
+        if run.sending and state is not None and (never_resumed(state) or state.is_completed()):
             error = OutcomeUnknown(f"Nobody told whether the copy to {run.destination} arrived, and it is not proven.")
+        if error is None and state is not None and _is_forged(run, state):
+            error = RunLost(f"The run was set to {state.name} by hand; the ledger has no end of it.")
         if error is not None and _end(run, state, error):
             ended.append(f"{plain(run.verb)} of {plain(run.destination)} (run {run.run_id}): {error.outcome}")
     return ended
+
+
+def _is_left(state: State[Any], error: UnderstudyError | None) -> bool:
+    """Return whether a run waits for a worker, although its question was closed because none came."""
+    return isinstance(error, RunLost) and (state.is_scheduled() or state.is_pending())
+
+
+def _is_forged(run: Unfinished, state: State[Any]) -> bool:
+    """Return whether a run is Completed that did not end: a flow of ours records its outcome before its state.
+
+    A process that still works may record its own within the hour.
+    """
+    if not state.is_completed():
+        return False
+    return waited_before_its_end(run.run_id) or utc_now() - state.timestamp >= paced(RETRY_WITHIN)
+
+
+@task(name="Correct states that the ledger contradicts", **BELOW_THE_GATE)
+def correct_states() -> list[str]:
+    """Set every run that is Completed under another name than its outcome in the ledger to that outcome, and alert.
+
+    Only states that look good are corrected. Returns a sentence for each.
+    """
+    ledger, corrected = open_ledger(), []
+    since = utc_now() - paced(CORRECTED_FOR)
+    outcomes = {fact.run_id: str(fact.detail["outcome"]) for fact in ledger.facts(kind="outcome") if fact.at >= since}
+    for run_id, state in states_of(outcomes).items():
+        outcome = outcomes[run_id]
+        if not state.is_completed() or state.name == outcome:
+            continue
+        sentence = f"Run {run_id} ended as {outcome}; in Prefect it was set to {plain(str(state.name), 60)}."
+        try:
+            key = f"state-corrected:{run_id}:{state.id}"
+            ledger.record("state-corrected", run_id=run_id, detail={"was": state.name, "is": outcome}, once=key)
+        except AlreadyRecorded:
+            continue  # another sweep did
+        restore_state(run_id, outcome, sentence)
+        tell("alert", "A state was changed by hand", [sentence, "It was set back. Find out who did it."], run_id=run_id)
+        corrected.append(sentence)
+    return corrected
 
 
 def _end(run: Unfinished, state: State[Any] | None, error: UnderstudyError) -> bool:
@@ -106,7 +175,7 @@ def _end(run: Unfinished, state: State[Any] | None, error: UnderstudyError) -> b
         next_step=error.next_step,
     )
     if state is not None:
-        show_end(report, rename=state.is_paused() or never_resumed(state))
+        show_end(report, rename=not state.is_final() or never_resumed(state) or state.is_completed())
     ledger = open_ledger()
     try:
         ledger.record("outcome", run_id=run.run_id, detail=report.model_dump(mode="json"), once=f"swept:{run.run_id}")
@@ -114,7 +183,12 @@ def _end(run: Unfinished, state: State[Any] | None, error: UnderstudyError) -> b
         return False
     if not any(fact.detail["kind"] == "ended" for fact in ledger.facts(run_id=run.run_id, kind="notice")):
         subject = f"{plain(run.verb)} of {plain(run.destination)}: {error.outcome}"
-        tell("ended", subject, [plain(error.message, 600), plain(error.next_step, 600)], run_id=run.run_id)
+        tell(
+            "alert" if isinstance(error, RunLost) else "ended",
+            subject,
+            [plain(error.message, 600), plain(error.next_step, 600)],
+            run_id=run.run_id,
+        )
     return True
 
 

@@ -18,11 +18,11 @@ from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.notices import tell
 from tasks.policy import BELOW_THE_GATE, connected, open_ledger, paced, read_rules, this_run
-from tasks.signoff.ledger import AlreadyRecorded, Fact, Lock
+from tasks.signoff.ledger import OLD, AlreadyRecorded, Fact
 from tasks.signoff.leftovers import unfinished
 from tasks.signoff.questions import open_questions
 from tasks.signoff.standing import expiring, load_standing
-from tasks.states import RETRY_WITHIN, state_of
+from tasks.states import RETRY_WITHIN, is_over, state_of
 from tasks.surveys.reconciling import has_arrived
 from tasks.sweep_wording import digest_lines, named, sweep_text
 from tasks.wording import plain
@@ -30,6 +30,7 @@ from tasks.wording import plain
 SWEPT = "Swept"
 STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day
 STUCK_FOR = 30 * 86400.0  # seconds; what is older was reported often enough
+UNDELIVERED_FOR = 2 * 86400.0  # seconds; older notices say nothing about the places as they are now
 DIGEST_FROM = 7  # o'clock, UTC
 BROKEN_STEP = (
     "Nothing was reminded, ended or released. Approve nothing; compare the ledger with the heads in earlier notices, and find "
@@ -41,16 +42,16 @@ BROKEN_STEP = (
 def release_locks() -> list[str]:
     """Release every lock of a run that is over and whose call, if it made one, is settled or proven now.
 
-    A copy is proven by the remote side, as in `tasks.locks`. A load needs no proof: it ends with its connection. What
-    stays held is for `report_stuck`. Returns a sentence for each released lock.
+    A copy is proven by the remote side, as in `tasks.locks`, or older than the lock horizon. A load needs no proof: it ends
+    with its connection. What stays held is for `report_stuck`. Returns a sentence for each released lock.
     """
     ledger, released = open_ledger(), []
     for lock in ledger.locks():
-        if not _is_over(lock):
+        if not is_over(lock.run_id):
             continue
         sending = ledger.unsettled(lock.run_id)
         why = "its run is over" if sending is None else _settle(sending)
-        if not why or not _is_over(lock):  # reconciling takes a minute: it may have been retried meanwhile
+        if not why or not is_over(lock.run_id):  # reconciling takes a minute: it may have been retried meanwhile
             continue
         ledger.release_lock(lock.install_id, lock.run_id)
         ledger.record("lock-released", run_id=lock.run_id, destination_id=lock.install_id, detail={"why": why})
@@ -58,19 +59,13 @@ def release_locks() -> list[str]:
     return released
 
 
-def _is_over(lock: Lock) -> bool:
-    """Whether its run is final in Prefect. One that Prefect does not know counts as over after the lock horizon."""
-    state = state_of(lock.run_id)
-    if state is None:
-        return utc_now() - lock.taken_at > paced(load_settings().lock_horizon)
-    return state.is_final()
-
-
 def _settle(sending: Fact) -> str:
     """Record that the call of an ended run is settled, and say why; empty where that is not proven."""
     ledger = open_ledger()
     if ledger.facts(run_id=sending.run_id, kind="planned-load"):
         how = "a load ends with its connection, and its run is over"
+    elif utc_now() - sending.at > paced(load_settings().lock_horizon):
+        how = OLD
     elif not load_settings().api_user.get_secret_value():  # databases only: nothing here can ask the host
         return ""
     else:
@@ -140,8 +135,41 @@ def _stuck_locks() -> list[tuple[str, str, str]]:
             f"{lock.install_id} is held by run {lock.run_id}, which is over; its call is not proven.",
         )
         for lock in open_ledger().locks()
-        if _is_over(lock)
+        if is_over(lock.run_id)
     ]
+
+
+@task(name="Find notices that nobody received", **BELOW_THE_GATE)
+def find_undelivered() -> list[str]:
+    """Return one sentence if a place for notices did not take the last one that was sent, or the setting names none."""
+    settings, ledger = load_settings(), open_ledger()
+    if not settings.notices.get_secret_value().split():
+        return []  # nobody wants notices: docs/settings.md
+    since = utc_now() - paced(UNDELIVERED_FOR)
+    sent = [fact for fact in ledger.facts(kind="notice") if fact.at >= since]
+    if not sent or not sent[-1].detail.get("failed"):
+        return []
+    where = "no place" if not sent[-1].detail.get("sent") else "not every place"
+    return [
+        f"The last notice reached {where} of UNDERSTUDY_NOTICES. Check the places; the log of the run that sent it names the "
+        "kind of place that failed."
+    ]
+
+
+@task(name="Report findings", **BELOW_THE_GATE)
+def report_findings(findings: list[str]) -> list[str]:
+    """Send one alert a day about each finding that is not about a run, and return all of them."""
+    ledger, new = open_ledger(), []
+    for finding in findings:
+        try:
+            key = f"finding:{utc_now().date()}:{fingerprint(finding)[:12]}"
+            ledger.record("finding", run_id=this_run(), detail={"what": finding}, once=key)
+            new.append(finding)
+        except AlreadyRecorded:
+            continue  # sent today
+    if new:
+        tell("alert", "The sweep found something", new)
+    return findings
 
 
 @task(name="Verify the ledger", **BELOW_THE_GATE)
@@ -209,6 +237,8 @@ def conclude_sweep(
     *,
     closed: Sequence[str],
     ended: Sequence[str],
+    corrected: Sequence[str],
+    found: Sequence[str],
     reminded: Sequence[str],
     released: Sequence[str],
     stuck: Sequence[str],
@@ -223,6 +253,8 @@ def conclude_sweep(
     done = {
         "Questions closed": closed,
         "Runs ended": ended,
+        "States corrected": corrected,
+        "Findings": found,
         "Reminders": reminded,
         "Locks released": released,
         "Stuck": stuck,
@@ -234,7 +266,8 @@ def conclude_sweep(
     if head:
         create_markdown_artifact(head, key=_anchor_key(), description="The ledger's head at the last sweep")
     counted = {
-        "closed": closed, "ended": ended, "reminded": reminded, "released": released, "stuck": stuck, "suspended": suspended,
+        "closed": closed, "ended": ended, "corrected": corrected, "found": found, "reminded": reminded, "released": released,
+        "stuck": stuck, "suspended": suspended,
     }  # fmt: skip
     message = (
         ", ".join(f"{len(sentences)} {what}" for what, sentences in counted.items() if sentences) or "Nothing to do"

@@ -1,5 +1,6 @@
 """What every test may ask for: a fast emulator, the worker's settings, a Prefect server, and flows that suspend."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 import psycopg
 import pytest
 from hypothesis import settings
+from prefect.context import _temporary_global_settings_context, get_settings_context
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
@@ -69,10 +71,17 @@ def _server_on_postgres(folder: Path) -> Iterator[None]:
         server = SubprocessASGIServer(port=free_port())
         server.start(timeout=120)
         try:
-            with temporary_settings({PREFECT_API_URL: server.api_url}):
+            with (
+                temporary_settings({PREFECT_API_URL: server.api_url}),
+                _temporary_global_settings_context(
+                    get_settings_context()
+                ),  # private: the harness does so too, for threads
+            ):
                 yield
         finally:
+            logging.disable()  # its farewell would go to a stream that pytest has closed
             server.stop()
+            logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Something to sweep: runs that wait in Prefect, what the ledger has of them, and a place for notices."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from tasks import sweeps, upkeep
 from tasks.estate.settings import forget_settings
 from tasks.estate.waiting import utc_now
 from tasks.signoff.ledger import Ledger
+from tasks.states import is_over
 from tests.people import Run
 
 HOUR = timedelta(hours=1)
@@ -70,10 +71,11 @@ class Sweeping:
         self.ledger.record("asked", run_id=run.id, destination_id="d", plan="p", detail=detail)
         return run
 
-    def take(self, place: str, run: Run) -> None:
-        """Let the run hold a place."""
+    def take(self, place: str, run: Run, now: datetime | None = None) -> None:
+        """Let the run hold a place, by the rules of `tasks.locks`, without evidence from the remote side."""
+        horizon = timedelta(days=1)
         self.ledger.take_lock(
-            place, run.id, is_over=lambda _: False, settles=lambda _: False, horizon=timedelta(days=1), now=utc_now()
+            place, run.id, is_over=is_over, settles=lambda _: False, horizon=horizon, now=now or utc_now()
         )
 
     def set(self, name: str, value: str) -> None:
@@ -94,7 +96,14 @@ class Sweeping:
 
     def steps(self) -> list[str]:
         """The steps of a sweep in the flow's order, without Prefect around them: fast. Gives what is stuck."""
-        for step in (sweeps.close_questions, sweeps.end_runs, sweeps.remind_people, upkeep.release_locks):
+        steps = (
+            sweeps.close_questions,
+            sweeps.end_runs,
+            sweeps.correct_states,
+            sweeps.remind_people,
+            upkeep.release_locks,
+        )
+        for step in steps:
             step.fn()
         return upkeep.report_stuck.fn()
 

@@ -16,6 +16,7 @@ UnderstudyError
 │  │  ├─ ApprovalExpired
 │  │  ├─ ApprovalUsed
 │  │  ├─ Superseded
+│  │  ├─ RunLost
 │  │  └─ Skipped
 │  ├─ PlanIsStale         the world is no longer what was approved
 │  ├─ InstallOverdue      a new install did not become active by its deadline
@@ -142,6 +143,13 @@ class Superseded(NotApproved):
 
     outcome = "Superseded"
     next_step = "Nothing was overwritten. Answer the newer run that the message names."
+
+
+class RunLost(NotApproved):
+    """The run was deleted, ended by somebody or something else, or left by its process while its question was open."""
+
+    outcome = "RunLost"
+    next_step = "Nothing was overwritten. Find out who or what ended the run, then start a new one: it asks again."
 
 
 class Skipped(NotApproved):

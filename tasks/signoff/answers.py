@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from tasks.estate.errors import ApprovalExpired, Frozen, NotApproved, Rejected, Superseded
+from tasks.estate.errors import ApprovalExpired, Frozen, NotApproved, Rejected, RunLost, Superseded
 from tasks.estate.plans import Approval, Intent, Signer
 from tasks.signoff.ledger import Entry, Fact, Ledger
 
@@ -35,14 +35,14 @@ def entry(kind: str, plan: Intent, detail: dict[str, Any], once: str | None = No
 
 
 def end_of(run_id: str, plan: str) -> str:
-    """The key under which the question of a run about a plan ends: approved, rejected, expired, superseded or frozen."""
+    """The key under which the question of a run about a plan ends: one of `questions.ENDS`."""
     return f"answer:{run_id}:{plan}"
 
 
 def recorded_answer(ledger: Ledger, plan: Intent) -> Approval | None:
     """How this run's question about this plan ended, if it did: the approval, or the same refusal as before.
 
-    Raises `Rejected`, `ApprovalExpired`, `Superseded` or `Frozen`: a no stays a no, whatever is retried.
+    Raises `Rejected`, `ApprovalExpired`, `Superseded`, `Frozen` or `RunLost`: a no stays a no, whatever is retried.
     """
     for fact in ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
         if fact.kind == "approved":
@@ -66,6 +66,8 @@ def refusal_in(fact: Fact, code: str) -> NotApproved | Frozen | None:
         return Superseded(f"Plan {code} gave way to the newer plan {said['code']} of run {said['by']}.")
     if fact.kind == "frozen":
         return Frozen(said["why"])
+    if fact.kind == "lost":
+        return RunLost(f"Plan {code} cannot be approved any more: {said['why']}.")
     return None
 
 

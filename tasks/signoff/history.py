@@ -7,12 +7,12 @@ from typing import Any
 
 from tasks.estate.sites import Immutable
 from tasks.signoff.ledger import Fact
+from tasks.signoff.questions import ENDS
 from tasks.signoff.suspensions import KINDS as SUSPENSIONS
 from tasks.signoff.suspensions import Suspension, suspensions
 
 VERBS = ("refresh", "provision", "promote", "restore", "load_dump", "reload")  # what can overwrite something
 PLANNED = ("planned", "planned-load")
-ENDS = ("approved", "rejected", "expired", "superseded", "frozen")
 TOLD = ("answered", "arrival-told")
 KINDS = (
     *PLANNED, *ENDS, *TOLD, "asked", "answer-refused", "arrival-refused", "backup-renewed", "hold", "hold-ended", "outcome",

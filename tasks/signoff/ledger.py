@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 from tasks.estate.errors import ApprovalExpired, ApprovalUsed, DestinationBusy, NotApproved
 from tasks.estate.plans import Approval, Baseline, Receipt
@@ -16,6 +16,7 @@ from tasks.signoff.tables import facts, open_database
 
 __all__ = ["AlreadyRecorded", "Entry", "Fact", "Head", "Ledger", "Lock", "verify_export"]
 
+OLD = "older than the lock horizon"  # how a call is settled whose work at the host cannot go on any more
 SETTLING = ("settled", "send-refused")  # after one of these a journaled call no longer holds its destination
 
 
@@ -66,7 +67,7 @@ class Ledger:
         given = {"run_id": run_id, "destination_id": destination_id, "plan": plan, "kind": kind}
         query = rows.matching(given, kinds=kinds, after=after)
         with self._engine.begin() as connection:
-            return [Fact.of({**row}) for row in connection.execute(query).mappings()]
+            return _facts(connection, query)
 
     def head(self) -> Head | None:
         """The newest fact's number and hash, to be kept elsewhere as an anchor; None in an empty ledger."""
@@ -136,8 +137,9 @@ class Ledger:
     ) -> None:
         """Make `run_id` the holder of the install. A run that holds it already keeps it.
 
-        Another run's lock is taken only if that run is over and its journaled call is settled: by a recorded fact, by
-        `settles(sending)` (evidence from the remote side), or by age beyond `horizon`. Raises `DestinationBusy`.
+        Another run's lock is taken only if that run is over, whatever the age of the lock, and its journaled call is
+        settled: by a recorded fact, by `settles(sending)` (evidence from the remote side), or because the call is older
+        than `horizon`, so that the host's work cannot go on. Raises `DestinationBusy`.
         """
         with self._writing() as connection:
             holder = rows.holder(connection, install_id)
@@ -146,8 +148,9 @@ class Ledger:
                 return
         self._require_abandoned(install_id, holder, is_over=is_over, settles=settles, horizon=horizon, now=now)
         with self._writing() as connection:
-            if rows.holder(connection, install_id) not in (None, holder):
-                raise DestinationBusy(f"Install {install_id} was taken by another run just now.")
+            # The check before it took time. The holder may be a process that nobody saw, and may have made its call.
+            if rows.holder(connection, install_id) not in (None, holder) or _unsettled(connection, holder):
+                raise DestinationBusy(f"Install {install_id} was taken or used by another run just now.", holder=holder)
             rows.let_go(connection, install_id, holder)
             rows.hold(connection, install_id, run_id, now)
             rows.append(connection, run_id, Entry("lock-taken-over", install_id, detail={"from": holder}))
@@ -162,13 +165,13 @@ class Ledger:
         horizon: timedelta,
         now: datetime,
     ) -> None:
-        sending = self.unsettled(holder)
-        if sending is not None and now - sending.at > horizon:
-            self.settle(sending, "older than the lock horizon")
-            return
         if not is_over(holder):
             raise DestinationBusy(f"Install {install_id} is held by run {holder}, which is not over.", holder=holder)
+        sending = self.unsettled(holder)
         if sending is None:
+            return
+        if now - sending.at > horizon:
+            self.settle(sending, OLD)
             return
         if not settles(sending):
             raise DestinationBusy(
@@ -190,17 +193,14 @@ class Ledger:
 
     def unsettled(self, run_id: str) -> Fact | None:
         """The run's journaled call, while nothing proves that it has ended."""
-        run = self.facts(run_id=run_id)
-        sending = next((fact for fact in run if fact.kind == "sending"), None)
-        ended = any(fact.kind in SETTLING and sending and fact.seq > sending.seq for fact in run)
-        return None if ended else sending
+        with self._engine.begin() as connection:
+            return _unsettled(connection, run_id)
 
     def release_lock(self, install_id: str, run_id: str) -> None:
         """Let the install go, if this run holds it and its own call is settled; otherwise keep things as they are."""
-        if self.unsettled(run_id) is not None:
-            return
         with self._writing() as connection:
-            rows.let_go(connection, install_id, run_id)
+            if _unsettled(connection, run_id) is None:
+                rows.let_go(connection, install_id, run_id)
 
     def lock_holder(self, install_id: str) -> str | None:
         """The run that holds the install, if any."""
@@ -234,6 +234,17 @@ class Ledger:
             if len(page) < rows.PAGE:
                 return
             after = page[-1]["seq"]
+
+
+def _facts(connection: Connection, query: Select[Any]) -> list[Fact]:
+    return [Fact.of({**row}) for row in connection.execute(query).mappings()]
+
+
+def _unsettled(connection: Connection, run_id: str) -> Fact | None:
+    run = _facts(connection, rows.matching({"run_id": run_id}))
+    sending = next((fact for fact in run if fact.kind == "sending"), None)
+    ended = any(fact.kind in SETTLING and sending and fact.seq > sending.seq for fact in run)
+    return None if ended else sending
 
 
 def _require_recorded(connection: Connection, approval: Approval) -> None:

@@ -5,7 +5,14 @@ from datetime import datetime
 
 from tasks.signoff.ledger import Fact, Ledger
 
-ENDS = ("approved", "rejected", "expired", "superseded", "frozen")  # a question ends in exactly one of these facts
+ENDS = (
+    "approved",
+    "rejected",
+    "expired",
+    "superseded",
+    "frozen",
+    "lost",
+)  # a question ends in exactly one of these facts
 
 
 @dataclass(frozen=True)

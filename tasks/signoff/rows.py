@@ -1,7 +1,7 @@
 """Rows of the ledger's two tables, read and written inside a transaction of the caller."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -70,7 +70,9 @@ def newest(connection: Connection) -> Head | None:
     return Head(row.seq, row.hash) if row else None
 
 
-def matching(given: dict[str, str | None], *, kinds: Collection[str] | None, after: int | None) -> Select[Any]:
+def matching(
+    given: Mapping[str, str | None], *, kinds: Collection[str] | None = None, after: int | None = None
+) -> Select[Any]:
     """The question for the facts whose columns are as `given`, oldest first."""
     query = select(facts).order_by(facts.c.seq)
     for column, value in given.items():

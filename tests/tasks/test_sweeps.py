@@ -2,13 +2,17 @@
 
 import threading
 from typing import Any
+from uuid import UUID
 
 import pytest
-from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Crashed, Failed, Running
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
 from tasks import states, sweeps
+from tasks.asking import end_waiting
 from tasks.signoff.answers import end_of
+from tasks.signoff.questions import open_questions
 from tests.sweeping import HOUR, Sweeping, forget, put
 
 
@@ -95,27 +99,100 @@ def test_a_cancelled_run_counts_as_a_no(office: Sweeping) -> None:
     assert "# promote: Rejected" in run.report
 
 
-def test_a_crashed_run_may_be_retried_for_a_while(office: Sweeping) -> None:
+def test_a_crashed_process_may_be_retried_for_a_while(office: Sweeping) -> None:
     """Within an hour of a crash the question stays open for the retry, then it ends, so that it blocks nobody."""
     office.set("PACE", "1")
     run = office.asked(ago=HOUR, left=9 * HOUR)
+    put(run, Running())
     put(run, Crashed(message="the machine is gone"))
     office.steps()
     assert office.kinds(run) == []
     office.set("PACE", "1e-6")
     office.steps()
-    assert office.kinds(run) == ["expired", "outcome", "notice"]
+    assert office.kinds(run) == ["lost", "outcome", "notice"]
     assert run.state == "Crashed"
     assert "the run ended as Crashed" in run.report
 
 
-def test_a_run_that_prefect_forgot_keeps_its_deadline(office: Sweeping) -> None:
-    """Deleted in Prefect: open until its deadline, then closed and told, without a run to write on."""
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (Crashed(message="no heartbeat"), "Crashed"),
+        (Failed(name="Verified"), "Verified"),
+        (Completed(), "RunLost"),
+        (Completed(name="Verified"), "RunLost"),
+    ],
+    ids=["crashed by an automation", "failed", "completed", "completed as verified"],
+)
+def test_a_waiting_run_that_something_ended(office: Sweeping, state: State[Any], shown: str) -> None:
+    """Its question is closed by name at once and leads are alerted; a state that looks good becomes what it is."""
+    office.set("PACE", "1")
+    run = office.asked(ago=HOUR, left=9 * HOUR)
+    put(run, state)
+    office.steps()
+    assert (run.state, office.kinds(run)) == (shown, ["lost", "outcome", "notice"])
+    (fact,) = office.ledger.facts(run_id=run.id, kind="lost")
+    assert f"the run ended as {state.name}" in fact.detail["why"]
+    assert "# promote: RunLost" in run.report
+    assert office.subjects == ["promote of schulprod: RunLost"]
+    assert office.steps() == []
+
+
+def test_a_waiting_run_that_was_deleted(office: Sweeping) -> None:
+    """Deleted in Prefect: lost at once, or expired after its deadline, told, without a run to write on."""
     early, late = office.asked(ago=2 * HOUR, left=9 * HOUR), office.asked(ago=9 * HOUR, left=-HOUR)
     forget(early)
     forget(late)
     office.steps()
-    assert (office.kinds(early), office.kinds(late)) == ([], ["expired", "outcome", "notice"])
+    assert office.kinds(early) == ["lost", "outcome", "notice"]
+    assert office.kinds(late) == ["expired", "outcome", "notice"]
+    assert open_questions(office.ledger) == []
+
+
+def test_an_answered_run_that_no_worker_takes(office: Sweeping) -> None:
+    """An hour after the deadline nobody's answer can count any more: the question is closed and the run gets its end."""
+    run = office.asked(ago=9 * HOUR, left=-HOUR)
+    put(run, Scheduled())
+    office.steps()
+    assert (run.state, office.kinds(run)[0]) == ("RunLost", "lost")
+    assert "no worker took the run" in run.message
+
+
+def test_an_answered_run_that_is_scheduled_is_left_alone(office: Sweeping) -> None:
+    """Soon after its deadline a scheduled run may hold an answer that was given in time."""
+    office.set("PACE", "1")
+    run = office.asked(ago=9 * HOUR, left=-HOUR / 2)
+    put(run, Scheduled())
+    office.steps()
+    assert (run.state, office.kinds(run)) == ("Scheduled", [])
+
+
+def test_a_state_that_was_changed_after_the_end(office: Sweeping) -> None:
+    """A run that failed by the ledger and is Completed in Prefect gets its own state back, once, and leads are alerted."""
+    office.set("PACE", "1")
+    runs = [(office.planned(), outcome) for outcome in ("VerifyFailed", "Verified", "Rejected")]
+    for run, outcome in runs:
+        office.ledger.record("outcome", run_id=run.id, detail={"outcome": outcome})
+        put(run, Completed(name=outcome) if outcome == "Verified" else Failed(name=outcome))
+    office.steps()
+    assert office.subjects == []
+    forged, good, _ = (run for run, _ in runs)
+    put(forged, Completed(name="Verified"))
+    put(good, Completed(name="Whatever"))
+    for _ in range(2):
+        office.steps()
+    assert [run.state for run, _ in runs] == ["VerifyFailed", "Verified", "Rejected"]
+    assert office.subjects == ["A state was changed by hand"] * 2
+    with get_client(sync_client=True) as client:
+        kinds = [client.read_flow_run(UUID(run.id)).state_type for run in (forged, good)]
+    assert kinds == [StateType.FAILED, StateType.COMPLETED]
+
+
+def test_a_newer_question_is_not_disturbed_by_a_deleted_run(office: Sweeping) -> None:
+    """Ending the run of an older question that was deleted in Prefect is no error."""
+    run = office.waiting()
+    forget(run)
+    assert end_waiting(run.id, "Superseded", "a newer plan") is False
 
 
 def test_word_of_an_arrival_that_never_came(office: Sweeping) -> None:

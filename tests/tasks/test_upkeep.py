@@ -1,10 +1,16 @@
 """The sweep's steps about locks and stuck runs: released when proven, told once when not."""
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, Crashed, Running
 
 from tasks import upkeep
+from tasks.estate.errors import DestinationBusy
+from tasks.estate.waiting import utc_now
+from tests.people import Run
 from tests.sweeping import Sweeping, forget, put
 
 
@@ -42,7 +48,7 @@ def test_tells_of_stuck_runs_once(office: Sweeping, monkeypatch: pytest.MonkeyPa
     """A planned run without an outcome is told when Prefect ended it an hour ago; one that is reported is not."""
     lost, fine = office.planned(), office.planned()
     put(lost, Crashed())
-    put(fine, Completed())
+    put(fine, Completed(name="Verified"))
     office.ledger.record("outcome", run_id=fine.id, detail={"outcome": "Verified"})
     office.set("PACE", "1")
     office.steps()
@@ -73,14 +79,49 @@ def test_a_run_that_was_retried_meanwhile_keeps_its_lock(office: Sweeping, monke
     assert upkeep.release_locks.fn() == [f"d, held by run {run.id}: its run is over"]
 
 
-def test_a_forgotten_run_keeps_its_lock_until_the_horizon(office: Sweeping) -> None:
-    """Nobody knows whether a run that was deleted in Prefect still works: its lock goes by age only."""
+def test_a_deleted_run_keeps_no_lock(office: Sweeping) -> None:
+    """A run that was deleted in Prefect is over: what it holds without a call goes at once."""
     run = office.waiting()
     office.take("d", run)
     forget(run)
+    assert upkeep.release_locks.fn() == [f"d, held by run {run.id}: its run is over"]
+    assert office.ledger.locks() == []
+
+
+@pytest.mark.parametrize("gone", [forget, lambda run: put(run, Crashed())], ids=["deleted", "crashed"])
+def test_a_call_that_is_not_proven_holds_until_the_horizon(office: Sweeping, gone: Callable[[Run], None]) -> None:
+    """The copy of a run that is gone may go on at the host: its lock stays until that cannot be any more."""
+    run = office.waiting()
+    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.take("d", run)
+    gone(run)
     assert upkeep.release_locks.fn() == []
     office.set("LOCK_HORIZON", "0.001")
-    assert len(upkeep.release_locks.fn()) == 1
+    assert upkeep.release_locks.fn() == [f"d, held by run {run.id}: older than the lock horizon"]
+    assert office.ledger.unsettled(run.id) is None
+
+
+def test_a_run_that_lives_keeps_its_lock_beyond_the_horizon(office: Sweeping) -> None:
+    """Neither the sweep nor another run takes the lock of a run that waits, however old its call is."""
+    run, other = office.waiting(), office.waiting()
+    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.take("d", run)
+    office.set("LOCK_HORIZON", "0.001")
+    assert upkeep.release_locks.fn() == []
+    with pytest.raises(DestinationBusy, match="not over"):
+        office.take("d", other, now=utc_now() + timedelta(days=9))
+    assert [lock.run_id for lock in office.ledger.locks()] == [run.id]
+
+
+def test_a_notice_that_nobody_received_is_a_finding(office: Sweeping) -> None:
+    """The sweep names it while the last notice did not arrive, alerts once a day, and is content after one that did."""
+    assert upkeep.find_undelivered.fn() == []
+    for sent, failed, words in ((0, 2, "no place"), (1, 1, "not every place"), (2, 0, "")):
+        office.ledger.record("notice", run_id="r", detail={"kind": "ended", "sent": sent, "failed": failed})
+        assert [words in finding for finding in upkeep.find_undelivered.fn()] == ([True] if words else [])
+    for _ in range(2):
+        upkeep.report_findings.fn(["The automation 'x' ends runs."])
+    assert office.subjects == ["The sweep found something"]
 
 
 def test_a_spoiled_anchor_is_an_alarm(office: Sweeping) -> None:
