@@ -34,6 +34,7 @@ from tasks.estate.tables import Catalog
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.leave import require_leave, standing_against
+from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy, load_policy
 from tasks.policy import (
     ABOVE_THE_GATE,
@@ -141,6 +142,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     with writing(settings, "understudy load") as connection, writing(settings, "understudy audit") as beside:
         require_alone(connection)
         catalog = read_catalog(connection)
+        said = expand(said, catalog).policy
         _require_fresh(connection, plan, catalog, said)
         prepare_marker(beside)
         table = AuditTable(beside, said.audit)

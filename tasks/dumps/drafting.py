@@ -34,6 +34,7 @@ from tasks.dumps.uniqueness import key_faults
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, ForeignKey
+from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy
 
 SHOWN = 40  # faults in one message; a policy for an unknown database would fill a page
@@ -41,10 +42,12 @@ SHOWN = 40  # faults in one message; a policy for an unknown database would fill
 
 def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> MaskingPlan:
     """The plan. Raises `PolicyRefused` naming every fault and what to add."""
+    written_out = expand(policy, catalog)
+    policy = written_out.policy
     resolver = Resolver.of(catalog)
     faults = [
-        *name_faults(catalog, policy, resolver), *_unknown_columns(catalog, policy), *_unclassified(catalog, policy),
-        *kin_faults(catalog, policy),
+        *written_out.faults, *name_faults(catalog, policy, resolver), *_unknown_columns(catalog, policy),
+        *_unclassified(catalog, policy), *kin_faults(catalog, policy),
     ]  # fmt: skip
     if catalog.identity.encoding == "SQL_ASCII":
         faults.append(

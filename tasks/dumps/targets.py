@@ -16,6 +16,7 @@ from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefus
 from tasks.estate.plans import fingerprint
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Table
+from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy
 
 GATE = "APP_ALLOW_PROD_IMPORT"
@@ -210,6 +211,7 @@ def draft_load(
     Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
     """
     catalog = read_catalog(connection)
+    policy = expand(policy, catalog).policy  # its faults were the export's to name
     hostname = real or catalog.identity.host
     marker = read_marker(connection)
     require_staging(catalog.identity, facts.header, marker)  # first: a refusal by this one leaves no audit row either

@@ -20,10 +20,11 @@ class Name(Immutable):
     def __str__(self) -> str:
         """`schema.name`, for people and for policy keys; the schema is left out where it is `public`.
 
-        A part with a dot or a quote stands in quotes: `public."a.b"` and `a.b` must not look the same.
+        A part with a dot, a quote or a `*` is in quotes: `public."a.b"` and `a.b` must not look the same, and a name
+        must not look like a pattern.
         """
         schema_name, name = (
-            '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part
+            '"' + part.replace('"', '""') + '"' if any(sign in part for sign in '."*') else part
             for part in (self.schema_name, self.name)
         )
         return name if self.schema_name == "public" else f"{schema_name}.{name}"

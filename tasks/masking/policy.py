@@ -1,5 +1,6 @@
 """The masking policy: one YAML file an application, which says of every column what becomes of it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +13,10 @@ from tasks.estate.errors import Misconfigured, PolicyRefused
 from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Immutable
 from tasks.masking.makers import AnyMaker, parse
+from tasks.masking.reading import Lines, WrongKey, read_yaml
 
 Nulls = Literal["keep", "mask", "equalise"]
+Whole = Literal["keep", "drop", "exclude"]
 WHOLE = ("keep", "drop", "exclude")
 
 
@@ -41,8 +44,21 @@ class TableRule(Immutable):
     emptied) or excluded (neither dumped nor loaded: staging keeps its own).
     """
 
-    whole: Literal["keep", "drop", "exclude"] | None = None
+    whole: Whole | None = None
     columns: dict[str, ColumnRule] = Field(default_factory=dict)
+    line: int = 0
+
+
+class Pattern(Immutable):
+    """A rule for every table or column whose name matches. `name` is the key as the policy spells it (`*.created_at`,
+    `auth.*`, `public.log_*`). It has one of: `rule` (of columns; None is `keep`, of tables or of columns, whichever the
+    name matches), `whole` (`drop` or `exclude`, of tables) and `columns` (of every matching table, by name or pattern).
+    """
+
+    name: str
+    rule: ColumnRule | None = None
+    whole: Literal["drop", "exclude"] | None = None
+    columns: dict[str, ColumnRule] | None = None
     line: int = 0
 
 
@@ -72,15 +88,29 @@ class Policy(Immutable):
     schema_version: int = Field(ge=0)
     locale: str = "de_DE"
     tables: dict[str, TableRule]
+    patterns: tuple[Pattern, ...] = ()  # they fill what `tables` leaves open: see tasks.masking.patterns
+    keys: Literal["keep"] | None = None  # keys, and columns named like a table's key, are kept without a rule
     references: tuple[Reference, ...] = ()
     audit: Audit = Audit()
     canaries: tuple[str, ...] = ()  # planted values that no dump may contain; searched for in every block
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (first 16 hex) of what the policy says, whatever its layout and comments."""
-        without_lines: Any = {"tables": {"__all__": {"line": True, "columns": {"__all__": {"line"}}}}}
-        return fingerprint(self.model_dump(mode="json", exclude=without_lines))[:16]
+        """SHA-256 (first 16 hex) of what the policy says, whatever its layout and comments.
+
+        Fields that version 0.1 did not have count only if they are used: its fingerprints stay valid.
+        """
+        content = self.model_dump(mode="json")
+        later = ("patterns", "keys")
+        used = {key: value for key, value in content.items() if value or key not in later}
+        return fingerprint(_without_lines(used))[:16]
+
+
+def _without_lines(content: Any) -> Any:
+    """The content without the numbers of lines; a column may be named `line`, too, and its rule is no number."""
+    if isinstance(content, dict):
+        return {k: _without_lines(v) for k, v in content.items() if k != "line" or not isinstance(v, int)}
+    return [_without_lines(each) for each in content] if isinstance(content, list | tuple) else content
 
 
 def load_policy(folder: Path, name: str) -> Policy:
@@ -99,8 +129,8 @@ def policy_as_written(folder: Path, name: str) -> dict[str, Any] | None:
         return None
     text = _text(path)
     parse_policy(text, where=path.name)
-    said: dict[str, Any] = yaml.safe_load(text)
-    return said
+    content: dict[str, Any] = read_yaml(text)[0]
+    return content
 
 
 def policy_path(folder: Path, name: str) -> Path:
@@ -123,24 +153,26 @@ def _text(path: Path) -> str:
 def parse_policy(text: str, *, where: str = "policy") -> Policy:
     """The policy in `text`. Raises `PolicyRefused` naming every fault with its line, so that one pass finds them all."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _require_plain(root)
-        said = yaml.safe_load(text)
+        said, lines = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise PolicyRefused(f"{where}: {line}not YAML: {getattr(error, 'problem', error)}.") from error
-    if not isinstance(said, dict) or not isinstance(root, yaml.MappingNode):
+        what = "" if isinstance(error, WrongKey) else "not YAML: "
+        raise PolicyRefused(f"{where}: {line}{what}{getattr(error, 'problem', error)}.") from error
+    if not isinstance(said, dict):
         raise PolicyRefused(
             f"{where} holds a {type(said).__name__}; expected a mapping with app, schema_version and tables."
         )
     faults: list[str] = []
-    lines = _lines(root)
+    tables, patterns = _tables(said.get("tables"), lines, faults)
     given = {
         **said,
-        "tables": _tables(said.get("tables"), lines, faults),
+        "tables": tables,
+        "patterns": patterns,
         "references": list(_references(said.get("references"), lines, faults)),
     }
+    if "patterns" in said:
+        faults.append(f'line {lines[("patterns",)]}: patterns: expected them among the tables, as `"*.name": rule`')
     if given.pop("unclassified", "fail") != "fail":
         faults.append(
             f"line {lines.get(('unclassified',), 1)}: unclassified: only 'fail' is possible; classify the columns instead"
@@ -154,74 +186,74 @@ def parse_policy(text: str, *, where: str = "policy") -> Policy:
     return policy
 
 
-def _require_plain(root: yaml.Node | None) -> None:
-    """Refuse a key that is given twice: YAML would silently keep the last, and a mask would be lost."""
-    if isinstance(root, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in root.value:
-            if key.value in seen:
-                raise PolicyRefused(
-                    f"line {key.start_mark.line + 1}: {key.value!r} is given twice (first in line {seen[key.value]})."
-                )
-            seen[key.value] = key.start_mark.line + 1
-            _require_plain(value)
-    elif isinstance(root, yaml.SequenceNode):
-        for each in root.value:
-            _require_plain(each)
-
-
-def _lines(node: yaml.Node, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
-    """The line of every key by its path."""
-    found: dict[tuple[str, ...], int] = {}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            found[(*path, str(key.value))] = key.start_mark.line + 1
-            found |= _lines(value, (*path, str(key.value)))
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            found[(*path, str(number))] = value.start_mark.line + 1
-    return found
-
-
-def _at(lines: Mapping[tuple[str, ...], int], path: tuple[Any, ...]) -> str:
+def _at(lines: Lines, path: tuple[Any, ...]) -> str:
     line = lines.get(tuple(map(str, path)))
     return f"line {line}: " if line else ""
 
 
-def _tables(said: Any, lines: Mapping[tuple[str, ...], int], faults: list[str]) -> dict[str, TableRule]:
+def _tables(said: Any, lines: Lines, faults: list[str]) -> tuple[dict[str, TableRule], list[Pattern]]:
+    rules: dict[str, TableRule] = {}
+    patterns: list[Pattern] = []
     if not isinstance(said, dict):
         faults.append("tables: expected a mapping of table to columns")
-        return {}
-    rules: dict[str, TableRule] = {}
+        return rules, patterns
     for name, content in said.items():
-        line = lines.get(("tables", str(name)), 0)
-        if isinstance(content, str) and content in WHOLE:
-            rules[str(name)] = TableRule(whole=content, line=line)
+        line = lines.get(("tables", name), 0)
+        if is_pattern(name):
+            patterns += _pattern(name, content, line, lines, faults)
+        elif isinstance(content, str) and content in WHOLE:
+            rules[name] = TableRule(whole=content, line=line)
         elif isinstance(content, dict):
-            columns = {
-                str(column): rule
-                for column, given in content.items()
-                if (rule := _column(str(name), str(column), given, lines, faults)) is not None
-            }
-            rules[str(name)] = TableRule(columns=columns, line=line)
+            columns = _columns(name, content, lines, faults)
+            plain = {unquoted(column): rule for column, rule in columns.items() if not is_pattern(column)}
+            rules[name] = TableRule(columns=plain, line=line)
+            if len(plain) < len(columns):
+                wild = {column: rule for column, rule in columns.items() if is_pattern(column)}
+                patterns.append(Pattern(name=name, columns=wild, line=line))
         else:
             faults.append(
                 f"line {line}: table {name}: expected columns, or one of {', '.join(WHOLE)}; found {content!r}"
             )
-    return rules
+    return rules, patterns
 
 
-def _column(
-    table: str, column: str, given: Any, lines: Mapping[tuple[str, ...], int], faults: list[str]
-) -> ColumnRule | None:
-    line = lines.get(("tables", table, column), 0)
+def _columns(table: str, content: Mapping[str, Any], lines: Lines, faults: list[str]) -> dict[str, ColumnRule]:
+    rules = ((column, _column(("tables", table, column), given, lines, faults)) for column, given in content.items())
+    return {column: rule for column, rule in rules if rule is not None}
+
+
+def unquoted(column: str) -> str:
+    """A column whose name holds a `*` is written in double quotes; the name of every other one is the key itself."""
+    quoted = len(column) > 2 and "*" in column and column[0] == column[-1] == '"'
+    return column[1:-1].replace('""', '"') if quoted else column
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a key of the policy has a wildcard: a `*` outside double quotes."""
+    return "*" in re.sub(r'"(?:[^"]|"")*"', "", name)
+
+
+def _pattern(name: str, content: Any, line: int, lines: Lines, faults: list[str]) -> Iterator[Pattern]:
+    """The pattern, unless it is a fault. A mapping with the key `maker` is a rule of columns, any other holds columns."""
+    if content in ("drop", "exclude"):
+        yield Pattern(name=name, whole=content, line=line)
+    elif isinstance(content, dict) and "maker" not in content:
+        yield Pattern(name=name, columns=_columns(name, content, lines, faults), line=line)
+    elif content == "keep" and not name.strip('*."?'):
+        faults.append(f"line {line}: {name}: keep would keep every column; expected a part of a name in the pattern")
+    elif (rule := _column(("tables", name), content, lines, faults)) is not None:
+        yield Pattern(name=name, rule=rule, line=line)
+
+
+def _column(path: tuple[str, ...], given: Any, lines: Lines, faults: list[str]) -> ColumnRule | None:
+    line, name = lines.get(path, 0), ".".join(path[1:])
     if given == "keep":
         return ColumnRule(line=line)
     options = {"maker": given} if isinstance(given, str) else given
     if options is None:
         options = {"maker": "null"}  # an unquoted `null` in YAML
     if not isinstance(options, dict):
-        faults.append(f"line {line}: {table}.{column}: expected 'keep', a maker or a mapping; found {given!r}")
+        faults.append(f"line {line}: {name}: expected 'keep', a maker or a mapping; found {given!r}")
         return None
     own = {key: options[key] for key in ("group", "by", "nulls", "anonymizer") if key in options}
     wanted = {key: value for key, value in options.items() if key not in own}
@@ -232,13 +264,13 @@ def _column(
         return ColumnRule(maker=maker, line=line, **own)
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'rule'}: {e['msg']}" for e in error.errors())
-        faults.append(f"line {line}: {table}.{column}: {told}")
+        faults.append(f"line {line}: {name}: {told}")
     except Misconfigured as error:
-        faults.append(f"line {line}: {table}.{column}: {error.message}")
+        faults.append(f"line {line}: {name}: {error.message}")
     return None
 
 
-def _references(said: Any, lines: Mapping[tuple[str, ...], int], faults: list[str]) -> Iterator[Reference]:
+def _references(said: Any, lines: Lines, faults: list[str]) -> Iterator[Reference]:
     for number, text in enumerate(said or []):
         line = lines.get(("references", str(number)), 0)
         left, arrow, right = str(text).partition("->")
