@@ -11,24 +11,29 @@ from prefect.runtime import flow_run
 from tasks import dump_wording, wording
 from tasks.asking import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
 from tasks.estate.dumps import LoadPlan
-from tasks.estate.errors import Misconfigured, NotApproved, Rejected, Superseded
+from tasks.estate.errors import Misconfigured, NotApproved, Rejected, Skipped, Superseded
 from tasks.estate.plans import Approval, Comparison, Intent, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sheets import Sheet
-from tasks.estate.waiting import utc_now
+from tasks.estate.waiting import until, utc_now
 from tasks.leave import require_open, the_gate
 from tasks.notices import tell
 from tasks.policy import open_ledger, read_leads, read_rules
 from tasks.signoff import conditions, preauthorised
 from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer
-from tasks.signoff.gate import Gate, Waiting
+from tasks.signoff.codes import use_up
+from tasks.signoff.gate import Gate, Settling, Waiting
 from tasks.signoff.ledger import AlreadyRecorded
 from tasks.signoff.questions import Question
 from tasks.signoff.standing import StandingApproval, load_standing, require_covered, require_load_covered
+from tasks.signoff.standing_entries import standing_use
+from tasks.signoff.witnesses import permitted_by
+from tasks.tracing import form_key, parameters_of, require_scheduled, typed_into, why_moved
 
 MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another day
 LONGEST = timedelta(days=7)  # a plan that nobody answers in a week describes another world
 SETTLES = "Approving this also settles the earlier run: whatever became of its copy, the backup is put back over it."
+CHANGED = "the run was changed in Prefect"
 NOT_ALLOWED = "It was to go on by itself, but the leave for that was not given, is over, or is used up."
 
 
@@ -59,10 +64,9 @@ def ask_or_standing(
     """
     if mode == "ask":
         return ask(plan, comparison, within=within)
-    recorded = recorded_answer(open_ledger(), plan)
-    if recorded is not None:
-        return recorded
     ledger, limits = open_ledger(), read_rules().conditions
+    if ledger.receipt(plan.run_id) is not None and (recorded := recorded_answer(ledger, plan)):
+        return recorded  # sent before: nothing is sent again, and the conditions of then do not hold any more
     return _stand(
         plan, lambda now: conditions.require_met(ledger, plan, comparison, now=now, **limits), require_covered
     )
@@ -73,11 +77,11 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
 
     Raises as `ask_or_standing`. A wrong hostname or risk phrase is refused by the form, and asked for again.
     """
-    recorded = recorded_answer(open_ledger(), plan)
-    if recorded is not None:
+    ledger, limits = open_ledger(), read_rules().conditions
+    recorded = recorded_answer(ledger, plan)
+    if recorded is not None and (mode != "standing" or ledger.facts(run_id=plan.run_id, kind="sending")):
         return recorded
     if mode == "standing":
-        ledger, limits = open_ledger(), read_rules().conditions
         return _stand(
             plan, lambda now: conditions.require_load_met(ledger, plan, now=now, **limits), require_load_covered
         )
@@ -99,7 +103,7 @@ def ask_or_preauthorised(
         return recorded
     if mode == "pre-authorised":
         now = utc_now()
-        allowed = preauthorised.allowed_by(ledger, plan, promotion, now)
+        allowed = permitted_by(ledger, plan, promotion, read_leads(), now=now, at_most=read_rules().restore_within)
         if allowed is not None:
             with suppress(AlreadyRecorded):
                 return record_approval(
@@ -135,18 +139,65 @@ class _Question:
             )
         found: Approval | Waiting | None = recorded_answer(gate.ledger, plan)
         if found is None:
-            found, older = gate.ask(plan, source_id=self.source_id, within=within, now=utc_now())
+            parameters = self._require_unchanged(gate)
+            found, older = gate.ask(plan, source_id=self.source_id, within=within, now=utc_now(), parameters=parameters)
             for question in older:
                 self._tell_superseded(question)
         while isinstance(found, Waiting):
-            found = self._hear(gate, found)
+            found = self._settle(gate, found.settling) if found.settling else self._hear(gate, found)
         assert found is not None, "a question ends in an approval or an error"  # noqa: S101  # an invariant
         return found
+
+    def _require_unchanged(self, gate: Gate) -> str:
+        """Return the digest of the run's parameters. Raises `Rejected`, for good, if they were changed after a question.
+
+        Codes that were typed into an earlier question of this run are used up, if it drafted another plan since: they must
+        not be the answer to this one.
+        """
+        plan, parameters = self.plan, parameters_of(self.plan.run_id)
+        earlier = gate.ledger.facts(run_id=plan.run_id, kind="asked")
+        changed = any(fact.detail.get("parameters", parameters) != parameters for fact in earlier)
+        if changed or any(fact.plan != plan.fingerprint for fact in earlier):
+            for typed in typed_into(plan.run_id):
+                if typed.digits:
+                    use_up(gate.ledger, gate.leads, typed.digits, run_id=plan.run_id, given_at=typed.at)
+        if changed:
+            try:
+                gate.reject_changed(plan)
+            except Rejected as rejected:
+                tell(
+                    "alert",
+                    f"{plan.verb} of {plan.destination_name}: {CHANGED}",
+                    [rejected.message],
+                    run_id=plan.run_id,
+                )
+                raise
+        return parameters
+
+    def _settle(self, gate: Gate, settling: Settling) -> Approval | Waiting:
+        """Wait until the code's yes may take effect; void it if anything shows that the code was moved."""
+        plan, name = self.plan, settling.signer.name
+        what = f"{plan.verb} of {plan.destination_name}"
+        until(lambda: None, deadline=settling.at, started=utc_now(), every=lambda _: 1.0)
+        why = why_moved(plan, settling)
+        moved = (
+            f"The code of {name} does not count: {why}. Answer with the next code, or with a signature." if why else ""
+        )
+        decided = gate.settle(plan, moved=moved, now=utc_now())
+        if moved:
+            lines = [
+                wording.plain(moved, 600),
+                f"If {name} did not mean to approve plan {plan.code}, somebody moved the code.",
+            ]
+            tell("alert", f"{what}: a code was not accepted", lines, run_id=plan.run_id)
+        elif isinstance(decided, Approval):
+            self._tell_approved(decided)
+        return decided
 
     def _hear(self, gate: Gate, waiting: Waiting) -> Approval | Waiting | None:
         plan = self.plan
         heard = put(
-            f"appr-{plan.fingerprint[:8]}-{waiting.index}",
+            form_key(plan, waiting.index),
             form_for(plan.code, plan.destination_name, self.form, self.text(waiting)),
             self.text(waiting),
             before=lambda: self._announce(waiting),
@@ -166,16 +217,24 @@ class _Question:
             )
             raise
         if isinstance(decided, Approval):
+            self._tell_approved(decided)
+        elif decided.settling:
+            name, at = decided.settling.signer.name, decided.settling.at
             said = (
-                f"{decided.approver} approved plan {plan.code}; it may be used until {decided.execute_by:%H:%M:%S} UTC."
+                f"{name} approved plan {plan.code} with a code. It takes effect at {at:%H:%M:%S} UTC. If that was not {name}, "
+                "cancel the run now."
             )
-            tell(
-                "decided",
-                f"{plan.verb} of {plan.destination_name}: approved",
-                [wording.plain(said, 400)],
-                run_id=plan.run_id,
-            )
+            subject = f"{plan.verb} of {plan.destination_name}: approved with a code"
+            tell("decided", subject, [wording.plain(said, 400)], run_id=plan.run_id)
         return decided
+
+    def _tell_approved(self, approval: Approval) -> None:
+        plan = self.plan
+        said = (
+            f"{approval.approver} approved plan {plan.code}; it may be used until {approval.execute_by:%H:%M:%S} UTC."
+        )
+        subject = f"{plan.verb} of {plan.destination_name}: approved"
+        tell("decided", subject, [wording.plain(said, 400)], run_id=plan.run_id)
 
     def _announce(self, waiting: Waiting) -> None:
         """The question as data, and a notice to those who answer."""
@@ -212,7 +271,10 @@ def _execute_within() -> timedelta:
 def _stand(
     plan: Intent, require_met: Callable[[datetime], None], require_covered: Callable[..., StandingApproval]
 ) -> Approval:
-    """Leave by the reviewed file: timely, nothing that speaks against tonight, and an entry that covers exactly this pair."""
+    """Approve by the reviewed file: a timely run of the schedule, an entry that covers exactly this pair, once a night.
+
+    An approval that the ledger holds already is returned only after the same checks: it must not be the ledger's word alone.
+    """
     now = _require_timely(plan)
     production = (
         [plan.pair.source.name] if isinstance(plan, Plan) else []
@@ -225,15 +287,35 @@ def _stand(
             require_met(now)  # a hold or unpromoted work has better words than "not covered"
         raise
     require_met(now)
-    return record_approval(
-        open_ledger(),
-        plan,
-        kind="standing",
-        approver=f"{standing.issuer} (standing, until {standing.until.isoformat()})",
-        reason=standing.reason,
-        answered_at=now,
-        execute_within=_execute_within(),
+    require_scheduled(plan)
+    ledger = open_ledger()
+    if recorded := recorded_answer(ledger, plan):
+        return recorded
+    once = standing_use(standing, now)
+    try:
+        approval = record_approval(
+            ledger,
+            plan,
+            kind="standing",
+            approver=standing.named,
+            reason=standing.reason,
+            answered_at=now,
+            execute_within=_execute_within(),
+            besides=(entry("standing-used", plan, {"pair": standing.pair}, once),),
+        )
+    except AlreadyRecorded as taken:
+        if taken.once != once:
+            raise
+        run = next(fact.run_id for fact in ledger.facts(kind="standing-used") if fact.once == once)
+        raise Skipped(f"The standing approval for {standing.pair} was used this night already, by run {run}.") from None
+    said = f"{approval.approver} let run {plan.run_id} overwrite {plan.destination_name}: plan {plan.code}."
+    tell(
+        "standing",
+        f"{plan.verb} of {plan.destination_name}: by standing approval",
+        [wording.plain(said, 400)],
+        run_id=plan.run_id,
     )
+    return approval
 
 
 def _require_timely(plan: Intent) -> datetime:

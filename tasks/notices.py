@@ -23,7 +23,7 @@ from tasks.estate.errors import UnderstudyError
 from tasks.estate.settings import load_settings
 from tasks.policy import open_ledger, this_run
 
-Kind = Literal["asked", "reminder", "decided", "ended", "alert", "digest"]
+Kind = Literal["asked", "reminder", "decided", "standing", "hold", "ended", "alert", "digest"]
 
 PATIENCE = 10.0  # seconds for all places together: a notice is not worth more of a run's time
 LONGEST = 12_000  # characters of a body; chat services cut or refuse what is longer

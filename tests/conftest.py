@@ -36,7 +36,7 @@ from deployments.sandbox.serve import serve
 from tasks.estate.settings import forget_settings
 from tasks.policy import open_ledger
 from tasks.signoff.ledger import Ledger
-from tests.people import Run, write_leads, write_standing
+from tests.people import SCHEDULED, Run, write_leads, write_standing
 
 pytest_plugins = ["tests.trouble", "tests.sweeping"]
 
@@ -127,6 +127,7 @@ def worker(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     }
     for name, value in values.items():
         monkeypatch.setenv(f"UNDERSTUDY_{name}", value)
+    monkeypatch.setattr("tasks.tracing.by_schedule", lambda run: str(run.id) in SCHEDULED)
     forget_settings()
     yield estate
     server.close()
@@ -143,10 +144,10 @@ def ledger(worker: Estate) -> Ledger:
 def start(prefect_server: None, worker: Estate) -> Callable[..., Run]:
     """Start a flow as a deployment would: `start(refresh, source=…, destination=…)`, runs to its end or question."""
 
-    def begin(flow: Any, **parameters: Any) -> Run:
+    def begin(flow: Any, *, by_hand: bool = False, **parameters: Any) -> Run:
         if "requested_by" in flow.parameters.required:
             parameters = {"requested_by": "Dora Developer"} | parameters
-        return Run(flow, parameters).go()
+        return Run(flow, parameters, by_schedule=parameters.get("approval") == "standing" and not by_hand).go()
 
     return begin
 

@@ -32,9 +32,10 @@ class Guide:
         """The demo lead's next one-time code; waits for it where the present one was given before."""
         return self.stack.leads.fresh_code()
 
-    def lead_alone(self, deployment: str, *, until: str, **parameters: Any) -> bool:
-        """Start a deployment that must ask nobody. True if it ended with the outcome `until`."""
-        run = self._start(deployment, parameters)
+    def lead_alone(self, deployment: str, *, until: str) -> bool:
+        """Start a deployment as its schedule would; it must ask nobody. True if it ended with the outcome `until`."""
+        run = self._runs.start_by_schedule(deployment)
+        self.narrator.say(f"The schedule of {deployment} starts a run: {self._link(run)}")
         ended = self.narrator.follow(self._runs, run, patience=PATIENCE)
         if isinstance(ended, Question):
             self.narrator.say("The run asks a person, although deployments/standing.yaml should cover it.")

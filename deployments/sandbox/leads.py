@@ -5,8 +5,9 @@ answer with one command; nothing outside the sandbox knows these people.
 """
 
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyotp
 import yaml
@@ -25,7 +26,7 @@ from tasks.signoff.standing import sign_standing, statement_of
 
 LEAD, SECOND = "Demo Lead", "Second Lead"
 STEP = 30  # seconds of one code
-MONTH = timedelta(days=30)
+MINUTE, MONTH = timedelta(minutes=1), timedelta(days=30)
 
 
 class Leads:
@@ -52,11 +53,19 @@ class Leads:
             )
 
     def sign_standing(self, template: Path) -> None:
-        """Write the standing approvals of the project anew: from today, for a month, signed by the demo lead."""
-        today = datetime.now(UTC).date()
-        entries: list[dict[str, str | date]] = yaml.safe_load(template.read_text(encoding="utf-8"))
+        """Write the standing approvals of the project anew: from today, for a month, signed by the demo lead.
+
+        The sandbox has no night, so its window is open until a minute before the time of this start. A new start is a new entry,
+        because each is good for one run a night.
+        """
+        now = datetime.now(UTC)
+        entries: list[dict[str, Any]] = yaml.safe_load(template.read_text(encoding="utf-8"))
         for entry in entries:
-            entry |= {"issuer": LEAD, "issued": today, "until": today + MONTH}
+            entry |= {
+                "issuer": LEAD, "issued": now.date(), "until": now.date() + MONTH, "zone": "UTC",
+                "window": {"from": f"{now:%H:%M}", "to": f"{now - MINUTE:%H:%M}"},
+                "reason": f"{entry['reason']} Signed at {now:%H:%M:%S} UTC.",
+            }  # fmt: skip
         self.standing_file.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
         for number in range(1, len(entries) + 1):
             said = statement_of(self.standing_file, number)

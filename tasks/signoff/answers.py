@@ -1,5 +1,6 @@
 """Answers: what people said to exactly one plan, kept in our own ledger, where each plan's question ends once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -54,6 +55,21 @@ def recorded_answer(ledger: Ledger, plan: Intent) -> Approval | None:
         if refusal is not None:
             raise refusal
     return None
+
+
+def numbered_answers(facts: Sequence[Fact]) -> list[tuple[int, Fact]]:
+    """Return every `answered` fact among those of one question that was not voided afterwards, with its number.
+
+    The number counts the answers before it, refused ones too: it is part of Prefect's key for the form.
+    """
+    void = {fact.detail["index"] for fact in facts if fact.kind == "answer-void"}
+    given = [fact for fact in facts if fact.kind in ("answered", "answer-refused")]
+    return [(index, fact) for index, fact in enumerate(given) if fact.kind == "answered" and index not in void]
+
+
+def counted_answers(facts: Sequence[Fact]) -> list[Fact]:
+    """Return every `answered` fact among those of one question that was not voided afterwards, oldest first."""
+    return [fact for _, fact in numbered_answers(facts)]
 
 
 def refusal_in(fact: Fact, code: str) -> NotApproved | Frozen | None:

@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 
 from tasks.estate.errors import Frozen, Rejected
 from tasks.estate.plans import Approval, Intent, Signer
-from tasks.signoff.answers import Answer, end_of, entry, record_approval, recorded_answer, where
+from tasks.signoff.answers import (
+    Answer,
+    counted_answers,
+    end_of,
+    entry,
+    record_approval,
+    recorded_answer,
+    where,
+)
+from tasks.signoff.codes import may_be_production, seal
 from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.signoff.proofs import BadProof, Proof, statement, verify
@@ -25,12 +34,25 @@ SHORTEST_REASON = 5  # characters
 
 @dataclass(frozen=True)
 class Terms:
-    """The gate's numbers: attempts a question, wrong codes a lead and hour over all questions, and how long a yes is good."""
+    """The gate's numbers: attempts a question, wrong codes a lead and hour over all questions, and how long a yes is good.
+
+    `code_settles`: how long a code's yes for production is watched before it takes effect.
+    """
 
     attempts: int
     codes_an_hour: int
     execute_within: timedelta
     restore_within: timedelta
+    code_settles: timedelta = timedelta(minutes=1)  # longer than a code lives after the answer: 30 s and one step
+
+
+@dataclass(frozen=True)
+class Settling:
+    """A code's yes for production that takes effect at `at`, if the code shows up nowhere else: the answer `index`."""
+
+    index: int
+    at: datetime
+    signer: Signer
 
 
 @dataclass(frozen=True)
@@ -43,6 +65,7 @@ class Waiting:
     yes: tuple[Signer, ...]
     attempts_left: int
     refused: str = ""
+    settling: Settling | None = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +77,13 @@ class Gate:
     terms: Terms
     require_open: Callable[[Intent, datetime], None]
 
-    def ask(self, plan: Intent, *, source_id: str, within: timedelta, now: datetime) -> tuple[Waiting, list[Question]]:
+    def ask(
+        self, plan: Intent, *, source_id: str, within: timedelta, now: datetime, parameters: str = ""
+    ) -> tuple[Waiting, list[Question]]:
         """Open the question, or find it as it stands; with the older questions that gave way to it.
 
-        Raises `Frozen`, and as `recorded_answer` does: ask that one first for an approval.
+        `parameters` is a digest of the run's parameters, kept with the question. Raises `Frozen`, and as `recorded_answer`
+        does: ask that one first for an approval.
         """
         asked = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="asked")
         superseded: list[Question] = []
@@ -67,7 +93,7 @@ class Gate:
             said = {
                 "at": now.isoformat(), "answer_by": (now + within).isoformat(), "verb": plan.verb, "code": plan.code,
                 "source_id": source_id, "destination": plan.destination_name, "people": plan.risk.people,
-                "requested_by": plan.requested_by,
+                "requested_by": plan.requested_by, "parameters": parameters,
             }  # fmt: skip
             self.ledger.record("asked", **where(plan), detail=said)
         return self.waiting(plan), superseded
@@ -75,13 +101,21 @@ class Gate:
     def waiting(self, plan: Intent) -> Waiting:
         """The open question about this plan, from the ledger."""
         asked, yes, index, counted, refused = None, [], 0, 0, ""
+        settling: Settling | None = None
         for fact in self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
             if fact.kind == "asked" and asked is None:  # later passes of the flow body do not move the deadline
                 asked = fact.detail
             elif fact.kind == "answered":
                 index, refused = index + 1, ""
-                if self.leads.find(fact.detail["name"]):  # who was suspended since then is no lead who said yes
+                if "settles_at" in fact.detail:
+                    settling = Settling(index - 1, datetime.fromisoformat(fact.detail["settles_at"]), _signer(fact))
+                elif self.leads.find(fact.detail["name"]):  # a lead who was suspended since then does not count
                     yes.append(_signer(fact))
+            elif fact.kind == "answer-settled" and settling:
+                yes += [settling.signer] if self.leads.find(settling.signer.name) else []
+                settling = None
+            elif fact.kind == "answer-void":
+                settling, refused = None, fact.detail["why"]
             elif fact.kind == "answer-refused":
                 index, refused = index + 1, fact.detail["why"]
                 counted += fact.detail["kind"] in COUNTED
@@ -93,6 +127,7 @@ class Gate:
             tuple(yes),
             self.terms.attempts - counted,
             refused,
+            settling,
         )
 
     def expire(self, plan: Intent) -> Approval | None:
@@ -114,6 +149,48 @@ class Gate:
         """
         return self._unless_ended(plan, lambda: self._judge_once(plan, answer, now))
 
+    def reject_changed(self, plan: Intent) -> None:
+        """End every question of this run, for good: its parameters were changed after it asked. Raises `Rejected`."""
+        reason = "the parameters of the run were changed in Prefect after it asked"
+        detail = {"approver": "The gate", "reason": reason, "proven": True}
+        asked = {fact.plan for fact in self.ledger.facts(run_id=plan.run_id, kind="asked")}
+        for each in sorted({plan.fingerprint, *asked}):
+            with suppress(AlreadyRecorded):
+                self.ledger.record(
+                    "rejected",
+                    run_id=plan.run_id,
+                    destination_id=plan.destination_id,
+                    plan=each,
+                    detail=detail,
+                    once=end_of(plan.run_id, each),
+                )
+        recorded_answer(self.ledger, plan)
+
+    def settle(self, plan: Intent, *, moved: str, now: datetime) -> Approval | Waiting:
+        """Let the code's yes that is being watched take effect, or void it for the reason `moved`; its code stays used up.
+
+        Returns the approval if it was the last yes that was needed, or what the question is now. Raises as `judge`.
+        """
+        return self._unless_ended(plan, lambda: self._settle(plan, moved, now))
+
+    def _settle(self, plan: Intent, moved: str, now: datetime) -> Approval | Waiting:
+        question = self.waiting(plan)
+        if question.settling is None:
+            return question
+        self._require_open(plan, now, ())
+        settling, once = question.settling, f"settled:{plan.run_id}:{plan.fingerprint}:{question.settling.index}"
+        answered = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="answered")[-1].detail
+        lead = self.leads.find(settling.signer.name)
+        if lead is None:
+            moved = self.leads.why_not(settling.signer.name)
+        if moved or lead is None:
+            self.ledger.record("answer-void", **where(plan), detail={"index": settling.index, "why": moved}, once=once)
+            return self.waiting(plan)
+        given_at, message = settling.signer.answered_at, answered["statement"].encode()
+        sealed = seal(self.leads, lead, message, given_at=given_at, used=answered["used"], word="settled")
+        settled = entry("answer-settled", plan, {"index": settling.index, "seal": sealed}, once)
+        return self._count(plan, (*question.yes, settling.signer), (settled,))
+
     def _unless_ended(self, plan: Intent, act: Callable[[], Approval | Waiting]) -> Approval | Waiting:
         """What the act gives; where the question ended before it, or meanwhile by somebody else, that end counts."""
         try:
@@ -131,6 +208,8 @@ class Gate:
 
     def _judge(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
         question = self.waiting(plan)
+        if question.settling:  # that answer comes first: `settle`
+            return question
         decided = signed_decision(answer.decision, restore=answer.restore)
         message = statement(decided, plan.fingerprint, question.answer_by)
         identified = self._identify(answer, message, now)
@@ -236,22 +315,39 @@ class Gate:
         }  # fmt: skip
         if proof.signature:  # kept: it can be checked later with git and the ledger alone
             said["signature"] = proof.signature
+        else:
+            said["seal"] = seal(self.leads, lead, message, given_at=answer.given_at, used=proof.used)
+            said["used"] = proof.used
+        watched = proof.kind == "code" and may_be_production(plan)
+        if watched:
+            said["settles_at"] = (answer.given_at + self.terms.code_settles).isoformat()
         answered = entry("answered", plan, said, f"answered:{plan.run_id}:{plan.fingerprint}:{question.index}")
         facts = (*_used_up_by(proof), answered)
-        signers = (*question.yes, Signer(name=lead.name, proof=proof.kind, answered_at=answer.given_at))
+        if watched:
+            self.ledger.record_together(plan.run_id, list(facts))
+            return self.waiting(plan)
+        return self._count(
+            plan, (*question.yes, Signer(name=lead.name, proof=proof.kind, answered_at=answer.given_at)), facts
+        )
+
+    def _count(self, plan: Intent, signers: tuple[Signer, ...], facts: tuple[Entry, ...]) -> Approval | Waiting:
+        """Record one more yes; with the approval, if these signers are as many as the plan demands."""
         if len(signers) < plan.risk.people:
             self.ledger.record_together(plan.run_id, list(facts))
             return self.waiting(plan)
-        before = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="answered")
-        agreed = answer.restore and all(fact.detail["restore"] for fact in before)
-        reasons = dict.fromkeys([*(fact.detail["reason"] for fact in before), answer.reason])
+        names = {signer.name for signer in signers}
+        before = counted_answers(self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint))
+        said = [fact.detail for fact in before if fact.detail["name"] in names]
+        said += [each.detail for each in facts if each.kind == "answered"]
+        agreed = all(each["restore"] for each in said)
+        reasons = dict.fromkeys(each["reason"] for each in said)
         return record_approval(
             self.ledger,
             plan,
             kind="person",
             approver=" and ".join(signer.name for signer in signers),
             reason="; ".join(reasons),
-            answered_at=answer.given_at,
+            answered_at=max(signer.answered_at for signer in signers),
             execute_within=self.terms.execute_within,
             signers=signers,
             restore_within=self.terms.restore_within if agreed and plan.verb == "promote" else timedelta(0),

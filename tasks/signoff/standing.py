@@ -206,6 +206,11 @@ def _against(
         return forged, SIGN
     if database and not entry.include_database:
         return "it does not include the database", f"Copy files only, {ASK}"
+    if entry.window is None:
+        return (
+            "it has no window, and nights start at night",
+            f"Add `window` and `zone` to the entry, and have its issuer sign it again (`understudy standing sign`), {ASK}",
+        )
     if not entry.is_open(now):
         opens = entry.opens_next(now)
         when = f"opens next on {opens:%Y-%m-%d at %H:%M} {entry.zone}" if opens else "does not open within three days"

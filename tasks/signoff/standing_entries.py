@@ -1,5 +1,6 @@
 """Entries of the standing approvals file: for whom, until when, within which hours, and what their issuer signs."""
 
+import hashlib
 import json
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,7 +31,7 @@ class Window(Immutable):
     @model_validator(mode="after")
     def _two_times(self) -> Self:
         if self.opens == self.closes:
-            raise ValueError("from and to are the same; leave the window out where any time is meant")
+            raise ValueError("from and to are the same; expected some hours, not a whole day")
         return self
 
     def holds(self, local: time) -> bool:
@@ -42,7 +43,8 @@ class Window(Immutable):
 
 class StandingApproval(Immutable):
     """Leave for one pair from `issued` until a day (inclusive): two installs by name, or an application and the hostname of
-    its staging instance. `issuer` is the lead who signed it. Without a window it holds at any time; days are those of `zone`.
+    its staging instance. `issuer` is the lead who signed it. `window` says in which hours of each day, in `zone`; an entry of
+    version 0.1 without one can be read, and covers nothing.
     """
 
     source: str = Field(min_length=1)
@@ -77,13 +79,24 @@ class StandingApproval(Immutable):
         """The pair for people."""
         return f"{self.source} → {self.destination}"
 
+    @property
+    def named(self) -> str:
+        """How an approval that rests on this entry names its approver."""
+        return f"{self.issuer} (standing, until {self.until.isoformat()})"
+
     def local(self, moment: datetime) -> datetime:
         """A moment in the entry's zone; UTC where it names none."""
         return moment.astimezone(ZoneInfo(self.zone) if self.zone else UTC)
 
     def is_open(self, moment: datetime) -> bool:
-        """Whether the moment is inside the window."""
-        return self.window is None or self.window.holds(self.local(moment).time())
+        """Whether the moment is inside the window. Without a window it never is."""
+        return self.window is not None and self.window.holds(self.local(moment).time())
+
+    def night_of(self, moment: datetime) -> date:
+        """Return the day on which the window that holds this moment opened, local: one window over midnight is one night."""
+        local = self.local(moment)
+        opened_yesterday = self.window is not None and self.window.opens > self.window.closes > local.time()
+        return local.date() - timedelta(days=opened_yesterday)
 
     def opens_next(self, now: datetime) -> datetime | None:
         """The first whole minute after now that is inside the window, local time; None if there is none within three days.
@@ -93,6 +106,11 @@ class StandingApproval(Immutable):
         start = now.astimezone(UTC).replace(second=0, microsecond=0)
         minutes = (start + timedelta(minutes=n) for n in range(1, 3 * 24 * 60))
         return next((self.local(moment) for moment in minutes if self.is_open(moment)), None)
+
+
+def standing_use(entry: StandingApproval, moment: datetime) -> str:
+    """Return the ledger's key for the one use of this entry in the night of that moment."""
+    return f"standing:{hashlib.sha256(standing_statement(entry)).hexdigest()}:{entry.night_of(moment).isoformat()}"
 
 
 def standing_statement(entry: StandingApproval) -> bytes:

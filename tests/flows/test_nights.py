@@ -1,23 +1,48 @@
 """Nights in a row: a standing approval goes on where nothing is lost, and lets the night go by where something would be."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from deployments.sandbox.capi import Estate
 from flows.promote import promote
 from flows.refresh import refresh
+from tests.people import write_standing
 
 PAIR = {"source": "schulprod", "destination": "schulstage"}
 UP = {"source": "schulstage", "destination": "schulprod"}
 
 
 @pytest.fixture
-def night(start: Callable[..., Any], worker: Estate) -> Callable[[], Any]:
-    """Refresh staging by hand once, as somebody does before there are nights; gives the nightly refresh."""
+def night(start: Callable[..., Any], worker: Estate, tmp_path: Path) -> Callable[[], Any]:
+    """Refresh staging by hand once, as somebody does before there are nights; gives the nightly refresh.
+
+    Each is another night: the entry is signed anew, because one serves one run a night.
+    """
     assert start(refresh, **PAIR).approve("schulstage").state == "Verified"
-    return lambda: start(refresh, **PAIR, approval="standing", proceed_when="probable")
+
+    def next_night() -> Any:
+        write_standing(tmp_path, "schulprod", "schulstage", reason=f"for the night of {uuid4()}")
+        return start(refresh, **PAIR, approval="standing", proceed_when="probable")
+
+    return next_night
+
+
+def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], worker: Estate) -> None:
+    """Started by hand the standing approval covers nothing; the schedule's run goes on, and a second one of the night does not."""
+    assert start(refresh, **PAIR).approve("schulstage").state == "Verified"
+    copies = worker.copies_received()
+    by_hand = start(refresh, **PAIR, approval="standing", proceed_when="probable", by_hand=True)
+    assert (by_hand.state, worker.copies_received()) == ("NotApproved", copies), by_hand.message
+    assert "was started by somebody" in by_hand.message
+    night = start(refresh, **PAIR, approval="standing", proceed_when="probable")
+    assert (night.state, worker.copies_received()) == ("Verified", copies + 1), night.message
+    second = start(refresh, **PAIR, approval="standing", proceed_when="probable")
+    assert (second.state, worker.copies_received()) == ("Skipped", copies + 1), second.message
+    assert f"used this night already, by run {night.id}" in second.message
 
 
 @pytest.mark.drill

@@ -104,10 +104,17 @@ class Desk:
         return self.gate.judge(plan, self.answer(plan, lead, proof, **instead), now=self.now)
 
     def yes(self, plan: Intent, /, lead: str = ANNA, proof: str | None = None, **instead: Any) -> Approval:
-        """Say what must be the last yes."""
-        approval = self.say(plan, lead, proof, **instead)
+        """Say what must be the last yes. A code's yes for production takes effect after its minute."""
+        approval = self.settled(plan, self.say(plan, lead, proof, **instead))
         assert isinstance(approval, Approval), approval
         return approval
+
+    def settled(self, plan: Intent, found: Approval | Waiting, moved: str = "") -> Approval | Waiting:
+        """Let a code's minute pass, where one runs, and end it."""
+        if isinstance(found, Waiting) and found.settling:
+            self.now = max(self.now, found.settling.at)
+            return self.gate.settle(plan, moved=moved, now=self.now)
+        return found
 
     def refused(self, plan: Intent, /, lead: str = ANNA, proof: str | None = None, **instead: Any) -> str:
         """Say what must not count; gives why."""

@@ -37,6 +37,7 @@ class Course:
     yes: dict[str, bool] = field(default_factory=dict)  # who said it; whether by signature
     attempts: int = 5
     execute_by: datetime | None = None
+    watched: "Said | None" = None  # a code's yes for production, in its minute
     inbox: dict[int, tuple[Said, str, str]] = field(default_factory=dict)
     over: bool = False  # as Prefect sees it
     journaled_at: datetime | None = None
@@ -101,6 +102,19 @@ class Rules:
         elif not said.form_is_right:
             self.cost(course)
         elif self._may(course, said):
+            if said.signed is None and course.plan.destination_environment == "production":
+                course.watched = said
+            else:
+                self._count(course, said)
+        return course.end or "waiting"
+
+    def settle(self, course: Course, moved: bool) -> str:
+        """How the question must stand when a code's minute is over; `moved`: something pointed to another use of the code."""
+        said, course.watched = course.watched, None
+        assert said
+        if self.closed(course.plan):
+            course.end = "Frozen"
+        elif not moved and said.lead not in self.suspended:
             self._count(course, said)
         return course.end or "waiting"
 

@@ -10,6 +10,7 @@ from tasks.estate.plans import Approval, CopyOptions, Plan
 from tasks.signoff.answers import entry, record_approval, where
 from tasks.signoff.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.preauthorised import allowed_by, key_of
+from tasks.signoff.witnesses import permitted_by
 from tests.tasks.signoff.desk import ANNA, YELLOW, Desk, risky
 from tests.tasks.signoff.stories import PROD, STAGE, plan
 
@@ -42,7 +43,14 @@ class Failing:
 
     def allowed(self, promotion: Plan, **changes: Any) -> Approval | None:
         """The leave for the restore of that promotion, as the gate sees it now."""
-        return allowed_by(self.desk.ledger, put_back(promotion, **changes), promotion.run_id, self.desk.now)
+        return permitted_by(
+            self.desk.ledger,
+            put_back(promotion, **changes),
+            promotion.run_id,
+            self.desk.gate.leads,
+            now=self.desk.now,
+            at_most=timedelta(minutes=15),
+        )
 
 
 def put_back(promotion: Plan, run: str = "back", **changes: Any) -> Plan:
@@ -122,7 +130,7 @@ def test_a_refresh_is_not_undone_by_itself(failing: Failing) -> None:
     """The leave is one for promotions, whatever was typed; nor is there one by a run that the ledger does not know."""
     refresh = failing.promote(verb="refresh", source=PROD, destination=STAGE)
     assert not failing.allowed(refresh, destination=STAGE)
-    assert not allowed_by(failing.desk.ledger, put_back(refresh), "unknown", failing.desk.now)
+    assert allowed_by(failing.desk.ledger, put_back(refresh), "unknown", failing.desk.now) is None
 
 
 def test_the_plan_that_was_sent_counts(failing: Failing) -> None:

@@ -20,6 +20,7 @@ from tasks.signoff.standing import (
     require_load_covered,
     standing_statement,
 )
+from tasks.signoff.standing_entries import standing_use
 from tests.tasks.signoff.stories import load_plan
 
 KEY, PUBLIC = new_key()
@@ -29,7 +30,7 @@ BEN = Lead(name="Ben Lead", email="ben@school.example", keys=(LeadKey(key=OTHER_
 LEADS = Leads([ANNA, BEN])
 FIELDS: dict[str, Any] = {
     "source": "prod", "destination": "stage", "issuer": "Anna Lead", "reason": "nightly refresh", "issued": "2026-11-01",
-    "until": "2026-12-31", "include_database": True,
+    "until": "2026-12-31", "include_database": True, "window": {"from": "23:00", "to": "05:00"}, "zone": "UTC",
 }  # fmt: skip
 NIGHTLY: dict[str, Any] = {"window": {"from": "22:30", "to": "05:00"}, "zone": "Europe/Vienna"}
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -185,6 +186,27 @@ def test_a_window_holds_local_hours_and_says_when_it_opens() -> None:
     for time in ("04:00:00", "12:00:00", "21:29:59"):
         error = refused(nightly, now=datetime.fromisoformat(f"2026-11-20T{time}+00:00"))
         assert "opens next on 2026-11-20 at 22:30 Europe/Vienna" in error.message
+
+
+def test_an_entry_of_version_0_1_without_a_window_covers_nothing() -> None:
+    """It can still be read, and its signature still verifies; the refusal says what to add."""
+    error = refused(entry(window=None, zone=""))
+    assert "it has no window" in error.message
+    assert "Add `window` and `zone`" in error.next_step
+    assert "understudy standing sign" in error.next_step
+
+
+def test_one_night_is_one_use_also_over_midnight() -> None:
+    """Before and after midnight is the same night; the next evening, another entry or a new signature is another use."""
+    mine = entry()
+
+    def use(moment: str, of: StandingApproval = mine) -> str:
+        return standing_use(of, datetime.fromisoformat(f"2026-11-{moment}+00:00"))
+
+    assert use("20T23:00") == use("21T00:00") == use("21T04:59")
+    assert len({use("20T04:59"), use("20T23:00"), use("20T23:00", entry(reason="another night"))}) == 3
+    morning = entry(window={"from": "02:00", "to": "06:00"})
+    assert use("20T02:00", morning) == use("20T05:59", morning) != use("21T02:00", morning)
 
 
 def test_entries_that_end_soon_are_told_before_they_end() -> None:

@@ -1,0 +1,130 @@
+"""Waits: what shows that a code may have been moved from a run that waited, and what a healthy run may do meanwhile."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tasks.signoff.ledger import Ledger
+from tasks.signoff.waits import Change, Wait, disturbed, tampered, waits_since
+from tests.tasks.signoff.desk import NOW, Desk
+
+SINCE = NOW - timedelta(minutes=2)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk with a ledger in memory."""
+    return Desk.opened(monkeypatch)
+
+
+def waited(desk: Desk, *facts: tuple[str, dict[str, Any], float]) -> Wait:
+    """A run that asked an hour ago; then these facts: kind, detail, and seconds from now."""
+    desk.now = NOW - timedelta(hours=1)
+    desk.ledger.record("asked", run_id="x", plan="p", detail={"parameters": "same"})
+    for kind, detail, seconds in facts:
+        desk.now = NOW + timedelta(seconds=seconds)
+        desk.ledger.record(kind, run_id="x", plan="p", detail=detail)
+    (found,) = waits_since(desk.ledger, SINCE)
+    return found
+
+
+def states(*later: tuple[str, float]) -> list[Change]:
+    """A run that suspended an hour ago, and then went through these: type, and seconds from now."""
+    began = [Change("PENDING", at(-3602)), Change("RUNNING", at(-3601)), Change("PAUSED", at(-3600))]
+    return [*began, *(Change(kind, at(seconds)) for kind, seconds in later)]
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds from now."""
+    return NOW + timedelta(seconds=seconds)
+
+
+RESUMED = (("SCHEDULED", -20.0), ("PENDING", -15.0), ("RUNNING", -14.0))
+
+
+@pytest.mark.parametrize(
+    ("facts", "changes"),
+    [
+        ((), states()),
+        ((("answered", {}, -12.0),), states(*RESUMED, ("PAUSED", -11.0))),
+        ((("answered", {}, -12.0), ("approved", {}, -12.0)), states(*RESUMED, ("COMPLETED", -5.0))),
+        ((("rejected", {"proven": True, "approver": "Anna"}, -12.0),), states(*RESUMED, ("FAILED", -5.0))),
+        ((("arrival-told", {}, -12.0),), states(*RESUMED, ("COMPLETED", -5.0))),
+        ((("superseded", {}, -20.0),), states(("FAILED", -20.0))),
+        ((("expired", {"answer_by": at(-30).isoformat()}, -12.0),), states(("FAILED", -28.0))),
+        ((), states(("SCHEDULED", -200.0), ("RUNNING", -190.0), ("PAUSED", -189.0))),  # before the code was alive
+    ],
+)  # fmt: skip
+def test_a_healthy_run_voids_no_code(desk: Desk, facts: tuple[Any, ...], changes: list[Change]) -> None:
+    """Waiting on, answered with proof, superseded, expired: nothing points to a code that was moved."""
+    assert disturbed(waited(desk, *facts), changes, "same", SINCE) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "changes", "parameters", "why"),
+    [
+        ((), None, "same", "was deleted"),
+        ((("expired", {"answer_by": at(3600).isoformat()}, -1.0),), None, "same", "was deleted"),
+        ((), states(), "other", "parameters"),
+        ((), states(*RESUMED), "same", "went on"),  # not judged yet
+        ((("answer-refused", {"why": "", "kind": "proof"}, -12.0),), states(*RESUMED, ("PAUSED", -11.0)), "same", "went on"),
+        ((("rejected", {"proven": False, "approver": "Anna"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "went on"),
+        ((("rejected", {"proven": True, "approver": "The gate"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "went on"),
+        ((), states(("SCHEDULED", -20.0), ("PAUSED", -19.0)), "same", "set to wait again|went on"),
+        ((), states(("PAUSED", -19.0)), "same", "set to wait again"),
+        ((), states(("CANCELLED", -19.0)), "same", "went on"),
+        ((), states(("COMPLETED", -19.0)), "same", "went on"),
+        ((("expired", {"answer_by": at(3600).isoformat()}, -12.0),), states(("FAILED", -19.0)), "same", "went on"),
+        ((("superseded", {}, -20.0),), states(("COMPLETED", -19.0)), "same", "went on"),
+        # a proven answer explains the wait that it ended, and no earlier or later one
+        ((("answered", {}, -12.0),), states(*RESUMED, ("PAUSED", -11.0), ("SCHEDULED", -6.0)), "same", "went on"),
+        ((("answered", {}, -30.0),), states(*RESUMED), "same", "went on"),
+        (
+            (("answered", {}, -12.0),),
+            states(("SCHEDULED", -100.0), ("RUNNING", -99.0), ("PAUSED", -98.0), *RESUMED, ("PAUSED", -11.0)), "same", "went on",
+        ),
+    ],
+)  # fmt: skip
+def test_whatever_points_to_a_moved_code_is_told(
+    desk: Desk, facts: tuple[Any, ...], changes: list[Change] | None, parameters: str, why: str
+) -> None:
+    """Deleted, changed, forced, resumed without a proven answer: each voids a code that was alive then."""
+    found = disturbed(waited(desk, *facts), changes, parameters, SINCE)
+    assert found
+    assert any(word in found for word in why.split("|"))
+
+
+def test_only_runs_that_waited_while_the_code_was_alive_are_looked_at(desk: Desk) -> None:
+    """Open ones and those that ended since; not those that ended before, and not a terminal's, which Prefect never knew."""
+    book: Ledger = desk.ledger
+    desk.now = at(-600)
+    for run in ("open", "ended", "late"):
+        book.record("asked", run_id=run, plan="p", detail={"parameters": "d"})
+    book.record("asked", run_id="terminal", plan="p", detail={"parameters": ""})
+    for kind in ("arrival-asked", "hold-end-asked"):
+        book.record(kind, run_id=kind, plan="p", detail={"parameters": "d"})
+    desk.now = at(-300)
+    book.record("approved", run_id="ended", plan="p")
+    desk.now = at(-100)
+    book.record("expired", run_id="late", plan="p", detail={"answer_by": NOW.isoformat()})
+    assert {wait.run_id for wait in waits_since(book, SINCE)} == {"open", "late", "arrival-asked", "hold-end-asked"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "why"),
+    [
+        (states(*RESUMED), -19.9, ""),
+        (states(("SCHEDULED", -20), ("SCHEDULED", -18), *RESUMED[1:]), -19.9, ""),  # waited for a slot
+        (states(*RESUMED), -20.1, "past the form"),
+        (states(*RESUMED), -14.9, "past the form"),
+        (states(("RUNNING", -20)), -19.9, "not given by resuming"),
+        (states(), -19.9, "not given by resuming"),
+        (states(*RESUMED, ("PAUSED", -13)), -19.9, "by hand"),
+        (states(*RESUMED, ("CANCELLING", -13)), -19.9, "by hand"),
+    ],
+)  # fmt: skip
+def test_an_answer_lies_where_resuming_the_run_put_it(changes: list[Change], given: float, why: str) -> None:
+    """Prefect stores it right after the state that lets the run go on; anything else was written past the form."""
+    found = tampered(changes, at(given))
+    assert (why in found) if why else found == ""
