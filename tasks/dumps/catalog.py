@@ -109,9 +109,9 @@ def _table(
     own = resolver.find(name)
     return Table(
         name=name,
-        columns=tuple(Column(**column) for column in of["columns"][row["oid"]]),
-        unique_keys=tuple(Key(**key) for key in _with_leaf_keys(row, leaves, of["keys"])),
-        checks=tuple(Check(**check) for check in of["checks"][row["oid"]] if check["columns"]),
+        columns=tuple(_columns(row, leaves, of["columns"])),
+        unique_keys=tuple(Key(**key) for key in _with_leaf_rules(row, leaves, of["keys"], "rule")),
+        checks=tuple(Check(**check) for check in _with_leaf_rules(row, leaves, of["checks"], "expression")),
         partitioned=row["kind"] == "p",
         leaves=tuple(_name(leaf) for leaf in leaves),
         foreign_leaves=tuple(each.name for each in resolver.leaves(name) if each.kind is Kind.FOREIGN),
@@ -122,14 +122,28 @@ def _table(
     )
 
 
-def _with_leaf_keys(row: dict[str, Any], leaves: Rows, keys: dict[int, Rows]) -> Rows:
-    """The keys of the root, and keys that only a leaf partition has: a row must satisfy those too."""
-    own = keys[row["oid"]]
-    known = {tuple(key["columns"]) for key in own}
-    extra = [
-        key for leaf in leaves if leaf is not row for key in keys[leaf["oid"]] if tuple(key["columns"]) not in known
+def _columns(row: dict[str, Any], leaves: Rows, columns: dict[int, Rows]) -> Iterable[Column]:
+    """The columns of the root, each with the leaf partitions that alone forbid NULL in it."""
+    strict: dict[str, list[Name]] = defaultdict(list)
+    for leaf in leaves:
+        for column in columns[leaf["oid"]] if leaf is not row else ():
+            if column["not_null"]:
+                strict[column["name"]].append(_name(leaf))
+    for column in columns[row["oid"]]:
+        yield Column(**column, not_null_leaves=() if column["not_null"] else tuple(strict[column["name"]]))
+
+
+def _with_leaf_rules(row: dict[str, Any], leaves: Rows, rules: dict[int, Rows], text: str) -> Rows:
+    """The keys or CHECKs of the root, and those that only a leaf partition has: its rows must satisfy them too."""
+    own = rules[row["oid"]]
+    known = {(rule[text], rule.get("validated")) for rule in own}
+    return own + [
+        {**rule, "leaf": _name(leaf)}
+        for leaf in leaves
+        if leaf is not row
+        for rule in rules[leaf["oid"]]
+        if (rule[text], rule.get("validated")) not in known
     ]
-    return own + extra
 
 
 def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:

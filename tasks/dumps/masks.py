@@ -112,7 +112,8 @@ def _check_faults(
     connection: psycopg.Connection[Any], plan: TablePlan, changed: set[str], select: Composed
 ) -> Iterator[str]:
     """CHECK constraints evaluated on masked rows, in the columns' own types."""
-    touched = [check for check in plan.table.checks if changed & set(check.columns)]
+    checks = (check for check in plan.table.checks if check.enforced and check.leaf is None)
+    touched = [check for check in checks if changed & set(check.columns)]
     if not touched:
         return
     names = SQL(", ").join(Identifier(each.column.name) for each in plan.columns)

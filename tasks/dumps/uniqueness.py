@@ -12,15 +12,18 @@ Masked = Mapping[str, tuple[Maker | None, Place]]
 
 
 def key_faults(table: Table, masked: Masked) -> Iterator[str]:
-    """Why masking could break a key of the table, one sentence each."""
+    """Return why masking could break a key of the table, one sentence each."""
     yield from _twins(table, masked)
     for key in table.unique_keys:
-        touched = [name for name in masked if _touches(key, name)]
-        if touched and not _held_by_another(key, table, masked):
-            for name in touched:
-                maker, place = masked[name]
-                if maker is not None and (why := _why_not(key, maker, place, table)):
-                    yield f"{table.name}.{name}: {why}"
+        touched = [name for name in masked if name in _reads(key, table)]
+        if not touched or _held_by_another(key, table, masked):
+            continue
+        reasons = {name: why for name in touched if (why := _why_not(key, *masked[name], table))}
+        parts = [name for name in touched if name in {*key.columns, *key.folded}]
+        if key.kind is not KeyKind.EXCLUSION and any(masked[name][0] and name not in reasons for name in parts):
+            continue  # one part that is unique by itself keeps the whole key unique, whatever its other parts become
+        where = f" on the partition {key.leaf}" if key.leaf else ""
+        yield from (f"{table.name}.{name}{where}: {why}" for name, why in reasons.items())
 
 
 def _twins(table: Table, masked: Masked) -> Iterator[str]:
@@ -35,28 +38,35 @@ def _twins(table: Table, masked: Masked) -> Iterator[str]:
         made.setdefault(maker, name)
 
 
-def _touches(key: Key, column: str) -> bool:
-    """Whether the key reads the column; inside an expression or predicate, its name in the definition is enough."""
-    return column in key.columns or ((key.expressions or key.predicate) and column in key.definition)
+def _reads(key: Key, table: Table) -> set[str]:
+    """Return the columns that the key reads, through generated columns down to those that are copied."""
+    named = {*key.columns, *key.computed, *key.conditions}
+    return named | {base for column in table.columns if column.name in named for base in column.computed_from}
 
 
 def _held_by_another(key: Key, table: Table, masked: Masked) -> bool:
-    """Whether some of the key's columns are kept and unique by themselves: then the rest may be anything."""
+    """Return whether some of the key's columns are kept and unique by themselves: then the rest may be anything."""
     if key.kind is KeyKind.EXCLUSION:
         return False
     others = (other for other in table.unique_keys if other.kind is not KeyKind.EXCLUSION and other.columns)
     return any(
         set(other.columns) <= set(key.columns) and not other.expressions and not other.predicate
-        and not any(name in masked for name in other.columns)
+        and other.leaf in (None, key.leaf) and not any(name in masked for name in _reads(other, table))
         for other in others
     )  # fmt: skip
 
 
-def _why_not(key: Key, maker: Maker, place: Place, table: Table) -> str:
+def _why_not(key: Key, maker: Maker | None, place: Place, table: Table) -> str:
+    name = place.column.name
+    if maker is None:
+        return ""
     if key.kind is KeyKind.EXCLUSION:
         return f"the exclusion constraint {key.name} reads it; no maker is proven to keep it"
-    if key.expressions and place.column.name not in key.columns and not _only_case(key, place.column.name):
-        return f"the unique index {key.name} computes with it; no maker is proven to keep that unique"
+    if name in key.conditions and name not in {*key.columns, *key.computed}:
+        return f"the unique index {key.name} covers only rows that {name} selects; no maker is proven to select the same rows"
+    if name not in {*key.columns, *key.folded}:
+        how = ", ".join(key.formulas) or "a generated column"
+        return f"the unique index {key.name} computes {how} with it; no maker is proven to keep that unique"
     kind = maker.uniqueness(place)
     if kind == "unique":
         return ""
@@ -68,11 +78,3 @@ def _why_not(key: Key, maker: Maker, place: Place, table: Table) -> str:
     if risk <= ACCEPTED:
         return ""
     return f"{maker.maker} tells apart 2^{bits:.0f} values, too few for {rows} rows of the unique {key.name}"
-
-
-def _only_case(key: Key, column: str) -> bool:
-    """lower(x) and upper(x) keep apart what makers keep apart: their results have one case."""
-    return any(
-        f"{function}({column}" in key.definition or f"{function}(({column})" in key.definition
-        for function in ("lower", "upper")
-    )

@@ -72,13 +72,15 @@ class Column(Immutable):
     category: str
     array: bool = False
     max_length: int | None = None  # characters, of varchar(n) or char(n), also below a domain
-    not_null: bool = False  # declared on the column or on its domain
+    not_null: bool = False  # declared on the column or on its domain, and validated
+    not_null_leaves: tuple[Name, ...] = ()  # partitions that alone forbid NULL
     generated: bool = False  # GENERATED ALWAYS AS (…): computed, never copied
+    computed_from: tuple[str, ...] = ()  # the columns that a generated column reads
     identity: bool = False
     default: str | None = None
     enum_labels: tuple[str, ...] = ()
     domain: str | None = None
-    domain_checks: tuple[str, ...] = ()  # CHECK definitions that speak of VALUE
+    domain_checks: tuple[str, ...] = ()  # CHECK definitions that speak of VALUE; "… NOT VALID" included
     comment: str | None = None
 
 
@@ -91,8 +93,9 @@ class KeyKind(StrEnum):
 
 
 class Key(Immutable):
-    """A primary key, unique constraint, unique index or exclusion constraint. `columns` are the plain ones;
-    `expressions` is true where the index also computes something, `predicate` where it covers only some rows.
+    """A primary key, unique constraint, unique index or exclusion constraint. `columns` are the plain ones; `computed`
+    are those inside its expressions, `conditions` those inside its predicate, `folded` those that a part of it reads as
+    lower(column) or upper(column). `leaf` is the partition that alone has it; it says nothing about the other partitions.
     """
 
     name: str
@@ -100,15 +103,30 @@ class Key(Immutable):
     columns: tuple[str, ...]
     expressions: bool = False
     predicate: bool = False
+    computed: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ()
+    formulas: tuple[str, ...] = ()  # its expressions, as PostgreSQL prints them
+    rule: str = ""  # what it forbids, without any name of index or table: equal rules forbid the same rows
     definition: str = ""
+    leaf: Name | None = None
 
 
 class Check(Immutable):
-    """A CHECK constraint: its expression in SQL, and the columns it reads."""
+    """A CHECK constraint: its expression in SQL, and the columns it reads. `leaf` is the partition that alone has it.
+
+    `functions` are the application's own functions that it calls; they may read other tables.
+    """
 
     name: str
     expression: str
     columns: tuple[str, ...]
+    validated: bool = True  # False: NOT VALID, rows from before need not satisfy it
+    enforced: bool = True
+    local: bool = True  # declared on the table itself, and not only inherited
+    definition: str = ""
+    functions: tuple[str, ...] = ()
+    leaf: Name | None = None
 
 
 class ForeignKey(Immutable):

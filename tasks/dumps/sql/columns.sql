@@ -14,8 +14,15 @@ WITH RECURSIVE below AS (
 SELECT a.attrelid::bigint AS oid, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
        base.typname AS base, base.typcategory::text AS category, is_array AS array,
        CASE WHEN base.typname IN ('varchar', 'bpchar') AND coalesce(modifier, -1) > 4 THEN modifier - 4 END AS max_length,
-       a.attnotnull OR r.typnotnull AS not_null, a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity,
+       a.attnotnull AND NOT EXISTS (  -- PostgreSQL 18: NOT NULL … NOT VALID lets the rows from before be
+           SELECT FROM pg_constraint v WHERE v.conrelid = a.attrelid AND v.contype = 'n' AND v.conkey = ARRAY[a.attnum]
+             AND NOT v.convalidated) OR r.typnotnull AS not_null,
+       a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity,
        pg_get_expr(d.adbin, d.adrelid) AS "default",
+       CASE WHEN a.attgenerated <> '' THEN coalesce((
+           SELECT array_agg(DISTINCT s.attname::text) FROM pg_attribute s
+           JOIN regexp_matches(d.adbin::text, ':varattno (\d+)', 'g') m ON s.attnum = m[1]::int
+           WHERE s.attrelid = a.attrelid), '{}') ELSE '{}' END AS computed_from,
        coalesce((SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = base.oid), '{}')
            AS enum_labels,
        CASE WHEN t.typtype = 'd' THEN format_type(t.oid, NULL) END AS domain,

@@ -82,7 +82,9 @@ class Place:
 def is_unique(table: Table, column: Column) -> bool:
     """Whether a key of the table proves that every row has another value in this column."""
     kinds = (KeyKind.PRIMARY, KeyKind.UNIQUE)
-    plain = (key for key in table.unique_keys if key.kind in kinds and not key.expressions and not key.predicate)
+    plain = (
+        key for key in table.unique_keys if key.kind in kinds and not (key.expressions or key.predicate or key.leaf)
+    )
     return column.not_null and any(key.columns == (column.name,) for key in plain)
 
 
