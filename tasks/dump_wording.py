@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tasks.dumps.planning import ExportPlan
 from tasks.dumps.previewing import HIDDEN, Change, ColumnPreview, Preview, TablePreview
-from tasks.estate.dumps import RISK_PHRASE, Anonymizer, DumpFacts, Header, Loaded, LoadPlan
+from tasks.estate.dumps import RISK_PHRASE, Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft, as_yaml
 from tasks.wording import plain
 
@@ -41,6 +41,7 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
         "",
         f"* The data is {kind_of_data(plan.arrives_raw)}",
     ]
+    lines.append(f"* {attack_line(plan.unproven, plan.attack)}")
     if plan.mask_now:
         lines.append(f"* The dump is raw; replaced on the way in: {', '.join(plan.mask_now)}")
     lines.append(
@@ -91,6 +92,15 @@ def anonymizers_line(header: Header, ran: tuple[Anonymizer, ...], raw: tuple[Ano
     return lines
 
 
+def attack_line(unproven: str, result: AttackResult | None) -> str:
+    """Return whether production's own values were searched for in the dump, and what was accepted."""
+    if unproven or result is None:
+        return f"**UNPROVEN dump**: nothing shows that it is free of production's values: {plain(unproven, 300)}"
+    line = f"Proven: {result.forms} values of production were searched for in {result.columns} columns of the dump, none was found"
+    accepted = "; ".join(plain(str(each), 300) for each in result.accepted)
+    return f"{line} but what the policy accepts: {accepted}" if accepted else line
+
+
 def export_text(plan: ExportPlan, facts: DumpFacts) -> str:
     """What an export did, table by table and column by column."""
     header = facts.header
@@ -100,6 +110,7 @@ def export_text(plan: ExportPlan, facts: DumpFacts) -> str:
         f"* Dump: `{plain(facts.url)}`, {size(facts.bytes)}{', encrypted' if facts.encrypted else ''}",
         f"* Source host: {plain(header.source_host)}, database {plain(header.source_database)}",
         f"* Snapshot of {_when(header.exported_at)}",
+        f"* {attack_line(facts.unproven, facts.trailer.attack)}",
         f"* Key `{header.key}` · policy `{header.policy}` · schema version {header.schema_version}",
         *anonymizers_line(header, plan.masking.anonymizers, header.opted_out),
         *([f"* Dropped tables (no rows travel): {_names(plan.masking.dropped)}"] if plan.masking.dropped else []),
@@ -140,6 +151,7 @@ def loaded_text(plan: LoadPlan, loaded: Loaded, *, password: str) -> str:
         "",
         f"* Source host: {plain(header.source_host)}, exported {_when(header.exported_at)}",
         f"* Dump: `{plain(_file(plan.dump))}`, SHA-256 `{plan.sha256[:16]}…`",
+        *([f"* {attack_line(plan.unproven, plan.attack)}"] if plan.unproven else []),
         f"* Committed: {_when(loaded.committed_at)} after {loaded.took_seconds:.1f} s",
         *anonymizers_line(header, ran, plan.arrives_raw),
         *(f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped),

@@ -5,38 +5,44 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from prefect import task
 from prefect.futures import as_completed
 
 from tasks.dumps import attack, extract
+from tasks.dumps.attack import Lookup, Secrets
 from tasks.dumps.bundle import assemble, dump_name
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
 from tasks.dumps.connecting import connected_to, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
+from tasks.dumps.finding import removed
 from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices, ExportPlan, Snapshot, Unit
+from tasks.dumps.proof import judge, prove_dump, seal, unseal, why_unproven
 from tasks.dumps.reaching import reached
 from tasks.dumps.reading import check
 from tasks.dumps.segments import Part
-from tasks.estate.dumps import DumpFacts, Header, SequenceState
-from tasks.estate.errors import Misconfigured, NotExported
+from tasks.estate.dumps import AttackResult, DumpFacts, Header, Overlap, SequenceState
+from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
+from tasks.masking.keys import Keyring
 from tasks.masking.policy import load_policy
 from tasks.policy import (
     BELOW_THE_GATE,
     Progress,
     masking_session,
     open_ledger,
+    proof_keyrings,
     run_logger,
-    secrets_path,
     show_table,
     this_run,
 )
 
+HASHES = "attack.hashes"  # in the folder of a run
 UNCACHED = BELOW_THE_GATE  # an export's results belong to its snapshot: never an answer from another try
 
 
@@ -127,8 +133,25 @@ def collect_parts(
     except BaseException:
         discard(run)
         raise
+    _require_no_leak(plan, parts.values())
     run_logger().info("Extracted %d rows in %d parts.", sum(p.rows for p in parts.values()), len(parts))
     return tuple(parts[str(unit.table), unit.number] for unit in plan.units)
+
+
+def _require_no_leak(plan: ExportPlan, parts: Iterable[Part]) -> None:
+    """Remove the parts and raise `LeakFound` naming every pair that the policy does not accept."""
+    accepted = load_policy(load_settings().policies, plan.policy).accepted
+    leaks = [each for each in _overlaps(parts) if (each.source, each.found) not in accepted]
+    if leaks and not plan.header.raw:
+        raise LeakFound(
+            f"Values that masking replaces were found in what was written: {'; '.join(map(str, leaks))}.",
+            next_step=f"No dump was made. {discard(this_run())} Mask the columns in which they were found; if a pair is a"
+            " false alarm, list it under `accept` in the policy, with a reason.",
+        )
+
+
+def _overlaps(parts: Iterable[Part]) -> tuple[Overlap, ...]:
+    return attack.added(each for part in parts for each in part.found)
 
 
 class Shown:
@@ -169,9 +192,9 @@ class Shown:
 
 @task(name="Hash the source's values for the attack", **UNCACHED)
 def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
-    """Hash, inside production, what masking replaces, and keep the hashes beside the dump for the load that follows.
+    """Hash, inside production, what masking replaces, and keep the hashes, sealed, beside the parts of this run.
 
-    They never travel in the dump. Gives how many values will be searched for.
+    Each unit looks for them in what it writes. Returns how many values will be searched for.
     """
     settings = export_settings()
     policy = load_policy(settings.policies, plan.policy)
@@ -183,12 +206,34 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
     ) as connection:
         share(connection, held.id)
         found = attack.collect(connection, plan.masking, session)
-    path = secrets_path(this_run())
-    for earlier in path.parent.glob(f"*{path.suffix}"):  # of exports that no load followed
-        earlier.unlink()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found.save(path)
+    sealed = seal(found.pack(), session.keyring.of_proof(this_run()), this_run().encode())
+    path = work_folder(this_run()) / HASHES
+    path.write_bytes(sealed)
+    path.chmod(0o600)
     return found.size
+
+
+def _secrets_of(folder: Path, keyring: Keyring, run_id: str) -> Secrets:
+    """Return the hashes that `collect_secrets` kept. Raises `NotExported` if they are gone or were changed."""
+    try:
+        return Secrets.unpack(unseal((folder / HASHES).read_bytes(), keyring.of_proof(run_id), run_id.encode()))
+    except (OSError, ValueError) as error:
+        raise NotExported(
+            f"The hashes for the attack cannot be read ({type(error).__name__}); expected those of this run."
+        ) from None
+
+
+_lookups: dict[str, Lookup] = {}
+
+
+def _lookup(folder: Path, keyring: Keyring, run_id: str) -> Lookup:
+    """Return the lookup of a run, which every unit in this process needs; that of an earlier run is forgotten."""
+    if run_id not in _lookups:
+        made = Lookup(_secrets_of(folder, keyring, run_id))
+        _lookups.clear()
+        _lookups[run_id] = made
+        return made
+    return _lookups[run_id]
 
 
 @task(name="Bundle the dump", **UNCACHED)
@@ -200,15 +245,43 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
     url = f"{settings.dump_folder.rstrip('/')}/{name}"
     if "://" not in url:
         Path(settings.dump_folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    facts = assemble(url, plan.header, parts, compression=settings.dump_compression, recipients=recipients)
+    keyring = masking_session(load_policy(settings.policies, plan.policy), this_run()).keyring
+    secrets = _secrets_of(work_folder(this_run()), keyring, this_run())
+    result = AttackResult(
+        searched=not plan.header.raw,
+        forms=secrets.size,
+        columns=attack.searched_in(plan.masking.tables),
+        accepted=_overlaps(parts) if not plan.header.raw else (),
+    )
+    facts = assemble(
+        url,
+        plan.header,
+        parts,
+        compression=settings.dump_compression,
+        recipients=recipients,
+        prove=lambda body: prove_dump(secrets, result, body=body, header=plan.header, keyring=keyring),
+    )
     discard(this_run())
     identity = settings.dump_identity.get_secret_value()
     if identity or not recipients:
-        facts = check(url, identities=[identity] if identity else [])
+        facts = _read_back(url, [identity] if identity else [])
+    else:  # only whoever has the identity can read it; its load judges the proof again
+        facts = facts.model_copy(
+            update={"unproven": "" if result.searched else why_unproven(plan.header, None, opened=False)}
+        )
     open_ledger().record(
         "exported", run_id=this_run(), detail=facts.model_dump(mode="json"), once=f"exported:{this_run()}"
     )
     return facts
+
+
+def _read_back(url: str, identities: list[str]) -> DumpFacts:
+    """Read the dump from end to end. A dump that fails is removed, and the error says so."""
+    try:
+        return check(url, identities=identities, judge=partial(judge, url, proof_keyrings(this_run())))
+    except UnderstudyError as error:
+        error.next_step = f"{removed(url)} {error.next_step}"
+        raise
 
 
 def recall_dump() -> DumpFacts | None:
@@ -217,9 +290,11 @@ def recall_dump() -> DumpFacts | None:
     return DumpFacts.model_validate(made[-1].detail) if made else None
 
 
-def discard(run_id: str) -> None:
-    """Remove the parts of a run; what is in them is in the dump, or is not wanted any more."""
-    shutil.rmtree(load_settings().dump_work / run_id, ignore_errors=True)
+def discard(run_id: str) -> str:
+    """Remove the parts of a run; what is in them is in the dump, or is not wanted any more. Returns what was removed."""
+    folder = load_settings().dump_work / run_id
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"The parts in {folder} could NOT be removed: remove them." if folder.exists() else "Its parts were removed."
 
 
 @task(name="Extract and mask", task_run_name="extract {batch}", **UNCACHED)
@@ -227,14 +302,16 @@ def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -
     """Write some ranges of tables as parts of the dump, masked inside production's server."""
     settings = export_settings()
     policy = load_policy(settings.policies, policy_name)
+    session = masking_session(policy, run_id)
     return extract.extract_all(
         settings.source_database.get_secret_value(),
         Source(snapshot=held.id, statement_within=settings.statement_within),
         batch,
-        masking_session(policy, run_id),
+        session,
         folder=work_folder(run_id),
         compression=settings.dump_compression,
         canaries=policy.canaries,
+        lookup=_lookup(work_folder(run_id), session.keyring, run_id),
     )
 
 

@@ -1,6 +1,7 @@
 """Loads: check a dump, plan its load, and do it once, in one transaction that is verified before it commits."""
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -8,17 +9,18 @@ from prefect import task
 
 from tasks.attempts import AUDITED, file_of, target_settings, writing
 from tasks.dumps import bundle
-from tasks.dumps.attack import Secrets
 from tasks.dumps.audit import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
 from tasks.dumps.finding import newest_dump
 from tasks.dumps.load import Load, require_alone
 from tasks.dumps.marker import prepare_marker, read_marker
 from tasks.dumps.planning import Choices
+from tasks.dumps.proof import judge, open_proof
+from tasks.dumps.reading import Sealed
 from tasks.dumps.remask import remasking
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift, require_gate, require_host, structure
 from tasks.dumps.verify import masked_now
-from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
+from tasks.estate.dumps import DumpFacts, Header, Loaded, LoadPlan
 from tasks.estate.errors import (
     DestinationBusy,
     NotLoaded,
@@ -42,9 +44,9 @@ from tasks.policy import (
     Progress,
     masking_session,
     open_ledger,
+    proof_keyrings,
     read_rules,
     run_logger,
-    secrets_path,
     show_table,
     this_run,
 )
@@ -80,7 +82,11 @@ def check_dump(dump: str, policy: str) -> DumpFacts:
     """
     settings = load_settings()
     url = newest_dump(settings.dump_folder, load_policy(settings.policies, policy).app) if dump == "latest" else dump
-    return bundle.check(url, identities=_identities(settings))
+    return bundle.check(url, identities=_identities(settings), judge=_judged)
+
+
+def _judged(header: Header, sealed: Sealed | None) -> str:
+    return judge(header.app, proof_keyrings(header.run_id), header, sealed)
 
 
 @task(name="Plan the load", **ABOVE_THE_GATE)
@@ -162,7 +168,6 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         ledger.record("sent", **where(plan), once=f"answered:{plan.run_id}")
         ledger.record("settled", **where(plan), detail={"how": "committed"})
         _close_done(settings, table, plan, said)
-    secrets_path(plan.header.run_id).unlink(missing_ok=True)
     return loaded
 
 
@@ -216,7 +221,6 @@ def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog:
 def _load(
     connection: psycopg.Connection[Any], settings: Settings, plan: LoadPlan, catalog: Catalog, policy: Policy
 ) -> Loaded:
-    kept = secrets_path(plan.header.run_id)
     progress = Progress(f"load-{plan.run_id}", typical=1)
     expected = {str(order.name): order.rows for order in plan.tables}
     rows = dict.fromkeys(expected, 0)
@@ -235,7 +239,7 @@ def _load(
         catalog,
         policy,
         lifted,
-        secrets=Secrets.read(kept) if kept.exists() else None,
+        unsealed=partial(open_proof, file_of(plan.dump), plan.header, keyrings=proof_keyrings(plan.header.run_id)),
         remask=remasking(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
         told=told,
     ).run(bundle.read(plan.dump, identities=_identities(settings), proven=plan.digest))

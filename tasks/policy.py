@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -169,9 +168,13 @@ def masking_session(policy: Policy, run_id: str) -> Session:
     return Session(Keyring(key, run=run_id if settings.masking_key_rotates else None), policy.locale)
 
 
-def secrets_path(run_id: str) -> Path:
-    """Where the hashes for the attack of a run wait for its load; removed after it."""
-    return load_settings().dump_work / f"{run_id}.attack"
+def proof_keyrings(run_id: str) -> tuple[Keyring, ...]:
+    """Return the keyrings that may have sealed the dump of this run: none if this worker has no masking key.
+
+    A key that rotates and one that does not are both tried, because another worker may have other settings.
+    """
+    key = load_settings().masking_key.get_secret_value().encode()
+    return (Keyring(key, run=run_id), Keyring(key, run=None)) if key else ()
 
 
 class Progress:

@@ -1,31 +1,36 @@
-"""The attack: the source's own values, hashed under a throw-away key, searched in everything that reached staging.
+"""The attack: production's own values, hashed, searched for in everything that a dump holds and a load writes.
 
 Why: a policy can be complete and still wrong, because a personal value also stands in a column that nobody thought of.
-The hashes are of values that masking replaced; finding one of them anywhere is a leak. Clear values never leave the
-source, and hashes and key are destroyed after the load.
+The source hashes, under a key of this run, the forms (tasks/dumps/spellings.py) of values that masking replaces. Whoever
+writes the dump looks for them in each block that is written, and the load does so again over what arrived. Clear values
+never leave the source; the hashes travel sealed within the dump (tasks/dumps/proof.py).
 """
 
 import json
-import os
 import secrets as random
 from array import array
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from tasks.dumps.folding import folded, tell_folding
 from tasks.dumps.masks import MANY, masked, rows_of, tell
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
+from tasks.dumps.spellings import Kind, forms_in, needles_in
+from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table
 from tasks.masking.session import Session
 
-SHORTEST = 6  # characters; shorter values (postcodes, initials) occur by chance
-LONGEST = 400  # characters; longer ones are texts, whose parts are searched for instead
-VALUES = 20_000  # of each column; a column that leaks at all leaks many of them, and more only cost time
+VALUES = 20_000  # forms of each column; a column that leaks at all leaks many of them, and more only cost time
 FREQUENT = 20  # a value that more rows share identifies nobody ("unknown")
+COMPARED = 4000  # characters of a replacement in which the original is looked for
+CACHED = 1 << 16  # forms known to be harmless; they are not hashed again
 # Fakes of these come from pools of real names and places: an equal value is chance, not a leak.
 FROM_POOLS = {
     "first_name",
@@ -41,101 +46,122 @@ FROM_POOLS = {
     "date_shift",
 }
 HASHES = {"hash", "token", "uuid"}  # made of nothing but the keyed hash
-PART = r'[^\s"<>,;(){}\[\]]{6,}'
-SEARCHABLE = ("S", "U")  # text, and "other", of which json, jsonb and bytea are the ones that hold text
+KEYED = HASHES | {"email", "url"}  # the same, in a form of their own: an export looks at a sample of them
+IDENTIFIERS = KEYED | {"phone", "iban", "ip", "sql"}  # one word of letters is a login; of other makers it is a word
+CONSTANT = {"blank", "constant", "null", "password"}  # compared as such, when they are verified
+SAMPLED = 500  # values of a keyed column in each block
+SEARCHABLE = ("S", "U", "E", "R", "C", "I")  # text, other, enum, range, composite, network address
+DOCUMENTS = ("json", "jsonb", "xml", "hstore", "tsvector")
 
 
 @dataclass
 class Secrets:
-    """What the attack knows: a key, and for each masked column the hashes of its values. Never printed, never pickled
-    into a result: it goes from the export to the load as a file with mode 0600, or in memory, and is then destroyed.
-    """
+    """What the attack knows: a key, and for each masked column the hashes of its forms. Never printed or logged."""
 
     key: str = field(default_factory=lambda: random.token_hex(16), repr=False)
     hashes: dict[str, "array[int]"] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
-        """How many values are searched for."""
+        """Return how many forms are searched for."""
         return sum(map(len, self.hashes.values()))
 
-    def save(self, path: Path) -> None:
-        """Write it for the load that follows, readable by this user only."""
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            lengths = {label: len(values) for label, values in self.hashes.items()}
-            file.write(json.dumps({"key": self.key, "lengths": lengths}).encode() + b"\n")
-            for values in self.hashes.values():
-                values.tofile(file)
+    def pack(self) -> bytes:
+        """Return it as bytes, to be sealed: a line of JSON and the hashes, eight bytes each, big-endian."""
+        lengths = {label: len(values) for label, values in self.hashes.items()}
+        packed = [json.dumps({"key": self.key, "lengths": lengths}).encode() + b"\n"]
+        for values in self.hashes.values():
+            packed.append(b"".join(value.to_bytes(8, "big", signed=True) for value in values))
+        return b"".join(packed)
 
     @classmethod
-    def read(cls, path: Path) -> "Secrets":
-        """What `save` wrote."""
-        with path.open("rb") as file:
-            head = json.loads(file.readline())
-            found = cls(key=head["key"])
-            for label, length in head["lengths"].items():
-                found.hashes[label] = array("q")
-                found.hashes[label].fromfile(file, length)
-            return found
+    def unpack(cls, packed: bytes) -> "Secrets":
+        """Return what `pack` packed."""
+        line, _, rest = packed.partition(b"\n")
+        head = json.loads(line)
+        found, place = cls(key=head["key"]), 0
+        for label, length in head["lengths"].items():
+            numbers = (rest[at : at + 8] for at in range(place, place + 8 * length, 8))
+            found.hashes[label] = array("q", (int.from_bytes(number, "big", signed=True) for number in numbers))
+            place += 8 * length
+        return found
+
+
+# At the source --------------------------------------------------------------------------------------------------------
 
 
 def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session) -> Secrets:
-    """The hashes of the values that masking replaces, computed inside the source within its snapshot."""
+    """Return the hashes of the values that masking replaces, computed inside the source within its snapshot."""
     found = Secrets()
-    wanted = [(table, each) for table in plan.tables for each in table.columns if _attacked(each)]
-    expressions = [(table, each, _replacement(table, each, session)) for table, each in wanted]
+    wanted = [(table, each) for table in plan.tables for each in table.columns if is_attacked(each)]
+    statements = [
+        (_label(table, each), _collected(table.table, each, _replacement(table, each, session)))
+        for table, each in wanted
+    ]
     tell(connection, session)
-    connection.execute("SELECT set_config('understudy.attack', %s, false)", (found.key,))
-    for table, each, made in expressions:
-        rows = connection.execute(_collected(table.table, each, made)).fetchall()
-        found.hashes[f"{table.table.name}.{each.column.name}"] = array("q", (row[0] for row in rows))
+    with connection.transaction():
+        tell_folding(connection)
+        connection.execute("SELECT set_config('understudy.attack', %s, true)", (found.key,))
+        for label, statement in statements:
+            rows = connection.execute(statement).fetchall()
+            found.hashes[label] = array("q", sorted(row[0] for row in rows))
     return found
 
 
+def _label(table: TablePlan, each: ColumnPlan) -> str:
+    return f"{table.table.name}.{each.column.name}"
+
+
 def _replacement(table: TablePlan, each: ColumnPlan, session: Session) -> Composable:
-    """What the column becomes, where that could still hold the value; a keyed hash cannot, and computing it is dear."""
+    """Return what the column becomes, if that could still hold the value; a keyed hash cannot, and is dear to compute."""
     if each.rule.word in HASHES and not _nested(each):
         return SQL("''")
     return masked(table, each, session)
 
 
 def _nested(each: ColumnPlan) -> bool:
-    return each.column.array or each.column.base in ("json", "jsonb")
+    return each.column.array or each.column.base in DOCUMENTS or each.column.category in ("R", "C")
 
 
-def _attacked(each: ColumnPlan) -> bool:
-    return each.masked and each.rule.word not in FROM_POOLS and each.column.base != "bytea" and _holds_text(each)
+def is_attacked(each: ColumnPlan) -> bool:
+    """Return whether values of a column are searched for: it is masked, by a maker that makes no real names."""
+    return each.masked and each.rule.word not in FROM_POOLS and each.column.base != "bytea"
 
 
-def _holds_text(each: ColumnPlan) -> bool:
-    return each.column.category in SEARCHABLE or each.column.array
+def _kind(each: ColumnPlan) -> Kind:
+    if _nested(each):
+        return "nested"
+    return "identifier" if each.rule.word in IDENTIFIERS else "text"
 
 
 def _collected(table: Table, each: ColumnPlan, made: Composable) -> Composed:
-    """Distinct values that are long enough, rare enough and really replaced; of nested values, those of their parts."""
-    parts = SQL("SELECT v FROM values WHERE length(v) BETWEEN {} AND {} AND strpos(made, v) = 0").format(
-        Literal(SHORTEST), Literal(LONGEST)
-    )
-    if _nested(each):
-        # Words alone occur by chance, in fakes from pools too; what identifies in a document has a digit or an @.
-        parts = SQL(
-            "SELECT m[1] FROM values, LATERAL regexp_matches(v, {}, 'g') AS m"
-            " WHERE m[1] ~ '[0-9@]' AND strpos(made, m[1]) = 0"
-        ).format(Literal(PART))
+    """Return a query of the hashes of a column's forms: those that are rare enough and really replaced."""
     source = rows_of(table)
     if table.estimated_rows > 2 * VALUES and table.estimated_rows > MANY and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
         source = SQL("{} TABLESAMPLE SYSTEM ({})").format(source, share)
+    column: Composable = Identifier(each.column.name)
+    if each.column.base == "json" and not each.column.array:  # one spelling, unless it holds what jsonb refuses
+        column = SQL("CASE WHEN {0}::text LIKE '%\\u0000%' THEN {0}::text ELSE {0}::jsonb::text END").format(column)
+    elif each.column.category == "I":
+        column = SQL("regexp_replace({}::text, '/(32|128)$', '')").format(column)
     return SQL(
-        "WITH values AS (SELECT lower({column}::text) AS v, lower(coalesce(({made})::text, '')) AS made FROM {source}"
-        " WHERE {column} IS NOT NULL), parts (v) AS ({parts})"
-        " SELECT {hash} FROM parts GROUP BY v HAVING count(*) <= {frequent} LIMIT {most}"
+        "WITH originals AS (SELECT ({column})::text AS v, coalesce(({made})::text, '') AS made FROM {source}"
+        " WHERE {name} IS NOT NULL), replaced AS (SELECT v, left(made, {compared}) AS made FROM originals"
+        " WHERE v <> '' AND strpos(made, v) = 0)"
+        " SELECT {hash} FROM (SELECT n.form FROM replaced, LATERAL (SELECT {folded} AS now) AS m, LATERAL ({needles}) AS n"
+        " WHERE CASE left(form, 1) WHEN '#' THEN strpos(regexp_replace(now, '[^0-9]+', '', 'g'), substr(form, 2)) = 0"
+        " WHEN '=' THEN true ELSE strpos(now, form) = 0 END) AS forms"
+        " GROUP BY form HAVING count(*) <= {frequent} LIMIT {most}"
     ).format(
-        column=Identifier(each.column.name),
+        column=column,
+        name=Identifier(each.column.name),
         made=made,
         source=source,
-        parts=parts,
-        hash=_hash(SQL("v")),
+        compared=Literal(COMPARED),
+        hash=_hash(SQL("form")),
+        folded=folded(SQL("made")),
+        needles=needles_in(SQL("v"), _kind(each)),
         frequent=Literal(FREQUENT),
         most=Literal(VALUES),
     )
@@ -149,42 +175,120 @@ def _hash(text: Composable) -> Composable:
     ).format(text)
 
 
-def search(
-    connection: psycopg.Connection[Any], tables: list[TablePlan], secrets: Secrets
-) -> Iterator[tuple[str, str, int]]:
-    """Look for every hash in every column that can hold text. Gives (where found, whose value, in how many places)."""
-    connection.execute("SELECT set_config('understudy.attack', %s, true)", (secrets.key,))
-    connection.execute("CREATE TEMP TABLE understudy_attack (hash bigint, label text) ON COMMIT DROP")
-    with connection.cursor() as cursor, cursor.copy("COPY pg_temp.understudy_attack FROM STDIN") as copy:
-        for label, hashes in secrets.hashes.items():
-            escaped = label.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-            copy.write("".join(f"{value}\t{escaped}\n" for value in hashes))
-    # Looked up once for every column: without the index each look builds a hash table over all of them, even for four rows.
-    connection.execute("CREATE INDEX ON pg_temp.understudy_attack (hash)")
-    connection.execute("ANALYZE pg_temp.understudy_attack")
-    for table in tables:
-        for each in table.columns:
-            if _searched(each):
-                for label, places in connection.execute(_found(table.table, each)).fetchall():
-                    yield f"{table.table.name}.{each.column.name}", label, places
-    connection.execute("DROP TABLE pg_temp.understudy_attack")
+# Over what was written ------------------------------------------------------------------------------------------------
 
 
-def _searched(each: ColumnPlan) -> bool:
-    """All that can hold text, but what is made from pools, constant (compared as such), or never read."""
-    if each.unread or each.column.base in ("bytea", "uuid", "inet", "cidr") or not _holds_text(each):
-        return False
-    return not (each.masked and each.rule.word in FROM_POOLS | {"blank", "constant", "null", "password"})
+class Lookup:
+    """Which columns' values have a form. Holds eight bytes a hash, and some bits that answer most questions."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self.size = secrets.size
+        self._key = secrets.key.encode()
+        self._labels = {label: hashes for label, hashes in secrets.hashes.items() if hashes}
+        bits = 1 << max(16, (16 * self.size).bit_length())
+        self._mask, self._filter = bits - 1, bytearray(bits >> 3)
+        for hashes in self._labels.values():
+            for number in hashes:
+                self._filter[(number & self._mask) >> 3] |= 1 << (number & 7)
+        self._harmless: set[str] = set()
+
+    def sources(self, forms: set[str]) -> Iterator[str]:
+        """Yield, for each form that is known, the columns of the source that it comes from."""
+        key, mask, bits, new = self._key, self._mask, self._filter, forms - self._harmless
+        if len(self._harmless) > CACHED:
+            self._harmless = set()
+        for form in new:
+            number = int.from_bytes(sha256(key + form.encode()).digest()[:8], "big", signed=True)
+            if bits[(number & mask) >> 3] >> (number & 7) & 1:
+                labels = [label for label, hashes in self._labels.items() if _holds(hashes, number)]
+                yield from labels
+                if labels:
+                    continue
+            self._harmless.add(form)
 
 
-def _found(table: Table, each: ColumnPlan) -> Composed:
-    value = SQL("lower({}::text)").format(Identifier(each.column.name))
-    parts = SQL("SELECT v FROM values WHERE length(v) BETWEEN {} AND {}").format(Literal(SHORTEST), Literal(LONGEST))
-    if not each.masked or _nested(each):
-        parts = SQL("{} UNION ALL SELECT m[1] FROM values, LATERAL regexp_matches(v, {}, 'g') AS m").format(
-            parts, Literal(PART)
+def _holds(hashes: "array[int]", number: int) -> bool:
+    place = bisect_left(hashes, number)
+    return place < len(hashes) and hashes[place] == number
+
+
+class Search:
+    """Looks through blocks of one table's rows, as COPY text whose fields are those of `columns`."""
+
+    def __init__(
+        self, lookup: Lookup, table: TablePlan, *, columns: Sequence[ColumnPlan] | None = None, whole: bool
+    ) -> None:
+        """`whole`: of keyed columns every value is looked at, not only a sample."""
+        self._lookup = lookup
+        chosen = table.columns if columns is None else columns
+        self._wanted = [(at, each) for at, each in enumerate(chosen) if is_searched(each)] if lookup.size else []
+        self._table, self._whole = table, whole
+        self._found = Counter[tuple[str, str]]()
+        self.columns = len(self._wanted)
+
+    def look(self, block: bytes) -> None:
+        """Look through whole lines."""
+        if not self._wanted:
+            return
+        rows = [line.split(b"\t") for line in block.split(b"\n")[:-1]]
+        for at, each in self._wanted:
+            values = {row[at] for row in rows}
+            values.discard(b"\\N")
+            if not self._whole and each.masked and each.rule.word in KEYED and not _nested(each):
+                values = set(list(values)[:SAMPLED])
+            forms = forms_in((value.decode() for value in values), nested=_nested(each))
+            for source in self._lookup.sources(forms):
+                self._found[_label(self._table, each), source] += 1
+
+    @property
+    def found(self) -> tuple[Overlap, ...]:
+        """Where values of the source were found, and whose they are."""
+        return tuple(
+            Overlap(found=where, source=whose, forms=count) for (where, whose), count in sorted(self._found.items())
         )
-    return SQL(
-        "WITH values AS (SELECT DISTINCT {} AS v FROM {} WHERE {} IS NOT NULL), parts AS ({}) "
-        "SELECT a.label, count(*) FROM parts JOIN pg_temp.understudy_attack a ON a.hash = {} GROUP BY a.label"
-    ).format(value, rows_of(table), Identifier(each.column.name), parts, _hash(SQL("v")))
+
+
+def is_searched(each: ColumnPlan) -> bool:
+    """Return whether a column can hold a text, and is not made from pools, constant (verified as such), or never read."""
+    if each.unread or each.column.base in ("bytea", "uuid"):
+        return False
+    if not (each.column.array or each.column.category in SEARCHABLE):
+        return False
+    return not (each.masked and each.rule.word in FROM_POOLS | CONSTANT)
+
+
+def searched_in(tables: Iterable[TablePlan]) -> int:
+    """Return how many columns of these tables are looked through."""
+    return sum(is_searched(each) for table in tables for each in table.columns)
+
+
+def added(overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
+    """Return overlaps of several searches with equal pairs added up."""
+    total = Counter[tuple[str, str]]()
+    for each in overlaps:
+        total[each.found, each.source] += each.forms
+    return tuple(Overlap(found=found, source=source, forms=count) for (found, source), count in sorted(total.items()))
+
+
+def search_loaded(
+    connection: psycopg.Connection[Any], tables: Iterable[TablePlan], lookup: Lookup
+) -> tuple[Overlap, ...]:
+    """Look through everything that tables of the target hold now, within the caller's transaction."""
+    found: list[Overlap] = []
+    for table in tables:
+        columns = [each for each in table.columns if is_searched(each)]
+        if not columns or not lookup.size:
+            continue
+        search = Search(lookup, table, columns=columns, whole=True)
+        names = SQL(", ").join(Identifier(each.column.name) for each in columns)
+        statement = SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(names, rows_of(table.table))
+        held = bytearray()
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in copy:
+                held += row
+                if len(held) >= 1 << 20:
+                    search.look(bytes(held))
+                    held.clear()
+        search.look(bytes(held))
+        found += search.found
+    return tuple(found)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from tasks.dumps.compression import Compression, Limits, compress
 from tasks.dumps.framing import SegmentEnd, SegmentStart, write_line
 from tasks.dumps.reading import Event, Segment, check, read
 from tasks.dumps.segments import MODE, Part, SegmentWriter
-from tasks.estate.dumps import SUFFIXES, DumpFacts, Header, TableTotals, Trailer
+from tasks.estate.dumps import SUFFIXES, DumpFacts, Header, Proof, TableTotals, Trailer
 from tasks.estate.errors import NotExported
 
 __all__ = [
@@ -53,16 +53,19 @@ def assemble(
     compression: Compression,
     recipients: Sequence[str] = (),
     passphrase: str | None = None,
+    prove: Callable[[str], Proof] | None = None,
 ) -> DumpFacts:
     """Join the parts to a dump at a path or any fsspec URL. It appears under its name only when it is complete.
+
+    `prove` makes the proof line from the digest of all lines before it.
 
     Sealed on the way where recipients or a passphrase are given, so that the clear whole is never on disk. Raises
     `NotExported` where a segment is missing, doubled or changed since it was written, or where the target exists.
     """
     ordered = _in_order(header, parts)
-    trailer = _trailer(header, ordered)
+    proof, trailer = _end(header, ordered, prove)
     encrypted = bool(recipients) or passphrase is not None
-    source = _Bundle(header, ordered, trailer, compression)
+    source = _Bundle(header, ordered, proof, trailer, compression)
     try:
         with _new_file(target_url) as file:
             target = _Hashing(file)
@@ -103,7 +106,9 @@ def _in_order(header: Header, parts: Sequence[Part]) -> list[list[Part]]:
     return list(known.values())
 
 
-def _trailer(header: Header, ordered: Sequence[Sequence[Part]]) -> Trailer:
+def _end(
+    header: Header, ordered: Sequence[Sequence[Part]], prove: Callable[[str], Proof] | None
+) -> tuple[Proof | None, Trailer]:
     digest = hashlib.sha256(write_line(header))
     totals = []
     for table in ordered:
@@ -114,17 +119,28 @@ def _trailer(header: Header, ordered: Sequence[Sequence[Part]]) -> Trailer:
             of_table.update(part.digest.encode())
         rows = sum(part.rows for part in table)
         totals.append(TableTotals(name=table[0].table, rows=rows, digest=of_table.hexdigest()))
-    return Trailer(tables=tuple(totals), rows=sum(total.rows for total in totals), digest=digest.hexdigest())
+    proof = prove(digest.hexdigest()) if prove is not None else None
+    if proof is not None:
+        digest.update(write_line(proof))
+    rows = sum(total.rows for total in totals)
+    attack = proof.attack if proof is not None else None
+    return proof, Trailer(tables=tuple(totals), rows=rows, digest=digest.hexdigest(), attack=attack)
 
 
 class _Bundle:
     """The bytes of a dump as something to read from: nothing of it exists twice."""
 
     def __init__(
-        self, header: Header, ordered: Sequence[Sequence[Part]], trailer: Trailer, compression: Compression
+        self,
+        header: Header,
+        ordered: Sequence[Sequence[Part]],
+        proof: Proof | None,
+        trailer: Trailer,
+        compression: Compression,
     ) -> None:
         self._first = compress(write_line(header), compression)
-        self._last = compress(write_line(trailer), compression)
+        end = write_line(trailer) if proof is None else write_line(proof) + write_line(trailer)
+        self._last = compress(end, compression)
         self._parts = [part for table in ordered for part in table]
         self._chunks = self._all()
         self._rest = memoryview(b"")

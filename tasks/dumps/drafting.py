@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import partial
 
+from tasks.dumps.attack import is_attacked, is_searched
 from tasks.dumps.grouping import groups_of
 from tasks.dumps.planning import (
     Choices,
@@ -70,6 +71,7 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     ]
     faults += _orphans(catalog, policy, plans)
     faults += torn_keys(catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans}))
+    faults += _accepted_in_vain(policy, plans)
     if faults:
         shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
         raise PolicyRefused(
@@ -147,6 +149,17 @@ def _arrives_null(travelling: dict[str, TablePlan], key: ForeignKey) -> bool:
         c.column.name for c in travelling[str(key.table)].columns if c.rule.nulls == "equalise" or c.rule.word == "null"
     }
     return bool(set(key.columns) & emptied)
+
+
+def _accepted_in_vain(policy: Policy, plans: list[TablePlan]) -> Iterator[str]:
+    """Accepted pairs that the attack cannot find: a typo, or a column that is gone."""
+    columns = {f"{plan.table.name}.{each.column.name}": each for plan in plans for each in plan.columns}
+    for entry in policy.accept:
+        source, found = columns.get(entry.source), columns.get(entry.found)
+        if source is None or not is_attacked(source):
+            yield f"line {entry.line}: accept: the attack does not search for values of {entry.source}; remove the entry"
+        if found is None or not is_searched(found):
+            yield f"line {entry.line}: accept: the attack does not look into {entry.found}; remove the entry"
 
 
 def _notes(plans: list[TablePlan]) -> Iterator[str]:

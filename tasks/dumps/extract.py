@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Literal
 
+from tasks.dumps.attack import Lookup, Search
 from tasks.dumps.catalog import identifier
 from tasks.dumps.compression import Compression
 from tasks.dumps.connecting import connected_to, is_cut_off, share, without_values
@@ -110,11 +111,19 @@ def query(plan: TablePlan, unit: Unit, session: Session) -> Composed:
 
 
 def extract(
-    url: str, source: Source, plan: TablePlan, unit: Unit, session: Session, *, folder: Path, compression: Compression
+    url: str,
+    source: Source,
+    plan: TablePlan,
+    unit: Unit,
+    session: Session,
+    *,
+    folder: Path,
+    compression: Compression,
+    lookup: Lookup | None = None,
 ) -> Part:
     """Write one unit as a part of the dump, over a connection of its own; see `extract_all`."""
     batch = Batch(units=((plan, unit),))
-    return extract_all(url, source, batch, session, folder=folder, compression=compression)[0]
+    return extract_all(url, source, batch, session, folder=folder, compression=compression, lookup=lookup)[0]
 
 
 def extract_all(
@@ -126,8 +135,11 @@ def extract_all(
     folder: Path,
     compression: Compression,
     canaries: tuple[str, ...] = (),
+    lookup: Lookup | None = None,
 ) -> tuple[Part, ...]:
     """Write the units of a batch as parts of the dump, in their order, over one connection.
+
+    The values of `lookup` are searched for in what is written; each part says what was found.
 
     May be called again after a failure while the snapshot is held: a part appears under its name only when complete.
     Raises `Unreachable` if the connection is lost, `LeakFound` if a planted canary comes out, `NotExported`.
@@ -140,7 +152,16 @@ def extract_all(
         share(connection, source.snapshot)
         tell(connection, session)
         return tuple(
-            _extract_unit(connection, statement, plan, unit, folder=folder, compression=compression, canaries=searched)
+            _extract_unit(
+                connection,
+                statement,
+                plan,
+                unit,
+                folder=folder,
+                compression=compression,
+                canaries=searched,
+                lookup=lookup,
+            )
             for statement, (plan, unit) in zip(statements, batch.units, strict=True)
         )
 
@@ -154,14 +175,18 @@ def _extract_unit(
     folder: Path,
     compression: Compression,
     canaries: tuple[bytes, ...],
+    lookup: Lookup | None,
 ) -> Part:
+    search = Search(lookup, plan, whole=False) if lookup is not None else None
     path = folder / f"{plan_key(unit.table)}.{unit.number:05d}.part"
     try:
         with SegmentWriter(path, unit.table, unit.number, compression=compression, columns=len(plan.columns)) as writer:
             for block in _blocks(connection, statement):
                 _require_clean(block, canaries, plan)
                 writer.write_copy(block)
-        return writer.part
+                if search is not None:
+                    search.look(block)
+        return writer.part.model_copy(update={"found": search.found}) if search is not None else writer.part
     except psycopg.Error as error:
         if is_cut_off(error):
             raise Unreachable(f"The export of {unit.table} was cut off ({without_values(error)}).") from None

@@ -1,4 +1,4 @@
-"""Finding dumps: which one is the newest of an application, in any folder that fsspec reaches."""
+"""Finding dumps, and removing one that failed, in any folder that fsspec reaches."""
 
 import re
 from pathlib import Path
@@ -23,3 +23,16 @@ def newest_dump(folder: str, app: str) -> str:
         )
     newest = dumps[max(dumps)]
     return system.unstrip_protocol(newest) if "://" in folder else newest
+
+
+def removed(url: str) -> str:
+    """Remove a dump, and return a sentence that says whether that was possible."""
+    system, path = fsspec.core.url_to_fs(url)
+    name = path.rsplit("/", 1)[-1]
+    try:
+        if not system.exists(path):
+            return f"The dump {name} is gone."
+        system.rm(path)
+    except OSError as error:
+        return f"The dump {name} could NOT be removed ({type(error).__name__}): remove it."
+    return f"The dump {name} was removed."

@@ -13,7 +13,7 @@ from typing import Any, cast
 import orjson
 from pydantic import ValidationError
 
-from tasks.estate.dumps import Header, Trailer
+from tasks.estate.dumps import Header, Proof, Trailer
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 
@@ -137,7 +137,10 @@ class SegmentEnd(Immutable):
     digest: str
 
 
-def write_line(said: Header | SegmentStart | SegmentEnd | Trailer) -> bytes:
+Line = Header | SegmentStart | SegmentEnd | Proof | Trailer
+
+
+def write_line(said: Line) -> bytes:
     """A line that is not a row: one JSON object with its kind, a table's name as `[schema, name]`."""
     fields = said.model_dump(mode="json")
     if isinstance(said, SegmentStart | SegmentEnd):
@@ -145,7 +148,7 @@ def write_line(said: Header | SegmentStart | SegmentEnd | Trailer) -> bytes:
     return orjson.dumps({"kind": _KINDS[type(said)], **fields}) + b"\n"
 
 
-def read_line(line: bytes) -> Header | SegmentStart | SegmentEnd | Trailer:
+def read_line(line: bytes) -> Line:
     """What such a line says. Raises `ValueError` with the kind of line and the fields that are wrong."""
     try:
         fields = orjson.loads(line)
@@ -166,9 +169,10 @@ def read_line(line: bytes) -> Header | SegmentStart | SegmentEnd | Trailer:
         raise ValueError(f"the {said} line is not what it should be: {wrong}") from error
 
 
-_KINDS: dict[type[Header | SegmentStart | SegmentEnd | Trailer], str] = {
+_KINDS: dict[type[Line], str] = {
     Header: "header",
     SegmentStart: "segment",
     SegmentEnd: "end",
+    Proof: "proof",
     Trailer: "trailer",
 }

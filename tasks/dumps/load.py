@@ -16,7 +16,7 @@ from tasks.dumps.connecting import without_values
 from tasks.dumps.marker import write_marker
 from tasks.dumps.masks import rows_of
 from tasks.dumps.planning import parents_first
-from tasks.dumps.reading import Event, Segment
+from tasks.dumps.reading import Event, Sealed, Segment
 from tasks.dumps.sequences import restart_sequences
 from tasks.dumps.verify import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
@@ -60,7 +60,8 @@ def require_stored_here(written: Iterable[Table]) -> None:
 class Load:
     """One load on one connection (autocommit, not reading). `lifted`: foreign keys to drop and make again.
 
-    `remask` replaces raw values on their way in; `told(table, rows)` hears of each table that is in.
+    `unsealed` returns the hashes of the dump's proof; `remask` replaces raw values on their way in;
+    `told(table, rows)` hears of each table that is in.
     """
 
     def __init__(
@@ -71,12 +72,13 @@ class Load:
         policy: Policy,
         lifted: list[ForeignKey],
         *,
-        secrets: Secrets | None = None,
+        unsealed: Callable[[Sealed], Secrets | None] = lambda sealed: None,
         remask: Remask | None = None,
         told: Told = lambda table, rows: None,
     ) -> None:
         self._connection, self._plan, self._catalog, self._policy = connection, plan, catalog, policy
-        self._lifted, self._secrets, self._remask, self._told = lifted, secrets, remask, told
+        self._lifted, self._unsealed, self._remask, self._told = lifted, unsealed, remask, told
+        self._secrets: Secrets | None = None
         self._rows: dict[str, int] = {}
 
     def run(self, events: Iterable[Event]) -> Loaded:
@@ -219,6 +221,8 @@ class Load:
         for event, segments in groupby(events, key=lambda event: _together(event, held)):
             if isinstance(event, Trailer) and event.digest != self._plan.digest:
                 raise NotLoaded(f"The dump {self._plan.dump} is not the one that was planned; expected its digest.")
+            if isinstance(event, Sealed):
+                self._secrets = self._unsealed(event)
             if not isinstance(event, tuple):
                 continue
             order = orders.get(str(event[0]))

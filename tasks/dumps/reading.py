@@ -1,7 +1,7 @@
 """Reading a dump: front to back, in flat memory, and not one lie believed for longer than its segment."""
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ import orjson
 
 from tasks.dumps import sealing
 from tasks.dumps.compression import CHUNK, Compressed, Limits
-from tasks.dumps.framing import SegmentEnd, SegmentStart, read_line, require_rows, to_copy
-from tasks.estate.dumps import FORMAT, FORMAT_VERSION, DumpFacts, Header, TableTotals, Trailer
+from tasks.dumps.framing import Line, SegmentEnd, SegmentStart, read_line, require_rows, to_copy
+from tasks.estate.dumps import FORMAT, FORMAT_VERSION, NOT_JUDGED, DumpFacts, Header, Proof, TableTotals, Trailer
 from tasks.estate.errors import DumpRefused
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
@@ -29,7 +29,15 @@ class Segment:
     blocks: Iterator[bytes]
 
 
-Event = Header | Segment | Trailer
+@dataclass(frozen=True)
+class Sealed:
+    """The proof of a dump, and the digest over all lines before it, to which it is bound."""
+
+    proof: Proof
+    body: str
+
+
+Event = Header | Segment | Sealed | Trailer
 
 
 def read(
@@ -41,7 +49,8 @@ def read(
     as_rows: bool = False,
     proven: str | None = None,
 ) -> Iterator[Event]:
-    """The header, then each segment with its rows, then the trailer: once that is out, the whole dump was true.
+    """The header, then each segment with its rows, then the proof if there is one, then the trailer: once that is out, the
+    whole dump was true. Whether the proof's seal fits is for whoever has the key (tasks/dumps/proof.py).
 
     Blocks are COPY text, or row lines with `as_rows`. A segment's rows are handed out before its digest is known, so
     whatever is done with them must be undone when this raises `DumpRefused`, which it does at the first lie.
@@ -54,13 +63,20 @@ def read(
 
 
 def check(
-    url: str, *, identities: Sequence[str] = (), passphrase: str | None = None, limits: Limits = DEFAULT_LIMITS
+    url: str,
+    *,
+    identities: Sequence[str] = (),
+    passphrase: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    judge: Callable[[Header, Sealed | None], str] = lambda header, sealed: NOT_JUDGED,
 ) -> DumpFacts:
-    """Read a dump from end to end. Raises `DumpRefused` naming the file, what was found and what was expected."""
+    """Read a dump from end to end. `judge` returns why it is unproven, or nothing if its proof holds.
+
+    Raises `DumpRefused` naming the file, what was found and what was expected."""
     with _opened(url, identities, passphrase) as opened:
         dump = _Dump(opened, limits)
         events = [event for event in dump.events(as_rows=True) if not isinstance(event, Segment)]
-        header, trailer = events[0], events[-1]
+        header, sealed, trailer = events[0], events[1], events[-1]
         if not isinstance(header, Header) or not isinstance(trailer, Trailer):
             raise TypeError("A dump was read without its header or trailer.")
         return DumpFacts(
@@ -71,6 +87,7 @@ def check(
             sha256=opened.stored.digest.hexdigest(),
             encrypted=opened.encrypted,
             compression=dump.compression,
+            unproven=judge(header, sealed if isinstance(sealed, Sealed) else None),
         )
 
 
@@ -154,8 +171,14 @@ class _Dump:
                 number += 1
                 said = self._said()
             self._totals.append(TableTotals(name=table.name, rows=rows, digest=digest.hexdigest()))
+        attack = None
+        if isinstance(said, Proof):
+            attack = said.attack
+            yield Sealed(said, self._body)
+            said = self._said()
         total = sum(table.rows for table in self._totals)
-        self._require(said, Trailer(tables=tuple(self._totals), rows=total, digest=self._digest.hexdigest()))
+        end = Trailer(tables=tuple(self._totals), rows=total, digest=self._digest.hexdigest(), attack=attack)
+        self._require(said, end)
         self._lines.require_end()
         if self._proven not in (None, self._digest.hexdigest()):
             raise self._refused("is not the one that was checked before", f"the digest {self._proven}")
@@ -173,14 +196,16 @@ class _Dump:
             raise self._refused("names a table or a column twice in its header", "each once")
         return said
 
-    def _said(self) -> SegmentStart | SegmentEnd | Trailer | Header:
+    def _said(self) -> Line:
         line = self._lines.line()
         said = self._parsed(line)
+        if isinstance(said, Proof):
+            self._body = self._digest.hexdigest()
         if not isinstance(said, Trailer):
             self._digest.update(line)
         return said
 
-    def _parsed(self, line: bytes) -> SegmentStart | SegmentEnd | Trailer | Header:
+    def _parsed(self, line: bytes) -> Line:
         self._require_known_version(line)
         try:
             return read_line(line)
@@ -225,8 +250,8 @@ class _Dump:
 
 
 def _shown(said: Immutable) -> str:
-    """A line in a message: everything but the long ones' tables."""
-    fields = said.model_dump(mode="json", exclude={"tables"} if isinstance(said, Header) else None)
+    """A line in a message: everything but the long ones' tables and hashes."""
+    fields = said.model_dump(mode="json", exclude={Header: {"tables"}, Proof: {"sealed"}}.get(type(said)))
     return f"{type(said).__name__} {fields}"
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from tasks.dumps.compression import BLOCK, Compression, compress
 from tasks.dumps.framing import SegmentEnd, SegmentStart, to_rows, write_line
+from tasks.estate.dumps import Overlap
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 
@@ -24,6 +25,7 @@ class Part(Immutable):
     digest: str  # SHA-256 (hex) over the bytes of its row lines
     bytes: int
     uncompressed: int
+    found: tuple[Overlap, ...] = ()  # values of the source that the attack found in it
 
 
 class SegmentWriter(AbstractContextManager["SegmentWriter"]):

@@ -233,6 +233,8 @@ def draft_load(
         kept=match.kept,
         untouched=match.untouched,
         readers=readers,
+        unproven=facts.unproven,
+        attack=facts.trailer.attack,
         first_load=marker is None,
         mask_now=tuple(kind for kind in to_mask_now(facts.header) if kind not in opted_out),
         arrives_raw=tuple(kind for kind in to_mask_now(facts.header) if kind in opted_out),

@@ -9,11 +9,14 @@ from tasks.estate.sites import Immutable
 from tasks.estate.tables import Column, DatabaseIdentity, Name
 
 FORMAT = "understudy-dump"
-FORMAT_VERSION = 1  # of the file's layout; a reader refuses a newer one
+FORMAT_VERSION = 2  # of the file's layout; a reader refuses a newer one
 RISK_PHRASE = (
     "I_UNDERSTAND_THE_PII_RISK"  # typed by a person who switches an anonymizer off; compared letter for letter
 )
 SUFFIXES = {"gzip": ".json.gz", "zstd": ".json.zst", "none": ".json"}
+
+
+NOT_JUDGED = "nobody has looked at its proof"  # also of facts that version 0.1 recorded
 
 
 class Anonymizer(StrEnum):
@@ -94,6 +97,36 @@ class TableTotals(Immutable):
     digest: str
 
 
+class Overlap(Immutable):
+    """A pair that the attack found: values of the column `source` stand in the column `found`, in so many forms."""
+
+    found: str
+    source: str
+    forms: int
+
+    def __str__(self) -> str:
+        return f"{self.found} holds {self.forms} values of {self.source}"
+
+
+class AttackResult(Immutable):
+    """What the attack found in a dump when it was written. `forms`: so many were searched for, in `columns` columns.
+
+    `searched=False`: anonymizers were switched off, so that personal data was expected, and nothing is proven.
+    """
+
+    searched: bool
+    forms: int
+    columns: int
+    accepted: tuple[Overlap, ...] = ()  # under the policy's `accept`
+
+
+class Proof(Immutable):
+    """The line before the trailer: the result of the attack, and its hashes, sealed under the masking key (base64)."""
+
+    attack: AttackResult
+    sealed: str
+
+
 class Trailer(Immutable):
     """The last line of a dump; a file without it is not complete. `digest` covers everything before it."""
 
@@ -101,6 +134,7 @@ class Trailer(Immutable):
     tables: tuple[TableTotals, ...]
     rows: int
     digest: str
+    attack: AttackResult | None = None  # that of the proof; a dump of format version 1 has none
 
 
 class DumpFacts(Immutable):
@@ -113,6 +147,7 @@ class DumpFacts(Immutable):
     sha256: str  # of the stored file
     encrypted: bool = False
     compression: str = "gzip"
+    unproven: str = NOT_JUDGED  # why the attack proves nothing of it; empty: it does
 
 
 class LoadOrder(Immutable):
@@ -142,6 +177,8 @@ class LoadPlan(Fingerprinted):
     readers_wait: tuple[str, ...] = ()  # tables whose readers wait for the end, and see old data never again
     readers: str = "stay"
     first_load: bool = False  # the target carries no marker yet
+    attack: AttackResult | None = None  # what was found in the dump when it was written
+    unproven: str = ""  # why the attack proves nothing of the dump; empty: it does
     mask_now: tuple[Anonymizer, ...] = ()  # what the dump holds raw and the load replaces
     arrives_raw: tuple[Anonymizer, ...] = ()  # what the dump holds raw and the load leaves so, under the risk phrase
     catalog: str  # fingerprint of the target's structure

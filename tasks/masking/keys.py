@@ -34,6 +34,10 @@ class Keyring:
         """The 32-byte sub-key of a group of columns. Equal groups join, others do not: that is what a group is for."""
         return self._expand(f"group/{name}")
 
+    def of_proof(self, run: str) -> bytes:
+        """Return the 32-byte key that seals the proof of the dump of this run."""
+        return self._expand(f"proof/{run}")
+
     def _expand(self, info: str) -> bytes:
         return hmac.digest(self._extracted, info.encode() + b"\x01", "sha256")  # one block of HKDF-Expand is enough
 

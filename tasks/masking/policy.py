@@ -12,6 +12,7 @@ from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import Misconfigured, PolicyRefused
 from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Immutable
+from tasks.masking.accepting import Accept, accepted_pairs
 from tasks.masking.makers import AnyMaker, parse
 from tasks.masking.reading import Lines, WrongKey, read_yaml
 
@@ -92,6 +93,7 @@ class Policy(Immutable):
     keys: Literal["keep"] | None = None  # keys, and columns named like a table's key, are kept without a rule
     references: tuple[Reference, ...] = ()
     audit: Audit = Audit()
+    accept: tuple[Accept, ...] = ()  # false alarms of the attack, reviewed
     canaries: tuple[str, ...] = ()  # planted values that no dump may contain; searched for in every block
 
     @property
@@ -101,9 +103,14 @@ class Policy(Immutable):
         Fields that version 0.1 did not have count only if they are used: its fingerprints stay valid.
         """
         content = self.model_dump(mode="json")
-        later = ("patterns", "keys")
+        later = ("accept", "patterns", "keys")
         used = {key: value for key, value in content.items() if value or key not in later}
         return fingerprint(_without_lines(used))[:16]
+
+    @property
+    def accepted(self) -> set[tuple[str, str]]:
+        """Return the pairs (source, found) that the attack may find."""
+        return {(each.source, each.found) for each in self.accept}
 
 
 def _without_lines(content: Any) -> Any:
@@ -170,6 +177,7 @@ def parse_policy(text: str, *, where: str = "policy") -> Policy:
         "tables": tables,
         "patterns": patterns,
         "references": list(_references(said.get("references"), lines, faults)),
+        "accept": list(accepted_pairs(said.get("accept"), lines, faults)),
     }
     if "patterns" in said:
         faults.append(f'line {lines[("patterns",)]}: patterns: expected them among the tables, as `"*.name": rule`')

@@ -151,6 +151,11 @@ def require_load_covered(
         raise NotApproved(
             "A dump with anonymizers switched off can never have a standing approval; a person must answer."
         )
+    if plan.unproven:
+        raise NotApproved(
+            f"The dump is unproven, and can never have a standing approval: {plan.unproven}; a person must answer.",
+            next_step="Nothing was loaded. Make a new dump with `anonymize`, or start `load_dump` with approval 'ask'.",
+        )
     _require_harmless(plan)
     named = _named(standing, plan.header.app, plan.hostname)
     return _covering(named, now=now, leads=leads, at_most=at_most, database=True)

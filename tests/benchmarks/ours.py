@@ -109,7 +109,9 @@ def export(
             there = Source(snapshot=held, statement_within=WITHIN)
             tables = {table.table.name: table for table in plan.tables}
             futures = [
-                pool.submit(_extracted, source, there, tables[unit.table], unit, session, parts_folder, compression)
+                pool.submit(
+                    _extracted, source, there, tables[unit.table], unit, session, parts_folder, compression, secrets
+                )
                 for unit in units
             ]
             done = [future.result() for future in futures]
@@ -154,10 +156,32 @@ def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> a
 
 
 def _extracted(
-    url: str, source: Source, table: TablePlan, unit: Unit, session: Session, folder: Path, compression: Compression
+    url: str,
+    source: Source,
+    table: TablePlan,
+    unit: Unit,
+    session: Session,
+    folder: Path,
+    compression: Compression,
+    secrets: attack.Secrets | None,
 ) -> tuple[Part, float]:
     """In a worker process: one unit, and the most memory that the process has held so far."""
-    return extract(url, source, table, unit, session, folder=folder, compression=compression), peak_mib()
+    return extract(
+        url, source, table, unit, session, folder=folder, compression=compression, lookup=_lookup(secrets)
+    ), peak_mib()
+
+
+_lookups: dict[str, attack.Lookup] = {}
+
+
+def _lookup(secrets: attack.Secrets | None) -> attack.Lookup | None:
+    """One lookup per process and export, as the flow has it."""
+    if secrets is None:
+        return None
+    if secrets.key not in _lookups:
+        _lookups.clear()
+        _lookups[secrets.key] = attack.Lookup(secrets)
+    return _lookups[secrets.key]
 
 
 def load(made: Export, target: str, policy: Policy, readers: str) -> tuple[Loaded, float]:
@@ -178,7 +202,9 @@ def load(made: Export, target: str, policy: Policy, readers: str) -> tuple[Loade
         prepare_marker(connection)
         catalog = read_catalog(connection)
         lifted = foreign_keys_to_lift(connection, catalog, plan)
-        loaded = Load(connection, plan, catalog, policy, lifted, secrets=made.secrets).run(read(made.facts.url))
+        loaded = Load(connection, plan, catalog, policy, lifted, unsealed=lambda sealed: made.secrets).run(
+            read(made.facts.url)
+        )
     return loaded, peak_mib()
 
 

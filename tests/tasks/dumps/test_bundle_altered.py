@@ -206,7 +206,7 @@ def test_each_total_is_checked(lines: Lines, refused: Any, field: str) -> None:
 
 
 HEADERS: dict[str, tuple[dict[str, Any], str]] = {
-    "newer": ({"format_version": 2, "news": "unheard of"}, "has the format version 2; expected at most 1"),
+    "newer": ({"format_version": 3, "news": "unheard of"}, "has the format version 3; expected at most 2"),
     "another format": ({"format": "other"}, "expected one of the format understudy-dump"),
     "unknown field": ({"more": 1}, "more"),
     "table twice": ({"tables": [3, 3]}, "twice"),

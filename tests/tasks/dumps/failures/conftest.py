@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps import bundle
-from tasks.dumps.attack import Secrets, collect
+from tasks.dumps.attack import Lookup, added, collect, searched_in
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connecting import connected_to, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
@@ -22,12 +23,13 @@ from tasks.dumps.load import Load
 from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices, MaskingPlan
+from tasks.dumps.proof import judge, open_proof, prove_dump
 from tasks.dumps.reaching import reached
 from tasks.dumps.reading import Event
 from tasks.dumps.remask import remasking
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
 from tasks.dumps.verify import masked_now
-from tasks.estate.dumps import Anonymizer, DumpFacts, Header, Loaded, SequenceState
+from tasks.estate.dumps import Anonymizer, AttackResult, DumpFacts, Header, Loaded, Overlap, SequenceState
 from tasks.estate.relations import Resolver
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy, parse_policy
@@ -61,7 +63,7 @@ class Pair:
     server: Postgres
     folder: Path
     policy: Policy
-    secrets: Secrets | None = None
+    found: tuple[Overlap, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
     def url(self, which: str, user: str = "postgres") -> str:
@@ -110,10 +112,20 @@ class Pair:
                 share(connection, held)
                 catalog = read_catalog(connection, sequence_states=True)
                 units = units_of(connection, plan, range_bytes=range_bytes)
-                self.secrets = collect(connection, plan, self.session(key))
+                secrets = collect(connection, plan, self.session(key))
+                lookup = Lookup(secrets)
             source = Source(snapshot=held, statement_within=60)
             parts = [
-                extract(url, source, plan.of(unit), unit, self.session(key), folder=folder, compression="none")
+                extract(
+                    url,
+                    source,
+                    plan.of(unit),
+                    unit,
+                    self.session(key),
+                    folder=folder,
+                    compression="none",
+                    lookup=lookup,
+                )
                 for unit in units
             ]
         identity = catalog.identity
@@ -126,7 +138,21 @@ class Pair:
             sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
             reached=reached(self.policy, Resolver.of(catalog)),
         )  # fmt: skip
-        return bundle.assemble(str(folder / "dump.json"), header, parts, compression="none")
+        self.found = added(each for part in parts for each in part.found)
+        result = AttackResult(
+            searched=not chosen.opted_out, forms=secrets.size, columns=searched_in(plan.tables), accepted=()
+        )
+        keyring = self.session(key).keyring
+        target = str(folder / "dump.json")
+        bundle.assemble(
+            target, header, parts, compression="none",
+            prove=lambda body: prove_dump(secrets, result, body=body, header=header, keyring=keyring),
+        )  # fmt: skip
+        return self.check(target)
+
+    def check(self, url: str, key: bytes = KEY) -> DumpFacts:
+        """Read a dump and judge its proof with this key."""
+        return bundle.check(url, judge=partial(judge, "dump.json", [self.session(key).keyring]))
 
     def load(
         self,
@@ -137,6 +163,7 @@ class Pair:
         statement_within: float = 60,
         on_the_way: Callable[[Iterator[Event]], Iterator[Event]] = iter,
         attack: bool = True,
+        key: bytes = KEY,
     ) -> Loaded:
         """Load it as a run does; `on_the_way` may do things between what is read of the dump."""
         url = self.url("target", "pair_owner")
@@ -156,7 +183,9 @@ class Pair:
                 catalog,
                 self.policy,
                 foreign_keys_to_lift(connection, catalog, plan),
-                secrets=self.secrets if attack else None,
+                unsealed=lambda sealed: open_proof(
+                    "dump.json", facts.header, sealed, [self.session(key).keyring] if attack else []
+                ),
                 remask=remasking(plan, masks, self.session()) if masks else None,
             ).run(on_the_way(bundle.read(facts.url)))
 

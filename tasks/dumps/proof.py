@@ -1,0 +1,86 @@
+"""The proof of a dump: what the attack found in it, and the hashes to run it again, sealed under the masking key.
+
+The key of the seal is drawn by HKDF from the masking key and the id of the run that exported. AES-256-GCM binds hashes,
+result and everything before them in the dump: whoever lacks the masking key cannot read the hashes, try values against
+them, move them to another dump, or change the result. Sources: RFC 5869, NIST SP 800-38D.
+"""
+
+import base64
+import os
+from collections.abc import Sequence
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tasks.dumps.attack import Secrets
+from tasks.dumps.reading import Sealed
+from tasks.estate.dumps import AttackResult, Header, Proof
+from tasks.estate.errors import DumpRefused
+from tasks.masking.keys import Keyring
+
+NONCE = 12  # bytes; random, for one seal a run and few more after retries
+OLD = "it was made by a version that did not search dumps"
+
+
+def seal(data: bytes, key: bytes, bound: bytes) -> bytes:
+    """Return `data` encrypted and bound to `bound`, which `unseal` needs again."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, data, bound)
+
+
+def unseal(sealed: bytes, key: bytes, bound: bytes) -> bytes:
+    """Return what was sealed. Raises `ValueError` if the key or `bound` differs, or a byte was changed."""
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], bound)
+    except InvalidTag:
+        raise ValueError("the seal does not fit") from None
+
+
+def prove_dump(secrets: Secrets, result: AttackResult, *, body: str, header: Header, keyring: Keyring) -> Proof:
+    """Return the proof line of a dump whose lines so far have the digest `body`."""
+    sealed = seal(secrets.pack(), keyring.of_proof(header.run_id), _bound(result, body))
+    return Proof(attack=result, sealed=base64.b64encode(sealed).decode())
+
+
+def open_proof(name: str, header: Header, sealed: Sealed, keyrings: Sequence[Keyring]) -> Secrets | None:
+    """Return the hashes of a dump's proof, or None if it was sealed under a masking key that is not among these.
+
+    Raises `DumpRefused` if the key is the right one and the seal does not fit: somebody changed result, hashes or rows.
+    """
+    for keyring in keyrings:
+        if keyring.fingerprint != header.key:
+            continue
+        try:
+            bound = _bound(sealed.proof.attack, sealed.body)
+            data = base64.b64decode(sealed.proof.sealed, validate=True)
+            return Secrets.unpack(unseal(data, keyring.of_proof(header.run_id), bound))
+        except ValueError:
+            raise DumpRefused(
+                f"The proof of the dump {name} does not fit its rows; expected the seal of the run that exported it.",
+                next_step="Nothing was loaded. Somebody changed this dump after its export: make a new one with `anonymize`.",
+            ) from None
+    return None
+
+
+def judge(name: str, keyrings: Sequence[Keyring], header: Header, sealed: Sealed | None) -> str:
+    """Return why a dump that is read is unproven, or nothing. Raises `DumpRefused` as `open_proof` does."""
+    opened = sealed is not None and open_proof(name, header, sealed, keyrings) is not None
+    return why_unproven(header, sealed, opened=opened)
+
+
+def why_unproven(header: Header, sealed: Sealed | None, *, opened: bool) -> str:
+    """Return why a dump counts as unproven, or nothing if the attack has searched it and its seal fits."""
+    if header.raw:
+        return "anonymizers were switched off, so that it contains personal data"
+    if sealed is None:
+        return OLD if header.format_version < 2 else "it carries no proof"
+    if not opened:
+        return f"its proof was sealed under the masking key {header.key}, which this worker does not have"
+    return "" if sealed.proof.attack.searched else "it was not searched"
+
+
+def _bound(result: AttackResult, body: str) -> bytes:
+    return b"understudy/proof/1\n" + orjson.dumps(
+        {"body": body, **result.model_dump(mode="json")}, option=orjson.OPT_SORT_KEYS
+    )

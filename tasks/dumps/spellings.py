@@ -1,0 +1,321 @@
+"""Spellings: the forms under which the attack knows a value, and the forms that a text contains.
+
+Both sides use the patterns of this file on folded text. `needles` has a twin in SQL, because production's values never
+leave its server in clear: `needles_in` hashes them there. `forms_in` reads what was written, with all escapes undone.
+
+A form is a token (`anna@firma.example`, `bwinter92`), the squeezed digits of a number (`#66412345`), a squeezed IBAN, or
+the sorted words of a whole value (`= anna xylander`), so that `Xylander, Anna` is the same.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+from typing import Literal
+from urllib.parse import unquote
+
+from psycopg.sql import SQL, Composable
+from psycopg.sql import Literal as Quoted
+
+from tasks.dumps.folding import fold, folded
+
+Kind = Literal["identifier", "text", "nested"]
+
+SHORTEST = 6  # characters of a form; shorter values (postcodes, initials) occur by chance
+LONGEST = 400  # characters of a value that is compared as a whole; of a longer one, only the parts that identify
+READ = 20_000  # characters of one value that the source looks at
+FEWEST_DIGITS = 7  # of a number
+MOST_DIGITS = 24  # the same
+IN_TEXT = 9  # digits of a number that stands in a text, where dates and order numbers stand too
+
+# Word characters of folded text: a-z, 0-9 and all that is not ASCII. Spelled alike for Python and PostgreSQL.
+OTHER = r"\u0001-\u002f\u003a-\u0060\u007b-\u007f"
+WORD = f"[^{OTHER}]"
+TOKEN = rf"{WORD}+(?:[._+@-]{WORD}+)*"
+SINGLE = rf"^[{OTHER}]*({TOKEN})[{OTHER}]*$"
+NUMBER = r"[(]?[+]?[(]?[0-9](?:[ ()/.-]{0,3}[0-9])+"
+IBAN = rf"(?<!{WORD})[a-z][a-z][0-9][0-9][ -]?(?:[a-z]{{4}}[ -]?)?[0-9]{{4}}(?:[ -]?[0-9]{{1,4}})+"
+ABROAD = r"^[(]?(?:[+]|00)"
+DIALLED = r"^[(]?[+0(]"
+LETTER, MIXED = r"[^\u0001-\u0060\u007b-\u007f]", r"[0-9._+-]"
+IPV4 = r"^[0-9]{1,3}(?:[.][0-9]{1,3}){3}$"
+# The parts of a long value or a document that may identify, before it is folded.
+PART = (
+    r"[^\s\"<>,;:=(){}\[\]\\]*[@＠][^\s\"<>,;=(){}\[\]\\]*"
+    r"|[(]?[+]?[(]?[0-9](?:[ ()/.-]{0,3}[0-9]){6,}"
+    r"|[A-Za-z]{2}[0-9]{2}[ -]?(?:[A-Za-z]{4}[ -]?)?[0-9]{4}(?:[ -]?[0-9]{1,4})+"
+)
+WORDS = r"|[^\s\"<>,;:=(){}\[\]\\]{6,}"  # of documents: also what has a digit in it
+
+_TOKEN, _WORDS, _SINGLE = re.compile(TOKEN), re.compile(f"{WORD}+"), re.compile(SINGLE)
+_NUMBER, _IBAN, _ABROAD, _DIALLED = map(re.compile, (NUMBER, IBAN, ABROAD, DIALLED))
+_LETTER, _MIXED, _IPV4 = map(re.compile, (LETTER, MIXED, IPV4))
+_PART, _PART_OR_WORD = re.compile(PART), re.compile(PART + WORDS)
+# A word of letters alone counts where the text marks it: `@word`, `login: word`, `"word"`, `/word`; not within a sentence.
+_MARKED = re.compile(rf"(?:[@=:/\"<(`']|[=:] (?={WORD}+(?! ?{WORD})))({WORD}{{{SHORTEST},}})")
+_PIECES = re.compile(r"[\"{}\[\]()<>,;|=]+")
+_NOT_DIGIT = re.compile("[^0-9]+")
+
+
+# What the source knows ------------------------------------------------------------------------------------------------
+
+
+def needles(value: str, kind: Kind) -> set[str]:
+    """Return the forms by which a value of a masked column is searched for. The Python twin of `needles_in`."""
+    if kind == "nested":
+        parts = (found.group() for found in _PART_OR_WORD.finditer(_without_breaks(value[:READ])))
+        return {form for part in parts for form in _needles(fold(part), kind, whole=False)}
+    if len(value) <= LONGEST:
+        return set(_needles(fold(value), kind, whole=True))
+    parts = (found.group() for found in _PART.finditer(value[:READ]))
+    return {form for part in parts for form in _needles(fold(part), kind, whole=False)}
+
+
+def _without_breaks(document: str) -> str:
+    return re.sub(r"\\+[nrtbf]", " ", document)
+
+
+def _needles(text: str, kind: Kind, *, whole: bool) -> Iterator[str]:
+    for token in _TOKEN.findall(text):
+        if "@" in token or (kind == "nested" and _LETTER.search(token) and re.search("[0-9]", token)):
+            yield from _long_enough(token)
+    for number in _NUMBER.findall(text):
+        digits = len(_NOT_DIGIT.sub("", number))
+        alone = whole and number == text.strip()
+        if alone or (digits >= IN_TEXT and (kind != "text" or _DIALLED.search(number))):
+            yield from _number_forms(number)
+    for iban in _IBAN.findall(text):
+        yield from _long_enough(re.sub("[ -]", "", iban))
+    if whole:
+        yield from _whole_needles(text, kind)
+
+
+def _whole_needles(text: str, kind: Kind) -> Iterator[str]:
+    single = _SINGLE.match(text)
+    words = sorted(_WORDS.findall(text))
+    if single is None:
+        if _LETTER.search(text) and sum(map(len, words)) >= SHORTEST:
+            yield "= " + " ".join(words)
+    elif len(token := single[1]) >= SHORTEST and "@" not in token:
+        mixed = _MIXED.search(token)
+        if mixed and (_LETTER.search(token) or _IPV4.match(token)):
+            yield token
+        elif not mixed:
+            yield f"= {token}"
+            if kind == "identifier":
+                yield token
+
+
+def _long_enough(form: str) -> Iterator[str]:
+    if SHORTEST <= len(form) <= LONGEST:
+        yield form
+
+
+def _number_forms(number: str) -> Iterator[str]:
+    """Digits without what people add or leave out: zeros at the front, and up to three digits of a country."""
+    digits = _NOT_DIGIT.sub("", number.replace("(0)", "")).lstrip("0")
+    for cut in range(4 if _ABROAD.search(number) else 1):
+        rest = digits[cut:].lstrip("0")
+        if FEWEST_DIGITS <= len(rest) <= MOST_DIGITS:
+            yield f"#{rest}"
+
+
+def needles_in(value: Composable, kind: Kind) -> Composable:
+    """Return the SQL twin of `needles`: a query of one column `form`, over a text expression that may be dear.
+
+    Needs `folding.tell_folding` on its connection.
+    """
+    short = SQL("SELECT x AS part, true AS whole WHERE char_length(x) <= {}").format(Quoted(LONGEST))
+    parts = SQL(
+        "SELECT m[1] AS part, false AS whole FROM regexp_matches(left(x, {read}), {pattern}, 'g') AS m"
+        " WHERE char_length(x) > {longest}"
+    ).format(
+        read=Quoted(READ),
+        longest=Quoted(-1 if kind == "nested" else LONGEST),
+        pattern=Quoted(f"({PART + WORDS if kind == 'nested' else PART})"),
+    )
+    source = parts if kind == "nested" else SQL("{} UNION ALL {}").format(short, parts)
+    if kind == "nested":
+        value = SQL("regexp_replace({}, {}, ' ', 'g')").format(value, Quoted(r"\\+[nrtbf]"))
+    return SQL(
+        "SELECT DISTINCT form FROM (SELECT {value} AS x) AS v, LATERAL ({source}) AS p,"
+        " LATERAL (SELECT {folded} AS f) AS folded, LATERAL ({forms}) AS forms (form)"
+    ).format(value=value, source=source, folded=folded(SQL("part")), forms=_forms(kind))
+
+
+def _forms(kind: Kind) -> Composable:
+    nested = SQL("(t[1] ~ {} AND t[1] ~ '[0-9]')").format(Quoted(LETTER)) if kind == "nested" else SQL("false")
+    queries = [
+        SQL("SELECT t[1] FROM regexp_matches(f, {}, 'g') AS t WHERE strpos(t[1], '@') > 0 OR {}").format(
+            Quoted(f"({TOKEN})"), nested
+        ),
+        _numbers(kind),
+        SQL("SELECT regexp_replace(t[1], '[ -]', '', 'g') FROM regexp_matches(f, {}, 'g') AS t").format(
+            Quoted(f"({IBAN})")
+        ),
+    ]
+    if kind != "nested":
+        queries += [_single(kind), _several()]
+    return SQL("SELECT form FROM ({}) AS all_forms (form) WHERE char_length(form) BETWEEN {} AND {}").format(
+        SQL(" UNION ALL ").join(queries), Quoted(SHORTEST), Quoted(LONGEST + 2)
+    )
+
+
+def _numbers(kind: Kind) -> Composable:
+    dialled = SQL("r ~ {}").format(Quoted(DIALLED)) if kind == "text" else SQL("true")
+    return SQL(
+        "SELECT '#' || rest FROM regexp_matches(f, {number}, 'g') AS t,"
+        " LATERAL (SELECT t[1] AS r, regexp_replace(t[1], '[^0-9]+', '', 'g') AS every,"
+        " ltrim(regexp_replace(replace(t[1], '(0)', ''), '[^0-9]+', '', 'g'), '0') AS digits) AS d,"
+        " LATERAL generate_series(1, CASE WHEN r ~ {abroad} THEN 4 ELSE 1 END) AS cut,"
+        " LATERAL (SELECT ltrim(substr(digits, cut), '0') AS rest) AS c"
+        " WHERE ((whole AND r = btrim(f)) OR (length(every) >= {in_text} AND {dialled}))"
+        " AND length(rest) BETWEEN {fewest} AND {most}"
+    ).format(
+        number=Quoted(f"({NUMBER})"),
+        abroad=Quoted(ABROAD),
+        in_text=Quoted(IN_TEXT),
+        dialled=dialled,
+        fewest=Quoted(FEWEST_DIGITS),
+        most=Quoted(MOST_DIGITS),
+    )
+
+
+def _single(kind: Kind) -> Composable:
+    """Of a value that is one token: itself, and as a whole value if it is one word."""
+    return SQL(
+        "SELECT unnest(CASE WHEN t !~ {mixed} THEN {plain} WHEN t ~ {letter} OR t ~ {ipv4} THEN ARRAY[t] END)"
+        " FROM (SELECT (regexp_match(f, {single}))[1] AS t) AS s"
+        " WHERE whole AND char_length(t) >= {shortest} AND strpos(t, '@') = 0"
+    ).format(
+        mixed=Quoted(MIXED),
+        letter=Quoted(LETTER),
+        ipv4=Quoted(IPV4),
+        single=Quoted(SINGLE),
+        shortest=Quoted(SHORTEST),
+        plain=SQL("ARRAY['= ' || t, t]" if kind == "identifier" else "ARRAY['= ' || t]"),
+    )
+
+
+def _several() -> Composable:
+    return SQL(
+        "SELECT '= ' || string_agg(w[1], ' ' ORDER BY w[1] COLLATE \"C\") FROM regexp_matches(f, {word}, 'g') AS w"
+        " WHERE whole AND f !~ {single} AND f ~ {letter} HAVING sum(char_length(w[1])) >= {shortest}"
+    ).format(word=Quoted(f"({WORD}+)"), single=Quoted(SINGLE), letter=Quoted(LETTER), shortest=Quoted(SHORTEST))
+
+
+# What a text contains -------------------------------------------------------------------------------------------------
+
+_OF_COPY = re.compile(r"\\[\\nrtbfv]")
+_BREAK = re.compile(rf"\\+([nrtbfv])({WORD}*)", re.IGNORECASE)
+_CODE = re.compile(
+    r"\\+u(d[89ab][0-9a-f]{2})\\+u(d[c-f][0-9a-f]{2})|\\+(?:u([0-9a-f]{4})|u\{([0-9a-f]{1,6})\}|x([0-9a-f]{2}))",
+    re.IGNORECASE,
+)
+_SLASH = re.compile(r"\\+/")
+_PERCENT = re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});", re.IGNORECASE)
+_HIDDEN_AT = re.compile(r" ?[\[({] ?(?:at|a) ?[\])}] ?| @ ")
+_HIDDEN_DOT = re.compile(r" ?[\[({] ?(?:dot|punkt) ?[\])}] ?")
+_ROUNDS = 8  # of escapes within escapes
+
+
+def plain(text: str) -> str:
+    """Return `text` with the escapes of COPY, JSON, URLs and HTML undone at any depth, and folded. Lines stay lines."""
+    if "\\" in text:
+        text = _OF_COPY.sub(lambda found: "\\" if found.group() == "\\\\" else " ", text)
+    for _ in range(_ROUNDS):
+        before = text
+        if "\\" in text:
+            text = _BREAK.sub(_break_or_letter, _SLASH.sub("/", _CODE.sub(_character, text)))
+        if "%" in text:
+            text = _PERCENT.sub(lambda found: _on_one_line(unquote(found.group(), errors="replace")), text)
+        if "&" in text:
+            text = _ENTITY.sub(lambda found: _on_one_line(html.unescape(found.group())), text)
+        if "=40" in text:  # quoted-printable
+            text = text.replace("=40", "@")
+        if text == before:
+            break
+    text = fold(text)
+    if "at" in text or " @ " in text:
+        text = _HIDDEN_AT.sub("@", text)
+        text = _HIDDEN_DOT.sub(".", text)
+    return text
+
+
+def _break_or_letter(found: re.Match[str]) -> str:
+    """A line break in JSON, or the first letter of a word after a backslash (`DOMAIN\\nadler`): both readings."""
+    letter, word = found.groups()
+    return f" {letter}{word} {word}" if word else " "
+
+
+def _character(found: re.Match[str]) -> str:
+    high, low, *codes = found.groups()
+    if high:
+        return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
+    code = int(next(code for code in codes if code), 16)
+    return " " if code > 0x10FFFF or 0xD800 <= code < 0xE000 else _on_one_line(chr(code))
+
+
+def _on_one_line(text: str) -> str:
+    return text.replace("\n", " ").replace("\t", " ").replace("\0", " ")
+
+
+def forms_in(cells: Iterable[str], *, nested: bool) -> set[str]:
+    """Return all forms that occur in these values. `nested`: they hold values of their own, each compared as a whole."""
+    text = plain("\n".join(cells))
+    found = set[str]()
+    for token in set(_TOKEN.findall(text)):
+        if len(token) >= SHORTEST and _MIXED_OR_AT.search(token):
+            found.add(token)
+            if "@" in token:
+                found.update(_within(token))
+    found.update(_MARKED.findall(text))
+    for number in set(_NUMBER.findall(text)):
+        if len(number) >= FEWEST_DIGITS:
+            for run in _runs(number):
+                found.update(_number_forms(run))
+    found.update(iban.replace(" ", "").replace("-", "") for iban in _IBAN.findall(text))
+    for cell in text.split("\n"):
+        found.update(_cell_forms(cell, nested=nested))
+    return found
+
+
+def _within(token: str) -> Iterator[str]:
+    """Addresses that other text touches: `text+` of a query string in front, `.Next sentence` or `_` behind."""
+    for start in (0, *(place.end() for place in re.finditer("[+]", token.partition("@")[0]))):
+        yield token[start:]
+        ends = (place.start() for place in re.finditer("[._+-]", token) if place.start() > token.index("@"))
+        yield from (token[start:end] for end in list(ends)[1:])
+
+
+_MIXED_OR_AT = re.compile(r"[0-9._+@-]")
+_GAPS = re.compile(r"[ /]+")
+_MOST_GROUPS = 8  # of digits side by side; in longer rows, numbers cannot be told apart and neighbours are tried
+
+
+def _runs(number: str) -> Iterator[str]:
+    """A row of digits may be several numbers side by side: the row, and every series of its groups."""
+    yield number
+    groups = _GAPS.split(number)
+    for start in range(len(groups)):
+        for end in range(start + 1, min(len(groups), start + _MOST_GROUPS) + 1):
+            yield " ".join(groups[start:end])
+
+
+def _cell_forms(cell: str, *, nested: bool) -> Iterator[str]:
+    if len(cell) <= 2 * LONGEST:
+        yield from _words_form(cell)
+    if nested or '"' in cell or "<" in cell:
+        for piece in _PIECES.split(cell):
+            yield from _words_form(piece)
+
+
+def _words_form(text: str) -> Iterator[str]:
+    if len(text) >= SHORTEST and _LETTER.search(text):
+        words = _WORDS.findall(text)
+        if len(words) == 1:
+            if not _MIXED.search(words[0]):
+                yield words[0]
+                yield f"= {words[0]}"
+        elif words:
+            yield "= " + " ".join(sorted(words))
