@@ -11,13 +11,24 @@ from tasks.estate.plans import Backup, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import backing_off, until, utc_now
-from tasks.policy import ABOVE_THE_GATE, Progress, connected, looking, open_ledger, paced, read_rules, this_run
+from tasks.policy import (
+    ABOVE_THE_GATE,
+    Progress,
+    connected,
+    looking,
+    open_ledger,
+    paced,
+    read_rules,
+    recalled,
+    this_run,
+)
 from tasks.signoff.answers import where
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
 
 
 @task(name="Request a backup", task_run_name="Back up {install.name}", timeout_seconds=120, **ABOVE_THE_GATE)
+@recalled
 def request_backup(install: Install, why: str) -> Backup:
     """Ask the host for a backup of `install`; returns it unfinished.
 
@@ -43,6 +54,7 @@ def _find(client: Client, install_id: str, description: str) -> HostBackup | Non
 
 
 @task(name="Wait for the backup", task_run_name="Wait for the backup of {ticket.install_name}", **ABOVE_THE_GATE)
+@recalled
 def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
     """Return this very backup once the host calls it `completed`.
 

@@ -13,13 +13,14 @@ from tasks.estate.errors import NotFound
 from tasks.estate.plans import Report
 from tasks.estate.settings import Settings, load_settings
 from tasks.estate.waiting import utc_now
-from tasks.policy import ABOVE_THE_GATE, connected, open_ledger, this_run
+from tasks.policy import ABOVE_THE_GATE, connected, open_ledger, recalled, this_run
 from tasks.signoff.holds import Hold, active_holds, end, place
 
 HELD, RELEASED = "Held", "Released"
 
 
 @task(name="Find what is to be held", task_run_name="Find {destination}", timeout_seconds=120, **ABOVE_THE_GATE)
+@recalled
 def find_destination(destination: str) -> str:
     """The destination's name as plans name it: an install of the account, or the hostname of this worker's target.
 
@@ -50,6 +51,7 @@ def _target(settings: Settings) -> str:
 
 
 @task(name="Hold the destination", task_run_name="Hold {destination}", **ABOVE_THE_GATE)
+@recalled
 def place_hold(destination: str, *, until: datetime | None, reason: str, your_name: str) -> tuple[Hold, ...]:
     """Keep the destination as it is until that moment. Raises `Misconfigured` for an end, name or reason that will not do.
 
@@ -65,6 +67,7 @@ def place_hold(destination: str, *, until: datetime | None, reason: str, your_na
 
 
 @task(name="End the holds", task_run_name="End the holds of {destination}", **ABOVE_THE_GATE)
+@recalled
 def end_holds(destination: str, *, your_name: str) -> tuple[Hold, ...]:
     """End every active hold of the destination, whoever set it. Raises `NotFound` where there is none."""
     ledger, now = open_ledger(), utc_now()

@@ -23,6 +23,7 @@ from tasks.policy import (
     open_ledger,
     paced,
     read_rules,
+    recalled,
     this_run,
 )
 from tasks.signoff.answers import where
@@ -33,6 +34,7 @@ PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes
 
 
 @task(name="Resolve an install", task_run_name="Resolve {name}", timeout_seconds=120, **ABOVE_THE_GATE)
+@recalled
 def resolve_install(name: str) -> Install:
     """The install of exactly this name. Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter."""
     with connected() as (client, _):
@@ -45,6 +47,7 @@ def resolve_install(name: str) -> Install:
     timeout_seconds=120,
     **ABOVE_THE_GATE,
 )
+@recalled
 def resolve_pair(source: str, destination: str, direction: Direction, *, other_site: bool = False) -> Pair:
     """Both installs by name, checked against the rules of the direction.
 
@@ -69,6 +72,7 @@ def _by_name(client: Client, name: str) -> Install:
     timeout_seconds=300,
     **ABOVE_THE_GATE,
 )
+@recalled
 def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
     """Everything the host and the public sites tell of both sides, the differences, and what would be lost.
 
@@ -94,6 +98,7 @@ def _measure_again(client: Client, pair: Pair) -> None:
 
 
 @task(name="Draft the plan", task_run_name="Draft the {verb} plan", timeout_seconds=60, **ABOVE_THE_GATE)
+@recalled
 def draft_plan(
     verb: str,
     pair: Pair,
@@ -151,6 +156,7 @@ def draft_plan(
 
 
 @task(name="Create the install", task_run_name="Create {name}", timeout_seconds=120, **ABOVE_THE_GATE)
+@recalled
 def create_install(source: Install, name: str, environment: Environment) -> Install:
     """Create a staging or development install beside `source`, or find the one of this name that we asked for before.
 
@@ -172,6 +178,7 @@ def create_install(source: Install, name: str, environment: Environment) -> Inst
 
 
 @task(name="Wait for the install", task_run_name="Wait for {install.name}", **ABOVE_THE_GATE)
+@recalled
 def await_install(install: Install, *, within: timedelta | None = None) -> Install:
     """Return the install once the host calls it active.
 

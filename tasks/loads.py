@@ -46,6 +46,7 @@ from tasks.policy import (
     open_ledger,
     proof_keyrings,
     read_rules,
+    recalled,
     run_logger,
     show_table,
     this_run,
@@ -75,6 +76,7 @@ def meet_target(hostname: str) -> None:
 
 
 @task(name="Check the dump", **ABOVE_THE_GATE)
+@recalled
 def check_dump(dump: str, policy: str) -> DumpFacts:
     """Read a dump from end to end, before the target is touched. `latest` is the newest one of the policy's application.
 
@@ -90,6 +92,7 @@ def _judged(header: Header, sealed: Sealed | None) -> str:
 
 
 @task(name="Plan the load", **ABOVE_THE_GATE)
+@recalled
 def plan_load(
     facts: DumpFacts, policy: str, hostname: str, choices: Choices, *, readers: str = "stay", requested_by: str = ""
 ) -> LoadPlan:

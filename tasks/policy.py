@@ -3,33 +3,39 @@
 Step files import it; the import contracts in pyproject.toml say what else they share.
 """
 
+import functools
+import inspect
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 from uuid import UUID
 
 import httpx
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import MissingContextError
 from prefect.runtime import flow_run
 from prefect.tasks import Task, exponential_backoff
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from tasks.capi.client import Client
 from tasks.estate.errors import RateLimited, Transient
+from tasks.estate.plans import fingerprint
 from tasks.estate.settings import load_settings
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session
 from tasks.probes.websites import Prober
 from tasks.signoff.leads import Leads, load_leads
-from tasks.signoff.ledger import Ledger
+from tasks.signoff.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.risk_rules import RiskRules, load_rules
 from tasks.signoff.suspensions import suspended_now
 
@@ -60,9 +66,9 @@ RETRIES: dict[str, Any] = {
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": is_transient,
 }
-# Above the gate: the body runs again after a resume, and these must answer what they answered before the wait. Without
-# the task's source in the key, a deployment of new code during the wait does not run them again.
-ABOVE_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": True, "cache_policy": INPUTS + RUN_ID}
+# Above the gate: the body runs again after a resume, and these must answer what they answered before the wait, on whatever
+# machine. Prefect would keep their results on the disk of the worker; `recalled` keeps them in the ledger.
+ABOVE_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
 # From the gate down: never an answer from before the wait.
 BELOW_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
 # Destructive: once. Written out, because environment-wide defaults for retries and persistence exist.
@@ -105,6 +111,37 @@ def run_logger() -> "logging.Logger | logging.LoggerAdapter[logging.Logger]":
         return get_run_logger()
     except MissingContextError:
         return logging.getLogger("understudy")
+
+
+def recalled(step: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a step above the gate: its result is a fact of the ledger, and a later pass of the run reads it there.
+
+    The key is the run, the step and its arguments, not the code: a deployment during the wait does not run it again. The
+    return type must be what pydantic reads and writes as JSON. Outside a run nothing is kept.
+    """
+
+    @functools.wraps(step)
+    def body(*args: P.args, **kwargs: P.kwargs) -> R:
+        if flow_run.get_id() is None:
+            return step(*args, **kwargs)
+        result: TypeAdapter[R] = TypeAdapter(get_type_hints(step)["return"])
+        given = inspect.signature(step).bind(*args, **kwargs).arguments
+        once = f"step:{this_run()}:{step.__name__}:{fingerprint(to_jsonable_python(given))}"
+        kept = _kept(once)
+        if kept is None:
+            found = result.dump_python(step(*args, **kwargs), mode="json")
+            with suppress(AlreadyRecorded):  # another process of this run was faster: its answer counts
+                detail = {"step": step.__name__, "result": found}
+                open_ledger().record("step", run_id=this_run(), detail=detail, once=once)
+            kept = _kept(once)
+        return result.validate_json(json.dumps(kept))
+
+    return body
+
+
+def _kept(once: str) -> Any:
+    facts = open_ledger().facts(run_id=this_run(), kind="step")
+    return next((fact.detail["result"] for fact in facts if fact.once == once), None)
 
 
 @contextmanager

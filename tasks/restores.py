@@ -18,7 +18,7 @@ from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.waiting import utc_now
 from tasks.leave import require_leave
 from tasks.notices import tell
-from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced, recalled
 from tasks.signoff import preauthorised
 from tasks.signoff.ledger import AlreadyRecorded
 from tasks.signoff.sending import send_once
@@ -36,6 +36,7 @@ RESTORE_TYPICAL = 1200.0  # seconds
     timeout_seconds=120,
     **ABOVE_THE_GATE,
 )
+@recalled
 def resolve_recorded(run_id: str) -> Plan:
     """The plan of the run whose destination shall go back. Raises `NotFound` if it never sent anything.
 
@@ -59,6 +60,7 @@ def resolve_recorded(run_id: str) -> Plan:
     timeout_seconds=120,
     **ABOVE_THE_GATE,
 )
+@recalled
 def resolve_destination(recorded: Plan) -> Pair:
     """The recorded destination as it is now, as both sides of a restore. Raises `NotFound`. Retried on `Transient`."""
     with connected() as (client, _):

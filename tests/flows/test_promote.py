@@ -1,7 +1,12 @@
 """Promote: files only, asked, once; and the way back."""
 
+import contextlib
+import shutil
 from collections.abc import Callable
 from typing import Any
+
+import pytest
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from deployments.sandbox.capi import Estate
 from flows.promote import promote
@@ -65,3 +70,39 @@ def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], wor
     assert second.state == "Verified", second.message
     first.restart().go()
     assert (first.state, worker.copies_received()) == ("Superseded", 1)
+
+
+class Killed(BaseException):
+    """The end of a worker process, as nothing in the process can catch it."""
+
+
+def killed(*_: Any) -> None:
+    """Die here."""
+    raise Killed
+
+
+def backups_of(ledger: Ledger, run: Any) -> int:
+    """How many backups the run asked for."""
+    return len(ledger.facts(run_id=run.id, kind="backup-requested"))
+
+
+def test_any_worker_goes_on_where_another_was_killed(
+    start: Callable[..., Any], worker: Estate, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that planned loses its disk, the one that heard the answer dies before the call: a third goes on.
+
+    There is one backup, one plan, one question and one copy.
+    """
+    worker.publish("schulstage", "files")
+    run = start(promote, **PAIR)
+    shutil.rmtree(PREFECT_LOCAL_STORAGE_PATH.value(), ignore_errors=True)
+    monkeypatch.setattr("tasks.policy._ledgers", {})
+    with monkeypatch.context() as dying, contextlib.suppress(Killed):
+        dying.setattr("tasks.locks.held", killed)
+        run.approve("schulprod")
+    assert [fact.kind for fact in ledger.facts(run_id=run.id, kinds=("approved", "sending"))] == ["approved"]
+    shutil.rmtree(PREFECT_LOCAL_STORAGE_PATH.value(), ignore_errors=True)
+    monkeypatch.setattr("tasks.policy._ledgers", {})
+    run.restart().go()
+    assert (run.state, worker.copies_received(), backups_of(ledger, run)) == ("Verified", 1, 1)
+    assert [fact.kind for fact in ledger.facts(run_id=run.id, kinds=("planned", "asked"))] == ["planned", "asked"]
