@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -48,6 +49,7 @@ _any_state: Any = State[Any]
 _any_state.__module__ = __name__
 globals()["State[Any]"] = _any_state
 
+SHOWN_EVERY = 1.0  # seconds between two updates of a progress bar
 LONGEST_PATIENCE = 120.0  # seconds; a Retry-After beyond this is left to the next attempt
 
 
@@ -223,13 +225,21 @@ class Progress:
         self._typical = max(typical, 0.001)
         self._artifact: UUID | None = None
         self._shown: tuple[str, int] | None = None
+        self._at = -math.inf  # when a share of the work was last shown, monotonic
 
     def show(self, elapsed: float, text: str) -> None:
         """Show `text` and a bar that nears, but does not reach, 100 % while the wait goes on."""
         self._put(min(95, int(100 * elapsed / self._typical)), text)
 
     def at(self, percent: float, text: str) -> None:
-        """Show `text` and a bar at a known share of the work, in percent."""
+        """Show `text` and a bar at a known share of the work, in percent.
+
+        At most once a second, except the end: thousands of small tables must not wait for as many answers of Prefect.
+        """
+        now = time.monotonic()
+        if percent < 100 and now - self._at < SHOWN_EVERY:
+            return
+        self._at = now
         self._put(min(100, int(percent)), text)
 
     def done(self, text: str) -> None:

@@ -1,11 +1,12 @@
 """Connections to the two databases: what they may do, and how they write values, is settled before the first statement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 
 from tasks.estate.errors import Misconfigured, NotExported, NotLoaded, Unreachable
 
@@ -48,14 +49,22 @@ def connected_to(
     settings = SPELLING | limits | (READING if reading else ALWAYS)
     connection = _open(url)
     try:
-        for key, value in settings.items():
-            connection.execute("SELECT set_config(%s, %s, false)", (key, value))
+        configure(connection, settings)
         yield connection
     except psycopg.Error as error:
         kind = Unreachable if is_cut_off(error) else NotExported if reading else NotLoaded
         raise kind(f"{name}: {without_values(error)}.") from None
     finally:
         connection.close()
+
+
+def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
+    """Make these settings in one round trip: until the transaction ends, or outside one for the whole session."""
+    local = connection.info.transaction_status is not TransactionStatus.IDLE
+    connection.execute(
+        "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+        (local, list(settings), list(settings.values())),
+    )
 
 
 def is_cut_off(error: psycopg.Error) -> bool:

@@ -7,7 +7,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.catalog import identifier
-from tasks.dumps.connecting import without_values
+from tasks.dumps.connecting import configure, without_values
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.tables import Name, Table
@@ -48,9 +48,11 @@ def _by(table: Table, each: ColumnPlan, by: str) -> Any:
 
 
 def tell(connection: psycopg.Connection[Any], session: Session) -> None:
-    """Give a connection what the expressions read: keys and pools, as bound parameters and never as statement text."""
-    for name, value in session.settings.items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    """Set what the expressions read, keys and pools, as bound parameters and never as statement text.
+
+    In a transaction they last until its end, so that nobody else meets them on a server connection that is used again.
+    """
+    configure(connection, session.settings)
 
 
 def prove(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session) -> None:

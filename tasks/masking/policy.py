@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,9 +122,17 @@ def _without_lines(content: Any) -> Any:
 
 
 def load_policy(folder: Path, name: str) -> Policy:
-    """The policy `<folder>/<name>.yaml`. Raises `PolicyRefused` naming file, line, table and column."""
+    """Return the policy `<folder>/<name>.yaml`. Raises `PolicyRefused` naming file, line, table and column.
+
+    The file is read at each call, and parsed again only if its text has changed.
+    """
     path = policy_path(folder, name)
-    return parse_policy(_text(path), where=path.name)
+    return _parsed(_text(path), path.name)
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str, where: str) -> Policy:
+    return parse_policy(text, where=where)
 
 
 def policy_as_written(folder: Path, name: str) -> dict[str, Any] | None:

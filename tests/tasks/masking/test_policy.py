@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.estate.errors import Misconfigured, PolicyRefused
+from tasks.masking import policy as policies
 from tasks.masking.policy import Policy, load_policy, parse_policy
 
 HEAD = "app: shop\nschema_version: 3\ntables:\n"
@@ -112,3 +113,25 @@ def test_a_policy_is_found_by_its_name_alone(tmp_path: Path) -> None:
         load_policy(tmp_path, "school")
     with pytest.raises(Misconfigured, match="is not the name of a policy"):
         load_policy(tmp_path, "../shop")
+
+
+def test_a_policy_is_parsed_once_until_its_text_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step reads the file; only another text is parsed again, and a wrong one is refused each time."""
+    parsed: list[str] = []
+    parse = policies.parse_policy
+
+    def counted(text: str, *, where: str = "policy") -> Policy:
+        parsed.append(text)
+        return parse(text, where=where)
+
+    monkeypatch.setattr(policies, "parse_policy", counted)
+    path = tmp_path / "many.yaml"
+    path.write_text(f"app: many\nschema_version: 1\ntables: {{a: keep}}  # {tmp_path}\n")
+    assert [policies.load_policy(tmp_path, "many").schema_version for _ in range(5)] == [1] * 5
+    assert len(parsed) == 1
+    path.write_text(path.read_text().replace("schema_version: 1", "schema_version: 2"))
+    assert policies.load_policy(tmp_path, "many").schema_version == 2
+    path.write_text("tables: 3\n")
+    for _ in range(2):
+        with pytest.raises(PolicyRefused):
+            policies.load_policy(tmp_path, "many")
