@@ -33,13 +33,16 @@ def hold(
     ] = None,
     reason: Annotated[str, asked("Reason", "What is going on there, in a few words.", max_length=300)] = "",
     end_hold: Annotated[
-        bool, asked("End the holds instead", "On: whatever holds it is ended; no time and reason are needed.")
+        bool, asked("End the holds instead", "On: this run asks for the owner's word or a lead's proof.")
     ] = False,
+    release: Annotated[
+        str, asked("Release", "Filled in by `understudy hold`: lets the owner end it. Else empty.", max_length=64)
+    ] = "",
 ) -> State[Any]:
-    """Keep a destination as it is until a moment: standing approvals are void meanwhile. Anybody may set or end a hold."""
+    """Keep a destination as it is until a moment: standing approvals are void meanwhile. Anybody may set one; its owner or a lead ends it."""
     name = holds.find_destination(destination)
     if end_hold:
         changed = holds.end_holds(name, your_name=your_name)
     else:
-        changed = holds.place_hold(name, until=until, reason=reason, your_name=your_name)
+        changed = holds.place_hold(name, until=until, reason=reason, your_name=your_name, release=release)
     return holds.conclude_hold(name, changed, ended=end_hold)

@@ -94,6 +94,23 @@ class ArrivalForm(_Form):
     words: str = _field(3, "Its words and time", "For example: 'Copy complete', 14:32.", min_length=5, max_length=300)
 
 
+class HoldEndForm(_Form):
+    """Who ends a hold, and the proof that they may."""
+
+    approver: str = _approver(0)
+    proof: str = _proof(1)
+
+
+def hold_end_form(text: str, statement: str) -> type[HoldEndForm]:
+    """Return the form for ending holds. Its proof field carries the statement that a lead may sign instead of typing a code."""
+    told = f"{text} The word that its owner kept, or a lead's six digits or SSH signature."
+    field = Field(
+        title="Proof that you may", description=told, min_length=6, max_length=4000,
+        json_schema_extra={"position": 1, "statement": statement},
+    )  # fmt: skip
+    return create_model(HoldEndForm.__name__, __base__=HoldEndForm, **{"proof": (str, field)})  # type: ignore[call-overload,no-any-return]  # pydantic types no fields by name
+
+
 def form_for(code: str, destination: str, kind: type[ApprovalForm], text: str = "") -> type[ApprovalForm]:
     """The form for one plan: the server refuses any typed code or destination but the plan's own.
 

@@ -1,6 +1,6 @@
 """Holds: keep one destination as it is until a moment, or let it go again."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -9,14 +9,20 @@ from prefect.states import Completed
 from psycopg.conninfo import conninfo_to_dict
 
 from tasks import wording
-from tasks.estate.errors import NotFound
-from tasks.estate.plans import Report
+from tasks.asking import HoldEndForm, hold_end_form, put
+from tasks.estate.errors import NotApproved, NotFound
+from tasks.estate.plans import Report, fingerprint
 from tasks.estate.settings import Settings, load_settings
 from tasks.estate.waiting import utc_now
-from tasks.policy import ABOVE_THE_GATE, connected, open_ledger, recalled, this_run
+from tasks.notices import tell
+from tasks.policy import ABOVE_THE_GATE, connected, open_ledger, read_leads, read_rules, recalled, this_run
 from tasks.signoff.holds import Hold, active_holds, end, place
+from tasks.signoff.ledger import AlreadyRecorded, Entry, Ledger
+from tasks.signoff.proofs import BadProof, statement, verify
+from tasks.tracing import parameters_of
 
 HELD, RELEASED = "Held", "Released"
+ANSWER_WITHIN = timedelta(hours=1)  # the question who may end a hold; whoever asked is at hand
 
 
 @task(name="Find what is to be held", task_run_name="Find {destination}", timeout_seconds=120, **ABOVE_THE_GATE)
@@ -52,7 +58,9 @@ def _target(settings: Settings) -> str:
 
 @task(name="Hold the destination", task_run_name="Hold {destination}", **ABOVE_THE_GATE)
 @recalled
-def place_hold(destination: str, *, until: datetime | None, reason: str, your_name: str) -> tuple[Hold, ...]:
+def place_hold(
+    destination: str, *, until: datetime | None, reason: str, your_name: str, release: str = ""
+) -> tuple[Hold, ...]:
     """Keep the destination as it is until that moment. Raises `Misconfigured` for an end, name or reason that will not do.
 
     A second call in the same run gives the hold that the first one placed.
@@ -61,22 +69,100 @@ def place_hold(destination: str, *, until: datetime | None, reason: str, your_na
     placed = [Hold.of(fact) for fact in ledger.facts(run_id=run_id, kind="hold")]
     if placed:
         return tuple(placed)
-    return (
-        place(ledger, destination=destination, until=until, by=your_name, reason=reason, now=utc_now(), run_id=run_id),
+    made = place(
+        ledger,
+        destination=destination,
+        until=until,
+        by=your_name,
+        reason=reason,
+        now=utc_now(),
+        run_id=run_id,
+        release=release,
     )
+    tell("hold", f"{destination} is held", [wording.plain(f"It is {made.words}.", 500)])
+    return (made,)
 
 
-@task(name="End the holds", task_run_name="End the holds of {destination}", **ABOVE_THE_GATE)
-@recalled
 def end_holds(destination: str, *, your_name: str) -> tuple[Hold, ...]:
-    """End every active hold of the destination, whoever set it. Raises `NotFound` where there is none."""
-    ledger, now = open_ledger(), utc_now()
-    active = active_holds(ledger, destination, now)
+    """Ask for a proof in this run, and end every active hold that it may end. Notices name the owner and who ended it.
+
+    A plain function, because Prefect suspends only from a flow body. The proof is asked for here and not in the start form: a
+    code that lies in a run's parameters could be moved by deleting the run. Raises `NotFound` if nothing is held, `NotApproved` if
+    nobody proves in time that they may end it.
+    """
+    ledger = open_ledger()
+    before = [fact for fact in ledger.facts(run_id=this_run(), kind="hold-ended")]
+    if before:  # a retry of a run that ended some
+        placed = {fact.seq: fact for fact in ledger.facts(kind="hold")}
+        return tuple(Hold.of(placed[fact.detail["hold"]]) for fact in before)
+    active = active_holds(ledger, destination, utc_now())
     if not active:
         raise NotFound(
             f"Nothing holds {destination} now.", next_step="Nothing is to be done: refreshes go on as they did."
         )
-    return tuple(end(ledger, hold.seq, by=your_name, now=now, run_id=this_run()) for hold in active)
+    for attempt in range(read_rules().answer.attempts):
+        ended = _ask_end(ledger, destination, active, your_name, attempt)
+        if ended:
+            return ended
+    raise _nobody(destination, "too many answers came without proof")
+
+
+def _nobody(destination: str, why: str) -> NotApproved:
+    return NotApproved(
+        f"The holds of {destination} stay: {why}.",
+        next_step="Nothing was changed. Ask the owner or a lead to end them, or wait until they end.",
+    )
+
+
+def _ask_end(ledger: Ledger, destination: str, active: list[Hold], your_name: str, attempt: int) -> tuple[Hold, ...]:
+    """One question; returns the holds that were ended, none if the answer did not hold."""
+    asked = ledger.facts(run_id=this_run(), kind="hold-end-asked")
+    if not asked:
+        detail = {"answer_by": (utc_now() + ANSWER_WITHIN).isoformat(), "parameters": parameters_of(this_run())}
+        asked = [ledger.record("hold-end-asked", run_id=this_run(), detail=detail)]
+    answer_by = datetime.fromisoformat(asked[0].detail["answer_by"])
+    names = "; ".join(f"{hold.mark}, {hold.words}" for hold in active)
+    text = f"{your_name} wants to end what holds {destination}: {names}."
+    named = fingerprint([hold.seq for hold in active] + [this_run()])
+    message = statement(f"end-hold:{destination}", named, answer_by)
+    heard = put(
+        f"hold-end-{attempt}",
+        hold_end_form(wording.plain(text, 600), message.decode()),
+        wording.plain(text, 600),
+        before=lambda: tell("hold", f"{destination}: a hold is to be ended", [wording.plain(text, 600)]),
+        until=answer_by,
+        now=utc_now(),
+    )
+    if heard.at >= answer_by:
+        raise _nobody(destination, "nobody proved in time that they may end them")
+    form = heard.form
+    if not isinstance(form, HoldEndForm):
+        return ()
+    return _end(ledger, destination, active, form, message, heard.at)
+
+
+def _end(
+    ledger: Ledger, destination: str, active: list[Hold], form: HoldEndForm, message: bytes, given_at: datetime
+) -> tuple[Hold, ...]:
+    """End what this proof may end: an owner's word its own holds, a lead's proof all of them."""
+    mine, proof, by = [hold for hold in active if hold.is_released_by(form.proof)], "the owner's word", form.approver
+    if not mine:
+        leads = read_leads()
+        lead = leads.find(form.approver)
+        if lead is None:
+            return ()
+        try:
+            proven = verify(leads, lead, form.proof, message=message, given_at=given_at, now=utc_now())
+            if proven.used:
+                ledger.record_together(this_run(), [Entry("code-used", once=proven.used)])
+        except (BadProof, AlreadyRecorded):
+            return ()
+        mine, proof, by = active, proven.kind, lead.name
+    now, run_id = utc_now(), this_run()
+    ended = tuple(end(ledger, hold.seq, by=by, now=now, run_id=run_id, proof=proof) for hold in mine)
+    lines = [wording.plain(f"It was {hold.words}. {by} ended it ({proof}). Both should know.", 500) for hold in ended]
+    tell("hold", f"{destination}: a hold was ended by {wording.plain(by)}", lines)
+    return ended
 
 
 def conclude_hold(destination: str, holds: tuple[Hold, ...], *, ended: bool) -> State[None]:
@@ -93,7 +179,7 @@ def conclude_hold(destination: str, holds: tuple[Hold, ...], *, ended: bool) -> 
         next_step="Nightly refreshes may overwrite it again."
         if ended
         else "No standing approval overwrites it until then; whoever approves by hand is shown the hold. To end it earlier, "
-        "start `hold` with 'End the holds instead'.",
+        "start `hold` with 'End the holds instead': its owner's word or a lead's proof is asked for.",
     )
     open_ledger().record("outcome", run_id=report.run_id, detail=report.model_dump(mode="json"))
     lines = [f"* {hold.mark}: {wording.plain(hold.words, 500)}" for hold in still] or ["* nothing"]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
@@ -19,6 +20,11 @@ def follow(server: Server, deployment: str, parameters: Mapping[str, Any]) -> tu
     """
     run = server.start(deployment, parameters)
     aside(f"Started {deployment}: {link(run)}")
+    return watch(server, run)
+
+
+def watch(server: Server, run: UUID, *, answered: str = "") -> tuple[FlowRun, Form | None]:
+    """Wait until a run asks something or ends, as `follow`; the question with the key `answered` is not a new one."""
     shown = ""
     while True:
         now = server.run(run)
@@ -26,7 +32,7 @@ def follow(server: Server, deployment: str, parameters: Mapping[str, Any]) -> tu
             shown = state_name(now)
             aside(f"{now.name}: {shown}")
         form = server.form(now) if form_keys(now.state) else None
-        if form is not None or (now.state is not None and now.state.is_final()):
+        if (form is not None and form.key != answered) or (now.state is not None and now.state.is_final()):
             return now, form
         time.sleep(EVERY)
 

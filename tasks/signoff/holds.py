@@ -1,5 +1,8 @@
 """Holds: "keep this place as it is until then", said by anybody, kept in the ledger, over by itself."""
 
+import hashlib
+import hmac
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,18 +25,24 @@ class Hold:
     by: str
     reason: str
     placed_at: datetime
+    release: str = ""  # SHA-256 of the word that ends it early; "" if it was placed without one
 
     @classmethod
     def of(cls, fact: Fact) -> "Hold":
         """The hold that a `hold` fact placed."""
         said = fact.detail
         until = datetime.fromisoformat(said["until"])
-        return cls(fact.seq, said["destination"], until, said["by"], said["reason"], fact.at)
+        return cls(fact.seq, said["destination"], until, said["by"], said["reason"], fact.at, said.get("release", ""))
 
     @property
     def mark(self) -> str:
         """How a plan's `overrides` name it."""
         return f"hold:{self.seq}"
+
+    def is_released_by(self, word: str) -> bool:
+        """Return whether this is the word that its owner kept when the hold was placed."""
+        typed = hashlib.sha256(word.strip().encode()).hexdigest()
+        return bool(self.release) and hmac.compare_digest(typed, self.release)
 
     @property
     def words(self) -> str:
@@ -42,12 +51,21 @@ class Hold:
 
 
 def place(
-    ledger: Ledger, *, destination: str, until: datetime | None, by: str, reason: str, now: datetime, run_id: str
+    ledger: Ledger,
+    *,
+    destination: str,
+    until: datetime | None,
+    by: str,
+    reason: str,
+    now: datetime,
+    run_id: str,
+    release: str = "",
 ) -> Hold:
     """Hold the destination. The name must be that of something that exists: a typo would silently hold nothing.
 
     Raises `Misconfigured` for an end that has no zone, is not ahead or is more than 30 days away, and for a missing name
-    or reason. Line breaks in what was typed become spaces.
+    or reason. `release` is the SHA-256 of a word that only the owner knows, in hexadecimal.
+    Line breaks in what was typed become spaces.
     """
     said = {
         "destination": destination,
@@ -55,6 +73,12 @@ def place(
         "by": _typed("name", by, SHORTEST_NAME, LONGEST_NAME),
         "reason": _typed("reason", reason, SHORTEST_REASON, LONGEST_REASON),
     }
+    if release:
+        if not re.fullmatch(r"[0-9a-f]{64}", release):
+            raise Misconfigured(
+                "The release of the hold is not a SHA-256 in hexadecimal; leave it empty, or use `understudy hold`."
+            )
+        said["release"] = release
     return Hold.of(ledger.record("hold", run_id=run_id, detail=said))
 
 
@@ -84,12 +108,15 @@ def _typed(field: str, text: str, shortest: int, longest: int) -> str:
     return plain
 
 
-def end(ledger: Ledger, seq: int, *, by: str, now: datetime, run_id: str) -> Hold:
-    """End an active hold early. Raises `NotFound` where it is none, also where somebody ended it a moment before."""
+def end(ledger: Ledger, seq: int, *, by: str, now: datetime, run_id: str, proof: str = "") -> Hold:
+    """End an active hold early; `proof` says how the caller knows that this person may.
+
+    Raises `NotFound` if there is none, also if somebody ended it a moment before.
+    """
     found = next((hold for hold in _active(ledger, now) if hold.seq == seq), None)
     if found is None:
         raise NotFound(f"There is no active hold {seq}; it never was, is over, or was ended before.")
-    said = {"hold": seq, "by": _typed("name", by, SHORTEST_NAME, LONGEST_NAME)}
+    said = {"hold": seq, "by": _typed("name", by, SHORTEST_NAME, LONGEST_NAME)} | ({"proof": proof} if proof else {})
     try:
         ledger.record("hold-ended", run_id=run_id, detail=said, once=f"hold-ended:{seq}")
     except AlreadyRecorded:

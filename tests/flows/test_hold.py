@@ -1,16 +1,20 @@
-"""Hold: what a person sets keeps the nights off, is found by its name, and is let go by anybody."""
+"""Hold: what a person sets keeps the nights off, is found by its name, and is let go by its owner or a lead."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
+from pyotp import TOTP
 
 from deployments.sandbox.capi import Estate
 from flows.hold import hold
 from flows.refresh import refresh
 from tasks.estate.settings import forget_settings
+from tasks.signoff.holds import active_holds
 from tasks.signoff.ledger import Ledger
+from tests.people import CODES, DEMO_LEAD
 
 WHO = {"your_name": "Cleo", "reason": "the new menu is not done"}
 
@@ -31,9 +35,30 @@ def test_a_hold_keeps_the_night_off_until_it_is_ended(
     assert (night.state, worker.copies_received()) == ("Skipped", 0), night.message
     assert "by Cleo: the new menu is not done" in night.message
     freed = start(hold, destination="schulstage", your_name="Ben", end_hold=True)
-    assert freed.state == "Released", freed.message
-    assert [fact.detail["by"] for fact in ledger.facts(kind="hold-ended")] == ["Ben"]
+    assert freed.state == "Suspended", freed.message
+    for proof in ("000000", "not-the-word"):  # whoever has neither the owner's word nor a lead's proof ends nothing
+        assert freed.answer(approver=DEMO_LEAD, proof=proof) == "ACCEPT"
+        assert freed.go().state == "Suspended", freed.message
+    assert not ledger.facts(kind="hold-ended")
+    assert freed.answer(approver=DEMO_LEAD, proof=TOTP(CODES[DEMO_LEAD]).now()) == "ACCEPT"
+    assert freed.go().state == "Released", freed.message
+    assert [fact.detail["by"] for fact in ledger.facts(kind="hold-ended")] == [DEMO_LEAD]
     assert start(hold, destination="schulstage", your_name="Ben", end_hold=True).state == "NotFound"
+
+
+def test_the_owner_ends_a_hold_with_the_word_that_was_kept(
+    start: Callable[..., Any], worker: Estate, ledger: Ledger
+) -> None:
+    """Without being a lead; the word ends only the hold that it belongs to."""
+    word = "a word that only Cleo has"
+    start(hold, destination="schulstage", until=tomorrow(), release=sha256(word.encode()).hexdigest(), **WHO)
+    start(hold, destination="schulstage", until=tomorrow(), **WHO | {"your_name": "Dora"})
+    freed = start(hold, destination="schulstage", your_name="Cleo", end_hold=True)
+    assert freed.answer(approver="Cleo", proof=word) == "ACCEPT"
+    assert freed.go().state == "Released", freed.message
+    (ended,) = ledger.facts(kind="hold-ended")
+    assert ended.detail["proof"] == "the owner's word"
+    assert [each.by for each in active_holds(ledger, "schulstage", datetime.now(UTC))] == ["Dora"]
 
 
 def test_a_retry_does_not_hold_twice(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:

@@ -24,7 +24,10 @@ def test_a_hold_is_placed_and_ended(
     assert code == 0, document
     (held,) = active_holds(ledger, "schulstage", utc_now())
     assert (held.by, held.reason, held.until) == ("Ada Admin", "my theme until Friday", until)
-    ended = cli("hold", "schulstage", "--end", *WHO)
+    wrong = cli("hold", "schulstage", "--end", *WHO, "--release", "another word")
+    assert wrong.exit_code == 1
+    assert active_holds(ledger, "schulstage", utc_now()) == [held]
+    ended = cli("hold", "schulstage", "--end", *WHO, "--release", document["release"])
     assert ended.exit_code == 0, ended.output
     assert active_holds(ledger, "schulstage", utc_now()) == []
     typo = cli("hold", "schulstaeg", "--end", *WHO)
