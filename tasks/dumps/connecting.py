@@ -1,5 +1,6 @@
 """Connections to the two databases: what they may do, and how they write values, is settled before the first statement."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,9 @@ SPELLING = {
 }
 # row_security off: a policy that hides rows from this role raises an error. Else a dump would lack them, and a load would
 # leave them standing.
-ALWAYS = {"row_security": "off", "idle_in_transaction_session_timeout": "0"}
+# Time-outs off: those of a role or database are for its application, and would end a snapshot or a load half-way.
+ALWAYS = {"row_security": "off", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0"}
+SINCE_17 = {"transaction_timeout": "0"}
 READING = ALWAYS | {"default_transaction_read_only": "on"}
 CONNECT_WITHIN = 15  # seconds
 
@@ -49,6 +52,9 @@ def connected_to(
     settings = SPELLING | limits | (READING if reading else ALWAYS)
     connection = _open(url)
     try:
+        _require_direct(connection)
+        if connection.info.server_version >= 170000:
+            settings |= SINCE_17
         configure(connection, settings)
         yield connection
     except psycopg.Error as error:
@@ -56,6 +62,48 @@ def connected_to(
         raise kind(f"{name}: {without_values(error)}.") from None
     finally:
         connection.close()
+
+
+def _require_direct(connection: psycopg.Connection[Any]) -> None:
+    """Raise `Misconfigured` if a pooler stands between: what a session sets would reach the application's connections.
+
+    A pooler answers the start of a connection itself, with a process id that is not that of the server's process.
+    """
+    found = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if found != (connection.info.backend_pid,):
+        raise Misconfigured(
+            "The database is reached through a connection pooler (PgBouncer or the like); expected a direct connection.",
+            next_step="Give UNDERSTUDY_SOURCE_DATABASE and UNDERSTUDY_TARGET_DATABASE host and port of the server itself, not"
+            " of the pooler, whatever its pool mode.",
+        )
+
+
+def _require_address(url: str) -> None:
+    """Raise `Misconfigured`, without any part of the value, if an address can be read in more than one way.
+
+    libpq reads `user:pa/ss@host` as the host `user`: the rest of the password would be shown as a database's name.
+    """
+    scheme, found, rest = url.partition("://")
+    authority, *others = re.split(r"[/?]", rest, maxsplit=1)
+    host = authority.rpartition("@")[2]
+    ports = re.sub(r"\[[0-9A-Fa-f:.%]*\]", "", host).split(",")
+    broken = found and (
+        scheme not in ("postgresql", "postgres")
+        or re.search(r"[\s#]|%(?![0-9A-Fa-f]{2})", rest)
+        or authority.count("@") > 1
+        or "@" in "".join(others)
+        or not all(re.fullmatch(r"[^:\[\]]*(:\d*)?", each) for each in ports)
+    )
+    try:
+        conninfo_to_dict("" if broken else url)
+    except psycopg.ProgrammingError:
+        broken = True
+    if broken:
+        raise Misconfigured(
+            "The address of a database cannot be read; expected postgresql://user:password@host:port/database.",
+            next_step="Correct UNDERSTUDY_SOURCE_DATABASE or UNDERSTUDY_TARGET_DATABASE. Percent-encode what a password"
+            " holds: / as %2F, @ as %40, : as %3A, % as %25, ? as %3F, # as %23, a space as %20.",
+        )
 
 
 def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
@@ -74,8 +122,9 @@ def is_cut_off(error: psycopg.Error) -> bool:
 
 
 def _open(url: str) -> psycopg.Connection[Any]:
+    _require_address(url)
+    given = conninfo_to_dict(url)
     try:
-        given = conninfo_to_dict(url)
         # Keep-alives: a peer that vanished during a long COPY is noticed within a minute, not after two hours.
         options = {
             "connect_timeout": CONNECT_WITHIN,
@@ -85,11 +134,6 @@ def _open(url: str) -> psycopg.Connection[Any]:
         }
         wanted: dict[str, Any] = {**options, **given}
         return psycopg.connect(make_conninfo(**wanted), autocommit=True, prepare_threshold=None)
-    except psycopg.ProgrammingError as error:
-        raise Misconfigured(
-            "A database URL is not one; expected postgresql://user:password@host:port/database.",
-            next_step="Correct UNDERSTUDY_SOURCE_DATABASE or UNDERSTUDY_TARGET_DATABASE.",
-        ) from error.with_traceback(None)
     except psycopg.OperationalError as error:
         where = f"{given.get('host', 'localhost')}:{given.get('port', 5432)}/{given.get('dbname', '')}"
         if error.sqlstate is None and any(

@@ -78,3 +78,69 @@ def test_a_snapshot_is_shared_and_a_foreign_one_is_refused(database: str) -> Non
                 pytest.raises(NotExported, match="is not known"),
             ):
                 share(stranger, "00000099-00000099-1")
+
+
+SECRET = "Zq7vXw9k"
+WRONG = [
+    "postgresql://loader:{}/{}@127.0.0.1:1/app", "postgresql://loader:se@{}@127.0.0.1:1/app",
+    "postgresql://loader:{}%{}@127.0.0.1:1/app", "postgresql://loader:{}#{}@127.0.0.1:1/app",
+    "postgresql://loader:{}?{}@127.0.0.1:1/app", "postgresql://loader:{} {}@127.0.0.1:1/app",
+    "postgresql://loader:{}", "mysql://loader:{}@127.0.0.1/app", "{}", "host=127.0.0.1 password={} {}",
+    "postgresql+psycopg://loader:{}@127.0.0.1/app", "postgresql://loader:x@127.0.0.1:{}/app",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", WRONG)
+def test_a_wrong_address_shows_no_part_of_itself(address: str) -> None:
+    """The message says how to encode, and neither it nor its chain holds anything of the value."""
+    with (
+        pytest.raises(Misconfigured) as wrong,
+        connected_to(address.replace("{}", SECRET), name="t", statement_within=1),
+    ):
+        pass
+    assert "%2F" in wrong.value.next_step
+    assert wrong.value.__cause__ is None
+    assert wrong.value.__context__ is None
+    assert not any(SECRET[at : at + 4] in f"{wrong.value!r} {wrong.value}" for at in range(5))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://loader:p%2Fa%40s%3A%25%3F%23%20s@127.0.0.1:1/app", "postgres://loader:a:b@[::1]:1/app",
+        "postgresql://u:p@127.0.0.1:1,[::1]:1/app?connect_timeout=2", "host=127.0.0.1 port=1 password='a b' dbname=app",
+        "postgresql:///app?host=/nowhere/at/all", "postgresql://%2Fnowhere/app",
+    ],
+)  # fmt: skip
+def test_a_right_address_is_tried(address: str) -> None:
+    """Encoded passwords, IPv6, several hosts, sockets and keywords are read: nobody answers there, and that is said."""
+    with pytest.raises(Unreachable), connected_to(address, name="t", statement_within=1):
+        pass
+
+
+def test_time_outs_of_the_role_do_not_hold(database: str) -> None:
+    """What a role or database sets for its application would end a snapshot or a load half-way."""
+    names = ("idle_session_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+    with psycopg.connect(database, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"ALTER ROLE CURRENT_USER SET {name} = '50s'".encode())
+    try:
+        with connected_to(database, name="t", statement_within=1) as connection:
+            assert [connection.execute(f"SHOW {name}".encode()).fetchone() for name in names] == [("0",)] * 3
+    finally:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER ROLE CURRENT_USER RESET ALL")
+
+
+def test_another_process_than_the_one_that_answered_is_a_pooler(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pooler gives a process id of its own at the start; it is refused before anything is set."""
+    asked: list[str] = []
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda self: 1))
+    monkeypatch.setattr("tasks.dumps.connecting.configure", lambda connection, settings: asked.append("set"))
+    with (
+        pytest.raises(Misconfigured, match="pooler") as refused,
+        connected_to(database, name="t", statement_within=1),
+    ):
+        pass
+    assert "direct" in refused.value.message
+    assert asked == []
