@@ -63,6 +63,6 @@ def promote(
         receipt = copies.send_copy(plan, approved, backups.freshened(plan), other_site=other_site)
         evidence = copies.await_arrival(plan, receipt)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
-    caches.purge_cache(pair.destination)
-    ended = reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))
+    purged_at = caches.purge_cache(pair.destination)
+    ended = reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at))
     return restores.start_allowed(plan, approved, ended)

@@ -47,5 +47,5 @@ def provision(
     with locks.held(plan):
         receipt = copies.send_copy(plan, approved, backups.freshened(plan))
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt))
-    caches.purge_cache(pair.destination)
-    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))
+    purged_at = caches.purge_cache(pair.destination)
+    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at))

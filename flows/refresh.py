@@ -58,5 +58,5 @@ def refresh(
     with locks.held(plan):
         receipt = copies.send_copy(plan, approved, backups.freshened(plan), other_site=other_site)
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt, enough=enough), enough=enough)
-    caches.purge_cache(pair.destination)
-    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source))
+    purged_at = caches.purge_cache(pair.destination)
+    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at))

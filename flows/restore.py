@@ -58,5 +58,5 @@ def restore(
         receipt = restores.send_restore(plan, approved, backups.freshened(plan))
         evidence = restores.await_restore(plan, receipt, before)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
-    caches.purge_cache(pair.destination)
-    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, before))
+    purged_at = caches.purge_cache(pair.destination)
+    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, before, purged_at))

@@ -1,20 +1,22 @@
 """Caches: purge every kind, after a copy has arrived."""
 
 import time
+from datetime import datetime
 
 from prefect import task
 
 from tasks.estate.errors import RateLimited
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
+from tasks.estate.waiting import utc_now
 from tasks.policy import BELOW_THE_GATE, connected
 
 OBJECT_PURGE_INTERVAL = 60.0  # seconds per install; rule of the hosting API, "all" counts as an object purge
 
 
 @task(name="Purge the caches", task_run_name="Purge {install.name}", timeout_seconds=600, **BELOW_THE_GATE)
-def purge_cache(install: Install) -> None:
-    """Purge object, page and CDN cache in one request. Harmless to repeat.
+def purge_cache(install: Install) -> datetime:
+    """Purge object, page and CDN cache in one request, and return when it was accepted. Harmless to repeat.
 
     The host allows one a minute for each install: a refusal waits that minute once, then the step's own retries (4, on
     `Transient`, backing off with jitter) take over.
@@ -26,3 +28,4 @@ def purge_cache(install: Install) -> None:
             wait = limited.retry_after or OBJECT_PURGE_INTERVAL * load_settings().pace
             time.sleep(wait)
             client.purge_cache(install.id, "all")
+        return utc_now()

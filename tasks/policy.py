@@ -152,7 +152,7 @@ def connected() -> Iterator[tuple[Client, Prober]]:
     settings = load_settings().require("api_user", "api_password", "notify")
     with (
         Client(settings.api_url, settings.api_user, settings.api_password) as client,
-        Prober(settings.site_scheme, settings.site_gateway) as prober,
+        Prober(settings.site_scheme, settings.site_gateway, logins=settings.logins()) as prober,
         honouring_retry_after(),
     ):
         yield client, prober

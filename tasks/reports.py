@@ -16,7 +16,18 @@ from tasks.dumps.planning import ExportPlan
 from tasks.dumps.previewing import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import NotVerified, OutcomeUnknown, UnderstudyError
-from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Severity, Verdict
+from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Verdict
+from tasks.estate.verdicts import (
+    DECISIVE,
+    HEALTHY,
+    HEALTHY_IN_PART,
+    UNHEALTHY,
+    VERIFIED,
+    decisive_checks,
+    failed_checks,
+    outcome_of,
+    unknown_checks,
+)
 from tasks.estate.waiting import utc_now
 from tasks.masking.classify import Draft
 from tasks.masking.session import PASSWORD
@@ -27,8 +38,6 @@ from tasks.signoff.ledger import Fact
 
 P = ParamSpec("P")
 
-VERIFIED = "Verified"
-VERIFY_FAILED = "VerifyFailed"
 EXPORTED = "Exported"
 LOADED = "Loaded"
 PREVIEWED = "Previewed"
@@ -36,7 +45,7 @@ CLASSIFIED = "Classified"
 PEOPLE_WAIT_FOR = ("promote", "restore", "provision")  # their end is told whatever it is; of others only a bad one
 WRITES = ("refresh", "load_dump", "reload")
 KEPT = timedelta(days=1)
-GOOD = (VERIFIED, "Healthy", EXPORTED, LOADED, PREVIEWED, CLASSIFIED)
+GOOD = (VERIFIED, HEALTHY, EXPORTED, LOADED, PREVIEWED, CLASSIFIED)
 
 
 def concluding(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
@@ -57,11 +66,16 @@ def concluding(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
 
 
 def conclude(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple[Finding, ...]) -> State[Any]:
-    """The end of a run whose call was made: `Verified` if no check that matters failed, else `VerifyFailed`."""
-    failed = [f.check for f in findings if f.passed is False and f.severity is Severity.BLOCK]
+    """Conclude a run whose call was made.
+
+    `VerifyFailed` if a check that matters failed; else `VerifiedInPart` if a decisive one is not known; else `Verified`.
+    """
+    failed = failed_checks(findings)
+    unknown = unknown_checks(findings, decisive_checks(plan, evidence.verdict))
+    arrived = _nothing_differed(plan, evidence)
     report = Report(
         verb=plan.verb,
-        outcome=VERIFY_FAILED if failed else VERIFIED,
+        outcome=outcome_of(failed, unknown),
         source=plan.restore_backup_id or plan.pair.source.name,
         destination=plan.pair.destination.name,
         run_id=plan.run_id,
@@ -72,12 +86,24 @@ def conclude(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple
         reason=approval.reason,
         evidence=evidence,
         findings=findings,
-        message=f"Failed checks: {', '.join(failed)}." if failed else _nothing_differed(plan, evidence),
-        next_step=_after_failed_checks(plan, approval) if failed else "",
+        message=_checks_in_words(failed, unknown) if failed else f"{_checks_in_words([], unknown)} {arrived}".strip(),
+        next_step=_after_failed_checks(plan, approval) if failed else _after_unknown_checks(plan) if unknown else "",
     )
     if plan.verb == "restore" and not failed:
         _hold_restored(plan)
     return _publish(report)
+
+
+def _checks_in_words(failed: list[str], unknown: list[str]) -> str:
+    parts = [("Failed checks", failed), ("Checks that could not be made", unknown)]
+    return " ".join(f"{label}: {', '.join(names)}." for label, names in parts if names)
+
+
+def _after_unknown_checks(plan: Plan) -> str:
+    return (
+        f"The copy arrived and no check failed. Look at {plan.pair.destination.name} for what could not be checked, as the "
+        "findings say; a retry of this run checks again and never sends."
+    )
 
 
 def _nothing_differed(plan: Plan, evidence: Evidence) -> str:
@@ -124,17 +150,17 @@ def _after_failed_checks(plan: Plan, approval: Approval) -> str:
 
 
 def conclude_diagnosis(install: str, findings: tuple[Finding, ...], comparison: Comparison | None) -> State[Any]:
-    """The end of a read-only diagnosis: `Healthy`, or `Unhealthy` with the findings."""
-    failed = [f.check for f in findings if f.passed is False and f.severity is Severity.BLOCK]
+    """Conclude a read-only diagnosis: `Unhealthy`, `HealthyInPart` if a decisive check is not known, or `Healthy`."""
+    failed, unknown = failed_checks(findings), unknown_checks(findings, DECISIVE["diagnose"])
     report = Report(
         verb="diagnose",
-        outcome="Unhealthy" if failed else "Healthy",
+        outcome=UNHEALTHY if failed else HEALTHY_IN_PART if unknown else HEALTHY,
         source=comparison.source.install.name if comparison else "",
         destination=install,
         run_id=this_run(),
         findings=findings,
-        message=f"Failed checks: {', '.join(failed)}." if failed else "",
-        next_step="Do what the findings say, most severe first." if failed else "",
+        message=_checks_in_words(failed, unknown),
+        next_step="Do what the findings say, most severe first." if failed or unknown else "",
     )
     extra = (
         "\n".join(["", "## Comparison", "", *wording.difference_table(comparison, all_rows=True)]) if comparison else ""

@@ -15,6 +15,7 @@ from deployments.sandbox import endpoints, websites, work
 from deployments.sandbox.answers import body_of, error, reply
 from deployments.sandbox.faults import AT_THE_DOOR, FAULTS, Fault
 from deployments.sandbox.store import Store, new_id, seed
+from deployments.sandbox.variants import VARIANTS
 from deployments.sandbox.wire import Request, Response
 
 __all__ = ["Estate", "Request", "Response"]
@@ -38,6 +39,7 @@ class Estate:
         self.store = Store(path, clock)
         self.scale = scale
         self.faults: list[Fault] = []
+        self.variants: list[tuple[str, str]] = []  # of websites: name, install ("": every one)
         self._login = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         if not self.store.all("accounts"):
             seed(self.store)
@@ -62,9 +64,16 @@ class Estate:
         method, part = (method or AT_THE_DOOR.get(name, ("", ""))[0]), path
         self.faults.append(Fault(name, install, method, part, times, options))
 
+    def vary(self, name: str, *, install: str = "") -> None:
+        """Switch a variant of a website on; see `variants.VARIANTS`. Raises `KeyError` for a name that is not there."""
+        if name not in VARIANTS:
+            raise KeyError(f"{name!r} is no variant; expected one of {', '.join(VARIANTS)}")
+        self.variants.append((name, install))
+
     def switch_off_all(self) -> None:
         """Behave again."""
         self.faults.clear()
+        self.variants.clear()
 
     def fault(self, name: str, install: str = "", method: str = "", path: str = "") -> Fault | None:
         """The fault of this name that acts here now, if any."""
@@ -193,6 +202,8 @@ class Estate:
                 return reply(200, {"known": FAULTS, "on": [vars(fault) for fault in self.faults]})
             if verb == ("POST", "faults"):
                 self.switch_on(str(body.pop("name", "")), **body)
+            elif verb == ("POST", "variants"):
+                self.vary(**body)
             elif verb == ("DELETE", "faults"):
                 self.switch_off_all()
             elif verb == ("POST", "publish"):

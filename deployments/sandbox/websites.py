@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from deployments.sandbox.variants import vary
 from deployments.sandbox.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def serve_site(estate: "Estate", request: "Request") -> "Response":
     install = estate.store.get("installs", domain["install_id"]) if domain else None
     if install is None or install["status"] != "active":
         return Response(404, {"content-type": "text/html"}, b"<h1>No such site</h1>")
+    names = [name for name, where in estate.variants if where in ("", install["name"])]
+    return vary(names, install, request, _plain(estate, install, request))
+
+
+def _plain(estate: "Estate", install: Document, request: "Request") -> "Response":
     if estate.fault("site-down", install["name"]):
         return Response(503, {"content-type": "text/html"}, b"<h1>Service Unavailable</h1>")
     if request.path.startswith("/wp-json"):

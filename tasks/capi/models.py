@@ -100,9 +100,17 @@ class NetworkInfo(Said):
     ssl: Tls | None = None
 
 
-class NetworkDetails(Said):
-    """Wrapper of the network state."""
+class DnsConfig(Said):
+    """What the host wants in DNS for a domain: either the CNAME or one of the addresses."""
 
+    cname: str | None = None
+    a_records: tuple[str, ...] | None = None
+
+
+class NetworkDetails(Said):
+    """Wrapper of the network state, and of what DNS should say."""
+
+    dns_config_info: DnsConfig | None = None
     network_info: NetworkInfo | None = None
 
 

@@ -7,6 +7,7 @@ worker cannot (deployments/worker.py). Secrets leave this object only as client 
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -81,6 +82,11 @@ class Settings(BaseSettings):
     site_gateway: str = Field(
         "", description="host:port that answers for every public site (like curl --connect-to); empty: ask DNS."
     )
+    site_logins: SecretStr = Field(
+        SecretStr(""),
+        description="Logins of sites behind Basic authentication: install=user:password, separated by spaces; "
+        "percent-encode what is not a letter or digit.",
+    )
     standing_file: Path = Field(
         Path("deployments/standing.yaml"),
         description="Reviewed file of standing approvals for refreshes, relative to the project.",
@@ -119,6 +125,20 @@ class Settings(BaseSettings):
         gt=0,
         description="After this long an unproven copy of an ended run no longer holds its destination (24 h).",
     )
+
+    def logins(self) -> dict[str, tuple[str, str]]:
+        """User and password of each site behind Basic authentication, by install name. Raises `Misconfigured`."""
+        found = {}
+        for number, each in enumerate(self.site_logins.get_secret_value().split(), 1):
+            install, _, login = each.partition("=")
+            user, colon, password = login.partition(":")
+            if not (install and user and colon):
+                raise Misconfigured(
+                    f"Entry {number} of UNDERSTUDY_SITE_LOGINS is not install=user:password.",
+                    next_step="Correct the environment variable on the worker; docs/settings.md describes it.",
+                )
+            found[install] = (unquote(user), unquote(password))
+        return found
 
     def require(self, *names: str) -> "Settings":
         """These settings, if each of these is set. Raises `Misconfigured` naming those that are empty."""

@@ -50,17 +50,22 @@ class Storage(Immutable):
 class Content(Immutable):
     """Public content of a site, as its REST surface tells. `reachable=False`: nothing else is known.
 
-    `totals` maps a collection (posts, pages, media, comments) to its public count; `newest` to the newest change (UTC).
+    `totals` maps a collection (posts, pages, media, comments; of a site whose REST surface is closed: feed items, sitemap
+    entries) to its public count; `newest` to the newest change (UTC).
     `live_data` names the plugins seen that collect data of visitors (shops, members, forms), sorted. None = not told. A
     plugin without a public REST namespace is not seen, so an empty tuple means "none seen", not "none there".
     """
 
     reachable: bool
     home: str | None = None
+    site_url: str | None = (
+        None  # where WordPress itself lies; another host than `home` on a site with a separate front end
+    )
     title: str | None = None
     totals: dict[str, int] = {}
     newest: dict[str, datetime] = {}
     files_marker: str | None = None  # versions in the public asset URLs: the one trace of the files that HTTP shows
+    assets: dict[str, str] = {}  # digests of some public files, by path below wp-content
     live_data: tuple[str, ...] | None = None
     detail: str = ""
 
@@ -78,6 +83,7 @@ class DomainName(Immutable):
     verified: bool | None = None
     redirects_to: str | None = None
     tls: str | None = None
+    points_to: tuple[str, ...] = ()  # the CNAME and addresses that the host wants in DNS; empty = not said
 
 
 class CertificateFact(Immutable):

@@ -1,12 +1,19 @@
-"""What the readings mean: pure functions from facts to graded findings, each with what to do about it."""
+"""What the readings mean: pure functions from facts to graded findings, each with what to do about it.
 
-import re
+Each check passes, fails or is not known. It fails only on something that no healthy site shows.
+"""
 
 from tasks.estate.plans import Finding, Severity
-from tasks.estate.sites import Content, Install, Survey
-from tasks.probes.websites import Page
+from tasks.estate.sites import Content, DomainName, Install, Survey
+from tasks.estate.verdicts import ACTIVE, CACHE, CONTENT, FILES_MATCH, FRONT_PAGE, HOME, LEAKS
+from tasks.probes import markup
+from tasks.probes.addresses import Names, Sides, hosts_in, to_host
+from tasks.probes.fetching import Page
+from tasks.probes.freshness import tell_freshness
 
-VOLATILE = re.compile(rb"understudy=[0-9a-f]{32}|nonce[\"'=: ]+[0-9a-f]{10}")
+PROXIES = ("cf-ray", "x-sucuri-id", "x-amz-cf-id", "x-akamai-transformed", "x-iinfo", "x-served-by", "x-vercel-id")
+LOGIN = "Set UNDERSTUDY_SITE_LOGINS for this install, or open the site and look."
+TO_SEARCH = "wp search-replace '{old}' '{new}' --all-tables --precise --skip-columns=guid --report-changed-only"
 
 
 def _found(
@@ -16,14 +23,19 @@ def _found(
     return Finding(check=check, passed=passed, severity=grade, detail=detail, action="" if passed else action)
 
 
+def names_of(survey: Survey) -> Names:
+    """Return all domains of an install."""
+    return Names.of([survey.install.primary_domain, *(domain.name for domain in survey.domains or ())])
+
+
 def active(install: Install) -> Finding:
     """The host calls the install active."""
     known = install.status != "unknown"
-    return _found("install active", install.status == "active" if known else None, f"status {install.status}",
+    return _found(ACTIVE, install.status == "active" if known else None, f"status {install.status}",
                   action="Look at the install in the host's portal.")  # fmt: skip
 
 
-def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page]) -> list[Finding]:
+def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page], sides: Sides) -> list[Finding]:
     """Each domain is verified, resolves and answers; the primary one blocks, the others warn."""
     if survey.domains is None:
         return [_found("domains", None, "the host did not list them")]
@@ -33,84 +45,162 @@ def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page]) ->
             _found("primary domain", False, "the install has none", action="Set a primary domain in the portal.")
         )
     for domain in survey.domains:
+        if "*" in domain.name:
+            continue
         grade = Severity.BLOCK if domain.name == survey.install.primary_domain else Severity.WARN
         if domain.verified is False:
             findings.append(_found(f"{domain.name} verified", False, "the host has not verified it: it serves no traffic",
                                    bad=grade, action="Set the TXT record that the portal shows."))  # fmt: skip
-        address = resolved.get(domain.name, "")
+        if domain.name not in resolved:
+            findings.append(_found(f"{domain.name} resolves", None, "not asked within the time budget"))
+            continue
+        address = resolved[domain.name]
         findings.append(_found(f"{domain.name} resolves", bool(address), address or "no address", bad=grade,
                                action="Correct the DNS records."))  # fmt: skip
-        page = pages.get(domain.name)
-        if page is not None:
-            good = page.status is not None and page.status < 400
-            findings.append(_found(f"{domain.name} answers", good, page.detail or f"HTTP {page.status}", bad=grade,
-                                   action="Open the site; read the host's error log."))  # fmt: skip
+        if address:
+            page = pages.get(domain.name, Page("", None, {}, b"", "not asked within the time budget"))
+            findings.append(_answers(f"{domain.name} answers", page, sides, grade))
     return findings
 
 
-def leaks(pages: list[Page], own: str | None, foreign: str | None) -> Finding:
-    """No page of the site names the other side's domain. The action is the exact search-replace command."""
-    check = "no URLs of the source in pages"
+def front_page(page: Page, sides: Sides) -> Finding:
+    """The front page of the primary domain answers and keeps the visitor on the site's own domains."""
+    return _answers(FRONT_PAGE, page, sides, Severity.BLOCK)
+
+
+def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
+    """A page for visitors. To send them to the other install of the pair is wrong on whatever domain."""
+    host = page.host
+    if page.protected:
+        return _found(check, None, "the site asks for a login", action=LOGIN)
+    if page.in_maintenance:
+        return _found(check, None, "the site shows its maintenance page", action="Look again when it is over.")
+    if page.status is None:
+        known = page.detail in ("ConnectError", "too many redirects")  # what is slow for us may be well for others
+        return _found(check, False if known else None, page.detail, bad=bad, action="Open the site.")
+    if page.status >= 400:
+        return _found(check, False, f"HTTP {page.status}", bad=bad, action="Open the site; read the host's error log.")
+    if host is None or not sides.is_own(host):
+        other = host is not None and sides.is_other(host)
+        detail = f"sends its visitors to {host}, " + (
+            "the other install of the pair" if other else "no domain of its own"
+        )
+        return _found(check, False, detail, bad=Severity.BLOCK if other else bad,
+                      action="Look at the options home and siteurl, and at the redirects in the portal.")  # fmt: skip
+    return _found(check, True, f"HTTP {page.status} on {host}")
+
+
+def points_here(
+    domain: DomainName, seen: frozenset[str], wanted: frozenset[str], page: Page | None, *, primary: bool
+) -> Finding:
+    """DNS says what the host asks for. A domain behind a proxy points to the proxy: then DNS tells nothing."""
+    check = f"{domain.name} points to the host"
+    if not wanted:
+        return _found(check, None, "the host does not say where it should point to")
+    if seen & wanted:
+        return _found(check, True, ", ".join(sorted(seen & wanted)))
+    detail = f"{', '.join(sorted(seen))}; the host wants {', '.join(domain.points_to)}"
+    if page is not None and any(name in page.headers for name in PROXIES):
+        return _found(check, None, f"behind a proxy: {detail}")
+    return _found(check, False, detail, bad=Severity.BLOCK if primary else Severity.WARN,
+                  action=f"Correct the DNS records of {domain.name}: {' or '.join(domain.points_to)}.")  # fmt: skip
+
+
+def leaks(pages: list[Page], sides: Sides, install: Install) -> list[Finding]:
+    """No page of the site names a domain of the other install. The action is the exact search-replace command."""
     read = [page for page in pages if page.status == 200]
-    if own is None or foreign is None or own == foreign or not read:
-        return _found(check, None, "no page could be read" if not read else "no two domains to tell apart")
-    leaking = [
-        page.url.split("?")[0] for page in read if re.search(rb"(?<![\w.-])" + re.escape(foreign.encode()), page.body)
-    ]
-    command = f"wp search-replace '//{foreign}' '//{own}' --all-tables --precise --report-changed-only"
-    detail = f"{foreign} found in {', '.join(leaking)}" if leaking else f"{len(read)} pages read"
-    return _found(check, not leaking, detail, action=command)
-
-
-def content_matches(now: Content, expected: Content, *, database: bool, files: bool) -> list[Finding]:
-    """What travelled is what is served: public content with the database, asset versions with the files."""
-    if not now.reachable or not expected.reachable:
-        return [_found("content matches", None, now.detail or expected.detail or "could not be read")]
-    findings = []
-    if database:
-        same = {k: (now.totals.get(k, 0), v) for k, v in expected.totals.items()}
-        short = [f"{k} {have} of {want}" for k, (have, want) in same.items() if have < want]
-        older = bool(
-            expected.newest_change and (now.newest_change is None or now.newest_change < expected.newest_change)
-        )
-        detail = "; ".join(short) or f"totals {now.totals}, newest change {now.newest_change}"
-        findings.append(_found("content matches the source", not short and not older, detail,
-                               action="The copy is not complete: do not use the site; look for the host's e-mail."))  # fmt: skip
-    if files:
-        known = expected.files_marker is not None
-        passed = now.files_marker == expected.files_marker if known else None
-        findings.append(_found("files match the source", passed, f"assets {now.files_marker}, expected {expected.files_marker}",
-                               action="The files did not arrive in full; look for the host's e-mail."))  # fmt: skip
+    if not read or not sides.other.hosts or install.primary_domain is None:
+        return [
+            _found(LEAKS, None, "no page could be read" if not read else "no two domains to tell apart", action=LOGIN)
+        ]
+    found: dict[str, tuple[str, bool]] = {}
+    below: dict[str, str] = {}
+    for page in read:
+        for host, escaped in hosts_in(page.body).items():
+            if sides.is_other(host):
+                found[host] = (page.url.split("?")[0], found.get(host, ("", False))[1] or escaped)
+            elif sides.is_below_other(host):
+                below[host] = page.url.split("?")[0]
+    where = ", ".join(f"{host} in {url}" for host, (url, _) in sorted(found.items()))
+    whole = not any(page.cut for page in read) and read[0] is pages[0]
+    passed = False if found else True if whole else None
+    detail = where or (f"{len(read)} pages read" if whole else "the front page could not be read in full")
+    findings = [_found(LEAKS, passed, detail, action=_replacing(found, install) if found else LOGIN)]
+    if below:
+        where = ", ".join(f"{host} in {url}" for host, url in sorted(below.items())[:5])
+        findings.append(_found("no hosts beside the source's domains", False, where, bad=Severity.WARN,
+                               action="Look whether these should be the site's own."))  # fmt: skip
     return findings
 
 
-def home_is_own(now: Content, own: str | None) -> Finding:
-    """The site calls its own domain home: URL replacement reached it."""
-    if not now.reachable or now.home is None or own is None:
-        return _found("home is the site's own domain", None, now.detail or "not told")
-    return _found("home is the site's own domain", own in now.home, f"home {now.home}",
-                  action=f"wp option update home '//{own}' && wp option update siteurl '//{own}'")  # fmt: skip
+def _replacing(found: dict[str, tuple[str, bool]], install: Install) -> str:
+    commands = []
+    for host, (_, escaped) in sorted(found.items()):
+        commands.append(TO_SEARCH.format(old=f"//{host}", new=f"//{install.primary_domain}"))
+        if escaped:
+            commands.append(TO_SEARCH.format(old=rf"\/\/{host}", new=rf"\/\/{install.primary_domain}"))
+    return " && ".join(command + (" --network" if install.multisite else "") for command in commands)
 
 
-def cache_is_fresh(cached: Page, fresh: Page) -> Finding:
-    """What a visitor gets from the cache is what the site makes now."""
-    if cached.status != 200 or fresh.status != 200:
+def content_matches(now: Content, expected: Content, *, database: bool) -> list[Finding]:
+    """The public content is what travelled: compared in what both sides tell."""
+    if not database:
+        return []
+    kinds = sorted(now.totals.keys() & expected.totals.keys())
+    dated = sorted(now.newest.keys() & expected.newest.keys())
+    if not kinds:
+        return [_found(CONTENT, None, now.detail or expected.detail or "the two sites tell nothing that can be compared",
+                       action=LOGIN)]  # fmt: skip
+    short = [f"{k} {now.totals[k]} of {expected.totals[k]}" for k in kinds if now.totals[k] < expected.totals[k]]
+    short += [f"newest of {k} {now.newest[k]:%Y-%m-%d %H:%M}, expected {expected.newest[k]:%Y-%m-%d %H:%M}"
+              for k in dated if now.newest[k] < expected.newest[k]]  # fmt: skip
+    detail = "; ".join(short) or f"totals {now.totals}, newest change {now.newest_change}"
+    return [_found(CONTENT, not short, detail,
+                   action="The copy is not complete: do not use the site; look for the host's e-mail.")]  # fmt: skip
+
+
+def files_match(match: bool | None, detail: str) -> Finding:
+    """The files that travelled are the files that are served."""
+    return _found(FILES_MATCH, match, detail, action="The files did not arrive in full; look for the host's e-mail."
+                  if match is False else "Compare a file of a theme or plugin on both sites.")  # fmt: skip
+
+
+def home_is_own(now: Content, sides: Sides, own: str | None, *, multisite: bool = False) -> Finding:
+    """The site calls a domain of its own home: URL replacement reached it."""
+    home, site = to_host(now.home), to_host(now.site_url)
+    scheme = "http" if (now.home or "").startswith("http:") else "https"
+    action = f"wp option update home '{scheme}://{own}' && wp option update siteurl '{scheme}://{own}'"
+    if multisite:
+        action = TO_SEARCH.format(old=f"//{home}", new=f"//{own}") + " --network"
+    foreign = next((host for host in (home, site) if host and sides.is_other(host)), None)
+    if foreign is not None:
         return _found(
-            "cache is fresh", None, cached.detail or fresh.detail or f"HTTP {cached.status} and {fresh.status}"
+            HOME, False, f"home {now.home}, siteurl {now.site_url}: {foreign} is the other install", action=action
         )
-    same = VOLATILE.sub(b"", cached.body) == VOLATILE.sub(b"", fresh.body)
-    seen = f"x-cache {cached.headers.get('x-cache', 'absent')}, age {cached.headers.get('age', 'absent')}"
-    return _found("cache is fresh", same, seen if same else f"the cached page differs from the fresh one ({seen})",
-                  action="Purge the cache again: start `diagnose` after a minute; a CDN takes up to five.")  # fmt: skip
+    if home is None or own is None:
+        return _found(HOME, None, now.detail or "not told", action=LOGIN)
+    return _found(HOME, sides.is_own(home), f"home {now.home}", action=action)
+
+
+def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], since_purge: float | None) -> Finding:
+    """What a visitor gets from the cache is newer than the purge, or equal to what the site makes now."""
+    action = "Purge the cache again: start `diagnose` after a minute; a CDN takes up to five."
+    bad = next((page for page in (cached, *fresh) if page.status != 200), None)
+    if bad is not None:
+        return _found(CACHE, None, bad.detail or f"HTTP {bad.status}", action=action)
+    passed, detail = tell_freshness(cached, fresh, since_purge)
+    return _found(CACHE, passed, detail, action=action)
 
 
 def indexing(install: Install, front: Page) -> Finding:
     """Production may be found by search engines, everything else must not be."""
+    production = install.environment.value == "production"
+    check = "production may be indexed" if production else "staging is not indexed"
     if front.status != 200:
-        return _found("indexing", None, front.detail or f"HTTP {front.status}")
-    hidden = b"noindex" in front.body.lower() or "noindex" in front.headers.get("x-robots-tag", "").lower()
-    if install.environment.value == "production":
-        return _found("production may be indexed", not hidden, "noindex" if hidden else "no noindex",
-                      action="wp option update blog_public 1")  # fmt: skip
-    return _found("staging is not indexed", hidden, "noindex" if hidden else "no noindex", bad=Severity.WARN,
+        hidden = front.protected  # what asks for a login is not indexed
+        return _found(check, True if hidden and not production else None, front.detail or f"HTTP {front.status}")
+    hidden = markup.hides_from_search(front.body, front.headers.get("x-robots-tag", ""))
+    if production:
+        return _found(check, not hidden, "noindex" if hidden else "no noindex", action="wp option update blog_public 1")
+    return _found(check, hidden, "noindex" if hidden else "no noindex", bad=Severity.WARN,
                   action="wp option update blog_public 0")  # fmt: skip

@@ -1,30 +1,21 @@
-"""Read a public WordPress site: its REST surface, its pages, its asset versions, its cache headers.
+"""Read a public WordPress site: its REST surface, feed and sitemap, its pages, its asset versions and files."""
 
-A probed site may be compromised: answers are capped in size and time, redirects are followed only within the site's own
-domain, nothing is executed, and no credential is ever sent.
-"""
-
-import re
-import socket
-import time
-from dataclasses import dataclass
+import hashlib
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
-from uuid import uuid4
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from tasks.estate.sites import Content
+from tasks.probes import markup
+from tasks.probes.addresses import to_host
+from tasks.probes.fetching import Fetcher, Page
+
+__all__ = ["Page", "Prober"]
 
 COLLECTIONS = ("posts", "pages", "media", "comments")
-TIMEOUT = httpx.Timeout(10.0, connect=5.0)  # seconds; a site slower than this is worth a finding
-BIGGEST_PAGE = 2 * 1024 * 1024  # bytes
-LONGEST_PAGE = 20.0  # seconds for a whole page, however it drips
-MOST_REDIRECTS = 5
-ASSET = re.compile(rb"""/wp-content/[^\s"'<>?]+\?ver=([A-Za-z0-9._-]{1,40})""")
-LINK = re.compile(rb"""href=["'](https?://[^"'<>\s]+|/[^"'<>\s]*)["']""")
+MOST_ASSETS = 6  # files whose bytes are compared
 
 # Plugins that collect data of visitors, by the namespace under which each registers its routes (the version left out).
 # Gravity Forms and MemberPress list theirs only where their REST API is switched on.
@@ -45,78 +36,61 @@ LIVE_DATA = {
 }
 
 
-@dataclass(frozen=True)
-class Page:
-    """One answer of a public site. `status` None: no answer, and `detail` says why."""
-
-    url: str
-    status: int | None
-    headers: dict[str, str]
-    body: bytes
-    detail: str = ""
-
-
-class Prober:
-    """Reads public sites. With `gateway` ("host:port") every site is asked there, as with `curl --connect-to`."""
-
-    def __init__(
-        self, scheme: str = "https", gateway: str = "", *, transport: httpx.BaseTransport | None = None
-    ) -> None:
-        self._scheme = scheme
-        self._gateway = gateway
-        self._http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, transport=transport, trust_env=False)
-
-    def __enter__(self) -> Self:
-        """Open."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the pool."""
-        self._http.close()
-
-    def page(self, domain: str, path: str = "/", *, fresh: bool = False) -> Page:
-        """GET one page of a site, following redirects on its own domain. `fresh` adds a unique query to miss every cache."""
-        url = f"{self._scheme}://{domain}{path}"
-        if fresh:
-            url += f"{'&' if '?' in path else '?'}understudy={uuid4().hex}"
-        for _ in range(MOST_REDIRECTS):
-            page = self._get(url)
-            target = page.headers.get("location", "")
-            if page.status not in (301, 302, 303, 307, 308) or not target:
-                return page
-            url = urljoin(url, target)
-            if urlsplit(url).hostname != domain.split(":")[0]:
-                return Page(url, page.status, page.headers, page.body, f"redirects to {urlsplit(url).hostname}")
-        return Page(url, None, {}, b"", "too many redirects")
-
-    def _get(self, url: str) -> Page:
-        parts = urlsplit(url)
-        asked, headers, extensions = url, {}, {}
-        if self._gateway:
-            asked = parts._replace(netloc=self._gateway).geturl()
-            headers = {"Host": parts.netloc}
-            extensions = {"sni_hostname": parts.hostname} if parts.scheme == "https" else {}
-        started, body = time.monotonic(), bytearray()
-        try:
-            with self._http.stream("GET", asked, headers=headers, extensions=extensions) as response:
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > BIGGEST_PAGE or time.monotonic() - started > LONGEST_PAGE:
-                        return Page(url, None, {}, b"", "the page is too big or too slow")
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            return Page(url, None, {}, b"", type(error).__name__)
-        return Page(url, response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+class Prober(Fetcher):
+    """Reads public sites as any visitor sees them."""
 
     def content(self, domain: str) -> Content:
-        """Public content by the REST surface. Never raises: what cannot be read is `reachable=False` with the reason."""
+        """Public content by the REST surface, else by feed, sitemap or the front page, whichever the site offers.
+
+        Never raises: what cannot be read is `reachable=False` with the reason.
+        """
         for root in ("/wp-json", "/?rest_route="):
             index = self.page(domain, f"{root}/", fresh=True)
             told = _json(index)
             if isinstance(told, dict) and "name" in told:
-                return self._collections(domain, root, told)
-        return Content(reachable=False, detail=_why(index))
+                seen = self._collections(domain, root, told)
+                return seen if seen.totals else self._from_pages(domain, seen)
+        front = self.page(domain, fresh=True)
+        if front.status != 200:
+            why = "the site asks for a login" if front.protected else front.detail or f"HTTP {front.status}"
+            return Content(reachable=False, detail=why)
+        home = markup.api_root(front.body, front.headers.get("link", "")) or markup.canonical(front.body)
+        return self._from_pages(domain, Content(reachable=True, home=_text(home), detail=_why(index)))
+
+    def _from_pages(self, domain: str, seen: Content) -> Content:
+        """Add what feed and sitemap tell, where the REST surface tells no collection."""
+        feed = self.page(domain, "/feed/", fresh=True)
+        totals, newest = dict[str, int](), dict[str, datetime]()
+        items = markup.feed_items(feed.body) if feed.status == 200 else None
+        if items is not None:
+            totals["feed items"] = items[0]
+            if items[1]:
+                newest["feed items"] = items[1]
+        entries = self._sitemap(domain)
+        if entries is not None:
+            totals["sitemap entries"] = entries[0]
+            if entries[1]:
+                newest["sitemap entries"] = entries[1]
+        home = seen.home or (markup.feed_home(feed.body) if items is not None else None)
+        return seen.model_copy(update={"totals": totals, "newest": newest, "home": home})
+
+    def _sitemap(self, domain: str) -> tuple[int, datetime | None] | None:
+        """How many pages the sitemap lists (of an index: of all its parts on the site's own domains), and its newest change."""
+        for path in ("/wp-sitemap.xml", "/sitemap_index.xml", "/sitemap.xml"):
+            page = self.page(domain, path, fresh=True)
+            listed = markup.sitemap(page.body) if page.status == 200 else None
+            if listed is None:
+                continue
+            addresses, newest, is_index = listed
+            if not is_index:
+                return len(addresses), newest
+            paths = {each: urlsplit(each).path for each in addresses[:20]}
+            parts = self.each({url: lambda path=path: self.page(domain, path) for url, path in paths.items()})  # type: ignore[misc]  # a default binds the loop's value
+            read = [part for part in (markup.sitemap(p.body) for p in parts.values() if p.status == 200) if part]
+            if len(read) == len(addresses):
+                stamps = [part[1] for part in read if part[1]] + ([newest] if newest else [])
+                return sum(len(part[0]) for part in read), max(stamps, default=None)
+        return None
 
     def _collections(self, domain: str, root: str, told: dict[str, Any]) -> Content:
         totals: dict[str, int] = {}
@@ -137,6 +111,7 @@ class Prober:
         return Content(
             reachable=True,
             home=_text(told.get("home")),
+            site_url=_text(told.get("url")),
             title=_text(told.get("name")),
             totals=totals,
             newest=newest,
@@ -144,36 +119,46 @@ class Prober:
         )
 
     def files_marker(self, domain: str) -> str | None:
-        """The versions in the front page's asset URLs, sorted and joined: the trace of the files that HTTP shows."""
-        page = self.page(domain, fresh=True)
-        versions = sorted({match.decode() for match in ASSET.findall(page.body)})
+        """The versions in the front page's asset URLs, sorted and joined. Two readings tell which of them vary by request."""
+        first, second = (markup.asset_versions(self.page(domain, fresh=True).body) for _ in range(2))
+        versions = sorted({version for path, version in first.items() if version and second.get(path) == version})
         return ",".join(versions)[:200] or None
 
-    def pages(self, domain: str, *, limit: int = 5) -> list[Page]:
-        """The front page and pages of the site's own that it links to, `limit` at most, past every cache."""
-        front = self.page(domain, fresh=True)
-        found, seen = [front], {"/"}
-        for link in LINK.findall(front.body):
-            parts = urlsplit(link.decode(errors="replace"))
-            path = parts.path or "/"
-            if (
-                parts.netloc in ("", domain)
-                and path not in seen
-                and "." not in path.rsplit("/", 1)[-1]
-                and len(found) < limit
-            ):
-                seen.add(path)
-                found.append(self.page(domain, path, fresh=True))
-        return found
+    def assets(self, domain: str) -> dict[str, str]:
+        """The digest of the bytes of some stylesheets and scripts that the front page uses, by path below wp-content.
 
-    def resolves(self, domain: str) -> str:
-        """An address that the domain resolves to, or an empty string. With a gateway: the gateway."""
-        if self._gateway:
-            return self._gateway
-        try:
-            return str(socket.getaddrinfo(domain, None)[0][4][0])
-        except (OSError, UnicodeError):
+        Files are served from the disk, whatever the database says: they show which files are there.
+        """
+        named = sorted(markup.asset_versions(self.page(domain, fresh=True).body))[:MOST_ASSETS]
+        read = self.each({path: lambda path=path: self.asset(domain, path) for path in named})  # type: ignore[misc]  # a default binds the loop's value
+        return {path: digest for path, digest in sorted(read.items()) if digest}
+
+    def asset(self, domain: str, path: str) -> str | None:
+        """The digest of one file below wp-content; empty if it is not there, None if that cannot be told."""
+        page = self.page(domain, f"/wp-content/{path}", fresh=True)
+        if page.status in (404, 410):
             return ""
+        html = "html" in page.headers.get("content-type", "")
+        return (
+            hashlib.sha256(b"".join(page.body.split())).hexdigest()[:16]
+            if page.status == 200 and not html and not page.cut
+            else None
+        )
+
+    def pages(self, domain: str, *, limit: int = 5) -> list[Page]:
+        """The front page and pages of the site's own that it links to, `limit` at most, past every cache; then its feed."""
+        front = self.page(domain, fresh=True)
+        own = self.own_names(domain)
+        paths: dict[str, None] = {}
+        for url in markup.page_links(front.body, front.url):
+            parts = urlsplit(url)
+            if own.is_own(to_host(url) or "") and (
+                parts.path not in ("", "/") or parts.query.startswith(("p=", "page_id="))
+            ):
+                paths.setdefault(f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
+        chosen = [*list(paths)[: limit - 1], "/feed/"]
+        read = self.each({path: lambda path=path: self.page(domain, path, fresh=True) for path in chosen})  # type: ignore[misc]  # a default binds the loop's value
+        return [front, *(read[path] for path in chosen if path in read)]
 
 
 def _json(page: Page) -> Any:

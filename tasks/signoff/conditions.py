@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Skipped
 from tasks.estate.plans import Approval, Comparison, Plan
+from tasks.estate.verdicts import IN_PART
 from tasks.signoff.holds import active_holds
 from tasks.signoff.journal import End, ends_of, standing_ends
 from tasks.signoff.ledger import Ledger
@@ -110,7 +111,7 @@ def _require_working(ledger: Ledger, plan: Plan | LoadPlan, failures_in_a_row: i
     for end in ends_of(ledger, plan.destination_id):
         if end.outcome in ("", *BAD):  # a run that made its call and says nothing more is no success
             bad.append(_said(end))
-        elif not end.refused:
+        elif not end.refused and end.outcome != IN_PART:  # not known: no failure, and no success that ends the row
             break
         if len(bad) >= failures_in_a_row:
             raise Skipped(

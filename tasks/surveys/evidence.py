@@ -13,6 +13,7 @@ from tasks.estate.plans import Plan, Receipt, Signal, Verdict
 from tasks.estate.sites import Content, Storage, Survey
 from tasks.estate.waiting import utc_now
 from tasks.probes.websites import Prober
+from tasks.surveys.arriving import files_arrived
 from tasks.surveys.taking import measured, public_content, to_install
 
 TOLERANCE = 0.02  # measured sizes of two equal sites differ by logs and caches; 2 % is what the ladder allows
@@ -150,8 +151,10 @@ def _near(a: int | None, b: int | None) -> bool:
 
 
 def _content(prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> _Rung:
-    """Public content (database) and asset versions (files) equal what is expected, where the baseline did not."""
+    """Public content (database) and files equal what is expected, where the baseline did not."""
     before = receipt.baseline.destination.content
+    own = (domain.name for domain in receipt.baseline.destination.domains or ())
+    prober.learn(plan.pair.destination.name, [*own, plan.pair.destination.primary_domain])
     now = public_content(prober, plan.pair.destination)
     if not now.reachable or not expected.content.reachable:
         return _Rung((_signal(3, "public content matches", False, "could not be read"),))
@@ -159,21 +162,29 @@ def _content(prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> 
     signals, contradicted, equal = list[Signal](), False, dict[str, bool]()
     if plan.options.database and not plan.options.tables:
         matches = _content_between(now, expected.content, source_now)
-        differed = not _content_between(before, expected.content, expected.content)
-        own = plan.pair.destination.primary_domain or ""
-        detail = (
-            f"newest change {now.newest_change}, totals {now.totals}, home on its own domain: {own in (now.home or '')}"
-        )
-        signals.append(_signal(3, "public content matches", matches and differed, detail))
-        contradicted |= not matches
-        equal["database"] = matches and not differed and bool(expected.content.totals)
-    if plan.options.files and expected.content.files_marker is not None:
-        matches = now.files_marker in (expected.content.files_marker, source_now.files_marker)
-        differed = before.files_marker != expected.content.files_marker
-        signals.append(_signal(3, "asset versions match", matches and differed, f"assets {now.files_marker}"))
-        contradicted |= not matches
-        equal["files"] = matches and not differed
+        differed = _content_between(before, expected.content, expected.content) is False
+        detail = f"newest change {now.newest_change}, totals {now.totals}, home {now.home}"
+        signals.append(_signal(3, "public content matches", bool(matches) and differed, detail))
+        contradicted |= matches is False
+        if matches is not None:
+            equal["database"] = matches and not differed
+    if plan.options.files:
+        source = None if plan.verb == "restore" else plan.pair.source
+        arrived, detail = files_arrived(prober, plan.pair.destination, source, now, expected.content)
+        differed = _files_differed(before, expected.content)
+        signals.append(_signal(3, "files match", bool(arrived) and differed, detail))
+        contradicted |= arrived is False
+        if arrived is not None:
+            equal["files"] = arrived and not differed
     return _Rung(tuple(signals), contradicted, equal)
+
+
+def _files_differed(before: Content, expected: Content) -> bool:
+    """Whether the baseline shows other files: other bytes under the same name, or (without bytes) other versions."""
+    common = before.assets.keys() & expected.assets.keys()
+    if common:
+        return any(before.assets[path] != expected.assets[path] for path in common)
+    return None not in (before.files_marker, expected.files_marker) and before.files_marker != expected.files_marker
 
 
 def _source_now(prober: Prober, plan: Plan, expected: Survey) -> Content:
@@ -183,16 +194,23 @@ def _source_now(prober: Prober, plan: Plan, expected: Survey) -> Content:
     return now if now.reachable else expected.content
 
 
-def _content_between(now: Content, at_call: Content, source_now: Content) -> bool:
-    """A live source moves on while it is copied: accept values between the source's at the call and the source's now."""
-    for kind, total in at_call.totals.items():
-        low, high = sorted((total, source_now.totals.get(kind, total)))
-        if not low <= now.totals.get(kind, -1) <= high:
+def _content_between(now: Content, at_call: Content, source_now: Content) -> bool | None:
+    """A live source moves on while it is copied: accept values between the source's at the call and the source's now.
+
+    Only what both sides tell is compared; None if that is nothing.
+    """
+    common = now.totals.keys() & at_call.totals.keys()
+    for kind in common:
+        low, high = sorted((at_call.totals[kind], source_now.totals.get(kind, at_call.totals[kind])))
+        if not low <= now.totals[kind] <= high:
             return False
-    first, last = at_call.newest_change, source_now.newest_change
-    if first is None or now.newest_change is None:
-        return first is now.newest_change
-    return first <= now.newest_change <= max(first, last or first)
+    for kind in common:
+        first, last, seen = (each.newest.get(kind) for each in (at_call, source_now, now))
+        if (first is None) != (seen is None):
+            return False
+        if first is not None and seen is not None and not first <= seen <= max(first, last or first):
+            return False
+    return True if common else None
 
 
 def _status(client: Client, plan: Plan) -> Signal:

@@ -42,6 +42,8 @@ def take(client: Client, prober: Prober, install_id: str) -> Survey:
     domains = _or_gap(gaps, "domains", lambda: _domains(client, install_id))
     certificates = _or_gap(gaps, "certificates", lambda: _certificates(client, install_id))
     storage = _or_gap(gaps, "storage", lambda: measured(client, install_id))
+    names = [domain.name for domain in domains or ()]
+    prober.learn(install.name, [*names, install.primary_domain])
     content = public_content(prober, install)
     if not content.reachable:
         gaps.append(f"public content: {content.detail}")
@@ -68,8 +70,10 @@ def public_content(prober: Prober, install: Install) -> Content:
     """Public content with the asset versions; unreachable where the install has no primary domain."""
     if install.primary_domain is None:
         return Content(reachable=False, detail="the install has no primary domain")
-    content = prober.content(install.primary_domain)
-    return content.model_copy(update={"files_marker": prober.files_marker(install.primary_domain)})
+    primary = install.primary_domain
+    prober.learn(install.name, [primary, *prober.own_names(primary).own.hosts])  # a retry or a later step starts anew
+    seen = prober.content(primary)
+    return seen.model_copy(update={"files_marker": prober.files_marker(primary), "assets": prober.assets(primary)})
 
 
 def measured(client: Client, install_id: str) -> Storage:
@@ -90,12 +94,14 @@ def _domains(client: Client, install_id: str) -> tuple[DomainName, ...]:
     names = []
     for seen in client.domains(install_id):
         network = seen.network_details.network_info if seen.network_details else None
+        dns = seen.network_details.dns_config_info if seen.network_details else None
         names.append(
             DomainName(
                 name=seen.name,
                 primary=bool(seen.primary),
                 verified=None if seen.ownership_status is None else seen.ownership_status == "TXT_VERIFIED",
                 redirects_to=seen.redirect_target,
+                points_to=tuple(filter(None, (dns.cname, *(dns.a_records or ())))) if dns else (),
                 tls=network.ssl.status if network and network.ssl else None,
             )
         )

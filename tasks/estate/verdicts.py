@@ -1,0 +1,67 @@
+"""Which checks decide how a verb ends, and the outcome that follows from their three results.
+
+docs/evidence.md has the same table; the suite compares them.
+"""
+
+from collections.abc import Iterable
+
+from tasks.estate.plans import Finding, Plan, Severity, Verdict
+
+VERIFIED = "Verified"
+VERIFY_FAILED = "VerifyFailed"
+IN_PART = "VerifiedInPart"
+HEALTHY = "Healthy"
+UNHEALTHY = "Unhealthy"
+HEALTHY_IN_PART = "HealthyInPart"
+
+ALWAYS = "always"
+DATABASE = "if the whole database travelled"
+ANY_DATABASE = "if the database or some of its tables travelled"
+FILES = "if files travelled and the evidence of arrival is weaker than `confirmed`"
+
+FRONT_PAGE = "front page"
+HOME = "home is the site's own domain"
+LEAKS = "no URLs of the source in pages"
+CONTENT = "content matches the source"
+FILES_MATCH = "files match the source"
+CACHE = "cache is fresh"
+ACTIVE = "install active"
+
+# When a check that is not known keeps a run from ending Verified. A check that is not listed decides only if it fails.
+_COPY = {
+    FRONT_PAGE: ALWAYS, HOME: ALWAYS, CACHE: ALWAYS, LEAKS: ANY_DATABASE, CONTENT: DATABASE, FILES_MATCH: FILES,
+}  # fmt: skip
+DECISIVE: dict[str, dict[str, str]] = {
+    "refresh": _COPY,
+    "provision": _COPY,
+    "promote": _COPY,
+    "restore": {check: when for check, when in _COPY.items() if check != LEAKS},
+    "diagnose": {ACTIVE: ALWAYS, FRONT_PAGE: ALWAYS, HOME: ALWAYS},
+}
+
+
+def decisive_checks(plan: Plan, arrival: Verdict) -> frozenset[str]:
+    """Return the checks that must be known before a run of this plan may end Verified."""
+    holds = {
+        ALWAYS: True,
+        DATABASE: plan.options.database and not plan.options.tables,
+        ANY_DATABASE: plan.options.database,
+        FILES: plan.options.files and arrival not in (Verdict.CONFIRMED, Verdict.UNCHANGED),
+    }
+    return frozenset(check for check, when in DECISIVE[plan.verb].items() if holds[when])
+
+
+def failed_checks(findings: Iterable[Finding]) -> list[str]:
+    """Return the checks that failed and matter."""
+    return [f.check for f in findings if f.passed is False and f.severity is Severity.BLOCK]
+
+
+def unknown_checks(findings: Iterable[Finding], decisive: Iterable[str]) -> list[str]:
+    """Return the decisive checks that are not known, those included that were never made; sorted."""
+    known = {f.check for f in findings if f.passed is not None}
+    return sorted(set(decisive) - known | {f.check for f in findings if f.passed is None and f.check in set(decisive)})
+
+
+def outcome_of(failed: list[str], unknown: list[str]) -> str:
+    """Return how a run ends whose copy arrived: what failed outweighs what is not known."""
+    return VERIFY_FAILED if failed else IN_PART if unknown else VERIFIED

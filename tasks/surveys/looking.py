@@ -1,0 +1,136 @@
+"""Look at a site as a visitor would and judge what is seen: all checks of one install, without Prefect."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from tasks.capi.client import Client
+from tasks.estate.plans import Finding, Plan, Severity
+from tasks.estate.sites import DomainName, Install, Survey
+from tasks.estate.waiting import utc_now
+from tasks.probes import findings
+from tasks.probes.addresses import Names, Sides, to_host
+from tasks.probes.certificates import judge_certificates
+from tasks.probes.fetching import Page
+from tasks.probes.websites import Prober
+from tasks.surveys.arriving import files_arrived
+from tasks.surveys.taking import take
+
+# Reads the cached front page until it is settled: given a look that returns a finding, returns the last one.
+Settling = Callable[[Callable[[], Finding]], Finding]
+
+
+def look_after_copy(
+    client: Client,
+    prober: Prober,
+    plan: Plan,
+    expected: Survey,
+    *,
+    purged_at: datetime | None = None,
+    pace: float = 1.0,
+    settle: Settling = lambda look: look(),
+) -> tuple[Finding, ...]:
+    """Check the destination of a copy or restore against what should have arrived (`expected`)."""
+    survey = take(client, prober, plan.pair.destination.id)
+    back = plan.verb == "restore"
+    other = Names(frozenset()) if back else findings.names_of(expected)
+    prober.learn(plan.pair.source.name, [*findings.names_of(expected).hosts, plan.pair.source.primary_domain])
+    sides = Sides(findings.names_of(survey), other)
+    found = look_at(prober, survey, sides, purged_at=purged_at, pace=pace, settle=settle)
+    whole = plan.options.database and not plan.options.tables
+    found += findings.content_matches(survey.content, expected.content, database=whole)
+    if plan.options.files:
+        source = None if back else plan.pair.source
+        found.append(
+            findings.files_match(
+                *files_arrived(prober, plan.pair.destination, source, survey.content, expected.content)
+            )
+        )
+    if plan.options.database and not back:
+        found += _leaks(prober, survey.install, sides)
+    return tuple(found)
+
+
+def look_at_one(prober: Prober, survey: Survey, other: Survey | None = None) -> tuple[Finding, ...]:
+    """Check one install by itself; with `other`, also for URLs of that one and for what differs (which only warns)."""
+    sides = Sides(findings.names_of(survey), findings.names_of(other) if other else Names(frozenset()))
+    found = look_at(prober, survey, sides)
+    if other is not None:
+        matching = findings.content_matches(survey.content, other.content, database=True)
+        matching.append(
+            findings.files_match(*files_arrived(prober, survey.install, other.install, survey.content, other.content))
+        )
+        # Two installs may differ for good reasons: shown, but no verdict on the install's health.
+        found += [f if f.passed is not False else f.model_copy(update={"severity": Severity.WARN}) for f in matching]
+        found += _leaks(prober, survey.install, sides)
+    return tuple(found)
+
+
+def look_at(
+    prober: Prober,
+    survey: Survey,
+    sides: Sides,
+    *,
+    purged_at: datetime | None = None,
+    pace: float = 1.0,
+    settle: Settling = lambda look: look(),
+) -> list[Finding]:
+    """The checks that need no second install."""
+    listed = [domain for domain in survey.domains or () if "*" not in domain.name]
+    addresses = prober.each({d.name: _asking(prober, d.name) for d in listed})
+    pages = prober.each({name: _opening(prober, name) for name, seen in addresses.items() if seen})
+    resolved = {name: min(seen, default="") for name, seen in addresses.items()}
+    found = [findings.active(survey.install), *findings.domains(survey, resolved, pages, sides)]
+    if prober.asks_dns:
+        found += _dns(prober, survey.install, listed, addresses, pages)
+    found += judge_certificates(survey, utc_now())
+    primary, multisite = survey.install.primary_domain, bool(survey.install.multisite)
+    found.append(findings.home_is_own(survey.content, sides, primary, multisite=multisite))
+    if primary is not None:
+        fresh = prober.page(primary, fresh=True)
+        found += [findings.front_page(fresh, sides), findings.indexing(survey.install, fresh)]
+        found.append(settle(lambda: _cache(prober, primary, purged_at, pace)))
+    return found
+
+
+def _asking(prober: Prober, name: str) -> Callable[[], frozenset[str]]:
+    return lambda: prober.addresses(name)
+
+
+def _opening(prober: Prober, name: str) -> Callable[[], Page]:
+    return lambda: prober.page(name, fresh=True)
+
+
+def _dns(
+    prober: Prober,
+    install: Install,
+    listed: list[DomainName],
+    addresses: dict[str, frozenset[str]],
+    pages: dict[str, Page],
+) -> list[Finding]:
+    """Compare DNS with what the host wants, for every domain for which it says that."""
+    found = []
+    targets = {each for domain in listed for each in domain.points_to if to_host(each) and not _is_address(each)}
+    behind = prober.each({target: _asking(prober, target) for target in targets})
+    for domain in listed:
+        seen = addresses.get(domain.name, frozenset())
+        if not domain.points_to or not seen:
+            continue
+        wanted = frozenset().union(*(behind.get(each, frozenset({each})) for each in domain.points_to))
+        primary = domain.name == install.primary_domain
+        found.append(findings.points_here(domain, seen, wanted, pages.get(domain.name), primary=primary))
+    return found
+
+
+def _is_address(text: str) -> bool:
+    return text.replace(".", "").isdigit() or ":" in text
+
+
+def _cache(prober: Prober, domain: str, purged_at: datetime | None, pace: float) -> Finding:
+    cached = prober.page(domain)
+    since = (utc_now() - purged_at).total_seconds() / pace if purged_at else None
+    return findings.cache_is_fresh(cached, (prober.page(domain, fresh=True), prober.page(domain, fresh=True)), since)
+
+
+def _leaks(prober: Prober, install: Install, sides: Sides) -> list[Finding]:
+    pages = prober.pages(install.primary_domain) if install.primary_domain else []
+    return findings.leaks(pages, sides, install)
