@@ -11,20 +11,32 @@ from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
 from tasks.policy import connected, open_ledger, paced, this_run
 from tasks.signoff.ledger import Fact
+from tasks.signoff.questions import close_own
 from tasks.states import is_over
 from tasks.surveys.reconciling import has_arrived
 
 
 def require_free(*installs: Install) -> None:
-    """Raise `DestinationBusy` naming the run, where another run that is not over holds one of these installs.
+    """Raise `DestinationBusy` naming install and run, if the lock could not be taken at the call either: it is the same test.
 
     Before the backup and before anybody is asked: a plan that is drafted while another copy runs is stale at its end.
+    If this run has asked already, its question is closed: nobody is asked in vain.
     """
     ledger = open_ledger()
-    for install in installs:
-        holder = ledger.lock_holder(install.id)
-        if holder not in (None, this_run()) and not is_over(holder):
-            raise DestinationBusy(f"{install.name} is held by run {holder}, which is not over.", holder=holder)
+    try:
+        for install in installs:
+            ledger.require_takeable(
+                install.id,
+                this_run(),
+                name=install.name,
+                is_over=is_over,
+                settles=_has_arrived,
+                horizon=paced(load_settings().lock_horizon),
+                now=utc_now(),
+            )
+    except DestinationBusy as busy:
+        close_own(ledger, this_run(), busy.message)
+        raise
 
 
 @contextmanager
@@ -37,6 +49,7 @@ def held(plan: Plan, *, settles: str = "") -> Iterator[None]:
     this plan (a restore of what that run did).
     """
     ledger = open_ledger()
+    names = {install.id: install.name for install in (plan.pair.source, plan.pair.destination)}
     ids = sorted(
         {plan.pair.source.id, plan.pair.destination.id}
     )  # sorted: two runs never wait for each other crosswise
@@ -50,6 +63,7 @@ def held(plan: Plan, *, settles: str = "") -> Iterator[None]:
             ledger.take_lock(
                 install_id,
                 plan.run_id,
+                name=names[install_id],
                 is_over=is_over,
                 settles=_has_arrived,
                 horizon=paced(load_settings().lock_horizon),
@@ -73,6 +87,7 @@ def held_target(plan: LoadPlan) -> Iterator[None]:
     ledger.take_lock(
         plan.destination_id,
         plan.run_id,
+        name=plan.destination_name,
         is_over=is_over,
         settles=lambda sending: True,
         horizon=paced(load_settings().lock_horizon),

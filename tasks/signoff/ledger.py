@@ -134,6 +134,7 @@ class Ledger:
         settles: Callable[[Fact], bool],
         horizon: timedelta,
         now: datetime,
+        name: str = "",
     ) -> None:
         """Make `run_id` the holder of the install. A run that holds it already keeps it.
 
@@ -146,27 +147,49 @@ class Ledger:
             if holder in (None, run_id):
                 rows.hold(connection, install_id, run_id, now)
                 return
-        self._require_abandoned(install_id, holder, is_over=is_over, settles=settles, horizon=horizon, now=now)
+        self._require_abandoned(
+            install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now
+        )
         with self._writing() as connection:
             # The check before it took time. The holder may be a process that nobody saw, and may have made its call.
             if rows.holder(connection, install_id) not in (None, holder) or _unsettled(connection, holder):
-                raise DestinationBusy(f"Install {install_id} was taken or used by another run just now.", holder=holder)
+                raise DestinationBusy(f"{name or install_id} was taken or used by another run just now.", holder=holder)
             rows.let_go(connection, install_id, holder)
             rows.hold(connection, install_id, run_id, now)
             rows.append(connection, run_id, Entry("lock-taken-over", install_id, detail={"from": holder}))
+
+    def require_takeable(
+        self,
+        install_id: str,
+        run_id: str,
+        *,
+        name: str,
+        is_over: Callable[[str], bool],
+        settles: Callable[[Fact], bool],
+        horizon: timedelta,
+        now: datetime,
+    ) -> None:
+        """Raise `DestinationBusy` naming the install if `take_lock` would: the same test, and nothing is taken."""
+        holder = self.lock_holder(install_id)
+        if holder not in (None, run_id):
+            self._require_abandoned(
+                install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now
+            )
 
     def _require_abandoned(
         self,
         install_id: str,
         holder: str,
         *,
+        name: str = "",
         is_over: Callable[[str], bool],
         settles: Callable[[Fact], bool],
         horizon: timedelta,
         now: datetime,
     ) -> None:
+        named = name or f"Install {install_id}"
         if not is_over(holder):
-            raise DestinationBusy(f"Install {install_id} is held by run {holder}, which is not over.", holder=holder)
+            raise DestinationBusy(f"{named} is held by run {holder}, which is not over.", holder=holder)
         sending = self.unsettled(holder)
         if sending is None:
             return
@@ -175,7 +198,7 @@ class Ledger:
             return
         if not settles(sending):
             raise DestinationBusy(
-                f"Install {install_id} is held by run {holder}: it is over, but its copy is not proven to have ended.",
+                f"{named} is held by run {holder}: it is over, but its copy is not proven to have ended.",
                 next_step=f"Nothing was changed. Retry run {holder} (it looks again and never sends), or start `restore` with it.",
                 holder=holder,
             )

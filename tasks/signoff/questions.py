@@ -1,9 +1,11 @@
 """Questions: which plans wait for an answer, read from the ledger alone."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from tasks.signoff.ledger import Fact, Ledger
+from tasks.signoff.answers import end_of
+from tasks.signoff.ledger import AlreadyRecorded, Fact, Ledger
 
 ENDS = (
     "approved",
@@ -59,3 +61,18 @@ def open_questions(ledger: Ledger) -> list[Question]:
     """Every question without an end, oldest first; overdue ones too, until somebody records that they expired."""
     ended = {(fact.run_id, fact.plan) for fact in ledger.facts(kinds=ENDS)}
     return [question for question in every_question(ledger) if (question.run_id, question.plan) not in ended]
+
+
+def close_own(ledger: Ledger, run_id: str, why: str) -> None:
+    """Close every open question of a run that cannot go on, because of `why`: an answer could not be used any more."""
+    for question in open_questions(ledger):
+        if question.run_id == run_id:
+            with suppress(AlreadyRecorded):  # somebody answered at this very moment: that counts
+                ledger.record(
+                    "rejected",
+                    run_id=run_id,
+                    destination_id=question.destination_id,
+                    plan=question.plan,
+                    detail={"approver": "The gate", "reason": why, "proven": True},
+                    once=end_of(run_id, question.plan),
+                )
