@@ -34,6 +34,9 @@ MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another 
 LONGEST = timedelta(days=7)  # a plan that nobody answers in a week describes another world
 SETTLES = "Approving this also settles the earlier run: whatever became of its copy, the backup is put back over it."
 CHANGED = "the run was changed in Prefect"
+EMPTIED_NOW = (
+    "* **This run would go on by itself, but it empties other tables than the last load that people approved**"
+)
 NOT_ALLOWED = "It was to go on by itself, but the leave for that was not given, is over, or is used up."
 
 
@@ -75,19 +78,28 @@ def ask_or_standing(
 def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timedelta) -> Approval:
     """Leave to load exactly this plan: the standing approval of this pair, or people's answers.
 
-    Raises as `ask_or_standing`. A wrong hostname or risk phrase is refused by the form, and asked for again.
+    A standing approval covers no other emptied tables than people approved last: then people are asked. Raises as
+    `ask_or_standing`. A wrong hostname or risk phrase is refused by the form, and asked for again.
     """
     ledger, limits = open_ledger(), read_rules().conditions
     recorded = recorded_answer(ledger, plan)
-    if recorded is not None and (mode != "standing" or ledger.facts(run_id=plan.run_id, kind="sending")):
+    if recorded is not None and (
+        mode != "standing" or recorded.kind == "person" or ledger.facts(run_id=plan.run_id, kind="sending")
+    ):
         return recorded
-    if mode == "standing":
+    notes: tuple[str, ...] = ()
+    if mode == "standing" and not plan.first_load:  # which no standing approval covers anyway
+        emptied = conditions.newly_emptied(ledger, plan)
+        notes = (EMPTIED_NOW,) if emptied is not None else ()
+    if mode == "standing" and not notes:
         return _stand(
             plan, lambda now: conditions.require_load_met(ledger, plan, now=now, **limits), require_load_covered
         )
 
     def text(waiting: Waiting) -> str:
-        return dump_wording.load_text(plan, answer_by=waiting.answer_by, gate=wording.gate_lines(plan, waiting))
+        return dump_wording.load_text(
+            plan, answer_by=waiting.answer_by, gate=[*notes, *wording.gate_lines(plan, waiting)]
+        )
 
     form = RiskyForm if plan.arrives_raw else ApprovalForm
     return _Question(plan, "", None, text, form).ask(within)

@@ -54,7 +54,9 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
     lines += [f"* Staging keeps its own: {_names(plan.kept)}"] if plan.kept else []
     lines += [f"* Emptied, because the dump has no rows for them: {_names(plan.emptied)}"] if plan.emptied else []
     lines += [f"* Left untouched, because {UNKNOWN}: {_names(plan.untouched)}"] if plan.untouched else []
-    lines += [f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped[:20]]
+    lines += missing_lines(plan)
+    absent = {each.name for each in plan.missing}
+    lines += [f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped if name not in absent][:20]
     lines += [
         f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**",
         f"* Answer by: **{_when(answer_by)}**; silence means no",
@@ -64,6 +66,23 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
         *rows_chart([(str(order.name), order.rows) for order in plan.tables]),
     ]
     return "\n".join(lines)
+
+
+def missing_lines(plan: LoadPlan) -> list[str]:
+    """What the dump has and staging lacks, each with the statement that makes it."""
+    lines = []
+    for each in plan.missing[:50]:
+        rows = (
+            f"{each.rows} rows do not arrive"
+            if each.what != "column"
+            else f"its values in {each.rows} rows do not arrive"
+        )
+        allowed = " (allowed by the policy)" if each.allowed else ""
+        lines.append(
+            f"* **Staging lacks the {each.what} {plain(each.name)}**: {rows}{allowed}; `{plain(each.statement, 2000)}`"
+        )
+    lines += [f"* And {len(plan.missing) - 50} more that staging lacks"] if len(plan.missing) > 50 else []
+    return lines + [f"* Not proven: {plain(doubt, 1000)}" for doubt in plan.partitions_in_doubt[:20]]
 
 
 def _file(url: str) -> str:

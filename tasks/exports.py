@@ -20,6 +20,7 @@ from tasks.dumps.drafting import draft_masking
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
 from tasks.dumps.finding import removed
 from tasks.dumps.masks import prove
+from tasks.dumps.missing import dumped_tables
 from tasks.dumps.planning import Choices, ExportPlan, Snapshot, Unit
 from tasks.dumps.proof import judge, prove_dump, seal, unseal, why_unproven
 from tasks.dumps.reaching import reached
@@ -82,6 +83,8 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         masking = draft_masking(catalog, policy, choices)
         prove(connection, masking, session)
         units = units_of(connection, masking)
+        resolver = Resolver.of(catalog)
+        tables = dumped_tables(connection, masking, resolver)
     header = Header(
         app=policy.app,
         schema_version=policy.schema_version,
@@ -96,9 +99,9 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         opted_out=choices.opted_out,
         opted_out_by=requested_by if choices.opted_out else "",
         attachments=choices.attachments,
-        tables=tuple(table.dumped for table in masking.tables),
+        tables=tables,
         sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
-        reached=reached(policy, Resolver.of(catalog)),
+        reached=reached(policy, resolver),
     )
     return ExportPlan(policy=name, header=header, masking=masking, units=tuple(units), strays=catalog.strays)
 

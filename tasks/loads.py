@@ -119,7 +119,8 @@ def plan_load(
     ledger = open_ledger()
     overrides = standing_against(plan.verb, plan.destination_name, plan.destination_environment)
     held = any(mark.startswith("hold:") for mark in overrides)
-    risk = grade_load(read_rules(), first_load=plan.first_load, raw=plan.arrives_raw, held=held)
+    lost = tuple(each.name for each in plan.missing if not each.allowed)
+    risk = grade_load(read_rules(), first_load=plan.first_load, raw=plan.arrives_raw, held=held, lost=lost)
     plan = plan.model_copy(
         update={
             "generation": ledger.generation(plan.destination_id),
@@ -131,6 +132,7 @@ def plan_load(
     planned = {
         "dump": file_of(plan.dump), "sha256": plan.sha256, "code": plan.code, "hostname": plan.hostname, "verb": plan.verb,
         "requested_by": plan.requested_by, "risk": risk.model_dump(mode="json"), "overrides": list(overrides),
+        "emptied": list(plan.emptied),
     }  # fmt: skip
     ledger.record("planned-load", **where(plan), detail=planned)
     return plan

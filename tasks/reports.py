@@ -40,6 +40,7 @@ P = ParamSpec("P")
 
 EXPORTED = "Exported"
 LOADED = "Loaded"
+LOADED_IN_PART = "LoadedInPart"  # committed, as people approved it; red, because staging is not what the dump is
 PREVIEWED = "Previewed"
 CLASSIFIED = "Classified"
 PEOPLE_WAIT_FOR = ("promote", "restore", "provision")  # their end is told whatever it is; of others only a bad one
@@ -186,7 +187,7 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
     """The end of a load: committed, after everything was verified."""
     report = Report(
         verb=flow_run.get_flow_name() or "load_dump",  # `reload` ends here too
-        outcome=LOADED,
+        outcome=LOADED_IN_PART if plan.lost else LOADED,
         source=plan.header.source_host,
         destination=f"{plan.target.database} on {plan.hostname}",
         run_id=plan.run_id,
@@ -194,9 +195,20 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
         **_who(plan),
         approver=approval.approver,
         reason=approval.reason,
+        **_in_part(plan),
     )
     _table(f"load-rows-{plan.run_id}", "Rows on staging", list(loaded.rows))
     return _publish(report, "\n" + dump_wording.loaded_text(plan, loaded, password=PASSWORD))
+
+
+def _in_part(plan: LoadPlan) -> dict[str, str]:
+    if not plan.lost:
+        return {}
+    return {
+        "message": f"The load is committed without what staging lacks: {', '.join(f'{e.name} ({e.rows} rows)' for e in plan.lost)}.",
+        "next_step": f"Run on staging: {'; '.join(each.statement for each in plan.lost[:10])}. Then load again; or list them in the "
+        "policy's missing_on_staging.",
+    }
 
 
 def conclude_preview(policy: str, preview: Preview) -> State[Any]:

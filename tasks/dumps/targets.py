@@ -9,6 +9,7 @@ import psycopg
 from tasks.dumps.catalog import asked, read_catalog
 from tasks.dumps.fitting import taken_names, unwritable
 from tasks.dumps.marker import Marker, read_marker
+from tasks.dumps.missing import missing_things, partition_faults
 from tasks.dumps.planning import inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.reaching import stale_rules
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
@@ -19,6 +20,7 @@ from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Nam
 from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy
 
+ABSENT = "staging has no such table"
 GATE = "APP_ALLOW_PROD_IMPORT"
 CHEAP_TO_SCAN = 2**20  # bytes of a table that may be read once for every deleted row of another one
 
@@ -89,7 +91,7 @@ class Match:
             name = str(dumped.name)
             table = there.get(name)
             if table is None:
-                self.skipped.append((name, "staging has no such table"))
+                self.skipped.append((name, ABSENT))
             elif name in kept:
                 self.skipped.append((name, "staging keeps its own"))
             else:
@@ -220,6 +222,14 @@ def draft_load(
     require_masked(facts.header, catalog, policy)
     match = Match(facts, catalog, policy)
     require_reachable(match, facts.header, catalog, policy)
+    loaded = {str(order.name) for order in match.tables}
+    doubts = list(partition_faults(connection, (t for t in facts.header.tables if str(t.name) in loaded), catalog))
+    if certain := [fault for fault, is_certain in doubts if is_certain]:
+        raise DumpRefused(
+            f"Staging lacks partitions for rows of the dump: {'; '.join(certain)}.",
+            next_step="Nothing was loaded. Run the statements on staging, or its migrations, then start again.",
+        )
+    absent = [name for name, why in match.skipped if why == ABSENT]
     plan = LoadPlan(
         dump=facts.url,
         sha256=facts.sha256,
@@ -231,6 +241,8 @@ def draft_load(
         emptied=match.emptied,
         skipped=tuple(match.skipped),
         kept=match.kept,
+        missing=tuple(missing_things(connection, facts, match.tables, absent, policy)),
+        partitions_in_doubt=tuple(fault for fault, _ in doubts),
         untouched=match.untouched,
         readers=readers,
         unproven=facts.unproven,

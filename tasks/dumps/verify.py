@@ -106,7 +106,9 @@ def _counts(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalo
         if count != order.rows or rows.get(str(order.name)) != order.rows:
             raise NotLoaded(f"{order.name} has {count} rows after the load; the dump's trailer says {order.rows}.")
         total += count
-    return f"{total} rows in {len(plan.tables)} tables, as the dump's trailer says"
+    said = f"{total} rows in {len(plan.tables)} tables, as the dump's trailer says"
+    lost = [f"{each.name} ({each.rows} rows)" for each in plan.missing if each.rows and each.what != "column"]
+    return f"{said}; NOT LOADED, because staging has no such table: {', '.join(lost)}" if lost else said
 
 
 def _emptied(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> str:

@@ -47,11 +47,23 @@ class DumpedColumn(Immutable):
         return cls(name=column.name, type=column.type, rule=rule, anonymizer=anonymizer, raw=raw)
 
 
+class DumpedPart(Immutable):
+    """A partition of a dumped table that holds rows, or one that such a partition is part of."""
+
+    name: Name
+    parent: Name
+    bound: str
+    key: str = ""  # what it is partitioned by itself; "" for a leaf
+
+
 class DumpedTable(Immutable):
-    """A table in a dump, columns in the order of the values in its rows."""
+    """A table in a dump, columns in the order of the values in its rows. A dump of 0.1 tells no more than these two."""
 
     name: Name
     columns: tuple[DumpedColumn, ...]
+    parents: tuple[Name, ...] = ()  # what it inherits from
+    key: str = ""  # what it is partitioned by
+    parts: tuple[DumpedPart, ...] = ()
 
 
 class SequenceState(Immutable):
@@ -159,6 +171,18 @@ class LoadOrder(Immutable):
     rows: int = 0
 
 
+class Missing(Immutable):
+    """What the dump has and staging lacks: `what` is a table, an inheritance child or a column, `rows` how many rows of the
+    dump are concerned. `allowed`: the policy lists it in `missing_on_staging`.
+    """
+
+    name: str
+    what: str
+    rows: int
+    statement: str  # that makes it, as far as the dump knows it
+    allowed: bool = False
+
+
 class LoadPlan(Fingerprinted):
     """The whole intent of one load. Frozen before a person sees it; `fingerprint` names exactly this plan."""
 
@@ -173,6 +197,8 @@ class LoadPlan(Fingerprinted):
     emptied: tuple[str, ...] = ()  # tables of staging that the policy knows and the dump lacks
     skipped: tuple[tuple[str, str], ...] = ()  # in the dump, not loaded: (name, why)
     kept: tuple[str, ...] = ()  # staging's own: excluded and audit tables
+    missing: tuple[Missing, ...] = ()
+    partitions_in_doubt: tuple[str, ...] = ()  # for whose rows staging may lack a partition
     untouched: tuple[str, ...] = ()  # tables of staging that neither the dump nor the policy knows
     readers_wait: tuple[str, ...] = ()  # tables whose readers wait for the end, and see old data never again
     readers: str = "stay"
@@ -188,6 +214,11 @@ class LoadPlan(Fingerprinted):
     code_version: str = ""
     requested_by: str = ""
     run_id: str
+
+    @property
+    def lost(self) -> tuple[Missing, ...]:
+        """What does not arrive although the dump has rows of it, and the policy does not allow that."""
+        return tuple(each for each in self.missing if each.rows and not each.allowed)
 
     @property
     def destination_id(self) -> str:

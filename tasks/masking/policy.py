@@ -95,6 +95,7 @@ class Policy(Immutable):
     references: tuple[Reference, ...] = ()
     audit: Audit = Audit()
     accept: tuple[Accept, ...] = ()  # false alarms of the attack, reviewed
+    missing_on_staging: tuple[str, ...] = ()  # tables, or `table.column`, that staging may lack: a load goes on without
     canaries: tuple[str, ...] = ()  # planted values that no dump may contain; searched for in every block
 
     @property

@@ -68,6 +68,18 @@ def require_load_met(
     _require_line(ledger, now, stop_runs, stop_share, stop_within)
 
 
+def newly_emptied(ledger: Ledger, plan: LoadPlan) -> tuple[str, ...] | None:
+    """Return the tables that this load empties, if they are others than those of the last load that people approved; None if
+    they are the same. An approval of before such lists were recorded approved an empty one.
+    """
+    for fact in reversed(ledger.facts(destination_id=plan.destination_id, kind="approved")):
+        if fact.detail.get("kind") == "person":
+            planned = [f for f in ledger.facts(run_id=fact.run_id, plan=fact.plan) if f.kind == "planned-load"]
+            known = planned[-1].detail.get("emptied", []) if planned else []
+            return None if set(known) == set(plan.emptied) else plan.emptied
+    return plan.emptied or None
+
+
 def _require_nothing_waits(ledger: Ledger, plan: Plan, now: datetime) -> None:
     """Overwriting one side of a promotion that people look at would void their answers; a restore is as weighty."""
     pair = {plan.pair.source.id, plan.pair.destination.id}

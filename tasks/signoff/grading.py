@@ -132,11 +132,14 @@ def grade_copy(
     )
 
 
-def grade_load(rules: RiskRules, *, first_load: bool, raw: tuple[str, ...], held: bool) -> Risk:
+def grade_load(
+    rules: RiskRules, *, first_load: bool, raw: tuple[str, ...], held: bool, lost: tuple[str, ...] = ()
+) -> Risk:
     """The risk of loading a dump: `raw` are the anonymizers that are off, `first_load` means a target without a marker."""
     red = [f"personal data arrives unmasked: {', '.join(raw)} off"] if raw else []
     yellow = ["the target carries no staging marker yet: this is its first load"] if first_load else []
     yellow += ["somebody holds the target as it is"] if held else []
+    yellow += [f"staging lacks what the dump has: {', '.join(lost[:10])}"] if lost else []
     return _risk(
         rules, {Grade.RED: red, Grade.YELLOW: yellow}, "an anonymized dump for a target that is proven to be staging"
     )

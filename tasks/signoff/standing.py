@@ -156,6 +156,12 @@ def require_load_covered(
             f"The dump is unproven, and can never have a standing approval: {plan.unproven}; a person must answer.",
             next_step="Nothing was loaded. Make a new dump with `anonymize`, or start `load_dump` with approval 'ask'.",
         )
+    if absent := [each for each in plan.missing if not each.allowed]:
+        raise NotApproved(
+            f"Staging lacks what the dump has ({', '.join(f'{e.what} {e.name}' for e in absent[:10])}); a person must answer.",
+            next_step=f"Nothing was loaded. Run on staging: {'; '.join(e.statement for e in absent[:10])}. Or list it in the"
+            f" policy's missing_on_staging, {ASK}",
+        )
     _require_harmless(plan)
     named = _named(standing, plan.header.app, plan.hostname)
     return _covering(named, now=now, leads=leads, at_most=at_most, database=True)

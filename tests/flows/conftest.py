@@ -44,7 +44,7 @@ def whole(request: pytest.FixtureRequest) -> Whole:
         (dump,) = school.folder.iterdir()
         loaded = start(load_dump, hostname=school.hostname, requested_by="Ada Admin")
         loaded.approve()
-        assert loaded.state == "Loaded", loaded.message
+        assert loaded.state == "LoadedInPart", loaded.message
         _made.append(Whole(school, exported, loaded, str(dump), before))
     return _made[0]
 

@@ -24,7 +24,9 @@ def test_a_dump_is_made_and_loaded_after_an_answer(start: Callable[..., Any], sc
 
 
 def test_the_nightly_reload_needs_no_person_after_the_first_load(start: Callable[..., Any], school: Any) -> None:
-    """Under a standing approval the first load is refused, because nothing proves the target yet; the second passes."""
+    """Under a standing approval the first load is refused, because nothing proves the target yet; the second passes. One
+    that empties other tables than people approved last asks them.
+    """
     refused = start(reload, hostname=HOST, approval="standing")
     assert refused.state == "NotApproved"
     assert "first load" in refused.message
@@ -32,6 +34,9 @@ def test_the_nightly_reload_needs_no_person_after_the_first_load(start: Callable
     assert first.state == "Suspended", first.message
     assert first.approve().state == "Loaded", first.message
     assert start(reload, hostname=HOST, approval="standing").state == "Loaded"
+    school.change("DROP TABLE login_sessions")
+    asked = start(reload, hostname=HOST, approval="standing")
+    assert asked.state == "Suspended", "it empties other tables than people approved"
 
 
 def test_a_wrong_hostname_ends_a_reload_before_the_export(start: Callable[..., Any], school: Any) -> None:

@@ -9,7 +9,7 @@ from tasks.estate.errors import Skipped
 from tasks.estate.plans import Plan
 from tasks.estate.sites import Content, Environment, Install
 from tasks.signoff.answers import end_of, record_approval, where
-from tasks.signoff.conditions import require_load_met, require_met
+from tasks.signoff.conditions import newly_emptied, require_load_met, require_met
 from tasks.signoff.holds import place
 from tasks.signoff.ledger import Ledger
 from tests.tasks.signoff.stories import DEV, PROD, STAGE, Story, comparison, content, install, load_plan, plan
@@ -233,3 +233,23 @@ def test_a_load_is_held_back_like_a_refresh(story: Story) -> None:
     place(story.ledger, destination="Staging.Example", **said)
     with pytest.raises(Skipped, match="held until"):
         require_load_met(story.ledger, load_plan(), now=soon())
+
+
+def test_other_emptied_tables_than_people_approved_last_are_told(story: Story) -> None:
+    """The list of the newest load that people approved counts, in any order; before there is one, an empty list does."""
+
+    def approved(kind: str, *emptied: str) -> None:
+        made = load_plan(run_id=f"load-{next(story.runs)}", emptied=emptied)
+        story.ledger.record("planned-load", **where(made), detail={"emptied": list(emptied)})
+        story.ledger.record("approved", **where(made), detail={"kind": kind})
+
+    assert newly_emptied(story.ledger, load_plan()) is None
+    assert newly_emptied(story.ledger, load_plan(emptied=("a",))) == ("a",)
+    approved("person", "a", "b")
+    assert newly_emptied(story.ledger, load_plan(emptied=("b", "a"))) is None
+    assert newly_emptied(story.ledger, load_plan(emptied=("a", "b", "c"))) == ("a", "b", "c")
+    assert newly_emptied(story.ledger, load_plan(emptied=("a",))) == ("a",)
+    approved("standing", "a")
+    assert newly_emptied(story.ledger, load_plan(emptied=("a",))) == ("a",)
+    approved("person", "a")
+    assert newly_emptied(story.ledger, load_plan(emptied=("a",))) is None

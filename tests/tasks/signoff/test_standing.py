@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tasks.estate.dumps import Missing
 from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Backup, CopyOptions, Plan
 from tasks.estate.risks import Grade, Risk
@@ -228,16 +229,22 @@ def test_two_entries_of_one_pair_are_both_looked_at() -> None:
     assert "it is not signed" in message
 
 
+LACKS = Missing(name="t", what="table", rows=0, statement="CREATE TABLE t ()")
+
+
 def test_a_load_is_covered_by_application_and_hostname() -> None:
     """The database must be included; a first load, personal data, and what is not green need a person."""
     mine = entry(source="school", destination="staging.example")
     assert require_load_covered(load_plan(), [mine], now=NOW, leads=LEADS) == mine
+    allowed = load_plan(missing=(LACKS.model_copy(update={"allowed": True}),))
+    assert require_load_covered(allowed, [mine], now=NOW, leads=LEADS) == mine
     files = entry(source="school", destination="staging.example", include_database=False)
     for wanted, entries, told in (
         (load_plan(), [files], "does not include the database"),
         (load_plan(hostname="other.example"), [mine], "No standing approval covers school → other.example"),
         (load_plan(first_load=True), [mine], "a first load needs a person"),
         (load_plan(arrives_raw=("email",)), [mine], "anonymizers switched off"),
+        (load_plan(missing=(LACKS,)), [mine], r"Staging lacks what the dump has \(table t\); a person must answer"),
         (load_plan(overrides=("hold:1",)), [mine], "hold:1 stands against it"),
         (load_plan(risk=Risk(grade=Grade.RED, reasons=())), [mine], "it is red"),
     ):

@@ -22,6 +22,7 @@ from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
 from tasks.dumps.load import Load
 from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masks import prove
+from tasks.dumps.missing import dumped_tables
 from tasks.dumps.planning import Choices, MaskingPlan
 from tasks.dumps.proof import judge, open_proof, prove_dump
 from tasks.dumps.reaching import reached
@@ -114,6 +115,7 @@ class Pair:
                 units = units_of(connection, plan, range_bytes=range_bytes)
                 secrets = collect(connection, plan, self.session(key))
                 lookup = Lookup(secrets)
+                tables = dumped_tables(connection, plan, Resolver.of(catalog))
             source = Source(snapshot=held, statement_within=60)
             parts = [
                 extract(
@@ -134,7 +136,7 @@ class Pair:
             source_system=identity.system_identifier, source_database=identity.database, run_id="run-1",
             server_version=identity.server_version, exported_at=datetime.now(UTC), policy=self.policy.fingerprint,
             key=self.session(key).keyring.fingerprint, opted_out=chosen.opted_out, attachments=chosen.attachments,
-            tables=tuple(table.dumped for table in plan.tables),
+            tables=tables,
             sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
             reached=reached(self.policy, Resolver.of(catalog)),
         )  # fmt: skip

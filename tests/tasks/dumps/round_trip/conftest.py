@@ -25,6 +25,7 @@ from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
 from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masks import prove
+from tasks.dumps.missing import dumped_tables
 from tasks.dumps.planning import Choices
 from tasks.dumps.reaching import reached
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
@@ -229,6 +230,7 @@ class Trip:
                 plan = draft_masking(catalog, policy, Choices())
                 prove(connection, plan, session)
                 units = units_of(connection, plan, range_bytes=range_bytes)
+                tables = dumped_tables(connection, plan, Resolver.of(catalog))
             source = Source(snapshot=snapshot, statement_within=60)
             parts = [
                 extract(self.source, source, plan.of(u), u, session, folder=self.folder, compression=compression)
@@ -239,7 +241,7 @@ class Trip:
             app=policy.app, schema_version=policy.schema_version, source_host=identity.host, run_id="trip",
             source_system=identity.system_identifier, source_database=identity.database, key=session.keyring.fingerprint,
             server_version=identity.server_version, exported_at=datetime.now(UTC), policy=policy.fingerprint,
-            tables=tuple(table.dumped for table in plan.tables),
+            tables=tables,
             sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
             reached=reached(policy, Resolver.of(catalog)),
         )  # fmt: skip

@@ -1,0 +1,142 @@
+"""Missing: what a dump has and its target lacks, with the statements that would make it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import psycopg
+
+from tasks.dumps.bounds import Places, filled
+from tasks.dumps.planning import MaskingPlan
+from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, LoadOrder, Missing
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import Catalog, Kind, Name, Table
+from tasks.masking.policy import Policy
+
+
+def dumped_tables(
+    connection: psycopg.Connection[Any], masking: MaskingPlan, resolver: Resolver
+) -> tuple[DumpedTable, ...]:
+    """Return the header's tables, with what they inherit from and the partitions that hold rows.
+
+    Partitions of a table whose key is masked are left out: its rows may go elsewhere, and a bound may be a value.
+    """
+    plans = [
+        (plan, _may_tell(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
+        for plan in masking.tables
+    ]
+    full = filled(connection, [leaf for plan, tells in plans if tells for leaf in plan.table.leaves])
+    return tuple(
+        plan.dumped.model_copy(
+            update={
+                "parents": plan.table.parents,
+                "key": root.key if tells and (root := resolver.find(plan.table.name)) else "",
+                "parts": tuple(_parts(plan.table, resolver, full)) if tells else (),
+            }
+        )
+        for plan, tells in plans
+    )
+
+
+def _may_tell(table: Table, resolver: Resolver, masked: set[str]) -> bool:
+    """Whether the partitions of a table may be in a header: no masked column's name is in a key, as a column or otherwise."""
+    keys = [each.key for each in (resolver.find(table.name), *resolver.partitions(table.name)) if each is not None]
+    return table.partitioned and not any(name in key for name in masked for key in keys)
+
+
+def _parts(table: Table, resolver: Resolver, full: set[Name]) -> Iterator[DumpedPart]:
+    """The partitions with rows and those that they are part of, each after the one that it is part of."""
+    needed: set[Name] = set()
+    for leaf in full.intersection(table.leaves):
+        relation = resolver.find(leaf)
+        while relation is not None and relation.partition:
+            needed.add(relation.name)
+            relation = resolver.find(relation.parents[0])
+    for each in resolver.partitions(table.name):
+        if each.name in needed:
+            yield DumpedPart(name=each.name, parent=each.parents[0], bound=each.bound, key=each.key)
+
+
+def missing_things(
+    connection: psycopg.Connection[Any],
+    facts: DumpFacts,
+    orders: Sequence[LoadOrder],
+    absent: Iterable[str],
+    policy: Policy,
+) -> Iterator[Missing]:
+    """Yield the tables of the dump that are `absent` from the target, and the columns that its tables lack."""
+    rows = {str(totals.name): totals.rows for totals in facts.trailer.tables}
+    tables = {str(table.name): table for table in facts.header.tables}
+    for name in absent:
+        table = tables[name]
+        yield Missing(
+            name=name, what="inheritance child" if table.parents else "table", rows=rows.get(name, 0),
+            statement=_create(connection, table), allowed=name in policy.missing_on_staging,
+        )  # fmt: skip
+    for order in orders:
+        types = {column.name: column.type for column in tables[str(order.name)].columns}
+        for column in order.skipped:
+            name = f"{order.name}.{column}"
+            allowed = bool({name, str(order.name)} & {*policy.missing_on_staging})
+            statement = (
+                f"ALTER TABLE {_sql(connection, order.name)} ADD COLUMN {_quoted(connection, column)} {types[column]}"
+            )
+            yield Missing(name=name, what="column", rows=order.rows, statement=statement, allowed=allowed)
+
+
+def _create(connection: psycopg.Connection[Any], table: DumpedTable) -> str:
+    columns = ", ".join(f"{_quoted(connection, column.name)} {column.type}" for column in table.columns)
+    parents = ", ".join(_sql(connection, parent) for parent in table.parents)
+    after = f" INHERITS ({parents})" if parents else f" PARTITION BY {table.key}" if table.key else ""
+    return f"CREATE TABLE {_sql(connection, table.name)} ({columns}){after}"
+
+
+def partition_faults(
+    connection: psycopg.Connection[Any], tables: Iterable[DumpedTable], catalog: Catalog
+) -> Iterator[tuple[str, bool]]:
+    """Yield the partitions of the dump for whose rows the target has none: in words with the statements that make it, and
+    whether that is certain. If only the bounds are in doubt, some rows may still find a place.
+    """
+    resolver = Resolver.of(catalog)
+    there = {table.name: table for table in catalog.tables if table.partitioned}
+    for dumped in tables:
+        root, table = resolver.find(dumped.name), there.get(dumped.name)
+        if root is None or table is None:
+            continue
+        places = Places(connection, table, resolver)
+        parts = {part.name: part for part in dumped.parts}
+        for leaf in (part for part in dumped.parts if not part.key):
+            chain = [leaf]
+            while chain[0].parent in parts:
+                chain.insert(0, parts[chain[0].parent])
+            keys = [dumped.key, *(part.key for part in chain[:-1])]
+            taken = places.take(root, {key: part.bound for key, part in zip(keys, chain, strict=True)})
+            if taken != "yes":
+                lacking = [part for part in chain if (found := resolver.find(part.name)) is None or not found.partition]
+                statements = "; ".join(_create_part(connection, part) for part in lacking) or "compare the bounds"
+                yield f"{table.name} has no partition for the rows of {leaf.name}: {statements}", taken == "no"
+        if not dumped.parts and not _takes_all(root.name, resolver):
+            yield f"the dump does not tell which partitions of {table.name} its rows need", False
+
+
+def _takes_all(name: Name, resolver: Resolver) -> bool:
+    children = resolver.parts(name)
+    usual = any(child.bound == "DEFAULT" for child in children)
+    return usual and all(_takes_all(child.name, resolver) for child in children if child.kind is Kind.PARTITIONED)
+
+
+def _create_part(connection: psycopg.Connection[Any], part: DumpedPart) -> str:
+    below = f" PARTITION BY {part.key}" if part.key else ""
+    return (
+        f"CREATE TABLE {_sql(connection, part.name)} PARTITION OF {_sql(connection, part.parent)} {part.bound}{below}"
+    )
+
+
+def _quoted(connection: psycopg.Connection[Any], name: str) -> str:
+    (quoted,) = connection.execute("SELECT quote_ident(%s)", (name,)).fetchone() or (name,)
+    return str(quoted)
+
+
+def _sql(connection: psycopg.Connection[Any], name: Name) -> str:
+    """A name as people write it in SQL: quoted where it must be, its schema left out where it is `public`."""
+    own = _quoted(connection, name.name)
+    return own if name.schema_name == "public" else f"{_quoted(connection, name.schema_name)}.{own}"

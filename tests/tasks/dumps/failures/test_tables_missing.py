@@ -1,0 +1,119 @@
+"""What a dump has and staging lacks: tables, columns, inheritance children and partitions are named at the plan."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tasks.dump_wording import missing_lines
+from tasks.dumps.connecting import connected_to
+from tasks.dumps.targets import draft_load
+from tasks.estate.dumps import DumpFacts, LoadPlan
+from tasks.estate.errors import DumpRefused
+
+Pairs = Callable[..., Any]
+MONTHS = """CREATE TABLE e (at date, v text) PARTITION BY RANGE (at);
+CREATE TABLE e_10 PARTITION OF e FOR VALUES FROM ('2026-10-01') TO ('2026-11-01')"""
+NOVEMBER = "CREATE TABLE e_11 PARTITION OF e FOR VALUES FROM ('2026-11-01') TO ('2026-12-01')"
+
+
+def plan_of(made: Any, facts: DumpFacts) -> LoadPlan:
+    """The plan of a load."""
+    with connected_to(made.url("target", "pair_owner"), name="plan", statement_within=60, reading=False) as connection:
+        return draft_load(
+            connection, facts, made.policy, typed="h", real="h", readers="stay", opted_out=(), generation=0, requested_by="",
+            run_id="r",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_tables_children_and_columns_come_with_their_statements(pair: Pairs, allowed: bool) -> None:
+    """Each is named with its rows and the statement that makes it, and the count of rows does not hide it."""
+    made = pair(
+        "CREATE TABLE m (id int, v text); CREATE TABLE m_new () INHERITS (m); CREATE TABLE \"Other\" (n numeric(4,1))",
+        "m: keep\nOther: keep", "INSERT INTO m VALUES (1, 'x'); INSERT INTO m_new SELECT n, 'y' FROM generate_series(1, 500) n",
+        more="missing_on_staging: [m_new, Other, m.v]" if allowed else "",
+    )  # fmt: skip
+    facts = made.export()
+    made.change('DROP TABLE m_new; DROP TABLE "Other"; ALTER TABLE m DROP COLUMN v')
+    plan = plan_of(made, facts)
+    assert {(each.name, each.what, each.rows, each.statement) for each in plan.missing} == {
+        ("m_new", "inheritance child", 500, "CREATE TABLE m_new (id integer, v text) INHERITS (m)"),
+        ("Other", "table", 0, 'CREATE TABLE "Other" (n numeric(4,1))'),
+        ("m.v", "column", 1, "ALTER TABLE m ADD COLUMN v text"),
+    }
+    assert {each.allowed for each in plan.missing} == {allowed}
+    assert {each.name for each in plan.lost} == (set() if allowed else {"m_new", "m.v"})
+    assert any("CREATE TABLE m\\_new" in line or "CREATE TABLE m_new" in line for line in missing_lines(plan))
+    checks = dict(made.load(facts).checks)
+    assert checks["row counts"].endswith("NOT LOADED, because staging has no such table: m_new (500 rows)")
+
+
+LACKS = {  # what production has beside October, the rows, what the message must say
+    "a month": (NOVEMBER, "('2026-11-05', 'x')", "CREATE TABLE e_11 PARTITION OF e FOR VALUES FROM"),
+    "a month in two layers": (
+        NOVEMBER + " PARTITION BY LIST (v); CREATE TABLE e_11_x PARTITION OF e_11 FOR VALUES IN ('x')", "('2026-11-05', 'x')",
+        r"PARTITION BY LIST \(v\); CREATE TABLE e_11_x PARTITION OF e_11 FOR VALUES IN \('x'\)",
+    ),
+    "the default": ("CREATE TABLE e_rest PARTITION OF e DEFAULT", "('2030-01-01', 'x')", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LACKS)
+def test_a_partition_that_staging_lacks_is_said_at_the_plan(pair: Pairs, case: str) -> None:
+    """With the statement that creates it. An empty one is no reason to stop; a default leaves it in doubt, which is said."""
+    more, row, expected = LACKS[case]
+    made = pair(f"{MONTHS}; {more}", "e: keep", "INSERT INTO e VALUES ('2026-10-02', 'x')")
+    empty = made.export()
+    made.change("INSERT INTO e VALUES " + row, "source")  # noqa: S608  # a row of this file
+    facts = made.export()
+    made.change("DROP TABLE e_rest" if expected is None else "DROP TABLE e_11")
+    assert plan_of(made, empty).partitions_in_doubt == ()
+    if expected is None:
+        assert "CREATE TABLE e_rest PARTITION OF e DEFAULT" in plan_of(made, facts).partitions_in_doubt[0]
+        return
+    with pytest.raises(DumpRefused, match=expected):
+        plan_of(made, facts)
+    made.load(empty)
+
+
+HEALTHY = {
+    "other names": "ALTER TABLE e_11 RENAME TO x",
+    "a default": "DROP TABLE e_11; CREATE TABLE d PARTITION OF e DEFAULT",
+    "halves": "DROP TABLE e_11; CREATE TABLE a PARTITION OF e FOR VALUES FROM ('2026-11-01') TO ('2026-11-15');"
+              "CREATE TABLE b PARTITION OF e FOR VALUES FROM ('2026-11-15') TO (MAXVALUE)",
+    "by hash below": "DROP TABLE e_11; CREATE TABLE a PARTITION OF e FOR VALUES FROM ('2026-11-01') TO ('2027-01-01') PARTITION BY"
+                     " HASH (v); CREATE TABLE b PARTITION OF a FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+    "no partitions": "DROP TABLE e; CREATE TABLE e (at date, v text)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HEALTHY)
+def test_other_partitions_that_take_the_rows_are_as_good(pair: Pairs, case: str) -> None:
+    """Bounds are compared as PostgreSQL orders them, not as text."""
+    made = pair(f"{MONTHS}; {NOVEMBER}", "e: keep", "INSERT INTO e VALUES ('2026-11-05', 'x')")
+    made.change(HEALTHY[case])
+    facts = made.export()
+    doubts = plan_of(made, facts).partitions_in_doubt
+    assert doubts == () or case == "by hash below"  # of another key than the source's: only the load can tell
+    made.load(facts)
+    assert made.ask("SELECT v FROM e") == [("x",)]
+
+
+def test_a_half_of_a_partition_is_in_doubt(pair: Pairs) -> None:
+    """Rows of the month may all be in the half that staging has: the plan says so, and the load decides."""
+    made = pair(f"{MONTHS}; {NOVEMBER}", "e: keep", "INSERT INTO e VALUES ('2026-11-05', 'x')")
+    facts = made.export()
+    made.change("DROP TABLE e_11; CREATE TABLE a PARTITION OF e FOR VALUES FROM ('2026-11-01') TO ('2026-11-15')")
+    assert "e has no partition for the rows of e_11" in plan_of(made, facts).partitions_in_doubt[0]
+    made.load(facts)
+
+
+def test_a_masked_key_keeps_its_bounds_out_of_the_dump(pair: Pairs) -> None:
+    """A bound may be a person's value, and masked rows may go to another partition anyway."""
+    made = pair(
+        "CREATE TABLE u (name text) PARTITION BY LIST (name); CREATE TABLE u1 PARTITION OF u FOR VALUES IN ('Huber')",
+        "u: {name: {maker: constant, value: Huber}}", "INSERT INTO u VALUES ('Huber')",
+    )  # fmt: skip
+    (table,) = made.export().header.tables
+    assert (table.key, table.parts) == ("", ())
