@@ -7,7 +7,8 @@ import psycopg
 
 from tasks.dumps.bounds import Places, filled
 from tasks.dumps.planning import MaskingPlan
-from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, LoadOrder, Missing
+from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, Header, LoadOrder, Missing
+from tasks.estate.errors import DumpRefused
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Kind, Name, Table
 from tasks.masking.policy import Policy
@@ -88,6 +89,20 @@ def _create(connection: psycopg.Connection[Any], table: DumpedTable) -> str:
     parents = ", ".join(_sql(connection, parent) for parent in table.parents)
     after = f" INHERITS ({parents})" if parents else f" PARTITION BY {table.key}" if table.key else ""
     return f"CREATE TABLE {_sql(connection, table.name)} ({columns}){after}"
+
+
+def require_partitions(
+    connection: psycopg.Connection[Any], orders: Sequence[LoadOrder], header: Header, catalog: Catalog
+) -> tuple[str, ...]:
+    """Return the partitions of the dump for whose rows the target may lack one. Raises `DumpRefused` if it certainly does."""
+    loaded = {str(order.name) for order in orders}
+    doubts = list(partition_faults(connection, (t for t in header.tables if str(t.name) in loaded), catalog))
+    if certain := [fault for fault, is_certain in doubts if is_certain]:
+        raise DumpRefused(
+            f"Staging lacks partitions for rows of the dump: {'; '.join(certain)}.",
+            next_step="Nothing was loaded. Run the statements on staging, or its migrations, then start again.",
+        )
+    return tuple(fault for fault, _ in doubts)
 
 
 def partition_faults(

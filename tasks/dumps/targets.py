@@ -9,7 +9,7 @@ import psycopg
 from tasks.dumps.catalog import asked, read_catalog
 from tasks.dumps.fitting import taken_names, unwritable
 from tasks.dumps.marker import Marker, read_marker
-from tasks.dumps.missing import missing_things, partition_faults
+from tasks.dumps.missing import missing_things, require_partitions
 from tasks.dumps.planning import inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.reaching import stale_rules
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
@@ -96,6 +96,7 @@ class Match:
                 self.skipped.append((name, "staging keeps its own"))
             else:
                 self.tables.append(_order(dumped, table, rows.get(name, 0)))
+        self.absent = [name for name, why in self.skipped if why == ABSENT]
         loaded = {str(order.name) for order in self.tables}
         alone = [table for name, table in there.items() if name not in loaded and name not in kept]
         self.emptied = tuple(str(t.name) for t in alone if rule_for(t, catalog, policy) is not None)
@@ -222,14 +223,6 @@ def draft_load(
     require_masked(facts.header, catalog, policy)
     match = Match(facts, catalog, policy)
     require_reachable(match, facts.header, catalog, policy)
-    loaded = {str(order.name) for order in match.tables}
-    doubts = list(partition_faults(connection, (t for t in facts.header.tables if str(t.name) in loaded), catalog))
-    if certain := [fault for fault, is_certain in doubts if is_certain]:
-        raise DumpRefused(
-            f"Staging lacks partitions for rows of the dump: {'; '.join(certain)}.",
-            next_step="Nothing was loaded. Run the statements on staging, or its migrations, then start again.",
-        )
-    absent = [name for name, why in match.skipped if why == ABSENT]
     plan = LoadPlan(
         dump=facts.url,
         sha256=facts.sha256,
@@ -241,8 +234,8 @@ def draft_load(
         emptied=match.emptied,
         skipped=tuple(match.skipped),
         kept=match.kept,
-        missing=tuple(missing_things(connection, facts, match.tables, absent, policy)),
-        partitions_in_doubt=tuple(fault for fault, _ in doubts),
+        missing=tuple(missing_things(connection, facts, match.tables, match.absent, policy)),
+        partitions_in_doubt=require_partitions(connection, match.tables, facts.header, catalog),
         untouched=match.untouched,
         readers=readers,
         unproven=facts.unproven,
