@@ -68,6 +68,18 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
     return "\n".join(lines)
 
 
+def in_part(plan: LoadPlan) -> dict[str, str]:
+    """Return message and next step of a load that went on without what staging lacks; nothing for any other load."""
+    if not plan.lost:
+        return {}
+    lost = ", ".join(f"{each.name} ({each.rows} rows)" for each in plan.lost)
+    statements = "; ".join(each.statement for each in plan.lost[:10])
+    return {
+        "message": f"The load is committed without what staging lacks: {lost}.",
+        "next_step": f"Run on staging: {statements}. Then load again; or list them in the policy's missing_on_staging.",
+    }
+
+
 def missing_lines(plan: LoadPlan) -> list[str]:
     """What the dump has and staging lacks, each with the statement that makes it."""
     lines = []

@@ -195,20 +195,10 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
         **_who(plan),
         approver=approval.approver,
         reason=approval.reason,
-        **_in_part(plan),
+        **dump_wording.in_part(plan),
     )
     _table(f"load-rows-{plan.run_id}", "Rows on staging", list(loaded.rows))
     return _publish(report, "\n" + dump_wording.loaded_text(plan, loaded, password=PASSWORD))
-
-
-def _in_part(plan: LoadPlan) -> dict[str, str]:
-    if not plan.lost:
-        return {}
-    return {
-        "message": f"The load is committed without what staging lacks: {', '.join(f'{e.name} ({e.rows} rows)' for e in plan.lost)}.",
-        "next_step": f"Run on staging: {'; '.join(each.statement for each in plan.lost[:10])}. Then load again; or list them in the "
-        "policy's missing_on_staging.",
-    }
 
 
 def conclude_preview(policy: str, preview: Preview) -> State[Any]:
