@@ -59,11 +59,14 @@ def key(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hands(prefect_server: None) -> Iterator[Callable[..., Any]]:
-    """Let a flow be a deployment that somebody works for: `hands(flow, "promote")`, until the test's end."""
+    """Let a flow be a deployment that somebody works for: `hands(flow, "promote")`, until the test's end.
+
+    With `again` a run that was answered goes on, too.
+    """
     working: list[Hands] = []
 
-    def employ(body: Any, deployment: str) -> None:
-        working.append(Hands(body, deployment).__enter__())
+    def employ(body: Any, deployment: str, *, again: bool = False) -> None:
+        working.append(Hands(body, deployment, again=again).__enter__())
 
     yield employ
     for each in working:

@@ -107,8 +107,8 @@ def answer_of(run: Any) -> dict[str, str]:
 class Hands:
     """A worker of one deployment, in a thread: runs whatever is started until it ends or asks."""
 
-    def __init__(self, body: Any, deployment: str) -> None:
-        self._body = body
+    def __init__(self, body: Any, deployment: str, *, again: bool = False) -> None:
+        self._body, self._again = body, again
         with get_client(sync_client=True) as client:
             self.deployment = client.create_deployment(
                 flow_id=client.create_flow(body), name=deployment, parameter_openapi_schema=body.parameters.model_dump()
@@ -133,6 +133,7 @@ class Hands:
                 for run in new:
                     client.set_flow_run_state(run.id, Pending(), force=True)
             for run in new:
-                done.add(run.id)
+                if not self._again:
+                    done.add(run.id)
                 with suppress(Pause):
                     run_flow(self._body, flow_run=run, parameters=run.parameters, return_type="state")

@@ -18,7 +18,7 @@ def test_a_hold_is_placed_and_ended(
     hands: Callable[..., Any], cli: Callable[..., Any], machine: Callable[..., Any], ledger: Ledger
 ) -> None:
     """Through the deployment, with its zone, reason and name; a name that nothing has is refused, and `--end` ends it."""
-    hands(hold, "hold")
+    hands(hold, "hold", again=True)
     until = (utc_now() + timedelta(days=3)).astimezone(timezone(timedelta(hours=1))).replace(second=0, microsecond=0)
     code, document = machine("hold", "schulstage", "--until", until.isoformat(), *WHO, input="my theme until Friday\n")
     assert code == 0, document
