@@ -18,12 +18,13 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.engine import handle_engine_signals
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, ParameterBindError, ParameterTypeError, SignatureMismatchError
 from prefect.flow_engine import run_flow
 from prefect.logging.loggers import flow_run_logger
 from prefect.settings import get_current_settings
 from prefect.states import Failed
 
+from tasks.estate.errors import Misconfigured
 from tasks.notices import tell
 from tasks.wording import plain
 
@@ -97,6 +98,18 @@ def our_flow(entrypoint: str) -> Flow[..., Any]:
     return flow.with_options(result_storage=Path(get_current_settings().results.local_storage_path))
 
 
+def wrong_parameters(flow: Flow[..., Any], run: FlowRun) -> State[Any] | None:
+    """Return the end of a run whose parameters do not fit its flow, or None. Prefect's API can skip the check."""
+    try:
+        flow.validate_parameters(run.parameters)
+    except (ParameterTypeError, ParameterBindError, SignatureMismatchError, TypeError) as error:
+        message = (
+            f"The parameters do not fit the flow: {shown(' '.join(str(error).split()))}. {Misconfigured.next_step}"
+        )
+        return Failed(name=Misconfigured.outcome, message=message)
+    return None
+
+
 def _deployment_of(client: SyncPrefectClient, run: FlowRun) -> DeploymentResponse | None:
     if run.deployment_id is None:
         return None
@@ -120,6 +133,11 @@ def execute(run_id: UUID) -> None:
             return
     assert deployment is not None, "why_not() has seen to it"  # noqa: S101  # an invariant, not input
     flow = our_flow(deployment.entrypoint or "")
+    wrong = wrong_parameters(flow, run)
+    if wrong is not None:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run_id, wrong, force=True)  # forced: never retried
+        return
     # A state is asked for, not a result: for a result, the engine would load what the server's last state points to.
     run_logger: Any = flow_run_logger(run)  # an adapter, which the engine takes and its annotation does not name
     run_flow(flow, flow_run=run, return_type="state", error_logger=run_logger)

@@ -46,6 +46,7 @@ CLASSIFIED = "Classified"
 PEOPLE_WAIT_FOR = ("promote", "restore", "provision")  # their end is told whatever it is; of others only a bad one
 WRITES = ("refresh", "load_dump", "reload")
 KEPT = timedelta(days=1)
+WITHOUT_LEDGER = ("Misconfigured", "LedgerUnavailable")  # ends that the ledger cannot or need not record
 GOOD = (VERIFIED, HEALTHY, EXPORTED, LOADED, PREVIEWED, CLASSIFIED)
 
 
@@ -244,7 +245,7 @@ def _of_error(verb: str, error: UnderstudyError) -> Report:
         str(parameters.get("destination") or parameters.get("name") or ""),
     )
     known: dict[str, Any] = {}
-    if error.outcome != "Misconfigured":  # without settings there is no ledger to read
+    if error.outcome not in WITHOUT_LEDGER:  # without settings there is no ledger to read
         facts = open_ledger().facts(run_id=this_run())
         if not isinstance(error, OutcomeUnknown) and _was_sent(facts):
             error = NotVerified(error.message)
@@ -277,7 +278,7 @@ def _was_sent(facts: list[Fact]) -> bool:
 def _publish(report: Report, extra: str = "") -> State[Any]:
     """Ledger first, then the artifact, then the named state: the record that matters does not depend on Prefect."""
     head = ""
-    if report.outcome != "Misconfigured":
+    if report.outcome not in WITHOUT_LEDGER:
         open_ledger().record("outcome", run_id=report.run_id, plan="", detail=report.model_dump(mode="json"))
         head = str(open_ledger().head())
     create_markdown_artifact(

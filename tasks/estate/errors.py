@@ -35,6 +35,7 @@ UnderstudyError
 │  └─ Unreachable         no usable answer: connection, time-out, 5xx, a body that is not what it should be
 ├─ OutcomeUnknown     a destructive call left and its effect is not proven; never retried; a person looks
 │  └─ NotVerified        the copy was sent, but a step after it (purge, verify) could not be done
+├─ LedgerUnavailable  the ledger's database cannot be read or written; never retried
 └─ Misconfigured      our own settings or parameters are wrong; found before the first call; never retried
    └─ PolicyRefused       the masking policy cannot be applied to this database: unclassified, or a maker does not fit
 """
@@ -320,6 +321,16 @@ class NotVerified(OutcomeUnknown):
     next_step = (
         "The copy was sent. Retry this run: it looks again, purges and verifies, and never sends. To go back, start "
         "`restore` with this run's id."
+    )
+
+
+class LedgerUnavailable(UnderstudyError):
+    """The ledger's database cannot be read or written: a full disk, a missing folder, a corrupt file, a server that is away."""
+
+    outcome = "LedgerUnavailable"
+    next_step = (
+        "Mend the ledger's database first. Then retry this run: it reads the ledger, and a copy that was sent is watched, "
+        "never sent again."
     )
 
 

@@ -19,9 +19,10 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
-from tasks.estate.errors import Misconfigured
+from tasks.estate.errors import LedgerUnavailable, Misconfigured
 from tasks.signoff.migrations import HEAD, version_of
 
 PATIENCE = 10.0  # seconds that one waits for another's transaction
@@ -57,7 +58,8 @@ locks = Table(
 def open_database(url: str) -> Engine:
     """Open the ledger's database, with its tables made or brought up to date where they are not.
 
-    Raises `Misconfigured` for a URL that cannot be one, and for a ledger that is newer than this code.
+    Raises `Misconfigured` for a URL that cannot be one, and for a ledger that is newer than this code, and
+    `LedgerUnavailable` if the database cannot be used, now or later.
     """
     try:
         parsed = make_url(url)
@@ -68,10 +70,19 @@ def open_database(url: str) -> Engine:
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
         raise Misconfigured(f"The ledger cannot live in {kind!r}; expected sqlite or postgresql.")
-    if kind == "sqlite":
-        engine = _open_sqlite(url, parsed.database)
+    where = parsed.render_as_string(hide_password=True)
+    try:
+        return _opened(url, parsed.database if kind == "sqlite" else None, where)
+    except (OSError, sqlite3.Error, OperationalError, DatabaseError) as error:
+        raise _unavailable(where, error) from None  # its text may hold the whole statement
+
+
+def _opened(url: str, path: str | None, where: str) -> Engine:
+    if url.startswith("sqlite"):
+        engine = _open_sqlite(url, path)
     else:
         engine = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
+    _name_faults(engine, where)
     with engine.begin() as connection:
         current = version_of(connection) == HEAD
     if not current:
@@ -79,6 +90,24 @@ def open_database(url: str) -> Engine:
 
         bring_up_to_date(engine)
     return engine
+
+
+def _name_faults(engine: Engine, where: str) -> None:
+    """Let a database that fails later, a full disk for instance, end in `LedgerUnavailable` too."""
+
+    @event.listens_for(engine, "handle_error")
+    def name(context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if isinstance(error, OperationalError) or type(error) is DatabaseError:
+            raise _unavailable(where, error) from None
+
+
+def _unavailable(where: str, error: BaseException) -> LedgerUnavailable:
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return LedgerUnavailable(
+        f"The ledger {where} (UNDERSTUDY_LEDGER_URL) cannot be used: {reason[0] if reason else type(error).__name__}; expected a database that can "
+        "be read and written."
+    )
 
 
 def _open_sqlite(url: str, path: str | None) -> Engine:

@@ -81,6 +81,19 @@ def test_anything_but_a_flow_of_ours_is_refused(
     assert pool.state(run).id == state.id
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"instal": "x"}, {}, {"install": {"a": 1}}, {"install": "schulprod", "more": 1}]
+)
+def test_parameters_that_do_not_fit_have_a_name(pool: Pool, parameters: dict[str, Any]) -> None:
+    """A run that was started with the schema switched off ends as Misconfigured, with what is wrong and what to do."""
+    run = pool.start(DIAGNOSE, parameters=parameters)
+    execute.execute(run)
+    state = pool.state(run)
+    assert (state.name, state.is_failed()) == ("Misconfigured", True)
+    assert "The parameters do not fit the flow" in str(state.message)
+    assert "Correct the setting or parameter" in str(state.message)
+
+
 def test_a_foreign_module_is_not_even_imported(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entrypoint may lie anywhere on the path, and its import alone would run it."""
     (tmp_path / "theirs.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\n")
