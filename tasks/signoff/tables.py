@@ -103,10 +103,11 @@ def _name_faults(engine: Engine, where: str) -> None:
 
 
 def _unavailable(where: str, error: BaseException) -> LedgerUnavailable:
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
     return LedgerUnavailable(
-        f"The ledger {where} (UNDERSTUDY_LEDGER_URL) cannot be used: {reason[0] if reason else type(error).__name__}; expected a database that can "
-        "be read and written."
+        f"The ledger {where} (UNDERSTUDY_LEDGER_URL) cannot be used: {reason}; expected a database that can be read and "
+        "written."
     )
 
 
