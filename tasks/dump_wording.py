@@ -7,7 +7,8 @@ from datetime import datetime
 from tasks.dumps.planning import ExportPlan
 from tasks.dumps.previewing import HIDDEN, Change, ColumnPreview, Preview, TablePreview
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan
-from tasks.masking.classify import ColumnDraft, Draft, TableDraft, as_yaml
+from tasks.masking.classify import ColumnDraft, Draft, TableDraft
+from tasks.masking.rendering import as_yaml
 from tasks.wording import plain
 
 BAR = 24  # characters of the longest bar in a chart of rows

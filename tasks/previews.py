@@ -16,10 +16,13 @@ from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices
 from tasks.dumps.previewing import Preview, preview_tables
 from tasks.dumps.samples import samples_of
+from tasks.dumps.vetting import vet
 from tasks.estate.errors import Misconfigured
 from tasks.estate.settings import load_settings
-from tasks.masking.classify import Draft, as_yaml, draft
+from tasks.masking.classify import Draft, draft
+from tasks.masking.compressing import compress
 from tasks.masking.policy import load_policy, policy_as_written
+from tasks.masking.rendering import as_yaml
 from tasks.policy import BELOW_THE_GATE, masking_session, this_run
 
 UNCACHED = BELOW_THE_GATE  # results are about the database as it is now, and with originals they must not be stored
@@ -74,8 +77,8 @@ def draft_policy(name: str, said: dict[str, Any] | None, sample: int) -> Draft:
     with _production("understudy classify") as connection:
         catalog = read_catalog(connection)
         samples = samples_of(connection, catalog, sample, without=unread)
+        drafted = compress(vet(connection, catalog, draft(catalog, samples, said)), catalog)
     get_run_logger().info("Looked at %d values of %d columns.", sum(map(len, samples.values())), len(samples))
-    drafted = draft(catalog, samples, said)
     return drafted if said is not None else drafted.model_copy(update={"app": name})
 
 

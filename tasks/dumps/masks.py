@@ -62,12 +62,13 @@ def prove(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Sessi
     """
     selects = {str(t.table.name): masked_columns(t, session) for t in plan.tables}
     tell(connection, session)
-    faults = [fault for table in plan.tables for fault in _faults(connection, table, selects[str(table.table.name)])]
+    faults = [fault for table in plan.tables for fault in faults_of(connection, table, selects[str(table.table.name)])]
     if faults:
         raise PolicyRefused(f"Masked rows would not fit the tables: {'; '.join(faults)}.")
 
 
-def _faults(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[str]:
+def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[str]:
+    """Why the masked rows of a sample of one table would be refused, one sentence each."""
     changed = [each for each in plan.columns if each.masked or each.unread]
     if not changed:
         return

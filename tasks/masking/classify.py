@@ -4,7 +4,7 @@ A draft is for a person to read and correct. It holds names, counts and reasons,
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import yaml
@@ -13,15 +13,17 @@ from pydantic import Field
 from tasks.estate.errors import Misconfigured
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Name, Stray, Table
+from tasks.masking.keying import keys_of
 from tasks.masking.linking import follow_references, links_of, tell_apart
 from tasks.masking.nesting import propose_for
+from tasks.masking.patterns import expand
+from tasks.masking.policy import as_given, is_pattern, parse_policy
 from tasks.masking.proposing import KEEP, UNDECIDED, Proposal
 from tasks.masking.recognising import Kind, recognise_in_text, spelling
 from tasks.masking.vocabulary import DROPPED, EXCLUDED
 
 Whole = Literal["keep", "drop", "exclude"]
 SURE = 0.8  # confidence from which a kept column is doubted
-ENDLESS = 1 << 30  # characters of a line of YAML: a wrapped one would lose its comment
 WHOLE_RULES = ("keep", "drop", "exclude")
 
 
@@ -37,6 +39,12 @@ class ColumnDraft(Immutable):
     kind: Kind | None = None
     new: bool = False
     doubt: str = ""
+    covered: bool = False  # a pattern of the policy, or `keys: keep`, says the same: the file has no line of its own
+
+    @property
+    def settled(self) -> bool:
+        """Whether the existing policy decided it."""
+        return self.confidence == 1.0
 
 
 class TableDraft(Immutable):
@@ -61,9 +69,26 @@ class Draft(Immutable):
     references: tuple[str, ...] = ()
     rest: dict[str, Any] = Field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    patterns: dict[str, Any] = Field(default_factory=dict)  # key with a wildcard → its rule, as in the policy
+    keep_keys: bool = False  # `keys: keep`
 
     def _columns(self) -> Iterator[tuple[str, ColumnDraft]]:
         return ((f"{table.name}.{column.name}", column) for table in self.tables for column in table.columns)
+
+    def covering(self, columns: Collection[tuple[str, str]]) -> "Draft":
+        """The same draft, where these columns (table, name) are marked as covered by a pattern."""
+        tables = tuple(
+            table.model_copy(
+                update={
+                    "columns": tuple(
+                        c.model_copy(update={"covered": True}) if (str(table.name), c.name) in columns else c
+                        for c in table.columns
+                    )
+                }
+            )
+            for table in self.tables
+        )
+        return self.model_copy(update={"tables": tables})
 
     @property
     def undecided(self) -> tuple[str, ...]:
@@ -98,13 +123,16 @@ def draft(
             f"The existing policy's `tables` is a {type(known).__name__}; expected table names with rules."
         )
     references = tuple(map(str, said.get("references") or ()))
+    patterns = {str(name): rule for name, rule in known.items() if is_pattern(str(name))}
+    known, covered = _written_out(catalog, said, known)
     links = links_of(catalog, references)
+    keys = keys_of(catalog)
     own = {
         (str(table.name), column.name): propose_for(
             table,
             column,
             samples.get((str(table.name), column.name), ()),
-            linked=(str(table.name), column.name) in links,
+            linked=(str(table.name), column.name) in links or (str(table.name), column.name) in keys,
         )
         for table in catalog.tables
         for column in table.copied
@@ -120,7 +148,9 @@ def draft(
         references=references,
         rest={key: value for key, value in said.items() if key not in HEAD},
         gone=tuple(_gone(catalog, known)),
-    )
+        patterns=patterns,
+        keep_keys=said.get("keys") == KEEP,
+    ).covering(covered)
 
 
 def _is_decided(known: Mapping[str, Any], table: str, column: str) -> bool:
@@ -128,7 +158,30 @@ def _is_decided(known: Mapping[str, Any], table: str, column: str) -> bool:
     return said == KEEP or (isinstance(said, dict) and column in said)
 
 
-HEAD = ("app", "schema_version", "locale", "tables", "references", "unclassified")
+def _written_out(
+    catalog: Catalog, said: Mapping[str, Any], known: Mapping[str, Any]
+) -> tuple[dict[str, Any], frozenset[tuple[str, str]]]:
+    """The tables of the existing policy with its patterns written out, and the columns that a pattern decides."""
+    exact = {str(name): rule for name, rule in known.items() if not is_pattern(str(name))}
+    if len(exact) == len(known) and "keys" not in said and not any(_has_patterns(rule) for rule in exact.values()):
+        return exact, frozenset()
+    expanded = expand(parse_policy(yaml.safe_dump(dict(said), sort_keys=False)), catalog)
+    covered = frozenset(expanded.by_pattern or ())
+    for name, rule in expanded.policy.tables.items():
+        added = {column: as_given(each) for column, each in rule.columns.items() if (name, column) in covered}
+        before = exact.get(name)
+        if added and not isinstance(before, str):
+            exact[name] = {**(before or {}), **added}
+        elif name not in exact and rule.whole is not None:
+            exact[name] = rule.whole
+    return exact, covered
+
+
+def _has_patterns(rule: Any) -> bool:
+    return isinstance(rule, dict) and any(is_pattern(str(column)) for column in rule)
+
+
+HEAD = ("app", "schema_version", "locale", "tables", "references", "unclassified", "keys")
 
 
 def _app(database: str) -> str:
@@ -159,6 +212,8 @@ def _table(
 
 def _whole(table: Table, catalog: Catalog) -> tuple[Whole, str] | None:
     """A rule for a whole table by its name. A table that others point at is never dropped: their rows need it."""
+    if table.name.schema_name == "understudy":
+        return "exclude", "the marker of a database that was a target"
     spelled = spelling(table.name.name)
     if EXCLUDED.search(spelled):
         return "exclude", "belongs to the installation: staging keeps its own"
@@ -202,75 +257,11 @@ def _gone(catalog: Catalog, known: Mapping[str, Any]) -> Iterator[str]:
         if table is None:
             yield str(name)
         elif isinstance(said, dict):
-            yield from (f"{name}.{column}" for column in said if table.column(str(column)) is None)
-
-
-def as_yaml(drafted: Draft) -> str:
-    """The draft as a policy file, each line with its reason; tables and columns in the order of the catalogue.
-
-    An undecided column is a comment, so that the policy does not know it and a plan under it stops.
-    """
-    lines = [
-        f"# Draft: {len(drafted.tables)} tables, {len(drafted.undecided)} columns undecided. Read every line; decide those.",
-        *(f"# Gone from the database: {_scalar(name)}" for name in drafted.gone),
-        f"app: {_scalar(drafted.app)}",
-        f"schema_version: {drafted.schema_version}",
-        f"locale: {_scalar(drafted.locale)}",
-        "tables:" if drafted.tables else "tables: {}",
-    ]
-    for table in drafted.tables:
-        lines += _table_lines(table)
-    if drafted.references:
-        lines += ["references:", *(f"  - {_scalar(reference)}" for reference in drafted.references)]
-    rest = yaml.safe_dump(drafted.rest, sort_keys=False, allow_unicode=True) if drafted.rest else ""
-    return "\n".join([*lines, "unclassified: fail", rest]).rstrip("\n") + "\n"
-
-
-def _table_lines(table: TableDraft) -> Iterator[str]:
-    key = f"  {_scalar(str(table.name))}:"
-    mark = "new; " if table.new else ""
-    if table.whole is not None:
-        yield f"{key} {table.whole}  # {mark}{table.reason}"
-        yield from (_plain(f"  #   doubtful: {_scalar(column.name)}: {column.doubt}") for column in table.columns)
-        return
-    decided = any(column.rule is not None for column in table.columns)
-    yield (key if decided else f"{key} {{}}") + ("  # new" if table.new else "")
-    yield from (_plain(_column_line(column)) for column in table.columns)
-
-
-def _column_line(column: ColumnDraft) -> str:
-    mark = "new; " if column.new else ""
-    if column.rule is None:
-        return f"    # UNDECIDED {_scalar(column.name)}:  # {mark}{column.reason}"
-    rule = _scalar(column.rule) if isinstance(column.rule, str) else _flow(column.rule)
-    doubt = f"; DOUBTFUL: {column.doubt}" if column.doubt else ""
-    sure = f" ({column.confidence:.0%} sure)" if column.confidence < 1 else ""
-    return f"    {_scalar(column.name)}: {rule}  # {mark}{column.reason}{sure}{doubt}"
-
-
-def _plain(line: str) -> str:
-    """A line that stays one: reasons quote names, and a name may hold a line break."""
-    return "".join(sign if sign.isprintable() else " " for sign in line)
-
-
-def _flow(value: Any, style: str | None = None) -> str:
-    """A value on one line; letters of any language stay readable, everything else outside ASCII is escaped."""
-
-    def dumped(as_is: bool, quotes: str | None) -> str:
-        text: str = yaml.safe_dump(
-            value, default_flow_style=True, default_style=quotes, sort_keys=False, allow_unicode=as_is, width=ENDLESS
-        )
-        return text.strip()
-
-    readable = dumped(True, style)
-    # Only double quotes escape a line break; YAML's other styles would spread it over lines.
-    return readable if readable.isprintable() else dumped(False, '"')
-
-
-def _scalar(text: str) -> str:
-    """A text on one line, quoted where YAML would otherwise read something else (`null`, `on`, a colon)."""
-    plain = re.fullmatch(r"[^\W\d][\w.-]*", text) and text.isprintable() and yaml.safe_load(text) == text
-    return text if plain else _flow(text, '"')
+            yield from (
+                f"{name}.{column}"
+                for column in said
+                if not is_pattern(str(column)) and table.column(str(column)) is None
+            )
 
 
 def scan_strays(texts: Iterable[tuple[str, str, str]]) -> tuple[Stray, ...]:

@@ -1,7 +1,7 @@
 """The masking policy: one YAML file an application, which says of every column what becomes of it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -286,6 +286,30 @@ def _column(path: tuple[str, ...], given: Any, lines: Lines, faults: list[str]) 
     except Misconfigured as error:
         faults.append(f"line {line}: {name}: {error.message}")
     return None
+
+
+def rule_from(given: Any) -> ColumnRule:
+    """The rule that a policy's content is for one column. Raises `Misconfigured` if it is none."""
+    faults: list[str] = []
+    rule = _column(("tables", "column"), given, {}, faults)
+    if rule is None:
+        raise Misconfigured("; ".join(faults))
+    return rule
+
+
+def as_given(rule: ColumnRule) -> Any:
+    """The rule as a policy file says it: a word, or a mapping with the options that differ from their defaults."""
+    own = rule.model_dump(mode="json", include={"group", "by", "nulls", "anonymizer"}, exclude_defaults=True)
+    if rule.maker is None:
+        return {"maker": "keep", **own} if own else "keep"
+    options = {**rule.maker.model_dump(mode="json", exclude_defaults=True, by_alias=True), **own}
+    options.pop("maker", None)
+    return {"maker": rule.word, **options} if options else rule.word
+
+
+def references_from(texts: Iterable[str]) -> tuple[Reference, ...]:
+    """The references that a policy's texts are; what is none is left out."""
+    return tuple(_references(list(texts), {}, []))
 
 
 def _references(said: Any, lines: Lines, faults: list[str]) -> Iterator[Reference]:

@@ -11,7 +11,16 @@ from typing import Any
 from tasks.estate.tables import Column, Table
 from tasks.masking.recognising import Kind, recognise_name, spelling
 from tasks.masking.sampling import Evidence
-from tasks.masking.vocabulary import TECHNICAL_NUMBER, TECHNICAL_TEXT, TECHNICAL_TIME, TERMS, WATCHED
+from tasks.masking.vocabulary import (
+    FOREIGN_ID,
+    LIMIT,
+    MEASURE,
+    TECHNICAL_NUMBER,
+    TECHNICAL_TEXT,
+    TECHNICAL_TIME,
+    TERMS,
+    WATCHED,
+)
 
 KEEP, UNDECIDED = "keep", "undecided"
 INTEGERS = ("int2", "int4", "int8")
@@ -47,6 +56,21 @@ NEVER_UNIQUE = frozenset(
 )
 
 
+# What a number can be, and of these what stays so whatever else its name says.
+TELLING_NUMBERS = frozenset({Kind.BIRTH_DATE, Kind.TRAIT, Kind.SPECIAL, Kind.GENDER, Kind.LOCATION})
+NUMERIC = TELLING_NUMBERS | {
+    Kind.PHONE,
+    Kind.CARD,
+    Kind.BANK,
+    Kind.NATIONAL_ID,
+    Kind.SECRET,
+    Kind.IP,
+    Kind.POSTCODE,
+    Kind.IBAN,
+    Kind.STREET,
+}
+
+
 @dataclass(frozen=True)
 class Proposal:
     """`maker` is a maker's name, `keep` or `undecided`. `confidence` is 0 to 1. No sampled value is in it anywhere."""
@@ -73,7 +97,7 @@ def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = 
         return Proposal(KEEP, "a key: kept so that references still point at their rows", 0.95)
     if column.base == "bool":
         return _yes_or_no(table, column)
-    named = recognise_name(str(table.name), column.name, column.comment)
+    named = _as_its_type_allows(column, recognise_name(str(table.name), column.name, column.comment))
     told = evidence.kind or (Kind.BIRTH_DATE if evidence.birth_dates and column.base in ("date", "text") else None)
     if (
         named in PROVABLE
@@ -88,6 +112,22 @@ def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = 
         return _nameless(table, column, evidence)
     proposal = masked(table, column, kind, why(kind, named, evidence), _confidence(kind, named, evidence))
     return replace(proposal, options={**proposal.options, **_like_the_original(proposal.maker, evidence)})
+
+
+def _as_its_type_allows(column: Column, kind: Kind | None) -> Kind | None:
+    """The kind that a name tells, unless the type contradicts: a number is no name or text, and `note_id` is no note.
+
+    A measure (`max_token_length`) is none of what it measures; what a number can be of a person (a year of birth, a
+    phone number, a salary) stays.
+    """
+    if column.base not in NUMBERS or column.array:
+        return kind
+    name = spelling(column.name)
+    if kind is Kind.SIZE:
+        return None if LIMIT.search(name) else kind
+    if kind not in NUMERIC or (kind not in TELLING_NUMBERS and MEASURE.search(name)):
+        return None
+    return None if name.endswith(("_id_", "_ids_")) and kind not in (Kind.NATIONAL_ID, Kind.SECRET) else kind
 
 
 def _like_the_original(maker: str, evidence: Evidence) -> dict[str, Any]:
@@ -243,7 +283,7 @@ def _nameless(table: Table, column: Column, evidence: Evidence) -> Proposal:
     if column.category in ("D", "T", "R") or column.base.endswith(("range", "interval")):
         if WATCHED.search(name) and column.category == "D" and table.primary and len(table.primary.columns) == 1:
             return Proposal("date_shift", "when somebody was here", 0.7, {"days": 30, "by": table.primary.columns[0]})
-        fits = TECHNICAL_TIME.search(name)
+        fits = TECHNICAL_TIME.search(name) or column.base in ("timestamp", "timestamptz", "interval", "time")
         return Proposal(KEEP, "a time of the record", 0.75) if fits else undecided("a date or time of unknown meaning")
     if column.base in NUMBERS:
         return _number(column, name)
@@ -255,9 +295,13 @@ def _nameless(table: Table, column: Column, evidence: Evidence) -> Proposal:
 
 
 def _number(column: Column, name: str) -> Proposal:
-    if TECHNICAL_NUMBER.search(name):
+    if name.endswith(("_id_", "_ids_")) and column.base in INTEGERS:
+        if FOREIGN_ID.search(name):
+            return undecided("a number that may identify somebody in another service")
+        return Proposal(KEEP, "a number called id: a key that is not declared", 0.7)
+    if TECHNICAL_NUMBER.search(name) or MEASURE.search(name):
         return Proposal(KEEP, "name looks like a measure or an order", 0.75)
-    return undecided("a number of unknown meaning" + (": a key that is not declared?" if name.endswith("_id_") else ""))
+    return undecided("a number of unknown meaning")
 
 
 def _nameless_text(table: Table, name: str, evidence: Evidence) -> Proposal:

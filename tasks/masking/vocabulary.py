@@ -86,6 +86,7 @@ HASHED = re.compile(r"_(hash|digest|md5|sha\d*|hmac)_$")
 _RULES: tuple[tuple[Kind, str], ...] = (
     (Kind.MIME_TYPE, r"mime|content_type|media_type|medientyp"),
     (Kind.FILE_NAME, r"file_?name|datei_?name|original_name|file_?ext"),
+    (Kind.SECRET, r"_tokens?_"),  # before PASSWORD: `reset_password_token`
     (Kind.PASSWORD, r"passw|pass_?wd|_pwd|_pw_|kennwort|pass_?phrase|crypt_hash"),
     (
         Kind.SECRET,
@@ -140,7 +141,7 @@ _RULES: tuple[tuple[Kind, str], ...] = (
         r"nach_?name|last_?name|family_?name|familien_?name|sur_?name|zu_?name|maiden|geburts_?name|_l_?name_|"
         r"second_?name",
     ),
-    (Kind.COMPANY, r"company|firma|firmen_?name|employer|arbeitgeber|organi[sz]ation_?name|betrieb"),
+    (Kind.COMPANY, r"company|(?<!con)firma|firmen_?name|employer|arbeitgeber|organi[sz]ation_?name|betrieb"),
     (
         Kind.FULL_NAME,
         r"full_?name|display_?name|anzeige_?name|voller_?name|ansprechpartner|kontoinhaber|card_?holder|"
@@ -203,6 +204,17 @@ TECHNICAL_NUMBER = re.compile(
     r"version|_size|groesse|_bytes|length|laenge|_year_|jahr|month|monat|_week|woche|_day_|hour|stunde|minute|seconds|"
     r"duration|dauer|quantity|menge|priorit|_level|stufe|percent|prozent|_port_|attempt|retr|limit|_max|_min|capacity|"
     r"kapazit|_status|_type|_flags?_|_width|_height_|_page|_seq|_number_of|_room_|_raum_|factor|faktor|_ratio|_no_of|_lock_version|discount|rabatt|balance|saldo"
+)
+# A number with such a word is a measure, a limit or a state, whatever it is a measure of.
+MEASURE = re.compile(
+    r"_(max|min|num|count|counts|counter|limit|limits|size|length|lifetime|interval|period|timeout|attempts?|retries|retry|"
+    r"seconds|minutes|hours|days|weeks|months|ms|bytes|level|version|status|state|type|mode|order|position|rank|score|"
+    r"threshold|total|percentage|percent|ratio|access|access_level|index|iid|number_of|per)_|_count|anzahl"
+)
+LIMIT = re.compile(r"_(max|min|limit|quota|allowed)")
+# A number that identifies somebody in another service.
+FOREIGN_ID = re.compile(
+    r"extern|remote|foreign|third_party|provider|facebook|twitter|telegram|google|github|discord|slack|apple|ldap|sso|oauth|_uid_"
 )
 WATCHED = re.compile(
     r"last_?(log_?in|seen|active|activity|access|sign_?in|visit)|letzte[rs]?_?(anmeldung|login|zugriff)"

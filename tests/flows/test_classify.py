@@ -87,7 +87,7 @@ def test_what_is_new_doubtful_or_gone_is_shown(start: Callable[..., Any], school
     assert "| visitors.shape | **undecided** | the name says nothing, and there are no values |" in undecided
     assert "* users.email: name looks like an e-mail" in section(run.report, "Doubts: kept, but they look personal")
     assert "* users.api\\_key" in section(run.report, "Gone from the database")
-    assert "# UNDECIDED shape:" in drafted(run.report)
+    assert "# UNDECIDED visitors: {shape: }" in drafted(run.report)
     assert CANARIES["email"] not in run.report
 
 

@@ -1,0 +1,168 @@
+"""Vetting a draft: no maker is proposed that the plan would refuse for its column.
+
+The same code judges that judges a plan: makers' own problems, the proofs of unique keys, the rules of joined columns, and
+the sampled rows themselves (types, lengths, NOT NULL, domains, CHECKs). What it refuses is replaced by a maker that it
+accepts, or is left undecided with the refusal as the reason.
+"""
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+
+from tasks.dumps.grouping import groups_of
+from tasks.dumps.masks import faults_of, masked_columns, tell
+from tasks.dumps.planning import Choices, TablePlan, anonymizer_of, table_plan
+from tasks.dumps.uniqueness import key_faults
+from tasks.estate.errors import Misconfigured
+from tasks.estate.tables import Catalog, Column, Table
+from tasks.masking.classify import ColumnDraft, Draft, TableDraft
+from tasks.masking.keys import Keyring
+from tasks.masking.policy import ColumnRule, Policy, TableRule, references_from, rule_from
+from tasks.masking.session import Session
+
+AS_IS = ColumnRule()
+LONGEST_HASH, SHORTEST_HASH = 32, 8  # hex digits; with 8 two of a hundred rows collide once in a million tables
+Rules = dict[str, dict[str, ColumnRule]]
+
+
+def vet(connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft) -> Draft:
+    """Return the draft with every maker replaced that the plan would refuse. Decided columns are left as they are."""
+    session = Session(Keyring(os.urandom(32), run="draft"), drafted.locale)  # only forms count: any key will do
+    rules = {str(t.name): {c.name: _rule(c) for c in t.columns} for t in drafted.tables if t.whole is None}
+    tables = []
+    for each in drafted.tables:
+        table = catalog.table(str(each.name))
+        if each.whole is not None or table is None:
+            tables.append(each)
+            continue
+        if _fits(connection, session, table, rules):
+            tables.append(each)
+            continue
+        columns = tuple(_vetted(connection, session, rules, table, column) for column in each.columns)
+        tables.append(each.model_copy(update={"columns": columns}))
+    joined = _without_torn_joins(catalog, drafted.model_copy(update={"tables": tuple(tables)}), rules)
+    return drafted.model_copy(update={"tables": tuple(joined)})
+
+
+def _fits(connection: psycopg.Connection[object], session: Session, table: Table, rules: Rules) -> bool:
+    """Whether nothing at all refuses the rules of the table: then its columns need no look of their own."""
+    plan = _plan(table, rules)
+    if not any(c.masked for c in plan.columns):
+        return True
+    masked = {c.column.name: (c.rule.maker, c.place(table)) for c in plan.columns if c.masked}
+    if any(key_faults(table, masked)) or any(m.problems(place) for m, place in masked.values() if m is not None):
+        return False
+    if any(c.rule.by and table.column(c.rule.by) is None for c in plan.columns):
+        return False
+    select = masked_columns(plan, session)
+    tell(connection, session)
+    return not any(faults_of(connection, plan, select))
+
+
+def _rule(column: ColumnDraft) -> ColumnRule:
+    """The rule that is drafted; a column that is undecided, or whose existing rule is none, counts as kept."""
+    try:
+        return AS_IS if column.rule is None else rule_from(column.rule)
+    except Misconfigured:
+        return AS_IS
+
+
+def _vetted(
+    connection: psycopg.Connection[object],
+    session: Session,
+    rules: Rules,
+    table: Table,
+    drafted: ColumnDraft,
+) -> ColumnDraft:
+    """The column's draft with the first maker that nothing refuses."""
+    name, column = str(table.name), table.column(drafted.name)
+    if column is None or drafted.settled or rules[name][drafted.name].maker is None:
+        return drafted
+    wanted = drafted.rule
+    why = next(_refusals(connection, session, rules, table, column), "")
+    if not why:
+        return drafted
+    switch = anonymizer_of(rules[name][drafted.name])
+    for bare in _instead(column):
+        other = {**bare, "anonymizer": str(switch)} if switch else bare if len(bare) > 1 else bare["maker"]
+        rules[name][column.name] = rule_from(other)
+        if next(_refusals(connection, session, rules, table, column), None) is None:
+            word = wanted.get("maker") if isinstance(wanted, dict) else wanted
+            return drafted.model_copy(
+                update={"rule": other, "reason": f"{drafted.reason}; {word} does not fit: {_brief(why, table, column)}"}
+            )
+    rules[name][column.name] = AS_IS
+    reason = f"{drafted.reason}; no maker fits: {_brief(why, table, column)}"
+    return drafted.model_copy(update={"rule": None, "reason": reason, "confidence": 0.0})
+
+
+def _brief(why: str, table: Table, column: Column) -> str:
+    return why.removeprefix(f"{table.name}.{column.name}: ")
+
+
+def _instead(column: Column) -> Iterator[dict[str, object]]:
+    """What else could replace the column, the most telling first."""
+    room = min(column.max_length or LONGEST_HASH, LONGEST_HASH)
+    if column.category == "S" and not column.array and room >= SHORTEST_HASH:
+        yield {"maker": "hash", "chars": min(room, 16)}
+        yield {"maker": "hash", "chars": room}
+    if column.base == "uuid" and not column.array:
+        yield {"maker": "uuid"}
+    if not column.not_null:
+        yield {"maker": "null"}
+
+
+def _refusals(
+    connection: psycopg.Connection[object],
+    session: Session,
+    rules: Rules,
+    table: Table,
+    column: Column,
+) -> Iterator[str]:
+    """Why the plan would refuse the column's rule."""
+    name = str(table.name)
+    plan = _plan(table, rules)
+    each = next(c for c in plan.columns if c.column.name == column.name)
+    if each.rule.maker is not None:
+        yield from each.rule.maker.problems(each.place(table))
+    if each.rule.by and table.column(each.rule.by) is None:
+        yield f"by: there is no column {each.rule.by}"
+    masked = {c.column.name: (c.rule.maker, c.place(table)) for c in plan.columns if c.masked}
+    yield from (fault for fault in key_faults(table, masked) if fault.startswith(f"{name}.{column.name}: "))
+    alone = plan.model_copy(
+        update={"columns": tuple(c if c is each else c.model_copy(update={"rule": AS_IS}) for c in plan.columns)}
+    )
+    select = masked_columns(alone, session)
+    tell(connection, session)
+    yield from faults_of(connection, alone, select)
+
+
+def _plan(table: Table, rules: Rules) -> TablePlan:
+    name = str(table.name)
+    whole = {column.name: rules[name].get(column.name, AS_IS) for column in table.copied}
+    groups = {(name, column): f"{name}.{column}" for column, rule in whole.items() if rule.maker is not None}
+    return table_plan(table, whole, groups, Choices())
+
+
+def _without_torn_joins(catalog: Catalog, drafted: Draft, rules: Rules) -> Iterator[TableDraft]:
+    """The tables, where a drafted column that disagrees with one that it is joined with is undecided."""
+    references = references_from(drafted.references)
+    policy = Policy(
+        app="draft",
+        schema_version=0,
+        tables={name: TableRule(columns=columns) for name, columns in rules.items()},
+        references=references,
+    )
+    _, faults = groups_of(catalog, policy, rules)
+    torn = " ".join(faults)
+    for table in drafted.tables:
+        columns = tuple(
+            column.model_copy(
+                update={"rule": None, "confidence": 0.0, "reason": f"{column.reason}; its references differ"}
+            )
+            if column.rule not in (None, "keep") and not column.settled and f"{table.name}.{column.name} " in f"{torn} "
+            else column
+            for column in table.columns
+        )
+        yield table.model_copy(update={"columns": columns})
