@@ -20,6 +20,7 @@ from tasks.masking.reading import Lines, WrongKey, read_yaml
 Nulls = Literal["keep", "mask", "equalise"]
 Whole = Literal["keep", "drop", "exclude"]
 WHOLE = ("keep", "drop", "exclude")
+FIRST = ("app", "schema_version", "locale", "tables", "references", "audit", "canaries")  # the fields of version 0.1
 
 
 class ColumnRule(Immutable):
@@ -105,8 +106,7 @@ class Policy(Immutable):
         Fields that version 0.1 did not have count only if they are used: its fingerprints stay valid.
         """
         content = self.model_dump(mode="json")
-        later = ("accept", "patterns", "keys")
-        used = {key: value for key, value in content.items() if value or key not in later}
+        used = {key: value for key, value in content.items() if value or key in FIRST}
         return fingerprint(_without_lines(used))[:16]
 
     @property
