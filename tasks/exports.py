@@ -15,11 +15,11 @@ from tasks.dumps import attack, extract
 from tasks.dumps.attack import Lookup, Secrets
 from tasks.dumps.bundle import assemble, dump_name
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
-from tasks.dumps.connecting import connected_to, share, snapshot_of
+from tasks.dumps.connecting import connected_to, in_turns, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
 from tasks.dumps.finding import removed
-from tasks.dumps.masks import prove
+from tasks.dumps.masks import prove, tell
 from tasks.dumps.missing import dumped_tables
 from tasks.dumps.planning import Choices, ExportPlan, Snapshot, Unit
 from tasks.dumps.proof import judge, prove_dump, seal, unseal, why_unproven
@@ -81,7 +81,12 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         share(connection, held.id)
         catalog = read_catalog(connection, sequence_states=True)
         masking = draft_masking(catalog, policy, choices)
-        prove(connection, masking, session)
+        prove(
+            connection,
+            masking,
+            session,
+            tables=in_turns(connection, held.id, masking.tables, lambda: tell(connection, session)),
+        )
         units = units_of(connection, masking)
         resolver = Resolver.of(catalog)
         tables = dumped_tables(connection, masking, resolver)
@@ -208,7 +213,7 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
         statement_within=settings.statement_within,
     ) as connection:
         share(connection, held.id)
-        found = attack.collect(connection, plan.masking, session)
+        found = attack.collect(connection, plan.masking, session, snapshot=held.id)
     sealed = seal(found.pack(), session.keyring.of_proof(this_run()), this_run().encode())
     path = work_folder(this_run()) / HASHES
     path.write_bytes(sealed)

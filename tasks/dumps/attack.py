@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from tasks.dumps.connecting import in_turns
 from tasks.dumps.folding import folded, tell_folding
 from tasks.dumps.masks import MANY, masked, rows_of, tell
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
@@ -90,19 +92,26 @@ class Secrets:
 # At the source --------------------------------------------------------------------------------------------------------
 
 
-def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session) -> Secrets:
-    """Return the hashes of the values that masking replaces, computed inside the source within its snapshot."""
+def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session, *, snapshot: str = "") -> Secrets:
+    """Return the hashes of the values that masking replaces, computed inside the source within its snapshot.
+
+    `snapshot`: that of the connection's transaction, which is then left and entered again on the way (`in_turns`).
+    """
     found = Secrets()
     wanted = [(table, each) for table in plan.tables for each in table.columns if is_attacked(each)]
     statements = [
         (_label(table, each), _collected(table.table, each, _replacement(table, each, session)))
         for table, each in wanted
     ]
-    tell(connection, session)
-    with connection.transaction():
+
+    def prepare() -> None:
+        tell(connection, session)
         tell_folding(connection)
         connection.execute("SELECT set_config('understudy.attack', %s, true)", (found.key,))
-        for label, statement in statements:
+
+    with nullcontext() if snapshot else connection.transaction():
+        prepare()
+        for label, statement in in_turns(connection, snapshot, statements, prepare) if snapshot else statements:
             rows = connection.execute(statement).fetchall()
             found.hashes[label] = array("q", sorted(row[0] for row in rows))
     return found

@@ -1,14 +1,15 @@
 """Connections to the two databases: what they may do, and how they write values, is settled before the first statement."""
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
+from tasks.dumps.poolers import require_own_server
+from tasks.estate.addresses import database_address, said_of
 from tasks.estate.errors import Misconfigured, NotExported, NotLoaded, Unreachable
 
 # Text output must not depend on a server's or role's own settings: a dump is read elsewhere. An empty search_path makes
@@ -26,11 +27,17 @@ SPELLING = {
 }
 # row_security off: a policy that hides rows from this role raises an error. Else a dump would lack them, and a load would
 # leave them standing.
-# Time-outs off: those of a role or database are for its application, and would end a snapshot or a load half-way.
-ALWAYS = {"row_security": "off", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0"}
-SINCE_17 = {"transaction_timeout": "0"}
+ALWAYS = {"row_security": "off", "default_transaction_isolation": "read committed"}
 READING = ALWAYS | {"default_transaction_read_only": "on"}
+WRITING = ALWAYS | {"default_transaction_read_only": "off", "default_transaction_deferrable": "off"}
+TIMEOUTS = (
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+)  # since 9.6, 14 and 17
 CONNECT_WITHIN = 15  # seconds
+TABLES_AT_A_TIME = 200  # read in one transaction; with their indexes well below the 6,400 locks of a default server
+T = TypeVar("T")
 
 
 @contextmanager
@@ -39,71 +46,31 @@ def connected_to(
 ) -> Iterator[psycopg.Connection[Any]]:
     """A connection in autocommit, closed at the end. `name` shows in pg_stat_activity; times in seconds, 0 = no limit.
 
-    `reading`: the session cannot write, whatever its role may. Raises `Unreachable` where the server does not answer,
-    `Misconfigured` where the URL or the login is wrong; neither quotes the URL, which holds the password. What the
-    database refuses and nobody expected becomes `NotExported` (reading) or `NotLoaded`: as psycopg says it, it would
-    carry row values into logs.
+    `reading`: the session cannot write, whatever its role may. Raises `Unreachable` if the server does not answer,
+    `Misconfigured` if the address or the login is wrong or a pooler in transaction mode answers; none quotes the address,
+    which holds the password. What the database refuses and nobody expected becomes `NotExported` (reading) or `NotLoaded`:
+    as psycopg says it, it would carry row values into logs.
     """
+    variable = "UNDERSTUDY_SOURCE_DATABASE" if reading else "UNDERSTUDY_TARGET_DATABASE"
     limits = {
         "statement_timeout": f"{int(statement_within * 1000)}",
         "lock_timeout": f"{int(lock_within * 1000)}",
         "application_name": name,
     }
-    settings = SPELLING | limits | (READING if reading else ALWAYS)
-    connection = _open(url)
+    connection = _open(url, variable)
     try:
-        _require_direct(connection)
-        if connection.info.server_version >= 170000:
-            settings |= SINCE_17
-        configure(connection, settings)
-        yield connection
+        pooled = require_own_server(connection, lambda: _open(url, variable), variable)
+        try:
+            configure(connection, SPELLING | limits | _endless(connection) | (READING if reading else WRITING))
+            yield connection
+        finally:
+            if pooled:
+                _leave_clean(connection)
     except psycopg.Error as error:
         kind = Unreachable if is_cut_off(error) else NotExported if reading else NotLoaded
         raise kind(f"{name}: {without_values(error)}.") from None
     finally:
         connection.close()
-
-
-def _require_direct(connection: psycopg.Connection[Any]) -> None:
-    """Raise `Misconfigured` if a pooler stands between: what a session sets would reach the application's connections.
-
-    A pooler answers the start of a connection itself, with a process id that is not that of the server's process.
-    """
-    found = connection.execute("SELECT pg_backend_pid()").fetchone()
-    if found != (connection.info.backend_pid,):
-        raise Misconfigured(
-            "The database is reached through a connection pooler (PgBouncer or the like); expected a direct connection.",
-            next_step="Give UNDERSTUDY_SOURCE_DATABASE and UNDERSTUDY_TARGET_DATABASE host and port of the server itself, not"
-            " of the pooler, whatever its pool mode.",
-        )
-
-
-def _require_address(url: str) -> None:
-    """Raise `Misconfigured`, without any part of the value, if an address can be read in more than one way.
-
-    libpq reads `user:pa/ss@host` as the host `user`: the rest of the password would be shown as a database's name.
-    """
-    scheme, found, rest = url.partition("://")
-    authority, *others = re.split(r"[/?]", rest, maxsplit=1)
-    host = authority.rpartition("@")[2]
-    ports = re.sub(r"\[[0-9A-Fa-f:.%]*\]", "", host).split(",")
-    broken = found and (
-        scheme not in ("postgresql", "postgres")
-        or re.search(r"[\s#]|%(?![0-9A-Fa-f]{2})", rest)
-        or authority.count("@") > 1
-        or "@" in "".join(others)
-        or not all(re.fullmatch(r"[^:\[\]]*(:\d*)?", each) for each in ports)
-    )
-    try:
-        conninfo_to_dict("" if broken else url)
-    except psycopg.ProgrammingError:
-        broken = True
-    if broken:
-        raise Misconfigured(
-            "The address of a database cannot be read; expected postgresql://user:password@host:port/database.",
-            next_step="Correct UNDERSTUDY_SOURCE_DATABASE or UNDERSTUDY_TARGET_DATABASE. Percent-encode what a password"
-            " holds: / as %2F, @ as %40, : as %3A, % as %25, ? as %3F, # as %23, a space as %20.",
-        )
 
 
 def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
@@ -115,34 +82,47 @@ def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) 
     )
 
 
+def _endless(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Every time-out that this server knows beside those that we set, switched off: a role or a database may have one."""
+    known = connection.execute("SELECT name FROM pg_catalog.pg_settings WHERE name = ANY(%s)", (list(TIMEOUTS),))
+    return {name: "0" for (name,) in known}
+
+
+def _leave_clean(connection: psycopg.Connection[Any]) -> None:
+    """A pooler in session mode gives this server connection to somebody else: no key or path of ours may be left on it."""
+    with suppress(psycopg.Error):
+        connection.rollback()
+        connection.execute("DISCARD ALL")
+
+
 def is_cut_off(error: psycopg.Error) -> bool:
     """Whether the connection is gone, and not merely a statement refused or out of time."""
     state = error.sqlstate or "08"
     return isinstance(error, psycopg.OperationalError) and state[:2] in ("08", "57") and state != "57014"
 
 
-def _open(url: str) -> psycopg.Connection[Any]:
-    _require_address(url)
-    given = conninfo_to_dict(url)
+def _open(url: str, variable: str) -> psycopg.Connection[Any]:
+    """A fresh connection. Messages name the variable, and the host only if it cannot be a part of a password."""
+    address = database_address(variable, url)
+    database = f"The database that {variable} names" + (f" ({said_of(address)})" if said_of(address) else "")
+    # Keep-alives: a peer that vanished during a long COPY is noticed within a minute, not after two hours.
+    options = {
+        "connect_timeout": CONNECT_WITHIN,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+    wanted: dict[str, Any] = {**options, **conninfo_to_dict(address)}
     try:
-        # Keep-alives: a peer that vanished during a long COPY is noticed within a minute, not after two hours.
-        options = {
-            "connect_timeout": CONNECT_WITHIN,
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-        }
-        wanted: dict[str, Any] = {**options, **given}
         return psycopg.connect(make_conninfo(**wanted), autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
-        where = f"{given.get('host', 'localhost')}:{given.get('port', 5432)}/{given.get('dbname', '')}"
         if error.sqlstate is None and any(
             word in str(error) for word in ("authentication", "password", "role", "does not exist")
         ):
             raise Misconfigured(
-                f"The database {where} refuses this login or does not exist; expected one that it knows."
+                f"{database} refuses this login or does not exist; expected one that it knows."
             ) from None
-        raise Unreachable(f"The database {where} does not answer (SQLSTATE {error.sqlstate or 'none'}).") from None
+        raise Unreachable(f"{database} does not answer (SQLSTATE {error.sqlstate or 'none'}).") from None
 
 
 @contextmanager
@@ -169,6 +149,29 @@ def share(connection: psycopg.Connection[Any], snapshot: str) -> None:
             "The exported snapshot is not known to this connection's server; expected one server for all connections.",
             next_step="Point UNDERSTUDY_SOURCE_DATABASE at one server, not at a pooler in transaction mode or a balancer.",
         ) from error
+
+
+def in_turns(
+    connection: psycopg.Connection[Any],
+    snapshot: str,
+    items: Iterable[T],
+    prepare: Callable[[], None],
+    *,
+    at_a_time: int = TABLES_AT_A_TIME,
+) -> Iterator[T]:
+    """Yield the items, and after so many of them end the transaction and read on in the same snapshot.
+
+    `prepare` makes the settings of a transaction again.
+
+    A transaction holds a lock on every table and index that it has read, and a server has room for some thousands of all
+    transactions (max_locks_per_transaction): without this, ten thousand tables end as "out of shared memory".
+    """
+    for number, item in enumerate(items):
+        if number and number % at_a_time == 0:
+            connection.execute("COMMIT")
+            share(connection, snapshot)
+            prepare()
+        yield item
 
 
 def _literal(connection: psycopg.Connection[Any], value: str) -> str:

@@ -1,6 +1,6 @@
 """Masks as SQL: the select list that gives a table's rows as they may leave the server, and the proof that they fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
@@ -55,14 +55,25 @@ def tell(connection: psycopg.Connection[Any], session: Session) -> None:
     configure(connection, session.settings)
 
 
-def prove(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session) -> None:
+def prove(
+    connection: psycopg.Connection[Any],
+    plan: MaskingPlan,
+    session: Session,
+    *,
+    tables: Iterable[TablePlan] | None = None,
+) -> None:
     """Try every maker on a sample of the real rows: types, lengths, NOT NULL, domains, enums and CHECKs must accept it.
 
-    Raises `PolicyRefused` naming every column that would be refused at the load.
+    `tables`: those of the plan, from a source that releases locks on the way (`connecting.in_turns`). Raises
+    `PolicyRefused` naming every column that would be refused at the load.
     """
     selects = {str(t.table.name): masked_columns(t, session) for t in plan.tables}
     tell(connection, session)
-    faults = [fault for table in plan.tables for fault in faults_of(connection, table, selects[str(table.table.name)])]
+    faults = [
+        fault
+        for table in tables or plan.tables
+        for fault in faults_of(connection, table, selects[str(table.table.name)])
+    ]
     if faults:
         raise PolicyRefused(f"Masked rows would not fit the tables: {'; '.join(faults)}.")
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tasks.estate.addresses import ADDRESSES
 from tasks.estate.errors import Misconfigured
 
 LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
@@ -167,11 +168,22 @@ def _load(_key: None = None) -> Settings:
             f"The worker's settings are not usable: {wrong}.",
             next_step="Set these environment variables on the worker; README, 'Your own account', lists them.",
         ) from None  # the pydantic error would carry the values
+    settings = settings.model_copy(update=_parsed(settings))
     if not settings.api_url.startswith("https://") and not settings.api_url.startswith(LOOPBACK):
-        raise Misconfigured(
-            f"UNDERSTUDY_API_URL is {settings.api_url!r}; expected https://… (http only for loopback, on the sandbox)."
-        )
+        raise Misconfigured("UNDERSTUDY_API_URL is not https://…; http is for loopback only, on the sandbox.")
     return settings
+
+
+def _parsed(settings: Settings) -> dict[str, str | SecretStr]:
+    """Every setting that holds an address, in the one form in which it is used. Raises `Misconfigured`."""
+    parsed: dict[str, str | SecretStr] = {}
+    for name, parse in ADDRESSES.items():
+        held = getattr(settings, name)
+        value = held.get_secret_value() if isinstance(held, SecretStr) else held
+        if value:
+            address = parse(f"UNDERSTUDY_{name.upper()}", value)
+            parsed[name] = SecretStr(address) if isinstance(held, SecretStr) else address
+    return parsed
 
 
 def load_settings() -> Settings:

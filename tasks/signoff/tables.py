@@ -63,10 +63,10 @@ def open_database(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except ArgumentError:
         raise Misconfigured(
             "UNDERSTUDY_LEDGER_URL is not a database URL; expected sqlite:///… or postgresql+psycopg://…"
-        ) from error
+        ) from None  # its text holds the address
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
         raise Misconfigured(f"The ledger cannot live in {kind!r}; expected sqlite or postgresql.")

@@ -86,7 +86,7 @@ WRONG = [
     "postgresql://loader:{}%{}@127.0.0.1:1/app", "postgresql://loader:{}#{}@127.0.0.1:1/app",
     "postgresql://loader:{}?{}@127.0.0.1:1/app", "postgresql://loader:{} {}@127.0.0.1:1/app",
     "postgresql://loader:{}", "mysql://loader:{}@127.0.0.1/app", "{}", "host=127.0.0.1 password={} {}",
-    "postgresql+psycopg://loader:{}@127.0.0.1/app", "postgresql://loader:x@127.0.0.1:{}/app",
+    "postgresql://loader:x@127.0.0.1:{}/app",
 ]  # fmt: skip
 
 
@@ -130,17 +130,3 @@ def test_time_outs_of_the_role_do_not_hold(database: str) -> None:
     finally:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("ALTER ROLE CURRENT_USER RESET ALL")
-
-
-def test_another_process_than_the_one_that_answered_is_a_pooler(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pooler gives a process id of its own at the start; it is refused before anything is set."""
-    asked: list[str] = []
-    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda self: 1))
-    monkeypatch.setattr("tasks.dumps.connecting.configure", lambda connection, settings: asked.append("set"))
-    with (
-        pytest.raises(Misconfigured, match="pooler") as refused,
-        connected_to(database, name="t", statement_within=1),
-    ):
-        pass
-    assert "direct" in refused.value.message
-    assert asked == []

@@ -1,0 +1,130 @@
+"""Addresses that settings hold: parsed once, at the start, by the rules of RFC 3986, and never repeated in a message.
+
+A password with `/`, `@`, `#`, `?` or `%` in it makes another address of what was meant, and drivers then print parts of it
+as a host. So an address is taken only if it can be read in one way: everything else is `Misconfigured`, which names the
+variable and says how to encode, and shows no part of the value.
+"""
+
+import re
+from collections.abc import Callable
+
+from tasks.estate.errors import Misconfigured
+
+ENCODE = (
+    "Encode each special character of the user and the password as % and two hexadecimal digits: @ as %40, / as %2F, : as %3A, "
+    "# as %23, ? as %3F, % as %25, a blank as %20."
+)
+# RFC 3986: unreserved, percent-encoded and sub-delims. None of them can be read as the end of the part.
+TEXT = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
+PATH = rf"(?:{TEXT}|[/:])"
+HOST = rf"(?:\[[0-9A-Fa-f:.]+(?:%25{TEXT}+)?\]|{TEXT}*)(?::[0-9]{{1,5}})?"
+USER = rf"(?:(?P<login>{TEXT}*(?::(?:{TEXT}|:)*)?)@)?"
+QUERY = rf"(?:\?(?:{PATH}|\?)*)?"
+DATABASE = re.compile(
+    rf"(?P<scheme>postgres(?:ql)?(?:\+psycopg2?)?)://{USER}(?P<hosts>{HOST}(?:,{HOST})*)(?P<path>(?:/{TEXT}*)?){QUERY}"
+)
+SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///[^?#\n]*(?:\?[^#\n]*)?")
+WEB = re.compile(rf"https?://(?P<hosts>{HOST})(?P<path>(?:/{PATH}*)?)")
+FOLDER = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{USER}(?P<hosts>{HOST})(?:/[^?#\n]*)?{QUERY}")
+HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")  # how Prefect names a block document
+NOTICE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+KEYWORDS = re.compile(r"\s*[a-z_]+\s*=")  # libpq's other form: host=… dbname=…
+
+
+def database_address(variable: str, value: str) -> str:
+    """Return the address as libpq reads it: a URI, or libpq's keywords. Raises `Misconfigured`."""
+    if KEYWORDS.match(value):
+        return _keywords(variable, value)
+    found = _matched(variable, value, DATABASE, "postgresql://user:password@host:port/database")
+    return _keywords(variable, "postgresql" + value[len(found["scheme"]) :])  # libpq knows the names of parameters
+
+
+def ledger_address(variable: str, value: str) -> str:
+    """Return the address as SQLAlchemy reads it, with the driver that we have. Raises `Misconfigured`."""
+    if value.startswith("sqlite"):
+        _matched(variable, value, SQLITE, "sqlite:////path/to/ledger.db")
+        return value
+    found = _matched(variable, value, DATABASE, "sqlite:///… or postgresql+psycopg://user:password@host/database")
+    return "postgresql+psycopg" + value[len(found["scheme"]) :]
+
+
+def web_address(variable: str, value: str) -> str:
+    """Return the address of an API: http or https, a host, perhaps a path; no login, query or fragment."""
+    _matched(variable, value, WEB, "https://host/path, without user, password, query and fragment")
+    return value
+
+
+def folder_address(variable: str, value: str) -> str:
+    """Return a path as it is, or the address of a folder that fsspec reaches."""
+    if "://" in value:
+        _matched(variable, value, FOLDER, "a path, or an address like s3://bucket/folder")
+    return value
+
+
+def gateway_address(variable: str, value: str) -> str:
+    """Return `host:port`."""
+    _matched(variable, value, HOST_AND_PORT, "host:port")
+    return value
+
+
+def notice_addresses(variable: str, value: str) -> str:
+    """Return places for notices, separated by blanks: Prefect blocks, or Apprise's addresses."""
+    for number, place in enumerate(value.split(), start=1):
+        if not BLOCK.fullmatch(place) and not NOTICE.fullmatch(place):
+            raise _wrong(
+                f"{variable}, entry {number},", "a block like slack-webhook/leads, or an address like mailtos://…"
+            )
+    return value
+
+
+def said_of(address: str) -> str:
+    """Return host, port and database for people; an empty string if they cannot be told apart from a login for sure."""
+    found = DATABASE.fullmatch(address)
+    if found is None or found["login"] is None:
+        return ""
+    return f"{found['hosts'] or 'localhost'}{found['path']}"
+
+
+def _keywords(variable: str, value: str) -> str:
+    from psycopg import ProgrammingError  # the driver knows its own form; a library that has none need not load it
+    from psycopg.conninfo import conninfo_to_dict
+
+    wrong = False
+    try:
+        conninfo_to_dict(value)
+    except ProgrammingError:
+        wrong = True  # raised outside, so that no context holds the driver's words
+    if wrong:
+        raise _wrong(variable, "libpq's keywords, like host=db.example.org dbname=app user=reader")
+    return value
+
+
+def _matched(variable: str, value: str, pattern: re.Pattern[str], expected: str) -> re.Match[str]:
+    found = pattern.fullmatch(value)
+    if found is None or any(not 0 < int(port) < 65536 for port in _ports(found)):
+        raise _wrong(variable, expected)
+    return found
+
+
+def _ports(found: re.Match[str]) -> list[str]:
+    hosts = found.groupdict().get("hosts") or ""
+    return re.findall(r":([0-9]+)(?=,|$)", hosts)
+
+
+def _wrong(variable: str, expected: str) -> Misconfigured:
+    return Misconfigured(
+        f"{variable} is not an address that can be read in one way; expected {expected}. Its value is not shown.",
+        next_step=f"Nothing was sent. {ENCODE}",
+    )
+
+
+ADDRESSES: dict[str, Callable[[str, str], str]] = {
+    "api_url": web_address,
+    "source_database": database_address,
+    "target_database": database_address,
+    "ledger_url": ledger_address,
+    "dump_folder": folder_address,
+    "site_gateway": gateway_address,
+    "notices": notice_addresses,
+}

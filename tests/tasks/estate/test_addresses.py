@@ -1,0 +1,152 @@
+"""Addresses: read in one way or refused, and never repeated."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import make_url
+
+from tasks.dumps.connecting import connected_to
+from tasks.estate.addresses import ADDRESSES, database_address, ledger_address, said_of
+from tasks.estate.errors import Misconfigured, UnderstudyError
+from tasks.estate.settings import forget_settings, load_settings
+
+VARIABLE = "UNDERSTUDY_TARGET_DATABASE"
+SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=24)
+WRONG = [
+    "postgresql://loader:pa/ss@127.0.0.1:1/app",
+    "postgresql://loader:se@cret@127.0.0.1:1/app",
+    "postgresql://loader:100%@127.0.0.1:1/app",
+    "postgresql://loader:a%zz@127.0.0.1:1/app",
+    "postgresql://loader:pa#ss@127.0.0.1:1/app",
+    "postgresql://loader:pa?ss@127.0.0.1:1/app",
+    "postgresql://loader:1?sslmode=require@127.0.0.1/app",
+    "postgresql://loader:pa ss@127.0.0.1:1/app",
+    "postgresql://loader:pass@127.0.0.1:port/app",
+    "postgresql://loader:pass@127.0.0.1:99999/app",
+    "postgresql://loader:pass@127.0.0.1:1/app/more",
+    "postgresql://loader:pass@[::1/app",
+    "postgresql:/loader:pass@127.0.0.1/app",
+    "postgres//loader:pass@127.0.0.1/app",
+    "mysql://loader:pass@127.0.0.1/app",
+    "loader:pass@127.0.0.1/app",
+    "host=127.0.0.1 password='open",
+    "host=127.0.0.1 secretword=pass",
+    "\npostgresql://loader:pass@127.0.0.1/app",
+]
+RIGHT = {
+    "postgresql://reader@db.example.org/app": "db.example.org",
+    "postgres://reader:p%40ss%2Fw%25rd@db.example.org:5433/app": "db.example.org",
+    "postgresql+psycopg://reader:x@db.example.org/app": "db.example.org",
+    "postgresql://reader:a:b@db.example.org/app?sslmode=require": "db.example.org",
+    "postgresql://reader:x@[::1]:5432/app": "::1",
+    "postgresql://reader:x@one:5432,two:5433/app?target_session_attrs=read-write": "one,two",
+    "postgresql://postgres@/app?host=/var/run/postgresql": "/var/run/postgresql",
+    "postgresql://postgres@%2Fvar%2Frun%2Fpostgresql/app": "/var/run/postgresql",
+    "postgresql:///app": None,
+    "host=db.example.org dbname=app user=reader password='it\\'s'": "db.example.org",
+    "service=production": None,
+}
+
+
+def refusal(name: str, value: str) -> str:
+    """What anybody can read of a refused setting: message, remedy and facts; nothing hangs on it. Empty if it is taken."""
+    try:
+        ADDRESSES[name](f"UNDERSTUDY_{name.upper()}", value)
+    except Misconfigured as error:
+        refused = error
+    else:
+        return ""
+    assert refused.__cause__ is None
+    assert refused.__context__ is None or refused.__suppress_context__
+    return f"{refused.message} {refused.next_step} {refused.facts} {refused.args}"
+
+
+@pytest.mark.parametrize("address", WRONG)
+def test_an_address_that_can_be_read_in_two_ways_is_refused(address: str) -> None:
+    """The error names the variable and says how to encode, in the same words whatever the value is."""
+    found = refusal("target_database", address)
+    assert found in (refusal("target_database", "~"), refusal("target_database", "host='"))
+    assert (VARIABLE in found, "@ as %40" in found) == (True, True)
+
+
+@pytest.mark.parametrize("address", RIGHT)
+def test_every_form_that_libpq_knows_is_taken(address: str) -> None:
+    """URIs with encoded passwords, several hosts, sockets and IPv6, and libpq's keywords."""
+    found = conninfo_to_dict(database_address(VARIABLE, address))
+    assert found.get("host") == RIGHT[address]
+
+
+@given(SECRETS, st.sampled_from(["postgresql://", "postgres://", "postgresql+psycopg://"]))
+def test_an_encoded_password_arrives_as_it_is(secret: str, scheme: str) -> None:
+    """Whatever a password holds: encoded, it is taken, and libpq reads the same password and the real host."""
+    address = f"{scheme}loader:{quote(secret, safe='')}@db.example.org:5432/app"
+    found = conninfo_to_dict(database_address(VARIABLE, address))
+    assert (found["password"], found["host"], str(found["port"])) == (secret, "db.example.org", "5432")
+    assert make_url(ledger_address("UNDERSTUDY_LEDGER_URL", address)).password == secret
+    assert said_of(database_address(VARIABLE, address)) == "db.example.org:5432/app"
+
+
+@given(SECRETS)
+def test_a_raw_password_is_read_right_or_refused(secret: str) -> None:
+    """Never is a part of it taken for a host, a port or a database."""
+    address = f"postgresql://loader:{secret}@db.example.org:5432/app"
+    if found := refusal("target_database", address):
+        assert found == refusal("target_database", "~")
+        return
+    read = conninfo_to_dict(database_address(VARIABLE, address))
+    assert (read["host"], str(read["port"]), read["dbname"]) == ("db.example.org", "5432", "app")
+
+
+@given(
+    st.sampled_from([name for name in ADDRESSES if name != "notices"]),
+    st.sampled_from(["", "postgresql://", "https://", "s3://", "sqlite:///"]),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60),
+)
+def test_nothing_of_any_value_is_shown_for_any_setting(name: str, scheme: str, value: str) -> None:
+    """Random text as each of the settings: taken, or refused in words that do not depend on it."""
+    assert refusal(name, scheme + value) in (
+        "",
+        refusal(name, "a://b#~"),
+        refusal(name, "sqlite~"),
+        refusal(name, "host='"),
+    )
+
+
+def test_a_place_for_notices_is_named_by_its_number() -> None:
+    """The address of a place is its password."""
+    assert "entry 2" in refusal("notices", "slack-webhook/leads not~a~place mailtos://a:b@c")
+
+
+@pytest.mark.parametrize("name", sorted(ADDRESSES))
+def test_a_wrong_address_ends_before_the_first_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings are refused as a whole, by the variable's name, whichever of them it is."""
+    monkeypatch.setenv(f"UNDERSTUDY_{name.upper()}", "http//geheim:wort@nirgends:99999:/@ %")
+    forget_settings()
+    if name == "dump_folder":
+        monkeypatch.setenv("UNDERSTUDY_DUMP_FOLDER", "s3://key:geheim/wort@bucket/x#y")
+        forget_settings()
+    with pytest.raises(Misconfigured, match=f"UNDERSTUDY_{name.upper()}") as refused:
+        load_settings()
+    forget_settings()
+    assert "geheim" not in refused.value.message + refused.value.next_step
+
+
+@given(SECRETS)
+@settings(max_examples=20)
+def test_a_server_that_does_not_answer_shows_no_part_of_a_login(secret: str) -> None:
+    """Also if the user was left out, so that the password stands where a host would."""
+    hidden = quote(secret, safe="")
+    assert _unreachable(f"postgresql://loader:{hidden}@127.0.0.1:1/app") == _unreachable(
+        "postgresql://a:b@127.0.0.1:1/app"
+    )
+    assert _unreachable(f"postgresql://{hidden}:1/app?hostaddr=127.0.0.1") == _unreachable("postgresql:///x?port=1")
+
+
+def _unreachable(address: str) -> str:
+    with pytest.raises(UnderstudyError) as failed, connected_to(address, name="t", statement_within=1):
+        pass
+    assert failed.value.__suppress_context__
+    return failed.value.message
