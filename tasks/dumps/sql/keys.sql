@@ -16,7 +16,7 @@ SELECT i.indrelid::bigint AS oid, x.relname AS name,
        coalesce((SELECT array_agg(DISTINCT a.attname::text) FROM unnest(u.numbers, u.positions, u.texts) p(number, position, text) JOIN pg_attribute a
                  ON a.attrelid = i.indrelid AND a.attnum > 0 AND NOT a.attisdropped
                  CROSS JOIN unnest(ARRAY['lower', 'upper']) f(name)
-                 WHERE p.number = 0 AND p.text IN (format('%s(%I)', f.name, a.attname), format('%s((%I)::text)', f.name, a.attname))),
+                 WHERE p.number = 0 AND p.text IN (format('%s(%I)', f.name, a.attname), format('%s((%I)::text)', f.name, a.attname), format('%s(%I::text)', f.name, a.attname))),
                 '{}') AS folded,
        coalesce((SELECT array_agg(p.text ORDER BY p.position) FROM unnest(u.numbers, u.positions, u.texts) p(number, position, text) WHERE p.number = 0), '{}') AS formulas,
        CASE WHEN k.contype = 'x' THEN pg_get_constraintdef(k.oid)
