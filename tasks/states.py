@@ -9,6 +9,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 from prefect.states import Failed, Pending
 
 from tasks.estate.plans import Report
@@ -66,6 +67,8 @@ def is_over(run_id: str) -> bool:
     A run that ended may still have a process, or a call at the host. So whoever frees its lock must also know that its
     call is settled (`Ledger.unsettled`). A process without its lock cannot make a call (`Ledger.consume`).
     """
+    if not (PREFECT_API_URL.value() or PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value()):
+        return False  # a command without a server: nobody can be asked, and what is not known counts as running
     state = state_of(run_id)
     return state is None or state.is_final()
 
