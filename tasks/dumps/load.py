@@ -13,10 +13,12 @@ from psycopg.sql import SQL, Identifier, Literal
 from tasks.dumps.attack import Secrets
 from tasks.dumps.catalog import asked, identifier
 from tasks.dumps.connecting import without_values
+from tasks.dumps.forgiving import forgiving
 from tasks.dumps.marker import write_marker
 from tasks.dumps.masks import rows_of
 from tasks.dumps.planning import parents_first
 from tasks.dumps.reading import Event, Sealed, Segment
+from tasks.dumps.rights import populated_views
 from tasks.dumps.sequences import restart_sequences
 from tasks.dumps.verify import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
@@ -130,7 +132,8 @@ class Load:
         for name in names - {str(table.name) for table in written}:
             raise NotLoaded(f"Staging has no table {name} any more; the plan was drafted when it had.")
         require_stored_here(written)
-        with self._quiet_triggers(written), self._quiet_rules(written):
+        names_written = [table.name for table in written]
+        with self._quiet_triggers(written), self._quiet_rules(written), forgiving(self._connection, names_written):
             self._lift()
             self._empty(written)
             self._fill(events)
@@ -138,7 +141,7 @@ class Load:
             self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             self._restore_foreign_keys()
             restart_sequences(self._connection, self._plan, self._catalog)
-            for view in self._catalog.materialized_views:
+            for view in populated_views(self._connection, self._catalog):
                 self._connection.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(identifier(view)))
             self._analyze(written)
             checks = verify_loaded(self._connection, self._plan, self._catalog, self._policy, self._rows, self._secrets)

@@ -8,10 +8,12 @@ import psycopg
 
 from tasks.dumps.catalog import asked, read_catalog
 from tasks.dumps.fitting import taken_names, unwritable
+from tasks.dumps.forgiving import unvalidated
 from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.missing import missing_things, require_partitions
 from tasks.dumps.planning import inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.reaching import stale_rules
+from tasks.dumps.rights import event_doubts, missing_rights, require_rights
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
 from tasks.estate.plans import fingerprint
@@ -248,14 +250,20 @@ def draft_load(
         requested_by=requested_by,
         run_id=run_id,
     )
-    lifted = foreign_keys_to_lift(connection, catalog, plan)
-    waiting = {str(name) for key in lifted for name in (key.table, key.references)}
+    return _with_needs(connection, catalog, plan)
+
+
+def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> LoadPlan:
+    """Return the plan with the tables whose readers wait and with what cannot be proven. Raises `DumpRefused`."""
     names = {*plan.emptied, *(str(order.name) for order in plan.tables)}
+    lifted = foreign_keys_to_lift(connection, catalog, plan)
+    forgiven = unvalidated(connection, (table.name for table in catalog.tables if str(table.name) in names))
+    altered = {Name(schema_name=row["schema"], name=row["name"]) for row in forgiven}
+    require_rights(missing_rights(connection, catalog, plan, lifted, altered))
     ruled = (str(Name(schema_name=row["schema"], name=row["name"])) for row in asked(connection, "rules"))
-    waiting |= names.intersection(ruled)  # a rule is switched off meanwhile, and ALTER TABLE locks readers out
-    if readers == "wait":
-        waiting |= names
-    return plan.model_copy(update={"readers_wait": tuple(sorted(waiting))})
+    waiting = {str(name) for key in lifted for name in (key.table, key.references)} | set(map(str, altered))
+    waiting |= names if plan.readers == "wait" else names.intersection(ruled)  # ALTER TABLE locks readers out
+    return plan.model_copy(update={"readers_wait": tuple(sorted(waiting)), "doubts": tuple(event_doubts(connection))})
 
 
 def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> list[ForeignKey]:
