@@ -8,6 +8,7 @@ never leave the source; the hashes travel sealed within the dump (tasks/dumps/pr
 
 import json
 import secrets as random
+import sys
 from array import array
 from bisect import bisect_left
 from collections import Counter
@@ -25,6 +26,7 @@ from tasks.dumps.folding import folded, tell_folding
 from tasks.dumps.masks import MANY, masked, rows_of, tell
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.spellings import Kind, forms_in, needles_in
+from tasks.dumps.traits import Traits
 from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table
 from tasks.masking.session import Session
@@ -62,6 +64,7 @@ class Secrets:
 
     key: str = field(default_factory=lambda: random.token_hex(16), repr=False)
     hashes: dict[str, "array[int]"] = field(default_factory=dict, repr=False)
+    traits: "array[int]" = field(default_factory=lambda: array("q"), repr=False)  # of all forms (tasks/dumps/traits.py)
 
     @property
     def size(self) -> int:
@@ -71,22 +74,30 @@ class Secrets:
     def pack(self) -> bytes:
         """Return it as bytes, to be sealed: a line of JSON and the hashes, eight bytes each, big-endian."""
         lengths = {label: len(values) for label, values in self.hashes.items()}
-        packed = [json.dumps({"key": self.key, "lengths": lengths}).encode() + b"\n"]
-        for values in self.hashes.values():
-            packed.append(b"".join(value.to_bytes(8, "big", signed=True) for value in values))
-        return b"".join(packed)
+        head = {"key": self.key, "traits": len(self.traits), "lengths": lengths}
+        return b"".join((json.dumps(head).encode(), b"\n", *map(_big_endian, (self.traits, *self.hashes.values()))))
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Secrets":
         """Return what `pack` packed."""
         line, _, rest = packed.partition(b"\n")
         head = json.loads(line)
-        found, place = cls(key=head["key"]), 0
+        found, place = cls(key=head["key"], traits=_numbers(rest[: 8 * head["traits"]])), 8 * head["traits"]
         for label, length in head["lengths"].items():
-            numbers = (rest[at : at + 8] for at in range(place, place + 8 * length, 8))
-            found.hashes[label] = array("q", (int.from_bytes(number, "big", signed=True) for number in numbers))
+            found.hashes[label] = _numbers(rest[place : place + 8 * length])
             place += 8 * length
         return found
+
+
+def _big_endian(numbers: "array[int]") -> bytes:
+    swapped = array("q", numbers)
+    if sys.byteorder == "little":
+        swapped.byteswap()
+    return swapped.tobytes()
+
+
+def _numbers(packed: bytes) -> "array[int]":
+    return array("q", _big_endian(array("q", packed)))
 
 
 # At the source --------------------------------------------------------------------------------------------------------
@@ -98,9 +109,10 @@ def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Ses
     `snapshot`: that of the connection's transaction, which is then left and entered again on the way (`in_turns`).
     """
     found = Secrets()
+    traits, known = Traits(found.key), set[int]()
     wanted = [(table, each) for table in plan.tables for each in table.columns if is_attacked(each)]
     statements = [
-        (_label(table, each), _collected(table.table, each, _replacement(table, each, session)))
+        (_label(table, each), _collected(table.table, each, _replacement(table, each, session), traits))
         for table, each in wanted
     ]
 
@@ -114,6 +126,8 @@ def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Ses
         for label, statement in in_turns(connection, snapshot, statements, prepare) if snapshot else statements:
             rows = connection.execute(statement).fetchall()
             found.hashes[label] = array("q", sorted(row[0] for row in rows))
+            known.update(row[1] for row in rows)
+    found.traits = array("q", sorted(known))
     return found
 
 
@@ -143,8 +157,8 @@ def _kind(each: ColumnPlan) -> Kind:
     return "identifier" if each.rule.word in IDENTIFIERS else "text"
 
 
-def _collected(table: Table, each: ColumnPlan, made: Composable) -> Composed:
-    """Return a query of the hashes of a column's forms: those that are rare enough and really replaced."""
+def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits) -> Composed:
+    """Return a query of the hashes and traits of a column's forms: those that are rare enough and really replaced."""
     source = rows_of(table)
     if table.estimated_rows > 2 * VALUES and table.estimated_rows > MANY and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
@@ -158,7 +172,7 @@ def _collected(table: Table, each: ColumnPlan, made: Composable) -> Composed:
         "WITH originals AS (SELECT ({column})::text AS v, coalesce(({made})::text, '') AS made FROM {source}"
         " WHERE {name} IS NOT NULL), replaced AS (SELECT v, left(made, {compared}) AS made FROM originals"
         " WHERE v <> '' AND strpos(made, v) = 0)"
-        " SELECT {hash} FROM (SELECT n.form FROM replaced, LATERAL (SELECT {folded} AS now) AS m, LATERAL ({needles}) AS n"
+        " SELECT {hash}, {trait} FROM (SELECT n.form FROM replaced, LATERAL (SELECT {folded} AS now) AS m, LATERAL ({needles}) AS n"
         " WHERE CASE left(form, 1) WHEN '#' THEN strpos(regexp_replace(now, '[^0-9]+', '', 'g'), substr(form, 2)) = 0"
         " WHEN '=' THEN true ELSE strpos(now, form) = 0 END) AS forms"
         " GROUP BY form HAVING count(*) <= {frequent} LIMIT {most}"
@@ -169,6 +183,7 @@ def _collected(table: Table, each: ColumnPlan, made: Composable) -> Composed:
         source=source,
         compared=Literal(COMPARED),
         hash=_hash(SQL("form")),
+        trait=traits.of_form(SQL("form")),
         folded=folded(SQL("made")),
         needles=needles_in(SQL("v"), _kind(each)),
         frequent=Literal(FREQUENT),
@@ -192,6 +207,7 @@ class Lookup:
 
     def __init__(self, secrets: Secrets) -> None:
         self.size = secrets.size
+        self.traits = Traits(secrets.key, secrets.traits)
         self._key = secrets.key.encode()
         self._labels = {label: hashes for label, hashes in secrets.hashes.items() if hashes}
         bits = 1 << max(16, (16 * self.size).bit_length())
@@ -239,13 +255,15 @@ class Search:
         """Look through whole lines."""
         if not self._wanted:
             return
-        rows = [line.split(b"\t") for line in block.split(b"\n")[:-1]]
+        last = self._wanted[-1][0] + 1
+        rows = [line.split(b"\t", last) for line in block.split(b"\n")[:-1]]
         for at, each in self._wanted:
             values = {row[at] for row in rows}
             values.discard(b"\\N")
             if not self._whole and each.masked and each.rule.word in KEYED and not _nested(each):
                 values = set(list(values)[:SAMPLED])
-            forms = forms_in((value.decode() for value in values), nested=_nested(each))
+            text = b"\n".join(values).decode()
+            forms = forms_in([text], nested=_nested(each), traits=self._lookup.traits)
             for source in self._lookup.sources(forms):
                 self._found[_label(self._table, each), source] += 1
 

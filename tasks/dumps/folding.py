@@ -30,7 +30,9 @@ SPELLED_OUT = {
     "þ": "th",
     "ð": "d",
 }
+FEW = 40  # different characters beyond ASCII, as texts of one language have; replacing one takes a pass over the text
 _SURROGATES = range(0xD800, 0xE000)
+_ASCII = bytes(range(128))
 _RUNS = re.compile("[^\0-\x7f]+")
 
 
@@ -82,7 +84,13 @@ def fold(text: str) -> str:
     """Return `text` with every character folded."""
     if text.isascii():
         return text.lower()
-    return _RUNS.sub(lambda found: _folded_run(found.group()), text).lower()
+    characters = set(text.encode().translate(None, _ASCII).decode())
+    if len(characters) > FEW:
+        return _RUNS.sub(lambda found: _folded_run(found.group()), text).lower()
+    for character in characters:  # each becomes what is folded already, so that their order does not count
+        if (made := table().get(ord(character))) is not None:
+            text = text.replace(character, made)
+    return text.lower()
 
 
 def tell_folding(connection: psycopg.Connection[Any]) -> None:

@@ -10,6 +10,7 @@ the sorted words of a whole value (`= anna xylander`), so that `Xylander, Anna` 
 import html
 import re
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from typing import Literal
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 
 from tasks.dumps.folding import fold, folded
+from tasks.dumps.traits import ANY, Traits
 
 Kind = Literal["identifier", "text", "nested"]
 
@@ -51,8 +53,14 @@ _NUMBER, _IBAN, _ABROAD, _DIALLED = map(re.compile, (NUMBER, IBAN, ABROAD, DIALL
 _LETTER, _MIXED, _IPV4 = map(re.compile, (LETTER, MIXED, IPV4))
 _PART, _PART_OR_WORD = re.compile(PART), re.compile(PART + WORDS)
 # A word of letters alone counts where the text marks it: `@word`, `login: word`, `"word"`, `/word`; not within a sentence.
-_MARKED = re.compile(rf"(?:[@=:/\"<(`']|[=:] (?={WORD}+(?! ?{WORD})))({WORD}{{{SHORTEST},}})")
-_PIECES = re.compile(r"[\"{}\[\]()<>,;|=]+")
+# Patterns over everything that is written begin with a set of characters, which Python finds fast.
+_MARKED = re.compile(rf"[@=:/\"<(`'](?:(?<=[=:]) (?={WORD}+(?! ?{WORD})))?({WORD}{{{SHORTEST},}})")
+_MARK = re.compile(rf"[0-9@_+.-](?:(?<![.-])|(?={WORD}))[^ ]*")
+_ROW = re.compile(rf"[0-9](?:[ ()/.-]{{0,3}}[0-9]){{{FEWEST_DIGITS - 1},}}")
+_IBAN_BEHIND_LETTERS = re.compile(
+    rf"[0-9][0-9](?<=[a-z][a-z]..)(?<!{WORD}[a-z][a-z]..)[ -]?(?:[a-z]{{4}}[ -]?)?[0-9]{{4}}(?:[ -]?[0-9]{{1,4}})+"
+)
+_PIECES = bytes.maketrans(b'"{}[]()<>,;|=', b"\n" * 13)
 _NOT_DIGIT = re.compile("[^0-9]+")
 
 
@@ -214,8 +222,9 @@ _CODE = re.compile(
 _SLASH = re.compile(r"\\+/")
 _PERCENT = re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});", re.IGNORECASE)
-_HIDDEN_AT = re.compile(r" ?[\[({] ?(?:at|a) ?[\])}] ?| @ ")
-_HIDDEN_DOT = re.compile(r" ?[\[({] ?(?:dot|punkt) ?[\])}] ?")
+_HIDDEN_AT = re.compile(r"[\[({] ?at? ?[\])}]")
+_HIDDEN = re.compile(r"[\[({] ?(?:at?|dot|punkt) ?[\])}]")
+_HIDDEN_DOT = re.compile(r"[\[({] ?(?:dot|punkt) ?[\])}]")
 _ROUNDS = 8  # of escapes within escapes
 
 
@@ -236,10 +245,14 @@ def plain(text: str) -> str:
         if text == before:
             break
     text = fold(text)
-    if "at" in text or " @ " in text:
-        text = _HIDDEN_AT.sub("@", text)
-        text = _HIDDEN_DOT.sub(".", text)
-    return text
+    if any(bracket in text for bracket in "([{") and _HIDDEN.search(text):
+        text = _closed_up(_closed_up(text, _HIDDEN_AT, "@"), _HIDDEN_DOT, ".")
+    return text.replace(" @ ", "@")
+
+
+def _closed_up(text: str, hidden: re.Pattern[str], shown: str) -> str:
+    """Return `text` with what is hidden shown, and without spaces around it. PostgreSQL's texts hold no NUL."""
+    return hidden.sub("\0", text).replace(" \0", "\0").replace("\0 ", "\0").replace("\0", shown)
 
 
 def _break_or_letter(found: re.Match[str]) -> str:
@@ -260,24 +273,81 @@ def _on_one_line(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").replace("\0", " ")
 
 
-def forms_in(cells: Iterable[str], *, nested: bool) -> set[str]:
-    """Return all forms that occur in these values. `nested`: they hold values of their own, each compared as a whole."""
+def forms_in(cells: Iterable[str], *, nested: bool, traits: Traits = ANY) -> set[str]:
+    """Return all forms that occur in these values. `nested`: they hold values of their own, each compared as a whole.
+
+    Forms that have none of the `traits` are left out.
+    """
     text = plain("\n".join(cells))
-    found = set[str]()
-    for token in set(_TOKEN.findall(text)):
-        if len(token) >= SHORTEST and _MIXED_OR_AT.search(token):
-            found.add(token)
-            if "@" in token:
-                found.update(_within(token))
+    found = {form for token in _tokens(text) for form in _token_forms(token, traits)}
     found.update(_MARKED.findall(text))
-    for number in set(_NUMBER.findall(text)):
-        if len(number) >= FEWEST_DIGITS:
+    digits = _with_digits(text)
+    for number in _long_numbers(digits):
+        if _may_hold(number, traits):
             for run in _runs(number):
                 found.update(_number_forms(run))
-    found.update(iban.replace(" ", "").replace("-", "") for iban in _IBAN.findall(text))
-    for cell in text.split("\n"):
-        found.update(_cell_forms(cell, nested=nested))
+    found.update(
+        digits[place.start() - 2 : place.end()].replace(" ", "").replace("-", "")
+        for place in _IBAN_BEHIND_LETTERS.finditer(digits)
+    )
+    for whole in traits.words_among(_wholes(text.encode(), nested=nested)):
+        found.update(_words_form(whole.decode()))
     return found
+
+
+def _tokens(text: str) -> set[str]:
+    """Return the tokens that are more than letters. Each word is looked at once, however often it occurs."""
+    text = text.replace("\n", " ")
+    behind = text.rfind
+    words = {text[behind(" ", 0, place.start()) + 1 : place.end()] for place in _MARK.finditer(text)}
+    long = " ".join(word for word in words if len(word) >= SHORTEST)
+    return {token for token in _TOKEN.findall(long) if len(token) >= SHORTEST}
+
+
+def _token_forms(token: str, traits: Traits) -> Iterable[str]:
+    at = token.find("@")
+    if at >= 0:
+        return {token, *_within(token)} if traits.may_be_at(token[at:]) else ()
+    return (token,) if traits.may_be_token(token) and _MIXED.search(token) else ()
+
+
+def _with_digits(text: str) -> str:
+    """Return the lines that have as many digits as the shortest number or account."""
+    lines = text.encode().split(b"\n")
+    digits = text.encode().translate(None, _NO_DIGITS).split(b"\n")
+    return b"\n".join(compress(lines, (len(each) >= FEWEST_DIGITS for each in digits))).decode()
+
+
+def _long_numbers(text: str) -> set[str]:
+    """Return the rows of digits that are long enough, with a `+` in front if they have one."""
+    found = set()
+    for place in _ROW.finditer(text):
+        start = place.start()
+        before = text[max(0, start - 2) : start]
+        found.add("+" + place.group() if before[-1:] == "+" or before == "+(" else place.group())
+    return found
+
+
+def _may_hold(number: str, traits: Traits) -> bool:
+    """Return whether a number that is searched for may end with a group of these digits."""
+    digits = ""
+    for group in number.lstrip("+").replace("(0)", "").translate(_CLOSED).split():
+        digits += group
+        if len(digits) >= FEWEST_DIGITS and traits.may_end(digits):
+            return True
+    return False
+
+
+def _wholes(text: bytes, *, nested: bool) -> list[bytes]:
+    """Return what is compared as a whole value: cells, and the pieces of documents."""
+    cells = text.split(b"\n")
+    found = {cell for cell in cells if len(cell) <= 8 * LONGEST}
+    if not nested:
+        text = (
+            b"\n".join(cell for cell in cells if b'"' in cell or b"<" in cell) if b'"' in text or b"<" in text else b""
+        )
+    found.update(text.translate(_PIECES).split(b"\n"))
+    return [whole for whole in found if len(whole) >= SHORTEST and (whole.islower() or not whole.isascii())]
 
 
 def _within(token: str) -> Iterator[str]:
@@ -288,8 +358,9 @@ def _within(token: str) -> Iterator[str]:
         yield from (token[start:end] for end in list(ends)[1:])
 
 
-_MIXED_OR_AT = re.compile(r"[0-9._+@-]")
 _GAPS = re.compile(r"[ /]+")
+_CLOSED = str.maketrans("/", " ", "().-")
+_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789\n"))
 _MOST_GROUPS = 8  # of digits side by side; in longer rows, numbers cannot be told apart and neighbours are tried
 
 
@@ -300,14 +371,6 @@ def _runs(number: str) -> Iterator[str]:
     for start in range(len(groups)):
         for end in range(start + 1, min(len(groups), start + _MOST_GROUPS) + 1):
             yield " ".join(groups[start:end])
-
-
-def _cell_forms(cell: str, *, nested: bool) -> Iterator[str]:
-    if len(cell) <= 2 * LONGEST:
-        yield from _words_form(cell)
-    if nested or '"' in cell or "<" in cell:
-        for piece in _PIECES.split(cell):
-            yield from _words_form(piece)
 
 
 def _words_form(text: str) -> Iterator[str]:
