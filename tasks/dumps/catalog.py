@@ -159,6 +159,8 @@ def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:
         referenced_columns=tuple(row["referenced_columns"]),
         definition=row["definition"],
         validated=row["validated"],
+        comment=row["comment"],
+        watched=row["watched"],
     )
 
 

@@ -167,5 +167,7 @@ def _notes(plans: list[TablePlan]) -> Iterator[str]:
         if plan.table.primary is None:
             yield f"{plan.table.name} has no primary key"
         for each in plan.columns:
+            if each.column.base == "oid" and not each.masked:
+                yield f"{plan.table.name}.{each.column.name}: large objects do not travel; what its oids name is missing on staging"
             if each.rule.maker is not None and not each.rule.maker.has_python_twin:
                 yield f"{plan.table.name}.{each.column.name}: {each.rule.word} works in the database only; a raw dump cannot be loaded"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -134,19 +134,33 @@ class Load:
         require_stored_here(written)
         names_written = [table.name for table in written]
         with self._quiet_triggers(written), self._quiet_rules(written), forgiving(self._connection, names_written):
-            self._lift()
-            self._empty(written)
-            self._fill(events)
-            # Deferred constraints are checked now: their pending checks forbid ALTER TABLE, and a commit should not fail.
-            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            self._restore_foreign_keys()
-            restart_sequences(self._connection, self._plan, self._catalog)
-            for view in populated_views(self._connection, self._catalog):
-                self._connection.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(identifier(view)))
-            self._analyze(written)
+            with self._own_search_path():
+                self._lift()
+                self._empty(written)
+                self._fill(events)
+                # Deferred constraints are checked now: pending checks forbid ALTER TABLE, and a commit should not fail.
+                self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                self._restore_foreign_keys()
+                restart_sequences(self._connection, self._plan, self._catalog)
+                self._refresh()
+                self._analyze(written)
             checks = verify_loaded(self._connection, self._plan, self._catalog, self._policy, self._rows, self._secrets)
         write_marker(self._connection, self._plan, notice_for(self._plan))
         return checks
+
+    @contextmanager
+    def _own_search_path(self) -> Iterator[None]:
+        """Write with the search_path that the target's role has by itself: generated columns, index expressions, CHECKs,
+        defaults and triggers may call functions without their schema.
+
+        Temporary objects come last, so that none stands in for a table or function. Our own statements name schemas.
+        """
+        question = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'"
+        (own,) = self._connection.execute(question).fetchone() or ("",)
+        path = ", ".join(part for part in (str(own).strip(), "pg_temp") if part)
+        self._connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
+        yield
+        self._connection.execute("SELECT pg_catalog.set_config('search_path', '', true)")
 
     @contextmanager
     def _quiet_triggers(self, written: list[Table]) -> Iterator[None]:
@@ -174,12 +188,29 @@ class Load:
         statement = "ALTER TABLE {} " + word + " RULE {}"
         self._connection.execute(SQL(statement).format(identifier(_named(row)), Identifier(row["rule"])))
 
+    def _refresh(self) -> None:
+        """Materialized views hold what was computed from the old rows. Raises `NotLoaded` naming the view."""
+        for view in populated_views(self._connection, self._catalog):
+            try:
+                self._connection.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(identifier(view)))
+            except psycopg.errors.UndefinedFunction as error:  # since PostgreSQL 17 with a search_path of its own
+                raise NotLoaded(
+                    f"The materialized view {view} cannot be refreshed: {without_values(error)}.",
+                    next_step="The target is as it was. Since PostgreSQL 17 a refresh finds functions only with their "
+                    "schema: qualify them in the view and in the functions that it calls.",
+                ) from None
+
     def _analyze(self, written: list[Table]) -> None:
-        """ANALYZE of a table reads its inheritance children too: a table with children on other servers goes without."""
+        """ANALYZE of a table reads its inheritance children too: a table with children on other servers goes without.
+
+        Since PostgreSQL 17 it runs with a search_path of its own, so that an index expression may miss a function there:
+        such a table goes without new statistics, as it does when the server's own autovacuum comes by.
+        """
         resolver = Resolver.of(self._catalog)
         for table in written:
             if not any(heir.kind is Kind.FOREIGN for heir in resolver.heirs(table.name)):
-                self._connection.execute(SQL("ANALYZE {}").format(identifier(table.name)))
+                with suppress(psycopg.errors.UndefinedFunction), self._connection.transaction():
+                    self._connection.execute(SQL("ANALYZE {}").format(identifier(table.name)))
 
     def _alter(self, row: dict[str, Any], word: str) -> None:
         statement = "ALTER TABLE {} " + word + " TRIGGER {}"
@@ -200,11 +231,11 @@ class Load:
             forgiven = str(key.table) in {*self._plan.kept, *self._plan.untouched} or not key.validated
             if forgiven and not definition.endswith(" NOT ENFORCED"):
                 definition += " NOT VALID"
-            self._connection.execute(
-                SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
-                    identifier(key.declared_on), Identifier(key.name), SQL(definition)
-                )
-            )  # fmt: skip
+            table, name = identifier(key.declared_on), Identifier(key.name)
+            self._connection.execute(SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(table, name, SQL(definition)))
+            if key.comment is not None:
+                said = SQL("COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, table, Literal(key.comment))
+                self._connection.execute(said)
 
     def _empty(self, written: list[Table]) -> None:
         """Children before parents. TRUNCATE is fast and makes readers wait; DELETE lets them see the old rows."""

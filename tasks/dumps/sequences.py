@@ -31,6 +31,8 @@ def restart_sequences(connection: Connection, plan: LoadPlan, catalog: Catalog) 
         last = stood.get(str(sequence.name))
         if last is not None and low <= last <= high:
             known.append(last)
+        if not tables:  # nobody knows whose rows hold its numbers: those that staging keeps must not get one again
+            known += _given(connection, sequence)
         if known or tables:
             _restart(connection, sequence, known, low, high)
 
@@ -45,6 +47,12 @@ def _restart(connection: Connection, sequence: Sequence, known: list[int], low: 
     connection.execute(SQL("ALTER SEQUENCE {} RESTART WITH {}").format(name, Literal(place)))
     if place != following:  # at its end: let it give its last value, so that it fails or cycles as production's would
         connection.execute("SELECT nextval(%s)", (name.as_string(connection),))
+
+
+def _given(connection: Connection, sequence: Sequence) -> list[int]:
+    """The last value that the target's own sequence gave, in a list; empty if it never gave one."""
+    question = SQL("SELECT last_value FROM {} WHERE is_called").format(identifier(sequence.name))
+    return [int(value) for (value,) in connection.execute(question)]
 
 
 def _bounds(connection: Connection, sequence: Sequence) -> tuple[int, int]:

@@ -266,6 +266,19 @@ def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: Loa
     return plan.model_copy(update={"readers_wait": tuple(sorted(waiting)), "doubts": tuple(event_doubts(connection))})
 
 
+def _require_left_alone(key: ForeignKey, readers: str) -> None:
+    """Raise `DumpRefused` if a key whose triggers somebody switched off would have to be made again.
+
+    Only a superuser may switch the triggers of a foreign key off, so a load cannot give it back as it was.
+    """
+    if readers == "wait":
+        raise DumpRefused(
+            f"The triggers of the foreign key {key.name} on {key.declared_on} are disabled; with readers: wait it would be "
+            "made again with its triggers enabled. Expected enabled triggers, or readers: stay.",
+            next_step="Nothing was loaded. Start the load with readers: stay, or have a superuser enable the triggers.",
+        )
+
+
 def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> list[ForeignKey]:
     """The foreign keys that must be dropped and made again in the load's transaction.
 
@@ -291,6 +304,9 @@ def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, 
         backwards = child in loaded and loaded.get(parent, -1) > loaded[child]  # nor does the dump's order of loading
         unindexed = parent in written and (key.declared_on.schema_name, key.declared_on.name, key.name) in slow
         forgiving = not key.validated  # NOT VALID: new rows are checked, and to it all of production's are new
+        if not key.watched:  # its triggers are off: it holds nothing up, and would come back with its triggers on
+            _require_left_alone(key, plan.readers)
+            continue
         if plan.readers == "wait" or foreign or circle or backwards or unindexed or forgiving:
             lifted.append(key)
     return lifted

@@ -142,6 +142,8 @@ class ForeignKey(Immutable):
     definition: str
     validated: bool = True
     partition: Name | None = None
+    comment: str | None = None
+    watched: bool = True  # False: somebody switched the triggers off that enforce it
 
     @property
     def declared_on(self) -> Name:

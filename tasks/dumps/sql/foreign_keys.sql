@@ -4,7 +4,9 @@ SELECT k.conname AS name, n.nspname AS schema, c.relname AS table, rn.nspname AS
         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.number) AS columns,
        (SELECT array_agg(a.attname::text ORDER BY p.position) FROM unnest(k.confkey) WITH ORDINALITY p(number, position)
         JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = p.number) AS referenced_columns,
-       pg_get_constraintdef(k.oid) AS definition, k.convalidated AS validated
+       pg_get_constraintdef(k.oid) AS definition, k.convalidated AS validated,
+       obj_description(k.oid, 'pg_constraint') AS comment,
+       coalesce((SELECT bool_and(t.tgenabled = 'O') FROM pg_trigger t WHERE t.tgconstraint = k.oid), true) AS watched
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class r ON r.oid = k.confrelid JOIN pg_namespace rn ON rn.oid = r.relnamespace
