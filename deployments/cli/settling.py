@@ -1,0 +1,71 @@
+"""`settle`: a lead says what became of a call whose outcome is unknown, with proof. Runs where the worker runs."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import httpx
+import typer
+from prefect.exceptions import PrefectException
+
+from deployments.cli.ledgers import opened
+from deployments.cli.proving import Code, Key, Means
+from deployments.cli.speaking import Told, aside, ask, command
+from tasks.estate.errors import NotApproved
+from tasks.notices import tell
+from tasks.policy import read_leads
+from tasks.signoff import settling
+from tasks.signoff.ledger import AlreadyRecorded
+from tasks.states import is_over
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the command of this file into the program."""
+    command(app, "settle")(settle)
+
+
+def settle(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run; its report shows it.")],
+    arrived: Annotated[
+        bool, typer.Option("--arrived/--failed", help="What became of its call, by the host's e-mail or by the site.")
+    ],
+    name: Annotated[str, typer.Option("--name", help="Your name, as enrolled. Asked for if missing.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="What tells you: the e-mail's words and time.")] = "",
+    code: Code = "",
+    key: Key = None,
+) -> Told:
+    """Say what became of a copy, restore or load whose outcome nobody knows; what it holds is free then.
+
+    Needs the worker's settings. Nothing is sent to the host. A retry of the run purges and verifies what arrived.
+    """
+    means = Means(code, key)
+    how: settling.How = "arrived" if arrived else "failed"
+    with opened() as ledger:
+        call = settling.open_call(ledger, run)
+        aside(f"Run {run} sent its call at {call.at:%Y-%m-%d %H:%M} UTC; its outcome is unknown.")
+        now = datetime.now(UTC)
+        answer_by = now + settling.VALID
+        typed, why = name or ask("Your name"), reason or ask("What tells you")
+        proof = means.prove(settling.statement_to_sign(call, how, answer_by))
+        try:
+            fact = settling.settle(
+                ledger, read_leads(), call, how, name=typed, proof=proof, reason=why, answer_by=answer_by,
+                now=datetime.now(UTC),
+            )  # fmt: skip
+        except AlreadyRecorded:
+            raise NotApproved(
+                "This code was used before, or somebody else settled the call just now.",
+                next_step="Look with `understudy ledger export`, or wait for the next code and try again.",
+            ) from None
+        freed = settling.free(ledger, run) if _gone(run) else ()
+    tell("decided", f"run {run}: settled as {how}", [f"{fact.detail['approver']}: {fact.detail['words']}"], run_id=run)
+    kept = "" if freed else " It held nothing, or its run still lives and lets go at its end."
+    document = {"run": run, "settled": how, "by": fact.detail["approver"], "freed": list(freed)}
+    return Told(document, [f"Settled as {how} by {fact.detail['approver']}.{kept}"])
+
+
+def _gone(run: str) -> bool:
+    """Whether the run has ended, as far as Prefect can be asked; if not, the lock waits for the next run or the sweep."""
+    try:
+        return is_over(run)
+    except (httpx.HTTPError, PrefectException):
+        return False
