@@ -204,6 +204,23 @@ def loaded_text(plan: LoadPlan, loaded: Loaded, *, password: str) -> str:
 RISK_LABEL = f"Only if an anonymizer is off: type {RISK_PHRASE}"
 
 
+def preview_message(preview: Preview) -> str:
+    """Return what is to be known before the report is read: leaks, and originals that are in it."""
+    leaks = f"Values that masking replaces were found in masked rows: {'; '.join(map(str, preview.leaks))}."
+    shown = "Originals of production were shown in this report."
+    return " ".join([leaks] * bool(preview.leaks) + [shown] * preview.originals)
+
+
+def after_preview(policy: str, preview: Preview) -> str:
+    """Return the next step."""
+    if not preview.leaks:
+        return f"If it is what staging should hold, start `anonymize` with the policy {policy}."
+    return (
+        f"Mask the columns in which they were found in the policy {policy}; if a pair is a false alarm, list it under `accept`,"
+        " with a reason."
+    )
+
+
 def preview_text(preview: Preview) -> str:
     """What masking would do, side by side. A mask that left the original in stands out, and is counted first."""
     left = [
@@ -221,6 +238,10 @@ def preview_text(preview: Preview) -> str:
         "* Values made with a rotating key differ from those of the next export; their form does not",
     ]
     lines += [f"* **The original was left in or came out again**: {', '.join(left)}"] if left else []
+    lines += [
+        f"* {'**Leak**' if each in preview.leaks else 'Accepted by the policy'}: {plain(str(each))}"
+        for each in preview.overlaps
+    ] or ["* The attack on a sample of masked rows found no value that masking replaces"]
     lines += [f"* Dropped tables (no rows travel): {_names(preview.dropped)}"] if preview.dropped else []
     lines += [f"* Excluded tables: {_names(preview.excluded)}"] if preview.excluded else []
     lines += [f"* Note: {plain(note)}" for note in preview.notes]

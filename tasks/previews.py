@@ -14,7 +14,7 @@ from tasks.dumps.connecting import connected_to
 from tasks.dumps.drafting import draft_masking
 from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices
-from tasks.dumps.previewing import Preview, preview_tables
+from tasks.dumps.previewing import Preview, overlaps_in_sample, preview_tables
 from tasks.dumps.samples import samples_of
 from tasks.dumps.vetting import vet
 from tasks.estate.errors import Misconfigured
@@ -39,7 +39,10 @@ def _production(name: str) -> Iterator[psycopg.Connection[Any]]:
 
 @task(name="Preview the masking", **UNCACHED)
 def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
-    """Plan and prove like an export, then mask a few rows of every table. Raises `PolicyRefused` like an export."""
+    """Plan and prove like an export, mask a few rows of every table, and search a sample of masked rows as an export does.
+
+    Raises `PolicyRefused` like an export.
+    """
     policy = load_policy(load_settings().policies, name)
     session = masking_session(policy, this_run())
     with _production("understudy preview") as connection:
@@ -47,6 +50,7 @@ def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
         plan = draft_masking(catalog, policy, Choices())
         prove(connection, plan, session)
         tables = preview_tables(connection, plan, session, rows=rows, originals=originals, canaries=policy.canaries)
+        overlaps = overlaps_in_sample(connection, plan, session)
     return Preview(
         policy=policy.fingerprint,
         source=catalog.identity,
@@ -55,6 +59,8 @@ def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
         excluded=plan.excluded,
         notes=plan.notes,
         originals=originals,
+        overlaps=overlaps,
+        leaks=tuple(each for each in overlaps if (each.source, each.found) not in policy.accepted),
     )
 
 

@@ -15,7 +15,7 @@ from tasks import dump_wording, wording
 from tasks.dumps.planning import ExportPlan
 from tasks.dumps.previewing import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
-from tasks.estate.errors import NotVerified, OutcomeUnknown, UnderstudyError
+from tasks.estate.errors import LeakFound, NotVerified, OutcomeUnknown, UnderstudyError
 from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Verdict
 from tasks.estate.verdicts import (
     DECISIVE,
@@ -203,15 +203,18 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
 
 
 def conclude_preview(policy: str, preview: Preview) -> State[Any]:
-    """The end of a look at what masking would do; the ledger records it where originals were shown."""
+    """Conclude a look at what masking would do. `LeakFound` if an export under this policy would end with a leak.
+
+    The ledger records it if originals were shown.
+    """
     report = Report(
         verb="preview",
-        outcome=PREVIEWED,
+        outcome=LeakFound.outcome if preview.leaks else PREVIEWED,
         source=f"{preview.source.database} on {preview.source.host}",
         destination="",
         run_id=this_run(),
-        message="Originals of production were shown in this report." if preview.originals else "",
-        next_step=f"If it is what staging should hold, start `anonymize` with the policy {policy}.",
+        message=dump_wording.preview_message(preview),
+        next_step=dump_wording.after_preview(policy, preview),
     )
     return _publish(report, "\n" + dump_wording.preview_text(preview))
 

@@ -84,7 +84,7 @@ def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Comp
     if not changed:
         return
     names = SQL(", ").join(Identifier(each.column.name) for each in plan.columns)
-    rows = SQL("(SELECT {} FROM {} AS s) AS t ({})").format(select, _sample(plan), names)
+    rows = SQL("(SELECT {} FROM {} AS s) AS t ({})").format(select, sample_of(plan), names)
     broken = False
     for each in changed:
         for why in _column_faults(connection, each, rows):
@@ -136,7 +136,7 @@ def _check_faults(
         if e.masked or e.unread else Identifier(e.column.name)
         for e in plan.columns
     )  # fmt: skip
-    rows = SQL("(SELECT {} FROM (SELECT {} FROM {} AS s) AS u ({})) AS t").format(typed, select, _sample(plan), names)
+    rows = SQL("(SELECT {} FROM (SELECT {} FROM {} AS s) AS u ({})) AS t").format(typed, select, sample_of(plan), names)
     for check in touched:
         if not set(check.columns) <= {each.column.name for each in plan.columns}:
             continue  # reads a generated column; the load itself will tell
@@ -152,8 +152,8 @@ def _check_faults(
             yield f"{plan.table.name}.{named}: CHECK {check.name} refuses {count} of the sampled masked rows"
 
 
-def _sample(plan: TablePlan) -> Composable:
-    """A sample of the table without the columns that are not to be read: the role may have no right to."""
+def sample_of(plan: TablePlan) -> Composable:
+    """Return a sample of the table without the columns that are not to be read: the role may have no right to."""
     unread = {each.column.name for each in plan.columns if each.unread}
     named = [Identifier(column.name) for column in plan.table.columns if column.name not in unread]
     return sample(plan.table, SQL(", ").join(named) if unread else EVERY)

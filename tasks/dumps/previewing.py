@@ -13,9 +13,11 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from tasks.dumps.attack import Lookup, Search, added, collect
 from tasks.dumps.connecting import without_values
-from tasks.dumps.masks import masked, sample, tell
+from tasks.dumps.masks import masked, masked_columns, sample_of, tell
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
+from tasks.estate.dumps import Overlap
 from tasks.estate.errors import PolicyRefused, Unreachable
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import DatabaseIdentity
@@ -67,6 +69,40 @@ class Preview(Immutable):
     excluded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     originals: bool = False
+    overlaps: tuple[Overlap, ...] = ()  # what the attack found in masked rows, accepted or not
+    leaks: tuple[Overlap, ...] = ()  # those that the policy does not accept: an export would end with them
+
+
+def overlaps_in_sample(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session) -> tuple[Overlap, ...]:
+    """Run the attack as an export does, over a sample of the masked rows of each table.
+
+    Raises `Unreachable` if the connection is lost, `PolicyRefused` if a mask fails on a row.
+    """
+    lookup = Lookup(collect(connection, plan, session))
+    statements = [
+        SQL("COPY (SELECT {} FROM {} AS s) TO STDOUT").format(masked_columns(table, session), sample_of(table))
+        for table in plan.tables
+    ]
+    tell(connection, session)
+    return added(
+        overlap
+        for table, statement in zip(plan.tables, statements, strict=True)
+        for overlap in _overlaps_of(connection, table, statement, lookup)
+    )
+
+
+def _overlaps_of(
+    connection: psycopg.Connection[Any], table: TablePlan, statement: Composed, lookup: Lookup
+) -> tuple[Overlap, ...]:
+    search = Search(lookup, table, whole=True)
+    try:
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            search.look(b"".join(bytes(row) for row in copy))
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"The preview of {table.table.name} was cut off ({without_values(error)}).") from None
+    except psycopg.Error as error:
+        raise PolicyRefused(f"{table.table.name} cannot be masked: {without_values(error)}.") from None
+    return search.found
 
 
 def preview_tables(
@@ -119,7 +155,7 @@ def _statement(plan: TablePlan, session: Session, rows: int, originals: bool) ->
     changed = _masked(plan)
     filled = SQL("num_nonnulls({})").format(SQL(", ").join(Identifier(each.column.name) for each in changed))
     chosen = SQL("(SELECT * FROM {} AS s ORDER BY {} DESC LIMIT {}) AS s").format(
-        sample(plan.table), filled, Literal(rows)
+        sample_of(plan), filled, Literal(rows)
     )
     pairs = [
         SQL("({})::text AS {}, ({})::text AS {}").format(

@@ -121,12 +121,16 @@ def test_a_planted_value_that_comes_out_is_told_and_not_shown(
 def test_members_of_documents_that_no_path_covers_are_hidden(
     start: Callable[..., Any], school: Any, policy: Callable[..., None]
 ) -> None:
-    """A forgotten path shows as a hidden member, a key that is data is hidden too, and what is masked is readable."""
+    """A forgotten path shows as a hidden member and as a leak, and a key that is data is hidden too."""
     policy("$.email: {maker: email", "$.nobody: {maker: email")
     canary, key = CANARIES["email"], CANARIES["name"]
     everywhere(school, "audit_events", "detail", json.dumps({"email": canary, key: 7, "was": ["x"]}))
     run = start(preview)
-    assert run.state == "Previewed", run.message
+    assert run.state == "LeakFound", run.message
+    assert "audit_events.detail holds 1 values of users.email" in run.message
+    assert "* **Leak**: audit_events.detail holds 1 values of users.email" in unescaped(run.report).replace(
+        "&#95;", "_"
+    )
     assert shown(run.report) == set()
     assert '"email": "•••••"' in run.report
     assert '"•••••": "•••••"' in run.report

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tasks.dumps.attack import Secrets
+from tasks.dumps.connecting import connected_to
+from tasks.dumps.previewing import overlaps_in_sample
 from tasks.dumps.proof import judge, open_proof, prove_dump
 from tasks.dumps.reading import Sealed
 from tasks.estate.dumps import AttackResult, Header, Proof
@@ -48,6 +50,17 @@ def test_a_value_is_found_in_every_type_of_column(pair: Pairs, column: str) -> N
     made = pair(KEPT, MASKED, f"{user} INSERT INTO kept (id, {column}) VALUES (7, {value});")  # noqa: S608  # the test's own text
     made.export()
     assert {each.found for each in made.found} == {f"kept.{column}"}
+
+
+@pytest.mark.parametrize(("rows", "found"), [(CATEGORY, [("users.subject", "kept.category")]), (HEALTHY, [])])
+def test_a_preview_finds_what_an_export_would(pair: Pairs, rows: str, found: list[tuple[str, str]]) -> None:
+    """The attack over a sample of masked rows names the pairs that the export finds, and none in healthy rows."""
+    made = pair(KEPT, MASKED, "\n".join((USER, rows)))
+    with connected_to(made.url("source", "pair_reader"), name="preview", statement_within=60) as connection:
+        overlaps = overlaps_in_sample(connection, made.plan(), made.session())
+    assert [(each.source, each.found) for each in overlaps] == found
+    made.export()
+    assert [(each.source, each.found) for each in made.found] == found
 
 
 def test_nothing_is_found_in_healthy_rows(pair: Pairs) -> None:
