@@ -164,7 +164,7 @@ def test_mode_15_memory_does_not_grow_with_the_rows(pair: Pairs) -> None:
         filled = "TRUNCATE t; INSERT INTO t SELECT n, repeat(md5(n::text), 32768) FROM generate_series(1, ROWS) n"
         made.change(filled.replace("ROWS", str(rows)), "source")
         tracemalloc.start()
-        made.load(made.export(), attack=False)
+        made.load(made.export())
         grown.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert grown[1] < grown[0] * 1.5 + 2**20
