@@ -26,7 +26,8 @@ from tasks.dumps.proof import judge, prove_dump, seal, unseal, why_unproven
 from tasks.dumps.reaching import reached
 from tasks.dumps.reading import check
 from tasks.dumps.segments import Part
-from tasks.estate.dumps import AttackResult, DumpFacts, Header, Overlap, SequenceState
+from tasks.dumps.source_rights import require_readable
+from tasks.estate.dumps import AttackResult, DumpFacts, Header, Overlap
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
@@ -71,7 +72,10 @@ def snapshot() -> Iterator[Snapshot]:
 
 @task(name="Plan the export", **UNCACHED)
 def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: str = "") -> ExportPlan:
-    """Read the catalogue, lay the policy over it, prove that every mask fits. Raises `PolicyRefused` naming every fault."""
+    """Read the catalogue, lay the policy over it, prove that every mask fits. Raises `PolicyRefused` naming every fault.
+
+    Raises `NotExported` naming every right that the role lacks.
+    """
     settings = export_settings()
     policy = load_policy(settings.policies, name)
     session = masking_session(policy, this_run())
@@ -79,8 +83,10 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         settings.source_database.get_secret_value(), name="understudy plan", statement_within=settings.statement_within
     ) as connection:
         share(connection, held.id)
-        catalog = read_catalog(connection, sequence_states=True)
+        catalog = read_catalog(connection)
         masking = draft_masking(catalog, policy, choices)
+        sequences, notes = require_readable(connection, catalog, masking, snapshot=held.id)
+        masking = masking.model_copy(update={"notes": (*masking.notes, *notes)})
         prove(
             connection,
             masking,
@@ -105,7 +111,7 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         opted_out_by=requested_by if choices.opted_out else "",
         attachments=choices.attachments,
         tables=tables,
-        sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+        sequences=sequences,
         reached=reached(policy, resolver),
     )
     return ExportPlan(policy=name, header=header, masking=masking, units=tuple(units), strays=catalog.strays)

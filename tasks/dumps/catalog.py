@@ -10,7 +10,6 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from tasks.estate.errors import NotExported
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import (
     Catalog,
@@ -46,11 +45,8 @@ def identify(connection: psycopg.Connection[Any]) -> DatabaseIdentity:
     return DatabaseIdentity(host=info.host or "localhost", port=info.port, **row)
 
 
-def read_catalog(connection: psycopg.Connection[Any], *, sequence_states: bool = False) -> Catalog:
-    """The whole catalogue. `sequence_states`: also where each sequence stands, which needs SELECT on it.
-
-    Raises `NotExported` where a sequence may not be read: pg_sequences would say NULL and nobody would notice.
-    """
+def read_catalog(connection: psycopg.Connection[Any]) -> Catalog:
+    """Return the whole catalogue. It needs no right on any table or sequence."""
     relations = asked(connection, "relations")
     by_name = {_name(row): row for row in relations}
     known = tuple(_relations(relations))
@@ -59,7 +55,7 @@ def read_catalog(connection: psycopg.Connection[Any], *, sequence_states: bool =
     own = [row for row in relations if not row["of_extension"]]
     roots = [row for row in own if row["kind"] in "rp" and not row["partition"]]
     tables = tuple(_table(row, resolver, by_name, of) for row in roots)
-    sequences = _sequences(connection, asked(connection, "sequences"), sequence_states)
+    sequences = _sequences(asked(connection, "sequences"))
     return Catalog(
         identity=identify(connection),
         tables=tables,
@@ -169,7 +165,7 @@ def _root(name: Name, resolver: Resolver) -> Name:
     return resolver.root(relation).name if relation is not None else name
 
 
-def _sequences(connection: psycopg.Connection[Any], rows: Rows, with_states: bool) -> tuple[Sequence, ...]:
+def _sequences(rows: Rows) -> tuple[Sequence, ...]:
     uses: dict[Name, list[tuple[Name, str]]] = defaultdict(list)
     for row in rows:
         if row["table_name"]:
@@ -182,22 +178,9 @@ def _sequences(connection: psycopg.Connection[Any], rows: Rows, with_states: boo
             column=uses[name][0][1] if uses[name] else None,
             uses=tuple(uses[name]),
             increment=increment,
-            last=_sequence_state(connection, name) if with_states else None,
         )
         for name, increment in increments.items()
     )
-
-
-def _sequence_state(connection: psycopg.Connection[Any], name: Name) -> int | None:
-    question = sql.SQL("SELECT CASE WHEN is_called THEN last_value END FROM {}").format(identifier(name))
-    try:
-        (value,) = connection.execute(question).fetchone() or (None,)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise NotExported(
-            f"The sequence {name} may not be read by this role; expected SELECT on every sequence.",
-            next_step=f"On production: GRANT SELECT ON SEQUENCE {name} TO the exporting role.",
-        ) from error
-    return value
 
 
 def identifier(name: Name) -> sql.Identifier:

@@ -190,16 +190,13 @@ class Table(Immutable):
 
 
 class Sequence(Immutable):
-    """A sequence and the column that draws from it, its owner first; `uses` are all such columns, with their tables.
-    `last` is what it gave last, None where it never gave a value.
-    """
+    """A sequence and the column that draws from it, its owner first; `uses` are all such columns, with their tables."""
 
     name: Name
     table: Name | None
     column: str | None
     uses: tuple[tuple[Name, str], ...] = ()
     increment: int = 1
-    last: int | None = None
 
 
 class Stray(Immutable):

@@ -25,8 +25,9 @@ from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masks import prove
 from tasks.dumps.planning import Choices, MaskingPlan, TablePlan, Unit
 from tasks.dumps.segments import Part
+from tasks.dumps.source_rights import require_readable
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
-from tasks.estate.dumps import DumpFacts, Header, Loaded, SequenceState
+from tasks.estate.dumps import DumpFacts, Header, Loaded
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session
@@ -128,8 +129,9 @@ def export(
 def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[MaskingPlan, list[Unit], Header]:
     with connected_to(source, name="bench", statement_within=WITHIN) as connection:
         share(connection, held)
-        catalog = read_catalog(connection, sequence_states=True)
+        catalog = read_catalog(connection)
         plan = draft_masking(catalog, policy, Choices())
+        sequences, _ = require_readable(connection, catalog, plan, snapshot=held)
         prove(connection, plan, session)
         units = units_of(connection, plan)
     header = Header(
@@ -144,7 +146,7 @@ def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[
         policy=policy.fingerprint,
         key=session.keyring.fingerprint,
         tables=tuple(table.dumped for table in plan.tables),
-        sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+        sequences=sequences,
     )
     return plan, units, header
 

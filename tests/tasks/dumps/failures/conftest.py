@@ -28,6 +28,7 @@ from tasks.dumps.proof import judge, open_proof, prove_dump
 from tasks.dumps.reaching import reached
 from tasks.dumps.reading import Event
 from tasks.dumps.remask import remasking
+from tasks.dumps.source_rights import require_readable
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import Anonymizer, AttackResult, DumpFacts, Header, Loaded, Overlap, SequenceState
@@ -65,6 +66,8 @@ class Pair:
     folder: Path
     policy: Policy
     found: tuple[Overlap, ...] = ()
+    sequences: tuple[SequenceState, ...] = ()
+    notes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
     def url(self, which: str, user: str = "postgres") -> str:
@@ -90,7 +93,9 @@ class Pair:
         with connected_to(self.url("source", "pair_reader"), name="plan", statement_within=60) as connection:
             if snapshot:
                 share(connection, snapshot)
-            plan = draft_masking(read_catalog(connection, sequence_states=True), self.policy, choices or Choices())
+            catalog = read_catalog(connection)
+            plan = draft_masking(catalog, self.policy, choices or Choices())
+            self.sequences, self.notes = require_readable(connection, catalog, plan, snapshot=snapshot)
             prove(connection, plan, self.session(key))
             return plan
 
@@ -111,7 +116,7 @@ class Pair:
             between()
             with connected_to(url, name="units", statement_within=60) as connection:
                 share(connection, held)
-                catalog = read_catalog(connection, sequence_states=True)
+                catalog = read_catalog(connection)
                 units = units_of(connection, plan, range_bytes=range_bytes)
                 secrets = collect(connection, plan, self.session(key))
                 lookup = Lookup(secrets)
@@ -137,7 +142,7 @@ class Pair:
             server_version=identity.server_version, exported_at=datetime.now(UTC), policy=self.policy.fingerprint,
             key=self.session(key).keyring.fingerprint, opted_out=chosen.opted_out, attachments=chosen.attachments,
             tables=tables,
-            sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+            sequences=self.sequences,
             reached=reached(self.policy, Resolver.of(catalog)),
         )  # fmt: skip
         self.found = added(each for part in parts for each in part.found)

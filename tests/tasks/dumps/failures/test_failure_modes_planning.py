@@ -128,9 +128,8 @@ def test_mode_8_a_sequence_that_may_not_be_read_fails_loudly(pair: Pairs) -> Non
     """pg_sequences would say NULL to a role without the privilege, and the sequence would start at 1 again."""
     made = pair("CREATE TABLE t (id bigserial PRIMARY KEY)", "t: keep", "INSERT INTO t DEFAULT VALUES")
     made.change("REVOKE SELECT ON SEQUENCE t_id_seq FROM pair_reader", "source")
-    with pytest.raises(NotExported, match="The sequence t_id_seq may not be read") as refused:
+    with pytest.raises(NotExported, match=r"GRANT SELECT ON SEQUENCE public\.t_id_seq TO pair_reader\."):
         made.export()
-    assert "GRANT SELECT ON SEQUENCE t_id_seq" in refused.value.next_step
 
 
 def test_mode_18_a_computed_column_with_personal_data_stops_the_plan(pair: Pairs) -> None:

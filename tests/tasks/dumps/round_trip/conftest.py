@@ -28,8 +28,9 @@ from tasks.dumps.masks import prove
 from tasks.dumps.missing import dumped_tables
 from tasks.dumps.planning import Choices
 from tasks.dumps.reaching import reached
+from tasks.dumps.source_rights import require_readable
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
-from tasks.estate.dumps import DumpFacts, Header, Loaded, SequenceState
+from tasks.estate.dumps import DumpFacts, Header, Loaded
 from tasks.estate.relations import Resolver
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy
@@ -226,8 +227,9 @@ class Trip:
         with connected_to(self.source, name="snap", statement_within=60) as holder, snapshot_of(holder) as snapshot:
             with connected_to(self.source, name="plan", statement_within=60) as connection:
                 share(connection, snapshot)
-                catalog = read_catalog(connection, sequence_states=True)
+                catalog = read_catalog(connection)
                 plan = draft_masking(catalog, policy, Choices())
+                sequences, _ = require_readable(connection, catalog, plan, snapshot=snapshot)
                 prove(connection, plan, session)
                 units = units_of(connection, plan, range_bytes=range_bytes)
                 tables = dumped_tables(connection, plan, Resolver.of(catalog))
@@ -242,7 +244,7 @@ class Trip:
             source_system=identity.system_identifier, source_database=identity.database, key=session.keyring.fingerprint,
             server_version=identity.server_version, exported_at=datetime.now(UTC), policy=policy.fingerprint,
             tables=tables,
-            sequences=tuple(SequenceState(name=s.name, last=s.last) for s in catalog.sequences),
+            sequences=sequences,
             reached=reached(policy, Resolver.of(catalog)),
         )  # fmt: skip
         url = str(self.folder / f"{uuid4().hex}.dump")

@@ -1,0 +1,116 @@
+"""The rights that an export needs on its source: all of them are looked at when it is planned, and nothing else is read."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tasks.dumps.catalog import asked, identifier
+from tasks.dumps.connecting import in_turns
+from tasks.dumps.planning import MaskingPlan, TablePlan
+from tasks.estate.dumps import SequenceState
+from tasks.estate.errors import NotExported
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import Catalog, Name, Sequence
+
+Connection = psycopg.Connection[Any]
+Rights = dict[Name, dict[str, Any]]
+
+
+def require_readable(
+    connection: Connection, catalog: Catalog, plan: MaskingPlan, *, snapshot: str
+) -> tuple[tuple[SequenceState, ...], tuple[str, ...]]:
+    """Return where the sequences stand that the dump needs, and notes on those that are not read.
+
+    `snapshot` is that of the connection, which reads in turns (`connecting.in_turns`): each sequence read is a lock.
+
+    Raises `NotExported` naming every right that the role lacks, each with the statement that gives it.
+    """
+    rights = {Name(schema_name=row["schema"], name=row["name"]): row for row in asked(connection, "readable")}
+    needed, notes = _needed(catalog, plan, rights)
+    faults = [fault for table in plan.tables for fault in _table_faults(table, catalog, rights)]
+    faults += [fault for name in needed for fault in _sequence_faults(rights[name])]
+    if faults:
+        raise NotExported(
+            f"The exporting role may not read all that travels: {'; '.join(dict.fromkeys(faults))}.",
+            next_step="Give the role what it lacks on production, in the order of the message, or exclude the tables in the"
+            " policy. Nothing was read.",
+        )
+    turns = in_turns(connection, snapshot, needed, lambda: None)
+    states = [SequenceState(name=name, last=_last(connection, name)) for name in turns]
+    return tuple(states), tuple(notes)
+
+
+def _needed(catalog: Catalog, plan: MaskingPlan, rights: Rights) -> tuple[list[Name], list[str]]:
+    """Return the sequences from which a travelling column draws, with those of no column, and notes on what stays unread."""
+    resolver = Resolver.of(catalog)
+    travelling = {table.table.name for table in plan.tables}
+    needed, notes = [], []
+    for sequence in catalog.sequences:
+        row = rights.get(sequence.name)
+        if row is None or (sequence.uses and not travelling & set(_roots(sequence, resolver))):
+            continue
+        if catalog.identity.standby and row["unlogged"]:
+            notes.append(f"the sequence {sequence.name} is unlogged, so that a standby does not know where it stands")
+        elif not sequence.uses and not row["reachable"]:
+            notes.append(
+                f"the sequence {sequence.name} belongs to no column and is not read, because {row['role']} may not use its"
+                f" schema; to have staging's stand past it: GRANT USAGE ON SCHEMA {row['quoted_schema']} TO {row['role']};"
+                f" GRANT SELECT ON SEQUENCE {row['quoted']} TO {row['role']}"
+            )
+        else:
+            needed.append(sequence.name)
+    return needed, notes
+
+
+def _roots(sequence: Sequence, resolver: Resolver) -> Iterator[Name]:
+    """Yield the logical tables whose columns draw from it."""
+    for name, _ in sequence.uses:
+        relation = resolver.find(name)
+        yield resolver.root(relation).name if relation is not None else name
+
+
+def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator[str]:
+    """Yield what the role may not read of a table that travels: of its root, and of the partitions that hold the rows."""
+    unread = {each.column.name for each in plan.columns if each.unread}
+    masked = {each.column.name for each in plan.columns if each.masked}
+    for name in dict.fromkeys((plan.table.name, *plan.table.leaves)):
+        row = rights[name]
+        if not row["reachable"]:
+            yield _usage(row["quoted_schema"], row["role"])
+        lacking = [column for column in row["lacking"] if column not in unread]
+        if lacking and unread:
+            yield f"GRANT SELECT ({', '.join(map(_quoted, lacking))}) ON {row['quoted']} TO {row['role']}"
+        elif lacking:
+            all_of_it = set(lacking) >= {column.name for column in plan.table.columns}
+            what = "" if all_of_it else f" (it lacks {', '.join(lacking)})"
+            yield f"GRANT SELECT ON {row['quoted']} TO {row['role']}{what}"
+        elif not row["readable"] and not plan.table.columns:
+            yield f"GRANT SELECT ON {row['quoted']} TO {row['role']}"
+        for column, schema in row["types"]:
+            if column in masked:
+                yield f"{_usage(schema, row['role'])} (the type of {plan.table.name}.{column} lies there)"
+        if catalog.identity.standby and row["unlogged"]:
+            yield f"{name} is unlogged and cannot be read on a standby: export from the primary, or drop or exclude it"
+
+
+def _sequence_faults(row: dict[str, Any]) -> Iterator[str]:
+    if not row["reachable"]:
+        yield _usage(row["quoted_schema"], row["role"])
+    if not row["readable"]:
+        yield f"GRANT SELECT ON SEQUENCE {row['quoted']} TO {row['role']}"
+
+
+def _usage(schema: str, role: str) -> str:
+    return f"GRANT USAGE ON SCHEMA {schema} TO {role}"
+
+
+def _quoted(column: str) -> str:
+    return sql.Identifier(column).as_string(None)
+
+
+def _last(connection: Connection, name: Name) -> int | None:
+    question = sql.SQL("SELECT CASE WHEN is_called THEN last_value END FROM {}").format(identifier(name))
+    (value,) = connection.execute(question).fetchone() or (None,)
+    return value
