@@ -11,10 +11,12 @@ from tasks.dumps.connecting import configure, without_values
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.tables import Name, Table
+from tasks.masking.makers.documents import Document
 from tasks.masking.session import Session
 
 SAMPLED = 1000  # rows of each table on which makers are tried against CHECKs, domains and types before the export
 EVERY = SQL("*")  # column
+SHAPES = 5  # places of documents in one message
 MANY = 100_000  # rows from which a sample is taken by pages instead of from the front
 
 
@@ -87,11 +89,35 @@ def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Comp
     rows = SQL("(SELECT {} FROM {} AS s) AS t ({})").format(select, sample_of(plan), names)
     broken = False
     for each in changed:
+        yield from _misfits(connection, plan, each)
         for why in _column_faults(connection, each, rows):
             broken = True
             yield f"{plan.table.name}.{each.column.name} ({each.rule.word}): {why}"
     if not broken:
         yield from _check_faults(connection, plan, {each.column.name for each in changed}, select)
+
+
+def _misfits(connection: psycopg.Connection[Any], plan: TablePlan, each: ColumnPlan) -> Iterator[str]:
+    """Yield a fault for a column with documents to which no path applies, with how many there are, where, and what is there."""
+    maker = each.rule.maker
+    wanted = isinstance(maker, Document) and each.masked and each.rule.nulls != "equalise"
+    misfit = maker.misfit(each.place(plan.table)) if isinstance(maker, Document) and wanted else None
+    if misfit is None:
+        return
+    question = SQL(
+        "SELECT misfit, count(*) FROM (SELECT {} AS misfit FROM {} AS s) AS m WHERE misfit IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).format(misfit, sample_of(plan))
+    try:
+        with connection.transaction():
+            found = connection.execute(question).fetchall()
+    except psycopg.Error:
+        return  # what is no document fails in its mask too, which names it
+    if found:
+        told = ", ".join(f"{where} in {count}" for where, count in found[:SHAPES])
+        yield (
+            f"{plan.table.name}.{each.column.name} (jsonb): no path applies to {sum(count for _, count in found)} of the sampled"
+            f" documents ({told}); add paths for them, or say what becomes of them: `else: keep` or `else: null`"
+        )
 
 
 def _column_faults(connection: psycopg.Connection[Any], each: ColumnPlan, rows: Composable) -> Iterator[str]:

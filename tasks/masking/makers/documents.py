@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 KEY, VALUE = SQL("understudy_key"), SQL("understudy_value")
 NULL = SQL("'null'::jsonb")
+HOLD_NOTHING: tuple[Any, ...] = (None, True, False, "", [], {})
+
+
+def _holds_nothing(value: Composable) -> Composable:
+    return SQL("{} IN ('null', 'true', 'false', '\"\"', '[]', '{{}}')").format(value)
 
 
 @cache
@@ -58,13 +63,18 @@ class Document(Maker):
 
     Results are JSON strings (those of `number` and `placeholder_size` are numbers). An object or array at the end of a
     path is replaced as a whole. With `else: null`, every other value on the way becomes null; keys are always kept.
+
+    No path applies to a value on the way that has another shape than its paths say: an array or a string that holds a
+    document instead of an object. `else` decides about it: `refuse`, as without `else`, is a fault of the plan if a
+    sampled row has one, and makes it null; with `keep` it stays, with `null` it becomes null. What is empty, true or
+    false holds nothing and is no such value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ignored_types=(cached_property,))
 
     maker: Literal["jsonb"] = "jsonb"
     paths: dict[str, Member] = Field(min_length=1)
-    rest: Literal["keep", "null"] = Field(default="keep", alias="else")
+    rest: Literal["refuse", "keep", "null"] = Field(default="refuse", alias="else")
 
     @model_validator(mode="before")
     @classmethod
@@ -97,6 +107,8 @@ class Document(Maker):
             text = SQL("{} #>> '{{}}'").format(value)
             return self._leaf(branch.leaf, text, place, session)
         otherwise = value if self.rest == "keep" else NULL
+        if self.rest == "refuse":
+            otherwise = SQL("CASE WHEN {} THEN {} ELSE {} END").format(_holds_nothing(value), value, NULL)
         cases = []
         if branch.keys or branch.member:
             cases.append(SQL("WHEN 'object' THEN {}").format(self._object(branch, value, place, session)))
@@ -109,7 +121,7 @@ class Document(Maker):
 
     def _object(self, branch: Branch[Member], value: Composable, place: Place, session: Session) -> Composable:
         """Named members in an object that is kept are set one by one; otherwise every member is looked at."""
-        if branch.member is None and self.rest == "keep":
+        if branch.member is None and self.rest != "null":
             whole = value
             for key, child in branch.keys.items():
                 made = self._member(child, value, key, place, session)
@@ -157,10 +169,51 @@ class Document(Maker):
             }
         if isinstance(value, list) and branch.element:
             return [self._value(branch.element, inner, place, session, row) for inner in value]
+        if self.rest == "refuse":
+            return value if value in HOLD_NOTHING else None
         return self._other(value)
 
     def _other(self, value: Any) -> Any:
-        return value if self.rest == "keep" else None
+        return value if self.rest != "null" else None
+
+    def misfit(self, place: Place) -> Composable | None:
+        """Return an SQL expression of the first place of a document to which no path applies, with the shape found there.
+
+        It is NULL for a document that fits; there is none if the policy says what becomes of such values.
+        """
+        if self.rest != "refuse":
+            return None
+        read = place.read if place.column.base == "jsonb" else SQL("{}::jsonb").format(place.read)
+        return self._misfit(self._tree, read, "$")
+
+    def _misfit(self, branch: Branch[Member], value: Composable, path: str) -> Composable:
+        if branch.leaf is not None:
+            return SQL("NULL::text")
+        cases = []
+        if branch.keys or branch.member:
+            inner = [
+                self._misfit(child, SQL("({} -> {})").format(value, Quoted(key)), f"{path}.{key}")
+                for key, child in branch.keys.items()
+                if child.leaf is None
+            ]
+            if branch.member is not None and branch.member.leaf is None:
+                others = SQL("jsonb_each({}) AS understudy_members({}, {}) WHERE NOT {} = ANY ({}::text[])").format(
+                    value, KEY, VALUE, KEY, Quoted(list(branch.keys))
+                )
+                inner.append(self._first(self._misfit(branch.member, VALUE, f"{path}.*"), others))
+            found = SQL("coalesce({})").format(SQL(", ").join([*inner, SQL("NULL::text")]))
+            cases.append(SQL("WHEN 'object' THEN {}").format(found))
+        if branch.element:
+            elements = SQL("jsonb_array_elements({}) AS understudy_elements({})").format(value, VALUE)
+            inside = self._first(self._misfit(branch.element, VALUE, f"{path}[*]"), elements)
+            cases.append(SQL("WHEN 'array' THEN {}").format(inside))
+        told = SQL("{} || jsonb_typeof({})").format(Quoted(f"{path}: "), value)
+        return SQL(
+            "CASE WHEN {value} IS NULL OR {nothing} THEN NULL ELSE CASE jsonb_typeof({value}) {cases} ELSE {told} END END"
+        ).format(value=value, nothing=_holds_nothing(value), cases=SQL(" ").join(cases), told=told)
+
+    def _first(self, told: Composable, source: Composable) -> Composable:
+        return SQL("(SELECT min({}) FROM {})").format(told, source)
 
     def _leaf_of(self, member: Member, value: Any, place: Place, session: Session, row: Row) -> Any:
         text = jsontext.scalar_text(value)

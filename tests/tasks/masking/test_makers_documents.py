@@ -33,7 +33,7 @@ PATHS = [
 
 
 @FUZZ
-@given(documents=st.lists(DOCUMENTS, min_size=1, max_size=15), rest=st.sampled_from(["keep", "null"]))
+@given(documents=st.lists(DOCUMENTS, min_size=1, max_size=15), rest=st.sampled_from(["refuse", "keep", "null"]))
 @pytest.mark.parametrize("declared", ["jsonb", "json"])
 @pytest.mark.parametrize("paths", PATHS, ids=str)
 def test_any_document_is_masked_alike(bench: Any, declared: str, paths: Any, documents: list[Any], rest: str) -> None:
@@ -84,6 +84,36 @@ def test_what_a_path_names_is_gone_and_the_rest_is_there(bench: Any) -> None:
     (nulled,), _ = bench.both({"maker": "jsonb", "paths": paths, "else": None}, "jsonb", [text])
     assert json.loads(nulled)["keep"] is None
     assert json.loads(nulled)["items"][0]["n"] is None
+
+
+NESTED = {"$.a.email": "hash", "$.items[*].email": "hash"}
+
+
+@pytest.mark.parametrize(
+    ("text", "refused", "misfit"),
+    [
+        ('[{"a": {"email": "x@leak.example"}}]', "null", "$: array"),
+        ('"{\\"a\\": {\\"email\\": \\"x@leak.example\\"}}"', "null", "$: string"),
+        ("436641234567", "null", "$: number"),
+        ('{"a": "x@leak.example"}', '{"a": null}', "$.a: string"),
+        ('{"a": [{"email": "x@leak.example"}]}', '{"a": null}', "$.a: array"),
+        ('{"items": {"email": "x@leak.example"}}', '{"items": null}', "$.items: object"),
+        ('{"items": [{"n": 1}, "x@leak.example"]}', '{"items": [{"n": 1}, null]}', "$.items[*]: string"),
+        *((healthy, healthy, None) for healthy in ("null", "true", "[]", "{}", '""', '{"other": ["x", 1]}', '{"a": null}')),
+        ('{"items": []}', '{"items": []}', None),
+    ],
+)  # fmt: skip
+def test_a_value_to_which_no_path_applies_is_named_and_not_kept(
+    bench: Any, text: str, refused: str, misfit: str | None
+) -> None:
+    """Another shape than the paths say is found at its place and becomes null; what is empty or absent is healthy."""
+    for declared in ("jsonb", "json"):
+        assert bench.both({"maker": "jsonb", "paths": NESTED}, declared, [text]) == ([refused], [refused])
+        expression = parse({"maker": "jsonb", "paths": NESTED}).misfit(bench.place(declared))  # type: ignore[attr-defined]  # a Document
+        assert [row[0] for row in bench.printed(bench.fill(declared, [text]), expression)] == [misfit]
+    (kept,), _ = bench.both({"maker": "jsonb", "paths": NESTED, "else": "keep"}, "jsonb", [text])
+    assert json.loads(kept) == json.loads(text)
+    assert parse({"maker": "jsonb", "paths": NESTED, "else": "keep"}).misfit(bench.place("jsonb")) is None  # type: ignore[attr-defined]  # the same
 
 
 def test_an_address_in_a_document_joins_the_column(bench: Any) -> None:

@@ -100,6 +100,23 @@ def test_an_entry_that_reaches_nothing_is_a_fault(pair: Pairs, entry: str, said:
         pair(KEPT, MASKED, USER, more=f"accept:\n  - {entry}\n").plan()
 
 
+@pytest.mark.parametrize("declared", ["json", "jsonb"])
+def test_documents_of_another_shape_are_counted_and_named(pair: Pairs, declared: str) -> None:
+    """A document to which no path applies is a fault of the plan, unless the policy says what becomes of it."""
+    schema = f"CREATE TABLE d (id int PRIMARY KEY, doc {declared});"
+    rows = """INSERT INTO d VALUES (1, '{"mail": "a@x.example"}'), (2, '[{"mail": "b@x.example"}]'), (3, '"{}"'), (4, NULL),
+      (5, '[{"mail": "c@x.example"}]'), (6, '[]');"""
+    rule = "d: {id: keep, doc: {maker: jsonb, paths: {$.mail: hash}%s}}"
+    with pytest.raises(PolicyRefused) as refused:
+        pair(schema, rule % "", rows).plan()
+    assert "d.doc (jsonb): no path applies to 3 of the sampled documents ($: array in 2, $: string in 1)" in str(
+        refused.value
+    )
+    assert "x.example" not in str(refused.value)
+    for rest in ("keep", "null"):
+        assert pair(schema, rule % f", else: {rest}", rows).plan().tables
+
+
 def test_the_first_of_two_dumps_keeps_its_proof(pair: Pairs, tmp_path: Path) -> None:
     """A later export takes nothing away from an earlier dump, which may be loaded from another folder."""
     made = pair(KEPT, MASKED, USER)
