@@ -179,7 +179,7 @@ def test_every_wrong_body_is_refused(host: Host, method: str, path: str, what: s
     assert host.jobs() == before
 
 
-@pytest.mark.parametrize("wanted", ["schulstage", "7", str(uuid4()), INSTALL.upper() + "0"])
+@pytest.mark.parametrize("wanted", ["schulstage", "7", fixed_id("no install"), INSTALL.upper() + "0"])
 @pytest.mark.parametrize(("method", "path"), [each for each in USED if "{install_id}" in each[1]], ids=lambda v: v)
 def test_an_unknown_install_is_not_found(host: Host, method: str, path: str, wanted: str) -> None:
     """What is no id of an install is none, but that one install can be read by its name."""

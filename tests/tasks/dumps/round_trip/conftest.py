@@ -285,8 +285,7 @@ class Trip:
         return self.staging.execute(
             "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated::text FROM pg_constraint"
             " WHERE conrelid <> 0 AND connamespace::regnamespace::text <> 'understudy' UNION ALL SELECT"
-            " tgrelid::regclass::text, tgname, '', tgenabled::text FROM pg_trigger"
-            " WHERE NOT tgisinternal ORDER BY 1, 2, 3, 4"
+            " tgrelid::regclass::text, tgname, '', tgenabled::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2, 3, 4"
         ).fetchall()
 
 
@@ -297,4 +296,5 @@ def trip(postgres: Postgres, staging_server: Postgres, tmp_path_factory: pytest.
     with psycopg.connect(source, autocommit=True) as production, psycopg.connect(target, autocommit=True) as staging:
         for connection in (production, staging):
             connection.execute(TYPES.encode())
+        prepare_marker(staging)  # here, so that no test depends on a load of an earlier one
         yield Trip(production, staging, source, target, tmp_path_factory.mktemp("trip"))
