@@ -36,10 +36,12 @@ def provision(
 ) -> State[Any]:
     """Create a staging install beside production, wait until it is active, and fill it: ask, copy once, prove, verify."""
     origin = installs.resolve_install(source)
+    locks.require_free(origin)
     created = installs.create_install(origin, name, Environment(environment))
     installs.await_install(created)
     options = CopyOptions()
     pair = installs.resolve_pair(source, name, Direction.DOWN)
+    locks.require_free(pair.destination)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(backups.request_backup(pair.destination, "before the first copy"))
     plan = installs.draft_plan("provision", pair, comparison, backup, options, requested_by=requested_by)

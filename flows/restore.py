@@ -47,6 +47,7 @@ def restore(
     options = CopyOptions(files=True, database=database)
     recorded = restores.resolve_recorded(promotion)
     pair = restores.resolve_destination(recorded)
+    locks.require_free(pair.destination, undoes=promotion)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(backups.request_backup(pair.destination, "before a restore"))
     plan = installs.draft_plan(
@@ -54,7 +55,7 @@ def restore(
     )
     approved = approvals.ask_or_preauthorised(plan, comparison, promotion, mode=approval, within=answer_within)
     before = restores.state_before(promotion)
-    with locks.held(plan, settles=promotion):
+    with locks.held(plan, undoes=promotion):
         receipt = restores.send_restore(plan, approved, backups.freshened(plan))
         evidence = restores.await_restore(plan, receipt, before)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)

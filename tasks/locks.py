@@ -16,11 +16,12 @@ from tasks.states import is_over
 from tasks.surveys.reconciling import has_arrived
 
 
-def require_free(*installs: Install) -> None:
+def require_free(*installs: Install, undoes: str = "") -> None:
     """Raise `DestinationBusy` naming install and run, if the lock could not be taken at the call either: it is the same test.
 
     Before the backup and before anybody is asked: a plan that is drafted while another copy runs is stale at its end.
-    If this run has asked already, its question is closed: nobody is asked in vain.
+    If this run has asked already, its question is closed: nobody is asked in vain. `undoes` names the run that a restore
+    undoes: the call of that run may be unproven, but the run must be over.
     """
     ledger = open_ledger()
     try:
@@ -33,6 +34,7 @@ def require_free(*installs: Install) -> None:
                 settles=_has_arrived,
                 horizon=paced(load_settings().lock_horizon),
                 now=utc_now(),
+                undoes=undoes,
             )
     except DestinationBusy as busy:
         close_own(ledger, this_run(), busy.message)
@@ -40,23 +42,19 @@ def require_free(*installs: Install) -> None:
 
 
 @contextmanager
-def held(plan: Plan, *, settles: str = "") -> Iterator[None]:
+def held(plan: Plan, *, undoes: str = "") -> Iterator[None]:
     """Hold source and destination while the block runs. Raises `DestinationBusy` naming the run that holds one.
 
     The source is held too: a refresh of staging must not run while staging is promoted. Left by an exception or a
     suspension, the lock stays while the run's own copy is not settled. A lock of a run that is over is taken only after
-    reconciling with the remote side. `settles` names a run whose unknown outcome a person has settled by approving
-    this plan (a restore of what that run did).
+    reconciling with the remote side. `undoes` names the run that this restore undoes: if that run is over, the approval of
+    this plan settles its call.
     """
     ledger = open_ledger()
     names = {install.id: install.name for install in (plan.pair.source, plan.pair.destination)}
     ids = sorted(
         {plan.pair.source.id, plan.pair.destination.id}
     )  # sorted: two runs never wait for each other crosswise
-    if settles and ledger.receipt(settles) is not None:
-        ledger.record(
-            "settled", run_id=settles, plan=plan.fingerprint, detail={"how": f"restore {plan.run_id} was approved"}
-        )
     taken: list[str] = []
     try:
         for install_id in ids:
@@ -68,6 +66,7 @@ def held(plan: Plan, *, settles: str = "") -> Iterator[None]:
                 settles=_has_arrived,
                 horizon=paced(load_settings().lock_horizon),
                 now=utc_now(),
+                undoes=undoes,
             )
             taken.append(install_id)
         yield

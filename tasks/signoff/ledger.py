@@ -135,12 +135,14 @@ class Ledger:
         horizon: timedelta,
         now: datetime,
         name: str = "",
+        undoes: str = "",
     ) -> None:
         """Make `run_id` the holder of the install. A run that holds it already keeps it.
 
         Another run's lock is taken only if that run is over, whatever the age of the lock, and its journaled call is
         settled: by a recorded fact, by `settles(sending)` (evidence from the remote side), or because the call is older
-        than `horizon`, so that the host's work cannot go on. Raises `DestinationBusy`.
+        than `horizon`, so that the host's work cannot go on. `undoes` names the run that an approved restore undoes: if that
+        run is over, the approval settles its call. Raises `DestinationBusy`.
         """
         with self._writing() as connection:
             holder = rows.holder(connection, install_id)
@@ -148,11 +150,16 @@ class Ledger:
                 rows.hold(connection, install_id, run_id, now)
                 return
         self._require_abandoned(
-            install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now
+            install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now, undoes=undoes
         )
         with self._writing() as connection:
             # The check before it took time. The holder may be a process that nobody saw, and may have made its call.
-            if rows.holder(connection, install_id) not in (None, holder) or _unsettled(connection, holder):
+            call = _unsettled(connection, holder)
+            if call and holder == undoes:  # a run sends once, so this is the call that the approved restore undoes
+                how = {"how": f"restore {run_id} was approved"}
+                rows.append(connection, holder, Entry("settled", call.destination_id, call.plan, detail=how))
+                call = None
+            if rows.holder(connection, install_id) not in (None, holder) or call:
                 raise DestinationBusy(f"{name or install_id} was taken or used by another run just now.", holder=holder)
             rows.let_go(connection, install_id, holder)
             rows.hold(connection, install_id, run_id, now)
@@ -168,12 +175,16 @@ class Ledger:
         settles: Callable[[Fact], bool],
         horizon: timedelta,
         now: datetime,
+        undoes: str = "",
     ) -> None:
-        """Raise `DestinationBusy` naming the install if `take_lock` would: the same test, and nothing is taken."""
+        """Raise `DestinationBusy` naming the install if `take_lock` would: the same test, and nothing is taken.
+
+        A call that `undoes` names stays unsettled: nobody has approved the restore yet.
+        """
         holder = self.lock_holder(install_id)
         if holder not in (None, run_id):
             self._require_abandoned(
-                install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now
+                install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now, undoes=undoes
             )
 
     def _require_abandoned(
@@ -186,12 +197,13 @@ class Ledger:
         settles: Callable[[Fact], bool],
         horizon: timedelta,
         now: datetime,
+        undoes: str = "",
     ) -> None:
         named = name or f"Install {install_id}"
         if not is_over(holder):
             raise DestinationBusy(f"{named} is held by run {holder}, which is not over.", holder=holder)
         sending = self.unsettled(holder)
-        if sending is None:
+        if sending is None or holder == undoes:
             return
         if now - sending.at > horizon:
             self.settle(sending, OLD)

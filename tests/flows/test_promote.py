@@ -60,6 +60,30 @@ def test_a_restore_of_an_unknown_run_is_refused(start: Callable[..., Any], worke
     assert run.state == "NotFound"
 
 
+def test_a_restore_is_refused_before_its_backup_while_the_destination_is_held(
+    start: Callable[..., Any], worker: Estate, ledger: Ledger
+) -> None:
+    """Nobody is asked in vain: the promotion still waits for word of its arrival, and a restore of it makes no backup.
+
+    When the promotion is over, its unproven call stops the restore no more.
+    """
+    worker.publish("schulstage", "files")
+    worker.switch_on("copy-silence", install="schulprod")
+    promotion = start(promote, **PAIR).approve("schulprod")
+    assert promotion.state == "Suspended"
+    early = start(restore, promotion=promotion.id)
+    assert (early.state, "schulprod is held by run" in early.message) == ("DestinationBusy", True), early.message
+    assert (backups_of(ledger, early), ledger.facts(run_id=early.id, kind="asked")) == (0, [])
+    promotion.arrived("no e-mail yet")
+    assert (promotion.state, ledger.unsettled(promotion.id) is None) == ("OutcomeUnknown", False)
+    worker.switch_off_all()
+    late = start(restore, promotion=promotion.id)
+    assert late.state == "Suspended", late.message
+    assert ledger.unsettled(promotion.id) is not None  # nobody has approved anything yet
+    late.approve("schulprod")
+    assert (ledger.unsettled(promotion.id), worker.restores_received()) == (None, 1), late.message
+
+
 def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
     """The newer request takes the older one's place, at once and for good: one copy, and both runs say what became of them."""
     worker.publish("schulstage", "files")

@@ -40,6 +40,37 @@ def test_what_refuses_the_lock_refuses_the_question(desk: Desk, over: bool, arri
             act(STAGE.id, "tonight", **test)
 
 
+@pytest.mark.parametrize("over", [True, False])
+def test_a_restore_needs_the_run_that_it_undoes_to_be_over(desk: Desk, over: bool) -> None:
+    """An unproven call stops no restore of it, before the question and at the call; a run that still waits does.
+
+    Only the lock of an approved restore settles the call: looking, and being refused, leave it as it is.
+    """
+    book = desk.ledger
+    Story(book).call(content(), how="")
+    test: dict[str, Any] = {
+        "is_over": lambda _: over, "settles": lambda _: False, "horizon": DAY, "now": NOW, "name": "schulstage", "undoes": "run-1",
+    }  # fmt: skip
+    for act, settled in ((book.require_takeable, []), (book.take_lock, ["restore tonight was approved"])):
+        if over:
+            act(STAGE.id, "tonight", **test)
+        else:
+            with pytest.raises(DestinationBusy, match=r"^schulstage is held by run run-1, which is not over"):
+                act(STAGE.id, "tonight", **test)
+        found = [fact.detail["how"] for fact in book.facts(run_id="run-1", kind="settled")]
+        assert found == (settled if over else [])
+    assert book.lock_holder(STAGE.id) == ("tonight" if over else "run-1")
+
+
+def test_a_restore_of_one_run_takes_no_lock_of_another(desk: Desk) -> None:
+    """The call of a third run that is over and unproven refuses a restore as it refuses a copy."""
+    Story(desk.ledger).call(content(), how="")
+    test: dict[str, Any] = {"is_over": lambda _: True, "settles": lambda _: False, "horizon": DAY, "now": NOW}
+    for act in (desk.ledger.require_takeable, desk.ledger.take_lock):
+        with pytest.raises(DestinationBusy, match="run-1"):
+            act(STAGE.id, "tonight", name="schulstage", undoes="run-0", **test)
+
+
 def test_looking_takes_nothing(desk: Desk) -> None:
     """A free install, and one's own, pass and stay as they are."""
     test: dict[str, Any] = {"is_over": lambda _: False, "settles": lambda _: False, "horizon": DAY, "now": NOW}
