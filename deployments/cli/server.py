@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -15,17 +17,25 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterFlowRunId,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
+from deployments.cli.obstacles import Obstacle, Scene, obstacle
 from tasks.estate.errors import Misconfigured, NotFound, Unreachable
 
 SCHEMA_LATE = "Run input schema not found"  # a run is shown as suspended a moment before its form is stored
 FORM_WITHIN = 15.0  # seconds for that moment
 EVERY = 0.25  # seconds between two looks for it
+ANSWERS_WITHIN = 20.0  # seconds for one answer of the server; whoever waits is to hear of a longer silence
+HEARTBEATS = 6  # of a run, to know how often it sends one
 PAGE = 100  # runs or artifacts in one request; the server gives at most 200
 
 
@@ -49,7 +59,12 @@ class Server:
         """Start `flow/deployment` with these parameters over its own. Raises `NotFound`, or `Misconfigured` for a parameter."""
         try:
             found = self._client.read_deployment_by_name(deployment)
-            return self._client.create_flow_run_from_deployment(found.id, parameters=dict(parameters)).id
+            made = self._client.create_flow_run_from_deployment(
+                found.id,
+                parameters=dict(parameters),
+                idempotency_key=uuid4().hex,  # Prefect's client repeats a request whose answer is lost
+            )
+            return made.id
         except ObjectNotFound as error:
             raise NotFound(
                 f"Prefect knows no deployment {deployment!r}.",
@@ -68,7 +83,58 @@ class Server:
         try:
             return self._client.read_flow_run(run)
         except ObjectNotFound as error:
-            raise NotFound(f"Prefect knows no run {run}.") from error
+            raise NotFound(
+                f"Prefect knows no run {run}: it was deleted, or belongs to another server.",
+                next_step="Check the id and PREFECT_API_URL. What the run did is in `understudy ledger export`.",
+            ) from error
+
+    def obstacle(self, run: FlowRun) -> Obstacle:
+        """Return for what a run waits that neither asks nor ends."""
+        return obstacle(run, self._scene(run))
+
+    def _scene(self, run: FlowRun) -> Scene:
+        """Return the surroundings of a run. What was deleted is left out."""
+        pool = queue = None
+        workers: list[Any] = []
+        with suppress(ObjectNotFound):
+            if run.work_pool_name:
+                pool = self._client.read_work_pool(run.work_pool_name)
+                workers = self._client.read_workers_for_work_pool(run.work_pool_name)
+            if run.work_queue_id:
+                queue = self._client.read_work_queue(run.work_queue_id)
+        running = run.state is not None and run.state.is_running()
+        return Scene(
+            now=self._now(),
+            pool=pool,
+            queue=queue,
+            workers=workers,
+            heartbeats=self._heartbeats(run.id) if running else (),
+            steps=self._steps(run.id) if running else (),
+        )
+
+    def _now(self) -> datetime:
+        """The time by the server's clock, by which it dates heartbeats and states."""
+        date = self._client.request("GET", "/health").headers.get("date")
+        return parsedate_to_datetime(date) if date else datetime.now(UTC)
+
+    def _heartbeats(self, run: UUID) -> list[datetime]:
+        """When the process of a run last sent a sign of life, the newest first; empty if it sends none."""
+        chosen = EventFilter(
+            event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+            resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),
+        )
+        return sorted(
+            (event.occurred for event in self._client.read_events(chosen, limit=HEARTBEATS).events), reverse=True
+        )
+
+    def _steps(self, run: UUID) -> list[str]:
+        """The names of the steps of a run that run now, the oldest first."""
+        chosen = TaskRunFilter(
+            flow_run_id=TaskRunFilterFlowRunId(any_=[run]),
+            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING])),
+        )
+        found = self._client.read_task_runs(task_run_filter=chosen, limit=PAGE)
+        return [step.name for step in sorted(found, key=lambda step: str(step.start_time))]
 
     def paused(self) -> list[FlowRun]:
         """Every run that waits for an answer."""
@@ -137,7 +203,7 @@ def connected() -> Iterator[Server]:
             next_step="Nothing was sent. Set it, or choose a profile with `prefect profile use`.",
         )
     try:
-        with get_client(sync_client=True) as client:
+        with get_client(sync_client=True, httpx_settings={"timeout": ANSWERS_WITHIN}) as client:
             yield Server(client)
     except httpx.HTTPStatusError as error:
         raise Unreachable(

@@ -16,6 +16,8 @@ from rich.markdown import Markdown
 from tasks.estate.errors import UnderstudyError
 
 FAILED = 1  # exit code: refused, or not well; 2 is typer's own for a command that was not understood
+STILL_OPEN = 3  # exit code: the run that was followed neither asked nor ended; no result is known
+INTERRUPTED = 130  # exit code of a command that Ctrl-C ends, as shells have it
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
 
 
@@ -34,6 +36,14 @@ class Told:
     document: Mapping[str, Any]
     lines: Sequence[str] = ()
     failed: bool = False
+
+
+class Ended(Exception):
+    """A command stops before there is a result, with an exit code of its own. `facts` are for the JSON document."""
+
+    def __init__(self, message: str, next_step: str, code: int, **facts: str) -> None:
+        super().__init__(message)
+        self.message, self.next_step, self.code, self.facts = message, next_step, code, facts
 
 
 def new_group(about: str) -> typer.Typer:
@@ -57,8 +67,12 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Told]], Ca
             try:
                 told = body(**given)
             except UnderstudyError as error:
-                _explain(error, as_json=as_json)
+                _explain(error.outcome, error.message, error.next_step, as_json=as_json)
                 raise typer.Exit(FAILED) from error
+            except Ended as ended:
+                outcome = "Interrupted" if ended.code == INTERRUPTED else "StillOpen"
+                _explain(outcome, ended.message, ended.next_step, as_json=as_json, **ended.facts)
+                raise typer.Exit(ended.code) from None
             _print(told, as_json=as_json)
             if told.failed:
                 raise typer.Exit(FAILED)
@@ -104,11 +118,11 @@ def columns(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> li
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
-def _explain(error: UnderstudyError, *, as_json: bool) -> None:
-    aside(Loud(f"{error.outcome}: {error.message}"), error.next_step)
+def _explain(outcome: str, message: str, next_step: str, *, as_json: bool, **facts: str) -> None:
+    aside(Loud(f"{outcome}: {message}"), next_step)
     if as_json:
-        said = {"outcome": error.outcome, "message": error.message, "next_step": error.next_step}
-        _print(Told({"error": said}), as_json=True)
+        said = {"outcome": outcome, "message": message, "next_step": next_step}
+        _print(Told({"error": said | facts}), as_json=True)
 
 
 def _print(told: Told, *, as_json: bool) -> None:

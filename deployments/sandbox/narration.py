@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 from deployments.sandbox.runs import Question, Runs
 
 LOOK_EVERY = 0.5  # seconds
+SILENT = 30.0  # seconds without a line, after which it is said for what the run waits
 STEP_OF_PROGRESS = 20.0  # percent; smaller changes of a bar are not worth a line
 NUMBER = re.compile(r"-[0-9a-f]{3}$")  # what Prefect adds to the name of a step to tell repetitions apart
 ESCAPED = re.compile(r"\\([\\`*_\[\]<>#|!~])")
@@ -27,6 +28,7 @@ class Narrator:
         self._show = show
         self._began = time.monotonic()
         self._told: set[str] = set()
+        self._last = self._began  # when the last line was shown, monotonic
 
     @property
     def elapsed(self) -> float:
@@ -35,6 +37,7 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """One line with the time."""
+        self._last = time.monotonic()
         self._show(f"[{self.elapsed:5.0f} s] {text}")
 
     def heading(self, text: str) -> None:
@@ -74,8 +77,11 @@ class Narrator:
                 return question
             if question is not None and meanwhile is not None:
                 meanwhile()
+            if question is None and time.monotonic() - self._last >= SILENT:
+                self.say(f"  … {runs.obstacle(now)}")
             time.sleep(LOOK_EVERY)
-        raise TookTooLong(f"Run {run} neither ended nor asked within {patience:.0f} s.")
+        waits = runs.obstacle(runs.read(run))
+        raise TookTooLong(f"Run {run} neither ended nor asked within {patience:.0f} s. {waits}")
 
     def _tell(self, runs: Runs, run: FlowRun) -> None:
         """Say what is new: the run's state, its steps, its progress."""

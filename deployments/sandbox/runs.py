@@ -84,6 +84,10 @@ class Runs:
         """The run as it is now."""
         return self._client.read_flow_run(run)
 
+    def obstacle(self, run: FlowRun) -> str:
+        """For what a run waits that neither asks nor ends, and the remedy."""
+        return str(self._server.obstacle(run))
+
     def steps(self, run: UUID) -> list[TaskRun]:
         """The steps of the run so far, oldest first."""
         chosen = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run]))

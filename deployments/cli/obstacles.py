@@ -1,0 +1,165 @@
+"""Say for what a run waits that neither asks nor ends, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median_low
+from typing import Any
+
+from prefect.client.schemas.objects import FlowRun, State, Worker, WorkPool, WorkQueue
+
+MISSED = 3  # heartbeats after which a worker or the process of a run counts as gone, as in `deployments.bootstrap`
+POLLED_WITHIN = timedelta(minutes=2)  # a worker asks every 10 to 20 s; while it cannot reach the server, every minute
+DUE_SOON = timedelta(seconds=10)  # a start that is nearer than this is not worth a word
+QUEUED = "AwaitingConcurrencySlot"  # Prefect's name of the state in which a run waits for another of its deployment
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What Prefect knows about the surroundings of a run. None and empty: there is none. `now` is the server's time."""
+
+    now: datetime
+    pool: WorkPool | None = None
+    queue: WorkQueue | None = None
+    workers: Sequence[Worker] = ()
+    heartbeats: Sequence[datetime] = ()  # of the run's process, the newest first
+    steps: Sequence[str] = field(default=())  # names of the steps that run now
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """For what a run waits. `passes`: it ends without anybody's help, so whoever follows the run may go on waiting."""
+
+    what: str
+    remedy: str = ""
+    passes: bool = False
+
+    def __str__(self) -> str:
+        """Return both as one text."""
+        return f"{self.what} {self.remedy}".strip()
+
+
+def obstacle(run: FlowRun, scene: Scene) -> Obstacle:
+    """Return for what this run waits, seen from its state and surroundings. It always returns something."""
+    state = run.state
+    if state is None:
+        return Obstacle("The run has no state yet.", passes=True)
+    if state.is_paused():
+        return _paused(run)
+    if state.is_cancelling():
+        return _cancelling(run, scene)
+    if state.is_running():
+        return _running(run, state, scene)
+    if state.name == QUEUED:
+        what = "It waits until another run of the same deployment has ended or asks."
+        return Obstacle(what, f"Look at the runs of pool {_pool(run)!r} in Prefect.", passes=True)
+    due = state.state_details.scheduled_time
+    if state.is_scheduled() and due is not None and due > scene.now + DUE_SOON:
+        return Obstacle(f"It is scheduled for {_at(due)} UTC ({state.name}).", passes=True)
+    return _not_taken(run, state, scene)
+
+
+def _paused(run: FlowRun) -> Obstacle:
+    """Somebody paused it without a question, or its question cannot be read."""
+    return Obstacle(
+        "It is paused, and shows no form to answer.",
+        f"If somebody paused it by hand, resume it in Prefect's UI; else cancel it with `prefect flow-run cancel {run.id}`.",
+    )
+
+
+def _cancelling(run: FlowRun, scene: Scene) -> Obstacle:
+    if _online(scene):
+        return Obstacle("It is being cancelled; its worker ends its process.", passes=True)
+    what = f"It is to be cancelled, but no worker is online for pool {_pool(run)!r} to end its process."
+    return Obstacle(what, f"Start one: `understudy-worker --pool {_pool(run)}`.")
+
+
+def _running(run: FlowRun, state: State[Any], scene: Scene) -> Obstacle:
+    if scene.heartbeats:
+        last = max(scene.heartbeats[0], state.timestamp)  # a process that has just begun has sent none yet
+        if scene.now - last > MISSED * _interval(scene.heartbeats):
+            return Obstacle(
+                f"Its process has been silent since {_at(last)} UTC: the process or its machine is gone.",
+                f"See that a worker is online, then run it again: `prefect flow-run retry {run.id}`. A retry never sends a "
+                "call again. `python -m deployments.bootstrap` makes the automation that ends such runs.",
+            )
+    elif not _online(scene):
+        return Obstacle(
+            f"It runs as far as Prefect knows, but no worker is online for pool {_pool(run)!r}: its process may be gone.",
+            f"Start a worker (`understudy-worker --pool {_pool(run)}`). If the run does not go on, retry it: "
+            f"`prefect flow-run retry {run.id}`. A retry never sends a call again.",
+        )
+    steps = f": {', '.join(scene.steps[:3])}" if scene.steps else ""
+    return Obstacle(f"It is at work{steps}.", passes=True)
+
+
+def _interval(heartbeats: Sequence[datetime]) -> timedelta:
+    """The usual time between two heartbeats: the median, because a run sends none while it waits for an answer."""
+    apart = [newer - older for newer, older in pairwise(heartbeats)]
+    return median_low(apart) if apart else timedelta(seconds=180)  # Prefect's own default
+
+
+def _not_taken(run: FlowRun, state: State[Any], scene: Scene) -> Obstacle:
+    """The run is scheduled and due, or a worker has taken it and no process runs yet."""
+    pool, queue, name = scene.pool, scene.queue, _pool(run)
+    if run.work_pool_name is None:
+        return Obstacle(
+            "Its deployment names no work pool, so no worker takes it.", "Deploy prefect.yaml: `prefect deploy --all`."
+        )
+    if pool is None:
+        return Obstacle(
+            f"Its work pool {name!r} does not exist any more.", "Make it: `python -m deployments.bootstrap`."
+        )
+    start = f"Start one: `understudy-worker --pool {name}`."
+    if pool.is_paused:
+        return Obstacle(f"The work pool {name!r} is paused.", f"Resume it: `prefect work-pool resume {name}`.")
+    if queue is not None and queue.is_paused:
+        resume = f"Resume it: `prefect work-queue resume {queue.name} --pool {name}`."
+        return Obstacle(f"The work queue {queue.name!r} of pool {name!r} is paused.", resume)
+    if not _online(scene):
+        seen = max((each.last_heartbeat_time for each in scene.workers if each.last_heartbeat_time), default=None)
+        last = f" (the last one was seen at {_at(seen)} UTC)" if seen else ""
+        return Obstacle(f"No worker is online for pool {name!r}{last}.", start)
+    for kind, each in (("pool", pool), ("queue", queue)):
+        if each is not None and each.concurrency_limit == 0:
+            change = f"Set another: `prefect work-{kind} set-concurrency-limit {each.name} NUMBER`."
+            return Obstacle(f"The work {kind} {each.name!r} has a concurrency limit of 0, so nothing starts.", change)
+        if each is not None and each.concurrency_limit and (each.active_slots or 0) >= each.concurrency_limit:
+            what = f"The work {kind} {each.name!r} is at its limit of {each.concurrency_limit} runs at a time."
+            return Obstacle(what, "It starts when one of them ends or asks.", passes=True)
+    if state.is_pending():
+        return Obstacle(
+            f"A worker took it at {_at(state.timestamp)} UTC, and its process has not started.",
+            f"Look at the worker's log. If that worker is gone, cancel the run (`prefect flow-run cancel {run.id}`) and "
+            "start a new one: nothing was sent.",
+        )
+    if queue is not None and (queue.last_polled is None or scene.now - queue.last_polled > POLLED_WITHIN):
+        since = f"since {_at(queue.last_polled)} UTC" if queue.last_polled else "at all"
+        return Obstacle(
+            f"A worker is online for pool {name!r}, but none has asked the queue {queue.name!r} for runs {since}.",
+            f"Look at the worker's log, and whether it was started for another queue. {start}",
+        )
+    what = f"A worker is online for pool {name!r} and has not taken the run yet: it may be at its own `--limit`."
+    return Obstacle(what, f"It starts when one of that worker's runs ends or asks. Or: {start}", passes=True)
+
+
+def _online(scene: Scene) -> bool:
+    """Whether a worker lives. Prefect notices one that was killed late, so its heartbeat counts, too."""
+    return any(
+        str(getattr(worker.status, "value", worker.status)) != "OFFLINE" and not _silent(worker, scene.now)
+        for worker in scene.workers
+    )
+
+
+def _silent(worker: Worker, now: datetime) -> bool:
+    every = timedelta(seconds=worker.heartbeat_interval_seconds or 30)  # seconds; Prefect's default
+    return worker.last_heartbeat_time is not None and now - worker.last_heartbeat_time > MISSED * every
+
+
+def _pool(run: FlowRun) -> str:
+    return run.work_pool_name or ""
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%H:%M:%S}"
