@@ -144,8 +144,12 @@ def collect_parts(
             for (_, unit), part in zip(batch.units, result(), strict=True):
                 parts[str(part.table), part.number] = part
                 shown.done(unit, part)
-    except BaseException:
-        discard(run)
+    except BaseException as error:
+        removed_parts = discard(run)
+        if isinstance(error, LeakFound):
+            error.next_step = (
+                f"No dump was made. {removed_parts} Mask the column that the message names, then start again."
+            )
         raise
     _require_no_leak(plan, parts.values())
     run_logger().info("Extracted %d rows in %d parts.", sum(p.rows for p in parts.values()), len(parts))

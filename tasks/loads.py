@@ -23,6 +23,7 @@ from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import DumpFacts, Header, Loaded, LoadPlan
 from tasks.estate.errors import (
     DestinationBusy,
+    LeakFound,
     NotLoaded,
     OutcomeUnknown,
     PlanIsStale,
@@ -53,6 +54,7 @@ from tasks.policy import (
 )
 from tasks.signoff.answers import where
 from tasks.signoff.grading import grade_load
+from tasks.signoff.leaks import leak_of, record_leak
 
 
 def open_gate() -> None:
@@ -103,10 +105,12 @@ def plan_load(
     require_gate()
     settings = target_settings()
     said = load_policy(settings.policies, policy)
+    ledger = open_ledger()
+    unproven = facts.unproven or leak_of(ledger, facts.trailer.digest)
     with writing(settings, "understudy plan") as connection:
         plan = draft_load(
             connection,
-            facts,
+            facts.model_copy(update={"unproven": unproven}),
             said,
             typed=hostname,
             real=settings.target_hostname,
@@ -116,7 +120,6 @@ def plan_load(
             requested_by=requested_by,
             run_id=this_run(),
         )
-    ledger = open_ledger()
     overrides = standing_against(plan.verb, plan.destination_name, plan.destination_environment)
     held = any(mark.startswith("hold:") for mark in overrides)
     lost = tuple(each.name for each in plan.missing if not each.allowed)
@@ -194,6 +197,8 @@ def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> No
         if isinstance(error, UnderstudyError)
         else f"{type(error).__name__} (a bug, or the process was stopped)"
     )
+    if isinstance(error, LeakFound):
+        error.next_step = record_leak(open_ledger(), plan, file=file_of(plan.dump))
     open_ledger().record("send-refused", **where(plan), detail={"why": "rolled back"})
     with suppress(psycopg.Error):
         table.end(told)
@@ -210,6 +215,7 @@ def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog:
         "number of loads": open_ledger().generation(plan.destination_id),
         "marker": marker is None,
         "version of the code": code_version(),
+        "proof of the dump": bool(plan.unproven or leak_of(open_ledger(), plan.digest)),
     }
     expected = {
         "database": (plan.target.system_identifier, plan.target.database_oid),
@@ -217,6 +223,7 @@ def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog:
         "number of loads": plan.generation,
         "marker": plan.first_load,
         "version of the code": plan.code_version,
+        "proof of the dump": bool(plan.unproven),
     }
     changed = [name for name in expected if found[name] != expected[name]]
     if changed:

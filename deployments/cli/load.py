@@ -164,6 +164,7 @@ def _planned(plan: LoadPlan) -> dict[str, Any]:
         "database": plan.target.database,
         "dump": plan.dump,
         "first_load": plan.first_load,
+        "unproven": plan.unproven,
         "risk": plan.risk.grade.value,
         "people": plan.risk.people,
         "tables": [{"table": str(order.name), "rows": order.rows} for order in plan.tables],

@@ -11,7 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
+from deployments.cli.here import local_run
+from tasks import loads
+from tasks.dumps.planning import Choices
+from tasks.estate.errors import PlanIsStale
+from tasks.estate.settings import load_settings
 from tasks.policy import open_ledger
+from tasks.signoff.leaks import record_leak
 from tests.people import DEMO_LEAD
 
 POLICY = Path(__file__).parents[3] / "deployments" / "policies" / "schulportal.yaml"
@@ -153,3 +159,74 @@ def test_a_target_that_another_run_holds_is_busy(
     )
     assert (code, document["outcome"]["name"]) == (1, "DestinationBusy")
     assert other in document["outcome"]["message"]
+
+
+def test_a_dump_whose_load_found_a_leak_is_never_called_proven_again(
+    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path, tmp_path: Path
+) -> None:
+    """The load rolls back and says that the dump exists; every later plan calls it unproven."""
+    dump, target = dumped["outcome"]["dump"], ("--policy", POLICY, "--hostname", school.hostname)
+    _, healthy = cli("load", dump, *target, "--plan-only")
+    assert healthy["plan"]["unproven"] == ""
+    other = tmp_path / "other" / POLICY.name
+    other.parent.mkdir()
+    other.write_text(POLICY.read_text(encoding="utf-8").replace("notes: scrub", "notes: {maker: scrub, text: gone}", 1))
+    before = school.ask("SELECT * FROM users ORDER BY id")
+    code, document = cli("load", dump, "--policy", other, "--hostname", school.hostname, "--key", key, *ANSWER)
+    assert (code, document["outcome"]["name"]) == (1, "LeakFound"), document
+    assert Path(dump).name in document["outcome"]["next_step"]
+    assert "still exists and counts as unproven" in document["outcome"]["next_step"]
+    assert Path(dump).exists()
+    assert school.ask("SELECT * FROM users ORDER BY id") == before
+    _, document = cli("load", dump, *target, "--plan-only")
+    assert "found personal data" in document["plan"]["unproven"]
+
+
+def test_a_plan_for_a_proven_dump_is_stale_once_a_load_found_a_leak(dumped: dict[str, Any], school: Any) -> None:
+    """A plan that waited for its answer meanwhile is not loaded, and the message says what changed."""
+    approval: Any = None  # the plan is looked at before its approval
+    with local_run(POLICY, {}):
+        facts = loads.check_dump.fn(dumped["outcome"]["dump"], POLICY.stem)
+        plan = loads.plan_load.fn(facts, POLICY.stem, school.hostname, Choices())
+        record_leak(open_ledger(), plan, file="another-name.json.gz")
+        with pytest.raises(PlanIsStale, match=r"changed: proof of the dump\.$"):
+            loads.load_once.fn(plan, approval, POLICY.stem)
+    assert not open_ledger().facts(kind="sending")
+
+
+@pytest.mark.parametrize("removable", [True, False])
+def test_an_export_in_which_the_attack_finds_a_leak_leaves_no_dump(
+    cli: Callable[..., Any], tmp_path: Path, school: Any, monkeypatch: pytest.MonkeyPatch, removable: bool
+) -> None:
+    """No dump and no fact of one; whether the parts could be removed is said as it is."""
+    school.change("UPDATE users SET title = email WHERE id = 1", production=True)
+    if not removable:
+        monkeypatch.setattr("tasks.exports.shutil.rmtree", lambda folder, ignore_errors: None)
+    code, document = cli("dump", "--policy", POLICY, "--to", tmp_path / "out")
+    outcome = document["outcome"]
+    assert (code, outcome["name"]) == (1, "LeakFound"), document
+    assert "users.title holds 1 values of users.email" in outcome["message"]
+    assert ("Its parts were removed." in outcome["next_step"]) is removable
+    assert ("could NOT be removed" in outcome["next_step"]) is not removable
+    assert not [path for path in tmp_path.rglob("*.json*") if "export" in path.name]
+    left = list(load_settings().dump_work.rglob("*.part"))
+    assert bool(left) is not removable
+    assert not open_ledger().facts(kind="exported")
+
+
+@pytest.mark.parametrize("removable", [True, False])
+def test_a_canary_that_comes_out_leaves_no_dump(
+    cli: Callable[..., Any], tmp_path: Path, school: Any, monkeypatch: pytest.MonkeyPatch, removable: bool
+) -> None:
+    """A planted value in a kept column ends the export as a leak, and the message tells what became of its parts."""
+    policy = tmp_path / "planted" / POLICY.name
+    policy.parent.mkdir()
+    policy.write_text(POLICY.read_text(encoding="utf-8") + "\ncanaries: [planted-4711]\n", encoding="utf-8")
+    school.change("UPDATE users SET title = 'planted-4711' WHERE id = 1", production=True)
+    if not removable:
+        monkeypatch.setattr("tasks.exports.shutil.rmtree", lambda folder, ignore_errors: None)
+    code, document = cli("dump", "--policy", policy, "--to", tmp_path / "out")
+    assert (code, document["outcome"]["name"]) == (1, "LeakFound"), document
+    assert "canary came out of users.title" in document["outcome"]["message"]
+    assert ("Its parts were removed." in document["outcome"]["next_step"]) is removable
+    assert not open_ledger().facts(kind="exported")

@@ -233,7 +233,7 @@ LACKS = Missing(name="t", what="table", rows=0, statement="CREATE TABLE t ()")
 
 
 def test_a_load_is_covered_by_application_and_hostname() -> None:
-    """The database must be included; a first load, personal data, and what is not green need a person."""
+    """The database must be included; a first load, personal data, an unproven dump, and what is not green need a person."""
     mine = entry(source="school", destination="staging.example")
     assert require_load_covered(load_plan(), [mine], now=NOW, leads=LEADS) == mine
     allowed = load_plan(missing=(LACKS.model_copy(update={"allowed": True}),))
@@ -244,6 +244,12 @@ def test_a_load_is_covered_by_application_and_hostname() -> None:
         (load_plan(hostname="other.example"), [mine], "No standing approval covers school → other.example"),
         (load_plan(first_load=True), [mine], "a first load needs a person"),
         (load_plan(arrives_raw=("email",)), [mine], "anonymizers switched off"),
+        (
+            load_plan(header=load_plan().header.model_copy(update={"opted_out": ("email",)})),
+            [mine],
+            "anonymizers switched off",
+        ),
+        (load_plan(unproven="it carries no proof"), [mine], "is unproven, and can never .* it carries no proof"),
         (load_plan(missing=(LACKS,)), [mine], r"Staging lacks what the dump has \(table t\); a person must answer"),
         (load_plan(overrides=("hold:1",)), [mine], "hold:1 stands against it"),
         (load_plan(risk=Risk(grade=Grade.RED, reasons=())), [mine], "it is red"),
