@@ -19,6 +19,7 @@ SETTINGS = {
     "maintenance_work_mem": "256MB",
     "work_mem": "32MB",
     "effective_cache_size": "4GB",
+    "max_locks_per_transaction": "512",  # pg_dump locks all tables in one transaction; ours needs the default only
     "autovacuum": "off",  # its time would be charged to whoever runs next
 }
 TICKS = os.sysconf("SC_CLK_TCK")

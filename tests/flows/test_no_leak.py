@@ -154,8 +154,8 @@ def test_nothing_leaks_from_good_and_failing_runs(
     assert approve(reload, hostname=HOST, requested_by="Ada Admin").state == "Loaded"
     (dump,) = map(str, school.folder.iterdir())
 
-    school.change("ALTER TABLE messages ADD CONSTRAINT few CHECK (id < 7) NOT VALID")
-    school.change("ALTER TABLE users ADD CONSTRAINT early CHECK (deleted_at IS NULL) NOT VALID")
+    school.change("TRUNCATE messages CASCADE; ALTER TABLE messages ADD CONSTRAINT few CHECK (id < 7)")
+    school.change("UPDATE users SET deleted_at = NULL; ALTER TABLE users ADD CONSTRAINT early CHECK (deleted_at IS NULL)")
     assert approve(load_dump, hostname=HOST, dump=dump).state == "NotLoaded"
     assert start(load_dump, hostname="schulportal.example", dump=dump).state == "WrongHost"
 
