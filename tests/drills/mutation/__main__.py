@@ -2,6 +2,8 @@
 
 First the suite runs once and records which test runs which line. Then each breakage gets the tests that run its lines,
 fastest first, in a copy of the project, until one fails. `--sample 50` draws breakages at random and prints the seed.
+`--file tasks/locks.py --tests tests/tasks/test_locks.py` tries one file against some of the tests: what these notice, the
+suite notices. `--again` tries only what survived the last run.
 Exit code 1: fewer than 95 % noticed, or an entry of survivors.yaml that names no breakage any more.
 """
 
@@ -33,6 +35,8 @@ ROOT = Path(__file__).parents[3]
 TO_RUN = "tests-to-run"  # file in the copy, a test a line: too many for a command line
 CODE = ("flows", "tasks", "deployments")
 HERE = Path(__file__).parent
+TRACES = ROOT / ".mutation"
+SURVIVED = TRACES / "survived"  # file: the keys of what survived the last run, one a line
 GOAL = 0.95
 GROUPS = {
     "gate": [
@@ -77,30 +81,43 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options.add_argument("--group", choices=GROUPS, help="only these files")
     options.add_argument("--file", action="append", help="only this file; may be repeated")
+    options.add_argument("--tests", action="append", help="only the tests of this path; may be repeated")
+    options.add_argument("--again", action="store_true", help="only what survived the last run")
     options.add_argument("--processes", type=int, default=2)
     given = options.parse_args()
     paths = given.file or [path for name, paths in GROUPS.items() if given.group in (None, name) for path in paths]
-    planted = plant(paths, traces(given.processes))
+    planted = plant(paths, traces(given.processes, given.tests or ()))
+    if given.again:
+        survived = set(SURVIVED.read_text(encoding="utf-8").splitlines())
+        planted = [one for one in planted if one.key in survived]
     if given.sample:
         random.seed(given.seed)
         planted = random.sample(planted, min(given.sample, len(planted)))
         print(f"{len(planted)} breakages drawn with --seed {given.seed}")
     survivors = try_all(planted, given.processes)
-    return tell(planted, survivors, whole=not given.sample and not given.file and not given.group)
+    SURVIVED.write_text("\n".join(one.key for one in survivors), encoding="utf-8")
+    return tell(planted, survivors, whole=not given.sample and not given.file and not given.group and not given.again)
 
 
-def traces(processes: int) -> Path:
-    """The folder with lines and times of each test, made by a run of the suite; one for each state of the tree."""
-    folder = ROOT / ".mutation" / state_of_tree()
+def traces(processes: int, tests: Sequence[str]) -> Path:
+    """Return the folder with lines and times of each test, made by a run of these tests, or of the suite if none is named.
+
+    There is one folder for each state of the tree and each choice of tests.
+    """
+    state = state_of_tree()
+    folder = TRACES / f"{state}-{hashlib.sha256(' '.join(tests).encode()).hexdigest()[:8]}"
     if (folder / "whole").exists():
         return folder
-    shutil.rmtree(folder.parent, ignore_errors=True)
+    for old in TRACES.glob("*/"):
+        if not old.name.startswith(state):
+            shutil.rmtree(old)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    print("Running the suite once, to see which test runs which line …", flush=True)
+    print(f"Running {' '.join(tests) or 'the suite'} once, to see which test runs which line …", flush=True)
     ran = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-q", "-p", "tests.drills.mutation.tracing", "-n", str(processes),
-            "--dist", "loadfile", "--timeout", "600", "--ignore", "tests/test_tools.py", "--no-header",
+            "--dist", "loadfile", "--timeout", "600", "--ignore", "tests/test_tools.py", "--no-header", *tests,
         ],
         cwd=ROOT, env=os.environ | {"UNDERSTUDY_TRACES": str(folder), "PYTHONPATH": str(ROOT)}, check=False,
     )  # fmt: skip
