@@ -32,6 +32,8 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/masking/policy.py": "what a policy file may say, and how it is read: each key stands beside its fault",
     "tasks/masking/proposing.py": "what is proposed for one column, by type, name and values: the order of the rules is the rule",
     "tasks/estate/errors.py": "one tree in one file: whoever reads an outcome finds its class, its meaning and its picture here",
+    "tests/tasks/surveys/test_evidence_reading.py": "one table for each rung: a reading is judged by all rungs together",
+    "tests/tasks/probes/test_findings.py": "one table for each check of a site: passes, fails, not known, side by side",
     "tests/tasks/signoff/test_grading.py": "one table of every danger with its class: a second table would hide what is missing",
 }
 

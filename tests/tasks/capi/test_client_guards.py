@@ -1,0 +1,241 @@
+"""The client's guards: redirects, limits of size and time, ambiguous failures, and the exact bodies of destructive calls."""
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from deployments.sandbox.capi import Estate
+from tasks.capi import client as module
+from tasks.capi.client import Client
+from tasks.estate.errors import HostRefused, Misconfigured, OutcomeUnknown, UnderstudyError, Unreachable
+from tasks.estate.settings import load_settings
+from tests.tasks.capi.test_client import ONE, TWO, Host, failing
+
+EMAILS = ["ops@host.example"]
+LARGEST = 16 * 1024 * 1024  # bytes, as the module promises
+
+
+def redirect(status: int, where: str) -> Host:
+    """A host that sends every request elsewhere."""
+    return Host(lambda request: httpx.Response(status, headers={"location": where}))
+
+
+@pytest.mark.parametrize("where", ["https://host.example/v1/install_copy", "https://evil.example/", "/v1/other"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_never_followed(status: int, where: str) -> None:
+    """A followed redirect sends a destructive request again, or the credentials elsewhere: one request leaves."""
+    host = redirect(status, where)
+    with pytest.raises(OutcomeUnknown, match=f"answers {status}; expected 202"):
+        host.copy()
+    with pytest.raises(OutcomeUnknown):
+        host.client.send_restore(ONE, TWO, database=True, emails=EMAILS)
+    with pytest.raises(Unreachable):
+        host.client.installs()
+    assert len(host.asked) == 3
+
+
+def test_each_request_has_its_timeouts() -> None:
+    """The host's gateway gives up after 29 s: a read waits for 30 s, a connection for 5 s."""
+    host = Host(lambda request: httpx.Response(202))
+    host.copy()
+    assert host.asked[0].extensions["timeout"] == {"connect": 5.0, "read": 30.0, "write": 10.0, "pool": 5.0}
+
+
+def test_a_proxy_of_the_environment_is_not_used(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would receive the credentials: the request goes to the host itself."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with Client(load_settings().api_url, SecretStr("demo"), SecretStr("demo")) as client:
+        assert client.installs()
+
+
+def test_the_pool_is_closed_at_the_end() -> None:
+    """A client that was left sends nothing more."""
+    host = Host(lambda request: httpx.Response(202))
+    with host.client as client:
+        client.purge_cache(ONE, "all")
+    with pytest.raises(RuntimeError, match="closed"):
+        host.copy()
+    assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize(("size", "read"), [(LARGEST, True), (LARGEST + 1, False)])
+def test_an_answer_has_a_largest_size(size: int, read: bool) -> None:
+    """16 MiB are read; a byte more is an error, and for a copy an unknown outcome."""
+    body = b'{"results": []' + b" " * (size - 15) + b"}"
+    host = Host(lambda request: httpx.Response(200, content=body))
+    assert len(body) == size
+    if read:
+        assert host.client.sites() == []
+        return
+    with pytest.raises(Unreachable, match="the answer was lost"):
+        host.client.sites()
+    with pytest.raises(OutcomeUnknown, match="its answer is lost"):
+        host.copy()
+
+
+@pytest.mark.parametrize(("seconds", "read"), [(60.0, True), (60.001, False)])
+def test_an_answer_has_a_longest_time(seconds: float, read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that drips for more than a minute is given up, however short it is."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    moments = iter([start, start + timedelta(seconds=seconds)])
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return next(moments)
+
+    monkeypatch.setattr(module, "datetime", Clock)
+    host = Host(lambda request: httpx.Response(200, json={"results": []}))
+    if read:
+        assert host.client.sites() == []
+        return
+    with pytest.raises(Unreachable) as raised:
+        host.client.sites()
+    assert "the answer takes too long" in str(raised.value.__cause__)
+
+
+def test_a_compressed_answer_is_read_once() -> None:
+    """The headers that describe the compressed body are not kept with the decompressed one."""
+    body = gzip.compress(b'{"results": []}')
+    headers = {"content-encoding": "gzip", "x-more": "kept"}
+    host = Host(lambda request: httpx.Response(200, content=body, headers=headers))
+    assert host.client.sites() == []
+
+
+def test_a_header_of_a_refusal_is_read() -> None:
+    """The request id that the host writes into a header is part of the message."""
+    host = Host(lambda request: httpx.Response(403, headers={"x-amzn-requestid": "r-17"}))
+    with pytest.raises(HostRefused, match="request id r-17"):
+        host.client.sites()
+
+
+@pytest.mark.parametrize(
+    ("error", "ambiguous"), [(httpx.ReadTimeout, True), (httpx.WriteError, True), (httpx.ConnectError, False)]
+)
+def test_a_failed_request_says_whether_it_may_have_been_taken(error: type[httpx.HTTPError], ambiguous: bool) -> None:
+    """Whoever asks for an install or backup again must look first if the earlier request may have arrived."""
+    client = Host(failing(error)).client
+    for ask in (
+        lambda: client.create_install("n", ONE, None, "staging"),
+        lambda: client.request_backup(ONE, "d", EMAILS),
+    ):
+        with pytest.raises(Unreachable) as raised:
+            ask()
+        assert raised.value.facts["ambiguous"] is ambiguous
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+def test_a_call_that_was_not_sent_is_not_ambiguous(error: type[httpx.HTTPError]) -> None:
+    """Nothing left, so that nothing has to be reconciled."""
+    with pytest.raises(Unreachable) as raised:
+        Host(failing(error)).copy()
+    assert raised.value.facts["ambiguous"] is False
+
+
+def test_too_many_requests_refuse_a_copy_for_good() -> None:
+    """429 is no reason to send a destructive call again: it is a refusal and not a pause."""
+    with pytest.raises(HostRefused) as raised:
+        Host(lambda request: httpx.Response(429)).copy()
+    assert raised.value.facts["status"] == 429
+
+
+def test_the_body_of_a_copy_is_exactly_what_was_approved() -> None:
+    """Both ids, what travels, the tables if there are any, and whom the host tells."""
+    host = Host(lambda request: httpx.Response(202))
+    host.copy()
+    host.copy(files=False, tables=["wp_posts"])
+    host.copy(database=False)
+    ids = {"source_environment_id": ONE, "destination_environment_id": TWO, "notification_emails": EMAILS}
+    options: list[dict[str, Any]] = [
+        {"include_files": True, "include_db": True},
+        {"include_files": False, "include_db": True, "db_tables": ["wp_posts"]},
+        {"include_files": True, "include_db": False},
+    ]
+    assert [json.loads(request.content) for request in host.asked] == [
+        ids | {"custom_options": each} for each in options
+    ]
+    assert {(request.method, request.url.path) for request in host.asked} == {("POST", "/v1/install_copy")}
+
+
+def test_the_body_of_a_restore_demands_a_checkpoint() -> None:
+    """The state before the restore can be brought back as well."""
+    host = Host(lambda request: httpx.Response(202))
+    host.client.send_restore(ONE, TWO, database=False, emails=EMAILS)
+    (request,) = host.asked
+    assert request.url.path == f"/v1/installs/{ONE}/backups/{TWO}/restore"
+    assert json.loads(request.content) == {
+        "notification_emails": EMAILS, "restore_database": False, "create_checkpoint": True,
+    }  # fmt: skip
+
+
+def test_an_install_is_asked_for_with_what_is_known() -> None:
+    """A site that is not known is left out, not sent as null."""
+    host = Host(lambda request: httpx.Response(200, json={"id": ONE, "name": "n"}))
+    assert host.client.create_install("n", TWO, None, "staging").id == ONE
+    assert json.loads(host.asked[0].content) == {"name": "n", "account_id": TWO, "environment": "staging"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "path", "body"),
+    [
+        (lambda client: client.purge_cache(ONE, "cdn"), "purge_cache", {"type": "cdn"}),
+        (lambda client: client.refresh_usage(ONE), "usage/refresh_disk_usage", None),
+    ],
+)
+def test_small_orders_are_sent(ask: Callable[[Client], None], path: str, body: Any) -> None:
+    """A purge and a measurement are one POST each."""
+    host = Host(lambda request: httpx.Response(202))
+    ask(host.client)
+    (request,) = host.asked
+    assert (request.method, request.url.path) == ("POST", f"/v1/installs/{ONE}/{path}")
+    assert json.loads(request.content or b"null") == body
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"report_id": ""}, {"report_id": None}, "report_id"])
+def test_a_domain_report_needs_an_id(answer: Any) -> None:
+    """Without one the report could never be read."""
+    with pytest.raises(Unreachable, match="names no report"):
+        Host(lambda request: httpx.Response(200, json=answer)).client.request_domain_report(ONE, TWO)
+
+
+def test_a_domain_report_has_an_id() -> None:
+    """It is given as text."""
+    assert (
+        Host(lambda request: httpx.Response(200, json={"report_id": 7})).client.request_domain_report(ONE, TWO) == "7"
+    )
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_clock_that_is_not_told_is_not_guessed(date: str | None) -> None:
+    """Measurements are compared with the host's clock; without it nothing can be compared."""
+    host = Host(lambda request: httpx.Response(200, headers={} if date is None else {"date": date}))
+    with pytest.raises(Unreachable, match="no readable Date header"):
+        host.client.server_time()
+    with pytest.raises(Unreachable, match="ReadTimeout"):
+        Host(failing(httpx.ReadTimeout)).client.server_time()
+
+
+@pytest.mark.parametrize("wrong", ["", "schulprod", f"{ONE}/x"])
+def test_a_wrong_id_never_reaches_a_destructive_call(wrong: str) -> None:
+    """Neither as source, nor as destination, nor as backup."""
+    host = Host(lambda request: httpx.Response(202))
+    calls: list[Callable[[], None]] = [
+        lambda: host.client.send_copy(wrong, TWO, files=True, database=True, tables=[], emails=EMAILS),
+        lambda: host.client.send_copy(ONE, wrong, files=True, database=True, tables=[], emails=EMAILS),
+        lambda: host.client.send_restore(wrong, TWO, database=True, emails=EMAILS),
+        lambda: host.client.send_restore(ONE, wrong, database=True, emails=EMAILS),
+    ]
+    for call in calls:
+        with pytest.raises(Misconfigured):
+            call()
+    assert host.asked == []
+    assert issubclass(Misconfigured, UnderstudyError)
