@@ -58,6 +58,10 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
     lines += missing_lines(plan)
     absent = {each.name for each in plan.missing}
     lines += [f"* Skipped: {plain(name)} ({plain(why)})" for name, why in plan.skipped if name not in absent][:20]
+    lines += [
+        f"* Runs while rows are written: the trigger {plain(name)} of {plain(str(table))}"
+        for table, name in plan.firing
+    ]
     lines += [f"* May still be refused, then nothing is loaded: {plain(doubt, 300)}" for doubt in plan.doubts[:40]]
     lines += [f"* … and {len(plan.doubts) - 40} more that may be refused"] if len(plan.doubts) > 40 else []
     lines += [

@@ -17,6 +17,7 @@ from tasks.estate.tables import (
     Column,
     DatabaseIdentity,
     ForeignKey,
+    Function,
     Key,
     Kind,
     Name,
@@ -24,6 +25,7 @@ from tasks.estate.tables import (
     Sequence,
     Stray,
     Table,
+    Trigger,
 )
 from tasks.masking.classify import scan_strays
 
@@ -62,6 +64,8 @@ def read_catalog(connection: psycopg.Connection[Any]) -> Catalog:
         relations=known,
         foreign_keys=tuple(_foreign_key(row, resolver) for row in asked(connection, "foreign_keys")),
         sequences=sequences,
+        triggers=tuple(_trigger(row, resolver) for row in asked(connection, "trigger_functions")),
+        functions=tuple(Function(name=_name(row), **_without_name(row)) for row in asked(connection, "functions")),
         materialized_views=_refresh_order(connection, own),
         left_out=tuple(sorted(_left_out(relations))),
         strays=scan_strays((r["where"], r["kind"], r["text"]) for r in asked(connection, "stray_texts")),
@@ -158,6 +162,16 @@ def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:
         comment=row["comment"],
         watched=row["watched"],
     )
+
+
+def _trigger(row: dict[str, Any], resolver: Resolver) -> Trigger:
+    arguments = bytes(row["arguments"]).decode(errors="replace").split("\0")[:-1]
+    found = {key: value for key, value in _without_name(row).items() if key not in ("trigger", "arguments")}
+    return Trigger(name=row["trigger"], table=_root(_name(row), resolver), arguments=tuple(arguments), **found)
+
+
+def _without_name(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("schema", "name")}
 
 
 def _root(name: Name, resolver: Resolver) -> Name:

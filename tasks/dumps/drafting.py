@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from tasks.dumps.attack import is_attacked, is_searched
+from tasks.dumps.derived import accepted_pairs, derived_faults, derived_notes, watching, with_raw_recomputed
 from tasks.dumps.grouping import groups_of
 from tasks.dumps.planning import (
     Choices,
@@ -35,6 +36,7 @@ from tasks.dumps.uniqueness import key_faults
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, ForeignKey
+from tasks.masking.deriving import derived_columns
 from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy
 
@@ -63,26 +65,26 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     for plan in plans:
         faults += foreign_faults(plan.table, policy, resolver)
         faults += _maker_faults(plan)
-        faults += key_faults(
-            plan.table, {c.column.name: (c.rule.maker, c.place(plan.table)) for c in plan.columns if c.masked}
-        )
+        faults += key_faults(plan.table, plan.makers)
+    known = derived_columns(catalog)
+    faults += derived_faults(catalog, policy, plans, known)
     faults += [
         f"{stray.where}: holds what looks like {stray.what}" for stray in catalog.strays if stray.kind == "generated"
     ]
     faults += _orphans(catalog, policy, plans)
     faults += torn_keys(catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans}))
-    faults += _accepted_in_vain(policy, plans)
+    faults += _accepted_in_vain(policy, plans, accepted_pairs(catalog, plans, known))
     if faults:
         shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
         raise PolicyRefused(
             f"The policy for {policy.app!r} does not fit the database {catalog.identity.database}: {shown}."
         )
     return MaskingPlan(
-        tables=tuple(plans),
+        tables=tuple(watching(policy, [with_raw_recomputed(plan) for plan in plans], known)),
         dropped=(*whole_tables(catalog, policy, "drop"), *sorted(map(str, dropped))),
         excluded=tuple(sorted({*whole_tables(catalog, policy, "exclude"), *audit_tables(catalog, policy)})),
         left_out=catalog.left_out,
-        notes=(*_notes(plans), *name_notes(policy, resolver)),
+        notes=(*_notes(plans), *derived_notes(catalog, plans, known), *name_notes(policy, resolver)),
     )
 
 
@@ -151,10 +153,12 @@ def _arrives_null(travelling: dict[str, TablePlan], key: ForeignKey) -> bool:
     return bool(set(key.columns) & emptied)
 
 
-def _accepted_in_vain(policy: Policy, plans: list[TablePlan]) -> Iterator[str]:
-    """Accepted pairs that the attack cannot find: a typo, or a column that is gone."""
+def _accepted_in_vain(policy: Policy, plans: list[TablePlan], derived: set[tuple[str, str]]) -> Iterator[str]:
+    """Yield accepted pairs that neither the attack nor the plan can find: a typo, or a column that is gone."""
     columns = {f"{plan.table.name}.{each.column.name}": each for plan in plans for each in plan.columns}
     for entry in policy.accept:
+        if (entry.source, entry.found) in derived:
+            continue
         source, found = columns.get(entry.source), columns.get(entry.found)
         if source is None or not is_attacked(source):
             yield f"line {entry.line}: accept: the attack does not search for values of {entry.source}; remove the entry"

@@ -164,9 +164,18 @@ class Load:
 
     @contextmanager
     def _quiet_triggers(self, written: list[Table]) -> Iterator[None]:
-        """Triggers of people do not fire during the load, and have their old state afterwards."""
+        """Switch triggers of people off during the load, and give them their old state afterwards.
+
+        Those that compute columns of the plan (`recompute: trigger`) stay on.
+        """
         names = {(table.name.schema_name, table.name.name) for table in written}
-        triggers = [row for row in asked(self._connection, "triggers") if (row["root_schema"], row["root"]) in names]
+        firing = {(name.schema_name, name.name, trigger) for name, trigger in self._plan.firing}
+        triggers = [
+            row
+            for row in asked(self._connection, "triggers")
+            if (row["root_schema"], row["root"]) in names
+            and (row["root_schema"], row["root"], row["trigger"]) not in firing
+        ]
         for row in triggers:
             self._alter(row, "DISABLE")
         yield

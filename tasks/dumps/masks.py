@@ -8,10 +8,13 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.catalog import identifier
 from tasks.dumps.connecting import configure, without_values
+from tasks.dumps.derived import word_faults
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
+from tasks.dumps.recomputing import collisions, expression_fault
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.tables import Name, Table
 from tasks.masking.makers.documents import Document
+from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.session import Session
 
 SAMPLED = 1000  # rows of each table on which makers are tried against CHECKs, domains and types before the export
@@ -34,15 +37,44 @@ def masked(plan: TablePlan, each: ColumnPlan, session: Session) -> Composable:
         return Identifier(column.name)
     if each.rule.nulls == "equalise":
         return SQL("NULL")
-    made = maker.sql(each.place(plan.table), session)
+    made = (
+        _recomputed(plan, each, maker, session)
+        if isinstance(maker, Recompute)
+        else maker.sql(each.place(plan.table), session)
+    )
     if column.not_null:
         return made
     where_null: Composable = SQL("NULL")
+    if each.rule.nulls == "mask" and isinstance(maker, Recompute):
+        return made
     if each.rule.nulls == "mask":  # made from the row's key, or all NULLs would become one value and still be seen
         place = each.place(plan.table)
         by = place.by or place.primary
         where_null = maker.sql(_by(plan.table, each, by.name), session) if by is not None else made
     return SQL("CASE WHEN {} IS NULL THEN {} ELSE {} END").format(Identifier(column.name), where_null, made)
+
+
+def _recomputed(plan: TablePlan, each: ColumnPlan, maker: Recompute, session: Session) -> Composable:
+    """The expression over the masked row, in the types that it has on the target.
+
+    The row bears the table's name and has all its columns, so that no name in the expression can mean the real row.
+    """
+    planned = {other.column.name: other for other in plan.columns}
+    row = SQL(", ").join(
+        SQL("{} AS {}").format(_typed(plan, planned.get(column.name), each, session), Identifier(column.name))
+        for column in plan.table.columns
+    )
+    made = maker.sql(each.place(plan.table), session)
+    return SQL("(SELECT {} FROM (SELECT {}) AS {})").format(made, row, Identifier(plan.table.name.name))
+
+
+def _typed(plan: TablePlan, other: ColumnPlan | None, each: ColumnPlan, session: Session) -> Composable:
+    """A masked column as the expression of another one reads it; NULL stands for what it may not read."""
+    if other is None or other is each or other.unread or isinstance(other.rule.maker, Recompute | ByTrigger):
+        return SQL("NULL")
+    if not other.masked:
+        return Identifier(other.column.name)
+    return SQL("({})::text::{}").format(masked(plan, other, session), SQL(_type(other.column.type)))
 
 
 def _by(table: Table, each: ColumnPlan, by: str) -> Any:
@@ -74,7 +106,11 @@ def prove(
     faults = [
         fault
         for table in tables or plan.tables
-        for fault in faults_of(connection, table, selects[str(table.table.name)])
+        for fault in (
+            *faults_of(connection, table, selects[str(table.table.name)]),
+            *recomputed_twice(connection, table, selects[str(table.table.name)]),
+            *word_faults(connection, table, sample_of(table)),
+        )
     ]
     if faults:
         raise PolicyRefused(f"Masked rows would not fit the tables: {'; '.join(faults)}.")
@@ -82,8 +118,16 @@ def prove(
 
 def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[str]:
     """Why the masked rows of a sample of one table would be refused, one sentence each."""
-    changed = [each for each in plan.columns if each.masked or each.unread]
-    if not changed:
+    changed = [
+        each for each in plan.columns if (each.masked or each.unread) and not isinstance(each.rule.maker, ByTrigger)
+    ]
+    refused = [
+        f"{plan.table.name}.{each.column.name}: recompute: {why}"
+        for each in changed
+        if (why := expression_fault(connection, plan, each))
+    ]
+    yield from refused
+    if not changed or refused:
         return
     names = SQL(", ").join(Identifier(each.column.name) for each in plan.columns)
     rows = SQL("(SELECT {} FROM {} AS s) AS t ({})").format(select, sample_of(plan), names)
@@ -153,16 +197,11 @@ def _check_faults(
 ) -> Iterator[str]:
     """CHECK constraints evaluated on masked rows, in the columns' own types."""
     checks = (check for check in plan.table.checks if check.enforced and check.leaf is None)
-    touched = [check for check in checks if changed & set(check.columns)]
+    later = {each.column.name for each in plan.columns if isinstance(each.rule.maker, ByTrigger)}  # known on the target
+    touched = [check for check in checks if changed & set(check.columns) and not later & set(check.columns)]
     if not touched:
         return
-    names = SQL(", ").join(Identifier(each.column.name) for each in plan.columns)
-    typed = SQL(", ").join(
-        SQL("{}::text::{} AS {}").format(Identifier(e.column.name), SQL(_type(e.column.type)), Identifier(e.column.name))
-        if e.masked or e.unread else Identifier(e.column.name)
-        for e in plan.columns
-    )  # fmt: skip
-    rows = SQL("(SELECT {} FROM (SELECT {} FROM {} AS s) AS u ({})) AS t").format(typed, select, sample_of(plan), names)
+    rows = _typed_rows(plan, select, SQL("{} AS s").format(sample_of(plan)))
     for check in touched:
         if not set(check.columns) <= {each.column.name for each in plan.columns}:
             continue  # reads a generated column; the load itself will tell
@@ -176,6 +215,26 @@ def _check_faults(
         if count:
             named = ", ".join(sorted(changed & set(check.columns)))
             yield f"{plan.table.name}.{named}: CHECK {check.name} refuses {count} of the sampled masked rows"
+
+
+def _typed_rows(plan: TablePlan, select: Composed, source: Composable) -> Composable:
+    """Masked rows in the types of their columns."""
+    names = SQL(", ").join(Identifier(each.column.name) for each in plan.columns)
+    typed = SQL(", ").join(
+        SQL("{}::text::{} AS {}").format(Identifier(e.column.name), SQL(_type(e.column.type)), Identifier(e.column.name))
+        if e.masked or e.unread else Identifier(e.column.name)
+        for e in plan.columns
+    )  # fmt: skip
+    return SQL("(SELECT {} FROM (SELECT {} FROM {}) AS u ({})) AS t").format(typed, select, source, names)
+
+
+def recomputed_twice(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[str]:
+    """Yield the unique keys that recomputed values break: all rows are looked at, because nothing else proves it."""
+    return collisions(
+        connection,
+        plan,
+        lambda leaf: _typed_rows(plan, select, only(leaf) if leaf is not None else rows_of(plan.table)),
+    )
 
 
 def sample_of(plan: TablePlan) -> Composable:

@@ -9,7 +9,8 @@ from pydantic import Field
 from tasks.estate.dumps import Anonymizer, DumpedColumn, DumpedTable, Header
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Name, Stray, Table, by_name
-from tasks.masking.makers.making import Place
+from tasks.masking.makers.making import Maker, Place
+from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.policy import ColumnRule, Policy, TableRule
 
 KEEP = ColumnRule()
@@ -30,6 +31,7 @@ class ColumnPlan(Immutable):
     group: str
     raw: bool = False
     unread: bool = False
+    watched: tuple[str, ...] = ()  # masked columns of whose words the rows of this kept one must hold none
 
     @property
     def masked(self) -> bool:
@@ -52,6 +54,13 @@ class TablePlan(Immutable):
 
     table: Table
     columns: tuple[ColumnPlan, ...]
+
+    @property
+    def makers(self) -> dict[str, tuple[Maker | None, Place]]:
+        """The makers that themselves must keep unique keys, by column. What is recomputed is proven by its rows."""
+        computed = (Recompute, ByTrigger)
+        chosen = (each for each in self.columns if each.masked and not isinstance(each.rule.maker, computed))
+        return {each.column.name: (each.rule.maker, each.place(self.table)) for each in chosen}
 
     @property
     def dumped(self) -> DumpedTable:

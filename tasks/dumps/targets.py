@@ -7,13 +7,15 @@ from typing import Any
 import psycopg
 
 from tasks.dumps.catalog import asked, read_catalog
+from tasks.dumps.derived import firing
 from tasks.dumps.fitting import taken_names, unwritable
 from tasks.dumps.forgiving import unvalidated
 from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.missing import missing_things, require_partitions
-from tasks.dumps.planning import inherited_rules, parents_first, rule_for, rules_of
+from tasks.dumps.planning import MaskingPlan, inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.reaching import stale_rules
 from tasks.dumps.rights import event_doubts, missing_rights, require_rights
+from tasks.dumps.verify import plans_for
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
 from tasks.estate.plans import fingerprint
@@ -69,7 +71,9 @@ def structure(catalog: Catalog, policy: Policy) -> str:
 
     What this project itself makes on a first load, marker and audit table, does not count.
     """
-    said = catalog.model_dump(mode="json", exclude={"identity": True, "strays": True, "sequences": True})
+    said = catalog.model_dump(
+        mode="json", exclude={"identity": True, "strays": True, "sequences": True, "functions": True}
+    )
     said["relations"] = [each for each in said["relations"] if each["kind"] == Kind.FOREIGN or each["partition"]]
     ours = {"understudy.staging_data", policy.audit.table}
     said["tables"] = [table for table in said["tables"] if str(Name.model_validate(table["name"])) not in ours]
@@ -239,6 +243,7 @@ def draft_load(
         missing=tuple(missing_things(connection, facts, match.tables, match.absent, policy)),
         partitions_in_doubt=require_partitions(connection, match.tables, facts.header, catalog),
         untouched=match.untouched,
+        firing=tuple(firing(catalog, MaskingPlan(tables=tuple(plans_for(catalog, policy))), match.tables)),
         readers=readers,
         unproven=facts.unproven,
         attack=facts.trailer.attack,

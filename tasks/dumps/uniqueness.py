@@ -15,7 +15,7 @@ def key_faults(table: Table, masked: Masked) -> Iterator[str]:
     """Return why masking could break a key of the table, one sentence each."""
     yield from _twins(table, masked)
     for key in table.unique_keys:
-        touched = [name for name in masked if name in _reads(key, table)]
+        touched = [name for name in masked if name in reads_of(key, table)]
         if not touched or _held_by_another(key, table, masked):
             continue
         reasons = {name: why for name in touched if (why := _why_not(key, *masked[name], table))}
@@ -38,7 +38,7 @@ def _twins(table: Table, masked: Masked) -> Iterator[str]:
         made.setdefault(maker, name)
 
 
-def _reads(key: Key, table: Table) -> set[str]:
+def reads_of(key: Key, table: Table) -> set[str]:
     """Return the columns that the key reads, through generated columns down to those that are copied."""
     named = {*key.columns, *key.computed, *key.conditions}
     return named | {base for column in table.columns if column.name in named for base in column.computed_from}
@@ -51,7 +51,7 @@ def _held_by_another(key: Key, table: Table, masked: Masked) -> bool:
     others = (other for other in table.unique_keys if other.kind is not KeyKind.EXCLUSION and other.columns)
     return any(
         set(other.columns) <= set(key.columns) and not other.expressions and not other.predicate
-        and other.leaf in (None, key.leaf) and not any(name in masked for name in _reads(other, table))
+        and other.leaf in (None, key.leaf) and not any(name in masked for name in reads_of(other, table))
         for other in others
     )  # fmt: skip
 

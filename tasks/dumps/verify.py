@@ -22,6 +22,7 @@ from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Name
 from tasks.masking.keys import Keyring
 from tasks.masking.makers.email import Email
+from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.makers.texts import Password
 from tasks.masking.policy import Policy
 from tasks.masking.session import OUTPUT, PASSWORD, Session
@@ -58,10 +59,10 @@ def masked_now(plan: LoadPlan, catalog: Catalog, policy: Policy) -> Iterator[Tab
     for table in treated(plan, catalog, policy):
         name = str(table.table.name)
         wanted = {each.column.name for each in table.columns if each.masked and (name, each.column.name) in raw}
+        if wanted:  # what was computed from raw values must not stay, whichever of them stays raw
+            wanted |= {c.column.name for c in table.columns if c.raw and isinstance(c.rule.maker, Recompute)}
         if wanted:
-            columns = (
-                each if each.column.name in wanted else each.model_copy(update={"raw": True}) for each in table.columns
-            )
+            columns = (each.model_copy(update={"raw": each.column.name not in wanted}) for each in table.columns)
             yield TablePlan(table=table.table, columns=tuple(columns))
 
 
@@ -179,6 +180,8 @@ def _constants(connection: psycopg.Connection[Any], tables: list[TablePlan]) -> 
             if each.unread or isinstance(each.rule.maker, Password | Email):
                 compared += _recognised(connection, table, each)
                 continue
+            if isinstance(each.rule.maker, ByTrigger):
+                continue  # it was computed while the row was written
             if not each.masked or (each.rule.maker is not None and not each.rule.maker.has_python_twin):
                 continue  # an SQL expression over its own result need not give the same again
             session = Session(Keyring(bytes(range(32)), run="verify"))  # a key that nothing was masked with

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tasks.dumps.grouping import groups_of
-from tasks.dumps.masks import faults_of, masked_columns, tell
+from tasks.dumps.masks import faults_of, masked_columns, recomputed_twice, tell
 from tasks.dumps.planning import Choices, TablePlan, anonymizer_of, table_plan
 from tasks.dumps.uniqueness import key_faults
 from tasks.estate.errors import Misconfigured
@@ -50,14 +50,15 @@ def _fits(connection: psycopg.Connection[object], session: Session, table: Table
     plan = _plan(table, rules)
     if not any(c.masked for c in plan.columns):
         return True
-    masked = {c.column.name: (c.rule.maker, c.place(table)) for c in plan.columns if c.masked}
-    if any(key_faults(table, masked)) or any(m.problems(place) for m, place in masked.values() if m is not None):
+    if any(key_faults(table, plan.makers)):
+        return False
+    if any(c.rule.maker.problems(c.place(table)) for c in plan.columns if c.masked and c.rule.maker is not None):
         return False
     if any(c.rule.by and table.column(c.rule.by) is None for c in plan.columns):
         return False
     select = masked_columns(plan, session)
     tell(connection, session)
-    return not any(faults_of(connection, plan, select))
+    return not any(faults_of(connection, plan, select)) and not any(recomputed_twice(connection, plan, select))
 
 
 def _rule(column: ColumnDraft) -> ColumnRule:
@@ -128,14 +129,14 @@ def _refusals(
         yield from each.rule.maker.problems(each.place(table))
     if each.rule.by and table.column(each.rule.by) is None:
         yield f"by: there is no column {each.rule.by}"
-    masked = {c.column.name: (c.rule.maker, c.place(table)) for c in plan.columns if c.masked}
-    yield from (fault for fault in key_faults(table, masked) if fault.startswith(f"{name}.{column.name}: "))
+    yield from (fault for fault in key_faults(table, plan.makers) if fault.startswith(f"{name}.{column.name}: "))
     alone = plan.model_copy(
         update={"columns": tuple(c if c is each else c.model_copy(update={"rule": AS_IS}) for c in plan.columns)}
     )
     select = masked_columns(alone, session)
     tell(connection, session)
     yield from faults_of(connection, alone, select)
+    yield from recomputed_twice(connection, alone, select)
 
 
 def _plan(table: Table, rules: Rules) -> TablePlan:

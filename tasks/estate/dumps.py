@@ -201,6 +201,7 @@ class LoadPlan(Fingerprinted):
     partitions_in_doubt: tuple[str, ...] = ()  # for whose rows staging may lack a partition
     untouched: tuple[str, ...] = ()  # tables of staging that neither the dump nor the policy knows
     doubts: tuple[str, ...] = ()  # what may refuse a row or a statement of the load, and cannot be proven before
+    firing: tuple[tuple[Name, str], ...] = ()  # triggers, by table, that compute columns while rows are written
     readers_wait: tuple[str, ...] = ()  # tables whose readers wait for the end, and see old data never again
     readers: str = "stay"
     first_load: bool = False  # the target carries no marker yet

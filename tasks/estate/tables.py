@@ -189,6 +189,34 @@ class Table(Immutable):
         return column is not None and column.base in COUNTING and not column.array
 
 
+class Function(Immutable):
+    """A function of the application: neither PostgreSQL's own nor an extension's. `volatility` is the catalogue's letter
+    (i immutable, s stable, v volatile), `source` its text.
+    """
+
+    name: Name
+    language: str
+    volatility: str
+    source: str
+
+
+class Trigger(Immutable):
+    """A trigger of people on a table or on the root of its partitions, with the function that it runs."""
+
+    name: str
+    table: Name
+    state: str = "O"  # as in pg_trigger: O enabled, A always, R on replicas only, D disabled
+    partition: bool = False  # on a partition alone
+    row: bool = True
+    before: bool = True
+    insert: bool = True  # whether an INSERT fires it
+    language: str = "plpgsql"
+    function: str = ""  # without its schema
+    source: str = ""
+    arguments: tuple[str, ...] = ()
+    transitions: tuple[str, ...] = ()  # names under which its function reads the changed rows as a table
+
+
 class Sequence(Immutable):
     """A sequence and the column that draws from it, its owner first; `uses` are all such columns, with their tables."""
 
@@ -242,6 +270,8 @@ class Catalog(Immutable):
     relations: tuple[Relation, ...] = ()  # all of them, also partitions, foreign tables and views
     foreign_keys: tuple[ForeignKey, ...] = ()
     sequences: tuple[Sequence, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    functions: tuple[Function, ...] = ()
     materialized_views: tuple[Name, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()  # (name, why): foreign tables, extension members, …
     strays: tuple[Stray, ...] = ()

@@ -14,7 +14,7 @@ from tasks.estate.errors import Misconfigured, PolicyRefused
 from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Immutable
 from tasks.masking.accepting import Accept, accepted_pairs
-from tasks.masking.makers import AnyMaker, parse
+from tasks.masking.makers import KINDS, AnyMaker, parse
 from tasks.masking.reading import Lines, WrongKey, read_yaml
 
 Nulls = Literal["keep", "mask", "equalise"]
@@ -252,15 +252,24 @@ def is_pattern(name: str) -> bool:
 
 
 def _pattern(name: str, content: Any, line: int, lines: Lines, faults: list[str]) -> Iterator[Pattern]:
-    """The pattern, unless it is a fault. A mapping with the key `maker` is a rule of columns, any other holds columns."""
+    """The pattern, unless it is a fault. A mapping with the key `maker` or an expression to `recompute`
+    is a rule of columns, any other holds columns.
+    """
     if content in ("drop", "exclude"):
         yield Pattern(name=name, whole=content, line=line)
-    elif isinstance(content, dict) and "maker" not in content:
+    elif isinstance(content, dict) and not _is_rule(content):
         yield Pattern(name=name, columns=_columns(name, content, lines, faults), line=line)
     elif content == "keep" and not name.strip('*."?'):
         faults.append(f"line {line}: {name}: keep would keep every column; expected a part of a name in the pattern")
     elif (rule := _column(("tables", name), content, lines, faults)) is not None:
         yield Pattern(name=name, rule=rule, line=line)
+
+
+def _is_rule(content: Mapping[str, Any]) -> bool:
+    expression = content.get("recompute")
+    return "maker" in content or (
+        isinstance(expression, str) and expression != "keep" and expression not in set(KINDS) - {"trigger"}
+    )
 
 
 def _column(path: tuple[str, ...], given: Any, lines: Lines, faults: list[str]) -> ColumnRule | None:
@@ -304,6 +313,8 @@ def as_given(rule: ColumnRule) -> Any:
         return {"maker": "keep", **own} if own else "keep"
     options = {**rule.maker.model_dump(mode="json", exclude_defaults=True, by_alias=True), **own}
     options.pop("maker", None)
+    if rule.word in options:  # {recompute: …}
+        return options
     return {"maker": rule.word, **options} if options else rule.word
 
 

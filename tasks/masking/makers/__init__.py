@@ -18,20 +18,21 @@ from tasks.masking.makers.ip import Ip
 from tasks.masking.makers.making import Maker, Place, Row, Uniqueness
 from tasks.masking.makers.names import Company, FirstName, FullName, LastName
 from tasks.masking.makers.numbers import Choice, Number
+from tasks.masking.makers.recompute import ByTrigger, Recompute, spelled_out
 from tasks.masking.makers.texts import Blank, Constant, Null, Password, Scrub
 from tasks.masking.makers.tokens import Hash, Token, Url, Uuid
 
 __all__ = ["KINDS", "AnyMaker", "Maker", "Place", "Row", "Uniqueness", "parse"]
 
 OneOf = (
-    Array | BirthDate | Blank | Choice | City | Company | Constant | DateShift | Document | Email | Expression
+    Array | BirthDate | Blank | ByTrigger | Choice | City | Company | Constant | DateShift | Document | Email | Expression
     | FirstName | FullName | Hash | Iban | Ip | LastName | Null | Number | Password | Phone | Placeholder
-    | PlaceholderChecksum | PlaceholderSize | Postcode | Scrub | Street | Token | Url | Uuid
+    | PlaceholderChecksum | PlaceholderSize | Postcode | Recompute | Scrub | Street | Token | Url | Uuid
 )  # fmt: skip
 
 
 def _spelled_out(given: Any) -> Any:
-    return {"maker": given} if isinstance(given, str) else given
+    return {"maker": given} if isinstance(given, str) else spelled_out(given)
 
 
 AnyMaker = Annotated[Annotated[OneOf, Field(discriminator="maker")], BeforeValidator(_spelled_out)]

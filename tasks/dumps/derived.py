@@ -1,0 +1,237 @@
+"""Derived columns in a plan: what is kept although it is computed from masked columns, and what is computed again."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Identifier
+
+from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan, anonymizer_of
+from tasks.estate.dumps import LoadOrder
+from tasks.estate.errors import DumpRefused
+from tasks.estate.tables import Catalog, Name, Table
+from tasks.masking.deriving import (
+    TRUTH,
+    Derived,
+    is_embedding,
+    left_on,
+    looks_derived,
+    unknown_triggers,
+)
+from tasks.masking.flowing import Spot
+from tasks.masking.makers.recompute import ByTrigger, Recompute
+from tasks.masking.policy import Policy
+
+SHARE = 0.2  # of the sampled rows; in fewer, equal words are chance
+SHORTEST = 4  # letters of a word that is looked for
+REMEDY = (
+    'add `{recompute: "SQL over the masked row"}`, `{recompute: trigger}` or another maker for it; if it says nothing of a '
+    "person, list the pair under `accept`, with a reason"
+)
+
+
+def derived_faults(
+    catalog: Catalog, policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]
+) -> Iterator[str]:
+    """Yield the kept columns that derive from masked ones, and what cannot be recomputed as the policy says."""
+    masked = masked_spots(plans)
+    for plan in plans:
+        for each in plan.columns:
+            spot = str(plan.table.name), each.column.name
+            if each.rule.maker is None and not each.unread and spot in known:
+                pairs = [(source, each) for source in known[spot].reads if source in masked]
+                named = [source for source, _ in pairs if not _accepted(policy, source, spot)]
+                if named and each.column.base != TRUTH:
+                    yield (
+                        f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and derives from "
+                        f"{_listed(named, masked)} ({known[spot].by}); {REMEDY}"
+                    )
+            elif each.rule.maker is None and is_embedding(each.column):
+                yield from _embedding_faults(policy, plan, each)
+        yield from _recompute_faults(catalog, plan)
+
+
+def masked_spots(plans: list[TablePlan]) -> dict[Spot, str]:
+    """Return the columns that a maker replaces, or that are not read, with the word for it; whatever travels raw this time."""
+    return {
+        (str(plan.table.name), each.column.name): "unread" if each.unread else each.rule.word
+        for plan in plans
+        for each in plan.columns
+        if each.rule.maker is not None or each.unread
+    }
+
+
+def _dotted(spot: Spot) -> str:
+    return f"{spot[0]}.{spot[1]}"
+
+
+def _listed(sources: list[Spot], masked: Mapping[Spot, str]) -> str:
+    return ", ".join(f"{_dotted(source)}, which is masked ({masked[source]})" for source in sources)
+
+
+def _accepted(policy: Policy, source: Spot, found: Spot) -> bool:
+    return (_dotted(source), _dotted(found)) in policy.accepted
+
+
+def accepted_pairs(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> set[tuple[str, str]]:
+    """Return the pairs that `accept` may name because the plan would refuse, or look at, the derived column."""
+    masked = masked_spots(plans)
+    pairs = {
+        (_dotted(source), _dotted(spot))
+        for spot, derived in known.items()
+        for source in derived.reads
+        if source in masked
+    }
+    for plan in plans:
+        for each in plan.columns:
+            if is_embedding(each.column) or looks_derived(each.column):
+                found = f"{plan.table.name}.{each.column.name}"
+                pairs |= {(f"{plan.table.name}.{source}", found) for source in _texts(plan)}
+    return pairs
+
+
+def _texts(plan: TablePlan) -> list[str]:
+    """The masked columns of a table that may hold words."""
+    return [
+        each.column.name
+        for each in plan.columns
+        if each.rule.maker is not None
+        and not isinstance(each.rule.maker, Recompute | ByTrigger)
+        and (each.column.category == "S" or each.column.base in ("json", "jsonb"))
+    ]
+
+
+def _embedding_faults(policy: Policy, plan: TablePlan, each: ColumnPlan) -> Iterator[str]:
+    """Nobody can tell by looking what an embedding was computed from."""
+    spot, texts = (str(plan.table.name), each.column.name), _texts(plan)
+    if texts and not any(_accepted(policy, (spot[0], text), spot) for text in texts):
+        yield (
+            f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and holds an embedding; from which columns is "
+            f"not known, and {', '.join(f'{spot[0]}.{text}' for text in texts)} of the same table are masked; mask it with "
+            f"`null`, or list it under `accept` with one of them as its source, with a reason"
+        )
+
+
+def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[str]:
+    table = plan.table
+    computed = {c.column.name: c for c in plan.columns if isinstance(c.rule.maker, Recompute | ByTrigger)}
+    for name, each in computed.items():
+        maker = each.rule.maker
+        if isinstance(maker, Recompute):
+            others = sorted((maker.reads & computed.keys()) - {name})
+            if others:
+                yield f"line {each.rule.line}: {table.name}.{name}: recompute reads {others[0]}, which is recomputed itself"
+            unread = sorted(c.column.name for c in plan.columns if c.unread and c.column.name in maker.reads)
+            if unread:
+                yield f"line {each.rule.line}: {table.name}.{name}: recompute reads {unread[0]}, whose content is not read"
+    by_trigger = [name for name, each in computed.items() if isinstance(each.rule.maker, ByTrigger)]
+    for name, why in left_on(catalog, table, by_trigger).faults if by_trigger else ():
+        yield f"line {computed[name].rule.line}: {table.name}.{name}: recompute: trigger: {why}; write an expression instead"
+
+
+def watching(policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> list[TablePlan]:
+    """Return the plans with the columns marked whose rows must show that they hold no words of masked columns.
+
+    These look derived by name or type, and nothing in the catalogue says from what: the application fills them.
+    """
+    return [
+        plan.model_copy(
+            update={
+                "columns": tuple(
+                    each.model_copy(update={"watched": tuple(_watched(policy, plan, each, known))})
+                    for each in plan.columns
+                )
+            }
+        )
+        if any(looks_derived(each.column) for each in plan.columns)
+        else plan
+        for plan in plans
+    ]
+
+
+def _watched(policy: Policy, plan: TablePlan, each: ColumnPlan, known: Mapping[Spot, Derived]) -> Iterator[str]:
+    spot = str(plan.table.name), each.column.name
+    if each.rule.maker is None and looks_derived(each.column) and spot not in known:
+        yield from (text for text in _texts(plan) if not _accepted(policy, (spot[0], text), spot))
+
+
+def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Composable) -> Iterator[str]:
+    """Yield the kept columns whose sampled rows hold words, or the checksum, of a masked column of the same row."""
+    for each in plan.columns:
+        for source in each.watched:
+            question = SQL(
+                "SELECT count(*) FILTER (WHERE kept IN (md5(text), md5(lower(text)),"
+                " encode(sha256(convert_to(lower(text), 'UTF8')), 'hex'))"
+                " OR EXISTS (SELECT FROM regexp_split_to_table(lower(text), '[^[:alnum:]]+') AS w (word)"
+                " WHERE char_length(word) >= {shortest}"
+                " AND strpos(kept, left(word, greatest({shortest}, char_length(word) - 2))) > 0)),"
+                " count(*) FROM (SELECT lower({kept}::text) AS kept, {source}::text AS text FROM {sample} AS s) AS rows"
+                " WHERE kept <> '' AND text <> ''"
+            ).format(shortest=SHORTEST, kept=Identifier(each.column.name), source=Identifier(source), sample=sample)
+            (held, looked) = connection.execute(question).fetchone() or (0, 0)
+            if held and held >= SHARE * looked:
+                yield (
+                    f"line {each.rule.line}: {plan.table.name}.{each.column.name} ({each.column.type}) is kept and holds words of "
+                    f"{plan.table.name}.{source}, which is masked, in {held} of {looked} sampled rows; {REMEDY}"
+                )
+
+
+def with_raw_recomputed(plan: TablePlan) -> TablePlan:
+    """Return the plan where a column that is recomputed from one that travels raw travels raw, too.
+
+    A load that masks the one on its way in must not leave what was computed from it.
+    """
+    raw = {each.column.name: anonymizer_of(each.rule) for each in plan.columns if each.raw}
+    columns = []
+    for each in plan.columns:
+        reads = sorted(raw.keys() & each.rule.maker.reads) if isinstance(each.rule.maker, Recompute) else []
+        if reads:
+            rule = each.rule.model_copy(update={"anonymizer": raw[reads[0]]})
+            columns.append(each.model_copy(update={"rule": rule, "raw": True}))
+        else:
+            columns.append(each)
+    return plan.model_copy(update={"columns": tuple(columns)}) if raw else plan
+
+
+def derived_notes(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> Iterator[str]:
+    """Yield what people should know of derived columns: what the target computes, and which triggers are not understood."""
+    masked = masked_spots(plans)
+    for plan in plans:
+        name = str(plan.table.name)
+        for column in plan.table.columns:
+            sources = [s for s in known[name, column.name].reads if s in masked] if (name, column.name) in known else []
+            if column.generated and sources:
+                yield f"{name}.{column.name} is generated: the target computes it from {_listed(sources, masked)}"
+        for each in plan.columns:
+            if isinstance(each.rule.maker, ByTrigger):
+                triggers = ", ".join(left_on(catalog, plan.table, _by_trigger(plan)).triggers)
+                yield f"{name}.{each.column.name} is computed by {triggers} while rows are loaded; a unique key on it is checked then"
+    travelling = {spot[0] for spot in masked}
+    for trigger, why in unknown_triggers(catalog):
+        if str(trigger.table) in travelling:
+            yield f"what the trigger {trigger.name} on {trigger.table} derives is not known: {why}"
+
+
+def _by_trigger(plan: TablePlan) -> list[str]:
+    return [each.column.name for each in plan.columns if isinstance(each.rule.maker, ByTrigger)]
+
+
+def firing(catalog: Catalog, plan: MaskingPlan, orders: Collection[LoadOrder]) -> Iterator[tuple[Name, str]]:
+    """Yield the triggers of a target, with their tables, that must run while these tables are loaded.
+
+    Raises `DumpRefused` if the target has no such trigger, or one that does more than to compute the columns.
+    """
+    for order in orders:
+        table_plan = plan.table(str(order.name))
+        columns = [name for name in _by_trigger(table_plan) if name in order.columns] if table_plan is not None else []
+        table: Table | None = catalog.table(str(order.name))
+        if table is None or not columns:
+            continue
+        found = left_on(catalog, table, columns)
+        if found.faults:
+            column, why = found.faults[0]
+            raise DumpRefused(
+                f"{order.name}.{column} is to be computed by a trigger of staging: {why}.",
+                next_step="Nothing was loaded. Correct the trigger on staging, or export with an expression: `recompute`.",
+            )
+        yield from ((table.name, trigger) for trigger in found.triggers)

@@ -1,0 +1,169 @@
+"""Columns that are computed from others: generated ones, and those that triggers keep; and which triggers may be left on."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from tasks.estate.sites import Immutable
+from tasks.estate.tables import Catalog, Column, Function, Table, Trigger
+from tasks.masking.flowing import BY_ARGUMENTS, Flows, Spot
+from tasks.masking.lexing import Token, called, is_query, statements, tokens
+from tasks.masking.recognising import spelling
+
+VECTORS = ("vector", "halfvec", "sparsevec")
+TRUTH = "bool"  # a yes or no says next to nothing of what it was computed from
+# A name that says: computed from something else in the row.
+DERIVED_NAME = (
+    "_slug_", "_slugs_", "_permalink_", "_search_", "_searchable_", "_tsv_", "_tsvector_", "_vector_", "_fts_", "_normalized_",
+    "_normalised_", "_canonical_", "_lower_", "_lowercase_", "_lowered_", "_initials_", "_fingerprint_", "_full_name_", "_fullname_",
+    "_display_name_", "_displayname_", "_sort_name_", "_sort_key_", "_soundex_", "_metaphone_", "_phonetic_", "_gravatar_", "_md5_",
+)  # fmt: skip
+TOUCHING = {
+    "insert": "writes other rows", "update": "writes other rows", "delete": "writes other rows", "merge": "writes other rows",
+    "execute": "runs SQL that is made at run time", "perform": "calls a function for what it does",
+    "call": "calls a procedure", "truncate": "writes other rows", "copy": "writes other rows", "notify": "notifies others",
+    "lock": "locks a table", "set": "changes settings", "create": "changes the schema", "alter": "changes the schema",
+    "drop": "changes the schema", "refresh": "writes other rows", "commit": "ends the transaction", "rollback": "ends the transaction",
+}  # fmt: skip
+ACTING = {"nextval", "setval", "set_config", "pg_notify", "pg_sleep", "query_to_xml", "currval", "lastval"}
+ACTING_PREFIXES = ("dblink", "lo_", "pg_advisory", "http")
+
+
+class Derived(Immutable):
+    """A column that is computed from others. `by` says in words what computes it."""
+
+    table: str
+    column: str
+    reads: tuple[Spot, ...]  # also what is read through other derived columns, in order
+    by: str
+
+
+def derived_columns(catalog: Catalog) -> dict[Spot, Derived]:
+    """Return the columns that are known to be computed from others."""
+    reads: dict[Spot, set[Spot]] = {}
+    by: dict[Spot, str] = {}
+    for table in catalog.tables:
+        for column in table.columns:
+            if column.generated:
+                spot = str(table.name), column.name
+                reads[spot] = {(str(table.name), name) for name in column.computed_from}
+                by[spot] = "it is generated"
+    for flows in flows_of(catalog):
+        for spot, sources in flows.written.items():
+            reads.setdefault(spot, set()).update(sources)
+            by.setdefault(spot, f"the trigger {flows.trigger.name} on {flows.trigger.table} sets it")
+    found = {}
+    for spot, how in by.items():
+        sources = _closed(spot, reads)
+        if sources:
+            found[spot] = Derived(table=spot[0], column=spot[1], reads=tuple(sorted(sources)), by=how)
+    return found
+
+
+def _closed(spot: Spot, reads: Mapping[Spot, set[Spot]]) -> set[Spot]:
+    """What a column reads, directly and through other derived columns; not itself."""
+    found, waiting = set[Spot](), [spot]
+    while waiting:
+        new = reads.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found - {spot}
+
+
+def flows_of(catalog: Catalog) -> Iterator[Flows]:
+    """Yield what each trigger writes."""
+    return (Flows(catalog, trigger) for trigger in catalog.triggers)
+
+
+def is_embedding(column: Column) -> bool:
+    """Return whether a column holds an embedding: numbers from which a text can be guessed."""
+    declared = (column.domain or column.type).rpartition(".")[2].partition("(")[0].strip('"')
+    named = "_embedding" in spelling(column.name) or spelling(column.name).endswith("_vector_")
+    return declared in VECTORS or column.base in VECTORS or (named and column.array and column.category == "N")
+
+
+def looks_derived(column: Column) -> bool:
+    """Return whether type or name say that a column is computed from others, whatever computes it."""
+    name = spelling(column.name)
+    return column.base == "tsvector" or (
+        column.category == "S" and not column.array and any(word in name for word in DERIVED_NAME)
+    )
+
+
+class LeftOn(Immutable):
+    """The triggers of one table that compute columns while rows are loaded; `faults`: why others cannot, by column."""
+
+    triggers: tuple[str, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()
+
+
+def left_on(catalog: Catalog, table: Table, columns: Collection[str]) -> LeftOn:
+    """Return the triggers that compute these columns of new rows, and why a column has none that can be left on."""
+    flows = [each for each in flows_of(catalog) if each.trigger.table == table.name]
+    chosen: list[str] = []
+    faults = []
+    for column in columns:
+        setting = [each for each in flows if (str(table.name), column) in each.written]
+        reasons = [why for each in setting if (why := _why_off(catalog, each, columns))]
+        if not setting:
+            faults.append((column, f"no trigger of {table.name} is known to set it"))
+        elif reasons:
+            faults.append((column, reasons[0]))
+        else:
+            chosen += [each.trigger.name for each in setting]
+    return LeftOn(triggers=tuple(dict.fromkeys(chosen)), faults=tuple(faults))
+
+
+def _why_off(catalog: Catalog, flows: Flows, columns: Collection[str]) -> str:
+    """Why a trigger cannot run during a load; empty if it can: it must set these columns of its own row and nothing else."""
+    trigger = flows.trigger
+    name = f"the trigger {trigger.name}"
+    if trigger.state not in "OA":
+        return f"{name} is disabled" if trigger.state == "D" else f"{name} fires on replicas only"
+    if not (trigger.before and trigger.row):
+        return f"{name} does not run before each row"
+    if not trigger.insert:
+        return f"{name} does not run on INSERT, and a load inserts"
+    if trigger.partition:
+        return f"{name} is on a partition alone"
+    if flows.unknown:
+        return f"{name} cannot be left on: {flows.unknown[0]}"
+    others = sorted(column for _, column in flows.written if column not in columns)
+    if others:
+        return f"{name} also sets {', '.join(others)}, which would not arrive as planned"
+    if trigger.function in BY_ARGUMENTS and trigger.language != "plpgsql":
+        return ""
+    why = _touches(tokens(trigger.source), catalog, frozenset())
+    return f"{name} {why}" if why else ""
+
+
+def _touches(found: list[Token], catalog: Catalog, seen: frozenset[str]) -> str:
+    """Why a body reaches beyond its own row; empty if it does not."""
+    for statement in statements(found):
+        if why := TOUCHING.get(statement[0].word):
+            return why
+        if statement[0].word == "return" and [token.word for token in statement[1:]] == ["null"]:
+            return "may leave rows out (RETURN NULL)"
+    for place, token in enumerate(found):
+        if token.word == "from" and is_query(found, place):
+            return "reads other rows"
+    for name in sorted(called(found)):
+        if name in ACTING or name.startswith(ACTING_PREFIXES):
+            return f"calls {name}"
+        for function in _functions(catalog.functions, name):
+            if name in seen:
+                continue
+            if function.language not in ("sql", "plpgsql"):
+                return f"calls {function.name}, which is written in {function.language}"
+            if why := _touches(tokens(function.source), catalog, seen | {name}):
+                return f"calls {function.name}, which {why}"
+    return ""
+
+
+def _functions(functions: Iterable[Function], name: str) -> list[Function]:
+    return [each for each in functions if each.name.name == name]
+
+
+def unknown_triggers(catalog: Catalog) -> Iterator[tuple[Trigger, str]]:
+    """Yield the triggers of which it is not known what they write, with the reason."""
+    for flows in flows_of(catalog):
+        for why in flows.unknown:
+            yield flows.trigger, why

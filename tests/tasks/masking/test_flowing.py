@@ -1,0 +1,230 @@
+"""What triggers write is read from their functions: assignments, copies into other tables, and what cannot be followed."""
+
+from typing import Any
+
+import pytest
+
+from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Function, Name, Table, Trigger
+from tasks.masking.deriving import derived_columns, left_on
+from tasks.masking.flowing import Flows
+
+
+def table(name: str, *columns: str) -> Table:
+    """A table with these text columns."""
+    made = tuple(Column(name=each, type="text", base="text", category="S") for each in columns)
+    return Table(name=Name(schema_name="public", name=name), columns=made)
+
+
+def catalog(source: str, *functions: tuple[str, str], **options: Any) -> Catalog:
+    """A database with users, posts and a history of users, and a trigger on users with this body."""
+    trigger = Trigger(name="keep", table=Name(schema_name="public", name="users"), source=source, **options)
+    identity = DatabaseIdentity(
+        host="h", port=1, database="d", database_oid=1, system_identifier="1", server_version=180000
+    )
+    return Catalog(
+        identity=identity,
+        tables=(
+            table("users", "id", "name", "email", "slug", "stamp", "Sort Key"),
+            table("posts", "id", "user_id", "title", "author", "words"),
+            table("history", "id", "name", "mail", "who"),
+        ),
+        triggers=(trigger,),
+        functions=tuple(
+            Function(name=Name(schema_name="public", name=name), language="plpgsql", volatility="v", source=body)
+            for name, body in functions
+        ),
+    )
+
+
+def written(source: str, *functions: tuple[str, str], **options: Any) -> dict[str, set[str]]:
+    """What the trigger writes: each column with those that it reads."""
+    found = catalog(source, *functions, **options)
+    flows = Flows(found, found.triggers[0])
+    return {f"{t}.{c}": {f"{a}.{b}" for a, b in reads} for (t, c), reads in flows.written.items()}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("BEGIN NEW.slug := lower(NEW.name); RETURN NEW; END", {"users.slug": {"users.name"}}),
+        ("begin new.slug = lower(new.name); return new; end", {"users.slug": {"users.name"}}),
+        ('BEGIN NEW."Sort Key" := NEW.name || NEW.id; END', {"users.Sort Key": {"users.name", "users.id"}}),
+        ("BEGIN NEW.slug := coalesce(NEW.slug, NEW.name); END", {"users.slug": {"users.name"}}),
+        (
+            "BEGIN -- NEW.slug := NEW.email;\n /* NEW.slug := NEW.email; */ NEW.slug := 'NEW.email'; END",
+            {"users.slug": set()},
+        ),
+        ("BEGIN NEW.stamp := now(); NEW.slug := NEW.name; END", {"users.stamp": set(), "users.slug": {"users.name"}}),
+        ("DECLARE v text := NEW.name; BEGIN NEW.slug := v; END", {"users.slug": {"users.name"}}),
+        ("DECLARE v text; BEGIN v := NEW.name; v := v || 'x'; NEW.slug := v; END", {"users.slug": {"users.name"}}),
+        (
+            "BEGIN SELECT lower(NEW.name), NEW.id INTO NEW.slug, NEW.stamp; END",
+            {"users.slug": {"users.name"}, "users.stamp": {"users.id"}},
+        ),
+        (
+            "BEGIN IF NEW.email IS NULL THEN NEW.slug := NEW.name; ELSE NEW.stamp := NEW.id; END IF; END",
+            {"users.slug": {"users.name"}, "users.stamp": {"users.id"}},
+        ),
+        (
+            "BEGIN NEW.slug := CASE WHEN NEW.email = 'x' THEN NEW.name ELSE NEW.id END; RETURN NEW; END",
+            {"users.slug": {"users.name", "users.id"}},
+        ),
+        (
+            "BEGIN SELECT p.title INTO NEW.slug FROM posts p WHERE p.author = NEW.email; END",
+            {"users.slug": {"posts.title"}},
+        ),
+        (
+            "BEGIN NEW.slug := (SELECT string_agg(title, ' ' ORDER BY words) FROM public.posts WHERE user_id = NEW.id); END",
+            {"users.slug": {"posts.title"}},
+        ),
+        (
+            "BEGIN UPDATE posts SET author = NEW.name, words = words || 'x' WHERE user_id = NEW.id; END",
+            {"posts.author": {"users.name"}, "posts.words": set()},
+        ),
+        (
+            "BEGIN UPDATE posts AS p SET (author, words) = (NEW.name, NEW.email) WHERE p.user_id = NEW.id; END",
+            {"posts.author": {"users.name", "users.email"}, "posts.words": {"users.name", "users.email"}},
+        ),
+        (
+            "BEGIN UPDATE posts SET words = to_tsvector(title) WHERE user_id = NEW.id; END",
+            {"posts.words": {"posts.title"}},
+        ),
+        (
+            "BEGIN INSERT INTO history (mail, who) VALUES (OLD.email, current_user), (NEW.email, 'x'); END",
+            {"history.mail": {"users.email"}, "history.who": set()},
+        ),
+        (
+            "BEGIN INSERT INTO history (who) SELECT row_to_json(OLD)::text; END",
+            {"history.who": {"users.id", "users.name", "users.email", "users.slug", "users.stamp", "users.Sort Key"}},
+        ),
+        (
+            "BEGIN INSERT INTO history SELECT NEW.id, NEW.name, NEW.email ON CONFLICT (id) DO UPDATE SET who = EXCLUDED.mail; END",
+            {
+                "history.id": {"users.id"},
+                "history.name": {"users.name"},
+                "history.mail": {"users.email"},
+                "history.who": {"history.mail"},
+            },
+        ),
+        (
+            "BEGIN INSERT INTO history VALUES (NEW.*); END",
+            {
+                "history.id": {"users.id"},
+                "history.name": {"users.name"},
+                "history.mail": {"users.email"},
+                "history.who": {"users.slug"},
+            },
+        ),
+        (
+            "BEGIN FOR r IN SELECT title FROM posts LOOP NEW.slug := NEW.slug || r.title; END LOOP; END",
+            {"users.slug": {"posts.title"}},
+        ),
+        ("BEGIN NEW.slug := extract(year FROM NEW.stamp); END", {"users.slug": {"users.stamp"}}),
+    ],
+)
+def test_what_is_written_is_followed_to_the_columns_that_are_read(body: str, expected: dict[str, set[str]]) -> None:
+    """Values are followed through assignments, variables, queries and copies; conditions and texts say nothing."""
+    assert written(body) == expected
+
+
+def test_a_statement_trigger_reads_its_rows_by_the_name_of_the_transition_table() -> None:
+    """The changed rows have a name of their own in a trigger for each statement."""
+    body = "BEGIN INSERT INTO history (name) SELECT n.name FROM fresh n; RETURN NULL; END"
+    assert written(body, row=False, transitions=("fresh",)) == {"history.name": {"users.name"}}
+
+
+def test_a_function_that_is_called_is_looked_into() -> None:
+    """A value that a function fetches from a table comes from that table's columns."""
+    body = "BEGIN NEW.slug := author_of(NEW.id); END"
+    function = "BEGIN RETURN (SELECT author FROM posts WHERE id = $1); END"
+    assert written(body, ("author_of", function)) == {"users.slug": {"users.id", "posts.author"}}
+
+
+def test_the_arguments_of_tsvector_update_trigger_are_read() -> None:
+    """PostgreSQL's own trigger for tsvectors names its columns in its arguments."""
+    options = {
+        "language": "internal",
+        "function": "tsvector_update_trigger",
+        "arguments": ("slug", "pg_catalog.english", "name", "email"),
+    }
+    assert written("", **options) == {"users.slug": {"users.name", "users.email"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("BEGIN EXECUTE format('UPDATE %I SET x = 1', 'a'); END", "made at run time"),
+        ("BEGIN NEW := jsonb_populate_record(NEW, '{}'); END", "whole row"),
+        ("BEGIN SELECT * INTO NEW FROM users; END", "whole row"),
+        ("BEGIN MERGE INTO posts USING users ON true WHEN MATCHED THEN DO NOTHING; END", "MERGE"),
+    ],
+)
+def test_what_cannot_be_followed_is_told(body: str, why: str) -> None:
+    """Nothing is assumed of a body that is not understood."""
+    found = catalog(body)
+    assert why in " ".join(Flows(found, found.triggers[0]).unknown)
+
+
+def test_another_language_is_not_known() -> None:
+    """The text of a function in C or Python says nothing here; a trigger of PostgreSQL's own modules is known."""
+    found = catalog("", language="plpython3u", function="derive")
+    assert Flows(found, found.triggers[0]).unknown == ["its function derive is written in plpython3u"]
+    known = catalog("", language="c", function="moddatetime")
+    assert Flows(known, known.triggers[0]).unknown == []
+
+
+def test_what_is_derived_of_derived_columns_reads_through_them() -> None:
+    """A slug of a sort key reads what the sort key reads."""
+    found = derived_columns(catalog('BEGIN NEW."Sort Key" := NEW.email; NEW.slug := NEW."Sort Key"; END'))
+    assert found["users", "slug"].reads == (("users", "Sort Key"), ("users", "email"))
+
+
+LEFT_ON = "BEGIN NEW.slug := lower(NEW.name); RETURN NEW; END"
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        (LEFT_ON, {}),
+        ("BEGIN IF NEW.slug IS NULL THEN NEW.slug := substring(NEW.name FROM 1 FOR 9); END IF; RETURN NEW; END", {}),
+        ("BEGIN IF NEW.name IS DISTINCT FROM OLD.name THEN NEW.slug := slugify(NEW.name); END IF; RETURN NEW; END", {}),
+        ("", {"language": "internal", "function": "tsvector_update_trigger", "arguments": ("slug", "simple", "name")}),
+        (LEFT_ON, {"state": "A"}),
+    ],
+)
+def test_a_trigger_of_its_own_row_may_be_left_on(body: str, options: dict[str, Any]) -> None:
+    """It sets the column and nothing else, and reads its row alone."""
+    found = catalog(body, ("slugify", "BEGIN RETURN lower($1); END"), **options)
+    assert left_on(found, found.tables[0], ["slug"]).triggers == ("keep",)
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "why"),
+    [
+        (LEFT_ON, {"state": "D"}, "disabled"),
+        (LEFT_ON, {"state": "R"}, "replicas"),
+        (LEFT_ON, {"before": False}, "before each row"),
+        (LEFT_ON, {"insert": False}, "not run on INSERT"),
+        (LEFT_ON, {"partition": True}, "partition alone"),
+        ("BEGIN NEW.slug := NEW.name; NEW.stamp := now(); RETURN NEW; END", {}, "also sets stamp"),
+        ("BEGIN NEW.slug := NEW.name; UPDATE posts SET author = author; RETURN NEW; END", {}, "also sets author"),
+        ("BEGIN NEW.slug := NEW.name; DELETE FROM posts; RETURN NEW; END", {}, "writes other rows"),
+        ("BEGIN NEW.slug := (SELECT title FROM posts LIMIT 1); RETURN NEW; END", {}, "reads other rows"),
+        ("BEGIN NEW.slug := nextval('s'); RETURN NEW; END", {}, "calls nextval"),
+        ("BEGIN NEW.slug := far(NEW.name); RETURN NEW; END", {}, "calls far, which reads other rows"),
+        ("BEGIN PERFORM pg_notify('x', 'y'); NEW.slug := NEW.name; RETURN NEW; END", {}, "for what it does"),
+        (
+            "BEGIN NEW.slug := NEW.name; IF NEW.email = '' THEN RETURN NULL; END IF; RETURN NEW; END",
+            {},
+            "leave rows out",
+        ),
+        ("BEGIN EXECUTE 'x'; NEW.slug := NEW.name; RETURN NEW; END", {}, "made at run time"),
+        ("BEGIN NEW.stamp := NEW.name; RETURN NEW; END", {}, "no trigger of users is known to set it"),
+    ],
+)
+def test_a_trigger_that_does_more_is_not_left_on(body: str, options: dict[str, Any], why: str) -> None:
+    """It would change what arrives, or other rows, or nothing at all."""
+    found = catalog(body, ("far", "BEGIN RETURN (SELECT max(title) FROM posts); END"), **options)
+    ((column, reason),) = left_on(found, found.tables[0], ["slug"]).faults
+    assert column == "slug"
+    assert why in reason
