@@ -7,7 +7,7 @@ from tasks.estate.tables import Column, Table
 from tasks.masking.proposing import DOCUMENTS, KEEP, TEXTS, UNDECIDED, Proposal, propose, undecided
 from tasks.masking.recognising import Kind, recognise_name, spelling
 from tasks.masking.sampling import members_of_arrays, members_of_documents, weigh
-from tasks.masking.vocabulary import TECHNICAL_TEXT
+from tasks.masking.technical import TECHNICAL_TEXT
 
 
 def propose_for(table: Table, column: Column, samples: Sequence[str], *, linked: bool = False) -> Proposal:

@@ -9,17 +9,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.estate.tables import Column, Table
+from tasks.masking.homes import Home, home_of, kind_by_home
 from tasks.masking.recognising import Kind, recognise_name, spelling
 from tasks.masking.sampling import Evidence
-from tasks.masking.vocabulary import (
+from tasks.masking.technical import (
+    EMPLOYED,
     FOREIGN_ID,
     LIMIT,
     MEASURE,
+    OF_THE_RECORD,
+    POINTER,
     TECHNICAL_NUMBER,
     TECHNICAL_TEXT,
     TECHNICAL_TIME,
-    TERMS,
+    TERM_NAME,
+    TERM_TEXT,
     WATCHED,
+    WORD,
 )
 
 KEEP, UNDECIDED = "keep", "undecided"
@@ -47,8 +53,9 @@ PROVABLE = frozenset({Kind.EMAIL, Kind.IBAN, Kind.IP})
 TEXTS = {
     Kind.EMAIL: "email", Kind.FIRST_NAME: "first_name", Kind.LAST_NAME: "last_name", Kind.FULL_NAME: "full_name",
     Kind.COMPANY: "company", Kind.IBAN: "iban", Kind.PASSWORD: "password", Kind.IP: "ip", Kind.URL: "url",
-    Kind.USERNAME: "hash", Kind.CHECKSUM: "hash", Kind.FREE_TEXT: "scrub", Kind.DEVICE: "scrub",
-    Kind.FILE_NAME: KEEP, Kind.MIME_TYPE: KEEP,
+    Kind.USERNAME: "hash", Kind.CHECKSUM: "hash", Kind.FOREIGN: "hash", Kind.SIZE: KEEP, Kind.FILE_NAME: KEEP,
+    Kind.FREE_TEXT: "scrub", Kind.DEVICE: "scrub",
+    Kind.MIME_TYPE: KEEP,
 }  # fmt: skip
 REALISTIC = {Kind.STREET: "street", Kind.POSTCODE: "postcode", Kind.CITY: "city", Kind.PHONE: "phone"}
 NEVER_UNIQUE = frozenset(
@@ -97,7 +104,9 @@ def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = 
         return Proposal(KEEP, "a key: kept so that references still point at their rows", 0.95)
     if column.base == "bool":
         return _yes_or_no(table, column)
+    home = home_of(table)
     named = _as_its_type_allows(column, recognise_name(str(table.name), column.name, column.comment))
+    named = kind_by_home(home, column) or named
     told = evidence.kind or (Kind.BIRTH_DATE if evidence.birth_dates and column.base in ("date", "text") else None)
     if (
         named in PROVABLE
@@ -109,7 +118,9 @@ def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = 
         return undecided(f"name looks like {named.value}, but none of {evidence.count} sampled values does", named)
     kind = _weightier(named, told)
     if kind is None:
-        return _nameless(table, column, evidence)
+        return _nameless(table, column, evidence, home)
+    if kind is Kind.FILE_NAME and not home.terms:
+        return undecided("a file name: people name files after people, and programs need their endings", kind)
     proposal = masked(table, column, kind, why(kind, named, evidence), _confidence(kind, named, evidence))
     return replace(proposal, options={**proposal.options, **_like_the_original(proposal.maker, evidence)})
 
@@ -125,6 +136,10 @@ def _as_its_type_allows(column: Column, kind: Kind | None) -> Kind | None:
     name = spelling(column.name)
     if kind is Kind.SIZE:
         return None if LIMIT.search(name) else kind
+    if kind is Kind.SECRET and (column.base == "int2" or name.startswith("_id")):
+        return None  # too small for anything but a flag, or the record's own key
+    if kind is Kind.TRAIT and LIMIT.search(name):
+        return None
     if kind not in NUMERIC or (kind not in TELLING_NUMBERS and MEASURE.search(name)):
         return None
     return None if name.endswith(("_id_", "_ids_")) and kind not in (Kind.NATIONAL_ID, Kind.SECRET) else kind
@@ -162,9 +177,13 @@ def _confidence(kind: Kind, named: Kind | None, evidence: Evidence) -> float:
 
 def _yes_or_no(table: Table, column: Column) -> Proposal:
     kind = recognise_name(str(table.name), column.name, column.comment)
-    if kind in (Kind.SPECIAL, Kind.TRAIT, Kind.GENDER):
+    if kind in (Kind.SPECIAL, Kind.TRAIT, Kind.GENDER) and not SWITCH.search(spelling(column.name)):
         return Proposal("choice", f"name looks like {kind.value}", 0.7, {"values": ["true", "false"]}, kind)
     return Proposal(KEEP, "yes or no", 0.9)
+
+
+# A switch of the application: whether something is disabled, or notes are sent.
+SWITCH = re.compile(r"^_(is_|was_)?disabled?_$|^_disable_|_disabled?_$|_notes?_|_events_$")
 
 
 def masked(table: Table, column: Column, kind: Kind, reason: str, confidence: float) -> Proposal:
@@ -266,7 +285,7 @@ def _algorithm(column: Column) -> dict[str, Any]:
     return {"algorithm": "md5" if "md5" in spelling(column.name) or column.max_length == 32 else "sha256"}
 
 
-def _nameless(table: Table, column: Column, evidence: Evidence) -> Proposal:
+def _nameless(table: Table, column: Column, evidence: Evidence, home: Home) -> Proposal:
     """A column whose name means no kind of personal data to us, and whose values do not either, by majority."""
     name = spelling(column.name)
     if evidence.certain:
@@ -281,39 +300,53 @@ def _nameless(table: Table, column: Column, evidence: Evidence) -> Proposal:
         kind = Kind.ATTACHMENT if column.base == "bytea" else Kind.IP
         return masked(table, column, kind, f"holds {column.base}: masked unless shown harmless", 0.6)
     if column.category in ("D", "T", "R") or column.base.endswith(("range", "interval")):
-        if WATCHED.search(name) and column.category == "D" and table.primary and len(table.primary.columns) == 1:
-            return Proposal("date_shift", "when somebody was here", 0.7, {"days": 30, "by": table.primary.columns[0]})
-        fits = TECHNICAL_TIME.search(name) or column.base in ("timestamp", "timestamptz", "interval", "time")
-        return Proposal(KEEP, "a time of the record", 0.75) if fits else undecided("a date or time of unknown meaning")
+        return _time(table, column, name, home)
     if column.base in NUMBERS:
-        return _number(column, name)
+        return _number(column, name, home)
     if column.base == "uuid":
+        if name in ("_uuid_", "_guid_", "_request_uuid_", "_request_id_"):
+            return Proposal(KEEP, "the record's own UUID", 0.7)
         return undecided("a UUID that is no key: it may identify somebody elsewhere")
     if column.category != "S":
         return undecided(f"type {column.type} is not understood")
-    return _nameless_text(table, name, evidence)
+    return _nameless_text(name, column, evidence, home)
 
 
-def _number(column: Column, name: str) -> Proposal:
+def _time(table: Table, column: Column, name: str, home: Home) -> Proposal:
+    """When something was: of the record, unless the table is about where people were or what they went through."""
+    watched = WATCHED.search(name) and ("log" in name or "sign" in name or "seen" in name or home.people)
+    if watched and column.category == "D" and table.primary and len(table.primary.columns) == 1:
+        return Proposal("date_shift", "when somebody was here", 0.7, {"days": 30, "by": table.primary.columns[0]})
+    if home.sensitive and not OF_THE_RECORD.search(name) and column.base != "time":
+        return undecided("a date in a table that says much of a person")
+    if home.staff and EMPLOYED.search(name):
+        return undecided("a date that may say when somebody was employed")
+    if TECHNICAL_TIME.search(name) or column.base in ("timestamp", "timestamptz", "interval", "time"):
+        return Proposal(KEEP, "a time of the record", 0.75)
+    return undecided("a date or time of unknown meaning")
+
+
+def _number(column: Column, name: str, home: Home) -> Proposal:
     if name.endswith(("_id_", "_ids_")) and column.base in INTEGERS:
         if FOREIGN_ID.search(name):
             return undecided("a number that may identify somebody in another service")
         return Proposal(KEEP, "a number called id: a key that is not declared", 0.7)
+    if home.sensitive and not OF_THE_RECORD.search(name):
+        return undecided("a number in a table that says much of a person")
     if TECHNICAL_NUMBER.search(name) or MEASURE.search(name):
         return Proposal(KEEP, "name looks like a measure or an order", 0.75)
+    if not home.people and WORD.search(name):
+        return Proposal(KEEP, "a number whose name speaks of no person", 0.6)
     return undecided("a number of unknown meaning")
 
 
-def _nameless_text(table: Table, name: str, evidence: Evidence) -> Proposal:
+def _nameless_text(name: str, column: Column, evidence: Evidence, home: Home) -> Proposal:
     if evidence.mean > LONG:
         return Proposal(
             "scrub", f"texts of {evidence.mean:.0f} characters on average: written by people", 0.7, kind=Kind.FREE_TEXT
         )
     personal = sum(number for kind, number in evidence.kinds if kind is not Kind.POSTCODE)
-    term = TERMS.search(spelling(table.name.name)) and re.fullmatch(
-        r"_(name|label|titel|title|bezeichnung|code|short|kurz\w*)_", name
-    )
-    if (TECHNICAL_TEXT.search(name) or term) and personal * 10 <= evidence.count:
+    if _is_technical(name, column, home) and personal * 10 <= evidence.count:
         return Proposal(KEEP, "name looks like a code or term of the application", 0.7, kind=Kind.TECHNICAL)
     if evidence.count >= 3 * FEW and evidence.distinct <= FEW:
         return undecided(
@@ -324,3 +357,18 @@ def _nameless_text(table: Table, name: str, evidence: Evidence) -> Proposal:
         if evidence.count
         else "the name says nothing, and there are no values"
     )
+
+
+def _is_technical(name: str, column: Column, home: Home) -> bool:
+    """Whether a text's name, or its name in a table of terms, is one of the application's own words."""
+    if POINTER.search(name):
+        return False
+    if name == "_state_" and column.base == "text" and home.bounded:
+        return False  # beside texts of a declared length it is a saved state rather than a word for one
+    if home.terms and TERM_NAME.fullmatch(name):
+        return True
+    if home.catalogue and TERM_TEXT.search(name):
+        return True
+    if home.sensitive and name in ("_code_", "_codes_"):
+        return False
+    return TECHNICAL_TEXT.search(name) is not None and not (home.people and "number_" in name)

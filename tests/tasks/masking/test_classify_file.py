@@ -85,9 +85,11 @@ def test_the_file_is_for_people(school: tuple[Catalog, Samples]) -> None:
     assert "  classes: keep  # as decided" in lines
     assert "  Förderverein:  # new" in lines
     assert "  login_sessions: drop  # new; sessions, tokens and queues: nothing that staging needs" in lines
-    shown = [line for line in lines if line.startswith(("    mobile:", "# UNDECIDED users: {title", "    username:"))]
+    shown = [
+        line for line in lines if line.startswith(("    mobile:", "# UNDECIDED attachments: {file", "    username:"))
+    ]
     assert shown == [
-        "# UNDECIDED users: {title: }  # new; neither the name nor the values say what it is",
+        "# UNDECIDED attachments: {file_name: }  # a file name: people name files after people, and programs need their endings",
         "    username: {maker: hash, chars: 16}  # new; name looks like a login name (80% sure)",
         "    mobile: keep  # as decided; DOUBTFUL: name looks like a phone number; 200 of 200 sampled values do",
     ]
