@@ -4,10 +4,10 @@ import pytest
 
 from tasks.dumps.drafting import draft_masking
 from tasks.dumps.planning import Choices
-from tasks.dumps.reaching import reached, stale_rules
+from tasks.dumps.reaching import dropped_partitions, foreign_faults, reached, stale_rules, torn_keys, without_dropped
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Kind, Name, Relation, Table
+from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy, parse_policy
 
 
@@ -111,3 +111,55 @@ def test_parents_with_different_rules_need_a_rule_of_the_child() -> None:
         draft_masking(catalog, policy("others: exclude"), Choices())
     draft_masking(catalog, policy("others: exclude, both: keep"), Choices())
     draft_masking(catalog, policy("others: keep"), Choices())
+
+
+def test_foreign_partitions_must_be_excluded_by_name() -> None:
+    """A rule of columns does not say that their rows stay behind."""
+    root = Table(name=name("p"), columns=(ID,), partitioned=True, foreign_leaves=(name("p_far"), name("unknown")))
+    resolver = Resolver([Relation(name=name("p"), kind=Kind.PARTITIONED), part("p_far", "p", Kind.FOREIGN, "away")])
+    (fault,) = foreign_faults(root, policy(""), resolver)
+    assert fault.startswith("p_far is a foreign partition of p on the server away")
+    assert len(list(foreign_faults(root, policy("p_far: {id: keep}"), resolver))) == 1
+    assert list(foreign_faults(root, policy("p_far: exclude"), resolver)) == []
+
+
+def test_only_leaves_of_dropped_partitions_are_emptied() -> None:
+    """Of a dropped layer those that hold rows; a dropped table is another thing, and so is a foreign leaf."""
+    resolver = Resolver([*RELATIONS, part("p_b_far", "p_b", Kind.FOREIGN, "away")])
+    said = policy("p_b: drop, nowhere: drop, p_a: keep", users="drop")
+    assert list(dropped_partitions(said, resolver)) == [name("p_b_1"), name("p_b_2")]
+
+
+def test_a_key_to_a_partition_that_is_dropped_is_torn() -> None:
+    """Unless its table does not travel, or its columns arrive as NULL."""
+
+    def key(table: str, references: str) -> ForeignKey:
+        return ForeignKey(
+            name=f"{table}_fk", table=name(table), columns=("id",), references=name(references), referenced_columns=("id",),
+            definition="",
+        )  # fmt: skip
+
+    catalog = CATALOG.model_copy(update={"foreign_keys": (key("users", "p"), key("p", "users"))})
+    gone = {name("p_a"), name("p_b_1")}
+    assert list(torn_keys(catalog, {"users", "p"}, gone, lambda each: False)) == [
+        "users refers to p by users_fk, and the partition p_a, p_b_1 of it is dropped; keep it, or mask with null"
+    ]
+    assert list(torn_keys(catalog, {"p"}, gone, lambda each: False)) == []
+    assert list(torn_keys(catalog, {"users", "p"}, gone, lambda each: True)) == []
+    assert list(torn_keys(catalog, {"users", "p"}, set(), lambda each: False)) == []
+
+
+def test_a_table_without_its_dropped_partitions_is_the_same_otherwise() -> None:
+    """Nothing is copied if nothing is dropped."""
+    root = CATALOG.tables[0]
+    assert without_dropped(root, {name("other")}) is root
+    assert without_dropped(root, {name("p_a")}).leaves == (name("p_b_1"), name("p_b_2"))
+
+
+def test_the_audit_table_and_known_names_are_never_stale() -> None:
+    """Staging's own tables may be in the policy of a source that lacks them."""
+    said = policy("ImportExportAudit: exclude, known: drop, here: keep")
+    resolver = Resolver([Relation(name=name("here"), kind=Kind.ORDINARY)])
+    assert [line.split()[-1] for line in stale_rules(said, {"p", "users", "known"}, resolver)] == []
+    assert len(list(stale_rules(said, {"p", "users"}, resolver))) == 1
+    assert reached(said, Resolver(RELATIONS)) == ("p", "users")

@@ -1,0 +1,191 @@
+"""The rights of a load: each that is missing is named with the statement that gives it, and no other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tasks.dumps import rights
+from tasks.dumps.rights import event_doubts, missing_rights, populated_views, require_rights
+from tasks.estate.errors import DumpRefused
+from tasks.estate.tables import ForeignKey, Name, Sequence
+from tests.tasks.dumps.shapes import catalog, key, loading, name, order, table
+
+CONNECTION: Any = None
+ROLE = {"role": "loader", "temporary": True, "may_create": True, "database": "app"}
+Answers = Callable[..., None]
+
+
+def row(text: str, **more: Any) -> dict[str, Any]:
+    """What the catalogue says of a relation that the role owns."""
+    fields = {
+        "schema": "public", "name": text, "root_schema": "public", "root": text, "kind": "r", "owned": True, "owner": "boss",
+        "reachable": True, "lacking": [], "published": "", "populated": False, "maintained": False, "oid": hash(text),
+    }  # fmt: skip
+    return fields | more
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """A function that says what the catalogue answers."""
+
+    def answer(*relations: dict[str, Any], role: dict[str, Any] = ROLE, **others: list[dict[str, Any]]) -> None:
+        said = {
+            "role": [role], "rights": list(relations), "triggers": [], "rules": [], "view_dependencies": [], "event_triggers": [],
+        } | others  # fmt: skip
+        monkeypatch.setattr(rights, "asked", lambda connection, question: said[question])
+
+    return answer
+
+
+def missing(
+    *, readers: str = "stay", lifted: tuple[ForeignKey, ...] = (), altered: tuple[Name, ...] = (),
+    emptied: tuple[str, ...] = (), **more: Any,
+) -> list[str]:  # fmt: skip
+    """What is missing for a load of `t`."""
+    plan = loading(order("t"), readers=readers, emptied=emptied)
+    return list(missing_rights(CONNECTION, catalog(table("t"), **more), plan, list(lifted), set(altered)))
+
+
+def test_the_owner_of_everything_lacks_nothing(answers: Answers) -> None:
+    """Tables that the load does not write need no right."""
+    answers(row("t"), row("other", owned=False, reachable=False, lacking=["SELECT"]), row("v", kind="m"))
+    assert missing(materialized_views=(name("v"),)) == []
+    require_rights(iter([]))
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("temporary", "GRANT TEMPORARY ON DATABASE app TO loader"),
+        ("may_create", "GRANT CREATE ON DATABASE app TO loader"),
+    ],
+)
+def test_rights_on_the_database_are_named(answers: Answers, field: str, told: str) -> None:
+    """Temporary tables and the schema of the marker."""
+    answers(row("t"), role=ROLE | {field: False})
+    (fault,) = missing()
+    assert told in fault
+    with pytest.raises(DumpRefused, match="The load cannot be done"):
+        require_rights(iter([fault]))
+
+
+def test_a_fault_is_told_once() -> None:
+    """The same right may be missing for two reasons."""
+    with pytest.raises(DumpRefused) as refused:
+        require_rights(iter(["one", "two", "one"]))
+    assert "done: one; two." in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("readers", "lacking", "told"),
+    [
+        ("stay", ["SELECT", "INSERT"], "GRANT SELECT, INSERT ON t"), ("stay", ["DELETE"], "GRANT DELETE ON t"),
+        ("wait", ["TRUNCATE"], "GRANT TRUNCATE ON t"), ("stay", ["TRUNCATE"], ""), ("wait", ["DELETE"], ""),
+    ],
+)  # fmt: skip
+def test_rights_on_a_written_table_depend_on_the_readers(
+    answers: Answers, readers: str, lacking: list[str], told: str
+) -> None:
+    """DELETE where they stay, TRUNCATE where they wait, in loaded and in emptied tables, of a partitioned table at its root."""
+    answers(row("t", lacking=lacking, owned=False))
+    faults = missing(readers=readers)
+    assert [told in fault for fault in faults] == [True] * bool(told)
+    answers(
+        row("t"), row("e", kind="p", lacking=lacking, owned=False), row("e_1", root="e", lacking=lacking, owned=False)
+    )
+    assert len(missing(readers=readers, emptied=("e",))) == bool(told)
+    answers(row("t"), row("v", kind="v", lacking=lacking))
+    assert missing(readers=readers, emptied=("v",)) == []
+
+
+def test_a_leaf_of_the_same_name_in_another_schema_is_no_root(answers: Answers) -> None:
+    """Rights are needed on the table that statements name."""
+    answers(row("t", kind="p"), row("t", schema="parts", root="t", lacking=["SELECT"], owned=False))
+    assert missing() == []
+
+
+def test_a_schema_without_usage_is_named_alone(answers: Answers) -> None:
+    """What else is missing there comes after that."""
+    answers(row("t", reachable=False, lacking=["SELECT"], published="p", owned=False))
+    (fault,) = missing(altered=(name("t"),))
+    assert "GRANT USAGE ON SCHEMA public TO loader" in fault
+
+
+def test_what_is_altered_must_be_owned(answers: Answers) -> None:
+    """Tables with triggers, rules, NOT VALID constraints or lifted keys; a key's other table is named by its kind."""
+    stranger = row("t", owned=False)
+    for more, given in (
+        ({"triggers": [{"schema": "public", "name": "t"}]}, {}), ({"rules": [{"schema": "public", "name": "t"}]}, {}),
+        ({}, {"altered": (name("t"),)}), ({}, {"lifted": (key("t", "a"),)}),
+    ):  # fmt: skip
+        answers(stranger, **more)
+        faults = missing(**given)
+        assert faults == ["the table t belongs to boss and must be altered; on staging: GRANT boss TO loader"]
+        answers(row("t"), **more)
+        assert missing(**given) == []
+    answers(stranger)
+    assert missing() == []
+    answers(row("t"), row("kept", owned=False), row("else", owned=False))
+    assert missing(lifted=(key("kept", "t"),)) == [
+        "the table kept belongs to boss and must be altered; on staging: GRANT boss TO loader"
+    ]
+
+
+def test_a_published_table_without_identity_is_named_if_rows_are_deleted(answers: Answers) -> None:
+    """TRUNCATE needs none."""
+    answers(row("t", published="feed"))
+    (fault,) = missing()
+    assert "publication feed" in fault
+    assert missing(readers="wait") == []
+
+
+@pytest.mark.parametrize(("owned", "used_by", "faults"), [(False, "t", 1), (True, "t", 0), (False, "other", 0)])
+def test_a_sequence_of_a_written_table_must_be_owned(answers: Answers, owned: bool, used_by: str, faults: int) -> None:
+    """Others are not restarted; one that the catalogue of rights does not list is passed over."""
+    drawn = Sequence(name=name("s"), table=name(used_by), column="id", uses=((name(used_by), "id"),))
+    unlisted = drawn.model_copy(update={"name": name("unlisted")})
+    answers(row("t"), row("s", kind="S", owned=owned))
+    found = missing(sequences=(drawn, unlisted))
+    assert [each.startswith("the sequence s belongs to boss") for each in found] == [True] * faults
+
+
+@pytest.mark.parametrize(
+    ("more", "faults"),
+    [
+        ({"populated": True}, 1),
+        ({}, 0),
+        ({"populated": True, "owned": True}, 0),
+        ({"populated": True, "maintained": True}, 0),
+    ],
+)
+def test_a_view_with_data_must_be_refreshable(answers: Answers, more: dict[str, Any], faults: int) -> None:
+    """By its owner or with MAINTAIN."""
+    answers(row("t"), row("v", kind="m", **{"owned": False, **more}))
+    found = missing(materialized_views=(name("v"),))
+    assert [each.startswith("the materialized view v belongs to boss") for each in found] == [True] * faults
+
+
+@pytest.mark.parametrize(
+    ("view", "source", "faults"), [(True, False, 1), (True, True, 0), (False, False, 0), (False, True, 0)]
+)
+def test_a_view_over_a_view_without_data_cannot_be_refreshed(
+    answers: Answers, view: bool, source: bool, faults: int
+) -> None:
+    """Unless it has none itself; tables that a view reads do not matter."""
+    upper, lower, base = row("upper", kind="m", populated=view), row("lower", kind="m", populated=source), row("t")
+    edges = [{"view": upper["oid"], "source": lower["oid"]}, {"view": upper["oid"], "source": base["oid"]},
+             {"view": base["oid"], "source": lower["oid"]}]  # fmt: skip
+    answers(upper, lower, base, view_dependencies=edges)
+    found = missing()
+    assert [each.startswith("the materialized view upper reads lower") for each in found] == [True] * faults
+    views = populated_views(CONNECTION, catalog(materialized_views=(name("lower"), name("upper"))))
+    assert views == [name(each) for each, held in (("lower", source), ("upper", view)) if held]
+
+
+def test_an_event_trigger_is_a_doubt(answers: Answers) -> None:
+    """Each is named with its function."""
+    answers(event_triggers=[{"name": "e", "event": "ddl_command_end", "function": "f()"}])
+    assert list(event_doubts(CONNECTION)) == [
+        "the event trigger e (ddl_command_end) runs f(), which may refuse the load's statements"
+    ]
