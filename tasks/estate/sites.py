@@ -94,12 +94,6 @@ class CertificateFact(Immutable):
     expires_at: datetime | None = None
     domains: tuple[str, ...] = ()
 
-    def covers(self, domain: str) -> bool:
-        """Return whether it is a certificate for this host: by name, or by a wildcard for one label."""
-        host = domain.casefold().rstrip(".")
-        names = {name.casefold().rstrip(".") for name in (self.common_name, *self.domains)}
-        return host in names or f"*.{host.partition('.')[2]}" in names
-
 
 class Install(Immutable):
     """One install, as far as the hosting API identifies it. `status` is "active", "pending" or "unknown"."""

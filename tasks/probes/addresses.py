@@ -7,32 +7,66 @@ import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 import idna
 
 DECODINGS = 5  # a URL in JSON in an attribute in a query is decoded four times; the fifth finds nothing new
-AUTHORITY = re.compile(r"""//([^\s/\\?#"'<>&%,;(){}|^`\[\]*=]+)""")
-ESCAPE = re.compile(r"\\(?:u00|x)([0-9a-fA-F]{2})")
+START = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}", re.IGNORECASE)
+NO_HOST = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d*(?:[/\\?#]|$))", re.IGNORECASE)  # mailto:…, not example.org:443
+# Where a URL may end in running text: typographic quotes and dashes are no part of a host.
+AUTHORITY = re.compile(r"""(?<!mailto:)(?://|\\\\)([^\s/\\?#"'<>&%,;(){}|^`\[\]*=!$~+“”„«»‹›‘’‚…–—]+)""", re.IGNORECASE)
+ESCAPE = re.compile(r"\\(?:u\{0*([0-9a-f]{1,5})\}|u([0-9a-f]{4})|x([0-9a-f]{2}))", re.IGNORECASE)
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)+|localhost")
-GUID = re.compile(r"<guid\b[^>]*>.*?</guid>", re.IGNORECASE | re.DOTALL)
+QUOTE = r"(?:(?<!\\)\\*+\"|&quot;|&#0?34;)"
+# WordPress never changes the address under which something was first published: RSS, Atom, JSON.
+GUID = re.compile(
+    rf"<guid\b[^<>]*>(?:[^<]|<!\[CDATA\[[^<]*\]\]>)*</guid>|<id>[^<]*</id>"
+    rf"|{QUOTE}guid{QUOTE}\s*:\s*(?:\{{[^{{}}]*\}}|{QUOTE}[^\"&]*{QUOTE})",
+    re.IGNORECASE,
+)
 
 
 def to_host(text: str | None) -> str | None:
     """Return the host that a URL, `//host/path` or bare host names, or None if it names none."""
     if not text:
         return None
-    rest = text.strip()
-    rest = rest.split("//", 1)[1] if "//" in rest else rest
+    stripped = text.strip()
+    started = START.match(stripped)
+    if started is None and NO_HOST.match(stripped):
+        return None
+    rest = stripped[started.end() :] if started else stripped
     authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
-    name = re.sub(r":\d*$", "", authority.rpartition("@")[2]).rstrip(".")
+    name = unquote(re.sub(r":[0-9]*$", "", authority.rpartition("@")[2]))  # browsers decode a host as well
+    return _ascii(name.rstrip("."))
+
+
+def _ascii(name: str) -> str | None:
+    """Return the ASCII form of a host in lower case, or None if it is no host."""
     if not name.isascii():
         try:
             name = idna.encode(name, uts46=True).decode()
         except (idna.IDNAError, UnicodeError):
-            return None
-    name = name.lower()
+            try:
+                name = name.encode("idna").decode()  # symbols, which IDNA 2008 refuses and browsers open
+            except UnicodeError:
+                return None
+    name = name.lower().rstrip(".")
     return name if NAME.fullmatch(name) else None
+
+
+def joined(base: str, target: str) -> str | None:
+    """Return the absolute URL that a browser opens for a redirect or link on the page `base`; None if it is no URL.
+
+    Browsers leave out tabs and line ends, and read a backslash before the query as a slash.
+    """
+    cleaned = re.sub(r"[\t\r\n]", "", target).strip()
+    path = re.split(r"[?#]", cleaned, maxsplit=1)[0]
+    path = re.sub(r"^((?:https?:)?)/{2,}", r"\1//", path.replace("\\", "/"), flags=re.IGNORECASE)
+    try:
+        return urljoin(base, path + cleaned[len(re.split(r"[?#]", cleaned, maxsplit=1)[0]) :])
+    except ValueError:
+        return None
 
 
 def www_variant(host: str) -> str:
@@ -50,53 +84,71 @@ class Names:
     @classmethod
     def of(cls, names: Iterable[str | None]) -> "Names":
         """Return the hosts among these names; what is no host is left out."""
-        listed = [name for name in names if name]
+        listed = [name.strip() for name in names if name]
         stars = frozenset(filter(None, (to_host(name[2:]) for name in listed if name.startswith("*."))))
         return cls(frozenset(filter(None, (to_host(name) for name in listed if "*" not in name))), stars)
 
+    def lists(self, host: str) -> bool:
+        """Return whether the host is one of these domains by its own name."""
+        return host in self.hosts
+
+    def spans(self, host: str) -> bool:
+        """Return whether a wildcard of these domains covers the host."""
+        return host.partition(".")[2] in self.wildcards
+
     def has(self, host: str) -> bool:
         """Return whether the host is one of these domains."""
-        return host in self.hosts or host.partition(".")[2] in self.wildcards
+        return self.lists(host) or self.spans(host)
 
-    def above(self, host: str) -> bool:
-        """Return whether the host is a name below one of these domains."""
-        return any(host.endswith(f".{each}") for each in self.hosts | self.wildcards)
+    def nearest(self, host: str) -> int:
+        """Return the length of the longest of these domains below which the host is a name; 0 if there is none."""
+        return max((len(each) for each in self.hosts | self.wildcards if host.endswith(f".{each}")), default=0)
 
 
 @dataclass(frozen=True)
 class Sides:
     """The domains of the site that is looked at, and those of the other install of the pair.
 
-    A name that both sides list is the site's own. The `www.` variant of an own domain is own, unless the other side lists it.
+    A name that is listed outranks a wildcard, and both outrank the `www.` variant of a listed name. A name that both sides
+    list is the site's own.
     """
 
     own: Names
     other: Names = Names(frozenset())
 
+    def _owner(self, host: str) -> Names | None:
+        for name in (host, www_variant(host)):
+            for covers in (Names.lists, Names.spans):
+                for side in (self.own, self.other):
+                    if covers(side, name):
+                        return side
+        return None
+
     def is_own(self, host: str) -> bool:
         """Return whether the host belongs to the site itself."""
-        return self.own.has(host) or (not self.other.has(host) and self.own.has(www_variant(host)))
+        return self._owner(host) is self.own
 
     def is_other(self, host: str) -> bool:
-        """Return whether the host is a domain of the other install."""
-        return self.other.has(host) and not self.own.has(host)
+        """Return whether the host belongs to the other install."""
+        return self._owner(host) is self.other
 
     def is_below_other(self, host: str) -> bool:
         """Return whether the host is an unlisted name below a domain of the other install: shown, but no leak."""
-        return not self.is_own(host) and not self.is_other(host) and self.other.above(host)
+        return self._owner(host) is None and self.other.nearest(host) > self.own.nearest(host)
 
 
 def hosts_in(body: bytes, *, decodings: int = DECODINGS) -> dict[str, bool]:
     """Return every host that a URL in this text names, and whether it was seen only in an escaped form.
 
-    Entities, percent signs and JSON escapes are decoded, nested too. E-mail addresses are no URLs. `<guid>` is left out:
-    WordPress never changes a guid.
+    Entities, percent signs and JSON escapes are decoded, nested too. E-mail addresses are no URLs. What WordPress keeps as
+    `guid` is left out, because it never changes.
     """
-    text = GUID.sub("", body.decode("utf-8", errors="replace"))
+    text = body.decode("utf-8", errors="replace")
     found: dict[str, bool] = {}
     for depth in range(decodings):
+        text = GUID.sub("", text)
         for authority in set(AUTHORITY.findall(text)):
-            host = to_host(f"//{authority}")
+            host = to_host(f"//{authority.rstrip('-_.:')}")
             if host is not None:
                 found.setdefault(host, depth > 0)
         decoded = _decoded(text)
@@ -108,5 +160,7 @@ def hosts_in(body: bytes, *, decodings: int = DECODINGS) -> dict[str, bool]:
 
 def _decoded(text: str) -> str:
     """Undo one level of every escape at once."""
-    text = ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    text = ESCAPE.sub(lambda match: chr(int(match[1] or match[2] or match[3], 16)), text)
+    if re.search("[\ud800-\udfff]", text):  # JSON writes what is beyond 16 bits as two halves
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return unquote(html.unescape(text.replace("\\/", "/").replace("\\\\", "\\")), errors="replace")

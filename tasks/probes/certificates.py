@@ -9,6 +9,7 @@ from datetime import datetime
 
 from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import CertificateFact, DomainName, Survey
+from tasks.probes.addresses import Names, to_host
 
 EXPIRY_WARNING_DAYS = 30
 ENABLED = "ENABLED"
@@ -32,11 +33,12 @@ def judge_certificates(survey: Survey, now: datetime) -> list[Finding]:
 
 def _judge(domain: DomainName, survey: Survey, now: datetime) -> Finding:
     check = f"certificate {domain.name}"
-    severity = Severity.BLOCK if domain.name == survey.install.primary_domain else Severity.WARN
+    host = to_host(domain.name) or ""
+    severity = Severity.BLOCK if host == to_host(survey.install.primary_domain) else Severity.WARN
     network = (domain.tls or "").casefold()
     if network in UNSERVED:
         return _finding(check, False, f"the network says {network}", severity)
-    covering = [each for each in survey.certificates or () if each.covers(domain.name)]
+    covering = [each for each in survey.certificates or () if Names.of((each.common_name, *each.domains)).has(host)]
     enabled = [each for each in covering if each.status == ENABLED]
     if not enabled and network in SERVED:
         return _finding(check, True, "served by the network")

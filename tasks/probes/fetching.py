@@ -4,31 +4,40 @@ A probed site may be compromised: answers are capped in size and time, redirects
 domains, nothing is executed, and a site's login goes to that site's own domains only.
 """
 
+import errno
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
 import httpx
 
 from tasks.probes import markup
-from tasks.probes.addresses import Names, Sides, to_host
+from tasks.probes.addresses import Names, Sides, joined, to_host
+from tasks.probes.charsets import to_utf8
 
 T = TypeVar("T")
-Resolver = Callable[[str], frozenset[str]]
+Resolver = Callable[[str], frozenset[str] | None]
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)  # seconds; a site slower than this is worth a finding
 BIGGEST_PAGE = 8 * 1024 * 1024  # bytes; what comes after is not read
 LONGEST_PAGE = 20.0  # seconds for a whole page, however it drips
-MOST_REDIRECTS = 5
+MOST_REDIRECTS = 10
 AT_ONCE = 16  # requests in parallel
 BUDGET = 120.0  # seconds for all domains or pages of one site
 PROTECTED = (401, 407)
+REDIRECTS = (301, 302, 303, 307, 308)
+NO_NETWORK = (
+    errno.ENETUNREACH,
+    errno.ENETDOWN,
+    socket.EAI_AGAIN,
+)  # says something of this machine, nothing of the site
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,19 @@ class Page:
     @property
     def host(self) -> str | None:
         """The host on which a visitor ends: after redirects, and after the page's own refresh."""
-        target = markup.meta_refresh(self.body) if self.status == 200 else None
-        return to_host(urljoin(self.url, target) if target else self.url)
+        return to_host(joined(self.url, self.refresh) if self.refresh else self.url)
+
+    @property
+    def refresh(self) -> str | None:
+        """The URL to which the page sends every visitor by a `Refresh` header or a `<meta http-equiv="refresh">`."""
+        if self.status != 200:
+            return None
+        return markup.refresh_target(self.headers.get("refresh", "")) or markup.meta_refresh(self.body)
+
+    @property
+    def redirect(self) -> str | None:
+        """The target of a redirect, or None."""
+        return self.headers.get("location") or None if self.status in REDIRECTS else None
 
     @property
     def protected(self) -> bool:
@@ -59,12 +79,21 @@ class Page:
         return self.status == 503 and ("retry-after" in self.headers or bool(markup.MAINTENANCE.search(self.body)))
 
 
-def ask_dns(host: str) -> frozenset[str]:
-    """Return the addresses of a host; empty if it has none."""
+def ask_dns(host: str) -> frozenset[str] | None:
+    """Return the addresses of a host: empty if it has none, None if no name server answered."""
     try:
-        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(host, None))
-    except (OSError, UnicodeError):
-        return frozenset()
+        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(to_host(host) or host, None))
+    except (OSError, UnicodeError) as error:
+        return None if _is_ours(error) else frozenset()
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Return whether an error was caused by this machine's network, and not by the site."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_NETWORK:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Fetcher:
@@ -87,7 +116,11 @@ class Fetcher:
         self.asks_dns = resolver is not None or not gateway
         self._own: dict[str, Names] = {}
         self._login_of: dict[str, tuple[str, str]] = {}
-        self._http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, transport=transport, trust_env=False)
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # a cookie of one reading would spoil the next
+        self._http = httpx.Client(
+            timeout=TIMEOUT, follow_redirects=False, transport=transport, trust_env=False, cookies=no_cookies,
+            event_hooks={"response": [_keep_location]},
+        )  # fmt: skip
 
     def learn(self, install: str, names: Iterable[str | None]) -> None:
         """Learn the domains of one install: redirects among them are followed, and its login is sent to them."""
@@ -117,35 +150,39 @@ class Fetcher:
 
     def page(self, domain: str, path: str = "/", *, fresh: bool = False) -> Page:
         """GET one page of a site, following redirects among its own domains. `fresh` adds a unique query to miss every cache."""
-        own = self.own_names(domain)
+        return self._follow(domain, path, fresh=fresh, refreshing=False)
+
+    def visit(self, domain: str, path: str = "/", *, fresh: bool = False) -> Page:
+        """Return the page on which a visitor ends: `page`, and what the pages themselves refresh to, own domains only."""
+        return self._follow(domain, path, fresh=fresh, refreshing=True)
+
+    def _follow(self, domain: str, path: str, *, fresh: bool, refreshing: bool) -> Page:
+        own, cookies = self.own_names(domain), httpx.Cookies()  # some sites redirect until their cookie comes back
         url = f"{self._scheme}://{domain}{path}"
         if fresh:
             url += f"{'&' if '?' in path else '?'}understudy={uuid4().hex}"
+        page = Page(url, None, {}, b"", "not asked")
         for _ in range(MOST_REDIRECTS):
-            page = self._get(url, fresh=fresh)
-            target = page.headers.get("location", "")
-            if page.status not in (301, 302, 303, 307, 308) or not target:
+            page = self._get(url, cookies, fresh=fresh)
+            target = page.redirect or (page.refresh if refreshing else None)
+            if target is None:
                 return page
-            url = urljoin(url, target)
-            host = to_host(url)
-            if host is None or not own.is_own(host):
-                return Page(url, page.status, page.headers, page.body, f"redirects to {host}")
-        return Page(url, None, {}, b"", "too many redirects")
+            goal = joined(url, target)
+            host = to_host(goal)
+            if goal is None or host is None or not own.is_own(host):
+                return Page(goal or "", page.status, page.headers, page.body, f"redirects to {host}", page.cut)
+            if page.redirect is None and goal.split("?")[0] == url.split("?")[0]:
+                return page  # it only loads itself again
+            url = goal
+        return page if page.status == 200 else Page(url, None, {}, b"", "too many redirects")
 
-    def _get(self, url: str, *, fresh: bool = False) -> Page:
-        parts = urlsplit(url)
-        asked, headers, extensions = url, dict[str, str](), {}
-        login = self._login_of.get(to_host(url) or "") if parts.scheme == self._scheme else None
-        if fresh:
-            headers["Cache-Control"] = "no-cache"
-        if self._gateway:
-            asked = parts._replace(netloc=self._gateway).geturl()
-            headers["Host"] = parts.netloc
-            extensions = {"sni_hostname": parts.hostname} if parts.scheme == "https" else {}
-        started, body = time.monotonic(), bytearray()
+    def _get(self, url: str, cookies: httpx.Cookies, *, fresh: bool = False) -> Page:
+        body, cut, started = bytearray(), False, time.monotonic()
         try:
-            with self._http.stream("GET", asked, headers=headers, extensions=extensions, auth=login) as response:
-                cut = False
+            request, login = self._asked(url, fresh=fresh)
+            cookies.set_cookie_header(request)
+            response = self._http.send(request, stream=True, auth=login)
+            try:
                 for chunk in response.iter_bytes():
                     body += chunk
                     if time.monotonic() - started > LONGEST_PAGE:
@@ -153,19 +190,43 @@ class Fetcher:
                     if len(body) > BIGGEST_PAGE:
                         cut = True
                         break
+            finally:
+                response.close()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            return Page(url, None, {}, b"", type(error).__name__)
-        seen = {k.lower(): v for k, v in response.headers.items()}
-        return Page(url, response.status_code, seen, bytes(body), cut=cut)
+            return Page(url, None, {}, b"", "no network" if _is_ours(error) else type(error).__name__)
+        cookies.extract_cookies(response)
+        seen = {k.lower(): v for k, v in response.headers.items()} | response.extensions.get("location", {})
+        if "x-robots-tag" in seen:  # each of several headers may be for another crawler
+            seen["x-robots-tag"] = "\n".join(response.headers.get_list("x-robots-tag"))
+        text = to_utf8(bytes(body), seen.get("content-type", ""), cut=cut)
+        return Page(url, response.status_code, seen, text, cut=cut)
+
+    def _asked(self, url: str, *, fresh: bool) -> tuple[httpx.Request, tuple[str, str] | None]:
+        """Return the request for a URL, sent to the gateway if there is one, and the login that goes with it."""
+        parts, host = urlsplit(url), to_host(url) or ""
+        headers, extensions = {"Cache-Control": "no-cache"} if fresh else {}, {}
+        if self._gateway:
+            headers["Host"] = _host_header(parts)
+            extensions = {"sni_hostname": host} if parts.scheme == "https" else {}
+            url = parts._replace(netloc=self._gateway).geturl()
+        login = self._login_of.get(host) if parts.scheme == self._scheme else None
+        return self._http.build_request("GET", url, headers=headers, extensions=extensions), login
 
     def own_names(self, domain: str) -> Sides:
         """The domains of the install that has this one, as far as it was learned."""
         return Sides(self._own.get(to_host(domain) or "", Names.of([domain])))
 
-    def addresses(self, host: str) -> frozenset[str]:
-        """The addresses of a host. With a gateway and no resolver of its own: the gateway."""
+    def addresses(self, host: str) -> frozenset[str] | None:
+        """The addresses of a host, None if that is not known. With a gateway and no resolver of its own: the gateway."""
         return self._resolver(host)
 
-    def resolves(self, domain: str) -> str:
-        """An address that the domain resolves to, or an empty string. With a gateway: the gateway."""
-        return min(self.addresses(domain), default="")
+
+def _keep_location(response: httpx.Response) -> None:
+    """Take the target of a redirect away from httpx, which reads it even if it does not follow it, and refuses some."""
+    if "location" in response.headers:
+        response.extensions["location"] = {"location": response.headers.pop("location")}
+
+
+def _host_header(parts: SplitResult) -> str:
+    """Return the host as the `Host` header has it: its ASCII form, with a port, without a login."""
+    return f"{to_host(f'//{parts.netloc}') or ''}{f':{parts.port}' if parts.port else ''}"

@@ -7,11 +7,15 @@ from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import Content, DomainName, Install, Survey
 from tasks.estate.verdicts import ACTIVE, CACHE, CONTENT, FILES_MATCH, FRONT_PAGE, HOME, LEAKS
 from tasks.probes import markup
-from tasks.probes.addresses import Names, Sides, hosts_in, to_host
-from tasks.probes.fetching import Page
+from tasks.probes.addresses import Names, Sides, hosts_in, joined, to_host
+from tasks.probes.fetching import REDIRECTS, Page
 from tasks.probes.freshness import tell_freshness
 
 PROXIES = ("cf-ray", "x-sucuri-id", "x-amz-cf-id", "x-akamai-transformed", "x-iinfo", "x-served-by", "x-vercel-id")
+OPTIONS = "Look at the options home and siteurl, and at the redirects in the portal."
+# Answers to programs, and to whoever asks too often: a person with a browser may see the site.
+CHALLENGES = {"cf-mitigated": "challenge", "sg-captcha": "challenge"}
+TOO_MANY = 429
 LOGIN = "Set UNDERSTUDY_SITE_LOGINS for this install, or open the site and look."
 TO_SEARCH = "wp search-replace '{old}' '{new}' --all-tables --precise --skip-columns=guid --report-changed-only"
 
@@ -26,6 +30,13 @@ def _found(
 def names_of(survey: Survey) -> Names:
     """Return all domains of an install."""
     return Names.of([survey.install.primary_domain, *(domain.name for domain in survey.domains or ())])
+
+
+def is_primary(domain: DomainName, install: Install) -> bool:
+    """Return whether this is the install's primary domain, however the two are written."""
+    return domain.name == install.primary_domain or (
+        to_host(domain.name) is not None and to_host(domain.name) == to_host(install.primary_domain)
+    )
 
 
 def active(install: Install) -> Finding:
@@ -47,12 +58,12 @@ def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page], si
     for domain in survey.domains:
         if "*" in domain.name:
             continue
-        grade = Severity.BLOCK if domain.name == survey.install.primary_domain else Severity.WARN
+        grade = Severity.BLOCK if is_primary(domain, survey.install) else Severity.WARN
         if domain.verified is False:
             findings.append(_found(f"{domain.name} verified", False, "the host has not verified it: it serves no traffic",
                                    bad=grade, action="Set the TXT record that the portal shows."))  # fmt: skip
         if domain.name not in resolved:
-            findings.append(_found(f"{domain.name} resolves", None, "not asked within the time budget"))
+            findings.append(_found(f"{domain.name} resolves", None, "no name server answered in time"))
             continue
         address = resolved[domain.name]
         findings.append(_found(f"{domain.name} resolves", bool(address), address or "no address", bad=grade,
@@ -64,8 +75,18 @@ def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page], si
 
 
 def front_page(page: Page, sides: Sides) -> Finding:
-    """The front page of the primary domain answers and keeps the visitor on the site's own domains."""
-    return _answers(FRONT_PAGE, page, sides, Severity.BLOCK)
+    """The front page of the primary domain answers, keeps visitors on the site's own domains, and is this site's page."""
+    found = _answers(FRONT_PAGE, page, sides, Severity.BLOCK)
+    if found.passed is not True:
+        return found
+    home = to_host(joined(page.url, markup.api_root(page.body, page.headers.get("link", "")) or ""))
+    if home is not None and not sides.is_own(home):
+        return _found(FRONT_PAGE, False, f"shows a page of {home}", action=OPTIONS)
+    original = to_host(joined(page.url, markup.canonical(page.body) or ""))
+    if original is not None and sides.is_other(original):
+        return _found(FRONT_PAGE, False, f"tells search engines that {original} is the original",
+                      action="Correct the canonical URL: in the theme, or in the settings of the SEO plugin.")  # fmt: skip
+    return found
 
 
 def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
@@ -75,6 +96,8 @@ def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
         return _found(check, None, "the site asks for a login", action=LOGIN)
     if page.in_maintenance:
         return _found(check, None, "the site shows its maintenance page", action="Look again when it is over.")
+    if page.status == TOO_MANY or any(page.headers.get(name) == value for name, value in CHALLENGES.items()):
+        return _found(check, None, f"the site answers no programs now (HTTP {page.status})", action="Open the site.")
     if page.status is None:
         known = page.detail in ("ConnectError", "too many redirects")  # what is slow for us may be well for others
         return _found(check, False if known else None, page.detail, bad=bad, action="Open the site.")
@@ -86,8 +109,13 @@ def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
             "the other install of the pair" if other else "no domain of its own"
         )
         return _found(check, False, detail, bad=Severity.BLOCK if other else bad,
-                      action="Look at the options home and siteurl, and at the redirects in the portal.")  # fmt: skip
-    return _found(check, True, f"HTTP {page.status} on {host}")
+                      action=OPTIONS)  # fmt: skip
+    if page.status in REDIRECTS or not page.body.strip():
+        what = "a redirect without a target" if page.status in REDIRECTS else "an empty page"
+        known = page.status in (*REDIRECTS, 200)
+        return _found(check, False if known else None, f"HTTP {page.status}, {what}", bad=bad, action="Open the site.")
+    known = page.status in (200, 203)  # 203: a proxy changed the page on its way
+    return _found(check, True if known else None, f"HTTP {page.status} on {host}", action="Open the site.")
 
 
 def points_here(
@@ -177,23 +205,32 @@ def home_is_own(now: Content, sides: Sides, own: str | None, *, multisite: bool 
         return _found(
             HOME, False, f"home {now.home}, siteurl {now.site_url}: {foreign} is the other install", action=action
         )
-    if home is None or own is None:
-        return _found(HOME, None, now.detail or "not told", action=LOGIN)
+    whole = (
+        (now.home or "").lower().startswith(("http://", "https://"))
+    )  # without a scheme, links made of it are broken
+    if home is None or own is None or not whole:
+        return _found(HOME, None, now.detail or (f"home {now.home}" if now.home else "not told"), action=LOGIN)
     return _found(HOME, sides.is_own(home), f"home {now.home}", action=action)
 
 
-def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], since_purge: float | None) -> Finding:
-    """What a visitor gets from the cache is newer than the purge, or equal to what the site makes now."""
+def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], sides: Sides, since_purge: float | None) -> Finding:
+    """What a visitor gets from the cache is newer than the purge, or equal to what the site makes now.
+
+    An error or a redirect away from the site that only the cache has fails as well: it is what visitors get.
+    """
     action = "Purge the cache again: start `diagnose` after a minute; a CDN takes up to five."
-    bad = next((page for page in (cached, *fresh) if page.status != 200), None)
+    bad = next((page for page in fresh if page.status != 200), None)
     if bad is not None:
         return _found(CACHE, None, bad.detail or f"HTTP {bad.status}", action=action)
+    seen = _answers(CACHE, cached, sides, Severity.BLOCK)
+    if seen.passed is not True:
+        return _found(CACHE, seen.passed, f"from the cache: {seen.detail}", action=action)
     passed, detail = tell_freshness(cached, fresh, since_purge)
     return _found(CACHE, passed, detail, action=action)
 
 
-def indexing(install: Install, front: Page) -> Finding:
-    """Production may be found by search engines, everything else must not be."""
+def indexing(install: Install, front: Page, robots: Page) -> Finding:
+    """Production may be found by search engines, everything else must not be. `robots`: its robots.txt."""
     production = install.environment.value == "production"
     check = "production may be indexed" if production else "staging is not indexed"
     if front.status != 200:
@@ -201,6 +238,9 @@ def indexing(install: Install, front: Page) -> Finding:
         return _found(check, True if hidden and not production else None, front.detail or f"HTTP {front.status}")
     hidden = markup.hides_from_search(front.body, front.headers.get("x-robots-tag", ""))
     if production:
+        is_text = robots.status == 200 and "html" not in robots.headers.get("content-type", "")
+        if is_text and not hidden and markup.forbids_search(robots.body):
+            return _found(check, False, "robots.txt forbids the whole site", action="Correct or remove robots.txt.")
         return _found(check, not hidden, "noindex" if hidden else "no noindex", action="wp option update blog_public 1")
     return _found(check, hidden, "noindex" if hidden else "no noindex", bad=Severity.WARN,
                   action="wp option update blog_public 0")  # fmt: skip

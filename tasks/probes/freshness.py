@@ -7,10 +7,16 @@ headers do not settle it, and only in what two fresh readings have in common.
 import re
 from collections import Counter
 
-from tasks.probes.websites import Page
+from tasks.probes.fetching import Page
 
-UNCACHED = re.compile(r"\b(miss|bypass|dynamic|expired|pass|revalidated)\b", re.IGNORECASE)
-CACHE_HEADERS = ("x-cache", "cf-cache-status", "x-cacheable", "x-cache-status", "x-proxy-cache")
+UNCACHED = re.compile(r"(?:\b|_)(miss|bypass|dynamic|expired|pass|revalidated)\b", re.IGNORECASE)
+CACHE_HEADERS = (
+    "x-cache",
+    "cf-cache-status",
+    "x-cache-status",
+    "x-proxy-cache",
+)  # x-cacheable tells what may be cached
+SECONDS = re.compile(r"\d{1,10}", re.ASCII)
 OURS = re.compile(r"understudy(=|%3D)[0-9a-f]{32}")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 TOKEN = re.compile(r"""[^\s<>"'=&?,;]+""")
@@ -20,12 +26,13 @@ CLOCK_SLACK = 2.0  # seconds: `Age` is told in whole seconds
 def age_of(page: Page) -> int | None:
     """Return the seconds that the page lay in a cache, as its `Age` says."""
     told = page.headers.get("age", "").split(",")[0].strip()
-    return int(told) if told.isdigit() else None
+    return int(told) if SECONDS.fullmatch(told) else None
 
 
 def uncached(page: Page) -> bool:
     """Return whether the headers say that this answer was made for this request."""
-    states = [page.headers[name] for name in CACHE_HEADERS if name in page.headers]
+    told = [page.headers[name] for name in CACHE_HEADERS if name in page.headers]
+    states = [state for each in told for state in each.split(",")]  # one for each cache on the way
     return bool(states) and all(UNCACHED.search(state) for state in states) and not age_of(page)
 
 

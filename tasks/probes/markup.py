@@ -1,36 +1,59 @@
-"""What the markup of public pages tells: pure functions from bodies to facts. Nothing is executed, no entity is expanded."""
+"""What the markup of public pages tells: pure functions from bodies to facts. Nothing is executed, no entity is expanded.
+
+Bodies may be hostile: every pattern takes a time that grows with the length of the body, and no faster.
+"""
 
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
+from urllib.robotparser import RobotFileParser
 
-COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
-META = re.compile(rb"<meta\b[^>]*>", re.IGNORECASE)
-LINK_TAG = re.compile(rb"<link\b[^>]*>", re.IGNORECASE)
-ATTRIBUTE = re.compile(rb"""([a-zA-Z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
-HREF = re.compile(rb"""<a\b[^>]*?\bhref\s*=\s*["']([^"'<>\s]+)["']""", re.IGNORECASE)
+from tasks.probes.addresses import joined
+
+# A comment, an element whose content is not markup (of <noscript>: not for visitors with JavaScript), or a tag that tells us
+# something. Each alternative takes all that it looked at, to the end of the body if what it opens is never closed.
+TOKEN = re.compile(
+    rb"<!--(?:-?>|.*?(?:--!?>|\Z))"
+    rb"|<(script|style|noscript|template|textarea|title|iframe|xmp)(?=[\s/>]).*?(?:</\1(?=[\s/>])|\Z)"
+    rb"|<(meta|link|a)(?=[\s/])((?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>",
+    re.IGNORECASE | re.DOTALL,
+)
+COMMENT = re.compile(rb"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
+ATTRIBUTE = re.compile(rb"""([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
+REFRESH = re.compile(r"\s*[\d.]+\s*[;,\s]\s*(?:url\s*=\s*)?(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
 ASSET = re.compile(
     rb"""/wp-content/((?:themes|plugins|mu-plugins)/[^\s"'<>?\\]+\.(?:css|js))(?:\?(?:[^\s"'<>]*?&)?ver=([A-Za-z0-9._-]{1,40}))?"""
 )
 THEME = re.compile(rb"""/wp-content/themes/([A-Za-z0-9._-]+)/""")
-ITEM = re.compile(rb"<(?:item|entry)\b.*?</(?:item|entry)>", re.DOTALL | re.IGNORECASE)
+ITEM = re.compile(rb"<(?:item|entry)(?=[\s/>])", re.IGNORECASE)
 STAMP = re.compile(rb"<(?:pubDate|updated|published)>([^<]+)<", re.IGNORECASE)
-FEED_HOME = re.compile(rb"<channel\b.*?<link>([^<]+)</link>", re.DOTALL | re.IGNORECASE)
-LOC = re.compile(rb"<(?:\w+:)?loc>\s*([^<\s]+)\s*</", re.IGNORECASE)
+CHANNEL = re.compile(rb"<channel(?=[\s>])", re.IGNORECASE)
+FEED_HOME = re.compile(rb"<link>([^<]+)</link>", re.IGNORECASE)
+LOC = re.compile(rb"<(?:\w+:)?loc>\s*(?:<!\[CDATA\[\s*)?([^<\s\]]+)", re.IGNORECASE)
 LASTMOD = re.compile(rb"<(?:\w+:)?lastmod>\s*([^<\s]+)\s*</", re.IGNORECASE)
 MAINTENANCE = re.compile(rb"briefly unavailable for scheduled maintenance", re.IGNORECASE)
 NOT_PAGES = re.compile(
     r"/(feed|wp-json|wp-admin|wp-login\.php|xmlrpc\.php|comments/feed|cart|checkout|my-account)(/|$)"
 )
+PAGE_NAME = re.compile(r"[^.]*|.*\.(?:html?|php|aspx?)", re.IGNORECASE)  # the last part of a path that is no file
+PAGE_QUERY = re.compile(r"|(?:p|page_id|cat|lang)=[\w-]*")  # other queries may do something: add to a cart, log out
 TIME_AS_VERSION = re.compile(r"1\d{9}(\d{3})?")  # seconds or milliseconds since 1970: says when, not which
+SEARCH_ENGINES = ("", "*", "robots", "googlebot", "bingbot")
+WITH_VALUE = re.compile(r"\b(?:unavailable_after|max-[a-z-]+)\s*:[^,;\n]*")  # `max-image-preview: none` hides nothing
 
 
-def _attributes(tag: bytes) -> dict[str, str]:
-    found = {}
-    for name, double, single, bare in ATTRIBUTE.findall(tag):
-        found[name.decode().lower()] = unescape((double or single or bare).decode("utf-8", errors="replace"))
+def _tags(body: bytes, name: str) -> list[dict[str, str]]:
+    """Return the attributes of each tag of this name that a browser would see. Of repeated attributes the first counts."""
+    found = []
+    for _, tag, inside in TOKEN.findall(body):
+        if tag.decode().lower() == name:
+            attributes: dict[str, str] = {}
+            for key, double, single, bare in ATTRIBUTE.findall(inside):
+                value = unescape((double or single or bare).decode("utf-8", errors="replace"))
+                attributes.setdefault(key.decode(errors="replace").lower(), value)
+            found.append(attributes)
     return found
 
 
@@ -39,40 +62,61 @@ def visible(body: bytes) -> bytes:
     return COMMENT.sub(b"", body)
 
 
+def refresh_target(content: str) -> str | None:
+    """Return the URL in `5; url=…`, as a header or a `<meta http-equiv="refresh">` has it; None without one."""
+    seen = REFRESH.match(content)
+    if seen is None:
+        return None
+    return (seen[2].split(seen[1])[0] if seen[1] else seen[2]).strip() or None
+
+
 def meta_refresh(body: bytes) -> str | None:
     """Return the URL to which a `<meta http-equiv="refresh">` sends every visitor, or None."""
-    for tag in META.findall(visible(body)):
-        seen = _attributes(tag)
-        target = re.search(r"url\s*=\s*['\"]?([^'\"\s]+)", seen.get("content", ""), re.IGNORECASE)
-        if seen.get("http-equiv", "").lower() == "refresh" and target:
-            return target[1]
-    return None
+    named = (tag for tag in _tags(body, "meta") if tag.get("http-equiv", "").strip().lower() == "refresh")
+    return next(filter(None, (refresh_target(tag.get("content", "")) for tag in named)), None)
 
 
 def hides_from_search(body: bytes, header: str) -> bool:
-    """Return whether a robots tag or header of the page says noindex; a comment says nothing."""
-    named = [_attributes(tag) for tag in META.findall(visible(body))]
-    robots = [seen.get("content", "") for seen in named if seen.get("name", "").lower() in ("robots", "googlebot")]
-    words = re.split(r"[\s,;:]+", " ".join([*robots, header]).lower())
-    return "noindex" in words or "none" in words
+    """Return whether a robots tag or header of the page says noindex to search engines; a comment says nothing.
+
+    `header`: the X-Robots-Tag headers, one a line. Rules for a crawler that is no big search engine count for that one only.
+    """
+    named = ((tag.get("name", "").strip().lower(), tag.get("content", "")) for tag in _tags(body, "meta"))
+    lines = [content for name, content in named if name in SEARCH_ENGINES[2:]]
+    return any(_says_noindex(line) for line in [*lines, *header.split("\n")])
+
+
+def _says_noindex(line: str) -> bool:
+    agent = ""
+    for part in re.split(r"[,;]", WITH_VALUE.sub("", line.lower())):
+        named = re.match(r"\s*([a-z][\w-]*|\*)\s*:", part)
+        agent = named[1] if named else agent
+        rules = part[named.end() :] if named else part
+        if agent in SEARCH_ENGINES and {"noindex", "none"} & set(rules.split()):
+            return True
+    return False
+
+
+def forbids_search(robots_txt: bytes) -> bool:
+    """Return whether a robots.txt keeps search engines away from the whole site."""
+    rules = RobotFileParser()
+    rules.parse(robots_txt.decode("utf-8", errors="replace").removeprefix("\ufeff").splitlines())
+    return not rules.can_fetch("Googlebot", "/")
 
 
 def canonical(body: bytes) -> str | None:
     """Return the URL that the page calls canonical, or None."""
-    for tag in LINK_TAG.findall(visible(body)):
-        seen = _attributes(tag)
-        if "canonical" in seen.get("rel", "").lower().split():
-            return seen.get("href") or None
-    return None
+    tags = (tag for tag in _tags(body, "link") if "canonical" in tag.get("rel", "").lower().split())
+    return next((tag.get("href") or None for tag in tags), None)
 
 
 def api_root(body: bytes, header: str) -> str | None:
     """Return the address of the REST surface that WordPress writes into each page and header: it carries the home URL."""
-    told = re.search(r"<([^>]+)>;\s*rel=\"https://api\.w\.org/\"", header)
+    told = re.search(r"<([^<>]+)>;\s*rel=\"https://api\.w\.org/\"", header)
     if told:
         return told[1]
-    tags = (_attributes(tag) for tag in LINK_TAG.findall(visible(body)))
-    return next((tag.get("href") for tag in tags if tag.get("rel") == "https://api.w.org/"), None)
+    tags = (tag.get("href") for tag in _tags(body, "link") if tag.get("rel") == "https://api.w.org/")
+    return next(tags, None)
 
 
 def asset_versions(body: bytes) -> dict[str, str]:
@@ -92,11 +136,13 @@ def asset_versions(body: bytes) -> dict[str, str]:
 def page_links(body: bytes, base: str) -> list[str]:
     """Return the absolute URLs of pages that a page links to, each once, in its order; feeds and forms of login are none."""
     found: dict[str, None] = {}
-    for link in HREF.findall(visible(body)):
-        url = urljoin(base, unescape(link.decode("utf-8", errors="replace")))
+    for tag in _tags(body, "a"):
+        url = joined(base, tag["href"]) if tag.get("href") else None
+        if url is None:
+            continue
         parts = urlsplit(url)
-        last = parts.path.rsplit("/", 1)[-1]
-        if parts.scheme in ("http", "https") and "." not in last and not NOT_PAGES.search(parts.path):
+        page = PAGE_NAME.fullmatch(parts.path.rsplit("/", 1)[-1]) and PAGE_QUERY.fullmatch(parts.query)
+        if parts.scheme in ("http", "https") and page and not NOT_PAGES.search(parts.path):
             found.setdefault(parts._replace(fragment="").geturl())
     return list(found)
 
@@ -105,14 +151,15 @@ def feed_items(body: bytes) -> tuple[int, datetime | None] | None:
     """Return how many items a feed has and when the newest was published; None if this is no feed."""
     if b"<rss" not in body[:2000] and b"<feed" not in body[:2000]:
         return None
-    items = ITEM.findall(body)
+    items = ITEM.split(body)[1:]
     stamps = [moment for item in items for moment in (_moment(stamp) for stamp in STAMP.findall(item)[:1]) if moment]
     return len(items), max(stamps, default=None)
 
 
 def feed_home(body: bytes) -> str | None:
     """Return the home URL that a feed names."""
-    told = FEED_HOME.search(body)
+    channel = CHANNEL.search(body)
+    told = FEED_HOME.search(body, channel.end()) if channel else None
     return unescape(told[1].decode("utf-8", errors="replace")).strip() if told else None
 
 
@@ -130,7 +177,7 @@ def _moment(stamp: bytes) -> datetime | None:
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             moment = parse(text)
-        except (ValueError, TypeError):
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, TypeError, IndexError, OverflowError):
             continue
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return None

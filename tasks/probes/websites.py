@@ -1,6 +1,8 @@
 """Read a public WordPress site: its REST surface, feed and sitemap, its pages, its asset versions and files."""
 
 import hashlib
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,11 +11,16 @@ import httpx
 
 from tasks.estate.sites import Content
 from tasks.probes import markup
-from tasks.probes.addresses import to_host
+from tasks.probes.addresses import joined, to_host
 from tasks.probes.fetching import Fetcher, Page
 
 __all__ = ["Page", "Prober"]
 
+ROOTS = ("/wp-json", "/?rest_route=")  # of the REST surface: with pretty permalinks, and always
+FEEDS = ("/feed/", "/?feed=rss2")
+SITEMAPS = ("/wp-sitemap.xml", "/?sitemap=index", "/sitemap_index.xml", "/sitemap.xml")
+TEXTS = 30  # posts, and pages, whose text is searched for URLs
+COUNT = re.compile(r"\d{1,12}", re.ASCII)
 COLLECTIONS = ("posts", "pages", "media", "comments")
 MOST_ASSETS = 6  # files whose bytes are compared
 
@@ -44,7 +51,7 @@ class Prober(Fetcher):
 
         Never raises: what cannot be read is `reachable=False` with the reason.
         """
-        for root in ("/wp-json", "/?rest_route="):
+        for root in ROOTS:
             index = self.page(domain, f"{root}/", fresh=True)
             told = _json(index)
             if isinstance(told, dict) and "name" in told:
@@ -55,13 +62,14 @@ class Prober(Fetcher):
             why = "the site asks for a login" if front.protected else front.detail or f"HTTP {front.status}"
             return Content(reachable=False, detail=why)
         home = markup.api_root(front.body, front.headers.get("link", "")) or markup.canonical(front.body)
-        return self._from_pages(domain, Content(reachable=True, home=_text(home), detail=_why(index)))
+        home = _address(joined(front.url, home)) if home else None
+        return self._from_pages(domain, Content(reachable=True, home=home, detail=_why(index)))
 
     def _from_pages(self, domain: str, seen: Content) -> Content:
         """Add what feed and sitemap tell, where the REST surface tells no collection."""
-        feed = self.page(domain, "/feed/", fresh=True)
+        feed = self._feed(domain)
         totals, newest = dict[str, int](), dict[str, datetime]()
-        items = markup.feed_items(feed.body) if feed.status == 200 else None
+        items = markup.feed_items(feed.body) if feed is not None else None
         if items is not None:
             totals["feed items"] = items[0]
             if items[1]:
@@ -71,21 +79,27 @@ class Prober(Fetcher):
             totals["sitemap entries"] = entries[0]
             if entries[1]:
                 newest["sitemap entries"] = entries[1]
-        home = seen.home or (markup.feed_home(feed.body) if items is not None else None)
+        home = seen.home or (_address(markup.feed_home(feed.body)) if feed is not None else None)
         return seen.model_copy(update={"totals": totals, "newest": newest, "home": home})
+
+    def _feed(self, domain: str) -> Page | None:
+        read = (self.page(domain, path, fresh=True) for path in FEEDS)
+        return next((p for p in read if p.status == 200 and markup.feed_items(p.body) is not None), None)
 
     def _sitemap(self, domain: str) -> tuple[int, datetime | None] | None:
         """How many pages the sitemap lists (of an index: of all its parts on the site's own domains), and its newest change."""
-        for path in ("/wp-sitemap.xml", "/sitemap_index.xml", "/sitemap.xml"):
+        for path in SITEMAPS:
             page = self.page(domain, path, fresh=True)
             listed = markup.sitemap(page.body) if page.status == 200 else None
             if listed is None:
                 continue
             addresses, newest, is_index = listed
+            if not addresses:
+                continue  # a sitemap of nothing tells nothing
             if not is_index:
                 return len(addresses), newest
-            paths = {each: urlsplit(each).path for each in addresses[:20]}
-            parts = self.each({url: lambda path=path: self.page(domain, path) for url, path in paths.items()})  # type: ignore[misc]  # a default binds the loop's value
+            paths = {each: _path(joined(page.url, each)) for each in addresses[:20]}
+            parts = self.each({url: self._asking(domain, path) for url, path in paths.items()})
             read = [part for part in (markup.sitemap(p.body) for p in parts.values() if p.status == 200) if part]
             if len(read) == len(addresses):
                 stamps = [part[1] for part in read if part[1]] + ([newest] if newest else [])
@@ -103,20 +117,23 @@ class Prober(Fetcher):
             listed = _json(page)
             if not isinstance(listed, list):
                 continue
-            if page.headers.get("x-wp-total", "").isdigit():
+            if COUNT.fullmatch(page.headers.get("x-wp-total", "")):
                 totals[kind] = int(page.headers["x-wp-total"])
             moment = _moment(listed)
             if moment is not None:
                 newest[kind] = moment
         return Content(
             reachable=True,
-            home=_text(told.get("home")),
-            site_url=_text(told.get("url")),
+            home=_address(told.get("home")),
+            site_url=_address(told.get("url")),
             title=_text(told.get("name")),
             totals=totals,
             newest=newest,
             live_data=_live_data(told.get("namespaces")),
         )
+
+    def _asking(self, domain: str, path: str) -> Callable[[], Page]:
+        return lambda: self.page(domain, path, fresh=True)
 
     def files_marker(self, domain: str) -> str | None:
         """The versions in the front page's asset URLs, sorted and joined. Two readings tell which of them vary by request."""
@@ -145,20 +162,33 @@ class Prober(Fetcher):
             else None
         )
 
-    def pages(self, domain: str, *, limit: int = 5) -> list[Page]:
-        """The front page and pages of the site's own that it links to, `limit` at most, past every cache; then its feed."""
+    def pages(self, domain: str, *, limit: int = 8) -> list[Page]:
+        """The front page and pages of the site's own that it links to, `limit` at most, past every cache; then its feed.
+
+        Each is asked on the domain to which its link leads: the sites of a network have domains of their own.
+        """
         front = self.page(domain, fresh=True)
-        own = self.own_names(domain)
-        paths: dict[str, None] = {}
+        own, first = self.own_names(domain), to_host(domain)
+        chosen: dict[tuple[str, str], None] = {}
         for url in markup.page_links(front.body, front.url):
-            parts = urlsplit(url)
-            if own.is_own(to_host(url) or "") and (
-                parts.path not in ("", "/") or parts.query.startswith(("p=", "page_id="))
-            ):
-                paths.setdefault(f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
-        chosen = [*list(paths)[: limit - 1], "/feed/"]
-        read = self.each({path: lambda path=path: self.page(domain, path, fresh=True) for path in chosen})  # type: ignore[misc]  # a default binds the loop's value
-        return [front, *(read[path] for path in chosen if path in read)]
+            host, path = to_host(url), _path(url)
+            if host is not None and own.is_own(host) and (path != "/" or host != first):
+                chosen.setdefault((host, path))
+        asked = {f"{host}{path}": (host, path) for host, path in list(chosen)[: limit - 1]}
+        read = self.each({name: self._asking(*one) for name, one in asked.items()})
+        feed = self._feed(domain)
+        return [front, *(read[name] for name in asked if name in read), *([feed] if feed else [])]
+
+    def texts(self, domain: str) -> list[Page]:
+        """The newest posts and pages as the REST surface shows them, without their guid: a link may stand in any of them."""
+        asked = f"per_page={TEXTS}&_fields=link,title,excerpt,content"
+        for root in ROOTS:
+            paths = [f"{root}/wp/v2/{kind}{'&' if '?' in root else '?'}{asked}" for kind in ("posts", "pages")]
+            read = self.each({path: self._asking(domain, path) for path in paths})
+            listed = [page for page in read.values() if isinstance(_json(page), list)]
+            if listed:
+                return listed
+        return []
 
 
 def _json(page: Page) -> Any:
@@ -172,6 +202,20 @@ def _json(page: Page) -> Any:
 
 def _why(page: Page) -> str:
     return page.detail or f"the REST surface answers {page.status}"
+
+
+def _path(url: str | None) -> str:
+    """Return path and query of a URL."""
+    parts = urlsplit(url or "")
+    return f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+
+
+def _address(value: object) -> str | None:
+    """Return a URL without login, query and fragment: it is kept and shown."""
+    text = _text(value)
+    if text is None:
+        return None
+    return re.sub(r"//[^/?#]*@", "//", re.split(r"[?#]", text, maxsplit=1)[0], count=1)
 
 
 def _text(value: object) -> str | None:

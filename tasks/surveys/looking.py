@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from ipaddress import ip_address
 
 from tasks.capi.client import Client
 from tasks.estate.plans import Finding, Plan, Severity
 from tasks.estate.sites import DomainName, Install, Survey
 from tasks.estate.waiting import utc_now
 from tasks.probes import findings
-from tasks.probes.addresses import Names, Sides, to_host
+from tasks.probes.addresses import Names, Sides
 from tasks.probes.certificates import judge_certificates
 from tasks.probes.fetching import Page
 from tasks.probes.websites import Prober
@@ -76,7 +77,8 @@ def look_at(
 ) -> list[Finding]:
     """The checks that need no second install."""
     listed = [domain for domain in survey.domains or () if "*" not in domain.name]
-    addresses = prober.each({d.name: _asking(prober, d.name) for d in listed})
+    answers = prober.each({d.name: _asking(prober, d.name) for d in listed})
+    addresses = {name: seen for name, seen in answers.items() if seen is not None}
     pages = prober.each({name: _opening(prober, name) for name, seen in addresses.items() if seen})
     resolved = {name: min(seen, default="") for name, seen in addresses.items()}
     found = [findings.active(survey.install), *findings.domains(survey, resolved, pages, sides)]
@@ -86,18 +88,18 @@ def look_at(
     primary, multisite = survey.install.primary_domain, bool(survey.install.multisite)
     found.append(findings.home_is_own(survey.content, sides, primary, multisite=multisite))
     if primary is not None:
-        fresh = prober.page(primary, fresh=True)
-        found += [findings.front_page(fresh, sides), findings.indexing(survey.install, fresh)]
-        found.append(settle(lambda: _cache(prober, primary, purged_at, pace)))
+        fresh, robots = prober.visit(primary, fresh=True), prober.page(primary, "/robots.txt", fresh=True)
+        found += [findings.front_page(fresh, sides), findings.indexing(survey.install, fresh, robots)]
+        found.append(settle(lambda: _cache(prober, primary, sides, purged_at, pace)))
     return found
 
 
-def _asking(prober: Prober, name: str) -> Callable[[], frozenset[str]]:
+def _asking(prober: Prober, name: str) -> Callable[[], frozenset[str] | None]:
     return lambda: prober.addresses(name)
 
 
 def _opening(prober: Prober, name: str) -> Callable[[], Page]:
-    return lambda: prober.page(name, fresh=True)
+    return lambda: prober.visit(name, fresh=True)
 
 
 def _dns(
@@ -109,28 +111,41 @@ def _dns(
 ) -> list[Finding]:
     """Compare DNS with what the host wants, for every domain for which it says that."""
     found = []
-    targets = {each for domain in listed for each in domain.points_to if to_host(each) and not _is_address(each)}
+    targets = {each for domain in listed for each in domain.points_to if not _is_address(each)}
     behind = prober.each({target: _asking(prober, target) for target in targets})
     for domain in listed:
         seen = addresses.get(domain.name, frozenset())
         if not domain.points_to or not seen:
             continue
-        wanted = frozenset().union(*(behind.get(each, frozenset({each})) for each in domain.points_to))
-        primary = domain.name == install.primary_domain
-        found.append(findings.points_here(domain, seen, wanted, pages.get(domain.name), primary=primary))
+        known = [frozenset({each}) if _is_address(each) else behind.get(each) for each in domain.points_to]
+        wanted = _same_form(frozenset().union(*(each for each in known if each is not None)))
+        if None in known and not _same_form(seen) & wanted:
+            wanted = frozenset()  # the target that could not be asked may be the right one
+        primary = findings.is_primary(domain, install)
+        found.append(findings.points_here(domain, _same_form(seen), wanted, pages.get(domain.name), primary=primary))
     return found
 
 
 def _is_address(text: str) -> bool:
-    return text.replace(".", "").isdigit() or ":" in text
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
-def _cache(prober: Prober, domain: str, purged_at: datetime | None, pace: float) -> Finding:
-    cached = prober.page(domain)
+def _same_form(addresses: frozenset[str]) -> frozenset[str]:
+    """Write each address in one way: an IPv6 address has many."""
+    return frozenset(str(ip_address(each)) if _is_address(each) else each for each in addresses)
+
+
+def _cache(prober: Prober, domain: str, sides: Sides, purged_at: datetime | None, pace: float) -> Finding:
+    cached = prober.visit(domain)
     since = (utc_now() - purged_at).total_seconds() / pace if purged_at else None
-    return findings.cache_is_fresh(cached, (prober.page(domain, fresh=True), prober.page(domain, fresh=True)), since)
+    fresh = (prober.visit(domain, fresh=True), prober.visit(domain, fresh=True))
+    return findings.cache_is_fresh(cached, fresh, sides, since)
 
 
 def _leaks(prober: Prober, install: Install, sides: Sides) -> list[Finding]:
-    pages = prober.pages(install.primary_domain) if install.primary_domain else []
+    primary = install.primary_domain
+    pages = [*prober.pages(primary), *prober.texts(primary)] if primary else []
     return findings.leaks(pages, sides, install)

@@ -46,6 +46,8 @@ def judged(
         (certificate(80, "ENABLED", "*.schulfest.example"),),
         (certificate(80, "ENABLED", "schulfest.example", "schulfest.example", "WWW.Schulfest.example"),),
         (certificate(None), certificate(80)),
+        (certificate(80, "ENABLED", ""), certificate(80)),
+        (certificate(80, "ENABLED", "other.example", "WWW.SCHULFEST.EXAMPLE."),),
     ],
 )
 def test_an_old_certificate_beside_a_valid_one_is_no_fault(certificates: tuple[CertificateFact, ...]) -> None:
@@ -69,6 +71,10 @@ def test_an_old_certificate_beside_a_valid_one_is_no_fault(certificates: tuple[C
         ((certificate(None),), None, (None, Severity.UNKNOWN)),
         ((certificate(80, "ENABLED", "*.other.example"),), None, (None, Severity.UNKNOWN)),
         ((certificate(80, "ENABLED", "*.example"),), None, (None, Severity.UNKNOWN)),
+        ((certificate(80, "ENABLED", "*.www.schulfest.example"),), None, (None, Severity.UNKNOWN)),
+        ((certificate(80, "ENABLED", "w*.schulfest.example"),), None, (None, Severity.UNKNOWN)),
+        ((certificate(80, "ENABLED", ""),), None, (None, Severity.UNKNOWN)),
+        ((certificate(80, "ENABLED", "schulfest.example"),), None, (None, Severity.UNKNOWN)),
     ],
 )
 def test_what_serves_no_valid_certificate_is_never_well(
@@ -82,6 +88,14 @@ def test_a_network_that_serves_a_certificate_needs_no_listed_one() -> None:
     """The host's modern networks list none; an expired one of the old network beside it changes nothing."""
     assert judged(tls="active") == {"certificates": (True, Severity.INFO)}
     assert judged(certificate(-3, "EXPIRED"), tls="ACTIVE") == {"certificates": (True, Severity.INFO)}
+
+
+def test_a_certificate_covers_a_domain_in_either_of_its_forms() -> None:
+    """Certificates hold the ASCII form of names with umlauts, and the host may list the other."""
+    found = judged(
+        certificate(-2, "ENABLED", "xn--bcher-kva.example"), certificate(80), domains=(HOME, "Bücher.example")
+    )
+    assert found["certificate Bücher.example"] == (False, Severity.WARN)
 
 
 def test_each_domain_is_judged_for_itself() -> None:

@@ -18,7 +18,11 @@ WARN, BLOCK, INFO, UNKNOWN = Severity.WARN, Severity.BLOCK, Severity.INFO, Sever
 
 
 def page(
-    body: str = "", status: int | None = 200, url: str = "http://stage.example/", detail: str = "", **more: Any
+    body: str = "<p>text</p>",
+    status: int | None = 200,
+    url: str = "http://stage.example/",
+    detail: str = "",
+    **more: Any,
 ) -> Page:
     """An answer of a site."""
     return Page(url, status, more.pop("headers", {}), body.encode(), detail, **more)
@@ -130,7 +134,7 @@ def test_what_was_not_asked_in_time_is_not_known() -> None:
     ("seen", "passed", "detail"),
     [
         (page(), True, "HTTP 200 on stage.example"),
-        (page(status=399), True, "HTTP 399"),
+        (page(status=399), None, "HTTP 399"),
         (page(status=400), False, "HTTP 400"),
         (page(status=401), None, "asks for a login"),
         (page(status=404), False, "HTTP 404"),
@@ -326,7 +330,7 @@ FRESH, OTHER = (page("new"), page("new")), page("old", headers={"age": "900"})
     [
         (page("new"), FRESH, True, "equal to a fresh page"),
         (OTHER, FRESH, False, "older than the purge"),
-        (page("new", status=500), FRESH, None, "HTTP 500"),
+        (page("new", status=500), FRESH, False, "HTTP 500"),
         (page("new", status=201), FRESH, None, "HTTP 201"),
         (page("new"), (page("new"), page("new", status=None, detail="ReadTimeout")), None, "ReadTimeout"),
         (page("new"), (page("new", status=404), page("new")), None, "HTTP 404"),
@@ -335,8 +339,8 @@ FRESH, OTHER = (page("new"), page("new")), page("old", headers={"age": "900"})
 def test_a_cache_is_judged_only_by_pages_that_were_read(
     cached: Page, fresh: Any, passed: bool | None, detail: str
 ) -> None:
-    """All three must be plain answers."""
-    found = findings.cache_is_fresh(cached, fresh, 60.0)
+    """The fresh ones must be plain answers; an error that only the cache has is what visitors get."""
+    found = findings.cache_is_fresh(cached, fresh, SIDES, 60.0)
     assert (found.passed, detail in found.detail) == (passed, True), found
 
 
@@ -363,7 +367,7 @@ def test_production_is_found_and_nothing_else_is(
     environment: Environment, front: Page, passed: bool | None, severity: Severity
 ) -> None:
     """What asks for a login is not indexed, which is right for staging only."""
-    found = findings.indexing(install(environment), front)
+    found = findings.indexing(install(environment), front, page(status=404))
     assert (found.passed, found.severity) == (passed, severity)
     assert found.check == (
         "production may be indexed" if environment is Environment.PRODUCTION else "staging is not indexed"
@@ -375,4 +379,4 @@ def test_production_is_found_and_nothing_else_is(
 )
 def test_a_front_page_that_was_not_read_has_its_reason(front: Page, detail: str) -> None:
     """The status, or why there was no answer."""
-    assert findings.indexing(install(), front).detail == detail
+    assert findings.indexing(install(), front, page(status=404)).detail == detail

@@ -26,6 +26,15 @@ def page(body: bytes = NEW, **headers: str) -> Page:
         (page(OLD, x_cache="HIT", age="500"), None, None),
         (page(x_cache="HIT", age="500"), 60.0, True),
         (page(OLD, x_cache="HIT", age="soon"), 60.0, None),
+        (page(OLD, x_cache="HIT", age="\u00b2"), 60.0, None),
+        (page(OLD, x_cache="HIT", age="9" * 5000), 60.0, None),
+        (page(OLD, x_cache="HIT", age="-5"), 60.0, None),
+        (page(OLD, x_cache="MISS, HIT"), 60.0, None),
+        (page(OLD, x_cache="MISS, MISS"), 60.0, True),
+        (page(OLD, x_cache="TCP_MISS from edge"), 60.0, True),
+        (page(OLD, x_cache="MISS", x_cacheable="SHORT"), 60.0, True),
+        (page(OLD, x_cache="HIT: 5", x_cacheable="SHORT"), 60.0, None),
+        (page(OLD, age="500, 3"), 60.0, False),
     ],
 )
 def test_headers_decide_before_bodies(cached: Page, since: float | None, fresh: bool | None) -> None:

@@ -69,3 +69,100 @@ def test_the_sandbox_s_shop_is_seen() -> None:
         host.publish("schulprod", "shop")
         assert prober.content(DOMAIN).live_data == ("WooCommerce",)
         assert json.loads(prober.page(DOMAIN, "/wp-json/").body)["namespaces"][:2] == WORDPRESS
+
+
+ROOT = "http://site.example"
+SITEMAP = f"<urlset><url><loc>{ROOT}/1</loc></url><url><loc>{ROOT}/2</loc></url></urlset>"
+FEED = f"<rss><channel><link>{ROOT}</link><item/></channel></rss>"
+
+
+def looking(pages: dict[str, str | httpx.Response]) -> Prober:
+    """A prober of a site with these pages, by path and query."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        query = "&".join(f"{k}={v}" for k, v in request.url.params.items() if k != "understudy")
+        seen = pages.get(f"{request.url.path}{'?' + query if query else ''}", httpx.Response(404))
+        return seen if isinstance(seen, httpx.Response) else httpx.Response(200, html=seen)
+
+    return Prober("http", transport=httpx.MockTransport(answer))
+
+
+@pytest.mark.parametrize(
+    ("pages", "totals"),
+    [
+        ({"/feed/": FEED, "/wp-sitemap.xml": SITEMAP}, {"feed items": 1, "sitemap entries": 2}),
+        ({"/?feed=rss2": FEED, "/?sitemap=index": SITEMAP}, {"feed items": 1, "sitemap entries": 2}),
+        ({"/wp-sitemap.xml": f"<sitemapindex><loc>{ROOT}/?sitemap=posts&amp;paged=1</loc></sitemapindex>",
+        "/?sitemap=posts&paged=1": SITEMAP},
+         {"sitemap entries": 2}),
+        ({"/wp-sitemap.xml": f"<sitemapindex><loc>{ROOT}/gone.xml</loc></sitemapindex>", "/sitemap.xml": SITEMAP},
+        {"sitemap entries": 2}),
+        ({"/wp-sitemap.xml": "<sitemapindex><loc>http://[/</loc></sitemapindex>"}, {}),
+        ({"/wp-sitemap.xml": "<urlset></urlset>", "/feed/": "<html>no feed</html>"}, {}),
+        ({"/feed/": httpx.Response(429), "/wp-sitemap.xml": httpx.Response(503)}, {}),
+    ],
+)  # fmt: skip
+def test_content_is_read_from_what_the_site_offers(
+    pages: dict[str, str | httpx.Response], totals: dict[str, int]
+) -> None:
+    """Pretty permalinks or plain, one sitemap or many; what tells nothing is not a count of nothing."""
+    with looking({"/": "<h1>Home</h1>", **pages}) as prober:
+        assert prober.content("site.example").totals == totals
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [("7", {"posts": 7}), ("\u00b2", {}), ("9" * 5000, {}), ("-1", {}), ("", {})]
+)
+def test_a_count_is_a_number_or_nothing(told: str, kept: dict[str, int]) -> None:
+    """A header that is no number ends no look."""
+    query = "per_page=1&orderby=modified&order=desc"
+    posts = httpx.Response(
+        200, headers={"x-wp-total": told.encode("latin-1")}, json=[{"modified_gmt": "0000-00-00T00:00:00"}]
+    )  # type: ignore[dict-item]  # bytes, as a server sends them
+    with looking({"/wp-json/": '{"name": "x"}', f"/wp-json/wp/v2/posts?{query}": posts}) as prober:
+        assert prober.content("site.example").totals == kept
+
+
+def test_a_login_in_an_address_is_not_kept() -> None:
+    """A home with a login in it goes to reports and to the ledger: without the login."""
+    index = {
+        "name": "x",
+        "home": "https://admin:s3same@site.example/?token=s3same",
+        "url": "https://admin@site.example",
+    }
+    with looking({"/wp-json/": json.dumps(index)}) as prober:
+        seen = prober.content("site.example")
+    assert (seen.home, seen.site_url) == ("https://site.example/", "https://site.example")
+
+
+def test_an_index_with_a_byte_order_mark_is_read() -> None:
+    """A plugin's file that was saved with one puts it before each answer."""
+    with looking({"/wp-json/": "\ufeff" + json.dumps({"name": "x", "home": ROOT})}) as prober:
+        assert prober.content("site.example").home == ROOT
+
+
+def test_pages_are_read_on_the_domain_to_which_they_belong() -> None:
+    """A network's sites have domains of their own; links that lead elsewhere or are broken are not followed."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.url.host}{request.url.path}")
+        body = "<a href='//two.example/'>2</a><a href='/about/'>a</a><a href=/>h</a>"
+        body += "<a href='//third.example/'>3</a><a href='//['>x</a>"
+        return httpx.Response(200, html=body)
+
+    with Prober("http", transport=httpx.MockTransport(answer)) as prober:
+        prober.learn("network", ["one.example", "two.example"])
+        prober.pages("one.example")
+    assert sorted(set(asked)) == ["one.example/", "one.example/about/", "one.example/feed/", "two.example/"]
+
+
+def test_texts_of_posts_are_read_without_their_guid() -> None:
+    """From either address of the REST surface; a surface that is closed tells nothing."""
+    asked = "per_page=30&_fields=link,title,excerpt,content"
+    with looking({f"/?rest_route=/wp/v2/posts&{asked}": '[{"content":{"rendered":"x"}}]'}) as prober:
+        assert [page.status for page in prober.texts("site.example")] == [200]
+    with looking(
+        {f"/wp-json/wp/v2/posts?{asked}": httpx.Response(401), f"/wp-json/wp/v2/pages?{asked}": "<html>"}
+    ) as prober:
+        assert prober.texts("site.example") == []

@@ -1,0 +1,49 @@
+"""Pages are read in the character set in which they are written, whatever their header says."""
+
+import pytest
+
+from tasks.probes.addresses import hosts_in
+from tasks.probes.charsets import to_utf8
+
+PAGE = "<a href='https://bücher.example/'>Bücher</a>"
+
+
+@pytest.mark.parametrize(
+    ("charset", "content_type", "head"),
+    [
+        ("utf-8", "text/html; charset=utf-8", ""),
+        ("utf-8", "text/html; charset=iso-8859-1", ""),
+        ("utf-8", "text/html; charset=utf-16", ""),
+        ("utf-8", "text/html; charset=utf8mb4", ""),
+        ("utf-8-sig", "text/html", ""),
+        ("iso-8859-1", "text/html; charset=ISO-8859-1", ""),
+        ("iso-8859-1", 'text/html; charset="latin1"', ""),
+        ("iso-8859-1", "text/html; charset=utf-8", ""),
+        ("iso-8859-1", "", ""),
+        ("cp437", "text/html", "<meta charset=cp437>"),
+        ("utf-16", "text/html", ""),
+        ("utf-16-le", "text/html; charset=utf-16le", ""),
+        ("utf-16-le", "text/html", ""),
+        ("utf-16-be", "application/xhtml+xml", ""),
+        ("utf-32", "text/html", ""),
+    ],
+)
+def test_a_host_is_found_in_every_character_set(charset: str, content_type: str, head: str) -> None:
+    """By the mark at the beginning, the header, the page itself, or the look of its bytes."""
+    assert list(hosts_in(to_utf8((head + PAGE).encode(charset), content_type))) == ["xn--bcher-kva.example"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/html; charset=punycode", "text/html; charset=zip", "text/html; charset=unicode_escape"]
+)
+def test_codecs_that_are_no_character_set_are_not_used(content_type: str) -> None:
+    """A header cannot choose what Python knows besides."""
+    assert to_utf8("ü \\u0041".encode("latin-1"), content_type) == "ü \\u0041".encode()
+
+
+def test_what_is_no_text_stays_as_it_is() -> None:
+    """Bytes of files are compared, so they are not changed; a page that was cut within a character is still UTF-8."""
+    assert to_utf8(b"\xff\x00a", "text/css") == b"\xff\x00a"
+    cut = "Bücher".encode()[:2]
+    assert to_utf8(cut, "text/html", cut=True) == cut
+    assert to_utf8(b"", "text/html; charset=utf-16") == b""
