@@ -100,10 +100,12 @@ def _needles(text: str, kind: Kind, *, whole: bool) -> Iterator[str]:
 def _whole_needles(text: str, kind: Kind) -> Iterator[str]:
     single = _SINGLE.match(text)
     words = sorted(_WORDS.findall(text))
+    # The words of an address, too: `anna-firma-example` is a slug of it.
+    if (single is None or "@" in single[1]) and _LETTER.search(text) and sum(map(len, words)) >= SHORTEST:
+        yield "= " + " ".join(words)
     if single is None:
-        if _LETTER.search(text) and sum(map(len, words)) >= SHORTEST:
-            yield "= " + " ".join(words)
-    elif len(token := single[1]) >= SHORTEST and "@" not in token:
+        return
+    if len(token := single[1]) >= SHORTEST and "@" not in token:
         mixed = _MIXED.search(token)
         if mixed and (_LETTER.search(token) or _IPV4.match(token)):
             yield token
@@ -207,7 +209,8 @@ def _single(kind: Kind) -> Composable:
 def _several() -> Composable:
     return SQL(
         "SELECT '= ' || string_agg(w[1], ' ' ORDER BY w[1] COLLATE \"C\") FROM regexp_matches(f, {word}, 'g') AS w"
-        " WHERE whole AND f !~ {single} AND f ~ {letter} HAVING sum(char_length(w[1])) >= {shortest}"
+        " WHERE whole AND f ~ {letter} AND (f !~ {single} OR strpos((regexp_match(f, {single}))[1], '@') > 0)"
+        " HAVING sum(char_length(w[1])) >= {shortest}"
     ).format(word=Quoted(f"({WORD}+)"), single=Quoted(SINGLE), letter=Quoted(LETTER), shortest=Quoted(SHORTEST))
 
 

@@ -95,6 +95,15 @@ NAMES = [
     "anna  xylander",
     '{"name": "Anna Xylander"}',
     "{x,Anna Xylander}",
+    "anna-xylander",
+    "anna_xylander",
+    "xylander.anna",
+]
+SLUGS = [
+    "bwinter92-y-kunde-example",
+    "bwinter92_y_kunde_example",
+    "bwinter92.y-kunde.example",
+    "BWINTER92 Y KUNDE EXAMPLE",
 ]
 ORDINARY = [
     "Sehr geehrte Damen und Herren, anbei erhalten Sie die Rechnung Nr. 2024-1187 vom 12.05.2024 über 1.250,00 EUR.",
@@ -138,7 +147,8 @@ def test_an_address_is_found_however_it_is_spelled(text: str) -> None:
     [
         ("+43 664 1234567", "identifier", NUMBERS), ("0664/1234567", "identifier", NUMBERS),
         ("AT61 1904 3002 3457 3201", "identifier", ACCOUNTS), ("AT611904300234573201", "identifier", ACCOUNTS),
-        ("mmuster", "identifier", LOGINS), ("Anna Xylander", "text", NAMES), ("Xylander, Anna", "text", NAMES),
+        ("mmuster", "identifier", LOGINS), ("Anna Xylander", "text", NAMES), ("Xylander, Anna", "text", NAMES), ("bwinter92.y@kunde.example", "identifier", SLUGS),
+        ("bwinter92.y@kunde.example", "text", SLUGS),
     ],
 )  # fmt: skip
 def test_numbers_accounts_logins_and_names_are_found_however_they_are_spelled(
