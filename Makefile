@@ -23,7 +23,7 @@ demo: $(VENV)/.installed  ## Run the main job on the sandbox (ARGS=--unattended 
 test: $(VENV)/.installed  ## Run the linter and the suite (types and import contracts are tests in it)
 	$(BIN)/ruff check .
 	@echo "$$(find tests -name '*.py' -exec cat {} + | wc -l) lines of tests for $$(find flows tasks deployments -name '*.py' -exec cat {} + | wc -l) lines of code (we want 1.3 to 1)"
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.installed  ## Measure what we add to the host's time, and dumps against pg_dump and other tools
 	$(BIN)/python -m pytest tests/benchmarks -s --timeout=3600 $(ARGS)

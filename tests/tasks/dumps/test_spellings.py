@@ -147,7 +147,8 @@ def test_an_address_is_found_however_it_is_spelled(text: str) -> None:
     [
         ("+43 664 1234567", "identifier", NUMBERS), ("0664/1234567", "identifier", NUMBERS),
         ("AT61 1904 3002 3457 3201", "identifier", ACCOUNTS), ("AT611904300234573201", "identifier", ACCOUNTS),
-        ("mmuster", "identifier", LOGINS), ("Anna Xylander", "text", NAMES), ("Xylander, Anna", "text", NAMES), ("bwinter92.y@kunde.example", "identifier", SLUGS),
+        ("mmuster", "identifier", LOGINS), ("Anna Xylander", "text", NAMES), ("Xylander, Anna", "text", NAMES),
+        ("bwinter92.y@kunde.example", "identifier", SLUGS),
         ("bwinter92.y@kunde.example", "text", SLUGS),
     ],
 )  # fmt: skip
