@@ -1,0 +1,55 @@
+"""Two real WordPress sites behind the emulated API, and a worker that looks after them."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.sandbox import work
+from deployments.sandbox.capi import Estate
+from tasks.estate.settings import forget_settings
+from tests.drills.wordpress.host import Looks, RealHost, Sites, missing
+
+SCALE = 1 / 240  # a copy of 20 simulated minutes takes 5 seconds
+PACE = 1 / 100  # deadlines: a copy may take 54 seconds, because real files and databases are moved
+LACKING = missing()
+PRODUCTION, STAGING = "www.schulfest.example", "schulstage.wpengine.example"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what is missing instead of failing where there is no WordPress."""
+    for item in items:
+        if LACKING and "wordpress" in item.path.parts:
+            item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(LACKING)} (Debian's packages)"))
+
+
+@pytest.fixture
+def looks() -> tuple[Looks, Looks]:
+    """How production and staging look; a test that wants others overrides it by parameter."""
+    return Looks(), Looks(public=False)
+
+
+@pytest.fixture
+def estate(tmp_path: Path, looks: tuple[Looks, Looks], monkeypatch: pytest.MonkeyPatch) -> Iterator[RealHost]:
+    """The host: production and staging are real, the other installs are not touched."""
+    with contextlib.ExitStack() as servers:
+        sites = Sites(tmp_path, servers)
+        sites.add("schulprod", PRODUCTION, looks[0])
+        sites.add("schulstage", STAGING, looks[1])
+        host = RealHost(sites, tmp_path / "backups", scale=SCALE)
+        servers.callback(host.close)
+        for kind, does in (
+            ("backup", host.end_backup), ("copy", host.land_copy), ("restore", host.land_restore),
+            ("measure", host.measure), ("activate", host.activate),
+        ):  # fmt: skip
+            monkeypatch.setitem(work.DOING, kind, does)
+        yield host
+
+
+@pytest.fixture
+def worker(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> Estate:
+    """The worker of the suite, with the patience that real work needs."""
+    monkeypatch.setenv("UNDERSTUDY_PACE", str(PACE))
+    forget_settings()
+    return worker

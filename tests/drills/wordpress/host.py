@@ -1,0 +1,299 @@
+"""A host with real WordPress sites behind the emulated API: real files, real databases, real pages.
+
+Everything comes from Debian's packages `wordpress`, `mariadb-server`, `php-cli` and `php-mysql`. Servers listen on a
+socket (MariaDB) and on loopback (PHP's own web server), and end with the host.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deployments.sandbox import work
+from deployments.sandbox.capi import API_HOSTS, Estate
+from deployments.sandbox.wire import Request, Response
+
+HERE = Path(__file__).parent
+WORDPRESS = Path("/usr/share/wordpress")
+NEEDED = ("mariadbd", "mariadb-install-db", "mariadb", "mariadb-dump", "php")
+HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "keep-alive", "content-encoding", "host", "date")
+STARTS_WITHIN = 60.0  # seconds for a server to answer on a busy machine
+CONFIG = """<?php
+define('DB_NAME', '%s'); define('DB_USER', 'root'); define('DB_PASSWORD', ''); define('DB_HOST', 'localhost:%s');
+define('DB_CHARSET', 'utf8mb4'); define('DISABLE_WP_CRON', true); define('WP_HTTP_BLOCK_EXTERNAL', true);
+define('AUTOMATIC_UPDATER_DISABLED', true); define('WP_DEBUG', false);
+foreach (['AUTH_KEY', 'SECURE_AUTH_KEY', 'LOGGED_IN_KEY', 'NONCE_KEY', 'AUTH_SALT', 'SECURE_AUTH_SALT',
+          'LOGGED_IN_SALT', 'NONCE_SALT'] as $name) { define($name, 'of the drill, ' . $name); }
+$table_prefix = 'wp_';
+if (!defined('ABSPATH')) { define('ABSPATH', __DIR__ . '/'); }
+require_once ABSPATH . 'wp-settings.php';
+"""
+
+
+def missing() -> list[str]:
+    """What this machine lacks for the drill; an empty list if it can run."""
+    lacking = [name for name in NEEDED if shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin") is None]
+    if not (WORDPRESS / "wp-load.php").exists():
+        lacking.append("wordpress")
+    if shutil.which("php") and "mysqli" not in run(["php", "-m"]):
+        lacking.append("php-mysql")
+    return lacking
+
+
+def run(command: list[str], *, given: bytes | None = None) -> str:
+    """What a program prints. Raises `RuntimeError` with its own words if it fails."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    ended = subprocess.run(command, input=given, capture_output=True, check=False, env=os.environ | {"PATH": path})
+    if ended.returncode:
+        raise RuntimeError(f"{command[0]} failed: {ended.stderr.decode(errors='replace')[-800:]}")
+    return ended.stdout.decode(errors="replace")
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A server process with all its children, ended with the block."""
+    env = os.environ | {"PATH": os.environ.get("PATH", "") + ":/usr/sbin"} | environment
+    with log.open("ab") as written:
+        process = subprocess.Popen(command, stdout=written, stderr=written, env=env, start_new_session=True)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Site:
+    """One installed WordPress: its install's name, its domain, its files, its database and the port that serves it."""
+
+    name: str
+    domain: str
+    root: Path
+    port: int
+
+    @property
+    def content(self) -> Path:
+        """What a copy of files carries."""
+        return self.root / "wp-content"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What kind of site it is."""
+
+    theme: str = "twentytwentythree"
+    permalinks: str = "pretty"
+    plugins: tuple[str, ...] = ()
+    posts: int = 4
+    public: bool = True
+
+
+class Sites:
+    """The real sites of the host, and what the host does with them."""
+
+    def __init__(self, folder: Path, servers: contextlib.ExitStack) -> None:
+        self._folder, self._servers = folder, servers
+        self.socket = folder / "mysqld.sock"
+        self.by_name: dict[str, Site] = {}
+        as_root = ["--user=root"] if os.geteuid() == 0 else []
+        data = folder / "mysql"
+        run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
+             "--skip-test-db", *as_root])  # fmt: skip
+        servers.enter_context(
+            running(
+                ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={self.socket}", "--skip-networking",
+                 f"--pid-file={folder / 'mysqld.pid'}", "--innodb-flush-log-at-trx-commit=0", *as_root],
+                folder / "mysql.log",
+            )
+        )  # fmt: skip
+        self._wait(lambda: run(self._client("-e", "SELECT 1")))
+
+    def _client(self, *arguments: str) -> list[str]:
+        return ["mariadb", "--no-defaults", f"--socket={self.socket}", "-uroot", *arguments]
+
+    def _wait(self, look: Any) -> None:
+        deadline = time.monotonic() + STARTS_WITHIN
+        while True:
+            try:
+                look()
+                return
+            except (RuntimeError, httpx.HTTPError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def add(self, name: str, domain: str, looks: Looks) -> Site:
+        """Install a WordPress and serve it."""
+        root, port = self._folder / name, free_port()
+        shutil.copytree(WORDPRESS, root, ignore=shutil.ignore_patterns("wp-config.php", "languages"))
+        shutil.copytree(HERE / "content", root / "wp-content", dirs_exist_ok=True)
+        (root / "wp-config.php").write_text(CONFIG % (name, self.socket))
+        run(self._client("-e", f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4"))
+        said = {"url": f"http://{domain}", "title": f"The site of {name}", **vars(looks)}
+        run(["php", str(HERE / "php" / "install.php"), str(root), json.dumps(said)])
+        self._servers.enter_context(
+            running(
+                ["php", "-S", f"127.0.0.1:{port}", "-t", str(root), str(HERE / "php" / "router.php")],
+                self._folder / f"{name}.log",
+                PHP_CLI_SERVER_WORKERS="3",
+            )
+        )
+        site = self.by_name[name] = Site(name, domain, root, port)
+        self._wait(lambda: httpx.get(f"http://127.0.0.1:{port}/", headers={"Host": domain}, trust_env=False))
+        return site
+
+    def dump(self, name: str, *tables: str) -> bytes:
+        """The database of a site as SQL."""
+        return run(["mariadb-dump", "--no-defaults", f"--socket={self.socket}", "-uroot", name, *tables]).encode()
+
+    def load(self, name: str, dump: bytes) -> None:
+        """Put a dump over the database of a site."""
+        run(self._client(name), given=dump)
+
+    def ask(self, name: str, question: str) -> str:
+        """What the database of a site answers, as text."""
+        return run(self._client("-N", "-B", name, "-e", question)).strip()
+
+    def publish(self, name: str, title: str) -> None:
+        """Publish a post on a site."""
+        run(["php", str(HERE / "php" / "publish.php"), str(self.by_name[name].root), title])
+
+    def copy_files(self, source: Path, destination: Path) -> None:
+        """Replace one wp-content by another."""
+        shutil.rmtree(destination)
+        shutil.copytree(source, destination)
+
+    def replace(self, name: str, old: str, new: str, *tables: str) -> None:
+        """Replace a domain in the database of a site, guid left alone."""
+        run(["php", str(HERE / "php" / "replace.php"), str(self.socket), name, old, new, *tables])
+
+    def size(self, name: str) -> dict[str, str]:
+        """What the host measures of a site."""
+        files = sum(path.stat().st_size for path in self.by_name[name].content.rglob("*") if path.is_file())
+        what = "SELECT coalesce(sum(data_length + index_length), 0), count(*)"
+        found = self.ask(name, f"{what} FROM information_schema.tables WHERE table_schema = '{name}'").split()
+        return {
+            "storage_file_bytes": str(files),
+            "storage_database_bytes": found[0],
+            "database_tables_count": found[1],
+        }
+
+
+class RealHost(Estate):
+    """The emulated API in front of real sites. `replacing`: `whole`, `none` or `half` of a copied database's URLs."""
+
+    def __init__(self, sites: Sites, folder: Path, *, scale: float) -> None:
+        super().__init__(":memory:", scale=scale)
+        self.sites, self.replacing = sites, "whole"
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._cache: dict[tuple[str, str], tuple[float, Response]] = {}
+        self._http = httpx.Client(trust_env=False, follow_redirects=False, timeout=30)
+
+    def close(self) -> None:
+        """Close the state and the connections to the sites."""
+        self._http.close()
+        super().close()
+
+    def handle(self, request: Request) -> Response:
+        """The API as emulated; a page by the real site, outside the emulator's lock."""
+        if request.host in API_HOSTS:
+            return super().handle(request)
+        with self.store.lock:
+            work.advance(self)
+            named = next((d for d in self.store.all("domains") if d["name"] == request.host), None)
+            install = self.store.get("installs", named["install_id"]) if named else None
+        site = self.sites.by_name.get(install["name"]) if install and install["status"] == "active" else None
+        return self._page(install, site, request) if install and site else Response(404, {}, b"No such site")
+
+    def _page(self, install: dict[str, Any], site: Site, request: Request) -> Response:
+        key = (request.host, request.path)
+        kept = self._cache.get(key)
+        if not request.query and request.method == "GET" and kept and kept[0] > install["purged_at"]:
+            headers = kept[1].headers | {"x-cache": "HIT", "age": str(int((time.time() - kept[0]) / self.scale))}
+            return Response(kept[1].status, headers, kept[1].body)
+        query = "?" + str(httpx.QueryParams(request.query)) if request.query else ""
+        headers = {k: v for k, v in request.headers.items() if k not in ("connection", "content-length", "accept-encoding")}
+        answer = self._http.request(
+            request.method,
+            f"http://127.0.0.1:{site.port}{request.path}{query}",
+            headers=headers | {"host": request.host},
+            content=request.body,
+        )
+        kept_headers = {k: v for k, v in answer.headers.items() if k not in HOP_BY_HOP}
+        page = Response(answer.status_code, kept_headers | {"x-cache": "MISS", "age": "0"}, answer.content)
+        if not request.query and request.method == "GET" and page.status == 200:
+            self._cache[key] = (time.time(), page)
+        return page
+
+    # What the host does in its own time: called by the emulator's work when each is due.
+
+    def end_backup(self, estate: Estate, job: dict[str, Any]) -> None:
+        """Keep files and database of the install as they are now."""
+        work._end_backup(estate, job)
+        backup = self.store.get("backups", job["backup"]) or {}
+        name = (self.store.get("installs", backup["install_id"]) or {})["name"]
+        folder = self._folder / backup["id"]
+        shutil.copytree(self.sites.by_name[name].content, folder / "content")
+        (folder / "dump.sql").write_bytes(self.sites.dump(name))
+
+    def land_copy(self, estate: Estate, job: dict[str, Any]) -> None:
+        """Copy files, tables or the whole database, and replace URLs as `replacing` says."""
+        source, destination = (self._site(job[side]) for side in ("source", "destination"))
+        options = job["options"]
+        if options["include_files"]:
+            self.sites.copy_files(source.content, destination.content)
+        if options["include_db"]:
+            tables = options.get("db_tables") or []
+            self.sites.load(destination.name, self.sites.dump(source.name, *tables))
+            if self.replacing != "none":
+                only = ["wp_options"] if self.replacing == "half" else tables
+                self.sites.replace(destination.name, source.domain, destination.domain, *only)
+        work._land_copy(estate, job)
+
+    def land_restore(self, estate: Estate, job: dict[str, Any]) -> None:
+        """Put the files, and unless told otherwise the database, of a backup back."""
+        site, folder = self._site(job["destination"]), self._folder / job["backup"]
+        self.sites.copy_files(folder / "content", site.content)
+        if job["options"]["restore_database"]:
+            self.sites.load(site.name, (folder / "dump.sql").read_bytes())
+        work._land_restore(estate, job)
+
+    def activate(self, estate: Estate, job: dict[str, Any]) -> None:
+        """A new install is a fresh WordPress on its own domain."""
+        work._activate(estate, job)
+        install = self.store.get("installs", job["install"]) or {}
+        self.sites.add(install["name"], install["primary_domain"], Looks(posts=0, public=False))
+
+    def measure(self, estate: Estate, job: dict[str, Any]) -> None:
+        """The real sizes."""
+        work._measure(estate, job)
+        install = self.store.get("installs", job["install"]) or {}
+        if install["name"] in self.sites.by_name:
+            install["measured"] = install["measured"] | self.sites.size(install["name"])
+            self.store.put("installs", install)
+
+    def _site(self, install_id: str) -> Site:
+        return self.sites.by_name[(self.store.get("installs", install_id) or {})["name"]]
