@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
-.PHONY: help demo test bench drill mutate lint clean
+.PHONY: help demo test bench drill drill-wordpress mutate lint clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.11 …")'
@@ -29,7 +29,10 @@ bench: $(VENV)/.installed  ## Measure what we add to the host's time, and dumps 
 	$(BIN)/python -m pytest tests/benchmarks -s --timeout=3600 $(ARGS)
 
 drill: $(VENV)/.installed  ## Run the long drills: every fault against every flow, the demo interrupted at every moment
-	$(BIN)/python -m pytest tests/drills tests/deployments tests/flows -m drill --timeout=3600 $(ARGS)
+	$(BIN)/python -m pytest tests/drills tests/deployments tests/flows -m drill --ignore=tests/drills/wordpress --timeout=3600 $(ARGS)
+
+drill-wordpress: $(VENV)/.installed  ## Run every flow on real WordPress sites (Debian's wordpress, mariadb-server, php-cli, php-mysql)
+	$(BIN)/python -m pytest tests/drills/wordpress -m drill --timeout=3600 $(ARGS)
 
 mutate: $(VENV)/.installed  ## Plant small breakages in the code that guards, and count those that no test notices
 	$(BIN)/python -m tests.drills.mutation $(ARGS)

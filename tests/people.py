@@ -113,7 +113,7 @@ class Run:
             "reason": "release day",
             "proof": self.signature(lead, signed_decision(decision, restore=instead.get("restore") == "yes")),
         }  # fmt: skip
-        if asked.verb == "promote":
+        if asked.verb == "promote" and not self.parameters.get("tables"):
             form["restore"] = "no"
         return self.answer(**(form | instead))
 

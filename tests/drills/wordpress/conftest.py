@@ -9,7 +9,7 @@ import pytest
 from deployments.sandbox import work
 from deployments.sandbox.capi import Estate
 from tasks.estate.settings import forget_settings
-from tests.drills.wordpress.host import Looks, RealHost, Sites, missing
+from tests.drills.wordpress.host import Looks, RealHost, Sites, database_server, missing
 
 SCALE = 1 / 240  # a copy of 20 simulated minutes takes 5 seconds
 PACE = 1 / 100  # deadlines: a copy may take 54 seconds, because real files and databases are moved
@@ -24,17 +24,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(LACKING)} (Debian's packages)"))
 
 
-@pytest.fixture
-def looks() -> tuple[Looks, Looks]:
-    """How production and staging look; a test that wants others overrides it by parameter."""
-    return Looks(), Looks(public=False)
+@pytest.fixture(scope="session")
+def maria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a MariaDB for the session; each test makes the databases of its sites anew."""
+    with database_server(tmp_path_factory.mktemp("maria")) as socket_file:
+        yield socket_file
 
 
 @pytest.fixture
-def estate(tmp_path: Path, looks: tuple[Looks, Looks], monkeypatch: pytest.MonkeyPatch) -> Iterator[RealHost]:
+def looks(request: pytest.FixtureRequest) -> tuple[Looks, Looks]:
+    """How production and staging look; a test chooses others by an indirect parameter."""
+    return getattr(request, "param", (Looks(), Looks(public=False)))
+
+
+@pytest.fixture
+def estate(
+    tmp_path: Path, maria: Path, looks: tuple[Looks, Looks], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RealHost]:
     """The host: production and staging are real, the other installs are not touched."""
     with contextlib.ExitStack() as servers:
-        sites = Sites(tmp_path, servers)
+        sites = Sites(tmp_path, servers, maria)
         sites.add("schulprod", PRODUCTION, looks[0])
         sites.add("schulstage", STAGING, looks[1])
         host = RealHost(sites, tmp_path / "backups", scale=SCALE)

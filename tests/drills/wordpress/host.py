@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,58 +99,65 @@ class Site:
         return self.root / "wp-content"
 
 
+def wait_for(look: Callable[[], object]) -> None:
+    """Call `look` until it raises no more. Raises its last error after `STARTS_WITHIN`."""
+    deadline = time.monotonic() + STARTS_WITHIN
+    while True:
+        try:
+            look()
+            return
+        except (RuntimeError, httpx.HTTPError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def database_server(folder: Path) -> Iterator[Path]:
+    """A MariaDB with its data in a folder. Yields the socket on which it listens."""
+    data, socket_file = folder / "mysql", folder / "mysqld.sock"
+    as_root = ["--user=root"] if os.geteuid() == 0 else []
+    run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
+         "--skip-test-db", *as_root])  # fmt: skip
+    command = ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket_file}", "--skip-networking",
+               f"--pid-file={folder / 'mysqld.pid'}", "--innodb-flush-log-at-trx-commit=0", *as_root]  # fmt: skip
+    with running(command, folder / "mysql.log"):
+        wait_for(lambda: run(["mariadb", "--no-defaults", f"--socket={socket_file}", "-uroot", "-e", "SELECT 1"]))
+        yield socket_file
+
+
 @dataclass(frozen=True)
 class Looks:
-    """What kind of site it is."""
+    """What kind of site it is. `lacks`: plugins whose files are not there. `password`: user:password of Basic authentication."""
 
     theme: str = "twentytwentythree"
     permalinks: str = "pretty"
     plugins: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     posts: int = 4
     public: bool = True
+    password: str = ""
 
 
 class Sites:
     """The real sites of the host, and what the host does with them."""
 
-    def __init__(self, folder: Path, servers: contextlib.ExitStack) -> None:
-        self._folder, self._servers = folder, servers
-        self.socket = folder / "mysqld.sock"
+    def __init__(self, folder: Path, servers: contextlib.ExitStack, socket_file: Path) -> None:
+        self._folder, self._servers, self.socket = folder, servers, socket_file
         self.by_name: dict[str, Site] = {}
-        as_root = ["--user=root"] if os.geteuid() == 0 else []
-        data = folder / "mysql"
-        run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
-             "--skip-test-db", *as_root])  # fmt: skip
-        servers.enter_context(
-            running(
-                ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={self.socket}", "--skip-networking",
-                 f"--pid-file={folder / 'mysqld.pid'}", "--innodb-flush-log-at-trx-commit=0", *as_root],
-                folder / "mysql.log",
-            )
-        )  # fmt: skip
-        self._wait(lambda: run(self._client("-e", "SELECT 1")))
 
     def _client(self, *arguments: str) -> list[str]:
         return ["mariadb", "--no-defaults", f"--socket={self.socket}", "-uroot", *arguments]
-
-    def _wait(self, look: Any) -> None:
-        deadline = time.monotonic() + STARTS_WITHIN
-        while True:
-            try:
-                look()
-                return
-            except (RuntimeError, httpx.HTTPError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
 
     def add(self, name: str, domain: str, looks: Looks) -> Site:
         """Install a WordPress and serve it."""
         root, port = self._folder / name, free_port()
         shutil.copytree(WORDPRESS, root, ignore=shutil.ignore_patterns("wp-config.php", "languages"))
         shutil.copytree(HERE / "content", root / "wp-content", dirs_exist_ok=True)
+        for plugin in looks.lacks:
+            shutil.rmtree(root / "wp-content" / "plugins" / plugin)
         (root / "wp-config.php").write_text(CONFIG % (name, self.socket))
-        run(self._client("-e", f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4"))
+        run(self._client("-e", f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` CHARACTER SET utf8mb4"))
         said = {"url": f"http://{domain}", "title": f"The site of {name}", **vars(looks)}
         run(["php", str(HERE / "php" / "install.php"), str(root), json.dumps(said)])
         self._servers.enter_context(
@@ -161,7 +168,9 @@ class Sites:
             )
         )
         site = self.by_name[name] = Site(name, domain, root, port)
-        self._wait(lambda: httpx.get(f"http://127.0.0.1:{port}/", headers={"Host": domain}, trust_env=False))
+        if looks.password:
+            (root / "site-password").write_text(looks.password)
+        wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/", headers={"Host": domain}, trust_env=False))
         return site
 
     def dump(self, name: str, *tables: str) -> bytes:
@@ -180,13 +189,39 @@ class Sites:
         """Publish a post on a site."""
         run(["php", str(HERE / "php" / "publish.php"), str(self.by_name[name].root), title])
 
+    def release(self, name: str, version: str) -> None:
+        """Put a new version of every stylesheet and script of the site's themes and plugins on its disk."""
+        for file in self.by_name[name].content.rglob("*"):
+            if file.suffix in (".css", ".js"):
+                file.write_text(file.read_text() + f"\n/* release {version} */\n")
+
+    def titles(self, name: str) -> list[str]:
+        """The titles of the published posts, in the order of their ids."""
+        published = "SELECT post_title FROM wp_posts WHERE post_status = 'publish' AND post_type = 'post' ORDER BY ID"
+        return self.ask(name, published).split("\n")
+
+    def released(self, name: str) -> str:
+        """The last line of the theme's stylesheet that says a release, or an empty string."""
+        theme = self.ask(name, "SELECT option_value FROM wp_options WHERE option_name = 'stylesheet'")
+        lines = (self.by_name[name].content / "themes" / theme / "style.css").read_text().split("\n")
+        return next((line for line in reversed(lines) if "release" in line), "")
+
+    def home(self, name: str) -> str:
+        """The option `home`."""
+        return self.ask(name, "SELECT option_value FROM wp_options WHERE option_name = 'home'")
+
     def copy_files(self, source: Path, destination: Path) -> None:
         """Replace one wp-content by another."""
         shutil.rmtree(destination)
         shutil.copytree(source, destination)
 
     def replace(self, name: str, old: str, new: str, *tables: str) -> None:
-        """Replace a domain in the database of a site, guid left alone."""
+        """Replace a domain in the URLs of a site's database, JSON-escaped ones too, guid left alone."""
+        for slashes in ("//", r"\/\/"):
+            self.search_replace(name, slashes + old, slashes + new, *tables)
+
+    def search_replace(self, name: str, old: str, new: str, *tables: str) -> None:
+        """Replace a text in the database of a site, guid left alone, as `wp search-replace --skip-columns=guid` does."""
         run(["php", str(HERE / "php" / "replace.php"), str(self.socket), name, old, new, *tables])
 
     def size(self, name: str) -> dict[str, str]:
@@ -209,7 +244,7 @@ class RealHost(Estate):
         self.sites, self.replacing = sites, "whole"
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._cache: dict[tuple[str, str], tuple[float, Response]] = {}
+        self._cache: dict[tuple[str, str], Response] = {}
         self._http = httpx.Client(trust_env=False, follow_redirects=False, timeout=30)
 
     def close(self) -> None:
@@ -229,24 +264,36 @@ class RealHost(Estate):
         return self._page(install, site, request) if install and site else Response(404, {}, b"No such site")
 
     def _page(self, install: dict[str, Any], site: Site, request: Request) -> Response:
-        key = (request.host, request.path)
-        kept = self._cache.get(key)
-        if not request.query and request.method == "GET" and kept and kept[0] > install["purged_at"]:
-            headers = kept[1].headers | {"x-cache": "HIT", "age": str(int((time.time() - kept[0]) / self.scale))}
-            return Response(kept[1].status, headers, kept[1].body)
+        """A page from the cache, which a purge empties, or made by the site. What asks for a login is never kept."""
+        key = f"{request.host}{request.path}"
+        cacheable = request.method == "GET" and not request.query and "authorization" not in request.headers
+        kept = install["cached"].get(key) if cacheable else None
+        if kept:
+            page, age = self._cache[install["id"], key], int((time.time() - kept["at"]) / self.scale)
+            return Response(page.status, page.headers | {"x-cache": "HIT", "age": str(age)}, page.body)
+        made_at, page = time.time(), self._made(site, request)
+        if cacheable and page.status == 200:
+            self._keep(install["id"], key, made_at, page)
+        return page
+
+    def _made(self, site: Site, request: Request) -> Response:
         query = "?" + str(httpx.QueryParams(request.query)) if request.query else ""
-        headers = {k: v for k, v in request.headers.items() if k not in ("connection", "content-length", "accept-encoding")}
+        not_ours = ("connection", "content-length", "accept-encoding")
         answer = self._http.request(
             request.method,
             f"http://127.0.0.1:{site.port}{request.path}{query}",
-            headers=headers | {"host": request.host},
+            headers={k: v for k, v in request.headers.items() if k not in not_ours} | {"host": request.host},
             content=request.body,
         )
         kept_headers = {k: v for k, v in answer.headers.items() if k not in HOP_BY_HOP}
-        page = Response(answer.status_code, kept_headers | {"x-cache": "MISS", "age": "0"}, answer.content)
-        if not request.query and request.method == "GET" and page.status == 200:
-            self._cache[key] = (time.time(), page)
-        return page
+        return Response(answer.status_code, kept_headers | {"x-cache": "MISS", "age": "0"}, answer.content)
+
+    def _keep(self, install_id: str, key: str, made_at: float, page: Response) -> None:
+        with self.store.lock:
+            install = self.store.get("installs", install_id) or {}
+            install["cached"][key] = {"at": made_at}
+            self._cache[install_id, key] = page
+            self.store.put("installs", install)
 
     # What the host does in its own time: called by the emulator's work when each is due.
 

@@ -1,26 +1,20 @@
 """The matrix of real-life sites: no healthy one fails, no broken one passes, and what is not known is not verified."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from pydantic import SecretStr
 
 from deployments.sandbox import work
-from deployments.sandbox.capi import Estate, Request
+from deployments.sandbox.capi import Estate
 from deployments.sandbox.variants import BROKEN, CLOSED, HEALTHY, LOGIN, UNPROVABLE
-from tasks.capi.client import Client
-from tasks.estate.plans import Backup, CopyOptions, Finding, Plan, Verdict
-from tasks.estate.risks import Grade, Risk
-from tasks.estate.sites import Direction, Pair, Survey
+from tasks.estate.plans import CopyOptions, Finding, Verdict
+from tasks.estate.sites import Survey
 from tasks.estate.verdicts import decisive_checks, failed_checks, outcome_of, unknown_checks
 from tasks.estate.waiting import utc_now
-from tasks.probes.websites import Prober
 from tasks.surveys.looking import look_after_copy, look_at_one
 from tasks.surveys.taking import take
+from tests.sites import made, reading
 
 DOCS = Path(__file__).parents[3] / "docs" / "faults.md"
 PAIRS = {
@@ -34,28 +28,6 @@ EXPECTED = {
 }  # fmt: skip
 
 
-@contextmanager
-def reading(host: Estate, **options: Any) -> Iterator[tuple[Client, Prober]]:
-    """A client and a prober of this emulator, without a server."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        headers = {k.lower(): v for k, v in request.headers.items()}
-        asked = Request(
-            request.method, request.url.host, request.url.path, dict(request.url.params), headers, request.content
-        )
-        seen = host.handle(asked)
-        return httpx.Response(seen.status, headers=seen.headers, content=seen.body)
-
-    transport = httpx.MockTransport(answer)
-    login = (SecretStr("demo"), SecretStr("demo"))
-    options = {"resolver": lambda name: frozenset({"192.0.2.1"})} | options
-    with (
-        Client("http://127.0.0.1/v1", *login, transport=transport) as client,
-        Prober("http", transport=transport, **options) as prober,
-    ):
-        yield client, prober
-
-
 def land(host: Estate, source: Survey, destination: Survey, options: CopyOptions, *, leak: bool = False) -> None:
     """What a copy that arrives does, at once."""
     left, right = (host.store.get("installs", each.install.id) or {} for each in (source, destination))
@@ -64,19 +36,6 @@ def land(host: Estate, source: Survey, destination: Survey, options: CopyOptions
     if options.files:
         right["files"] = dict(left["files"])
     host.store.put("installs", right)
-
-
-def made(verb: str, source: Survey, destination: Survey, options: CopyOptions) -> Plan:
-    """A plan of this copy."""
-    direction = Direction.DOWN if verb == "refresh" else Direction.UP
-    backup = Backup(
-        id="b", install_id=destination.install.id, install_name=destination.install.name, requested_at=utc_now()
-    )
-    pair = Pair(source=source.install, destination=destination.install, direction=direction)
-    return Plan.model_validate({
-        "verb": "refresh" if verb == "refresh" else "promote", "direction": direction, "pair": pair, "options": options,
-        "generation": 0, "pinned": {}, "backup": backup, "run_id": "r", "risk": Risk(grade=Grade.YELLOW, reasons=()),
-    })  # fmt: skip
 
 
 def copied(

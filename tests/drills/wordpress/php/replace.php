@@ -1,5 +1,5 @@
 <?php
-// Replace a domain in every text of a database, serialized values too, guid left alone, as WordPress asks:
+// Replace a text in every column of a database, in serialized values too, guid left alone, as WordPress asks:
 // php replace.php SOCKET DATABASE OLD NEW [TABLE ...]
 [, $socket, $database, $old, $new] = $argv;
 $db = new mysqli('localhost', 'root', '', $database, 0, $socket);
@@ -11,8 +11,7 @@ function replaced($value, $old, $new) {
         if ($inner !== false || $value === 'b:0;') {
             return serialize(replaced($inner, $old, $new));
         }
-        $value = str_ireplace("//$old", "//$new", $value);
-        return str_ireplace('\/\/' . $old, '\/\/' . $new, $value);
+        return str_replace($old, $new, $value);
     }
     if (is_array($value)) {
         return array_map(fn($each) => replaced($each, $old, $new), $value);

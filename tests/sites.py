@@ -1,0 +1,51 @@
+"""Sites without a server: a client and a prober of an emulated host, and the plan of a copy on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from deployments.sandbox.capi import Estate, Request
+from tasks.capi.client import Client
+from tasks.estate.plans import Backup, CopyOptions, Plan
+from tasks.estate.risks import Grade, Risk
+from tasks.estate.sites import Direction, Pair, Survey
+from tasks.estate.waiting import utc_now
+from tasks.probes.websites import Prober
+
+
+@contextmanager
+def reading(host: Estate, **options: Any) -> Iterator[tuple[Client, Prober]]:
+    """A client and a prober of this emulator, without a server."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        asked = Request(
+            request.method, request.url.host, request.url.path, dict(request.url.params), headers, request.content
+        )
+        seen = host.handle(asked)
+        return httpx.Response(seen.status, headers=seen.headers, content=seen.body)
+
+    transport = httpx.MockTransport(answer)
+    login = (SecretStr("demo"), SecretStr("demo"))
+    options = {"resolver": lambda name: frozenset({"192.0.2.1"})} | options
+    with (
+        Client("http://127.0.0.1/v1", *login, transport=transport) as client,
+        Prober("http", transport=transport, **options) as prober,
+    ):
+        yield client, prober
+
+
+def made(verb: str, source: Survey, destination: Survey, options: CopyOptions) -> Plan:
+    """A plan of this copy."""
+    direction = Direction.DOWN if verb == "refresh" else Direction.UP
+    backup = Backup(
+        id="b", install_id=destination.install.id, install_name=destination.install.name, requested_at=utc_now()
+    )
+    pair = Pair(source=source.install, destination=destination.install, direction=direction)
+    return Plan.model_validate({
+        "verb": "refresh" if verb == "refresh" else "promote", "direction": direction, "pair": pair, "options": options,
+        "generation": 0, "pinned": {}, "backup": backup, "run_id": "r", "risk": Risk(grade=Grade.YELLOW, reasons=()),
+    })  # fmt: skip
