@@ -9,7 +9,8 @@ import pytest
 from deployments.sandbox import work
 from deployments.sandbox.capi import Estate
 from tasks.estate.settings import forget_settings
-from tests.drills.wordpress.host import Looks, RealHost, Sites, database_server, missing
+from tests.drills.wordpress.host import Looks, RealHost, Sites
+from tests.drills.wordpress.servers import database_server, missing
 
 SCALE = 1 / 240  # a copy of 20 simulated minutes takes 5 seconds
 PACE = 1 / 100  # deadlines: a copy may take 54 seconds, because real files and databases are moved
