@@ -10,13 +10,15 @@ from collections.abc import Iterator
 
 import psycopg
 
+from tasks.dumps.derived import watching, word_faults
 from tasks.dumps.grouping import groups_of
-from tasks.dumps.masks import faults_of, masked_columns, recomputed_twice, tell
+from tasks.dumps.masks import faults_of, masked_columns, recomputed_twice, sample_of, tell
 from tasks.dumps.planning import Choices, TablePlan, anonymizer_of, table_plan
 from tasks.dumps.uniqueness import key_faults
 from tasks.estate.errors import Misconfigured
 from tasks.estate.tables import Catalog, Column, Table
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
+from tasks.masking.deriving import derived_columns
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import ColumnRule, Policy, TableRule, references_from, rule_from
 from tasks.masking.session import Session
@@ -41,6 +43,7 @@ def vet(connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft
             continue
         columns = tuple(_vetted(connection, session, rules, table, column) for column in each.columns)
         tables.append(each.model_copy(update={"columns": columns}))
+    tables = list(_without_words(connection, catalog, drafted.model_copy(update={"tables": tuple(tables)}), rules))
     joined = _without_torn_joins(catalog, drafted.model_copy(update={"tables": tuple(tables)}), rules)
     return drafted.model_copy(update={"tables": tuple(joined)})
 
@@ -89,7 +92,7 @@ def _vetted(
         other = {**bare, "anonymizer": str(switch)} if switch else bare if len(bare) > 1 else bare["maker"]
         rules[name][column.name] = rule_from(other)
         if next(_refusals(connection, session, rules, table, column), None) is None:
-            word = wanted.get("maker") if isinstance(wanted, dict) else wanted
+            word = wanted.get("maker", "recompute") if isinstance(wanted, dict) else wanted
             return drafted.model_copy(
                 update={"rule": other, "reason": f"{drafted.reason}; {word} does not fit: {_brief(why, table, column)}"}
             )
@@ -144,6 +147,40 @@ def _plan(table: Table, rules: Rules) -> TablePlan:
     whole = {column.name: rules[name].get(column.name, AS_IS) for column in table.copied}
     groups = {(name, column): f"{name}.{column}" for column, rule in whole.items() if rule.maker is not None}
     return table_plan(table, whole, groups, Choices())
+
+
+def _without_words(
+    connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft, rules: Rules
+) -> Iterator[TableDraft]:
+    """The tables, where a kept column whose rows hold words of a masked one is undecided."""
+    known = derived_columns(catalog)
+    policy = Policy(app="draft", schema_version=0, tables={})
+    for each in drafted.tables:
+        table = catalog.table(str(each.name))
+        if each.whole is not None or table is None:
+            yield each
+            continue
+        (plan,) = watching(policy, [_plan(table, rules)], known)
+        told = list(word_faults(connection, plan, sample_of(plan)))
+        found = {
+            c.column.name: why
+            for c in plan.columns
+            if c.watched
+            for why in told
+            if why.startswith(f"line 0: {table.name}.{c.column.name} (")
+        }
+        columns = tuple(
+            column.model_copy(update={"rule": None, "confidence": 0.0, "reason": _words_of(found[column.name])})
+            if column.name in found and column.rule is not None and not column.settled
+            else column
+            for column in each.columns
+        )
+        yield each.model_copy(update={"columns": columns})
+
+
+def _words_of(why: str) -> str:
+    """The fault in short: what is held, without the line of a policy that is not written yet and without the remedies."""
+    return why.partition(" and ")[2].partition("; ")[0]
 
 
 def _without_torn_joins(catalog: Catalog, drafted: Draft, rules: Rules) -> Iterator[TableDraft]:

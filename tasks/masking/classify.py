@@ -20,6 +20,7 @@ from tasks.masking.patterns import expand
 from tasks.masking.policy import as_given, is_pattern, parse_policy
 from tasks.masking.proposing import KEEP, UNDECIDED, Proposal
 from tasks.masking.recognising import Kind, recognise_in_text, spelling
+from tasks.masking.rederiving import RECOMPUTED, decided_rule, rederive
 from tasks.masking.vocabulary import DROPPED, EXCLUDED
 
 Whole = Literal["keep", "drop", "exclude"]
@@ -138,8 +139,12 @@ def draft(
         for column in table.copied
     }
     following = follow_references(catalog, links, tell_apart(catalog, own), known)
+    following = rederive(catalog, following, known, samples)
     # A decided column is judged by itself: a kept address is as doubtful where others reference it.
-    proposals = {spot: own[spot] if _is_decided(known, *spot) else following[spot] for spot in own}
+    proposals = {
+        spot: own[spot] if decided_rule(known, *spot) and following[spot].maker not in RECOMPUTED else following[spot]
+        for spot in own
+    }
     return Draft(
         app=said.get("app") or _app(catalog.identity.database),
         schema_version=said.get("schema_version", 1),
@@ -151,11 +156,6 @@ def draft(
         patterns=patterns,
         keep_keys=said.get("keys") == KEEP,
     ).covering(covered)
-
-
-def _is_decided(known: Mapping[str, Any], table: str, column: str) -> bool:
-    said = known.get(table)
-    return said == KEEP or (isinstance(said, dict) and column in said)
 
 
 def _written_out(
@@ -230,9 +230,15 @@ def _column(name: str, proposal: Proposal, said: Any, compared: bool) -> ColumnD
         return _decided(name, proposal, KEEP)
     bare: str | dict[str, Any] = proposal.maker
     options = {"maker": proposal.maker, **proposal.options}
+    if proposal.maker in RECOMPUTED:
+        options = {"recompute": "trigger", **proposal.options}
     return ColumnDraft(
         name=name,
-        rule=None if proposal.maker == UNDECIDED else options if proposal.options else bare,
+        rule=None
+        if proposal.maker == UNDECIDED
+        else options
+        if proposal.options or proposal.maker in RECOMPUTED
+        else bare,
         reason=proposal.reason,
         confidence=proposal.confidence,
         kind=proposal.kind,

@@ -5,6 +5,7 @@ Values are followed through assignments, local variables, SELECT INTO and FOR; c
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from tasks.estate.tables import Catalog, Name, Table, Trigger
@@ -42,6 +43,8 @@ class Flows:
         self.written: dict[Spot, set[Spot]] = {}
         self.unknown: list[str] = []
         self._variables: dict[str, set[Spot]] = {}
+        self._records: dict[str, list[set[Spot]]] = {}  # variables that were assigned ROW(…), field by field
+        self._fields: dict[tuple[str, str], set[Spot]] = {}  # variable and field
         self._inside: set[str] = set()
         self._table = catalog.table(str(trigger.table))
         if self._table is not None:
@@ -52,6 +55,8 @@ class Flows:
         if trigger.function in BY_ARGUMENTS and trigger.language != "plpgsql":
             if len(trigger.arguments) > 2:
                 self._write((table, trigger.arguments[0]), {(table, name) for name in trigger.arguments[2:]})
+        elif trigger.function == "versioning" and len(trigger.arguments) > 1:
+            self._versioned(trigger.arguments[1])
         elif trigger.language == "plpgsql":
             body = list(statements(tokens(trigger.source)))
             for _ in range(4):  # a variable may be read before the statement that gives it its value: in a loop
@@ -64,6 +69,16 @@ class Flows:
             self._not_known(f"its function {trigger.function} is written in {trigger.language}")
         for spot in list(self.written):
             self.written[spot].discard(spot)
+
+    def _versioned(self, history: str) -> None:
+        """The trigger of temporal_tables copies each row into the history table, column by column of the same name."""
+        named = self._name(tokens(history), 0)
+        if named is None or named.table is None or self._table is None:
+            self._not_known(f"it copies rows into {history}, which is not there")
+            return
+        for column in self._table.columns:
+            if named.table.column(column.name) is not None:
+                self._write((str(named.table.name), column.name), {(str(self._table.name), column.name)})
 
     def _not_known(self, why: str) -> None:
         if why not in self.unknown:
@@ -92,11 +107,16 @@ class Flows:
     def _assignment(self, found: list[Token]) -> None:
         parts = next((at for at, token in enumerate(found) if token.text in (":=", "=") or token.word == "default"), 0)
         if parts:
-            self._set(found[:parts], self._reads(found[parts + 1 :]))
+            value = found[parts + 1 :]
+            self._set(found[:parts], self._reads(value))
+            if value and value[0].word == "row" and found[0].word not in ROWS:
+                self._records[found[0].text] = [self._reads(part) for part in parts_of(value[2 : _closing(value, 1)])]
 
     def _set(self, target: Sequence[Token], reads: set[Spot]) -> None:
         if target[0].word not in ROWS:
             self._variables.setdefault(target[0].text, set()).update(reads)
+            if len(target) > 2 and target[1].text == ".":
+                self._fields.setdefault((target[0].text, target[2].text), set()).update(reads)
         elif len(target) > 2 and target[1].text == ".":
             self._write((str(self.trigger.table), target[2].text), reads)
         else:
@@ -132,6 +152,9 @@ class Flows:
         rest = found[at:]
         conflict = _place(rest, "do")
         body = rest[:conflict] if conflict is not None else rest
+        for (variable, field), reads in self._fields.items():
+            if any(token.text == variable and after.text == "." for token, after in pairwise(body)):
+                self._write((str(table.name), field), reads)
         for row in self._rows(body):
             for column, reads in zip(columns, row, strict=False):
                 self._write((str(table.name), column), reads)
@@ -159,12 +182,20 @@ class Flows:
         listed: list[set[Spot]] = []
         for part in parts_of(found):
             if part and part[-1].text == "*" and (len(part) == 1 or part[-2].text == "."):
+                if len(part) > 1 and part[0].text in self._variables:
+                    listed += self._record(part[0].text)
+                    continue
                 rows = self._rows_of(part[0].text) if len(part) > 1 else None
                 wanted = [rows] if rows else [tables[part[0].text]] if part[0].text in tables else list(tables.values())
                 listed += [{(str(table.name), column.name)} for table in wanted for column in table.columns]
             else:
                 listed.append(self._reads(part, tables))
         return listed
+
+    def _record(self, variable: str) -> list[set[Spot]]:
+        if variable not in self._records:
+            self._not_known(f"it inserts the record {variable}, whose columns are not known")
+        return self._records.get(variable, [])
 
     def _update(self, found: list[Token]) -> None:
         named, place = self._name(found, 1), _place(found, "set")

@@ -161,3 +161,26 @@ def test_a_compressed_draft_says_the_same(database: str) -> None:
     again = drafted(database, read_yaml(text)[0])
     assert again.patterns == result.patterns
     assert (again.new, again.gone, again.undecided) == ((), (), ())
+
+
+def test_derived_columns_are_drafted_so_that_the_plan_accepts_them(database: str) -> None:
+    """Slugs, vectors and normalised names are computed again; what holds words of a mask and nobody can compute is undecided."""
+    made(
+        database,
+        """CREATE TABLE people (id int PRIMARY KEY, email text, full_name text, slug varchar(40) UNIQUE NOT NULL, words tsvector,
+        normalized_email text, sort_key text, embedding real[])""",
+        """INSERT INTO people SELECT i, e, n, replace(lower(n), ' ', '-'), to_tsvector('simple', n), upper(e), lower(n), '{1}'
+        FROM (SELECT i, 'erika' || i || '@firma.example' AS e, 'Erika Mustermann' || i AS n FROM generate_series(1, 20) i) v""",
+    )
+    result = drafted(database)
+    found = rules(result, "people")
+    assert found["slug"]["recompute"].endswith("|| '-' || id")
+    assert found["words"]["recompute"].startswith("to_tsvector(")
+    assert found["normalized_email"] == {"recompute": "upper(email)"}
+    assert found["sort_key"] is None
+    assert found["embedding"] == "null"
+    (people,) = result.tables
+    decided = tuple(c if c.rule else c.model_copy(update={"rule": "hash"}) for c in people.columns)
+    assert planned(
+        database, result.model_copy(update={"tables": (people.model_copy(update={"columns": decided}),)})
+    ).tables

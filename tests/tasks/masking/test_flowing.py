@@ -119,6 +119,23 @@ def written(source: str, *functions: tuple[str, str], **options: Any) -> dict[st
             "BEGIN FOR r IN SELECT title FROM posts LOOP NEW.slug := NEW.slug || r.title; END LOOP; END",
             {"users.slug": {"posts.title"}},
         ),
+        (
+            "DECLARE r history; BEGIN r := ROW(NEW.id, NULL, 'x'); r.who = hstore(OLD.*) - 'id';"
+            " INSERT INTO history VALUES (r.*); END",
+            {
+                "history.id": {"users.id"},
+                "history.name": set(),
+                "history.mail": set(),
+                "history.who": {
+                    "users.id",
+                    "users.name",
+                    "users.email",
+                    "users.slug",
+                    "users.stamp",
+                    "users.Sort Key",
+                },
+            },
+        ),
         ("BEGIN NEW.slug := extract(year FROM NEW.stamp); END", {"users.slug": {"users.stamp"}}),
     ],
 )
@@ -171,6 +188,12 @@ def test_another_language_is_not_known() -> None:
     assert Flows(found, found.triggers[0]).unknown == ["its function derive is written in plpython3u"]
     known = catalog("", language="c", function="moddatetime")
     assert Flows(known, known.triggers[0]).unknown == []
+
+
+def test_the_trigger_of_temporal_tables_copies_columns_by_name() -> None:
+    """Its history table is an argument."""
+    options = {"language": "c", "function": "versioning", "arguments": ("period", "public.history", "true")}
+    assert written("", **options) == {"history.id": {"users.id"}, "history.name": {"users.name"}}
 
 
 def test_what_is_derived_of_derived_columns_reads_through_them() -> None:
