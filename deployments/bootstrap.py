@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from datetime import timedelta
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
@@ -19,7 +20,9 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
+from deployments.reaching import server_address, unreachable
 from tasks.automations import foreign_automations
+from tasks.estate.errors import Misconfigured
 
 POOL = "understudy"
 POOL_TYPE = "process"
@@ -113,14 +116,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m deployments.bootstrap", description=(__doc__ or "").splitlines()[0]
     )
     parser.parse_args(arguments)
-    if not get_current_settings().api.url:
-        parser.error(  # Prefect would start a temporary server, change that one, and end it
-            "no Prefect server is named; set PREFECT_API_URL to http://…/api, or `prefect config set PREFECT_API_URL=…`"
-        )
-    with get_client(sync_client=True) as client:
-        changes = bootstrap(client)
-        warnings = foreign_automations(client)
-        server = client.api_url
+    try:
+        address = server_address()  # without one, Prefect would start a temporary server, change that one, and end it
+    except Misconfigured as error:
+        parser.error(f"{error.message} {error.next_step}")
+    try:
+        with get_client(sync_client=True) as client:
+            changes = bootstrap(client)
+            warnings = foreign_automations(client)
+            server = client.api_url
+    except httpx.TransportError as error:
+        away = unreachable(address, error)
+        raise SystemExit(f"{away.message} {away.next_step}") from None
     for line in [*changes, *(f"Warning: {warning}" for warning in warnings)]:
         print(line)
     if not changes:

@@ -25,10 +25,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
 from deployments.cli.obstacles import Obstacle, Scene, obstacle
+from deployments.reaching import server_address, unreachable, without_login
 from tasks.estate.errors import Misconfigured, NotFound, Unreachable
 
 SCHEMA_LATE = "Run input schema not found"  # a run is shown as suspended a moment before its form is stored
@@ -195,26 +195,18 @@ class Server:
 
 @contextmanager
 def connected() -> Iterator[Server]:
-    """The Prefect server of the current profile. Raises `Misconfigured` without one, `Unreachable` where it fails us."""
-    address = get_current_settings().api.url
-    if not address:  # Prefect would start a server of its own, where nothing waits and nothing runs
-        raise Misconfigured(
-            "PREFECT_API_URL is not set; expected the address of the Prefect server, with /api at its end.",
-            next_step="Nothing was sent. Set it, or choose a profile with `prefect profile use`.",
-        )
+    """Connect to the Prefect server of the current profile. Raises `Misconfigured` without one, `Unreachable` if it fails."""
+    address = server_address()
     try:
         with get_client(sync_client=True, httpx_settings={"timeout": ANSWERS_WITHIN}) as client:
             yield Server(client)
     except httpx.HTTPStatusError as error:
         raise Unreachable(
-            f"The Prefect server at {address} answered {error.response.status_code}: {_reason(error)}",
+            f"The Prefect server at {without_login(address)} answered {error.response.status_code}: {_reason(error)}",
             next_step="Look whether the answer or run arrived (`understudy waiting`), then try again.",
         ) from error
     except httpx.TransportError as error:
-        raise Unreachable(
-            f"The Prefect server at {address} does not answer ({type(error).__name__}).",
-            next_step="Check PREFECT_API_URL and the network, then try again.",
-        ) from error
+        raise unreachable(address, error) from error
 
 
 def form_keys(state: State[Any] | None) -> Mapping[str, str]:

@@ -32,7 +32,7 @@ SCALE = 1 / 60
 READY_WITHIN = 120.0  # seconds; the server's first start takes 10 to 30 s on a busy machine
 COMMAND_WITHIN = 120.0  # seconds; bootstrap and deploy take 2 to 10 s
 # Seconds that a program gets for an orderly end. State worth saving is on disk at any moment, so they are short.
-GRACE = {"worker": 3.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0, HISTORY: 8.0}
+GRACE = {"worker": 5.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0, HISTORY: 8.0}
 START_ORDER = (HISTORY, "emulator", "notices", *SIDES, "server", "worker")
 HOSTNAME = "staging.schule.example"  # what people type to say which database a load may overwrite
 HEARTBEAT = 30  # seconds, the least that Prefect accepts; the zombie automation waits three of them

@@ -18,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 from tasks.capi.errors import decipher
 from tasks.capi.models import AccountUser, Backup, Certificate, Domain, DomainReport, Installation, Said, Site, Usage
 from tasks.estate.errors import HostRefused, Misconfigured, NotFound, OutcomeUnknown, RateLimited, Unreachable
+from tasks.estate.failures import why_failed
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=5.0)  # the host's gateway gives up after about 29 s
 BIGGEST_ANSWER = 16 * 1024 * 1024  # bytes; a list page is far below one
@@ -228,8 +229,16 @@ class Client:
         except httpx.HTTPError as error:
             sent = "not sent" if isinstance(error, NOT_SENT) else "the answer was lost"
             ambiguous = not isinstance(error, NOT_SENT)
-            raise Unreachable(f"{what}: {type(error).__name__}, {sent}.", ambiguous=ambiguous) from error
+            raise self._unreachable(what, error, sent, ambiguous=ambiguous) from error
         return decipher(response.status_code, response.headers, response.content, what=what)
+
+    def _unreachable(self, what: str, error: Exception, sent: str, *, ambiguous: bool) -> Unreachable:
+        """Say why the host could not be reached, and at which address."""
+        why, remedy = why_failed(error)
+        step = f"{remedy} Nothing was overwritten. Then start a new run." if remedy else None
+        return Unreachable(
+            f"{what}: {urlsplit(self._base).netloc}: {why}, {sent}.", next_step=step, ambiguous=ambiguous
+        )
 
     def _destroy(self, path: str, body: dict[str, Any]) -> None:
         """A destructive POST: 202 is accepted, 4xx refused, everything else after sending is unknown."""
@@ -237,9 +246,10 @@ class Client:
         try:
             response = self._exchange("POST", f"{self._base}{path}", body)
         except NOT_SENT as error:
-            raise Unreachable(f"{what}: {type(error).__name__}, not sent.", ambiguous=False) from error
+            raise self._unreachable(what, error, "not sent", ambiguous=False) from error
         except httpx.HTTPError as error:
-            raise OutcomeUnknown(f"{what}: {type(error).__name__} after it was sent; its answer is lost.") from error
+            why = why_failed(error)[0]
+            raise OutcomeUnknown(f"{what}: {why} after it was sent; its answer is lost.") from error
         if response.status_code == 202:
             return
         if 400 <= response.status_code < 500:

@@ -25,6 +25,7 @@ DATABASE = re.compile(
 )
 SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///[^?#\n]*(?:\?[^#\n]*)?")
 WEB = re.compile(rf"https?://(?P<hosts>{HOST})(?P<path>(?:/{PATH}*)?)")
+PREFECT = re.compile(rf"https?://{USER}(?P<hosts>{HOST})(?:/{TEXT}+)*/api(?:/accounts/{TEXT}+/workspaces/{TEXT}+)?/?")
 FOLDER = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{USER}(?P<hosts>{HOST})(?:/[^?#\n]*)?{QUERY}")
 HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")  # how Prefect names a block document
@@ -52,6 +53,29 @@ def ledger_address(variable: str, value: str) -> str:
 def web_address(variable: str, value: str) -> str:
     """Return the address of an API: http or https, a host, perhaps a path; no login, query or fragment."""
     _matched(variable, value, WEB, "https://host/path, without user, password, query and fragment")
+    return value
+
+
+def api_address(variable: str, value: str) -> str:
+    """Return the address of the hosting API, which ends with its version. Without it the host answers 404 to everything."""
+    address = web_address(variable, value).rstrip("/")
+    if not address.endswith("/v1"):
+        raise Misconfigured(
+            f"{variable} does not end with /v1; expected an address like https://api.wpengineapi.com/v1. Its value is not shown.",
+            next_step="Nothing was sent. Add the version of the API to the address.",
+        )
+    return address
+
+
+def prefect_address(variable: str, value: str) -> str:
+    """Return the address of a Prefect server's API, or of a workspace of Prefect Cloud."""
+    found = PREFECT.fullmatch(value)
+    if found is None or any(not 0 < int(port) < 65536 for port in _ports(found)):
+        raise Misconfigured(
+            f"{variable} is not the address of a Prefect API; expected one like http://host:4200/api, with /api at its end. Its "
+            "value is not shown.",
+            next_step=f"Nothing was sent. Correct it: `prefect config set {variable}=http://host:4200/api`.",
+        )
     return value
 
 
@@ -120,7 +144,7 @@ def _wrong(variable: str, expected: str) -> Misconfigured:
 
 
 ADDRESSES: dict[str, Callable[[str, str], str]] = {
-    "api_url": web_address,
+    "api_url": api_address,
     "source_database": database_address,
     "target_database": database_address,
     "ledger_url": ledger_address,

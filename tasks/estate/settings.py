@@ -24,7 +24,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", extra="ignore", hide_input_in_errors=True)
 
     api_url: str = Field(
-        "https://api.wpengineapi.com/v1", description="Base URL of the hosting API; https, unless loopback."
+        "https://api.wpengineapi.com/v1",
+        description="Base URL of the hosting API, with /v1 at its end; https, unless loopback.",
     )
     api_user: SecretStr = Field(
         SecretStr(""), description="API user, from the host's User Portal, page 'API Access'. Needed by every copy."

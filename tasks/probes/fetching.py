@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import httpx
 
+from tasks.estate.failures import why_failed
 from tasks.probes import markup
 from tasks.probes.addresses import Names, Sides, joined, to_host
 from tasks.probes.charsets import to_utf8
@@ -50,6 +51,7 @@ class Page:
     body: bytes
     detail: str = ""
     cut: bool = False  # the body is longer than what was read
+    for_everybody: bool = False  # no answer, and whoever visits the site gets none either
 
     @property
     def host(self) -> str | None:
@@ -174,7 +176,7 @@ class Fetcher:
             if page.redirect is None and goal.split("?")[0] == url.split("?")[0]:
                 return page  # it only loads itself again
             url = goal
-        return page if page.status == 200 else Page(url, None, {}, b"", "too many redirects")
+        return page if page.status == 200 else Page(url, None, {}, b"", "too many redirects", for_everybody=True)
 
     def _get(self, url: str, cookies: httpx.Cookies, *, fresh: bool = False) -> Page:
         body, cut, started = bytearray(), False, time.monotonic()
@@ -193,7 +195,9 @@ class Fetcher:
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            return Page(url, None, {}, b"", "no network" if _is_ours(error) else type(error).__name__)
+            if _is_ours(error):
+                return Page(url, None, {}, b"", "no network")
+            return Page(url, None, {}, b"", why_failed(error)[0], for_everybody=isinstance(error, httpx.ConnectError))
         cookies.extract_cookies(response)
         seen = {k.lower(): v for k, v in response.headers.items()} | response.extensions.get("location", {})
         if "x-robots-tag" in seen:  # each of several headers may be for another crawler

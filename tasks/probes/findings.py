@@ -99,7 +99,7 @@ def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
     if page.status == TOO_MANY or any(page.headers.get(name) == value for name, value in CHALLENGES.items()):
         return _found(check, None, f"the site answers no programs now (HTTP {page.status})", action="Open the site.")
     if page.status is None:
-        known = page.detail in ("ConnectError", "too many redirects")  # what is slow for us may be well for others
+        known = page.for_everybody  # what is slow for us may be well for others
         return _found(check, False if known else None, page.detail, bad=bad, action="Open the site.")
     if page.status >= 400:
         return _found(check, False, f"HTTP {page.status}", bad=bad, action="Open the site; read the host's error log.")

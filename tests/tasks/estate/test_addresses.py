@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
 from tasks.dumps.connecting import connected_to
-from tasks.estate.addresses import ADDRESSES, database_address, ledger_address, said_of
+from tasks.estate.addresses import ADDRESSES, database_address, ledger_address, prefect_address, said_of
 from tasks.estate.errors import Misconfigured, UnderstudyError
 from tasks.estate.settings import forget_settings, load_settings
 
@@ -112,7 +112,43 @@ def test_nothing_of_any_value_is_shown_for_any_setting(name: str, scheme: str, v
         refusal(name, "a://b#~"),
         refusal(name, "sqlite~"),
         refusal(name, "host='"),
+        refusal(name, "https://host.example") if name == "api_url" else "",
     )
+
+
+@pytest.mark.parametrize("address", ["https://api.example", "https://api.example/", "https://api.example/v1/installs"])
+def test_the_hosting_api_needs_its_version(address: str) -> None:
+    """Without /v1 the host answers 404 to everything, and no message of it says why."""
+    assert "UNDERSTUDY_API_URL does not end with /v1" in refusal("api_url", address)
+
+
+@pytest.mark.parametrize("address", ["https://api.example/v1", "https://gateway.example:8443/host/v1/"])
+def test_the_hosting_api_with_its_version_is_taken(address: str) -> None:
+    """A gateway with a path of its own, and a slash at the end, are well."""
+    assert ADDRESSES["api_url"]("UNDERSTUDY_API_URL", address) == address.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://host:4200", "http://host:4200/", "host:4200/api", "http://host:4200/api/flows", "https://u:ge/heim@host/api",
+     "http://host:99999/api", "http://host/api?x=1", "https://app.prefect.cloud/account/1/workspace/2"],
+)  # fmt: skip
+def test_an_address_that_is_no_prefect_api_is_refused(address: str) -> None:
+    """The message names the variable, the form and the remedy, and no part of the value."""
+    with pytest.raises(Misconfigured, match="PREFECT_API_URL is not the address of a Prefect API") as refused:
+        prefect_address("PREFECT_API_URL", address)
+    assert "http://host:4200/api" in refused.value.next_step
+    assert "heim" not in refused.value.message + refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://host:4200/api", "http://[::1]:4200/api/", "https://user:pass@host/prefect/api",
+     "https://api.prefect.cloud/api/accounts/1-2/workspaces/3-4"],
+)  # fmt: skip
+def test_every_form_of_a_prefect_api_is_taken(address: str) -> None:
+    """A server of one's own, behind a path, with a login, and a workspace of Prefect Cloud."""
+    assert prefect_address("PREFECT_API_URL", address) == address
 
 
 def test_a_place_for_notices_is_named_by_its_number() -> None:

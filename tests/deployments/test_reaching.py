@@ -1,0 +1,48 @@
+"""The Prefect server's address, and why it is not reached: named for the command line, the worker and the bootstrap."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments import bootstrap, worker
+from deployments.reaching import server_address, unreachable
+from tasks.estate.errors import Misconfigured
+from tests.tls import certificate, served
+
+
+def test_an_address_without_api_starts_nothing() -> None:
+    """Worker, bootstrap and commands end with the same sentence; it names the variable and the form."""
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9"}):
+        with pytest.raises(Misconfigured, match="with /api at its end"):
+            server_address()
+        with pytest.raises(SystemExit, match="with /api at its end"):
+            worker.main([])
+        with pytest.raises(SystemExit) as ended:
+            bootstrap.main([])
+    assert ended.value.code == 2
+
+
+def test_a_server_that_is_not_trusted_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    """The worker ends with address, fault and Prefect's own setting for an authority; so does the bootstrap."""
+    with served(certificate(tmp_path)) as port, temporary_settings({PREFECT_API_URL: f"https://localhost:{port}/api"}):
+        for start in (worker.main, bootstrap.main):
+            with pytest.raises(
+                SystemExit, match=rf"https://localhost:{port}/api is not reached: TLS: .*by itself"
+            ) as no:
+                start([])
+            assert "PREFECT_API_SSL_CERT_FILE" in str(no.value)
+
+
+def test_a_server_that_is_away_does_not_end_a_worker() -> None:
+    """Prefect's worker waits for it; only what no waiting mends ends the start."""
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        worker.require_trusted("http://127.0.0.1:9/api")
+
+
+def test_a_login_in_the_address_is_not_shown() -> None:
+    """The address stands in the message, without user and password."""
+    error = unreachable("https://user:geheim@prefect.example/api", httpx.ConnectError(""))
+    assert "https://prefect.example/api" in error.message
+    assert "geheim" not in error.message + error.next_step
