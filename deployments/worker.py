@@ -193,10 +193,12 @@ class Worker(ProcessWorker):
 async def serve(worker: Worker) -> None:
     """Take runs until SIGTERM or SIGINT; then end within `ENDED_WITHIN` seconds. A second signal ends at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    received: list[int] = []
 
     def on_signal(number: int, _: object) -> None:
-        if stop.is_set():
+        if received:
             os._exit(128 + number)
+        received.append(number)
         print(f"Received {signal.Signals(number).name}: ending the processes of runs, then the worker.", flush=True)
         last = threading.Timer(ENDED_WITHIN, os._exit, (128 + number,))  # Prefect waits for its server, up to minutes
         last.daemon = True

@@ -206,7 +206,7 @@ def test_a_second_signal_or_a_worker_that_hangs_is_ended_by_force(
     signals: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once by the second signal; after `ENDED_WITHIN` seconds whatever Prefect waits for."""
-    stopped(Idle(), signal.SIGTERM, signal.SIGTERM)
+    stopped(Idle(grip=0.5), signal.SIGTERM, signal.SIGTERM)
     assert signals == [128 + signal.SIGTERM, 0]
     assert worker_module.ENDED_WITHIN < 5
     monkeypatch.setattr(worker_module, "ENDED_WITHIN", 0.2)
