@@ -86,7 +86,7 @@ def test_a_loop_of_redirects_is_no_page() -> None:
     """Browsers give up as well."""
     with asking({"own.example/": to("/b"), "own.example/b": to("/")}) as prober:
         page = prober.page("own.example")
-    assert (page.status, page.detail) == (None, "too many redirects")
+    assert (page.status, page.detail, page.for_everybody) == (None, "too many redirects", True)
 
 
 def test_a_site_that_redirects_until_its_cookie_comes_back_is_read() -> None:
@@ -109,8 +109,8 @@ def test_a_site_that_redirects_until_its_cookie_comes_back_is_read() -> None:
     [
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "no network"),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "no network"),
-        (OSError(errno.ECONNREFUSED, "Connection refused"), "ConnectError"),
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "ConnectError"),
+        (OSError(errno.ECONNREFUSED, "Connection refused"), "nothing listens at that address and port"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name cannot be resolved"),
     ],
 )
 def test_what_this_machine_lacks_is_not_the_site_s_fault(error: OSError, detail: str) -> None:
@@ -118,7 +118,8 @@ def test_what_this_machine_lacks_is_not_the_site_s_fault(error: OSError, detail:
     failed = httpx.ConnectError("failed")
     failed.__cause__ = error
     with asking({"own.example/": failed}) as prober:
-        assert prober.page("own.example").detail == detail
+        page = prober.page("own.example")
+    assert (page.detail, page.for_everybody) == (detail, detail != "no network")
 
 
 @pytest.mark.parametrize(("code", "found"), [(socket.EAI_AGAIN, None), (socket.EAI_NONAME, frozenset())])

@@ -1,5 +1,6 @@
 """What is judged of a page: only what no healthy site shows fails, and what proves nothing is not known."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -40,7 +41,7 @@ def page(status: int | None = 200, body: bytes = BODY, *, url: str = URL, detail
         (page(body=b'<link rel="canonical" href="//www.other.example/x">' + BODY), False),
         (page(body=b'<link rel="https://api.w.org/" href="https://third.example/wp-json/">' + BODY), False),
         (page(link='<https://third.example/wp-json/>; rel="https://api.w.org/"'), False),
-        (page(None, detail="ConnectError"), False), (page(None, detail="too many redirects"), False),
+        (replace(page(None, detail="too many redirects"), for_everybody=True), False), (page(None, detail="too many redirects"), None),
         (page(401), None), (page(407), None), (page(429), None), (page(429, retry_after="60"), None), (page(503, retry_after="60"),
         None),
         (page(503, b"Briefly unavailable for scheduled maintenance."), None), (page(403, cf_mitigated="challenge"), None),
