@@ -166,7 +166,7 @@ def _order(dumped: DumpedTable, table: Table, rows: int) -> LoadOrder:
 
 def to_mask_now(header: Header) -> tuple[Anonymizer, ...]:
     """The anonymizers whose columns the dump holds raw."""
-    raw = {column.anonymizer for table in header.tables for column in table.columns if column.raw and column.anonymizer}
+    raw = {column.anonymizer for table in header.tables for column in table.columns if column.raw}
     return tuple(kind for kind in Anonymizer if kind in raw)
 
 
@@ -304,8 +304,8 @@ def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, 
         child, parent = str(key.table), str(key.references)
         if parent not in written and child not in written:
             continue
-        foreign = parent in written and child not in written  # a kept table points at a written one
-        circle = child != parent and place[child] < place[parent]  # no order of deleting holds it
+        foreign = child not in written  # a kept table points at a written one
+        circle = place[child] < place[parent]  # no order of deleting holds it
         backwards = child in loaded and loaded.get(parent, -1) > loaded[child]  # nor does the dump's order of loading
         unindexed = parent in written and (key.declared_on.schema_name, key.declared_on.name, key.name) in slow
         forgiving = not key.validated  # NOT VALID: new rows are checked, and to it all of production's are new

@@ -155,7 +155,9 @@ def test_nothing_leaks_from_good_and_failing_runs(
     (dump,) = map(str, school.folder.iterdir())
 
     school.change("TRUNCATE messages CASCADE; ALTER TABLE messages ADD CONSTRAINT few CHECK (id < 7)")
-    school.change("UPDATE users SET deleted_at = NULL; ALTER TABLE users ADD CONSTRAINT early CHECK (deleted_at IS NULL)")
+    school.change(
+        "UPDATE users SET deleted_at = NULL; ALTER TABLE users ADD CONSTRAINT early CHECK (deleted_at IS NULL)"
+    )
     assert approve(load_dump, hostname=HOST, dump=dump).state == "NotLoaded"
     assert start(load_dump, hostname="schulportal.example", dump=dump).state == "WrongHost"
 

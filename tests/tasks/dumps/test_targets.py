@@ -196,6 +196,7 @@ def test_a_load_writes_only_what_is_stored_in_the_target() -> None:
     for said in (facts(dumped("p", "id")), facts(dumped("users", "id"))):  # loaded, emptied
         with pytest.raises(DumpRefused, match="p_1 is a foreign partition of p on the server away"):
             reach(said, target, policy("p: keep, users: keep"))
+    reach(facts(dumped("users", "id")), target, policy("p: exclude, users: keep"))
     plain = catalog(USERS, relations=[VIEW])
     with pytest.raises(DumpRefused, match="the dump has the table v, which is a view on staging"):
         reach(facts(dumped("users", "id"), dumped("v", "id")), plain, policy("users: keep, v: keep"))

@@ -1,0 +1,182 @@
+"""Masks as SQL: what a column becomes, which rows are read, and what a sample of masked rows breaks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from deployments.sandbox.postgres import Postgres
+from tasks.dumps.masks import MANY, faults_of, masked, masked_columns, only, prove, rows_of, sample, sample_of
+from tasks.dumps.planning import MaskingPlan, TablePlan
+from tasks.estate.errors import PolicyRefused
+from tasks.estate.tables import Check
+from tasks.masking.keys import Keyring
+from tasks.masking.session import Session
+from tests.tasks.dumps.shapes import column, name, planned, planned_column, table
+
+SESSION = Session(Keyring(bytes(range(32)), run="r"))
+
+
+def text(plan: TablePlan, place: int = 1) -> str:
+    """What a column becomes, in SQL."""
+    return masked(plan, plan.columns[place], SESSION).as_string(None)
+
+
+def test_a_column_becomes_what_its_rule_says() -> None:
+    """Kept and raw ones stay, NULL stays NULL where it may be, and `equalise` makes all of it NULL."""
+    kept = planned(table("t"), "id: keep, v: keep")
+    assert text(kept) == '"v"'
+    hashed = planned(table("t"), "id: keep, v: hash")
+    assert text(hashed).startswith('CASE WHEN "v" IS NULL THEN NULL ELSE ')
+    assert (
+        text(hashed.model_copy(update={"columns": tuple(c.model_copy(update={"raw": True}) for c in hashed.columns)}))
+        == '"v"'
+    )
+    assert not text(planned(table("t", ["id integer", column("v", not_null=True)]), "id: keep, v: hash")).startswith(
+        "CASE"
+    )
+    assert text(planned(table("t"), "id: keep, v: {maker: hash, nulls: equalise}")) == "NULL"
+    assert masked_columns(kept, SESSION).as_string(None) == '"id", "v"'
+
+
+def test_a_null_that_is_masked_is_made_from_the_row() -> None:
+    """From the column that stands for the person, or the primary key; a table without either has one value for all."""
+    whole = text(planned(table("t"), "id: keep, v: {maker: hash, nulls: mask}"))
+    null, other = whole.removeprefix('CASE WHEN "v" IS NULL THEN ').split(" ELSE ", 1)
+    assert '"id"' in null
+    assert '"id"' not in other
+    by = text(
+        planned(
+            table("t", ["id integer", "v", "who integer"]),
+            "id: keep, who: keep, v: {maker: hash, nulls: mask, by: who}",
+        )
+    )
+    assert '"who"' in by.split(" ELSE ", 1)[0]
+    assert '"id"' not in by
+    bare = text(planned(table("t", ["v", "w"]), "v: {maker: hash, nulls: mask}, w: keep"), 0)
+    null, other = bare.removeprefix('CASE WHEN "v" IS NULL THEN ').split(" ELSE ", 1)
+    assert other == f"{null} END"
+
+
+def test_what_is_not_read_is_empty() -> None:
+    """NULL, unless the column must have a value."""
+    for more, made in (({}, "NULL::bytea"), ({"not_null": True}, "''::bytea")):
+        each = planned_column("bytea", "placeholder", **more).model_copy(update={"unread": True})
+        assert masked(TablePlan(table=table("t"), columns=(each,)), each, SESSION).as_string(None) == made
+
+
+def test_rows_are_those_that_are_stored_here() -> None:
+    """Partitions through their root, without those on other servers; children of an inheritance parent are left to themselves."""
+    assert rows_of(table("t")).as_string(None) == 'ONLY "public"."t"'
+    assert rows_of(table("t"), "c").as_string(None) == 'ONLY "public"."t" AS "c"'
+    assert rows_of(table("s.p", partitioned=True)).as_string(None) == '"s"."p"'
+    far = table("p", ["a", "b"], partitioned=True, leaves=(name("p_1"), name("p_2")), foreign_leaves=(name("p_3"),))
+    assert rows_of(far).as_string(None) == (
+        '(SELECT "a", "b" FROM ONLY "public"."p_1" UNION ALL SELECT "a", "b" FROM ONLY "public"."p_2") AS "local_rows"'
+    )
+    assert rows_of(far, "x").as_string(None).endswith(' AS "x"')
+    none = far.model_copy(update={"leaves": ()})
+    assert rows_of(none).as_string(None) == '(SELECT "a", "b" FROM ONLY "public"."p" WHERE false) AS "local_rows"'
+    assert only(name("a.b")).as_string(None) == 'ONLY "a"."b"'
+
+
+def test_a_large_table_is_sampled_by_pages() -> None:
+    """From the front where it is small or where some of its rows are elsewhere, and never more than all of it."""
+    assert sample(table("t", estimated_rows=MANY)).as_string(None) == '(SELECT * FROM ONLY "public"."t" LIMIT 1000)'
+    assert "TABLESAMPLE SYSTEM (1.0)" in sample(table("t", estimated_rows=400_000)).as_string(None)
+    assert "TABLESAMPLE SYSTEM (3.999" in sample(table("t", estimated_rows=MANY + 1)).as_string(None)
+    far = table("p", partitioned=True, foreign_leaves=(name("p_3"),), estimated_rows=MANY + 1)
+    assert "TABLESAMPLE" not in sample(far).as_string(None)
+
+
+def test_a_sample_leaves_out_what_is_not_to_be_read() -> None:
+    """The role may have no right to it."""
+    plan = planned(table("t", ["id integer", "v", "f bytea"]), "id: keep, v: keep, f: placeholder")
+    assert sample_of(plan).as_string(None) == '(SELECT * FROM ONLY "public"."t" LIMIT 1000)'
+    unread = tuple(c.model_copy(update={"unread": c.column.name == "f"}) for c in plan.columns)
+    left = sample_of(plan.model_copy(update={"columns": unread}))
+    assert left.as_string(None) == '(SELECT "id", "v" FROM ONLY "public"."t" LIMIT 1000)'
+
+
+@pytest.fixture(scope="module")
+def source(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
+    """A table `t` with two rows."""
+    with psycopg.connect(postgres.create("test_masks")) as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, v text, w int[])")
+        connection.execute("INSERT INTO t VALUES (1, 'anna', '{1}'), (2, 'berta', '{2}')")
+        yield connection
+
+
+CONSTANT = "{maker: constant, value: abcd}"
+
+
+def faults(source: psycopg.Connection[Any], rule: str, *checks: Check, **more: Any) -> list[str]:
+    """Why the masked rows of `t` would be refused."""
+    plan = planned(table("t", ["id integer", column("v", **more)], checks=checks), f"id: keep, v: {rule}")
+    select = masked_columns(plan, SESSION)
+    with source.transaction():
+        for key, value in SESSION.settings.items():
+            source.execute("SELECT set_config(%s, %s, true)", (key, value))
+        return list(faults_of(source, plan, select))
+
+
+def test_masked_rows_that_fit_have_no_fault(source: psycopg.Connection[Any]) -> None:
+    """Also where the column is as long as the longest, and nothing is asked of columns that are kept."""
+    assert faults(source, CONSTANT, max_length=4) == []
+    assert faults(source, "keep", max_length=1, not_null=True) == []
+    assert faults(source, "keep", Check(name="c", expression="false", columns=("v",))) == []
+
+
+def test_every_refusal_of_a_masked_value_is_told(source: psycopg.Connection[Any]) -> None:
+    """NULL, length and type, each with how many of the sampled rows."""
+    assert faults(source, "'null'", not_null=True) == [
+        "t.v (null): gives NULL, but the column is NOT NULL in 2 of the sampled rows"
+    ]
+    assert faults(source, CONSTANT, max_length=3) == [
+        "t.v (constant): gives more than 3 characters in 2 of the sampled rows"
+    ]
+    (fault,) = faults(source, CONSTANT, type="integer")
+    assert fault.startswith("t.v (constant): gives values that integer refuses")
+
+
+def check(expression: str, *columns: str, **more: Any) -> Check:
+    """A CHECK that reads these columns."""
+    return Check.model_validate({"name": "c", "expression": expression, "columns": columns or ("v",), **more})
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (check("v <> 'abcd'"), ["t.v: CHECK c refuses 2 of the sampled masked rows"]),
+        (check("v <> 'abcd' OR id = 1", "v", "id"), ["t.v: CHECK c refuses 1 of the sampled masked rows"]),
+        (check("v = 'abcd'"), []), (check("v <> 'abcd'", enforced=False), []), (check("v <> 'abcd'", leaf=name("t_1")), []),
+        (check("id > 5", "id"), []), (check("v <> computed", "v", "computed"), []),
+    ],
+)  # fmt: skip
+def test_checks_of_masked_columns_are_evaluated(source: psycopg.Connection[Any], made: Check, told: list[str]) -> None:
+    """Not those that are not enforced, of one leaf, of other columns, or that read what is computed later."""
+    assert faults(source, CONSTANT, made) == told
+
+
+def test_a_check_that_cannot_be_evaluated_is_told_and_the_next_is_looked_at(source: psycopg.Connection[Any]) -> None:
+    """A savepoint keeps the session going."""
+    told = faults(source, CONSTANT, check("v / 2 > 1"), check("v <> 'abcd'").model_copy(update={"name": "d"}))
+    assert told[0].startswith("t: CHECK c cannot be evaluated on masked rows")
+    assert told[1:] == ["t.v: CHECK d refuses 2 of the sampled masked rows"]
+
+
+def test_no_check_is_evaluated_on_values_that_do_not_fit(source: psycopg.Connection[Any]) -> None:
+    """The first fault is the cause of the others."""
+    assert len(faults(source, CONSTANT, check("v <> 'abcd'"), max_length=3)) == 1
+
+
+def test_a_proof_names_the_faults_of_all_tables(source: psycopg.Connection[Any]) -> None:
+    """Or of those that it is given."""
+    good = planned(table("t"), "id: keep, v: hash")
+    bad = planned(table("t", ["id integer", column("v", max_length=3)]), f"id: keep, v: {CONSTANT}")
+    with source.transaction():
+        prove(source, MaskingPlan(tables=(good,)), SESSION)
+        with pytest.raises(PolicyRefused, match=r"would not fit the tables: t\.v \(constant\)"):
+            prove(source, MaskingPlan(tables=(bad,)), SESSION)
+        prove(source, MaskingPlan(tables=(bad,)), SESSION, tables=[good])

@@ -1,0 +1,271 @@
+"""Verification inside a load's transaction: each finding by itself, and healthy rows beside it."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import bcrypt
+import psycopg
+import pytest
+
+from deployments.sandbox.postgres import Postgres
+from tasks.dumps.attack import Secrets
+from tasks.dumps.catalog import read_catalog
+from tasks.dumps.verify import masked_now, plans_for, treated, verify_loaded
+from tasks.estate.dumps import Anonymizer, Missing
+from tasks.estate.errors import LeakFound, NotLoaded
+from tasks.masking.session import PASSWORD
+from tests.tasks.dumps.shapes import catalog, dumped, header, loading, order, policy, table
+from tests.tasks.dumps.test_attack import MAIL, knowing
+
+Verify = Callable[..., dict[str, str]]
+T = "CREATE TABLE t (id int PRIMARY KEY, v text);"
+ROWS = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL);"
+NOTHING = Secrets(hashes={"t.v": array("q", [1])})
+
+
+@pytest.fixture(scope="module")
+def staging(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a database for this module, which each test fills anew."""
+    with psycopg.connect(postgres.create("test_verify"), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def verify(staging: psycopg.Connection[Any]) -> Verify:
+    """`verify(ddl, policy, load)`: what is checked after `load`, in its transaction. `rows`: what the trailer says."""
+
+    def run(
+        ddl: str, tables: str, load: str = "", *, more: str = "", rows: dict[str, int] | None = None,
+        written: dict[str, int] | None = None, secrets: Secrets | None = NOTHING, **plan: Any,
+    ) -> dict[str, str]:  # fmt: skip
+        staging.execute(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {ddl}".encode())
+        staging.execute("SELECT set_config('search_path', 'public', false)")
+        found, said = read_catalog(staging), policy(tables, more)
+        held = [each.dumped for each in plans_for(found, said)]
+        rows = {str(each.name): 3 for each in held} | (rows or {})
+        orders = [order(each, rows=count) for each, count in rows.items()]
+        made = loading(*orders, header=header(*held), **plan)
+        # A session of its own: PostgreSQL counts what an earlier transaction of this one changed until it has told it.
+        with psycopg.connect(f"{staging.info.dsn}") as connection, connection.transaction(force_rollback=True):
+            connection.execute((load or "SELECT").encode())
+            return dict(verify_loaded(connection, made, found, said, rows | (written or {}), secrets))
+
+    return run
+
+
+def test_healthy_rows_are_verified(verify: Verify) -> None:
+    """Every check tells what it looked at."""
+    assert verify(T, "t: keep", ROWS) == {
+        "row counts": "3 rows in 1 tables, as the dump's trailer says",
+        "emptied tables": "none",
+        "other tables": "no row changed in tables that staging keeps or that are not known",
+        "foreign keys and unique keys": "held by PostgreSQL for every loaded row",
+        "references of the policy": "none declared",
+        "sequences": "0 stand past the values in use",
+        "masked columns": "0 columns compared with what their makers give",
+        "attack": "1 values of the source searched for in 1 columns: none found",
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "written"),
+    [({"t": 2}, {}), ({"t": 4}, {}), ({}, {"t": 2}), ({"absent": 1}, {})],
+)
+def test_other_rows_than_the_trailer_says_roll_back(
+    verify: Verify, rows: dict[str, int], written: dict[str, int]
+) -> None:
+    """What the table has and what was written must both be what the dump says."""
+    with pytest.raises((NotLoaded, psycopg.errors.UndefinedTable), match=r"the dump's trailer says|does not exist"):
+        verify(T, "t: keep", ROWS, rows=rows, written=written)
+
+
+def test_rows_that_did_not_arrive_are_told_beside_those_that_did(verify: Verify) -> None:
+    """Of tables that staging lacks and that have rows; a lost column has its own line elsewhere."""
+    lacks = [Missing(name="gone", what="table", rows=5, statement=""), Missing(name="t.x", what="column", rows=3, statement=""),
+             Missing(name="bare", what="table", rows=0, statement="")]  # fmt: skip
+    told = verify(T, "t: keep", ROWS, missing=tuple(lacks))["row counts"]
+    assert told.endswith("; NOT LOADED, because staging has no such table: gone (5 rows)")
+
+
+def test_emptied_tables_are_counted(verify: Verify) -> None:
+    """A row that was left rolls back; a partition that the policy drops counts as one; what is not there counts as none."""
+    ddl = f"{T} CREATE TABLE e (id int); CREATE TABLE p (id int) PARTITION BY LIST (id);"
+    ddl += "CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);"
+    left, lost = ROWS + "INSERT INTO e VALUES (1), (2)", ROWS + "INSERT INTO p VALUES (1)"  # noqa: S608  # the test's own text
+    both = {"t": 3, "p": 0}
+    assert verify(ddl, "t: keep, p: keep, e: drop", ROWS, rows=both, emptied=("e", "absent"))["emptied tables"] == (
+        "1 counted: no row is left"
+    )
+    assert verify(ddl, "t: keep, p: keep, p_1: drop", ROWS, rows=both)["emptied tables"] == "1 counted: no row is left"
+    with pytest.raises(NotLoaded, match="e has 2 rows after the load; expected none"):
+        verify(ddl, "t: keep, p: keep, e: drop", left, rows=both, emptied=("e",))
+    with pytest.raises(NotLoaded, match="p_1 has 1 rows after the load; expected none"):
+        verify(ddl, "t: keep, p: keep, p_1: drop", lost, rows={"t": 3, "p": 1})
+
+
+OTHERS = """CREATE TABLE other (id int); INSERT INTO other VALUES (1); CREATE TABLE p (id int) PARTITION BY LIST (id);
+  CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1); CREATE MATERIALIZED VIEW mv AS SELECT * FROM other;"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("INSERT INTO other VALUES (2), (3)", r"other, which is not among its tables \(2 inserted\)"),
+        ("UPDATE other SET id = 5", r"\(1 updated\)"), ("DELETE FROM other", r"\(1 deleted\)"),
+        ("INSERT INTO p VALUES (1)", "rows of p_1, which"),
+    ],
+)  # fmt: skip
+def test_a_changed_row_elsewhere_rolls_back(verify: Verify, statement: str, told: str) -> None:
+    """PostgreSQL's own count of the transaction decides, for parts of tables too."""
+    with pytest.raises(NotLoaded, match=told):
+        verify(f"{T} {OTHERS}", "t: keep", f"{ROWS} {statement}")
+
+
+def test_changes_of_the_load_itself_are_none_elsewhere(verify: Verify) -> None:
+    """Emptied tables, parts of loaded tables, refreshed views and temporary tables."""
+    load = """DELETE FROM other; INSERT INTO p VALUES (1); REFRESH MATERIALIZED VIEW mv;
+      CREATE TEMPORARY TABLE scratch AS SELECT 1 AS one;"""
+    verify(f"{T} {OTHERS}", "t: keep, p: keep, other: drop", ROWS + load, rows={"t": 3, "p": 1}, emptied=("other",))
+
+
+def test_references_that_only_the_policy_knows_are_looked_at(verify: Verify) -> None:
+    """NULL refers to nothing; a lost parent rolls back with the count; a table that staging lacks is passed over."""
+    ddl = f"{T} CREATE TABLE child (id int PRIMARY KEY, t_id int); CREATE TABLE spare (id int);"
+    tables, more = "t: keep, child: keep", "references: [child.t_id -> t.id, gone.x -> t.id, child.t_id -> gone.x]\n"
+    healthy = "INSERT INTO child VALUES (1, 1), (2, 1), (3, NULL);"
+    assert verify(ddl, tables, " ".join((ROWS, healthy)), more=more)["references of the policy"] == "1 held"
+    with pytest.raises(NotLoaded, match=r"2 rows of child\.t_id find no t\.id"):
+        verify(ddl, tables, " ".join((ROWS, "INSERT INTO child VALUES (1, 7), (2, 8), (3, 1)")), more=more)
+
+
+HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+AGAIN = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+OTHER = bcrypt.hashpw(b"another", bcrypt.gensalt(4)).decode()
+
+
+def rows_of(*values: str | None) -> str:
+    """Three rows of `t` with these values in `v`."""
+    told = ", ".join(f"({n}, {'NULL' if v is None else repr(v)})" for n, v in enumerate(values))
+    return f"INSERT INTO t VALUES {told};"  # noqa: S608  # the test's own values
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "compared"),
+    [
+        ("password", (HASHED, HASHED, None), 1), ("password", (None, None, None), 1), ("password", (HASHED + "  ", None, None), 1),
+        ("email", ("user-1@staging.local", "user-2@staging.local", None), 1),
+        ("{maker: email, form: hash}", ("u0123456789abcdef@staging.local", None, None), 1),
+        ("{maker: scrub, text: gone}", ("gone", None, None), 1), ("hash", ("anything", None, None), 0), ("keep", ("x", "y", None), 0),
+        ("{maker: sql, expression: 'md5({column})'}", ("anything", None, None), 0),
+    ],
+)  # fmt: skip
+def test_values_that_masking_gives_are_recognised(
+    verify: Verify, rule: str, values: tuple[str | None, ...], compared: int
+) -> None:
+    """Constants and addresses by themselves; what depends on the key, and expressions, cannot be told."""
+    told = verify(T, f"t: {{id: keep, v: {rule}}}", rows_of(*values))["masked columns"]
+    assert told == f"{compared} columns compared with what their makers give"
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "told"),
+    [
+        ("password", (HASHED, AGAIN, None), "are not that of the staging password"),
+        ("password", (OTHER, None, None), "staging password"),
+        ("password", ("secret", None, None), "staging password"),
+        ("email", ("user-1@staging.local", "anna@firma.example", None), r"1 values of t\.v: not an address of this policy"),
+        ("email", ("user-1@staging.local.org", "xuser-1@staging.local", None), "2 values"),
+        ("{maker: email, form: hash}", ("u0123456789abcde@staging.local", None, None), "1 values"),
+        ("scrub", ("Dear Anna", None, None), r"1 values of t\.v are not what its maker 'scrub' gives"),
+        ("blank", ("Anna M.", "Berta", None), "2 values"), ("'null'", ("Anna M.", None, None), "1 values"),
+    ],
+)  # fmt: skip
+def test_clear_values_where_a_mask_should_be_roll_back(
+    verify: Verify, rule: str, values: tuple[str | None, ...], told: str
+) -> None:
+    """The message counts them and names the column, never a value."""
+    with pytest.raises(LeakFound, match=told) as leak:
+        verify(T, f"t: {{id: keep, v: {rule}}}", rows_of(*values))
+    assert not any(value and value in leak.value.message for value in values)
+
+
+def test_the_attack_searches_what_arrived(verify: Verify) -> None:
+    """A found pair rolls back unless the policy accepts exactly that pair, which is then told."""
+    secrets = knowing({"users.email": [MAIL]})
+    load = rows_of(f"write to {MAIL}", None, None)
+    with pytest.raises(LeakFound, match=r"found on staging: t\.v holds 1 values of users\.email\."):
+        verify(T, "t: keep", load, secrets=secrets)
+    accept = "accept: [{source: users.email, found: t.v, reason: reviewed}]\n"
+    assert verify(T, "t: keep", load, secrets=secrets, more=accept)["attack"].endswith(
+        "none found; accepted by the policy: t.v holds 1 values of users.email"
+    )
+    other = (
+        "accept: [{source: users.email, found: t.w, reason: reviewed}, {source: t.v, found: t.v, reason: reviewed}]\n"
+    )
+    with pytest.raises(LeakFound):
+        verify(T, "t: keep", load, secrets=secrets, more=other)
+
+
+def test_an_attack_that_cannot_run_is_told_or_refused(verify: Verify) -> None:
+    """A raw load expects personal data, an unproven dump says so, and a proven one is not loaded without its proof."""
+    secrets, load = knowing({"users.email": [MAIL]}), rows_of(MAIL, None, None)
+    raw = verify(T, "t: keep", load, secrets=secrets, arrives_raw=(Anonymizer.EMAIL,))["attack"]
+    assert raw.startswith("not run: anonymizers were switched off")
+    assert (
+        verify(T, "t: keep", load, secrets=None, unproven="no key")["attack"] == "NOT RUN: the dump is unproven: no key"
+    )
+    with pytest.raises(NotLoaded, match="could not be opened here"):
+        verify(T, "t: keep", load, secrets=None)
+    with pytest.raises(LeakFound):
+        verify(T, "t: keep", load, secrets=secrets, unproven="no key")
+
+
+MINE = policy("t: {id: keep, a: email, b: scrub, c: hash, d: keep}, u: {id: keep, a: email}, w: drop")
+SIDE = catalog(table("t", ["id integer", "a", "b", "c", "d"]), table("u", ["id integer", "a"]), table("w"))
+
+
+def treatments(*tables: Any, **plan: Any) -> dict[str, list[tuple[str, str, bool, bool]]]:
+    """Of every column that arrives: its rule, whether it counts as masked and whether it travelled raw."""
+    made = loading(order("t"), order("u"), order("w"), order("gone"), header=header(*tables), **plan)
+    return {
+        str(each.table.name): [(c.column.name, c.rule.word, c.masked, c.raw) for c in each.columns]
+        for each in treated(made, SIDE, MINE)
+    }
+
+
+def test_columns_were_treated_as_the_header_says() -> None:
+    """Only columns of the dump count; another rule than the policy's has no maker to compare with; unread ones keep theirs."""
+    told = treatments(dumped("t", "id", "a email", "b hash", "c unread"), dumped("w", "id"))
+    assert told == {
+        "t": [("id", "keep", False, False), ("a", "email", True, False), ("b", "keep", False, False), ("c", "hash", False, False)],
+        "u": [],
+    }  # fmt: skip
+    made = loading(order("t"), header=header(dumped("t", "c unread", "a email")))
+    assert [(c.column.name, c.unread) for each in treated(made, SIDE, MINE) for c in each.columns] == [
+        ("a", False),
+        ("c", True),
+    ]
+
+
+def test_raw_columns_are_masked_if_the_load_does_so_now() -> None:
+    """Those whose anonymizer was left off again arrive raw; what was masked before is not masked twice."""
+    held = (dumped("t", "id", "a email", "b scrub", raw=("a", "b")), dumped("u", "id", "a email"))
+    now = (Anonymizer.EMAIL,)
+    assert treatments(*held, mask_now=now)["t"] == [
+        ("id", "keep", False, False), ("a", "email", True, False), ("b", "scrub", False, True),
+    ]  # fmt: skip
+    made = loading(order("t"), order("u"), header=header(*held), mask_now=now)
+    (only,) = masked_now(made, SIDE, MINE)
+    assert [(c.column.name, c.masked) for c in only.columns] == [("id", False), ("a", True), ("b", False)]
+    half = loading(order("t"), header=header(dumped("t", "id", "a email", "b scrub", raw=("a",))), mask_now=now)
+    assert [(c.column.name, c.masked) for each in masked_now(half, SIDE, MINE) for c in each.columns] == [
+        ("id", False), ("a", True), ("b", False),
+    ]  # fmt: skip
+    assert list(masked_now(made.model_copy(update={"mask_now": ()}), SIDE, MINE)) == []
+
+
+def test_a_target_may_be_older_or_newer_than_the_policy() -> None:
+    """Tables without a rule are passed over, and no fault stops the load."""
+    newer = catalog(*SIDE.tables, table("fresh"), table("t2", parents=(SIDE.tables[0].name,)))
+    assert [str(each.table.name) for each in plans_for(newer, MINE)] == ["t", "u", "t2"]
