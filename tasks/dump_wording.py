@@ -62,7 +62,12 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
         f"* Runs while rows are written: the trigger {plain(name)} of {plain(str(table))}"
         for table, name in plan.firing
     ]
-    lines += [f"* May still be refused, then nothing is loaded: {plain(doubt, 300)}" for doubt in plan.doubts[:40]]
+    accepted = {*plan.doubts} - {*plan.open_doubts}
+    lines += [
+        f"* May still be refused, then nothing is loaded{' (accepted by the policy)' if doubt in accepted else ''}:"
+        f" {plain(str(doubt), 1000)}"
+        for doubt in plan.doubts[:40]
+    ]
     lines += [f"* … and {len(plan.doubts) - 40} more that may be refused"] if len(plan.doubts) > 40 else []
     lines += [
         f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**",
@@ -101,7 +106,7 @@ def missing_lines(plan: LoadPlan) -> list[str]:
             f"* **Staging lacks the {each.what} {plain(each.name)}**: {rows}{allowed}; `{plain(each.statement, 2000)}`"
         )
     lines += [f"* And {len(plan.missing) - 50} more that staging lacks"] if len(plan.missing) > 50 else []
-    return lines + [f"* Not proven: {plain(doubt, 1000)}" for doubt in plan.partitions_in_doubt[:20]]
+    return lines
 
 
 def _file(url: str) -> str:

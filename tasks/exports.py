@@ -95,7 +95,7 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         )
         units = units_of(connection, masking)
         resolver = Resolver.of(catalog)
-        tables = dumped_tables(connection, masking, resolver)
+        tables = dumped_tables(connection, masking, catalog)
     header = Header(
         app=policy.app,
         schema_version=policy.schema_version,

@@ -119,6 +119,7 @@ def plan_load(
             generation=0,
             requested_by=requested_by,
             run_id=this_run(),
+            events=partial(bundle.read, facts.url, identities=_identities(settings), proven=facts.trailer.digest),
         )
     overrides = standing_against(plan.verb, plan.destination_name, plan.destination_environment)
     held = any(mark.startswith("hold:") for mark in overrides)

@@ -82,6 +82,21 @@ def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) 
     )
 
 
+@contextmanager
+def own_search_path(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Write with the search_path that the database's role has by itself, until the block or the transaction ends: generated
+    columns, index expressions, CHECKs, defaults and triggers may call functions without their schema.
+
+    Temporary objects come last, so that none stands in for a table or function. Our own statements name schemas.
+    """
+    question = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'"
+    (own,) = connection.execute(question).fetchone() or ("",)
+    path = ", ".join(part for part in (str(own).strip(), "pg_temp") if part)
+    connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
+    yield
+    connection.execute("SELECT pg_catalog.set_config('search_path', '', true)")
+
+
 def _endless(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Every time-out that this server knows beside those that we set, switched off: a role or a database may have one."""
     known = connection.execute("SELECT name FROM pg_catalog.pg_settings WHERE name = ANY(%s)", (list(TIMEOUTS),))

@@ -9,6 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan, anonymizer_of
 from tasks.estate.dumps import LoadOrder
 from tasks.estate.errors import DumpRefused
+from tasks.estate.faults import Fault
 from tasks.estate.tables import Catalog, Name, Table
 from tasks.masking.deriving import (
     TRUTH,
@@ -32,7 +33,7 @@ REMEDY = (
 
 def derived_faults(
     catalog: Catalog, policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]
-) -> Iterator[str]:
+) -> Iterator[Fault]:
     """Yield the kept columns that derive from masked ones, and what cannot be recomputed as the policy says."""
     masked = masked_spots(plans)
     for plan in plans:
@@ -42,10 +43,9 @@ def derived_faults(
                 pairs = [(source, each) for source in known[spot].reads if source in masked]
                 named = [source for source, _ in pairs if not _accepted(policy, source, spot)]
                 if named and each.column.base != TRUTH:
-                    yield (
-                        f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and derives from "
-                        f"{_listed(named, masked)} ({known[spot].by}); {REMEDY}"
-                    )
+                    why = f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and derives from "
+                    why += f"{_listed(named, masked)} ({known[spot].by})"
+                    yield Fault("derived", why, *spot, REMEDY)
             elif each.rule.maker is None and is_embedding(each.column):
                 yield from _embedding_faults(policy, plan, each)
         yield from _recompute_faults(catalog, plan)
@@ -101,18 +101,17 @@ def _texts(plan: TablePlan) -> list[str]:
     ]
 
 
-def _embedding_faults(policy: Policy, plan: TablePlan, each: ColumnPlan) -> Iterator[str]:
+def _embedding_faults(policy: Policy, plan: TablePlan, each: ColumnPlan) -> Iterator[Fault]:
     """Nobody can tell by looking what an embedding was computed from."""
     spot, texts = (str(plan.table.name), each.column.name), _texts(plan)
     if texts and not any(_accepted(policy, (spot[0], text), spot) for text in texts):
-        yield (
-            f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and holds an embedding; from which columns is "
-            f"not known, and {', '.join(f'{spot[0]}.{text}' for text in texts)} of the same table are masked; mask it with "
-            f"`null`, or list it under `accept` with one of them as its source, with a reason"
-        )
+        why = f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and holds an embedding; from which columns is "
+        why += f"not known, and {', '.join(f'{spot[0]}.{text}' for text in texts)} of the same table are masked"
+        remedy = "mask it with `null`, or list it under `accept` with one of them as its source, with a reason"
+        yield Fault("derived", why, *spot, remedy)
 
 
-def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[str]:
+def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[Fault]:
     table = plan.table
     computed = {c.column.name: c for c in plan.columns if isinstance(c.rule.maker, Recompute | ByTrigger)}
     for name, each in computed.items():
@@ -120,13 +119,18 @@ def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[str]:
         if isinstance(maker, Recompute):
             others = sorted((maker.reads & computed.keys()) - {name})
             if others:
-                yield f"line {each.rule.line}: {table.name}.{name}: recompute reads {others[0]}, which is recomputed itself"
+                why = f"line {each.rule.line}: {table.name}.{name}: recompute reads {others[0]}, which is recomputed itself"
+                yield Fault("recompute", why, str(table.name), name)
             unread = sorted(c.column.name for c in plan.columns if c.unread and c.column.name in maker.reads)
             if unread:
-                yield f"line {each.rule.line}: {table.name}.{name}: recompute reads {unread[0]}, whose content is not read"
+                why = f"line {each.rule.line}: {table.name}.{name}: recompute reads {unread[0]}, whose content is not read"
+                yield Fault("recompute", why, str(table.name), name)
     by_trigger = [name for name, each in computed.items() if isinstance(each.rule.maker, ByTrigger)]
     for name, why in left_on(catalog, table, by_trigger).faults if by_trigger else ():
-        yield f"line {computed[name].rule.line}: {table.name}.{name}: recompute: trigger: {why}; write an expression instead"
+        where = f"line {computed[name].rule.line}: {table.name}.{name}"
+        yield Fault(
+            "recompute", f"{where}: recompute: trigger: {why}", str(table.name), name, "write an expression instead"
+        )
 
 
 def watching(policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> list[TablePlan]:
@@ -155,7 +159,7 @@ def _watched(policy: Policy, plan: TablePlan, each: ColumnPlan, known: Mapping[S
         yield from (text for text in _texts(plan) if not _accepted(policy, (spot[0], text), spot))
 
 
-def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Composable) -> Iterator[str]:
+def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Composable) -> Iterator[Fault]:
     """Yield the kept columns whose sampled rows hold words, or the checksum, of a masked column of the same row."""
     for each in plan.columns:
         for source in each.watched:
@@ -170,10 +174,10 @@ def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Co
             ).format(shortest=SHORTEST, kept=Identifier(each.column.name), source=Identifier(source), sample=sample)
             (held, looked) = connection.execute(question).fetchone() or (0, 0)
             if held and held >= SHARE * looked:
-                yield (
-                    f"line {each.rule.line}: {plan.table.name}.{each.column.name} ({each.column.type}) is kept and holds words of "
-                    f"{plan.table.name}.{source}, which is masked, in {held} of {looked} sampled rows; {REMEDY}"
-                )
+                where = f"line {each.rule.line}: {plan.table.name}.{each.column.name} ({each.column.type})"
+                shown = f"which is masked, in {held} of {looked} sampled rows"
+                why = f"{where} is kept and holds words of {plan.table.name}.{source}, {shown}"
+                yield Fault("derived", why, str(plan.table.name), each.column.name, REMEDY)
 
 
 def with_raw_recomputed(plan: TablePlan) -> TablePlan:

@@ -34,6 +34,7 @@ from tasks.dumps.reaching import (
 )
 from tasks.dumps.uniqueness import key_faults
 from tasks.estate.errors import PolicyRefused
+from tasks.estate.faults import Fault, as_facts
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, ForeignKey
 from tasks.masking.deriving import derived_columns
@@ -49,13 +50,13 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     policy = written_out.policy
     resolver = Resolver.of(catalog)
     faults = [
-        *written_out.faults, *name_faults(catalog, policy, resolver), *_unknown_columns(catalog, policy),
+        *(Fault("pattern", each) for each in written_out.faults),
+        *name_faults(catalog, policy, resolver), *_unknown_columns(catalog, policy),
         *_unclassified(catalog, policy), *kin_faults(catalog, policy),
     ]  # fmt: skip
     if catalog.identity.encoding == "SQL_ASCII":
-        faults.append(
-            "the database has the encoding SQL_ASCII: its text may be anything; expected UTF8 or another real one"
-        )
+        why = "the database has the encoding SQL_ASCII: its text may be anything"
+        faults.append(Fault("encoding", why, remedy="expected UTF8 or another real one"))
     rules = dict(rules_of(catalog, policy))
     groups, group_faults = groups_of(catalog, policy, rules)
     faults += group_faults
@@ -69,15 +70,20 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     known = derived_columns(catalog)
     faults += derived_faults(catalog, policy, plans, known)
     faults += [
-        f"{stray.where}: holds what looks like {stray.what}" for stray in catalog.strays if stray.kind == "generated"
+        Fault("generated", f"{stray.where}: holds what looks like {stray.what}", remedy="change its expression")
+        for stray in catalog.strays
+        if stray.kind == "generated"
     ]
     faults += _orphans(catalog, policy, plans)
     faults += torn_keys(catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans}))
     faults += _accepted_in_vain(policy, plans, accepted_pairs(catalog, plans, known))
     if faults:
-        shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
+        shown = "; ".join(map(str, faults[:SHOWN])) + (
+            f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        )
         raise PolicyRefused(
-            f"The policy for {policy.app!r} does not fit the database {catalog.identity.database}: {shown}."
+            f"The policy for {policy.app!r} does not fit the database {catalog.identity.database}: {shown}.",
+            faults=as_facts(faults),
         )
     return MaskingPlan(
         tables=tuple(watching(policy, [with_raw_recomputed(plan) for plan in plans], known)),
@@ -88,7 +94,7 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     )
 
 
-def _unknown_columns(catalog: Catalog, policy: Policy) -> Iterator[str]:
+def _unknown_columns(catalog: Catalog, policy: Policy) -> Iterator[Fault]:
     """Rules of columns that name nothing: a typo in a column would leave the real one unmasked."""
     tables = {str(table.name): table for table in catalog.tables}
     for name, rule in policy.tables.items():
@@ -99,29 +105,32 @@ def _unknown_columns(catalog: Catalog, policy: Policy) -> Iterator[str]:
             found = table.column(column)
             if found is None:
                 close = get_close_matches(column, [each.name for each in table.columns], n=3)
-                yield f"line {said.line}: {name} has no column {column}" + (
-                    f"; it has {', '.join(close)}" if close else ""
-                )
+                why = f"line {said.line}: {name} has no column {column}"
+                yield Fault("unknown-column", why, name, column, f"it has {', '.join(close)}" if close else "")
             elif found.generated and said.maker is not None:
-                yield f"line {said.line}: {name}.{column} is generated and never copied; mask what it is computed from"
+                why = f"line {said.line}: {name}.{column} is generated and never copied"
+                yield Fault("no-effect", why, name, column, "mask what it is computed from")
             elif said.by and table.column(said.by) is None:
-                yield f"line {said.line}: {name}.{column}: by: {name} has no column {said.by}"
+                why = f"line {said.line}: {name}.{column}: by: {name} has no column {said.by}"
+                yield Fault("unknown-column", why, name, column)
 
 
-def _unclassified(catalog: Catalog, policy: Policy) -> Iterator[str]:
+def _unclassified(catalog: Catalog, policy: Policy) -> Iterator[Fault]:
     audit = set(audit_tables(catalog, policy))
     for table in catalog.tables:
         rule = rule_for(table, catalog, policy)
         if rule is None and str(table.name) not in audit:
-            yield f"the table {table.name} is not classified; add it to the policy (columns, keep, drop or exclude)"
+            remedy = "add it to the policy (columns, keep, drop or exclude)"
+            yield Fault("unclassified", f"the table {table.name} is not classified", str(table.name), remedy=remedy)
         elif rule is not None and rule.whole is None:
             named = inherited_rules(table, catalog, policy)
             for column in table.copied:
                 if column.name not in named:
-                    yield f"the column {table.name}.{column.name} ({column.type}) is not classified; add keep or a maker"
+                    why = f"the column {table.name}.{column.name} ({column.type}) is not classified"
+                    yield Fault("unclassified", why, str(table.name), column.name, "add keep or a maker")
 
 
-def _maker_faults(plan: TablePlan) -> Iterator[str]:
+def _maker_faults(plan: TablePlan) -> Iterator[Fault]:
     for each in plan.columns:
         if each.rule.maker is None:
             continue
@@ -130,10 +139,11 @@ def _maker_faults(plan: TablePlan) -> Iterator[str]:
             told.append("nulls: equalise makes every value NULL, but the column is NOT NULL")
         if each.rule.by and plan.table.column(each.rule.by) is None:
             told.append(f"by: there is no column {each.rule.by}")
-        yield from (f"line {each.rule.line}: {plan.table.name}.{each.column.name}: {problem}" for problem in told)
+        where = f"line {each.rule.line}: {plan.table.name}.{each.column.name}"
+        yield from (Fault("maker", f"{where}: {why}", str(plan.table.name), each.column.name) for why in told)
 
 
-def _orphans(catalog: Catalog, policy: Policy, plans: list[TablePlan]) -> Iterator[str]:
+def _orphans(catalog: Catalog, policy: Policy, plans: list[TablePlan]) -> Iterator[Fault]:
     """Foreign keys from a table that travels to one that is dropped: its rows would point at nothing."""
     dropped = set(whole_tables(catalog, policy, "drop"))
     travelling = {str(plan.table.name): plan for plan in plans}
@@ -142,7 +152,8 @@ def _orphans(catalog: Catalog, policy: Policy, plans: list[TablePlan]) -> Iterat
         if plan is None or str(key.references) not in dropped:
             continue
         if not _arrives_null(travelling, key):
-            yield f"{key.table} refers to {key.references} by {key.name}, and that table is dropped; drop both, or mask with null"
+            why = f"{key.table} refers to {key.references} by {key.name}, and that table is dropped"
+            yield Fault("foreign-key", why, str(key.table), key.columns[0], "drop both, or mask with null")
 
 
 def _arrives_null(travelling: dict[str, TablePlan], key: ForeignKey) -> bool:
@@ -153,7 +164,7 @@ def _arrives_null(travelling: dict[str, TablePlan], key: ForeignKey) -> bool:
     return bool(set(key.columns) & emptied)
 
 
-def _accepted_in_vain(policy: Policy, plans: list[TablePlan], derived: set[tuple[str, str]]) -> Iterator[str]:
+def _accepted_in_vain(policy: Policy, plans: list[TablePlan], derived: set[tuple[str, str]]) -> Iterator[Fault]:
     """Yield accepted pairs that neither the attack nor the plan can find: a typo, or a column that is gone."""
     columns = {f"{plan.table.name}.{each.column.name}": each for plan in plans for each in plan.columns}
     for entry in policy.accept:
@@ -161,9 +172,16 @@ def _accepted_in_vain(policy: Policy, plans: list[TablePlan], derived: set[tuple
             continue
         source, found = columns.get(entry.source), columns.get(entry.found)
         if source is None or not is_attacked(source):
-            yield f"line {entry.line}: accept: the attack does not search for values of {entry.source}; remove the entry"
+            why = f"line {entry.line}: accept: the attack does not search for values of {entry.source}"
+            yield Fault("no-effect", why, *_split(entry.source), "remove the entry")
         if found is None or not is_searched(found):
-            yield f"line {entry.line}: accept: the attack does not look into {entry.found}; remove the entry"
+            why = f"line {entry.line}: accept: the attack does not look into {entry.found}"
+            yield Fault("no-effect", why, *_split(entry.found), "remove the entry")
+
+
+def _split(name: str) -> tuple[str, str]:
+    table, _, column = name.rpartition(".")
+    return table, column
 
 
 def _notes(plans: list[TablePlan]) -> Iterator[str]:

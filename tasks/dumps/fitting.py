@@ -2,35 +2,35 @@
 
 from collections.abc import Iterable, Iterator
 
+from tasks.estate.faults import Fault
 from tasks.estate.relations import Resolver, words
 from tasks.estate.tables import Kind, Name, Relation
 
 
-def unwritable(written: Iterable[Name], resolver: Resolver) -> Iterator[str]:
+def unwritable(written: Iterable[Name], resolver: Resolver) -> Iterator[Fault]:
     """Yield what keeps a load from writing these tables: rows that are stored elsewhere, or that the role cannot see."""
     for name in written:
         for leaf in resolver.leaves(name):
             if leaf.kind is Kind.FOREIGN:
                 above = leaf.parents[0]
-                yield (
-                    f"{leaf.name} is {words(leaf)}, so that emptying and loading {name} would change that server;"
-                    f" on staging: ALTER TABLE {above} DETACH PARTITION {leaf.name}"
-                )
+                why = f"{leaf.name} is {words(leaf)}, so that emptying and loading {name} would change that server"
+                remedy = f"on staging: ALTER TABLE {above} DETACH PARTITION {leaf.name}"
+                yield Fault("foreign-partition", why, str(name), remedy=remedy)
         relation = resolver.find(name)
         for each in (relation, *resolver.partitions(name)):
             if each is not None and each.hidden:
-                yield (
-                    f"row security hides rows of {each.name} from the loading role; on staging: ALTER TABLE {each.name}"
-                    " NO FORCE ROW LEVEL SECURITY for the owner, or a role with BYPASSRLS"
-                )
+                why = f"row security hides rows of {each.name} from the loading role"
+                remedy = f"on staging: ALTER TABLE {each.name} NO FORCE ROW LEVEL SECURITY for the owner, or a role with BYPASSRLS"
+                yield Fault("row-security", why, str(name), remedy=remedy)
 
 
-def taken_names(absent: Iterable[Name], resolver: Resolver) -> Iterator[str]:
+def taken_names(absent: Iterable[Name], resolver: Resolver) -> Iterator[Fault]:
     """Yield the tables of the dump whose name stands for something else on staging: a view, a foreign table, a part."""
     for name in absent:
         relation = resolver.find(name)
         if relation is not None and not _is_table(relation):
-            yield f"the dump has the table {name}, which is {words(relation)} on staging; rename it there"
+            why = f"the dump has the table {name}, which is {words(relation)} on staging"
+            yield Fault("taken-name", why, str(name), remedy="rename it there")
 
 
 def _is_table(relation: Relation) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tasks.estate.dumps import Anonymizer
+from tasks.estate.faults import Fault
 from tasks.estate.tables import Catalog
 from tasks.masking.policy import ColumnRule, Policy
 
@@ -10,7 +11,7 @@ Where = tuple[str, str]  # table, column
 Rules = dict[str, dict[str, ColumnRule]]
 
 
-def groups_of(catalog: Catalog, policy: Policy, rules: Rules) -> tuple[dict[Where, str], list[str]]:
+def groups_of(catalog: Catalog, policy: Policy, rules: Rules) -> tuple[dict[Where, str], list[Fault]]:
     """The group of every masked column, and what is wrong with the joins.
 
     A group is what the policy says; else what a foreign key joins; else, for names, one for each kind of name, so that
@@ -56,23 +57,27 @@ def _joined(catalog: Catalog, policy: Policy, rules: Rules) -> dict[Where, str]:
     return {where: ".".join(find(where)) for where in root}
 
 
-def _faults(catalog: Catalog, policy: Policy, rules: Rules, groups: dict[Where, str]) -> Iterator[str]:
+def _faults(catalog: Catalog, policy: Policy, rules: Rules, groups: dict[Where, str]) -> Iterator[Fault]:
     for mine, theirs, what in _pairs(catalog, policy, rules):
         for table, column in (mine, theirs):
             found = catalog.table(table)
             if found is None or found.column(column) is None:
-                yield f"{what} names {table}.{column}, which does not exist"
+                why = f"{what} names {table}.{column}, which does not exist"
+                yield Fault("reference", why, table, column, "correct or remove it")
         here, there = _rule(rules, mine), _rule(rules, theirs)
         if here is None or there is None or (here.maker is None and there.maker is None):
             continue
         names = f"{'.'.join(mine)} and {'.'.join(theirs)} are joined by {what}"
         subjects = _subject(catalog, mine, here), _subject(catalog, theirs, there)
         if here.maker != there.maker or here.nulls == "equalise" or there.nulls == "equalise":
-            yield f"{names}: both need the same maker with the same options"
+            remedy = "give both the same rule"
+            yield Fault("joined", f"{names}: both need the same maker with the same options", *mine, remedy)
         elif any(subjects) and not _same_subject(catalog, *subjects):
-            yield f"{names}: made from whose value it is, so `by` must name the same key on both sides"
+            why = f"{names}: made from whose value it is, so `by` must name the same key on both sides"
+            yield Fault("joined", why, *mine, "name the same key in both, or keep both")
         elif groups[mine] != groups[theirs]:
-            yield f"{names} but have the groups {groups[mine]!r} and {groups[theirs]!r}"
+            why = f"{names} but have the groups {groups[mine]!r} and {groups[theirs]!r}"
+            yield Fault("joined", why, *mine, "give both the same group")
 
 
 def _rule(rules: Rules, where: Where) -> ColumnRule | None:

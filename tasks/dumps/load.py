@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.attack import Secrets
 from tasks.dumps.catalog import asked, identifier
-from tasks.dumps.connecting import without_values
+from tasks.dumps.connecting import own_search_path, without_values
 from tasks.dumps.forgiving import forgiving
 from tasks.dumps.marker import write_marker
 from tasks.dumps.masks import rows_of
@@ -134,7 +134,7 @@ class Load:
         require_stored_here(written)
         names_written = [table.name for table in written]
         with self._quiet_triggers(written), self._quiet_rules(written), forgiving(self._connection, names_written):
-            with self._own_search_path():
+            with own_search_path(self._connection):
                 self._lift()
                 self._empty(written)
                 self._fill(events)
@@ -147,20 +147,6 @@ class Load:
             checks = verify_loaded(self._connection, self._plan, self._catalog, self._policy, self._rows, self._secrets)
         write_marker(self._connection, self._plan, notice_for(self._plan))
         return checks
-
-    @contextmanager
-    def _own_search_path(self) -> Iterator[None]:
-        """Write with the search_path that the target's role has by itself: generated columns, index expressions, CHECKs,
-        defaults and triggers may call functions without their schema.
-
-        Temporary objects come last, so that none stands in for a table or function. Our own statements name schemas.
-        """
-        question = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'"
-        (own,) = self._connection.execute(question).fetchone() or ("",)
-        path = ", ".join(part for part in (str(own).strip(), "pg_temp") if part)
-        self._connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
-        yield
-        self._connection.execute("SELECT pg_catalog.set_config('search_path', '', true)")
 
     @contextmanager
     def _quiet_triggers(self, written: list[Table]) -> Iterator[None]:
@@ -199,7 +185,7 @@ class Load:
 
     def _refresh(self) -> None:
         """Materialized views hold what was computed from the old rows. Raises `NotLoaded` naming the view."""
-        for view in populated_views(self._connection, self._catalog):
+        for view in populated_views(self._connection, self._catalog, self._plan):
             try:
                 self._connection.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(identifier(view)))
             except psycopg.errors.UndefinedFunction as error:  # since PostgreSQL 17 with a search_path of its own
@@ -287,7 +273,7 @@ class Load:
         statement = SQL("COPY {} ({}) FROM STDIN").format(identifier(order.name), columns)
         with self._connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
-                for block in _without(order, blocks) if order.skipped else blocks:
+                for block in without_skipped(order, blocks) if order.skipped else blocks:
                     copy.write(block)
             return cursor.rowcount
 
@@ -300,7 +286,7 @@ class Load:
         return self._connection.execute(statement).rowcount
 
 
-def _without(order: LoadOrder, blocks: Blocks) -> Blocks:
+def without_skipped(order: LoadOrder, blocks: Blocks) -> Blocks:
     """COPY text without the columns that staging lacks: what they hold, raw perhaps, never reaches its disk or log."""
     kept = [place for place, column in enumerate(order.columns) if column not in order.skipped]
     for block in blocks:

@@ -12,6 +12,7 @@ from tasks.dumps.derived import word_faults
 from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.recomputing import collisions, expression_fault
 from tasks.estate.errors import PolicyRefused
+from tasks.estate.faults import Fault, as_facts
 from tasks.estate.tables import Name, Table
 from tasks.masking.makers.documents import Document
 from tasks.masking.makers.recompute import ByTrigger, Recompute
@@ -19,6 +20,7 @@ from tasks.masking.session import Session
 
 SAMPLED = 1000  # rows of each table on which makers are tried against CHECKs, domains and types before the export
 EVERY = SQL("*")  # column
+FITTING = "use another maker or other options, or keep the column"
 SHAPES = 5  # places of documents in one message
 MANY = 100_000  # rows from which a sample is taken by pages instead of from the front
 
@@ -113,16 +115,23 @@ def prove(
         )
     ]
     if faults:
-        raise PolicyRefused(f"Masked rows would not fit the tables: {'; '.join(faults)}.")
+        raise PolicyRefused(
+            f"Masked rows would not fit the tables: {'; '.join(map(str, faults))}.", faults=as_facts(faults)
+        )
 
 
-def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[str]:
-    """Why the masked rows of a sample of one table would be refused, one sentence each."""
+def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[Fault]:
+    """Yield why the masked rows of a sample of one table would be refused."""
     changed = [
         each for each in plan.columns if (each.masked or each.unread) and not isinstance(each.rule.maker, ByTrigger)
     ]
     refused = [
-        f"{plan.table.name}.{each.column.name}: recompute: {why}"
+        Fault(
+            "recompute",
+            f"{plan.table.name}.{each.column.name}: recompute: {why}",
+            str(plan.table.name),
+            each.column.name,
+        )
         for each in changed
         if (why := expression_fault(connection, plan, each))
     ]
@@ -134,14 +143,15 @@ def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Comp
     broken = False
     for each in changed:
         yield from _misfits(connection, plan, each)
-        for why in _column_faults(connection, each, rows):
+        for fault in _column_faults(connection, plan.table, each, rows):
             broken = True
-            yield f"{plan.table.name}.{each.column.name} ({each.rule.word}): {why}"
+            yield fault
     if not broken:
         yield from _check_faults(connection, plan, {each.column.name for each in changed}, select)
+        yield from _leaf_faults(connection, plan, changed, select)
 
 
-def _misfits(connection: psycopg.Connection[Any], plan: TablePlan, each: ColumnPlan) -> Iterator[str]:
+def _misfits(connection: psycopg.Connection[Any], plan: TablePlan, each: ColumnPlan) -> Iterator[Fault]:
     """Yield a fault for a column with documents to which no path applies, with how many there are, where, and what is there."""
     maker = each.rule.maker
     wanted = isinstance(maker, Document) and each.masked and each.rule.nulls != "equalise"
@@ -158,33 +168,51 @@ def _misfits(connection: psycopg.Connection[Any], plan: TablePlan, each: ColumnP
         return  # what is no document fails in its mask too, which names it
     if found:
         told = ", ".join(f"{where} in {count}" for where, count in found[:SHAPES])
-        yield (
-            f"{plan.table.name}.{each.column.name} (jsonb): no path applies to {sum(count for _, count in found)} of the sampled"
-            f" documents ({told}); add paths for them, or say what becomes of them: `else: keep` or `else: null`"
-        )
+        count = sum(count for _, count in found)
+        why = f"{plan.table.name}.{each.column.name} (jsonb): no path applies to {count} of the sampled documents ({told})"
+        remedy = "add paths for them, or say what becomes of them: `else: keep` or `else: null`"
+        yield Fault("documents", why, str(plan.table.name), each.column.name, remedy)
 
 
-def _column_faults(connection: psycopg.Connection[Any], each: ColumnPlan, rows: Composable) -> Iterator[str]:
+def _column_faults(
+    connection: psycopg.Connection[Any], table: Table, each: ColumnPlan, rows: Composable
+) -> Iterator[Fault]:
     column = each.column
-    value = Identifier("t", column.name)
+    value, where = Identifier("t", column.name), f"{table.name}.{column.name} ({each.rule.word})"
     tests = []
     if column.not_null:
-        tests.append(("NULL, but the column is NOT NULL", SQL("{} IS NULL").format(value)))
+        tests.append(("not-null", "NULL, but the column is NOT NULL", SQL("{} IS NULL").format(value)))
     if column.max_length is not None and not column.array:
         longer = SQL("char_length({}::text) > {}").format(value, Literal(column.max_length))
-        tests.append((f"more than {column.max_length} characters", longer))
+        tests.append(("type", f"more than {column.max_length} characters", longer))
     typed = SQL("({}::text::{}) IS NULL AND {} IS NOT NULL").format(value, SQL(_type(column.type)), value)
-    tests.append((f"no {column.type}", typed))
-    for why, test in tests:
+    tests.append(("type", f"no {column.type}", typed))
+    for kind, why, test in tests:
         question = SQL("SELECT count(*) FROM {} WHERE {}").format(rows, test)
         try:
             with connection.transaction():  # a savepoint: after a fault the others are still looked for
                 (count,) = connection.execute(question).fetchone() or (0,)
+        except psycopg.errors.InsufficientPrivilege as error:
+            yield _lacking(connection, table, column.name, error)
+            return
         except psycopg.Error as error:
-            yield f"gives values that {column.type} refuses ({without_values(error)})"
+            refused = (error.sqlstate or "")[:2] in ("22", "23")
+            what = f"gives values that {column.type} refuses" if refused else "cannot be tried on the rows"
+            yield Fault(kind, f"{where}: {what} ({without_values(error)})", str(table.name), column.name, FITTING)
             return
         if count:
-            yield f"gives {why} in {count} of the sampled rows"
+            yield Fault(
+                kind, f"{where}: gives {why} in {count} of the sampled rows", str(table.name), column.name, FITTING
+            )
+
+
+def _lacking(connection: psycopg.Connection[Any], table: Table, column: str, error: psycopg.Error) -> Fault:
+    """Return the fault for a right that the exporting role lacks: on the table, or on what a mask, a type or a CHECK uses."""
+    (role,) = connection.execute("SELECT quote_ident(current_user)").fetchone() or ("the role",)
+    where = f"{table.name}.{column}" if column else f"{table.name}"
+    message = f"{where}: {role} lacks a right that reading or masking it needs ({without_values(error)})"
+    remedy = f"grant {role} what the message names on production (USAGE on a schema, SELECT on a table, EXECUTE on a function)"
+    return Fault("right", message, str(table.name), column, remedy)
 
 
 def _type(declared: str) -> Any:
@@ -193,28 +221,34 @@ def _type(declared: str) -> Any:
 
 
 def _check_faults(
-    connection: psycopg.Connection[Any], plan: TablePlan, changed: set[str], select: Composed
-) -> Iterator[str]:
-    """CHECK constraints evaluated on masked rows, in the columns' own types."""
-    checks = (check for check in plan.table.checks if check.enforced and check.leaf is None)
+    connection: psycopg.Connection[Any], plan: TablePlan, changed: set[str], select: Composed, leaf: Name | None = None
+) -> Iterator[Fault]:
+    """CHECK constraints evaluated on masked rows, in the columns' own types: those of the table, or of one `leaf` alone."""
+    checks = (check for check in plan.table.checks if check.enforced and check.validated and check.leaf == leaf)
     later = {each.column.name for each in plan.columns if isinstance(each.rule.maker, ByTrigger)}  # known on the target
     touched = [check for check in checks if changed & set(check.columns) and not later & set(check.columns)]
     if not touched:
         return
-    rows = _typed_rows(plan, select, SQL("{} AS s").format(sample_of(plan)))
+    rows = _typed_rows(plan, select, SQL("{} AS s").format(sample_of(plan, leaf)))
+    where = f"{plan.table.name}" if leaf is None else f"{plan.table.name}, partition {leaf}"
     for check in touched:
         if not set(check.columns) <= {each.column.name for each in plan.columns}:
-            continue  # reads a generated column; the load itself will tell
+            continue  # reads a generated column; the load tries it
+        named = sorted(changed & set(check.columns))
         question = SQL("SELECT count(*) FROM {} WHERE NOT ({})").format(rows, SQL(_type(check.expression)))
         try:
             with connection.transaction():
                 (count,) = connection.execute(question).fetchone() or (0,)
+        except psycopg.errors.InsufficientPrivilege as error:
+            yield _lacking(connection, plan.table, named[0], error)
+            continue
         except psycopg.Error as error:
-            yield f"{plan.table.name}: CHECK {check.name} cannot be evaluated on masked rows ({without_values(error)})"
+            why = f"{where}: CHECK {check.name} cannot be evaluated on masked rows ({without_values(error)})"
+            yield Fault("check", why, str(plan.table.name), named[0], FITTING)
             continue
         if count:
-            named = ", ".join(sorted(changed & set(check.columns)))
-            yield f"{plan.table.name}.{named}: CHECK {check.name} refuses {count} of the sampled masked rows"
+            why = f"{where}.{', '.join(named)}: CHECK {check.name} refuses {count} of the sampled masked rows"
+            yield Fault("check", why, str(plan.table.name), named[0], FITTING)
 
 
 def _typed_rows(plan: TablePlan, select: Composed, source: Composable) -> Composable:
@@ -228,7 +262,7 @@ def _typed_rows(plan: TablePlan, select: Composed, source: Composable) -> Compos
     return SQL("(SELECT {} FROM (SELECT {} FROM {}) AS u ({})) AS t").format(typed, select, source, names)
 
 
-def recomputed_twice(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[str]:
+def recomputed_twice(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[Fault]:
     """Yield the unique keys that recomputed values break: all rows are looked at, because nothing else proves it."""
     return collisions(
         connection,
@@ -237,11 +271,36 @@ def recomputed_twice(connection: psycopg.Connection[Any], plan: TablePlan, selec
     )
 
 
-def sample_of(plan: TablePlan) -> Composable:
-    """Return a sample of the table without the columns that are not to be read: the role may have no right to."""
+def _leaf_faults(
+    connection: psycopg.Connection[Any], plan: TablePlan, changed: list[ColumnPlan], select: Composed
+) -> Iterator[Fault]:
+    """What one partition alone demands, on masked rows of that partition. Where a mask moves rows, the load tries them."""
+    names = {each.column.name for each in changed}
+    for leaf in plan.table.leaves:
+        if any(check.leaf == leaf and names & set(check.columns) for check in plan.table.checks):
+            yield from _check_faults(connection, plan, names, select, leaf)
+        strict = [each for each in changed if leaf in each.column.not_null_leaves]
+        columns = SQL(", ").join(Identifier(each.column.name) for each in plan.columns)
+        for each in strict:
+            rows = SQL("(SELECT {} FROM {} AS s) AS t ({})").format(select, sample_of(plan, leaf), columns)
+            question = SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(rows, Identifier(each.column.name))
+            (count,) = connection.execute(question).fetchone() or (0,)
+            if count:
+                where = f"{plan.table.name}.{each.column.name} ({each.rule.word})"
+                why = f"{where}: gives NULL, but the column is NOT NULL on the partition {leaf}, in {count} of its sampled rows"
+                yield Fault("not-null", why, str(plan.table.name), each.column.name, FITTING)
+
+
+def sample_of(plan: TablePlan, leaf: Name | None = None) -> Composable:
+    """Return a sample of the table, or of one of its partitions, without the columns that are not to be read: the role may
+    have no right to.
+    """
     unread = {each.column.name for each in plan.columns if each.unread}
     named = [Identifier(column.name) for column in plan.table.columns if column.name not in unread]
-    return sample(plan.table, SQL(", ").join(named) if unread else EVERY)
+    columns = SQL(", ").join(named) if unread else EVERY
+    if leaf is None:
+        return sample(plan.table, columns)
+    return SQL("(SELECT {} FROM {} LIMIT {})").format(columns, only(leaf), Literal(SAMPLED))
 
 
 def sample(table: Table, columns: Composable = EVERY) -> Composable:

@@ -6,29 +6,35 @@ from typing import Any
 import psycopg
 
 from tasks.dumps.bounds import Places, filled
+from tasks.dumps.demands import Demands, promises
 from tasks.dumps.planning import MaskingPlan
 from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, Header, LoadOrder, Missing
 from tasks.estate.errors import DumpRefused
+from tasks.estate.faults import Fault, as_facts
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Kind, Name, Table
 from tasks.masking.policy import Policy
 
 
 def dumped_tables(
-    connection: psycopg.Connection[Any], masking: MaskingPlan, resolver: Resolver
+    connection: psycopg.Connection[Any], masking: MaskingPlan, catalog: Catalog
 ) -> tuple[DumpedTable, ...]:
-    """Return the header's tables, with what they inherit from and the partitions that hold rows.
+    """Return the header's tables, with what they inherit from, the partitions that hold rows, and what all rows satisfy.
 
     Partitions of a table whose key is masked are left out: its rows may go elsewhere, and a bound may be a value.
     """
+    resolver, demands = Resolver.of(catalog), Demands(connection, catalog)
     plans = [
         (plan, _may_tell(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
         for plan in masking.tables
     ]
     full = filled(connection, [leaf for plan, tells in plans if tells for leaf in plan.table.leaves])
+    promised = {plan.table.name: promises(demands, plan) for plan, _ in plans}
     return tuple(
         plan.dumped.model_copy(
             update={
+                "promises": promised[plan.table.name][0],
+                "sampled": promised[plan.table.name][1],
                 "parents": plan.table.parents,
                 "key": root.key if tells and (root := resolver.find(plan.table.name)) else "",
                 "parts": tuple(_parts(plan.table, resolver, full)) if tells else (),
@@ -93,22 +99,23 @@ def _create(connection: psycopg.Connection[Any], table: DumpedTable) -> str:
 
 def require_partitions(
     connection: psycopg.Connection[Any], orders: Sequence[LoadOrder], header: Header, catalog: Catalog
-) -> tuple[str, ...]:
+) -> tuple[Fault, ...]:
     """Return the partitions of the dump for whose rows the target may lack one. Raises `DumpRefused` if it certainly does."""
     loaded = {str(order.name) for order in orders}
     doubts = list(partition_faults(connection, (t for t in header.tables if str(t.name) in loaded), catalog))
     if certain := [fault for fault, is_certain in doubts if is_certain]:
         raise DumpRefused(
-            f"Staging lacks partitions for rows of the dump: {'; '.join(certain)}.",
+            f"Staging lacks partitions for rows of the dump: {'; '.join(map(str, certain))}.",
             next_step="Nothing was loaded. Run the statements on staging, or its migrations, then start again.",
+            faults=as_facts(certain),
         )
     return tuple(fault for fault, _ in doubts)
 
 
 def partition_faults(
     connection: psycopg.Connection[Any], tables: Iterable[DumpedTable], catalog: Catalog
-) -> Iterator[tuple[str, bool]]:
-    """Yield the partitions of the dump for whose rows the target has none: in words with the statements that make it, and
+) -> Iterator[tuple[Fault, bool]]:
+    """Yield the partitions of the dump for whose rows the target has none, with the statements that make them, and
     whether that is certain. If only the bounds are in doubt, some rows may still find a place.
     """
     resolver = Resolver.of(catalog)
@@ -128,9 +135,11 @@ def partition_faults(
             if taken != "yes":
                 lacking = [part for part in chain if (found := resolver.find(part.name)) is None or not found.partition]
                 statements = "; ".join(_create_part(connection, part) for part in lacking) or "compare the bounds"
-                yield f"{table.name} has no partition for the rows of {leaf.name}: {statements}", taken == "no"
+                message = f"{table.name} has no partition for the rows of {leaf.name}"
+                yield Fault("partition", message, str(table.name), remedy=f"on staging: {statements}"), taken == "no"
         if not dumped.parts and not _takes_all(root.name, resolver):
-            yield f"the dump does not tell which partitions of {table.name} its rows need", False
+            message = f"the dump does not tell which partitions of {table.name} its rows need"
+            yield Fault("partition", message, str(table.name), remedy="compare the bounds"), False
 
 
 def _takes_all(name: Name, resolver: Resolver) -> bool:

@@ -2,22 +2,24 @@
 
 from collections.abc import Callable, Collection, Iterator
 
+from tasks.estate.faults import Fault
 from tasks.estate.relations import Resolver, words
 from tasks.estate.tables import Catalog, ForeignKey, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy
 
 
-def name_faults(catalog: Catalog, policy: Policy, resolver: Resolver) -> Iterator[str]:
+def name_faults(catalog: Catalog, policy: Policy, resolver: Resolver) -> Iterator[Fault]:
     """Yield what is wrong with the policy's table names: unknown ones, and rules that the relation cannot have."""
     tables = {str(table.name) for table in catalog.tables}
     for name, rule in policy.tables.items():
         relation = resolver.find(name)
         if relation is None and rule.whole is None:  # a mask that is nowhere applied
-            yield f"line {rule.line}: the database has no table {name}{resolver.nearest(name)}"
+            why = f"line {rule.line}: the database has no table {name}{resolver.nearest(name)}"
+            yield Fault("unknown-table", why, name, remedy="correct or remove the rule")
         elif relation is not None and name not in tables and rule.whole not in (allowed := _allowed(relation)):
             found = rule.whole or "rules of columns"
-            expected = f"expected {' or '.join(allowed)}"
-            yield f"line {rule.line}: {name} is {words(relation)}: the rule {found!r} would have no effect; {expected}, or no rule"
+            why = f"line {rule.line}: {name} is {words(relation)}: the rule {found!r} would have no effect"
+            yield Fault("no-effect", why, name, remedy=f"expected {' or '.join(allowed)}, or no rule")
 
 
 def _allowed(relation: Relation) -> tuple[str, ...]:
@@ -34,7 +36,7 @@ def name_notes(policy: Policy, resolver: Resolver) -> Iterator[str]:
             yield f"line {rule.line}: the source has no table {name}{resolver.nearest(name)}; {rule.whole!r} can apply to staging only"
 
 
-def foreign_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator[str]:
+def foreign_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator[Fault]:
     """Yield the foreign partitions of a table that travels: their rows are stored elsewhere and do not, so that the policy
     must agree.
     """
@@ -42,10 +44,11 @@ def foreign_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator
         relation = resolver.find(leaf)
         rule = policy.tables.get(str(leaf))
         if relation is not None and (rule is None or rule.whole is None):
-            yield f"{leaf} is {words(relation)}, whose rows do not travel; add `{leaf}: exclude`, or detach it"
+            why = f"{leaf} is {words(relation)}, whose rows do not travel"
+            yield Fault("foreign-partition", why, str(leaf), remedy=f"add `{leaf}: exclude`, or detach it")
 
 
-def kin_faults(catalog: Catalog, policy: Policy) -> Iterator[str]:
+def kin_faults(catalog: Catalog, policy: Policy) -> Iterator[Fault]:
     """Yield the tables with several inheritance parents whose rules disagree about the whole table."""
     for table in catalog.tables:
         if len(table.parents) < 2 or str(table.name) in policy.tables:
@@ -53,7 +56,8 @@ def kin_faults(catalog: Catalog, policy: Policy) -> Iterator[str]:
         rules = {str(p): policy.tables[str(p)].whole or "columns" for p in table.parents if str(p) in policy.tables}
         if len(set(rules.values())) > 1:
             said = ", ".join(f"{parent} ({rule})" for parent, rule in rules.items())
-            yield f"{table.name} inherits from tables with different rules: {said}; add a rule of its own"
+            why = f"{table.name} inherits from tables with different rules: {said}"
+            yield Fault("inheritance", why, str(table.name), remedy="add a rule of its own")
 
 
 def dropped_partitions(policy: Policy, resolver: Resolver) -> Iterator[Name]:
@@ -66,7 +70,7 @@ def dropped_partitions(policy: Policy, resolver: Resolver) -> Iterator[Name]:
 
 def torn_keys(
     catalog: Catalog, travelling: Collection[str], dropped: set[Name], emptied: Callable[[ForeignKey], bool]
-) -> Iterator[str]:
+) -> Iterator[Fault]:
     """Yield the foreign keys from tables that travel to tables of which a partition is dropped: rows may point at nothing.
     `emptied` tells whether a key's columns arrive as NULL.
     """
@@ -74,10 +78,8 @@ def torn_keys(
     for key in catalog.foreign_keys:
         if str(key.table) in travelling and key.references in torn and not emptied(key):
             parts = ", ".join(torn[key.references])
-            yield (
-                f"{key.table} refers to {key.references} by {key.name}, and the partition {parts} of it is dropped;"
-                " keep it, or mask with null"
-            )
+            why = f"{key.table} refers to {key.references} by {key.name}, and the partition {parts} of it is dropped"
+            yield Fault("foreign-key", why, str(key.table), key.columns[0], "keep it, or mask with null")
 
 
 def without_dropped(table: Table, dropped: set[Name]) -> Table:
@@ -91,8 +93,9 @@ def reached(policy: Policy, resolver: Resolver) -> tuple[str, ...]:
     return tuple(sorted(name for name in policy.tables if resolver.find(name) is not None))
 
 
-def stale_rules(policy: Policy, known: set[str], resolver: Resolver) -> Iterator[str]:
+def stale_rules(policy: Policy, known: set[str], resolver: Resolver) -> Iterator[Fault]:
     """Yield the table rules that apply to nothing: `known` are the names of the dump's source, `resolver` knows staging."""
     for name, rule in policy.tables.items():
         if name != policy.audit.table and name not in known and resolver.find(name) is None:
-            yield f"line {rule.line}: neither the dump's source nor staging has a table {name}{resolver.nearest(name)}"
+            why = f"line {rule.line}: neither the dump's source nor staging has a table {name}{resolver.nearest(name)}"
+            yield Fault("unknown-table", why, name, remedy="correct or remove the rule")

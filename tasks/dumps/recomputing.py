@@ -9,21 +9,22 @@ from psycopg.sql import SQL, Composable, Identifier
 from tasks.dumps.connecting import without_values
 from tasks.dumps.planning import ColumnPlan, TablePlan
 from tasks.dumps.uniqueness import reads_of
+from tasks.estate.faults import Fault
 from tasks.estate.tables import Key, KeyKind, Name
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 
 
 def collisions(
     connection: psycopg.Connection[Any], plan: TablePlan, rows: Callable[[Name | None], Composable]
-) -> Iterator[str]:
+) -> Iterator[Fault]:
     """Yield the unique keys that the recomputed values of all rows break. `rows`: all masked rows of a partition, or all."""
     computed = {each.column.name for each in plan.columns if isinstance(each.rule.maker, Recompute) and each.masked}
     for key in plan.table.unique_keys:
         touched = sorted(computed & reads_of(key, plan.table))
         if touched:
-            yield from (
-                f"{plan.table.name}.{touched[0]}: {why}" for why in _collisions(connection, plan, key, rows(key.leaf))
-            )
+            where = f"{plan.table.name}.{touched[0]}"
+            for why in _collisions(connection, plan, key, rows(key.leaf)):
+                yield Fault("unique", f"{where}: {why}", str(plan.table.name), touched[0])
 
 
 def _collisions(connection: psycopg.Connection[Any], plan: TablePlan, key: Key, rows: Composable) -> Iterator[str]:

@@ -8,6 +8,7 @@ import psycopg
 from tasks.dumps.catalog import asked
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
+from tasks.estate.faults import Fault, as_facts
 from tasks.estate.tables import Catalog, ForeignKey, Name, Sequence
 
 Connection = psycopg.Connection[Any]
@@ -15,7 +16,7 @@ Connection = psycopg.Connection[Any]
 
 def missing_rights(
     connection: Connection, catalog: Catalog, plan: LoadPlan, lifted: list[ForeignKey], altered: set[Name]
-) -> Iterator[str]:
+) -> Iterator[Fault]:
     """Yield what the loading role may not do and must, each with the statement that allows it.
 
     `altered`: tables whose constraints the load drops and makes again, beside those of `lifted`.
@@ -23,9 +24,11 @@ def missing_rights(
     (role,) = asked(connection, "role")
     who = role["role"]
     if not role["temporary"]:
-        yield f"{who} may not create temporary tables; on staging: GRANT TEMPORARY ON DATABASE {role['database']} TO {who}"
+        remedy = f"on staging: GRANT TEMPORARY ON DATABASE {role['database']} TO {who}"
+        yield Fault("right", f"{who} may not create temporary tables", remedy=remedy)
     if not role["may_create"]:
-        yield f"{who} may not create the schema understudy; on staging: GRANT CREATE ON DATABASE {role['database']} TO {who}"
+        remedy = f"on staging: GRANT CREATE ON DATABASE {role['database']} TO {who}"
+        yield Fault("right", f"{who} may not create the schema understudy", remedy=remedy)
     rights = {_name(row): row for row in asked(connection, "rights")}
     written = {*plan.emptied, *(str(order.name) for order in plan.tables)}
     owned = altered | {key.declared_on for key in lifted}
@@ -37,22 +40,25 @@ def missing_rights(
         elif name in {key.declared_on for key in lifted} and not row["owned"]:
             yield _not_owner(name, row, who)
     yield from _sequences(catalog, rights, written, who)
-    yield from _views(catalog, rights, who)
-    yield from _views_without_data(connection, rights)
+    refreshed = set(populated_views(connection, catalog, plan))
+    yield from _views(refreshed, rights, who)
+    yield from _views_without_data(connection, refreshed, rights)
 
 
-def require_rights(missing: Iterator[str]) -> None:
+def require_rights(missing: Iterator[Fault]) -> None:
     """The loading role must be able to do all that the load does. Raises `DumpRefused` naming every missing right."""
     if faults := list(dict.fromkeys(missing)):
         raise DumpRefused(
-            f"The load cannot be done: {'; '.join(faults)}.",
+            f"The load cannot be done: {'; '.join(map(str, faults))}.",
+            faults=as_facts(faults),
             next_step="Give the loading role what it lacks on staging, then start again. Nothing was loaded.",
         )
 
 
-def _table(name: Name, row: dict[str, Any], plan: LoadPlan, who: str, owned: set[Name]) -> Iterator[str]:
+def _table(name: Name, row: dict[str, Any], plan: LoadPlan, who: str, owned: set[Name]) -> Iterator[Fault]:
     if not row["reachable"]:
-        yield f"{who} may not use the schema of {name}; on staging: GRANT USAGE ON SCHEMA {name.schema_name} TO {who}"
+        remedy = f"on staging: GRANT USAGE ON SCHEMA {name.schema_name} TO {who}"
+        yield Fault("right", f"{who} may not use the schema of {name}", str(name), remedy=remedy)
         return
     if name in owned and not row["owned"]:
         yield _not_owner(name, row, who)
@@ -60,20 +66,22 @@ def _table(name: Name, row: dict[str, Any], plan: LoadPlan, who: str, owned: set
     needed = ("SELECT", "INSERT", "TRUNCATE" if plan.readers == "wait" else "DELETE")
     lacking = [right for right in needed if right in row["lacking"]]
     if lacking and root:
-        yield f"{who} may not {', '.join(lacking)} on {name}; on staging: GRANT {', '.join(lacking)} ON {name} TO {who}"
+        remedy = f"on staging: GRANT {', '.join(lacking)} ON {name} TO {who}"
+        yield Fault("right", f"{who} may not {', '.join(lacking)} on {name}", str(name), remedy=remedy)
     if row["published"] and plan.readers == "stay":
-        yield (
-            f"{name} is in the publication {row['published']} and has no replica identity, so that PostgreSQL refuses to"
-            f" delete its rows; on staging: ALTER TABLE {name} REPLICA IDENTITY FULL, or load with readers: wait"
-        )
+        refuses = "has no replica identity, so that PostgreSQL refuses to delete its rows"
+        why = f"{name} is in the publication {row['published']} and {refuses}"
+        remedy = f"on staging: ALTER TABLE {name} REPLICA IDENTITY FULL, or load with readers: wait"
+        yield Fault("replica-identity", why, str(name), remedy=remedy)
 
 
-def _not_owner(name: Name, row: dict[str, Any], who: str) -> str:
+def _not_owner(name: Name, row: dict[str, Any], who: str) -> Fault:
     kind = {"m": "materialized view", "S": "sequence"}.get(row["kind"], "table")
-    return f"the {kind} {name} belongs to {row['owner']} and must be altered; on staging: GRANT {row['owner']} TO {who}"
+    why = f"the {kind} {name} belongs to {row['owner']} and must be altered"
+    return Fault("right", why, str(name), remedy=f"on staging: GRANT {row['owner']} TO {who}")
 
 
-def _sequences(catalog: Catalog, rights: dict[Name, dict[str, Any]], written: set[str], who: str) -> Iterator[str]:
+def _sequences(catalog: Catalog, rights: dict[Name, dict[str, Any]], written: set[str], who: str) -> Iterator[Fault]:
     for sequence in catalog.sequences:
         row = rights.get(sequence.name)
         if row is not None and not row["owned"] and _restarted(sequence, written):
@@ -84,36 +92,40 @@ def _restarted(sequence: Sequence, written: set[str]) -> bool:
     return bool({str(table) for table, _ in sequence.uses} & written)
 
 
-def _views(catalog: Catalog, rights: dict[Name, dict[str, Any]], who: str) -> Iterator[str]:
-    for view in catalog.materialized_views:
+def _views(refreshed: set[Name], rights: dict[Name, dict[str, Any]], who: str) -> Iterator[Fault]:
+    for view in sorted(refreshed, key=str):
         row = rights[view]
-        if row["populated"] and not (row["owned"] or row["maintained"]):
+        if not (row["owned"] or row["maintained"]):
             yield _not_owner(view, row, who)
 
 
-def _views_without_data(connection: Connection, rights: dict[Name, dict[str, Any]]) -> Iterator[str]:
+def _views_without_data(
+    connection: Connection, refreshed: set[Name], rights: dict[Name, dict[str, Any]]
+) -> Iterator[Fault]:
     by_oid = {row["oid"]: name for name, row in rights.items() if row["kind"] == "m"}
     for edge in asked(connection, "view_dependencies"):
         view, source = by_oid.get(edge["view"]), by_oid.get(edge["source"])
-        if view and source and rights[view]["populated"] and not rights[source]["populated"]:
-            yield (
-                f"the materialized view {view} reads {source}, which has no data, and cannot be refreshed;"
-                f" on staging: REFRESH MATERIALIZED VIEW {source}"
-            )
+        if view in refreshed and source and not rights[source]["populated"]:
+            why = f"the materialized view {view} reads {source}, which has no data, and cannot be refreshed"
+            yield Fault("view", why, str(view), remedy=f"on staging: REFRESH MATERIALIZED VIEW {source}")
 
 
-def populated_views(connection: Connection, catalog: Catalog) -> list[Name]:
-    """Return the materialized views that hold data, in the order in which to refresh them. One that was made WITH NO
-    DATA stays as it is: its query may not even run.
+def populated_views(connection: Connection, catalog: Catalog, plan: LoadPlan) -> list[Name]:
+    """Return the materialized views to refresh, in the order in which to do it: those that hold data. One that was made
+    WITH NO DATA stays as it is, because its query may not even run; so does one that the policy excludes.
     """
     held = {_name(row) for row in asked(connection, "rights") if row["populated"]}
-    return [view for view in catalog.materialized_views if view in held]
+    return [view for view in catalog.materialized_views if view in held and str(view) not in plan.kept]
 
 
-def event_doubts(connection: Connection) -> Iterator[str]:
-    """Yield the event triggers that run the application's code inside the load: what they do cannot be proven."""
+def event_doubts(connection: Connection) -> Iterator[Fault]:
+    """Yield the event triggers that run the application's code inside the load: what they do cannot be proven. Each stands
+    under its own name in place of a table's.
+    """
     for row in asked(connection, "event_triggers"):
-        yield f"the event trigger {row['name']} ({row['event']}) runs {row['function']}, which may refuse the load's statements"
+        message = f"the event trigger {row['name']} ({row['event']}) runs {row['function']}, which may refuse the load's statements"
+        remedy = f"on staging: ALTER EVENT TRIGGER {row['name']} DISABLE, or accept it by name in the policy"
+        yield Fault("event-trigger", message, row["name"], remedy=remedy)
 
 
 def _name(row: dict[str, Any]) -> Name:

@@ -11,6 +11,7 @@ from tasks.dumps.connecting import in_turns
 from tasks.dumps.planning import MaskingPlan, TablePlan
 from tasks.estate.dumps import SequenceState
 from tasks.estate.errors import NotExported
+from tasks.estate.faults import Fault, as_facts
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Name, Sequence
 
@@ -30,12 +31,13 @@ def require_readable(
     rights = {Name(schema_name=row["schema"], name=row["name"]): row for row in asked(connection, "readable")}
     needed, notes = _needed(catalog, plan, rights)
     faults = [fault for table in plan.tables for fault in _table_faults(table, catalog, rights)]
-    faults += [fault for name in needed for fault in _sequence_faults(rights[name])]
+    faults += [fault for name in needed for fault in _sequence_faults(name, rights[name])]
     if faults:
         raise NotExported(
-            f"The exporting role may not read all that travels: {'; '.join(dict.fromkeys(faults))}.",
+            f"The exporting role may not read all that travels: {'; '.join(dict.fromkeys(map(str, faults)))}.",
             next_step="Give the role what it lacks on production, in the order of the message, or exclude the tables in the"
             " policy. Nothing was read.",
+            faults=as_facts(dict.fromkeys(faults)),
         )
     turns = in_turns(connection, snapshot, needed, lambda: None)
     states = [SequenceState(name=name, last=_last(connection, name)) for name in turns]
@@ -71,35 +73,43 @@ def _roots(sequence: Sequence, resolver: Resolver) -> Iterator[Name]:
         yield resolver.root(relation).name if relation is not None else name
 
 
-def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator[str]:
+def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator[Fault]:
     """Yield what the role may not read of a table that travels: of its root, and of the partitions that hold the rows."""
     unread = {each.column.name for each in plan.columns if each.unread}
     masked = {each.column.name for each in plan.columns if each.masked}
     for name in dict.fromkeys((plan.table.name, *plan.table.leaves)):
         row = rights[name]
         if not row["reachable"]:
-            yield _usage(row["quoted_schema"], row["role"])
+            yield _lacking(name, _usage(row["quoted_schema"], row["role"]))
         lacking = [column for column in row["lacking"] if column not in unread]
         if lacking and unread:
-            yield f"GRANT SELECT ({', '.join(map(_quoted, lacking))}) ON {row['quoted']} TO {row['role']}"
+            columns = ", ".join(map(_quoted, lacking))
+            yield _lacking(name, f"GRANT SELECT ({columns}) ON {row['quoted']} TO {row['role']}")
         elif lacking:
             all_of_it = set(lacking) >= {column.name for column in plan.table.columns}
             what = "" if all_of_it else f" (it lacks {', '.join(lacking)})"
-            yield f"GRANT SELECT ON {row['quoted']} TO {row['role']}{what}"
+            yield _lacking(name, f"GRANT SELECT ON {row['quoted']} TO {row['role']}{what}")
         elif not row["readable"] and not plan.table.columns:
-            yield f"GRANT SELECT ON {row['quoted']} TO {row['role']}"
+            yield _lacking(name, f"GRANT SELECT ON {row['quoted']} TO {row['role']}")
         for column, schema in row["types"]:
             if column in masked:
-                yield f"{_usage(schema, row['role'])} (the type of {plan.table.name}.{column} lies there)"
+                usage = f"{_usage(schema, row['role'])} (the type of {plan.table.name}.{column} lies there)"
+                yield _lacking(plan.table.name, usage, column)
         if catalog.identity.standby and row["unlogged"]:
-            yield f"{name} is unlogged and cannot be read on a standby: export from the primary, or drop or exclude it"
+            why = f"{name} is unlogged and cannot be read on a standby: export from the primary, or drop or exclude it"
+            yield Fault("unlogged", why, str(name))
 
 
-def _sequence_faults(row: dict[str, Any]) -> Iterator[str]:
+def _sequence_faults(name: Name, row: dict[str, Any]) -> Iterator[Fault]:
     if not row["reachable"]:
-        yield _usage(row["quoted_schema"], row["role"])
+        yield _lacking(name, _usage(row["quoted_schema"], row["role"]))
     if not row["readable"]:
-        yield f"GRANT SELECT ON SEQUENCE {row['quoted']} TO {row['role']}"
+        yield _lacking(name, f"GRANT SELECT ON SEQUENCE {row['quoted']} TO {row['role']}")
+
+
+def _lacking(name: Name, statement: str, column: str = "") -> Fault:
+    """Return the fault of a missing right: in one message about them all, the statement says enough."""
+    return Fault("right", statement, str(name), column)
 
 
 def _usage(schema: str, role: str) -> str:

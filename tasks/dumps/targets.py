@@ -1,7 +1,8 @@
 """The target of a load: proven to be staging, matched with the dump, planned table by table."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,10 +15,13 @@ from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.missing import missing_things, require_partitions
 from tasks.dumps.planning import MaskingPlan, inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.reaching import stale_rules
+from tasks.dumps.reading import Event, read
 from tasks.dumps.rights import event_doubts, missing_rights, require_rights
+from tasks.dumps.trial import require_taken
 from tasks.dumps.verify import plans_for
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
+from tasks.estate.faults import as_facts
 from tasks.estate.plans import fingerprint
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Table
@@ -115,14 +119,17 @@ class Match:
 
 
 def kept_tables(catalog: Catalog, policy: Policy) -> Iterator[str]:
-    """Yield the tables of staging that a load leaves as they are: excluded ones with their inheritance children, the
-    application's audit table, and the marker.
+    """Yield what a load leaves as it is on staging: excluded tables with their inheritance children, excluded materialized
+    views, the application's audit table, and the marker.
     """
     for table in catalog.tables:
         rule = rule_for(table, catalog, policy)
         excluded = rule is not None and rule.whole == "exclude"
         if excluded or str(table.name) == policy.audit.table or table.name.schema_name == "understudy":
             yield str(table.name)
+    for view in catalog.materialized_views:
+        if (rule := policy.tables.get(str(view))) is not None and rule.whole == "exclude":
+            yield str(view)
 
 
 def require_reachable(match: Match, header: Header, catalog: Catalog, policy: Policy) -> None:
@@ -142,13 +149,17 @@ def require_reachable(match: Match, header: Header, catalog: Catalog, policy: Po
     faults = [*unwritable(written, resolver), *taken_names(absent, resolver)]
     if faults:
         raise DumpRefused(
-            f"The load would write outside the tables of {catalog.identity.database}: {'; '.join(faults)}.",
+            f"The load would write outside the tables of {catalog.identity.database}: {'; '.join(map(str, faults))}.",
             next_step="Nothing was loaded. Correct staging as the message says, or exclude the table in the policy.",
+            faults=as_facts(faults),
         )
     if header.reached is not None:
         known = {*header.reached, *(str(table.name) for table in header.tables)}
         if stale := list(stale_rules(policy, known, resolver)):
-            raise PolicyRefused(f"The policy for {policy.app!r} has rules without effect: {'; '.join(stale)}.")
+            named = "; ".join(map(str, stale))
+            raise PolicyRefused(
+                f"The policy for {policy.app!r} has rules without effect: {named}.", faults=as_facts(stale)
+            )
 
 
 def _order(dumped: DumpedTable, table: Table, rows: int) -> LoadOrder:
@@ -214,8 +225,10 @@ def draft_load(
     generation: int,
     requested_by: str,
     run_id: str,
+    events: Callable[[], Iterator[Event]] | None = None,
 ) -> LoadPlan:
     """Prove the target and plan the load. `real`: its name as the settings have it; empty: that of the connection.
+    `events` reads the dump again, for tables whose definition differs from production's; one in clear needs none.
 
     Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
     """
@@ -241,7 +254,8 @@ def draft_load(
         skipped=tuple(match.skipped),
         kept=match.kept,
         missing=tuple(missing_things(connection, facts, match.tables, match.absent, policy)),
-        partitions_in_doubt=require_partitions(connection, match.tables, facts.header, catalog),
+        doubts=require_partitions(connection, match.tables, facts.header, catalog),
+        accepted_doubts=policy.accept_doubts,
         untouched=match.untouched,
         firing=tuple(firing(catalog, MaskingPlan(tables=tuple(plans_for(catalog, policy))), match.tables)),
         readers=readers,
@@ -255,7 +269,9 @@ def draft_load(
         requested_by=requested_by,
         run_id=run_id,
     )
-    return _with_needs(connection, catalog, plan)
+    plan = _with_needs(connection, catalog, plan)
+    reading = events or partial(read, facts.url, proven=facts.trailer.digest)
+    return plan.model_copy(update={"doubts": require_taken(connection, plan, catalog, reading)})
 
 
 def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> LoadPlan:
@@ -268,7 +284,8 @@ def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: Loa
     ruled = (str(Name(schema_name=row["schema"], name=row["name"])) for row in asked(connection, "rules"))
     waiting = {str(name) for key in lifted for name in (key.table, key.references)} | set(map(str, altered))
     waiting |= names if plan.readers == "wait" else names.intersection(ruled)  # ALTER TABLE locks readers out
-    return plan.model_copy(update={"readers_wait": tuple(sorted(waiting)), "doubts": tuple(event_doubts(connection))})
+    doubts = (*plan.doubts, *event_doubts(connection))
+    return plan.model_copy(update={"readers_wait": tuple(sorted(waiting)), "doubts": doubts})
 
 
 def _require_left_alone(key: ForeignKey, readers: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from tasks.estate.faults import Fault
 from tasks.estate.tables import Key, KeyKind, Table
 from tasks.masking.makers.making import Maker, Place
 
@@ -11,8 +12,8 @@ FEWEST = 10_000  # rows to reckon with where statistics say less: they may be ol
 Masked = Mapping[str, tuple[Maker | None, Place]]
 
 
-def key_faults(table: Table, masked: Masked) -> Iterator[str]:
-    """Return why masking could break a key of the table, one sentence each."""
+def key_faults(table: Table, masked: Masked) -> Iterator[Fault]:
+    """Yield why masking could break a key of the table."""
     yield from _twins(table, masked)
     for key in table.unique_keys:
         touched = [name for name in masked if name in reads_of(key, table)]
@@ -23,10 +24,11 @@ def key_faults(table: Table, masked: Masked) -> Iterator[str]:
         if key.kind is not KeyKind.EXCLUSION and any(masked[name][0] and name not in reasons for name in parts):
             continue  # one part that is unique by itself keeps the whole key unique, whatever its other parts become
         where = f" on the partition {key.leaf}" if key.leaf else ""
-        yield from (f"{table.name}.{name}{where}: {why}" for name, why in reasons.items())
+        for name, why in reasons.items():
+            yield Fault("unique", f"{table.name}.{name}{where}: {why}", str(table.name), name, _remedy(key))
 
 
-def _twins(table: Table, masked: Masked) -> Iterator[str]:
+def _twins(table: Table, masked: Masked) -> Iterator[Fault]:
     """Two unique addresses made of one key would be equal in every row: whoever may have either could not be told apart."""
     made: dict[Maker, str] = {}
     unique = {key.columns[0] for key in table.unique_keys if len(key.columns) == 1}
@@ -34,8 +36,15 @@ def _twins(table: Table, masked: Masked) -> Iterator[str]:
         if maker is None or getattr(maker, "form", "") != "id" or name not in unique:
             continue
         if maker in made:
-            yield f"{table.name}.{name}: its addresses would be those of {made[maker]} again; use form: hash for one of them"
+            why = f"{table.name}.{name}: its addresses would be those of {made[maker]} again"
+            yield Fault("unique", why, str(table.name), name, "use form: hash for one of them")
         made.setdefault(maker, name)
+
+
+def _remedy(key: Key) -> str:
+    if key.kind is KeyKind.EXCLUSION:
+        return "keep the column, or drop the table"
+    return "use a maker that tells rows apart (hash, uuid, email by the key), or keep the column"
 
 
 def reads_of(key: Key, table: Table) -> set[str]:

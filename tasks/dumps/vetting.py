@@ -125,21 +125,20 @@ def _refusals(
     column: Column,
 ) -> Iterator[str]:
     """Why the plan would refuse the column's rule."""
-    name = str(table.name)
     plan = _plan(table, rules)
     each = next(c for c in plan.columns if c.column.name == column.name)
     if each.rule.maker is not None:
         yield from each.rule.maker.problems(each.place(table))
     if each.rule.by and table.column(each.rule.by) is None:
         yield f"by: there is no column {each.rule.by}"
-    yield from (fault for fault in key_faults(table, plan.makers) if fault.startswith(f"{name}.{column.name}: "))
+    yield from (str(fault) for fault in key_faults(table, plan.makers) if fault.column == column.name)
     alone = plan.model_copy(
         update={"columns": tuple(c if c is each else c.model_copy(update={"rule": AS_IS}) for c in plan.columns)}
     )
     select = masked_columns(alone, session)
     tell(connection, session)
-    yield from faults_of(connection, alone, select)
-    yield from recomputed_twice(connection, alone, select)
+    yield from map(str, faults_of(connection, alone, select))
+    yield from map(str, recomputed_twice(connection, alone, select))
 
 
 def _plan(table: Table, rules: Rules) -> TablePlan:
@@ -193,7 +192,7 @@ def _without_torn_joins(catalog: Catalog, drafted: Draft, rules: Rules) -> Itera
         references=references,
     )
     _, faults = groups_of(catalog, policy, rules)
-    torn = " ".join(faults)
+    torn = " ".join(map(str, faults))
     for table in drafted.tables:
         columns = tuple(
             column.model_copy(

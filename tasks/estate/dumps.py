@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+from tasks.estate.faults import Fault
 from tasks.estate.plans import ONE_PERSON, Fingerprinted
 from tasks.estate.risks import Risk
 from tasks.estate.sites import Immutable
@@ -64,6 +65,8 @@ class DumpedTable(Immutable):
     parents: tuple[Name, ...] = ()  # what it inherits from
     key: str = ""  # what it is partitioned by
     parts: tuple[DumpedPart, ...] = ()
+    promises: tuple[str, ...] | None = None  # hashes of what the source demands of its rows; None in a dump of 0.1
+    sampled: tuple[str, ...] = ()  # the same, but tried only on a sample of the masked rows
 
 
 class SequenceState(Immutable):
@@ -198,9 +201,9 @@ class LoadPlan(Fingerprinted):
     skipped: tuple[tuple[str, str], ...] = ()  # in the dump, not loaded: (name, why)
     kept: tuple[str, ...] = ()  # staging's own: excluded and audit tables
     missing: tuple[Missing, ...] = ()
-    partitions_in_doubt: tuple[str, ...] = ()  # for whose rows staging may lack a partition
     untouched: tuple[str, ...] = ()  # tables of staging that neither the dump nor the policy knows
-    doubts: tuple[str, ...] = ()  # what may refuse a row or a statement of the load, and cannot be proven before
+    doubts: tuple[Fault, ...] = ()  # what may refuse a row or a statement of the load, and cannot be proven before
+    accepted_doubts: tuple[str, ...] = ()  # tables, columns and event triggers whose doubts the policy accepts
     firing: tuple[tuple[Name, str], ...] = ()  # triggers, by table, that compute columns while rows are written
     readers_wait: tuple[str, ...] = ()  # tables whose readers wait for the end, and see old data never again
     readers: str = "stay"
@@ -221,6 +224,11 @@ class LoadPlan(Fingerprinted):
     def lost(self) -> tuple[Missing, ...]:
         """What does not arrive although the dump has rows of it, and the policy does not allow that."""
         return tuple(each for each in self.missing if each.rows and not each.allowed)
+
+    @property
+    def open_doubts(self) -> tuple[Fault, ...]:
+        """The doubts that the policy does not accept by name: a person must answer."""
+        return tuple(doubt for doubt in self.doubts if not doubt.names & {*self.accepted_doubts})
 
     @property
     def destination_id(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import Misconfigured, PolicyRefused
+from tasks.estate.faults import Fault, as_facts
 from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Immutable
 from tasks.masking.accepting import Accept, accepted_pairs
@@ -97,6 +98,7 @@ class Policy(Immutable):
     audit: Audit = Audit()
     accept: tuple[Accept, ...] = ()  # false alarms of the attack, reviewed
     missing_on_staging: tuple[str, ...] = ()  # tables, or `table.column`, that staging may lack: a load goes on without
+    accept_doubts: tuple[str, ...] = ()  # tables, `table.column` or event triggers whose doubts about a load are accepted
     canaries: tuple[str, ...] = ()  # planted values that no dump may contain; searched for in every block
 
     @property
@@ -200,7 +202,8 @@ def parse_policy(text: str, *, where: str = "policy") -> Policy:
     except ValidationError as error:
         faults += [f"{_at(lines, e['loc'])}{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
     if faults:
-        raise PolicyRefused(f"{where}: {'; '.join(faults)}.")
+        facts = as_facts(Fault("policy", fault) for fault in faults)
+        raise PolicyRefused(f"{where}: {'; '.join(faults)}.", faults=facts)
     return policy
 
 

@@ -162,6 +162,12 @@ def require_load_covered(
             next_step=f"Nothing was loaded. Run on staging: {'; '.join(e.statement for e in absent[:10])}. Or list it in the"
             f" policy's missing_on_staging, {ASK}",
         )
+    if doubts := plan.open_doubts:
+        raise NotApproved(
+            f"Staging may refuse rows or statements of the load ({'; '.join(map(str, doubts[:5]))}); a person must answer.",
+            next_step=f"Nothing was loaded. Correct staging, or list in the policy's accept_doubts what may be so"
+            f" ({', '.join(dict.fromkeys(doubt.table for doubt in doubts[:10]))}), {ASK}",
+        )
     _require_harmless(plan)
     named = _named(standing, plan.header.app, plan.hostname)
     return _covering(named, now=now, leads=leads, at_most=at_most, database=True)

@@ -26,7 +26,7 @@ def faults(maker: Any, *keys: Key, rows: int = 1000, columns: tuple[str, ...] = 
     masked = {
         name: (parse(maker), Place(table=table, column=column, group="g")) for name, column in found.items() if column
     }
-    return list(key_faults(table, masked))
+    return list(map(str, key_faults(table, masked)))
 
 
 def unique(*columns: str, **more: Any) -> Key:

@@ -120,7 +120,7 @@ class Pair:
                 units = units_of(connection, plan, range_bytes=range_bytes)
                 secrets = collect(connection, plan, self.session(key))
                 lookup = Lookup(secrets)
-                tables = dumped_tables(connection, plan, Resolver.of(catalog))
+                tables = dumped_tables(connection, plan, catalog)
             source = Source(snapshot=held, statement_within=60)
             parts = [
                 extract(

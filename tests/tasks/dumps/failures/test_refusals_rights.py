@@ -132,3 +132,22 @@ def test_not_null_that_is_not_valid_takes_productions_nulls(pair: Pairs) -> None
     made.load(made.export())
     assert made.ask(STATE) == before
     assert made.ask("SELECT id, v, w FROM t") == [(1, None, None)]
+
+
+@pytest.mark.parametrize("rule", ["", "\nv: exclude"])
+def test_an_excluded_materialized_view_is_not_refreshed(pair: Pairs, rule: str) -> None:
+    """The rule has an effect: the view stays as it is, and may even belong to somebody else."""
+    made = pair(
+        "CREATE TABLE t (id int); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM t", "t: keep" + rule,
+        "INSERT INTO t VALUES (1), (2)", after="REFRESH MATERIALIZED VIEW v",
+    )  # fmt: skip
+    facts = made.export()
+    made.load(facts)
+    assert made.ask("SELECT * FROM v") == [(0,) if rule else (2,)]
+    with psycopg.connect(made.url("target")) as connection:
+        connection.execute("ALTER MATERIALIZED VIEW v OWNER TO postgres")
+    if rule:
+        made.load(facts)
+        return
+    with pytest.raises(DumpRefused, match="materialized view v belongs to postgres"):
+        made.load(facts)

@@ -232,7 +232,7 @@ class Trip:
                 sequences, _ = require_readable(connection, catalog, plan, snapshot=snapshot)
                 prove(connection, plan, session)
                 units = units_of(connection, plan, range_bytes=range_bytes)
-                tables = dumped_tables(connection, plan, Resolver.of(catalog))
+                tables = dumped_tables(connection, plan, catalog)
             source = Source(snapshot=snapshot, statement_within=60)
             parts = [
                 extract(self.source, source, plan.of(u), u, session, folder=self.folder, compression=compression)

@@ -1,0 +1,106 @@
+"""Copies: temporary tables that demand of their rows what staging's tables demand, for a trial that is rolled back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from tasks.dumps.catalog import identifier
+from tasks.dumps.demands import Demand
+from tasks.estate.dumps import DumpedTable, LoadOrder
+from tasks.estate.faults import Fault
+from tasks.estate.relations import Resolver
+from tasks.estate.tables import COUNTING, Catalog, Column, Kind, Name, Relation, Table
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass
+class Copy:
+    """A temporary copy of one of staging's tables, and what is to be found out about it."""
+
+    table: Table
+    dumped: DumpedTable
+    order: LoadOrder
+    demands: list[Demand]
+    reading: list[str]  # CHECKs that read other tables: not in the copy
+    temporary: dict[Name, str] = field(default_factory=dict)  # names of the copies, of its partitions too
+    problem: str = ""  # why it cannot be tried
+    fault: Fault | None = None
+
+    @property
+    def name(self) -> str:
+        """The table's name, as the policy has it."""
+        return str(self.table.name)
+
+
+class Maker:
+    """Makes the temporary copy of one table: its columns, CHECKs, keys and partitions, without what a load switches off."""
+
+    def __init__(self, connection: Connection, catalog: Catalog, resolver: Resolver, copy: Copy, prefix: str) -> None:
+        self._connection, self._catalog, self._resolver = connection, catalog, resolver
+        self._copy, self._prefix = copy, prefix
+        off = {check.name for check in copy.table.checks if check.enforced and not check.validated}
+        self._off = sorted(off | {*copy.reading})
+
+    def make(self) -> None:
+        """Make it. Raises `psycopg.Error` if a part of it cannot be copied."""
+        table = self._copy.table
+        root = self._resolver.find(table.name)
+        self._make(root or Relation(name=table.name, kind=Kind.ORDINARY))
+        given = {*self._copy.order.columns}
+        for column in table.copied:
+            if column.name not in given and column.default is not None and not column.identity:
+                self._give_default(column)
+
+    def _make(self, relation: Relation) -> str:
+        name = self._copy.temporary[relation.name] = f"{self._prefix}_{len(self._copy.temporary)}"
+        identity = " INCLUDING IDENTITY" if not relation.partition else ""
+        statement = f"CREATE TEMPORARY TABLE {{}} (LIKE {{}} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING INDEXES{identity})"
+        made = SQL(statement).format(Identifier(name), identifier(relation.name))
+        by = (
+            SQL(" PARTITION BY " + relation.key.replace("{", "{{").replace("}", "}}")) if relation.key else SQL("")
+        )  # as the catalogue prints it
+        self._connection.execute(made + by)
+        self._loosen(relation.name, name)
+        for part in self._resolver.parts(relation.name) if relation.kind is Kind.PARTITIONED else ():
+            below = self._make(part)
+            attach = SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(
+                Identifier("pg_temp", name), Identifier("pg_temp", below)
+            )
+            self._connection.execute(
+                attach + SQL(part.bound.replace("{", "{{").replace("}", "}}"))
+            )  # as the catalogue prints it
+        return name
+
+    def _loosen(self, real: Name, name: str) -> None:
+        """Drop what a load drops while it writes: constraints that are NOT VALID, which a copy would have as valid ones."""
+        target = Identifier("pg_temp", name)
+        for constraint in self._off:
+            self._connection.execute(
+                SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(target, Identifier(constraint))
+            )
+        strict = {c.name for c in self._copy.table.columns if c.not_null or real in c.not_null_leaves}
+        question = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attnotnull"
+        for (column,) in self._connection.execute(question, (f"pg_temp.{name}",)).fetchall():
+            if column not in strict:
+                self._connection.execute(
+                    SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(target, Identifier(column))
+                )
+
+    def _give_default(self, column: Column) -> None:
+        """Give a column that the dump lacks its default; one that draws from a sequence must not draw from staging's."""
+        target = Identifier("pg_temp", self._copy.temporary[self._copy.table.name])
+        name = Identifier(column.name)
+        drawn = any((self._copy.table.name, column.name) in sequence.uses for sequence in self._catalog.sequences)
+        if not drawn:
+            default = SQL(
+                (column.default or "NULL").replace("{", "{{").replace("}", "}}")
+            )  # as the catalogue prints it
+            self._connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ").format(target, name) + default)
+        elif column.base in COUNTING[:3] and not column.array:
+            self._connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL").format(target, name))
+            self._connection.execute(
+                SQL("ALTER TABLE {} ALTER COLUMN {} ADD GENERATED BY DEFAULT AS IDENTITY").format(target, name)
+            )

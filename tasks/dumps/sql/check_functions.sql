@@ -1,0 +1,7 @@
+-- The application's functions with what tells whether their result may depend on other tables: how they are declared, and
+-- their source.
+SELECT p.oid::regprocedure::text AS function, p.provolatile = 'i' AS immutable, p.prosrc AS source,
+       EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+               AND d.refclassid = 'pg_class'::regclass) AS reads
+FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE l.lanname NOT IN ('c', 'internal') AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
