@@ -193,11 +193,8 @@ def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: P
 
 
 def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> None:
-    told = (
-        error.message
-        if isinstance(error, UnderstudyError)
-        else f"{type(error).__name__} (a bug, or the process was stopped)"
-    )
+    stopped = f"{type(error).__name__} (a bug, or the process was stopped)"
+    told = error.message if isinstance(error, UnderstudyError) else stopped
     if isinstance(error, LeakFound):
         error.next_step = record_leak(open_ledger(), plan, file=file_of(plan.dump))
     open_ledger().record("send-refused", **where(plan), detail={"why": "rolled back"})
