@@ -160,16 +160,9 @@ def _without_words(
             yield each
             continue
         (plan,) = watching(policy, [_plan(table, rules)], known)
-        told = list(word_faults(connection, plan, sample_of(plan)))
-        found = {
-            c.column.name: why
-            for c in plan.columns
-            if c.watched
-            for why in told
-            if why.startswith(f"line 0: {table.name}.{c.column.name} (")
-        }
+        found = {fault.column: _words_of(fault.message) for fault in word_faults(connection, plan, sample_of(plan))}
         columns = tuple(
-            column.model_copy(update={"rule": None, "confidence": 0.0, "reason": _words_of(found[column.name])})
+            column.model_copy(update={"rule": None, "confidence": 0.0, "reason": found[column.name]})
             if column.name in found and column.rule is not None and not column.settled
             else column
             for column in each.columns
@@ -178,8 +171,8 @@ def _without_words(
 
 
 def _words_of(why: str) -> str:
-    """The fault in short: what is held, without the line of a policy that is not written yet and without the remedies."""
-    return why.partition(" and ")[2].partition("; ")[0]
+    """The fault in short: what is held, without the line of a policy that is not written yet."""
+    return why.partition(" and ")[2]
 
 
 def _without_torn_joins(catalog: Catalog, drafted: Draft, rules: Rules) -> Iterator[TableDraft]:
