@@ -47,11 +47,14 @@ class Storage(Immutable):
     measured_at: datetime | None = None
 
 
+FEED = "feed items"
+
+
 class Content(Immutable):
     """Public content of a site, as its REST surface tells. `reachable=False`: nothing else is known.
 
     `totals` maps a collection (posts, pages, media, comments; of a site whose REST surface is closed: feed items, sitemap
-    entries) to its public count; `newest` to the newest change (UTC).
+    entries) to its public count; `newest` to the newest change (UTC). `feed_items` and `feed_newest` tell the feed of any site.
     `live_data` names the plugins seen that collect data of visitors (shops, members, forms), sorted. None = not told. A
     plugin without a public REST namespace is not seen, so an empty tuple means "none seen", not "none there".
     """
@@ -67,7 +70,23 @@ class Content(Immutable):
     files_marker: str | None = None  # versions in the public asset URLs: the one trace of the files that HTTP shows
     assets: dict[str, str] = {}  # digests of some public files, by path below wp-content
     live_data: tuple[str, ...] | None = None
+    feed_items: int | None = None
+    feed_newest: datetime | None = None
     detail: str = ""
+
+    def comparable_with(self, other: "Content") -> "Content":
+        """Return this content as it is if both tell a collection, else what its feed tells.
+
+        One of two sites may have closed its REST surface: then their feeds are what they have in common.
+        """
+        if self.totals.keys() & other.totals.keys():
+            return self
+        items, newest_item = self.feed_items, self.feed_newest
+        if items is None:
+            items, newest_item = self.totals.get(FEED), self.newest.get(FEED)
+        totals = {} if items is None else {FEED: items}
+        newest = {} if newest_item is None else {FEED: newest_item}
+        return self.model_copy(update={"totals": totals, "newest": newest})
 
     @property
     def newest_change(self) -> datetime | None:

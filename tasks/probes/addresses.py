@@ -5,7 +5,7 @@ A host is compared in lower case, as its ASCII form (IDNA), without port, login 
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin
 
@@ -143,19 +143,40 @@ def hosts_in(body: bytes, *, decodings: int = DECODINGS) -> dict[str, bool]:
     Entities, percent signs and JSON escapes are decoded, nested too. E-mail addresses are no URLs. What WordPress keeps as
     `guid` is left out, because it never changes.
     """
-    text = body.decode("utf-8", errors="replace")
     found: dict[str, bool] = {}
+    for depth, authority in _authorities(body, decodings):
+        host = to_host(f"//{authority}")
+        if host is not None:
+            found.setdefault(host, depth > 0)
+    return found
+
+
+def writings_of(host: str, body: bytes) -> list[tuple[str, str]]:
+    """Return the forms in which URLs of this text write a host: the two slashes as they are escaped, and the name.
+
+    A replacement of text finds a URL in its own form only: with the same slashes and the same capital letters.
+    """
+    text = body.decode("utf-8", errors="replace")
+    seen: dict[str, set[str]] = {}
+    for depth, authority in _authorities(body, DECODINGS):
+        if to_host(f"//{authority}") == host:
+            name = re.sub(r":[0-9]*$", "", unquote(authority.rpartition("@")[2]))
+            seen.setdefault(name, set()).update(["//", *([r"\/\/"] if depth else [])])
+            seen[name].update(re.findall(rf"(%2f%2f){re.escape(name)}", text, re.IGNORECASE))
+    return [(slashes, name) for name in sorted(seen) for slashes in sorted(seen[name])]
+
+
+def _authorities(body: bytes, decodings: int) -> Iterator[tuple[int, str]]:
+    """Yield what follows the two slashes of each URL, with the number of escapes that were undone to see it."""
+    text = body.decode("utf-8", errors="replace")
     for depth in range(decodings):
         text = GUID.sub("", text)
         for authority in set(AUTHORITY.findall(text)):
-            host = to_host(f"//{authority.rstrip('-_.:')}")
-            if host is not None:
-                found.setdefault(host, depth > 0)
+            yield depth, authority.rstrip("-_.:")
         decoded = _decoded(text)
         if decoded == text:
-            break
+            return
         text = decoded
-    return found
 
 
 def _decoded(text: str) -> str:

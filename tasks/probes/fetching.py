@@ -72,8 +72,8 @@ class Page:
 
     @property
     def protected(self) -> bool:
-        """Whether the site asks for a login."""
-        return self.status in PROTECTED
+        """Whether the site asks for a login: by HTTP, or by sending every visitor to the login page of WordPress."""
+        return self.status in PROTECTED or urlsplit(self.url).path.endswith("/wp-login.php")
 
     @property
     def in_maintenance(self) -> bool:

@@ -3,11 +3,15 @@
 Each check passes, fails or is not known. It fails only on something that no healthy site shows.
 """
 
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from urllib.parse import urlsplit
+
 from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import Content, DomainName, Install, Survey
 from tasks.estate.verdicts import ACTIVE, CACHE, CONTENT, FILES_MATCH, FRONT_PAGE, HOME, LEAKS
 from tasks.probes import markup
-from tasks.probes.addresses import Names, Sides, hosts_in, joined, to_host
+from tasks.probes.addresses import Names, Sides, hosts_in, joined, to_host, writings_of
 from tasks.probes.fetching import REDIRECTS, Page
 from tasks.probes.freshness import tell_freshness
 
@@ -17,6 +21,10 @@ OPTIONS = "Look at the options home and siteurl, and at the redirects in the por
 CHALLENGES = {"cf-mitigated": "challenge", "sg-captcha": "challenge"}
 TOO_MANY = 429
 LOGIN = "Set UNDERSTUDY_SITE_LOGINS for this install, or open the site and look."
+BY_EDITORS = ("posts", "pages", "feed items")  # a comment appears long after its date, when somebody approves it
+INSTALLER = ("/wp-admin/install.php", "/wp-admin/setup-config.php")
+MINUTE = "%Y-%m-%d %H:%M"
+SLASHES = ("//", r"\/\/", "%2f%2f")
 TO_SEARCH = "wp search-replace '{old}' '{new}' --all-tables --precise --skip-columns=guid --report-changed-only"
 
 
@@ -110,12 +118,22 @@ def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
         )
         return _found(check, False, detail, bad=Severity.BLOCK if other else bad,
                       action=OPTIONS)  # fmt: skip
+    broken = _replaced_by(page)
+    if broken:
+        return _found(check, False, broken, bad=bad, action="Open the site; read the host's error log.")
     if page.status in REDIRECTS or not page.body.strip():
         what = "a redirect without a target" if page.status in REDIRECTS else "an empty page"
         known = page.status in (*REDIRECTS, 200)
         return _found(check, False if known else None, f"HTTP {page.status}, {what}", bad=bad, action="Open the site.")
     known = page.status in (200, 203)  # 203: a proxy changed the page on its way
     return _found(check, True if known else None, f"HTTP {page.status} on {host}", action="Open the site.")
+
+
+def _replaced_by(page: Page) -> str:
+    """Return which page of WordPress' own took the place of the site's page, or an empty string."""
+    if urlsplit(page.url).path.endswith(INSTALLER):
+        return "shows the installation of WordPress: its tables are missing"
+    return "shows an error of WordPress" if markup.WP_ERROR.search(markup.visible(page.body)) else ""
 
 
 def points_here(
@@ -136,24 +154,26 @@ def points_here(
 
 def leaks(pages: list[Page], sides: Sides, install: Install) -> list[Finding]:
     """No page of the site names a domain of the other install. The action is the exact search-replace command."""
-    read = [page for page in pages if page.status == 200]
+    read = [page for page in pages if page.status == 200 and not page.protected]
     if not read or not sides.other.hosts or install.primary_domain is None:
         return [
             _found(LEAKS, None, "no page could be read" if not read else "no two domains to tell apart", action=LOGIN)
         ]
-    found: dict[str, tuple[str, bool]] = {}
+    found: dict[str, str] = {}
+    written: dict[tuple[str, str], None] = {}
     below: dict[str, str] = {}
     for page in read:
-        for host, escaped in hosts_in(page.body).items():
+        for host in hosts_in(page.body):
             if sides.is_other(host):
-                found[host] = (page.url.split("?")[0], found.get(host, ("", False))[1] or escaped)
+                found[host] = page.url.split("?")[0]
+                written |= dict.fromkeys(writings_of(host, page.body))
             elif sides.is_below_other(host):
                 below[host] = page.url.split("?")[0]
-    where = ", ".join(f"{host} in {url}" for host, (url, _) in sorted(found.items()))
+    where = ", ".join(f"{host} in {url}" for host, url in sorted(found.items()))
     whole = not any(page.cut for page in read) and read[0] is pages[0]
     passed = False if found else True if whole else None
     detail = where or (f"{len(read)} pages read" if whole else "the front page could not be read in full")
-    findings = [_found(LEAKS, passed, detail, action=_replacing(found, install) if found else LOGIN)]
+    findings = [_found(LEAKS, passed, detail, action=_replacing(written, install) if found else LOGIN)]
     if below:
         where = ", ".join(f"{host} in {url}" for host, url in sorted(below.items())[:5])
         findings.append(_found("no hosts beside the source's domains", False, where, bad=Severity.WARN,
@@ -161,30 +181,59 @@ def leaks(pages: list[Page], sides: Sides, install: Install) -> list[Finding]:
     return findings
 
 
-def _replacing(found: dict[str, tuple[str, bool]], install: Install) -> str:
-    commands = []
-    for host, (_, escaped) in sorted(found.items()):
-        commands.append(TO_SEARCH.format(old=f"//{host}", new=f"//{install.primary_domain}"))
-        if escaped:
-            commands.append(TO_SEARCH.format(old=rf"\/\/{host}", new=rf"\/\/{install.primary_domain}"))
+def _replacing(written: Iterable[tuple[str, str]], install: Install) -> str:
+    """Return one command for each form in which a URL was seen: `wp search-replace` finds a text in its own form only."""
+    forms = sorted(written, key=lambda form: (form[1], SLASHES.index(form[0].lower())))
+    commands = [
+        TO_SEARCH.format(old=f"{slashes}{name}", new=f"{slashes}{install.primary_domain}") for slashes, name in forms
+    ]
     return " && ".join(command + (" --network" if install.multisite else "") for command in commands)
 
 
-def content_matches(now: Content, expected: Content, *, database: bool) -> list[Finding]:
-    """The public content is what travelled: compared in what both sides tell."""
+def content_matches(
+    now: Content,
+    expected: Content,
+    *,
+    database: bool,
+    source_now: Content | None = None,
+    since: datetime | None = None,
+) -> list[Finding]:
+    """The public content is what travelled: compared in what both sides tell.
+
+    A live source moves on while it is copied: a value between the source's at the call and its value now is right.
+    `since`: the call was made after this moment. What is there besides must be newer than that, or it is no copy of the
+    source. None: the destination may have more and newer content.
+    """
     if not database:
         return []
+    now, expected = now.comparable_with(expected), expected.comparable_with(now)
+    later = (source_now or expected).comparable_with(now)
     kinds = sorted(now.totals.keys() & expected.totals.keys())
-    dated = sorted(now.newest.keys() & expected.newest.keys())
     if not kinds:
         return [_found(CONTENT, None, now.detail or expected.detail or "the two sites tell nothing that can be compared",
                        action=LOGIN)]  # fmt: skip
-    short = [f"{k} {now.totals[k]} of {expected.totals[k]}" for k in kinds if now.totals[k] < expected.totals[k]]
-    short += [f"newest of {k} {now.newest[k]:%Y-%m-%d %H:%M}, expected {expected.newest[k]:%Y-%m-%d %H:%M}"
-              for k in dated if now.newest[k] < expected.newest[k]]  # fmt: skip
-    detail = "; ".join(short) or f"totals {now.totals}, newest change {now.newest_change}"
-    return [_found(CONTENT, not short, detail,
+    wrong = [text for kind in kinds for text in _differences(kind, now, expected, later, since)]
+    detail = "; ".join(wrong) or f"totals {now.totals}, newest change {now.newest_change}"
+    return [_found(CONTENT, not wrong, detail,
                    action="The copy is not complete: do not use the site; look for the host's e-mail.")]  # fmt: skip
+
+
+def _differences(kind: str, now: Content, at_call: Content, later: Content, since: datetime | None) -> Iterator[str]:
+    """Yield what cannot be a copy of the source: too little, too old, or more that was there before the call."""
+    total, wanted = now.totals[kind], at_call.totals[kind]
+    least, most = sorted((wanted, later.totals.get(kind, wanted)))
+    if total < least:
+        yield f"{kind} {total} of {least}"
+    newest, told = now.newest.get(kind), at_call.newest.get(kind)
+    last = later.newest.get(kind, told)
+    if newest is not None and told is not None and last is not None and newest < min(told, last):
+        yield f"newest of {kind} {newest:{MINUTE}}, expected {min(told, last):{MINUTE}}"
+    if since is None or kind not in BY_EDITORS or newest is None or newest > since:
+        return
+    if total > most:
+        yield f"{kind} {total}, expected {most}: none is newer than the copy"
+    elif told is not None and last is not None and newest > max(told, last):
+        yield f"newest of {kind} {newest:{MINUTE}}, before the copy, expected {max(told, last):{MINUTE}}"
 
 
 def files_match(match: bool | None, detail: str) -> Finding:
@@ -219,7 +268,7 @@ def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], sides: Sides, since_p
     An error or a redirect away from the site that only the cache has fails as well: it is what visitors get.
     """
     action = "Purge the cache again: start `diagnose` after a minute; a CDN takes up to five."
-    bad = next((page for page in fresh if page.status != 200), None)
+    bad = next((page for page in fresh if page.status != 200 or page.protected), None)
     if bad is not None:
         return _found(CACHE, None, bad.detail or f"HTTP {bad.status}", action=action)
     seen = _answers(CACHE, cached, sides, Severity.BLOCK)
@@ -233,7 +282,7 @@ def indexing(install: Install, front: Page, robots: Page) -> Finding:
     """Production may be found by search engines, everything else must not be. `robots`: its robots.txt."""
     production = install.environment.value == "production"
     check = "production may be indexed" if production else "staging is not indexed"
-    if front.status != 200:
+    if front.status != 200 or front.protected:
         hidden = front.protected  # what asks for a login is not indexed
         return _found(check, True if hidden and not production else None, front.detail or f"HTTP {front.status}")
     hidden = markup.hides_from_search(front.body, front.headers.get("x-robots-tag", ""))

@@ -33,6 +33,7 @@ CHANNEL = re.compile(rb"<channel(?=[\s>])", re.IGNORECASE)
 FEED_HOME = re.compile(rb"<link>([^<]+)</link>", re.IGNORECASE)
 LOC = re.compile(rb"<(?:\w+:)?loc>\s*(?:<!\[CDATA\[\s*)?([^<\s\]]+)", re.IGNORECASE)
 LASTMOD = re.compile(rb"<(?:\w+:)?lastmod>\s*([^<\s]+)\s*</", re.IGNORECASE)
+WP_ERROR = re.compile(rb"""class\s*=\s*["']wp-die-message["']""")
 MAINTENANCE = re.compile(rb"briefly unavailable for scheduled maintenance", re.IGNORECASE)
 NOT_PAGES = re.compile(
     r"/(feed|wp-json|wp-admin|wp-login\.php|xmlrpc\.php|comments/feed|cart|checkout|my-account)(/|$)"

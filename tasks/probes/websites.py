@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tasks.estate.sites import Content
+from tasks.estate.sites import FEED, Content
 from tasks.probes import markup
 from tasks.probes.addresses import joined, to_host
 from tasks.probes.fetching import Fetcher, Page
@@ -56,9 +56,9 @@ class Prober(Fetcher):
             told = _json(index)
             if isinstance(told, dict) and "name" in told:
                 seen = self._collections(domain, root, told)
-                return seen if seen.totals else self._from_pages(domain, seen)
+                return self._with_feed(domain, seen) if seen.totals else self._from_pages(domain, seen)
         front = self.page(domain, fresh=True)
-        if front.status != 200:
+        if front.status != 200 or front.protected:
             why = "the site asks for a login" if front.protected else front.detail or f"HTTP {front.status}"
             return Content(reachable=False, detail=why)
         home = markup.api_root(front.body, front.headers.get("link", "")) or markup.canonical(front.body)
@@ -67,20 +67,27 @@ class Prober(Fetcher):
 
     def _from_pages(self, domain: str, seen: Content) -> Content:
         """Add what feed and sitemap tell, where the REST surface tells no collection."""
-        feed = self._feed(domain)
+        seen = self._with_feed(domain, seen)
         totals, newest = dict[str, int](), dict[str, datetime]()
-        items = markup.feed_items(feed.body) if feed is not None else None
-        if items is not None:
-            totals["feed items"] = items[0]
-            if items[1]:
-                newest["feed items"] = items[1]
+        if seen.feed_items is not None:
+            totals[FEED] = seen.feed_items
+            if seen.feed_newest:
+                newest[FEED] = seen.feed_newest
         entries = self._sitemap(domain)
         if entries is not None:
             totals["sitemap entries"] = entries[0]
             if entries[1]:
                 newest["sitemap entries"] = entries[1]
-        home = seen.home or (_address(markup.feed_home(feed.body)) if feed is not None else None)
-        return seen.model_copy(update={"totals": totals, "newest": newest, "home": home})
+        return seen.model_copy(update={"totals": totals, "newest": newest})
+
+    def _with_feed(self, domain: str, seen: Content) -> Content:
+        """Add what the feed tells: the other site of a pair may tell nothing else."""
+        feed = self._feed(domain)
+        items = markup.feed_items(feed.body) if feed is not None else None
+        if feed is None or items is None:
+            return seen
+        home = seen.home or _address(markup.feed_home(feed.body))
+        return seen.model_copy(update={"feed_items": items[0], "feed_newest": items[1], "home": home})
 
     def _feed(self, domain: str) -> Page | None:
         read = (self.page(domain, path, fresh=True) for path in FEEDS)

@@ -199,6 +199,8 @@ def _content_between(now: Content, at_call: Content, source_now: Content) -> boo
 
     Only what both sides tell is compared; None if that is nothing.
     """
+    now, at_call = now.comparable_with(at_call), at_call.comparable_with(now)
+    source_now = source_now.comparable_with(now)
     common = now.totals.keys() & at_call.totals.keys()
     for kind in common:
         low, high = sorted((at_call.totals[kind], source_now.totals.get(kind, at_call.totals[kind])))

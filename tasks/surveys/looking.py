@@ -1,12 +1,12 @@
 """Look at a site as a visitor would and judge what is seen: all checks of one install, without Prefect."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from tasks.capi.client import Client
 from tasks.estate.plans import Finding, Plan, Severity
-from tasks.estate.sites import DomainName, Install, Survey
+from tasks.estate.sites import Content, DomainName, Install, Survey
 from tasks.estate.waiting import utc_now
 from tasks.probes import findings
 from tasks.probes.addresses import Names, Sides
@@ -15,6 +15,8 @@ from tasks.probes.fetching import Page
 from tasks.probes.websites import Prober
 from tasks.surveys.arriving import files_arrived
 from tasks.surveys.taking import take
+
+CLOCKS_DIFFER = timedelta(minutes=1)  # between the sites and this machine
 
 # Reads the cached front page until it is settled: given a look that returns a finding, returns the last one.
 Settling = Callable[[Callable[[], Finding]], Finding]
@@ -38,7 +40,13 @@ def look_after_copy(
     sides = Sides(findings.names_of(survey), other)
     found = look_at(prober, survey, sides, purged_at=purged_at, pace=pace, settle=settle)
     whole = plan.options.database and not plan.options.tables
-    found += findings.content_matches(survey.content, expected.content, database=whole)
+    found += findings.content_matches(
+        survey.content,
+        expected.content,
+        database=whole,
+        source_now=None if back or not whole else _source_now(prober, plan),
+        since=max(expected.taken_at, plan.backup.requested_at) - CLOCKS_DIFFER * pace,
+    )
     if plan.options.files:
         source = None if back else plan.pair.source
         found.append(
@@ -49,6 +57,11 @@ def look_after_copy(
     if plan.options.database and not back:
         found += _leaks(prober, survey.install, sides)
     return tuple(found)
+
+
+def _source_now(prober: Prober, plan: Plan) -> Content | None:
+    seen = prober.content(plan.pair.source.primary_domain) if plan.pair.source.primary_domain else None
+    return seen if seen is not None and seen.reachable else None
 
 
 def look_at_one(prober: Prober, survey: Survey, other: Survey | None = None) -> tuple[Finding, ...]:

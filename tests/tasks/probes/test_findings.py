@@ -270,6 +270,93 @@ def test_content_must_not_be_less_or_older(now: Content, passed: bool | None, de
     assert (found.passed, detail in found.detail) == (passed, True), found
 
 
+@pytest.mark.parametrize(
+    ("now", "source_now", "passed"),
+    [
+        (content(), None, True),
+        (content(6), None, False),
+        (content(6), content(6), True),
+        (content(6, newest=NOW + timedelta(hours=2)), None, True),
+        (content(newest=NOW + timedelta(minutes=30)), None, False),
+        (content(newest=NOW + timedelta(minutes=30)), content(newest=NOW + timedelta(minutes=30)), True),
+        (content(newest=NOW + timedelta(hours=2)), None, True),
+        (content(4), content(4), True),
+        (content(3), content(4), False),
+        (content(newest=NOW - timedelta(days=1)), content(newest=NOW - timedelta(days=1)), True),
+    ],
+)
+def test_what_was_there_before_the_copy_and_not_in_the_source_is_no_copy(
+    now: Content, source_now: Content | None, passed: bool
+) -> None:
+    """More or newer content passes if it was written after the call (an hour after `NOW`), or if the source has it now."""
+    since = NOW + timedelta(hours=1)
+    (found,) = findings.content_matches(now, content(), database=True, source_now=source_now, since=since)
+    assert found.passed is passed, found
+
+
+def test_a_comment_may_be_approved_long_after_its_date() -> None:
+    """More comments than the source has, none of them new, are no fault; an old baseline without dates is none either."""
+    comments = [Content(reachable=True, totals={"comments": n}, newest={"comments": NOW}) for n in (5, 7)]
+    undated = [Content(reachable=True, totals={"posts": n}) for n in (5, 7)]
+    for expected, now in (comments, undated):
+        (found,) = findings.content_matches(now, expected, database=True, since=NOW + timedelta(hours=1))
+        assert found.passed is True, found
+
+
+@pytest.mark.parametrize(("items", "newest", "passed"), [(5, NOW, True), (4, NOW, False), (5, None, True)])
+def test_feeds_are_compared_if_one_site_closes_its_rest_surface(
+    items: int, newest: datetime | None, passed: bool
+) -> None:
+    """The source tells posts and its feed, the destination only its feed, and so the other way round."""
+    told = content(posts=40, feed_items=5, feed_newest=NOW)
+    closed = Content(reachable=True, totals={"feed items": items}, newest={"feed items": newest} if newest else {})
+    (found,) = findings.content_matches(closed, told, database=True)
+    assert found.passed is passed, found
+    (back,) = findings.content_matches(told, closed, database=True)
+    assert back.passed is True, back
+
+
+@pytest.mark.parametrize(
+    ("body", "commands"),
+    [
+        ("<a href='https://WWW.Prod.example/'>", ["'//WWW.Prod.example' '//stage.example'"]),
+        (
+            "<a href='https://share.example/?u=https%3A%2F%2Fwww.prod.example%2F'>",
+            [
+                "'//www.prod.example' '//stage.example'",
+                r"'\/\/www.prod.example' '\/\/stage.example'",
+                "'%2F%2Fwww.prod.example' '%2F%2Fstage.example'",
+            ],
+        ),
+        (
+            r'<script>{"u":"https:\/\/www.prod.example\/"}</script>',
+            ["'//www.prod.example' '//stage.example'", r"'\/\/www.prod.example' '\/\/stage.example'"],
+        ),
+        ("<a href='//www.prod.example:8443/x'>", ["'//www.prod.example' '//stage.example'"]),
+    ],
+)
+def test_the_remedy_replaces_what_stands_in_the_page(body: str, commands: list[str]) -> None:
+    """`wp search-replace` finds a text in its own form only: capital letters and escaped slashes are printed as they stand."""
+    (found,) = findings.leaks([page(body)], SIDES, install())
+    assert found.passed is False
+    assert [
+        command.split(" --all")[0].removeprefix("wp search-replace ") for command in found.action.split(" && ")
+    ] == commands
+
+
+def test_a_page_of_wordpress_itself_is_not_the_site() -> None:
+    """The installer and an error fail; the login page is not known, hides from search, and shows no URLs or cache."""
+    login = page("<form>", url="https://stage.example/wp-login.php?redirect_to=x")
+    assert findings.front_page(page("x", url="https://stage.example/wp-admin/install.php"), SIDES).passed is False
+    assert findings.front_page(page('<p class="wp-die-message">x'), SIDES).passed is False
+    assert findings.front_page(page('<!-- class="wp-die-message" -->x'), SIDES).passed is True
+    assert findings.front_page(login, SIDES).passed is None
+    assert findings.cache_is_fresh(login, (login, login), SIDES, None).passed is None
+    assert findings.indexing(install(), login, login).passed is True
+    assert findings.indexing(install(Environment.PRODUCTION), login, login).passed is None
+    assert findings.leaks([login], SIDES, install())[0].passed is None
+
+
 def test_content_is_not_compared_if_no_database_travelled() -> None:
     """And the source's own reason is told if the destination has none."""
     assert findings.content_matches(content(0), content(), database=False) == []
