@@ -29,6 +29,7 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/dumps/reading.py": "one pass over a dump, and every lie that it refuses",
     "tasks/exports.py": "the steps of one export, in the order of the flow",
     "tests/deployments/sandbox/test_postgres.py": "the tests of one file, which share a server that is killed",
+    "deployments/sandbox/variants.py": "one list of what websites do, healthy and broken side by side, each beside its name",
     "deployments/sandbox/postgres.py": "one server's whole life: what starts it, keeps its data and ends it belongs together",
     "tasks/masking/flowing.py": "one reading of a trigger's function: every statement that writes, beside how its reads are followed",
     "tasks/masking/policy.py": "what a policy file may say, and how it is read: each key stands beside its fault",

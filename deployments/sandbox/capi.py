@@ -15,7 +15,7 @@ from deployments.sandbox import endpoints, websites, work
 from deployments.sandbox.answers import body_of, error, reply
 from deployments.sandbox.faults import AT_THE_DOOR, FAULTS, Fault
 from deployments.sandbox.store import Store, new_id, seed
-from deployments.sandbox.variants import VARIANTS
+from deployments.sandbox.variants import PREPARED, VARIANTS
 from deployments.sandbox.wire import Request, Response
 
 __all__ = ["Estate", "Request", "Response"]
@@ -69,6 +69,10 @@ class Estate:
         if name not in VARIANTS:
             raise KeyError(f"{name!r} is no variant; expected one of {', '.join(VARIANTS)}")
         self.variants.append((name, install))
+        with self.store.lock:
+            for document in self.store.all("installs"):
+                if name in PREPARED and install in ("", document["name"]):
+                    PREPARED[name](self.store, document)
 
     def switch_off_all(self) -> None:
         """Behave again."""

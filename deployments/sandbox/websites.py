@@ -5,7 +5,9 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.variants import vary
+import idna
+
+from deployments.sandbox.variants import WRONG_SITE, vary
 from deployments.sandbox.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -24,12 +26,19 @@ PLUGINS = {  # what can be switched on, and the REST namespaces that the plugin 
 
 def serve_site(estate: "Estate", request: "Request") -> "Response":
     """Answer as the install that has the asked domain."""
-    domain = next((d for d in estate.store.all("domains") if d["name"] == request.host), None)
+    asked = _ascii(request.host)
+    domain = next((d for d in estate.store.all("domains") if _ascii(d["name"]) == asked), None)
     install = estate.store.get("installs", domain["install_id"]) if domain else None
     if install is None or install["status"] != "active":
         return Response(404, {"content-type": "text/html"}, b"<h1>No such site</h1>")
     names = [name for name, where in estate.variants if where in ("", install["name"])]
+    if "wrong-site" in names:
+        install = next(each for each in estate.store.all("installs") if each["name"] == WRONG_SITE)
     return vary(names, install, request, _plain(estate, install, request))
+
+
+def _ascii(host: str) -> str:
+    return host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
 
 
 def _plain(estate: "Estate", install: Document, request: "Request") -> "Response":
@@ -91,9 +100,20 @@ def _rest(install: Document, request: "Request") -> "Response":
     rows.sort(key=lambda item: float(item["modified"]), reverse=request.query.get("order", "desc") == "desc")
     size = max(1, min(100, int(request.query.get("per_page", "10") or 10)))
     stamp = "date_gmt" if parts[3] == "comments" else "modified_gmt"
-    shown = [{"id": item["id"], stamp: _moment(item["modified"])} for item in rows[:size]]
+    texts = "content" in request.query.get("_fields", "") and parts[3] in ("posts", "pages")
+    shown = [_item(content, item, stamp) | (_text(content, item) if texts else {}) for item in rows[:size]]
     totals = {"x-wp-total": str(len(rows)), "x-wp-totalpages": str(-(-len(rows) // size))}
     return Response(200, headers | totals, json.dumps(shown).encode())
+
+
+def _item(content: Document, item: Document, stamp: str) -> Document:
+    guid = f"http://{content.get('born', content['home'])}/?p={item['id']}"
+    return {"id": item["id"], stamp: _moment(item["modified"]), "guid": {"rendered": guid}}
+
+
+def _text(content: Document, item: Document) -> Document:
+    link = f"http://{content['home']}/?p={item['id']}"
+    return {"link": link, "content": {"rendered": f"<p>{html.escape(item['title'])} <a href='{link}'>more</a></p>"}}
 
 
 def _moment(seconds: float) -> str:

@@ -33,6 +33,7 @@ MOST_REDIRECTS = 10
 AT_ONCE = 16  # requests in parallel
 BUDGET = 120.0  # seconds for all domains or pages of one site
 PROTECTED = (401, 407)
+OURS = "understudy="  # the parameter of a query past caches
 REDIRECTS = (301, 302, 303, 307, 308)
 NO_NETWORK = (
     errno.ENETUNREACH,
@@ -161,8 +162,7 @@ class Fetcher:
     def _follow(self, domain: str, path: str, *, fresh: bool, refreshing: bool) -> Page:
         own, cookies = self.own_names(domain), httpx.Cookies()  # some sites redirect until their cookie comes back
         url = f"{self._scheme}://{domain}{path}"
-        if fresh:
-            url += f"{'&' if '?' in path else '?'}understudy={uuid4().hex}"
+        url = _past_caches(url) if fresh else url
         page = Page(url, None, {}, b"", "not asked")
         for _ in range(MOST_REDIRECTS):
             page = self._get(url, cookies, fresh=fresh)
@@ -175,7 +175,10 @@ class Fetcher:
                 return Page(goal or "", page.status, page.headers, page.body, f"redirects to {host}", page.cut)
             if page.redirect is None and goal.split("?")[0] == url.split("?")[0]:
                 return page  # it only loads itself again
-            url = goal
+            # A site that redirects to its front page's real address leaves our query out: put it back, but not where the site
+            # redirects just to be rid of it.
+            moved = goal.split("?")[0] != url.split("?")[0]
+            url = _past_caches(goal) if fresh and moved and OURS not in goal else goal
         return page if page.status == 200 else Page(url, None, {}, b"", "too many redirects", for_everybody=True)
 
     def _get(self, url: str, cookies: httpx.Cookies, *, fresh: bool = False) -> Page:
@@ -223,6 +226,12 @@ class Fetcher:
     def addresses(self, host: str) -> frozenset[str] | None:
         """The addresses of a host, None if that is not known. With a gateway and no resolver of its own: the gateway."""
         return self._resolver(host)
+
+
+def _past_caches(url: str) -> str:
+    """Add a query that no cache has seen."""
+    rest, mark, fragment = url.partition("#")
+    return f"{rest}{'&' if '?' in rest else '?'}{OURS}{uuid4().hex}{mark}{fragment}"
 
 
 def _keep_location(response: httpx.Response) -> None:

@@ -82,6 +82,25 @@ def test_a_page_that_loads_itself_again_is_the_end() -> None:
         assert prober.visit("own.example").status == 200
 
 
+def test_a_fresh_reading_stays_fresh_when_the_site_redirects() -> None:
+    """A redirect that leaves the query out would end in a cache; one that is there only to leave it out ends the chain."""
+    seen: list[tuple[str, bool]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        ours = "understudy" in request.url.params
+        seen.append((request.url.path, ours))
+        return (
+            to("/en/") if request.url.path == "/" else to("/clean") if ours and request.url.path == "/clean" else HOME
+        )
+
+    with asking(answer) as prober:
+        assert [
+            prober.page("own.example", path, fresh=fresh).status
+            for path, fresh in (("/", True), ("/", False), ("/clean", True))
+        ]
+    assert seen == [("/", True), ("/en/", True), ("/", False), ("/en/", False), ("/clean", True), ("/clean", False)]
+
+
 def test_a_loop_of_redirects_is_no_page() -> None:
     """Browsers give up as well."""
     with asking({"own.example/": to("/b"), "own.example/b": to("/")}) as prober:

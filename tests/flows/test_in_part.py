@@ -1,0 +1,36 @@
+"""What could not be checked: a copy that arrived ends VerifiedInPart, and its report says what a person should look at."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deployments.sandbox.capi import Estate
+from flows.promote import promote
+from flows.refresh import refresh
+from tasks.signoff.ledger import Ledger
+
+
+@pytest.mark.parametrize(
+    ("flow", "source", "destination", "variant", "why"),
+    [
+        (refresh, "schulprod", "schulstage", "protected", "the site asks for a login"),
+        (promote, "schulstage", "schulprod", "challenge", "the site answers no programs now (HTTP 403)"),
+    ],
+)
+def test_a_copy_whose_site_cannot_be_read_is_verified_in_part(
+    flow: Any, source: str, destination: str, variant: str, why: str,
+    start: Callable[..., Any], worker: Estate, ledger: Ledger,
+) -> None:  # fmt: skip
+    """One copy, proven by checkpoints and measured size; no undo, no lock left, and the checks to make by hand are named."""
+    worker.publish(source, "files")
+    worker.vary(variant, install=destination)
+    run = start(flow, source=source, destination=destination).approve(destination)
+    assert (run.state, worker.copies_received()) == ("VerifiedInPart", 1), run.message
+    assert "Checks that could not be made: " in run.message
+    for check in ("front page", "home is the site's own domain", "cache is fresh"):
+        assert check in run.message
+    assert why in run.report
+    assert f"Look at {destination} for what could not be checked" in run.report
+    assert (ledger.locks(), ledger.facts(run_id=run.id, kind="restore-started")) == ([], [])
+    assert [fact.detail["outcome"] for fact in ledger.facts(run_id=run.id, kind="outcome")] == ["VerifiedInPart"]
