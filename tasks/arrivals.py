@@ -13,6 +13,7 @@ from tasks.policy import open_ledger, read_leads, read_rules
 from tasks.signoff.answers import entry, where
 from tasks.signoff.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.signoff.proofs import BadProof, statement, verify
+from tasks.tracing import parameters_of
 
 
 def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: timedelta) -> Evidence:
@@ -93,7 +94,9 @@ def _deadline(ledger: Ledger, plan: Plan, within: timedelta) -> datetime:
     if asked:
         return datetime.fromisoformat(asked[0].detail["answer_by"])
     answer_by = utc_now() + within
-    ledger.record("arrival-asked", **where(plan), detail={"answer_by": answer_by.isoformat()})
+    # Also of a run that asked nothing before, as nights do: a code that is typed here must not serve elsewhere.
+    detail = {"answer_by": answer_by.isoformat(), "parameters": parameters_of(plan.run_id)}
+    ledger.record("arrival-asked", **where(plan), detail=detail)
     return answer_by
 
 

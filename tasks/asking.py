@@ -5,7 +5,7 @@ What is read is what anybody with Prefect's API may have put there: nothing here
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -99,6 +99,31 @@ class HoldEndForm(_Form):
 
     approver: str = _approver(0)
     proof: str = _proof(1)
+
+
+class SettleForm(_Form):
+    """What became of a call whose outcome is unknown, and the proof of the lead who says so."""
+
+    outcome: Literal["arrived", "failed"] = _field(0, "What became of the call", "Only if you know.")
+    approver: str = _approver(1)
+    proof: str = _proof(2)
+    reason: str = _field(
+        3, "What tells you", "The host's e-mail and its time, or what you saw.", min_length=5, max_length=300
+    )
+
+
+def settle_form(text: str, statements: Mapping[Any, str]) -> type[SettleForm]:
+    """Return the form about one call. Its proof field carries, for each outcome, the statement that a lead may sign."""
+    told = (
+        "Six digits of your authenticator now, or your SSH signature on one line (`understudy settle` signs by itself)."
+    )
+    proof = Field(
+        title="Proof that it is you", description=told, min_length=6, max_length=4000,
+        json_schema_extra={"position": 2, "statements": {**statements}},
+    )  # fmt: skip
+    outcome = _field(0, "What became of the call", "\n\n".join([*_paragraphs(text), "Only if you know."]))
+    fields: dict[str, Any] = {"outcome": (Literal["arrived", "failed"], outcome), "proof": (str, proof)}
+    return create_model(SettleForm.__name__, __base__=SettleForm, **fields)
 
 
 def hold_end_form(text: str, statement: str) -> type[HoldEndForm]:

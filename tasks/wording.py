@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from tasks.estate.plans import Comparison, CopyOptions, Evidence, Finding, Intent, Plan, Receipt, Report, Severity
 from tasks.estate.sites import Direction, Install
 from tasks.signoff.gate import Waiting
+from tasks.signoff.ledger import Fact
 
 ARROWS = {
     Direction.DOWN: "REFRESH (down)",
@@ -152,6 +153,21 @@ def arrival_text(plan: Plan, receipt: Receipt, evidence: Evidence, *, answer_by:
             f"* Plan **{plan.code}** · answer by **{_when(answer_by)}**",
             *([f"* **The last answer did not count: {plain(refused, 300)}**"] if refused else []),
             *rows,
+        ]
+    )
+
+
+def settle_text(call: Fact, about: str, your_name: str, *, answer_by: datetime, refused: str = "") -> str:
+    """Return the question what became of a call whose outcome is unknown. `about` names its verb and destination."""
+    return "\n".join(
+        [
+            f"## What became of the {plain(about)}?",
+            "",
+            f"Run {call.run_id} sent its call at {_when(call.at)}, and its outcome is unknown. Say **arrived** or **failed** only if "
+            "you know: by the host's e-mail, or by what you saw on the site.",
+            "",
+            f"* Plan {call.plan[:8]} · asked by {plain(your_name)} · answer by **{_when(answer_by)}**",
+            *([f"* **The last answer did not count: {plain(refused, 300)}**"] if refused else []),
         ]
     )
 

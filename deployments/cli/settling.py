@@ -49,7 +49,7 @@ def settle(
         try:
             fact = settling.settle(
                 ledger, read_leads(), call, how, name=typed, proof=proof, reason=why, answer_by=answer_by,
-                now=datetime.now(UTC),
+                given_at=datetime.now(UTC), now=datetime.now(UTC),
             )  # fmt: skip
         except AlreadyRecorded:
             raise NotApproved(

@@ -50,10 +50,13 @@ def settle(
     proof: str,
     reason: str,
     answer_by: datetime,
+    given_at: datetime,
     now: datetime,
+    asked_by: str = "",
 ) -> Fact:
     """Record what a lead says became of a call, with the proof, and return that fact.
 
+    `given_at` is when the answer was given, `asked_by` the run whose form asked for it ("" for a terminal).
     Raises `NotApproved` for somebody who is no lead, a bad proof or no reason, and `AlreadyRecorded` for a used code.
     """
     lead = leads.find(name)
@@ -66,11 +69,13 @@ def settle(
         )
     message = statement_to_sign(call, how, answer_by)
     try:
-        proven = verify(leads, lead, proof, message=message, given_at=now, now=now)
+        proven = verify(leads, lead, proof, message=message, given_at=given_at, now=now)
     except BadProof as bad:
         raise NotApproved(str(bad), next_step="Nothing was settled. Try again with a new code, or sign.") from None
     told = {"approver": lead.name, "words": reason.strip(), "proof": proven.kind}
     by_whom = told | {"how": f"lead: {how}", "statement": message.decode()}
+    if asked_by:
+        by_whom["asked_by"] = asked_by
     if proven.signature:
         by_whom["signature"] = proven.signature
     facts = [
@@ -79,6 +84,12 @@ def settle(
         Entry("settled", call.destination_id, call.plan, by_whom, f"settled-by-lead:{call.run_id}"),
     ]
     return ledger.record_together(call.run_id, facts)[-1]
+
+
+def settled_by_form(ledger: Ledger, run_id: str, asked_by: str) -> Fact | None:
+    """Return the fact by which the form of the run `asked_by` settled a call, or None."""
+    found = ledger.facts(run_id=run_id, kind="settled")
+    return next((fact for fact in found if fact.detail.get("asked_by") == asked_by), None)
 
 
 def free(ledger: Ledger, run_id: str) -> tuple[str, ...]:

@@ -13,9 +13,14 @@ from itertools import pairwise
 from tasks.signoff.ledger import Fact, Ledger
 from tasks.signoff.questions import ENDS
 
-ASKED = ("asked", "arrival-asked", "hold-end-asked")  # whatever asks people for a proof while its run waits
-CLOSED = (*ENDS, "arrival-told", "hold-ended", "outcome")
-PROVEN = ("answered", "arrival-told", "hold-ended")  # recorded only with a proof that held
+ASKED = (
+    "asked",
+    "arrival-asked",
+    "hold-end-asked",
+    "settle-asked",
+)  # whatever asks people for a proof while its run waits
+CLOSED = (*ENDS, "arrival-told", "hold-ended", "settle-told", "outcome")
+PROVEN = ("answered", "arrival-told", "hold-ended", "settle-told")  # recorded only with a proof that held
 SKEW = timedelta(seconds=5)  # between the clocks of the Prefect server and of a worker
 WITH_ITS_STATE = timedelta(seconds=5)  # the server stores an answer right after the state of the resumed run
 
@@ -40,7 +45,7 @@ class Wait:
 def waits_since(ledger: Ledger, since: datetime) -> list[Wait]:
     """Return every run that waited for somebody's answer at or after this moment."""
     runs: dict[str, list[Fact]] = defaultdict(list)
-    for fact in ledger.facts(kinds=(*ASKED, *CLOSED, *PROVEN, "answer-refused", "arrival-refused")):
+    for fact in ledger.facts(kinds=(*ASKED, *CLOSED, *PROVEN, "answer-refused", "arrival-refused", "settle-refused")):
         runs[fact.run_id].append(fact)
     return [wait for facts in runs.values() if (wait := _wait(facts, since)) is not None]
 
@@ -48,6 +53,11 @@ def waits_since(ledger: Ledger, since: datetime) -> list[Wait]:
 def _wait(facts: Sequence[Fact], since: datetime) -> Wait | None:
     turns = [fact for fact in facts if fact.kind in (*ASKED, *CLOSED)]
     if not any(fact.kind in ASKED for fact in turns) or (turns[-1].kind in CLOSED and turns[-1].at < since):
+        return None
+    answer_by = turns[-1].detail.get("answer_by") if turns[-1].kind in ASKED else None
+    if (
+        answer_by and datetime.fromisoformat(answer_by) + SKEW < since
+    ):  # Prefect took no answer any more; it may be deleted
         return None
     parameters = next((found for fact in facts if fact.kind in ASKED and (found := fact.detail.get("parameters"))), "")
     # A load from a terminal asks without Prefect, where nobody can read what is typed: it has no parameters.

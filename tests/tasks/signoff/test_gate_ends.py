@@ -116,6 +116,21 @@ def test_a_freeze_that_holds_when_it_is_answered_ends_it(desk: Desk) -> None:
     stays(desk, plan, Frozen)
 
 
+def test_a_freeze_that_begins_while_a_code_is_watched_ends_it(desk: Desk) -> None:
+    """A code's yes for production takes effect a minute later; a calendar that closes within that minute counts."""
+    plan = risky(risk=YELLOW, verb="promote", source=STAGE, destination=PROD)
+    desk.ask(plan)
+    watched = desk.say(plan, proof=desk.code())
+    assert isinstance(watched, Waiting)
+    assert watched.settling is not None
+    desk.now, desk.frozen = watched.settling.at, "Christmas"
+    with pytest.raises(Frozen, match="closed by Christmas"):
+        desk.gate.settle(plan, moved="", now=desk.now)
+    desk.frozen = ""
+    assert not desk.ledger.facts(kind="approved")
+    stays(desk, plan, Frozen)
+
+
 def test_nothing_is_asked_during_a_freeze(desk: Desk) -> None:
     """A closed calendar refuses before anybody is asked and leaves no question; a plan that overrides it is asked."""
     desk.frozen = "Christmas"

@@ -40,6 +40,17 @@ def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize("kind", ["arrival-asked", "hold-end-asked", "settle-asked"])
+def test_a_question_whose_time_was_over_before_the_code_lived_is_no_wait(desk: Desk, kind: str) -> None:
+    """Prefect takes no answer to it any more, so its run may be deleted; while it was open, that voids the code."""
+    for seconds, open_then in ((-121.0, True), (-130.0, False)):
+        desk.ledger.record(
+            kind, run_id=f"{kind}{seconds}", detail={"parameters": "same", "answer_by": at(seconds).isoformat()}
+        )
+        found = [wait.run_id for wait in waits_since(desk.ledger, SINCE)]
+        assert (f"{kind}{seconds}" in found) is open_then
+
+
 RESUMED = (("SCHEDULED", -20.0), ("PENDING", -15.0), ("RUNNING", -14.0))
 
 

@@ -1,0 +1,34 @@
+"""Settle: a lead says what became of a call whose outcome nobody knows, and what it holds is free."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks import reports, settlements
+from tasks.estate.forms import asked
+
+
+@flow(
+    name="settle",
+    flow_run_name="settle {run}",
+    retries=0,  # a retry by hand finds what was answered; a repetition would ask again
+    persist_result=True,
+)
+@reports.concluding
+def settle(
+    run: Annotated[UUID, asked("Run", "Id of the run whose outcome is unknown; its report shows it.")],
+    your_name: Annotated[
+        str,
+        asked(
+            "Your name",
+            "Who asks. The lead who answers proves who they are in the form of this run.",
+            min_length=3,
+            max_length=80,
+        ),
+    ],
+) -> State[Any]:
+    """Ask a lead, with proof, what became of a copy, restore or load that was sent. Sends nothing; a retry of that run goes on."""
+    settled = settlements.settle_call(run, your_name=your_name)
+    return settlements.conclude_settlement(settled, settlements.free_held(run))
