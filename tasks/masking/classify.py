@@ -15,11 +15,12 @@ from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Name, Stray, Table
 from tasks.masking.keying import keys_of
 from tasks.masking.linking import follow_references, links_of, tell_apart
+from tasks.masking.naming import spelling
 from tasks.masking.nesting import propose_for
 from tasks.masking.patterns import expand
 from tasks.masking.policy import as_given, is_pattern, parse_policy
 from tasks.masking.proposing import KEEP, UNDECIDED, Proposal
-from tasks.masking.recognising import Kind, recognise_in_text, spelling
+from tasks.masking.recognising import Kind, recognise_in_text
 from tasks.masking.rederiving import RECOMPUTED, decided_rule, rederive
 from tasks.masking.vocabulary import DROPPED, EXCLUDED
 

@@ -6,7 +6,7 @@ from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Column, Function, Table, Trigger
 from tasks.masking.flowing import BY_ARGUMENTS, Flows, Spot
 from tasks.masking.lexing import Token, called, is_query, statements, tokens
-from tasks.masking.recognising import spelling
+from tasks.masking.naming import spelling
 
 VECTORS = ("vector", "halfvec", "sparsevec")
 TRUTH = "bool"  # a yes or no says next to nothing of what it was computed from

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tasks.estate.tables import Column, Table
-from tasks.masking.recognising import Kind, spelling
+from tasks.masking.naming import spelling
+from tasks.masking.recognising import Kind
 from tasks.masking.technical import CATALOGUE, SENSITIVE, SENSITIVE_ROW, STAFF, TERMS
 from tasks.masking.vocabulary import (
     ADDRESS_PARTS,
@@ -19,6 +20,7 @@ from tasks.masking.vocabulary import (
     SPLIT_CARD,
     STORED_SECRET,
     THEIR_NAME,
+    UNIT_OF_PEOPLE,
     VALUES,
     WRITINGS,
 )
@@ -71,6 +73,8 @@ def kind_by_home(home: Home, column: Column) -> Kind | None:
         return Kind.ADDRESS
     if home.people and IN_PEOPLE.search(name):
         return Kind.TRAIT
+    if home.people and UNIT_OF_PEOPLE.search(name) and not name.endswith("_id_"):
+        return Kind.COMPANY
     return next((kind for kind, where, words in BY_TABLE if words.search(name) and where.search(home.spelled)), None)
 
 

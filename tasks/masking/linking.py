@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.estate.tables import Catalog, Column, ForeignKey, Table
+from tasks.masking.naming import spelling
 from tasks.masking.proposing import HASH, HASHED_ADDRESS, KEEP, UNDECIDED, Proposal, is_unique, undecided
-from tasks.masking.recognising import spelling
 from tasks.masking.vocabulary import PEOPLE
 
 Spot = tuple[str, str]  # table as it prints, column

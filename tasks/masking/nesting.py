@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.estate.tables import Column, Table
+from tasks.masking.naming import recognise_name, spelling
 from tasks.masking.proposing import DOCUMENTS, KEEP, TEXTS, UNDECIDED, Proposal, propose, undecided
-from tasks.masking.recognising import Kind, recognise_name, spelling
+from tasks.masking.recognising import Kind
 from tasks.masking.sampling import members_of_arrays, members_of_documents, weigh
 from tasks.masking.technical import TECHNICAL_TEXT
 
@@ -16,6 +17,8 @@ def propose_for(table: Table, column: Column, samples: Sequence[str], *, linked:
         return _array(table, column, samples)
     if column.base in DOCUMENTS:
         return _document(table, column, samples)
+    if column.category == "D" and column.base != "date":
+        samples = ()  # a point in time looks like nothing else
     return propose(table, column, weigh(samples), linked=linked)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from tasks.estate.tables import Column, Table
 from tasks.masking.homes import Home, home_of, kind_by_home
-from tasks.masking.recognising import Kind, recognise_name, spelling
+from tasks.masking.naming import recognise_name, spelling
+from tasks.masking.recognising import Kind
 from tasks.masking.sampling import Evidence
 from tasks.masking.technical import (
     EMPLOYED,
@@ -39,6 +40,8 @@ HASHED_ADDRESS = 31  # characters of `u<16 hex>@staging.local`
 HASH = 16  # hex digits of a keyed hash: 64 bits serve about 10^8 rows
 TOKEN = 32  # characters of a token, where the column has room for them
 CRYPT = 60  # characters of a bcrypt hash
+
+FROM_TABLE = 0.7  # confidence in what only the table tells of a column
 
 CONTACT = frozenset({Kind.STREET, Kind.POSTCODE, Kind.CITY, Kind.ADDRESS, Kind.PHONE})
 # The anonymizer that a kind belongs to. It is written out where the maker has none of its own.
@@ -106,7 +109,8 @@ def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = 
         return _yes_or_no(table, column)
     home = home_of(table)
     named = _as_its_type_allows(column, recognise_name(str(table.name), column.name, column.comment))
-    named = kind_by_home(home, column) or named
+    by_home = kind_by_home(home, column)
+    named = by_home or named
     told = evidence.kind or (Kind.BIRTH_DATE if evidence.birth_dates and column.base in ("date", "text") else None)
     if (
         named in PROVABLE
@@ -121,7 +125,10 @@ def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = 
         return _nameless(table, column, evidence, home)
     if kind is Kind.FILE_NAME and not home.terms:
         return undecided("a file name: people name files after people, and programs need their endings", kind)
-    proposal = masked(table, column, kind, why(kind, named, evidence), _confidence(kind, named, evidence))
+    confidence = _confidence(kind, named, evidence)
+    if kind is by_home and not evidence.of(kind):
+        confidence = FROM_TABLE
+    proposal = masked(table, column, kind, why(kind, named, evidence), confidence)
     return replace(proposal, options={**proposal.options, **_like_the_original(proposal.maker, evidence)})
 
 

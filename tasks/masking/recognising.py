@@ -18,8 +18,6 @@ from stdnum.at import tin, vnr
 from stdnum.ch import ssn
 from stdnum.de import idnr
 
-from tasks.masking.technical import CATALOGUE, TERM_TEXT, TERMS
-from tasks.masking.vocabulary import ABOUT, HASHED, NAME_RULES, PEOPLE, TEXT_RULE, WRITINGS
 from tasks.masking.vocabulary import Kind as Kind
 
 LONGEST = 20_000  # characters of a value that are looked at: a pattern must not cost more than the column is worth
@@ -58,6 +56,9 @@ DATE = re.compile(r"(?:19\d\d|20[0-2]\d)-(?:0[1-9]|1[0-2])-[0-3]\d|[0-3]?\d\.[01
 OPAQUE = re.compile(r"[\w+/=.~-]{20,512}")
 PROSE = re.compile(r"\b(?!(?:von|van|de|der|den|zu|zur|und|di|da|del|la|al|el|ter|bin)\b)[a-zäöüß]{2,}")
 DIGITS = re.compile(r"[\d .,/-]{9,24}")
+LETTER = re.compile(r"[A-Za-z]")
+PARTED = re.compile(r"[ ,.]")
+MACHINE = re.compile(r"[0-9a-fA-F:./]+")
 WORD = re.compile(r"[A-ZÄÖÜ][\w'äöüßéèáóçčšžćđ]{1,30}(?:-[A-ZÄÖÜ][\wäöüßéèáóç]{1,30})?")
 TITLED = re.compile(
     r"\b(?:Frau|Herrn?|Fr\.|Hr\.|Mrs?\.|Ms\.|Dr\.|Mag\.|Prof\.|DI|Dipl\.-Ing\.)\s+(?:(?:Dr|Mag|Prof)\.\s+)*[A-ZÄÖÜ][a-zäöüß]{2,}"
@@ -69,53 +70,87 @@ def recognise_value(text: str) -> set[Kind]:
     value = text.strip()[:LONGEST]
     if not value:
         return set()
-    found = {kind for kind, pattern in WHOLE if pattern.fullmatch(value)}
-    found |= _numbers(value) | _person(value) | _address_of_a_machine(value)
+    found = {kind for kind, pattern in _candidates(value) if pattern.fullmatch(value)}
     if Kind.IBAN in found and not iban.is_valid(value):
         found.discard(Kind.IBAN)
+    found |= _numbers(value) | _address_of_a_machine(value)
+    if value.lower() != value:
+        found |= _person(value)
     if found.isdisjoint(NAMED) and _is_opaque(value):
         found.add(Kind.SECRET)
-    if not found and (recognise_in_text(value) or (value.count(" ") >= 5 and len(value) > 30)):
+    if not found and ((value.count(" ") >= 5 and len(value) > 30) or recognise_in_text(value)):
         found.add(Kind.FREE_TEXT)
     return found
 
 
-WHOLE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (Kind.EMAIL, EMAIL),
-    (Kind.IBAN, IBAN),
-    (Kind.STREET, STREET),
-    (Kind.PASSWORD, CRYPT),
-    (Kind.SECRET, ISSUED),
-    (Kind.PHONE, PHONE),
-    (Kind.URL, URL),
-    (Kind.UUID, UUID),
-    (Kind.CHECKSUM, HEX),
-    (Kind.POSTCODE, POSTCODE),
-    (Kind.ADDRESS, PLACE),
-    (Kind.BIRTH_DATE, DATE),
-)
+def _candidates(value: str) -> Iterator[tuple[Kind, re.Pattern[str]]]:
+    """The patterns that a value of this length, with these characters, may match: most values match none of them."""
+    first, size = value[0], len(value)
+    if "@" in value:
+        yield Kind.EMAIL, EMAIL
+    if "$" in value:
+        yield Kind.PASSWORD, CRYPT
+    if size >= SHORTEST_ISSUED:
+        if first in "-Aegprsx" or "://" in value:
+            yield Kind.SECRET, ISSUED
+        if size == 36:
+            yield Kind.UUID, UUID
+        if 32 <= size <= 128:
+            yield Kind.CHECKSUM, HEX
+    if first in "hfw":
+        yield Kind.URL, URL
+    if DIGIT.search(value) is None:
+        return
+    if size <= 8:
+        yield Kind.POSTCODE, POSTCODE
+    if 8 <= size <= 10:
+        yield Kind.BIRTH_DATE, DATE
+    if first in "+(0":
+        yield Kind.PHONE, PHONE
+    if " " in value and (first.isdigit() or first in "DAC"):
+        yield Kind.ADDRESS, PLACE
+    if first.isupper():
+        yield Kind.STREET, STREET
+        yield Kind.IBAN, IBAN
+
+
+DIGIT = re.compile(r"\d")
+SHORTEST_ISSUED = 5  # characters of `ab://` and more
 NAMED = frozenset(Kind) - {Kind.SECRET}
 
 
 def recognise_in_text(text: str) -> set[Kind]:
     """Every kind of personal data that occurs somewhere in a text: a comment, a body, a function."""
-    rest = _without_ibans(text)
-    found = {Kind.IBAN} if rest != text else set()
-    found |= {kind for kind, pattern in INSIDE if pattern.search(rest)}
-    for match in NUMBER_INSIDE.finditer(rest):
-        found |= _numbers(match[0])
-    if TITLED.search(text) or any(_is_pair(*pair) for pair in _neighbours(text)):
+    found = {Kind.EMAIL} if "@" in text and EMAIL.search(text) else set()
+    if "$" in text and CRYPT.search(text):
+        found.add(Kind.PASSWORD)
+    if ISSUED_INSIDE.search(text) and ISSUED.search(text):
+        found.add(Kind.SECRET)
+    if DIGIT.search(text):
+        found |= _with_digits(text)
+    if text.lower() != text and (TITLED.search(text) or any(_is_pair(*pair) for pair in _neighbours(text))):
         found.add(Kind.FULL_NAME)
     return found
 
 
-INSIDE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (Kind.EMAIL, EMAIL),
-    (Kind.STREET, STREET),
-    (Kind.PASSWORD, CRYPT),
-    (Kind.SECRET, ISSUED),
-    (Kind.PHONE, re.compile(rf"(?<![\w.+-])(?:\+[1-9]\d{{0,2}}[\d ()/-]{{6,20}}\d|{_DOMESTIC})(?![\w.-])")),
-)
+# Without one of these a text holds nothing that `ISSUED` matches.
+ISSUED_INSIDE = re.compile(r"eyJ|_live_|_test_|gh[pousr]_|xox|AKIA|AIza|glpat-|-----BEGIN|://")
+
+
+def _with_digits(text: str) -> set[Kind]:
+    """What occurs in a text of which digits are a part."""
+    rest = _without_ibans(text)
+    found = {Kind.IBAN} if rest != text else set()
+    if STREET.search(rest):
+        found.add(Kind.STREET)
+    if PHONE_INSIDE.search(rest):
+        found.add(Kind.PHONE)
+    for match in NUMBER_INSIDE.finditer(rest):
+        found |= _numbers(match[0])
+    return found
+
+
+PHONE_INSIDE = re.compile(rf"(?<![\w.+-])(?:\+[1-9]\d{{0,2}}[\d ()/-]{{6,20}}\d|{_DOMESTIC})(?![\w.-])")
 IBAN_INSIDE = re.compile(rf"\b{_IBAN}")
 NUMBER_INSIDE = re.compile(rf"(?<![\w.-])(?:{_INSURANCE}|{_SOCIAL}|\d{{11}}|(?:\d{{4}}[ -]?){{3}}\d{{4}})(?![\w.-])")
 
@@ -134,7 +169,7 @@ def _after_iban(found: str) -> str:
 
 def _numbers(value: str) -> set[Kind]:
     """What the check digits of a number say. Payment cards: ISO/IEC 7812; the national numbers as their offices define."""
-    if not DIGITS.fullmatch(value):
+    if not 9 <= len(value) <= 24 or not DIGITS.fullmatch(value):
         return set()
     digits = re.sub(r"\D", "", value)
     found = set()
@@ -148,7 +183,8 @@ def _numbers(value: str) -> set[Kind]:
 
 
 def _address_of_a_machine(value: str) -> set[Kind]:
-    if len(value) > 49 or not re.fullmatch(r"[0-9a-fA-F:./]+", value) or not re.search(r"\..*\..*\.|:.*:", value):
+    dotted = value.count(".") >= 3 or value.count(":") >= 2
+    if not dotted or len(value) > 49 or not MACHINE.fullmatch(value):
         return set()
     try:
         ip_interface(value) if "/" in value else ip_address(value)
@@ -159,7 +195,7 @@ def _address_of_a_machine(value: str) -> set[Kind]:
 
 def _is_opaque(value: str) -> bool:
     """Long, without spaces, letters and digits mixed, and no language: 3.5 bits a character and more (Shannon)."""
-    if not OPAQUE.fullmatch(value) or not (re.search(r"\d", value) and re.search(r"[A-Za-z]", value)):
+    if len(value) < 20 or not OPAQUE.fullmatch(value) or not (DIGIT.search(value) and LETTER.search(value)):
         return False
     if not any(len(run) >= 16 for run in re.split(r"[./=_-]", value)):
         return False  # words joined by dots or dashes: a slug, a path, a version
@@ -185,6 +221,8 @@ def _is_pair(before: str, after: str) -> bool:
 
 
 def _neighbours(text: str) -> Iterator[tuple[str, str]]:
+    if not PARTED.search(text):
+        return
     words = list(WORD.finditer(text))
     for before, after in pairwise(words):
         if text[before.end() : after.start()] in (" ", ", ", "."):
@@ -200,72 +238,3 @@ def _person(value: str) -> set[Kind]:
     titled = TITLED.match(value) is not None and value.count(" ") <= 3
     named = not PROSE.search(value) and any(_is_pair(*pair) for pair in _neighbours(value))
     return found | ({Kind.FULL_NAME} if titled or named else set())
-
-
-@lru_cache(maxsize=32768)
-def spelling(name: str) -> str:
-    """A name as the vocabulary's rules read it: `geburtsDatum` and `Geburts-Datum` are both `_geburts_datum_`."""
-    parted = re.sub(r"(?<=[a-zäöüß\d])(?=[A-ZÄÖÜ])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    plain = parted.lower().translate(UMLAUTS)
-    return f"_{re.sub(r'[^a-z0-9]+', '_', plain).strip('_')}_"
-
-
-UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
-
-
-def recognise_name(table: str, column: str, comment: str | None) -> Kind | None:
-    """What a column holds by its name, in its table, or by its comment where the name says nothing; None: no idea.
-
-    `name` is a person's in a table of people and nobody's in a table of rooms; `title` is free text among messages.
-    The type is not looked at: `email_confirmed` as a boolean is for the caller to see.
-    """
-    name, home = spelling(column), spelling(table)
-    kind, about = _kind_of_name(name)
-    if about:
-        return None
-    terms = TERMS.search(home) is not None
-    if kind is Kind.FULL_NAME and terms and "display_name" in name:
-        return None
-    if kind is not None:
-        return kind
-    if CATALOGUE.search(home) and TERM_TEXT.search(name):
-        return None
-    if TEXT_RULE.search(name) and not POINTING.search(name):
-        return Kind.FREE_TEXT
-    if WRITINGS.search(home) and (HEADLINE if terms else TITLE).search(name):
-        return Kind.FREE_TEXT
-    if PEOPLE.search(home) and not terms and name in ("_name_", "_names_", "_label_", "_bezeichnung_"):
-        return Kind.FULL_NAME
-    if comment:
-        told = spelling(comment)
-        return next((kind for kind, words in NAME_RULES if kind in TELLING and words.search(told)), None)
-    return None
-
-
-# What a message, a ticket or an appointment is about. In a table of their kinds, `name` is a word of the application.
-TITLE = re.compile(r"title|titel|subject|_topic|thema|^_name_$")
-HEADLINE = re.compile(r"title|titel|subject|event_name")
-# A text whose name ends so is a mark or a code, whatever it is of: `error_code`, `message_id`.
-POINTING = re.compile(r"_(codes?|ids?|type|format|count|version|color|tag)_$")
-
-
-@lru_cache(maxsize=16384)
-def _kind_of_name(name: str) -> tuple[Kind | None, bool]:
-    """What a spelling means wherever it stands, and whether it only says something about a thing."""
-    if ABOUT.search(name):
-        return None, True
-    kind = next((kind for kind, words in NAME_RULES if words.search(name)), None)
-    if kind is Kind.FULL_NAME and name.endswith(("_id_", "_ids_")):
-        return None, True  # `author_id` points at a person; it names nobody
-    if kind is Kind.SECRET and name.endswith("credential_id_"):
-        return None, True
-    hashed = kind is not None and HASHED.search(name)
-    if hashed and kind not in (Kind.PASSWORD, Kind.CHECKSUM, Kind.ATTACHMENT, Kind.FILE_NAME):
-        return Kind.SECRET, False
-    return kind, False
-
-
-# Kinds for which a word in a comment's prose is enough; `size` or `link` in a sentence mean anything.
-TELLING = frozenset(Kind) - {
-    Kind.SIZE, Kind.URL, Kind.ATTACHMENT, Kind.FILE_NAME, Kind.MIME_TYPE, Kind.CITY, Kind.COMPANY, Kind.CHECKSUM, Kind.TRAIT,
-}  # fmt: skip

@@ -8,8 +8,9 @@ from typing import Any
 from tasks.estate.tables import Catalog, Column, KeyKind, Table
 from tasks.masking.deriving import Derived, derived_columns, is_embedding, left_on, looks_derived
 from tasks.masking.flowing import Spot
+from tasks.masking.naming import spelling
 from tasks.masking.proposing import KEEP, UNDECIDED, Proposal, undecided
-from tasks.masking.recognising import Kind, spelling
+from tasks.masking.recognising import Kind
 
 SURE = 0.85
 RECOMPUTED = ("recompute", "trigger")  # in a policy: {recompute: …}

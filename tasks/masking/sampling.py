@@ -13,6 +13,7 @@ ENOUGH = 5  # values below which a share says nothing, unless a single value is 
 YEARS = 8  # dates of birth spread over more years than this; dates of one school year do not
 UNSAFE = r"[.\[\]]"  # would be read as part of the path
 MARK = re.compile(r"\$2[aby]\$(?=\d)|[A-Z]{2}(?=\d{2} ?[0-9A-Z]{4})")
+YEAR = re.compile(r"19\d\d|20\d\d")
 MEMBERS = 60  # distinct paths above which the keys of a JSON document are data themselves
 
 # The share of sampled values above which they, without any help from the name, say what the column is. The order is that
@@ -68,16 +69,21 @@ def weigh(samples: Sequence[str]) -> Evidence:
     values = [value for value in samples if value.strip()]
     if not values:
         return Evidence()
-    kinds = Counter(kind for value in values for kind in recognise_value(value))
-    years = [int(year[0]) for value in values if (year := re.search(r"19\d\d|20\d\d", value[:12]))]
-    marks = Counter(mark[0] for value in values if (mark := MARK.match(value)))
+    kinds: Counter[Kind] = Counter()
+    for value, number in Counter(values).items():
+        for kind in recognise_value(value):
+            kinds[kind] += number
+    dated = kinds[Kind.BIRTH_DATE] > 0
+    years = [int(year[0]) for value in values if (year := YEAR.search(value[:12]))] if dated else []
+    marked = kinds[Kind.PASSWORD] or kinds[Kind.IBAN]
+    marks = Counter(mark[0] for value in values if (mark := MARK.match(value))) if marked else Counter()
     return Evidence(
         mark=marks.most_common(1)[0][0] if marks else "",
         count=len(values),
         distinct=len(set(values)),
         mean=sum(map(len, values)) / len(values),
         years=max(years) - min(years) if years else 0,
-        kinds=tuple(sorted(kinds.items())),
+        kinds=tuple(sorted((kind, number) for kind, number in kinds.items() if number)),
     )
 
 

@@ -7,10 +7,10 @@ They decide only where no word of a person matched and no sampled value looks pe
 import re
 
 TECHNICAL_TEXT = re.compile(
-    r"status|_state_|_types?_|_typ_|_kind_|_art_|categor|kategorie|locale|_lang|sprache|currency|waehrung|time_?zone|zeitzone|"
+    r"status|_state_|_types?_|_typ_|_kind_|_art_|_categor|_kategorie|type_$|flags_$|ident_$|interval_$|locale|_lang|sprache|currency|waehrung|time_?zone|zeitzone|"
     r"format|colou?r|farbe|\w_icon|_slug|_roles?_|rolle|_level|stufe|_unit|einheit|version|_method|priorit|encoding|extension|"
     r"_country|_land_|_room_|_raum_|_sort|_order_|_direction|_scope|_channel|_queue|_event_type|_action_|_aktion_|algorithm|"
-    r"_mode_|modus|(?<!public)_keys?_|code_|table_?name|_form_?name|plugin_?name|service_?name|event_?name|setting_?name|option_?name|_weekday|"
+    r"_mode_|modus|(?<!public)_keys?_|code_$|(table|type|prop|property|res|resource|group|class|module|role)_?name_|_style_|_directive_|disposition|language_$|_editor_|_form_?name|plugin_?name|service_?name|event_?name|setting_?name|option_?name|_weekday|"
     r"wochentag|semester|schuljahr|school_?year|_provider_|_integration_|auth_?service|environment|umgebung|_host_|_server_|"
     r"platform|architect|_revision_|software|_vendor_|manufacturer|hersteller_|_driver_|_engine_|protocol|protokoll_|_schema_|"
     r"_refs?_|_sha_|_algo_|_branch_|_tags?_|regex|pattern|_selector_|_match_|callback|_stage_|_iso\w*_|_abbr_|_symbol_|_theme_|"
@@ -85,8 +85,8 @@ SENSITIVE = re.compile(
 SENSITIVE_ROW = re.compile(r"patient|diagnos|_encounter_|_symptoms?_|krankheit")
 # What a date or number in such a table may say nevertheless.
 OF_THE_RECORD = re.compile(
-    r"created|updated|modified|deleted|changed|erstellt|geaendert|geloescht|approved|published|sent|process|bill|notif|stmt|"
-    r"_status_|_state_|position|version|count|_order_|closed|_active_|activity|authori[sz]ed|_ids?_$|level|enabled"
+    r"created|updated|modified|deleted|changed|erstellt|geaendert|geloescht|approved|published|_sent_|_process|_bill|notif|stmt|"
+    r"_status_|_state_|position|version|_count|_order_|_closed|_active_|activity|authori[sz]ed|ids?_$|_fk_|_level|enabled"
 )
 STAFF = re.compile(r"employee|mitarbeiter|angestellt|staff|personal_|personnel|beschaeftigt")
 EMPLOYED = re.compile(r"start|begin|_end|enddate|ende_|entry|exit|eintritt|austritt|hire|join|leave|leaving|terminat")

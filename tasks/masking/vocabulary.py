@@ -63,7 +63,7 @@ WRITINGS = re.compile(
 
 _WRITTEN = (
     r"_bod(y|ies)_|_te?xt|(?<!con)text_|message|_msg_|nachricht|_content|inhalt|comment|kommentar|remark|bemerk|anmerk|notiz|notes?_|"
-    r"descri|beschreib|html|betreff|_about_|_bio|biograph|feedback|reason|begruend|details?_|summary|zusammenfassung|"
+    r"descri|_descr_|beschreib|html|betreff|_about_|_bio|biograph|feedback|reason|begruend|details?_|summary|zusammenfassung|"
     r"stack_?trace|_log_|payload|antwort|answer|_frage_|question|greeting|signatur|headline|_memo_|review|rezension|"
     r"observation|beobachtung|error|fehler|purpose|_zweck|instruct|anweisung|dictation|diktat|hashtag|_trace_|_diff_|poll_options|_info_|_?information_|extra_?info|verwendung|_references?_|referenz_|transcript|keywords?_|search_|suche"
 )
@@ -93,13 +93,13 @@ _RULES: tuple[tuple[Kind, str], ...] = (
     (Kind.MIME_TYPE, r"mime|content_type|media_type|medientyp"),
     (Kind.FILE_NAME, r"file_?name|datei_?name|original_name|file_?ext"),
     (Kind.SECRET, r"_tokens?_"),  # before PASSWORD: `reset_password_token`
-    (Kind.PASSWORD, r"passw|pass_?wd|_pwd|_pw_|kennwort|pass_?phrase|crypt_hash"),
+    (Kind.PASSWORD, r"passw|pass_?crypt|pass_?wd|_pwd|_pw_|kennwort|pass_?phrase|crypt_hash"),
     (
         Kind.SECRET,
         r"secret|token|api_?key|private_?key|access_?key|auth_?key|credential|totp|_otp|two_factor|2fa|_mfa|"
         r"recovery_?code|backup_?codes?|reset_?code|activation|session_?(id|key|data)|cookie|csrf|_nonce|"
         r"salt_|_pin_|_tan_|geheim|schluessel|webhook|signing|verification_?code|invite_?code|"
-        r"einladungs_?code|_encrypted_|_sid_|p256dh|licen[cs]e_?(key|number|no_|nr)|lizenz_?(nr|nummer|key)|"
+        r"einladungs_?code|_encrypted_|_sid_|p256dh|challenge|code_verifier|licen[cs]e_?(key|number|no_|nr)|lizenz_?(nr|nummer|key)|"
         rf"^_(?!(\w*_)?({_NAMING})_?keys?_$)\w+_keys?_$",
     ),
     (Kind.EMAIL, r"e_?mail|_mail_|mail_?(address|adress)|mailbox|_bcc_|_cc_"),
@@ -127,7 +127,7 @@ _RULES: tuple[tuple[Kind, str], ...] = (
         Kind.TRAIT,
         r"geburts_?ort|birth_?place|place_?of_?birth|nationalit|staatsang|citizen|staatsbuerger|marital|"
         r"familienstand|famil_?stand|civil_?status|_age_|_alter_|salary|gehalt|income|einkommen|_lohn_|_wage|"
-        r"absence|abwesen|_leave_(type|reason|kind)|urlaub|hire_?date|_hired|eintritts?_?dat|austritts?_?dat|profession|beruf|occupation|job_?title|mother_?tongue|muttersprache|erstsprache|native_?lang|hobb|"
+        r"absence|abwesen|_leave_(type|reason|kind)|urlaub|hire_?date|_hired|eintritts?_?dat|austritts?_?dat|profession|beruf|occupation|job_?title|interests_|_?study_?(subject|level|branch)|affiliation|mother_?tongue|muttersprache|erstsprache|native_?lang|hobb|"
         r"weight_?kg|_gewicht_|body_?height|koerpergroesse|_bonit|credit_?score|_noten?_|_grade_|zeugnis|"
         r"zensur|beurteilung",
     ),
@@ -137,7 +137,7 @@ _RULES: tuple[tuple[Kind, str], ...] = (
         Kind.USERNAME,
         r"user_?name|benutzer_?name|nutzer_?name|log_?in_?name|_login_$|anmelde_?name|nick_?name|screen_?name|"
         r"spitzname|_handle_|kuerzel|initials|twitter|instagram|facebook|linked_?in|telegram|skype|discord|"
-        r"_xing_|_icq_|_msn_|jabber|_xmpp|matrix_user|_acct_|github|whats_?app|_ldap|user_?principal|account_?name",
+        r"_xing_|_icq_|_msn_|jabber|_xmpp|matrix_user|_acct_|pseudonym|_jid_|github|whats_?app|_ldap|user_?principal|account_?name",
     ),
     (
         Kind.FIRST_NAME,
@@ -155,7 +155,7 @@ _RULES: tuple[tuple[Kind, str], ...] = (
         rf"account_?holder|(_|^)({_PERSON})\w*_name|"
         r"_\w+(ed|en|read)_by_|_read_by_|unterzeichn|"
         r"_reporter_|bearbeiter|ersteller|verfasser|sachbearbeiter|emergency_?contact|notfall_?kontakt|"
-        r"klassenvorstand|_absender_|_empfaenger_|_author_|_autor_|_owner_",
+        r"klassenvorstand|_absender_|_empfaenger_|authors?_$|_autor_|_owner_|[a-z]{3}(ed|en)by_",
     ),
     (
         Kind.PHONE,
@@ -239,4 +239,5 @@ ORGANISATIONS = re.compile(
     r"(organi[sz]ation|compan(y|ie)|firm|firmen|employer|arbeitgeber|vendor|supplier|lieferant|employer_data)(s|en)?_$"
 )
 THEIR_NAME = re.compile(r"^_(name|title|bezeichnung)_$")
+UNIT_OF_PEOPLE = re.compile(r"department|abteilung|org_?unit|organi[sz]ational_?unit|institution\w*name")
 IN_PEOPLE = re.compile(r"^_(\w{1,2}_)?(position|title|titel|rank|degree|greeting|graduation)_$")

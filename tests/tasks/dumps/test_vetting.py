@@ -22,6 +22,7 @@ from tasks.masking.policy import parse_policy
 from tasks.masking.reading import read_yaml
 from tasks.masking.rendering import as_yaml
 from tasks.masking.session import Session
+from tests.tasks.masking.labelled import HELD_OUT, WHOLE, Labelled, labels_of, schemas
 
 
 def drafted(url: str, existing: dict[str, Any] | None = None) -> Draft:
@@ -136,6 +137,43 @@ def test_every_draft_plans(database: str, columns: dict[str, tuple[str, str]]) -
         unindexed = base in ("jsonb", "bytea", "text[]", "tsvector")
         lines.append(f'"{name}" {base}{extra.replace(" UNIQUE", "") if unindexed else extra}')
     made(database, "DROP TABLE IF EXISTS users", f"CREATE TABLE users (id bigint PRIMARY KEY, {', '.join(lines)})")
+    assert planned(database, drafted(database))
+
+
+SQL_TYPES = {
+    "varchar": "varchar(40)",
+    "timestamptz": "timestamptz",
+    "time": "time",
+    "enum": "text",
+    "vector": "text",
+    "ltree": "text",
+}
+REAL = st.sampled_from([schema for schema in schemas() if schema not in HELD_OUT]).flatmap(
+    lambda schema: st.lists(
+        st.sampled_from(labels_of(schema)), min_size=4, max_size=14, unique_by=lambda row: (row.table, row.column)
+    )
+)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(REAL, st.lists(EXTRAS, min_size=14, max_size=14), st.booleans())
+def test_every_draft_of_real_names_plans(database: str, rows: list[Labelled], extras: list[str], joined: bool) -> None:
+    """Tables and columns of public schemas with their types, unique or not, NULL or not, with and without foreign keys."""
+    tables: dict[str, list[str]] = {}
+    for row, extra in zip(rows, extras, strict=False):
+        columns = tables.setdefault(row.table, [])
+        if row.column == WHOLE or row.column.lower() == "id":
+            continue
+        base = row.type.removesuffix("[]")
+        unindexed = row.type != base or base in ("jsonb", "bytea")
+        columns.append(
+            f'"{row.column}" {SQL_TYPES.get(base, base)}{row.type[len(base) :]}{extra.replace(" UNIQUE", "") if unindexed else extra}'
+        )
+        if joined and base in ("int4", "int8") and "NOT NULL" not in extra:
+            columns[-1] += f' REFERENCES "{rows[0].table}"' if base == "int8" else ""
+    made(database, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    for name, columns in tables.items():  # the first one is what the others refer to
+        made(database, f'CREATE TABLE "{name}" ({", ".join(["id bigint PRIMARY KEY", *columns])})')
     assert planned(database, drafted(database))
 
 

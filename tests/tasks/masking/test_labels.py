@@ -1,5 +1,6 @@
 """How good a draft is, measured on labelled columns of public schemas; `labels/README.md` says how they were labelled."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -14,9 +15,11 @@ from tests.tasks.masking.labelled import (
     Score,
     catalog_of,
     compare,
+    invented_values,
     labels_of,
     schemas,
     score_of,
+    several,
 )
 
 TUNED = tuple(schema for schema in schemas() if schema not in HELD_OUT)
@@ -61,8 +64,8 @@ def test_schemas_that_no_rule_was_written_for(scores: dict[str, Score]) -> None:
     """On the schemas that are held out a draft is less good; these are the figures that the documentation states."""
     total = together(scores, HELD_OUT)
     assert total.right >= 0.95, len(total.wrong)
-    assert total.recall >= 0.96, len(total.leaked)
-    assert total.left_open <= 0.21, len(total.undecided)
+    assert total.recall >= 0.98, len(total.leaked)
+    assert total.left_open <= 0.13, len(total.undecided)
 
 
 def test_the_labels_are_many_and_clear() -> None:
@@ -93,3 +96,16 @@ def test_the_measure_notices_a_draft_that_is_careless(rule: str | None, leaked: 
     score = compare("mastodon", rows, draft(catalog_of(rows), {}).model_copy(update={"tables": tables}))
     assert (1 - score.recall, score.left_open) == (leaked, undecided)
     assert score.right < 0.8
+
+
+def test_a_thousand_columns_are_drafted_a_second() -> None:
+    """Without values and with forty of each column, counted in seconds of the processor: the machine may be busy."""
+    catalog, labels = several(("gitlab", "kivitendo", "zammad"))
+    columns = sum(len(table.copied) for table in catalog.tables)
+    values = invented_values(catalog, labels, 40)
+    assert columns > 1000
+    draft(catalog, values)  # dictionaries of names are read once
+    for given in ({}, values):
+        began = time.process_time()
+        draft(catalog, given)
+        assert columns / (time.process_time() - began) > 1000

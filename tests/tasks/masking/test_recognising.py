@@ -7,7 +7,9 @@ from faker import Faker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.masking.recognising import Kind, recognise_in_text, recognise_name, recognise_value, spelling
+from tasks.masking import recognising
+from tasks.masking.naming import recognise_name, spelling
+from tasks.masking.recognising import Kind, recognise_in_text, recognise_value
 
 BCRYPT = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
 ARGON = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b27dWzhqvqmaZqZ"
@@ -217,3 +219,33 @@ def test_a_comment_speaks_where_the_name_does_not() -> None:
 def test_spelling(name: str, spelled: str) -> None:
     """All ways to write a compound become one."""
     assert spelling(name) == spelled
+
+
+SHAPES = {
+    Kind.EMAIL: recognising.EMAIL, Kind.PASSWORD: recognising.CRYPT, Kind.SECRET: recognising.ISSUED, Kind.UUID: recognising.UUID,
+    Kind.CHECKSUM: recognising.HEX, Kind.URL: recognising.URL, Kind.POSTCODE: recognising.POSTCODE, Kind.BIRTH_DATE: recognising.DATE,
+    Kind.PHONE: recognising.PHONE, Kind.ADDRESS: recognising.PLACE, Kind.STREET: recognising.STREET,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_glance_at_a_value_overlooks_no_pattern(kind: Kind, data: st.DataObject) -> None:
+    """Whatever a pattern matches in full is recognised, although patterns are tried only where a glance allows a match."""
+    value = data.draw(st.from_regex(SHAPES[kind], fullmatch=True))
+    if SHAPES[kind].fullmatch(value.strip()):
+        assert kind in recognise_value(value)
+
+
+INSIDE = {Kind.EMAIL: recognising.EMAIL, Kind.PASSWORD: recognising.CRYPT, Kind.SECRET: recognising.ISSUED}
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_glance_at_a_text_overlooks_no_pattern(kind: Kind, data: st.DataObject) -> None:
+    """The same for what stands between other words."""
+    text = f"siehe {data.draw(st.from_regex(INSIDE[kind], fullmatch=True))} bitte"
+    if INSIDE[kind].search(text):
+        assert kind in recognise_in_text(text)
