@@ -95,7 +95,7 @@ class MaskingPlan(Immutable):
     @property
     def anonymizers(self) -> tuple[Anonymizer, ...]:
         """The anonymizers that run on at least one column."""
-        ran = {c.anonymizer for t in self.tables for c in t.columns if c.masked and c.anonymizer}
+        ran = {c.anonymizer for t in self.tables for c in t.columns if c.masked}
         return tuple(kind for kind in Anonymizer if kind in ran)
 
     def table(self, name: str) -> TablePlan | None:
@@ -133,7 +133,7 @@ class ExportPlan(Immutable):
 def rule_for(table: Table, catalog: Catalog, policy: Policy) -> TableRule | None:
     """The table's own rule, or that of a table it inherits from: a mask on the parent holds for its children."""
     own = policy.tables.get(str(table.name))
-    if own is not None or not table.parents:
+    if own is not None:
         return own
     parents = [catalog.table(str(parent)) for parent in table.parents]
     return next((rule for parent in parents if parent and (rule := rule_for(parent, catalog, policy))), None)

@@ -1,0 +1,114 @@
+"""What the source tells of its values: of those that are rare and really replaced, and of no others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from deployments.sandbox.postgres import Postgres
+from tasks.dumps import attack
+from tasks.dumps.attack import Lookup, collect
+from tasks.dumps.connecting import share, snapshot_of
+from tasks.dumps.planning import MaskingPlan, TablePlan
+from tasks.dumps.spellings import needles
+from tasks.masking.keys import Keyring
+from tasks.masking.session import Session
+from tests.tasks.dumps.shapes import column, planned, table
+
+SCHEMA = """CREATE TABLE users (id int PRIMARY KEY, email text, login text, name text, doc json, ip inet, list text[]);
+  CREATE TABLE notes (id int PRIMARY KEY, v text);"""
+ROWS = """INSERT INTO users VALUES (1, 'anna@firma.example', 'kobold7', 'Anna Xylander', '{"m": "b\\u0065rta@firma.example"}',
+    '10.11.12.13', '{carla@firma.example,dora@firma.example}'), (2, NULL, '', NULL, NULL, NULL, '{}');
+  INSERT INTO notes SELECT n, 'shared-by-20' FROM generate_series(1, 20) n;
+  INSERT INTO notes SELECT n, 'shared-by-21' FROM generate_series(21, 41) n;"""
+
+
+@pytest.fixture(scope="module")
+def source(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
+    """Two tables with few people."""
+    with psycopg.connect(postgres.create("test_attack_collected"), autocommit=True) as connection:
+        connection.execute((SCHEMA + ROWS).encode())
+        yield connection
+
+
+SESSION, TRAITS = Session(Keyring(bytes(range(32)), run="r")), attack.Traits("k")
+DOC = column("doc jsonb", type="json", base="json")
+USERS = table("users", ["id integer", "email", "login", "name", DOC, "ip inet", "list text[]"])
+EACH = "{maker: array, each: {maker: email, form: hash}}"
+RULES = f"id: keep, email: email, login: hash, name: full_name, doc: scrub, ip: ip, list: {EACH}"
+
+
+def collected(source: psycopg.Connection[Any], *plans: TablePlan, snapshot: str = "") -> Lookup:
+    """The values of these tables, to be looked up."""
+    session = Session(Keyring(bytes(range(32)), run="r"))
+    return Lookup(collect(source, MaskingPlan(tables=plans), session, snapshot=snapshot))
+
+
+def whose(lookup: Lookup, value: str, kind: Any = "identifier") -> list[str]:
+    """The columns of the source in which a value is known."""
+    return sorted({*lookup.sources(needles(value, kind))})
+
+
+def test_values_of_masked_columns_are_known_and_no_others(source: psycopg.Connection[Any]) -> None:
+    """By their column, also inside of documents and arrays; names from pools and kept columns are not."""
+    lookup = collected(source, planned(USERS, RULES), planned(table("notes"), "id: keep, v: keep"))
+    assert whose(lookup, "anna@firma.example") == ["users.email"]
+    assert whose(lookup, "kobold7") == ["users.login"]
+    assert whose(lookup, "berta@firma.example", "nested") == ["users.doc"]
+    assert whose(lookup, "10.11.12.13") == ["users.ip"]
+    assert whose(lookup, "dora@firma.example", "nested") == ["users.list"]
+    for unknown in ("Anna Xylander", "shared-by-20", "nobody@firma.example"):
+        assert whose(lookup, unknown) == []
+    assert not source.execute("SELECT current_setting('understudy.attack', true)").fetchone()[0]  # type: ignore[index]  # one row
+
+
+def test_a_value_that_many_rows_share_identifies_nobody(source: psycopg.Connection[Any]) -> None:
+    """Twenty rows may share one, twenty-one may not."""
+    lookup = collected(source, planned(table("notes"), "id: keep, v: hash"))
+    assert whose(lookup, "shared-by-20") == ["notes.v"]
+    assert whose(lookup, "shared-by-21") == []
+
+
+def test_what_a_mask_leaves_in_place_is_no_secret(source: psycopg.Connection[Any]) -> None:
+    """Of a value, those forms count that are not in its replacement."""
+    for expression, known in (("{column}", []), ("'see ' || {column}", []), ("'x'", ["users.email"])):
+        rule = f'{{maker: sql, expression: "{expression}"}}'
+        lookup = collected(source, planned(table("users", ["id integer", "email"]), f"id: keep, email: {rule}"))
+        assert whose(lookup, "anna@firma.example") == known
+
+
+def test_no_more_forms_are_collected_than_the_limit(
+    source: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that leaks at all leaks many."""
+    monkeypatch.setattr(attack, "VALUES", 1)
+    lookup = collected(source, planned(table("users", ["id integer", "login"]), "id: keep, login: hash"))
+    assert lookup.size == 1
+
+
+def test_the_snapshot_of_an_export_can_be_kept(source: psycopg.Connection[Any]) -> None:
+    """The same values are known if the transaction is entered anew on the way."""
+    with (
+        psycopg.connect(source.info.dsn, autocommit=True) as holder,
+        snapshot_of(holder) as held,
+        psycopg.connect(source.info.dsn, autocommit=True) as connection,
+    ):
+        share(connection, held)
+        lookup = collected(connection, planned(USERS, RULES), snapshot=held)
+    assert whose(lookup, "anna@firma.example") == ["users.email"]
+
+
+def test_a_large_table_is_sampled(source: psycopg.Connection[Any]) -> None:
+    """By its estimated rows; one with rows on other servers is read whole."""
+    large = planned(table("notes", estimated_rows=10**9), "id: keep, v: hash")
+    made = attack._collected(
+        large.table, large.columns[1], attack._replacement(large, large.columns[1], SESSION), TRAITS
+    )
+    assert "TABLESAMPLE SYSTEM (0.004)" in made.as_string(None)
+    for rows, sampled in ((100_000, False), (100_001, True), (40_000, False)):
+        plan = planned(table("notes", estimated_rows=rows), "id: keep, v: hash")
+        text = attack._collected(
+            plan.table, plan.columns[1], attack._replacement(plan, plan.columns[1], SESSION), TRAITS
+        )
+        assert ("TABLESAMPLE" in text.as_string(None)) is sampled
