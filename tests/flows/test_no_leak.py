@@ -154,9 +154,14 @@ def test_nothing_leaks_from_good_and_failing_runs(
     assert approve(reload, hostname=HOST, requested_by="Ada Admin").state == "Loaded"
     (dump,) = map(str, school.folder.iterdir())
 
-    school.change("TRUNCATE messages CASCADE; ALTER TABLE messages ADD CONSTRAINT few CHECK (id < 7)")
     school.change(
         "UPDATE users SET deleted_at = NULL; ALTER TABLE users ADD CONSTRAINT early CHECK (deleted_at IS NULL)"
+    )
+    assert start(load_dump, hostname=HOST, dump=dump).state == "DumpRefused"
+    school.change("ALTER TABLE users DROP CONSTRAINT early")
+    school.change(
+        "TRUNCATE messages CASCADE; CREATE FUNCTION few(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT $1 < 7';"
+        "ALTER TABLE messages ADD CONSTRAINT few CHECK (few(id))"
     )
     assert approve(load_dump, hostname=HOST, dump=dump).state == "NotLoaded"
     assert start(load_dump, hostname="schulportal.example", dump=dump).state == "WrongHost"

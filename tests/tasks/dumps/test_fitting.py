@@ -23,8 +23,8 @@ def test_rows_on_another_server_and_hidden_rows_keep_a_table_from_being_written(
         Relation(name=name("open"), kind=Kind.ORDINARY),
     ])  # fmt: skip
     far, hidden = unwritable([name("p")], known)
-    assert far.endswith("ALTER TABLE p_1 DETACH PARTITION p_1_far")
-    assert hidden.startswith("row security hides rows of p_2 from the loading role")
+    assert far.remedy.endswith("ALTER TABLE p_1 DETACH PARTITION p_1_far")
+    assert hidden.message.startswith("row security hides rows of p_2 from the loading role")
     assert len(list(unwritable([name("shy")], known))) == 1
     assert list(unwritable([name("open"), name("absent")], known)) == []
 
@@ -42,5 +42,5 @@ def test_rows_on_another_server_and_hidden_rows_keep_a_table_from_being_written(
 )
 def test_a_name_that_stands_for_something_else_is_told(relation: Relation, told: str) -> None:
     """Only an ordinary or a partitioned table of the application can take the rows; what is not there takes none."""
-    found = list(taken_names([name("t"), Name(schema_name="other", name="t")], Resolver([relation])))
+    found = list(map(str, taken_names([name("t"), Name(schema_name="other", name="t")], Resolver([relation]))))
     assert found == ([f"the dump has the table t, which is {told} on staging; rename it there"] if told else [])

@@ -118,7 +118,7 @@ def faults(source: psycopg.Connection[Any], rule: str, *checks: Check, **more: A
     with source.transaction():
         for key, value in SESSION.settings.items():
             source.execute("SELECT set_config(%s, %s, true)", (key, value))
-        return list(faults_of(source, plan, select))
+        return [fault.message for fault in faults_of(source, plan, select)]
 
 
 def test_masked_rows_that_fit_have_no_fault(source: psycopg.Connection[Any]) -> None:

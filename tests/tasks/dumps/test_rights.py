@@ -8,6 +8,7 @@ import pytest
 from tasks.dumps import rights
 from tasks.dumps.rights import event_doubts, missing_rights, populated_views, require_rights
 from tasks.estate.errors import DumpRefused
+from tasks.estate.faults import Fault
 from tasks.estate.tables import ForeignKey, Name, Sequence
 from tests.tasks.dumps.shapes import catalog, key, loading, name, order, table
 
@@ -44,7 +45,7 @@ def missing(
 ) -> list[str]:  # fmt: skip
     """What is missing for a load of `t`."""
     plan = loading(order("t"), readers=readers, emptied=emptied)
-    return list(missing_rights(CONNECTION, catalog(table("t"), **more), plan, list(lifted), set(altered)))
+    return list(map(str, missing_rights(CONNECTION, catalog(table("t"), **more), plan, list(lifted), set(altered))))
 
 
 def test_the_owner_of_everything_lacks_nothing(answers: Answers) -> None:
@@ -67,13 +68,13 @@ def test_rights_on_the_database_are_named(answers: Answers, field: str, told: st
     (fault,) = missing()
     assert told in fault
     with pytest.raises(DumpRefused, match="The load cannot be done"):
-        require_rights(iter([fault]))
+        require_rights(iter([Fault("right", fault)]))
 
 
 def test_a_fault_is_told_once() -> None:
     """The same right may be missing for two reasons."""
     with pytest.raises(DumpRefused) as refused:
-        require_rights(iter(["one", "two", "one"]))
+        require_rights(Fault("right", each) for each in ("one", "two", "one"))
     assert "done: one; two." in refused.value.message
 
 
@@ -177,15 +178,15 @@ def test_a_view_over_a_view_without_data_cannot_be_refreshed(
     edges = [{"view": upper["oid"], "source": lower["oid"]}, {"view": upper["oid"], "source": base["oid"]},
              {"view": base["oid"], "source": lower["oid"]}]  # fmt: skip
     answers(upper, lower, base, view_dependencies=edges)
-    found = missing()
+    found = missing(materialized_views=(name("lower"), name("upper")))
     assert [each.startswith("the materialized view upper reads lower") for each in found] == [True] * faults
-    views = populated_views(CONNECTION, catalog(materialized_views=(name("lower"), name("upper"))))
+    views = populated_views(CONNECTION, catalog(materialized_views=(name("lower"), name("upper"))), loading())
     assert views == [name(each) for each, held in (("lower", source), ("upper", view)) if held]
 
 
 def test_an_event_trigger_is_a_doubt(answers: Answers) -> None:
     """Each is named with its function."""
     answers(event_triggers=[{"name": "e", "event": "ddl_command_end", "function": "f()"}])
-    assert list(event_doubts(CONNECTION)) == [
-        "the event trigger e (ddl_command_end) runs f(), which may refuse the load's statements"
-    ]
+    (doubt,) = event_doubts(CONNECTION)
+    assert doubt.message == "the event trigger e (ddl_command_end) runs f(), which may refuse the load's statements"
+    assert doubt.names == {"e"}
