@@ -7,6 +7,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from tasks.dumps.catalog import identifier
+from tasks.dumps.changing import Sums
 from tasks.dumps.demands import Demand
 from tasks.estate.dumps import DumpedTable, LoadOrder
 from tasks.estate.faults import Fault
@@ -28,6 +29,7 @@ class Copy:
     temporary: dict[Name, str] = field(default_factory=dict)  # names of the copies, of its partitions too
     problem: str = ""  # why it cannot be tried
     fault: Fault | None = None
+    sums: Sums | None = None  # of the columns whose types differ
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from tasks.dumps.catalog import asked
+from tasks.dumps.changing import Sums
 from tasks.dumps.connecting import own_search_path, without_values
 from tasks.dumps.copying import Copy, Maker
 from tasks.dumps.demands import Demand, Demands, unpromised
@@ -62,6 +63,7 @@ class Trial:
         self._dumped = {str(table.name): table for table in plan.header.tables}
         self._calling: list[tuple[Table, Demand, str]] = []
         self.faults: list[Fault] = []
+        self._changed: list[Fault] = []
         self._keys: list[Demand] = []
         self.copies: dict[str, Copy] = {}
         found = {str(order.name): self._open(order) for order in plan.tables if order.rows}
@@ -70,7 +72,7 @@ class Trial:
             if copy is not None and (copy.demands or name in ends):
                 self.copies[name] = copy
         for copy in self.copies.values():
-            copy.problem = self._problem(copy)
+            copy.problem, copy.sums = self._problem(copy), _sums(copy)
 
     def _open(self, order: LoadOrder) -> Copy | None:
         """Return the table with the demands that nothing promises."""
@@ -121,6 +123,8 @@ class Trial:
                     copy.problem = f"no copy could be made ({without_values(error)})"
             with own_search_path(self._connection):
                 self._fill(events, {name: copy for name, copy in wanted.items() if not copy.problem})
+                for copy in wanted.values():
+                    self._compare(copy)
             for key in self._keys:
                 self._find_orphans(key)
         self.faults += [copy.fault for copy in self.copies.values() if copy.fault is not None]
@@ -160,8 +164,21 @@ class Trial:
             return
         statement = SQL("COPY {} ({}) FROM STDIN").format(target, SQL(", ").join(map(Identifier, wanted)))
         with self._connection.cursor() as cursor, cursor.copy(statement) as writing:
-            for block in without_skipped(order, blocks) if order.skipped else blocks:
+            left = without_skipped(order, blocks) if order.skipped else blocks
+            for block in copy.sums.counting(left) if copy.sums is not None else left:
                 writing.write(block)
+
+    def _compare(self, copy: Copy) -> None:
+        """Name the columns of which staging would hold other values than the dump has."""
+        if copy.sums is None or copy.fault is not None or copy.problem:
+            return
+        types = {column.name: column.type for column in copy.dumped.columns}
+        for name in copy.sums.changed(self._connection, Identifier("pg_temp", copy.temporary[copy.table.name])):
+            column = copy.table.column(name)
+            theirs = column.type if column is not None else "type"
+            message = f"{copy.name}.{name}: in the dump it is {types[name]}; staging's {theirs} changes values"
+            remedy = f"on staging: ALTER TABLE {copy.name} ALTER COLUMN {name} TYPE {types[name]}"
+            self._changed.append(Fault("changed", message, copy.name, name, remedy))
 
     def _find_orphans(self, demand: Demand) -> None:
         """Count the rows of a table that would point at nothing."""
@@ -217,6 +234,7 @@ class Trial:
                 f"{demand.where}: the CHECK {demand.constraint} calls {functions}, which may read tables that are being replaced",
                 str(table.name), remedy="on staging: drop it, or make it NOT VALID, and have a trigger check it",
             )  # fmt: skip
+        yield from self._changed
         for copy in self.copies.values():
             for demand in copy.demands if copy.problem else ():
                 yield self._doubt(copy, demand, copy.problem)
@@ -238,6 +256,13 @@ class Trial:
             f" the dump does not promise that, and its rows were not tried: {why}",
             copy.name, column, remedy="compare the definitions, and run the application's migrations on staging",
         )  # fmt: skip
+
+
+def _sums(copy: Copy) -> Sums | None:
+    wanted = [column for column in copy.order.columns if column not in copy.order.skipped]
+    differing = {demand.columns[0] for demand in copy.demands if demand.kind == "type"} & {*wanted}
+    types = {column.name: column.type for column in copy.dumped.columns if column.name in differing}
+    return Sums(wanted, types) if types else None
 
 
 def _concerns(demand: Demand, table: Table, given: set[str]) -> bool:

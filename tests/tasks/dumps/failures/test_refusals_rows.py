@@ -125,6 +125,23 @@ def test_what_staging_takes_is_neither_fault_nor_doubt(pair: Pairs, case: str) -
     assert made.ask("SELECT count(*) FROM t") == [(3,)]
 
 
+ALTERED = {  # what staging would do to a value without a word
+    "a rounded number": ("n TYPE numeric(9,1)", "n"), "a date without its time": ("at TYPE date", "at"),
+    "a padded text": ("born TYPE text", None), "a wider number": ("n TYPE numeric(20,6)", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALTERED)
+def test_values_that_staging_would_change_are_a_doubt(pair: Pairs, case: str) -> None:
+    """A kept value that arrives rounded or cut is named before the approval; one that only looks different is not."""
+    change, column = ALTERED[case]
+    made = pair(SCHEMA, POLICY, ROWS)
+    facts = made.export()
+    made.change(f"ALTER TABLE t ALTER {change}")
+    found = [(doubt.kind, doubt.table, doubt.column) for doubt in plan_of(made, facts).doubts]
+    assert found == ([("changed", "t", column)] if column else [])
+
+
 PARTS = """CREATE TABLE e (id int, at date, v text) PARTITION BY RANGE (at);
 CREATE TABLE e_old PARTITION OF e FOR VALUES FROM (MINVALUE) TO ('2026-01-01');
 CREATE TABLE e_new PARTITION OF e DEFAULT PARTITION BY HASH (id);
