@@ -26,7 +26,7 @@ CATEGORIES = {
     "float4": "N", "float8": "N", "inet": "I", "enum": "E", "text": "S", "varchar": "S",
 }  # fmt: skip
 # Makers that are right for a label: those of its own, and those that leave nothing of a value of any kind.
-CLEARING = frozenset({"null", "hash", "scrub", "blank", "token", "constant", "choice", "placeholder"})
+CLEARING = frozenset({"recompute", "null", "hash", "scrub", "blank", "token", "constant", "choice", "placeholder"})
 OWN = {
     "email": {"email", "array", "jsonb"},
     "name": {"first_name", "last_name", "full_name", "username", "array"},
@@ -175,7 +175,10 @@ def _decisions(rows: list[Labelled], drafted: Draft) -> Iterator[tuple[Labelled,
             yield row, ("keep" if row.label == KEEP else "null") if row.table in spare else table.whole
             continue
         column = next(each for each in table.columns if each.name == row.column)
-        yield row, str(column.rule["maker"]) if isinstance(column.rule, dict) else column.rule
+        yield (
+            row,
+            str(column.rule.get("maker", next(iter(column.rule)))) if isinstance(column.rule, dict) else column.rule,
+        )
 
 
 def several(chosen: tuple[str, ...]) -> tuple[Catalog, dict[tuple[str, str], str]]:
