@@ -21,7 +21,7 @@ from prefect.engine import handle_engine_signals
 from prefect.exceptions import ObjectNotFound, ParameterBindError, ParameterTypeError, SignatureMismatchError
 from prefect.flow_engine import run_flow
 from prefect.logging.loggers import flow_run_logger
-from prefect.settings import get_current_settings
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 from prefect.states import Failed
 
 from tasks.estate.errors import Misconfigured
@@ -32,6 +32,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 REFUSED = "Refused"
 # What prefect.yaml writes for the standard worker. It is not run here: our project is where this file lies.
 HARMLESS_STEPS = {"prefect.deployments.steps.set_working_directory"}
+# How often a request to Prefect's server is repeated: after 2, 4, 8 … 128 s, so that a server may be away for four minutes.
+# Prefect's own 5 give up after one. Whoever sets PREFECT_CLIENT_MAX_RETRIES decides.
+RETRIES = 7
 SHOWN = 200  # characters of foreign text in a message
 BLOCK = "$ref"  # in a parameter, Prefect loads the block of that id from its API
 
@@ -147,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Execute the flow run whose id is the one argument. Ends the process: 0 also for a suspended or a refused run."""
     (run_id,) = map(UUID, sys.argv[1:] if arguments is None else arguments)
     configure_from_env()  # how the worker tells a cancellation from any other SIGTERM
-    with handle_engine_signals(run_id):
+    with handle_engine_signals(run_id), temporary_settings(set_defaults={PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
         execute(run_id)
 
 

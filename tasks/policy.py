@@ -23,6 +23,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import MissingContextError
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.tasks import Task, exponential_backoff
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
@@ -250,11 +251,14 @@ class Progress:
         if self._shown == (text, percent) or flow_run.get_id() is None:
             return
         try:
-            if self._artifact is None:
-                made = create_progress_artifact(progress=percent, key=self._key, description=text)
-                self._artifact = made if isinstance(made, UUID) else None
-            else:
-                update_progress_artifact(artifact_id=self._artifact, progress=percent, description=text)
+            with temporary_settings(
+                {PREFECT_CLIENT_MAX_RETRIES: 0}
+            ):  # a bar is not worth minutes of the wait that it shows
+                if self._artifact is None:
+                    made = create_progress_artifact(progress=percent, key=self._key, description=text)
+                    self._artifact = made if isinstance(made, UUID) else None
+                else:
+                    update_progress_artifact(artifact_id=self._artifact, progress=percent, description=text)
             self._shown = (text, percent)
         except httpx.HTTPError:
             logging.getLogger(__name__).warning("Progress of %s could not be shown.", self._key)
