@@ -151,6 +151,7 @@ def database(title: str, home: str, posts: int, now: float) -> Document:
     return {
         "title": title,
         "home": home,
+        "born": home,  # under which posts were first published: what their guid keeps, wherever they are copied
         "posts": items,
         "pages": items[:2],
         "media": items[:3],

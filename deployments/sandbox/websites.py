@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import idna
 
+from deployments.sandbox.surfaces import serve_surface
 from deployments.sandbox.variants import WRONG_SITE, vary
 from deployments.sandbox.wire import Request, Response
 
@@ -44,6 +45,9 @@ def _ascii(host: str) -> str:
 def _plain(estate: "Estate", install: Document, request: "Request") -> "Response":
     if estate.fault("site-down", install["name"]):
         return Response(503, {"content-type": "text/html"}, b"<h1>Service Unavailable</h1>")
+    surface = serve_surface(install, request)
+    if surface is not None:
+        return surface
     if request.path.startswith("/wp-json"):
         return _rest(install, request)
     if request.path == STYLE:
@@ -55,7 +59,10 @@ def _plain(estate: "Estate", install: Document, request: "Request") -> "Response
 
 def _cached(estate: "Estate", install: Document, request: "Request") -> "Response":
     """A page, from the page cache unless a query parameter goes past it."""
-    headers = {"content-type": "text/html; charset=utf-8", "cache-control": f"max-age={int(CACHE_LIFETIME)}"}
+    headers = {
+        "content-type": "text/html; charset=UTF-8", "cache-control": f"max-age={int(CACHE_LIFETIME)}",
+        "link": f'<http://{install["database"]["home"]}/wp-json/>; rel="https://api.w.org/"',
+    }  # fmt: skip
     if request.query:
         return Response(200, {**headers, "x-cache": "MISS", "age": "0"}, _html(install, request.path).encode())
     now = estate.store.clock()
@@ -79,6 +86,8 @@ def _html(install: Document, path: str) -> str:
     return (
         f"<!doctype html><html><head><title>{html.escape(content['title'])}</title>{robots}"
         f'<meta name="generator" content="WordPress {install["wp_version"]}">'
+        f'<link rel="https://api.w.org/" href="{root}/wp-json/">'
+        f'<link rel="alternate" type="application/rss+xml" href="{root}/feed/">'
         f'<link rel="stylesheet" href="{root}{STYLE}?ver={install["files"]["version"]}"></head>'
         f"<body><h1>{html.escape(content['title'])}</h1><p>{path}</p><ul>{items}</ul>"
         f'<a href="{root}/">Home</a> <a href="{root}/about/">About</a></body></html>'

@@ -1,6 +1,7 @@
 """Two real WordPress sites behind the emulated API, and a worker that looks after them."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,3 +64,33 @@ def worker(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> Estate:
     monkeypatch.setenv("UNDERSTUDY_PACE", str(PACE))
     forget_settings()
     return worker
+
+
+class Pair:
+    """Two sites, and what they were at first."""
+
+    def __init__(self, sites: Sites, folder: Path) -> None:
+        self.sites, self._folder = sites, folder
+        self._dumps = {name: sites.dump(name) for name in sites.by_name}
+        for name, site in sites.by_name.items():
+            shutil.copytree(site.root, folder / "kept" / name, ignore=shutil.ignore_patterns("wp-admin", "wp-includes"))
+
+    def host(self) -> RealHost:
+        """A host whose sites are as they were at first."""
+        for name, site in self.sites.by_name.items():
+            self.sites.load(name, b"SET FOREIGN_KEY_CHECKS = 0;" + self._dumps[name])
+            self.sites.copy_files(self._folder / "kept" / name / "wp-content", site.content)
+            for extra in (".maintenance", "site-password"):
+                (site.root / extra).unlink(missing_ok=True)
+        return RealHost(self.sites, self._folder / "backups", scale=SCALE)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, maria: Path) -> Iterator[Pair]:
+    """Production and staging with a classic theme: production has more and newer content."""
+    folder = tmp_path_factory.mktemp("pair")
+    with contextlib.ExitStack() as servers:
+        sites = Sites(folder, servers, maria)
+        sites.add("schulstage", STAGING, Looks(theme="classic", posts=2))
+        sites.add("schulprod", PRODUCTION, Looks(theme="classic"))
+        yield Pair(sites, folder)
