@@ -61,7 +61,7 @@ def _cached(estate: "Estate", install: Document, request: "Request") -> "Respons
     """A page, from the page cache unless a query parameter goes past it."""
     headers = {
         "content-type": "text/html; charset=UTF-8", "cache-control": f"max-age={int(CACHE_LIFETIME)}",
-        "link": f'<http://{install["database"]["home"]}/wp-json/>; rel="https://api.w.org/"',
+        "link": f'<http://{_ascii(install["database"]["home"])}/wp-json/>; rel="https://api.w.org/"',
     }  # fmt: skip
     if request.query:
         return Response(200, {**headers, "x-cache": "MISS", "age": "0"}, _html(install, request.path).encode())

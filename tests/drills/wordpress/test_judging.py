@@ -1,0 +1,155 @@
+"""What is said of real WordPress sites after a copy, without a run: no healthy one fails, no broken one passes."""
+
+import shlex
+
+import pytest
+
+from tasks.estate.plans import CopyOptions, Finding, Verdict
+from tasks.estate.verdicts import decisive_checks, failed_checks, outcome_of, unknown_checks
+from tasks.estate.waiting import utc_now
+from tasks.surveys.looking import look_after_copy, look_at_one
+from tasks.surveys.taking import take
+from tests.drills.wordpress.conftest import SCALE, Pair
+from tests.drills.wordpress.host import HERE, RealHost, Sites
+from tests.drills.wordpress.servers import run
+from tests.drills.wordpress.variants import BROKEN, CURABLE, HEALTHY, NOT_KNOWN, Breaking
+from tests.sites import made, reading
+
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
+PAIRS = {"refresh": ("schulprod", "schulstage"), "promote": ("schulstage", "schulprod")}
+
+
+class Case:
+    """One copy on the pair: landed as told, then looked at, as often as one likes."""
+
+    def __init__(self, host: RealHost, verb: str, logins: dict[str, tuple[str, str]] | None = None) -> None:
+        self.host, self.source, self.destination = host, *PAIRS[verb]
+        self._verb, self._options = verb, CopyOptions(files=True, database=True)
+        self._logins = logins or {}
+        self.findings: tuple[Finding, ...] = ()
+
+    def copy(
+        self, *, files: bool = True, database: bool = True, replacing: str = "whole", but: Breaking | None = None
+    ) -> None:
+        """Take the survey before, land what is told, and purge."""
+        self.host.replacing = replacing
+        with reading(self.host, logins=self._logins) as (client, prober):
+            self._ids = {install.name: install.id for install in client.installs()}
+            ids = self._ids[self.source], self._ids[self.destination]
+            self._before, there = take(client, prober, ids[0]), take(client, prober, ids[1])
+            self._plan = made(self._verb, self._before, there, self._options)
+            options = {"include_files": files, "include_db": database, "db_tables": None}
+            self.host.land_copy(self.host, {"source": ids[0], "destination": ids[1], "options": options})
+            if but is not None:
+                but(self.host, self.source, self.destination)
+        self.purge()
+
+    def purge(self) -> None:
+        """Purge the caches of the destination."""
+        with reading(self.host) as (client, _):
+            client.purge_cache(self._ids[self.destination], "page")
+        self._purged_at = utc_now()
+
+    def outcome(self) -> str:
+        """Look at the destination; return how a run would end."""
+        with reading(self.host, logins=self._logins) as (client, prober):
+            self.findings = look_after_copy(
+                client, prober, self._plan, self._before, purged_at=self._purged_at, pace=SCALE
+            )
+        decisive = decisive_checks(self._plan, Verdict.CONFIRMED)
+        return outcome_of(failed_checks(self.findings), unknown_checks(self.findings, decisive))
+
+    def diagnosis(self) -> list[str]:
+        """Look at the destination alone; return the checks that fail."""
+        with reading(self.host, logins=self._logins) as (client, prober):
+            self.findings = look_at_one(prober, take(client, prober, self._ids[self.destination]))
+        return failed_checks(self.findings)
+
+    def shown(self) -> list[tuple[str, bool | None, str, str]]:
+        """What did not pass."""
+        return [(f.check, f.passed, f.detail, f.action) for f in self.findings if f.passed is not True]
+
+    def remedy(self) -> list[str]:
+        """Run every command that the failed checks print, on the destination; return them."""
+        commands = [f.action for f in self.findings if f.passed is False and f.action.startswith("wp ")]
+        for command in commands:
+            wp(self.host.sites, self.destination, command)
+        self.purge()
+        return commands
+
+
+def wp(sites: Sites, name: str, line: str) -> None:
+    """Do what these commands of WP-CLI do. Refuses what it does not know, as WP-CLI refuses unknown flags."""
+    for command in line.split(" && "):
+        match shlex.split(command):
+            case ["wp", "option", "update", option, value]:
+                run(["php", str(HERE / "php" / "option.php"), str(sites.by_name[name].root), option, value])
+            case [
+                "wp",
+                "search-replace",
+                old,
+                new,
+                "--all-tables",
+                "--precise",
+                "--skip-columns=guid",
+                "--report-changed-only",
+            ]:
+                sites.search_replace(name, old, new)
+            case _:
+                raise AssertionError(f"no such command: {command}")
+
+
+@pytest.mark.parametrize("verb", PAIRS)
+@pytest.mark.parametrize("what", HEALTHY)
+def test_no_healthy_site_fails(what: str, verb: str, pair: Pair) -> None:
+    """A copy that arrived whole is Verified, whatever else the site does; so is a look at the site alone."""
+    case = Case(pair.host(), verb)
+    case.copy(but=HEALTHY[what])
+    assert case.outcome() == "Verified", case.shown()
+    assert case.diagnosis() == [], case.shown()
+
+
+@pytest.mark.parametrize("verb", PAIRS)
+@pytest.mark.parametrize("what", CURABLE)
+def test_what_is_printed_cures_the_site(what: str, verb: str, pair: Pair) -> None:
+    """A site with foreign URLs, or hidden from search, fails; the printed commands make it Verified."""
+    replacing, but = CURABLE[what]
+    case = Case(pair.host(), verb)
+    case.copy(replacing=replacing, but=but)
+    first = case.outcome()
+    if what == "not to be indexed" and verb == "refresh":
+        assert first == "Verified", case.shown()
+        return
+    assert first == "VerifyFailed", case.shown()
+    commands = case.remedy()
+    assert commands, case.shown()
+    assert case.outcome() == "Verified", (commands, case.shown())
+
+
+@pytest.mark.parametrize("verb", PAIRS)
+@pytest.mark.parametrize("what", BROKEN)
+def test_no_broken_site_passes(what: str, verb: str, pair: Pair) -> None:
+    """A site that visitors cannot use, or that is not whole, fails."""
+    case = Case(pair.host(), verb)
+    case.copy(but=BROKEN[what])
+    assert case.outcome() == "VerifyFailed", case.shown()
+
+
+@pytest.mark.parametrize("verb", PAIRS)
+@pytest.mark.parametrize("what", NOT_KNOWN)
+def test_what_cannot_be_read_is_not_verified(what: str, verb: str, pair: Pair) -> None:
+    """A maintenance page or a login is neither a failure nor a proof."""
+    case = Case(pair.host(), verb)
+    case.copy(but=NOT_KNOWN[what])
+    assert case.outcome() == "VerifiedInPart", case.shown()
+
+
+@pytest.mark.parametrize("verb", PAIRS)
+@pytest.mark.parametrize("missing", ["files", "database", "everything"])
+def test_half_a_copy_fails(missing: str, verb: str, pair: Pair) -> None:
+    """Files, database or both did not land: the destination still has its own."""
+    host = pair.host()
+    case = Case(host, verb)
+    host.sites.release(case.source, "2")
+    case.copy(files=missing == "database", database=missing == "files")
+    assert case.outcome() == "VerifyFailed", case.shown()
