@@ -4,11 +4,14 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.drills.mutation.__main__ import GROUPS, ROOT
+from tests.drills.mutation.__main__ import GROUPS
 from tests.drills.mutation.breakages import breakages
+from tests.drills.mutation.planting import planted_here
+from tests.drills.mutation.running import ROOT
 
 pytestmark = pytest.mark.drill
 
@@ -64,3 +67,32 @@ def test_a_sample_of_fifty_breakages_is_noticed() -> None:
         text=True,
     )
     assert ran.returncode == 0, ran.stdout[-6000:]
+
+
+SOURCE = """LIMIT = 3
+def late(n, most=4):
+    return n > 5
+class Plan:
+    def late(self, n):
+        return any(each > 6 for each in [n])
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "planted", "function", "method"),
+    [
+        ("late: n > 5  =>  n >= 5", True, True, False),
+        ("late: 5  =>  6", True, False, False),
+        ("Plan.late: each > 6  =>  each >= 6", True, False, True),
+        (": 3  =>  4", False, False, False),
+        ("late: 4  =>  5", False, False, False),
+    ],
+)
+def test_a_breakage_is_planted_in_this_process(key: str, planted: bool, function: bool, method: bool) -> None:
+    """Whoever holds the function holds the broken one; a constant and a default need a copy of the project."""
+    made: dict[str, Any] = {}
+    exec(compile(SOURCE, f"{key}.py", "exec"), made)  # noqa: S102  # the text above
+    late, plan = made["late"], made["Plan"]()
+    (breakage,) = [each for each in breakages(SOURCE) if each.key == key]
+    assert planted_here(SOURCE, breakage, f"{key}.py") is planted
+    assert (late(5), plan.late(6)) == (function, method)

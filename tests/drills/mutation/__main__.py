@@ -1,39 +1,32 @@
 """Plant small breakages in the code that guards, and count those that no test notices. `make mutate` runs it.
 
 First the suite runs once and records which test runs which line. Then each breakage gets the tests that run its lines,
-fastest first, in a copy of the project, until one fails. `--sample 50` draws breakages at random and prints the seed.
-`--file tasks/locks.py --tests tests/tasks/test_locks.py` tries one file against some of the tests: what these notice, the
-suite notices. `--again` tries only what survived the last run.
+fastest first, until one fails: in a process that has imported the project, or, for what runs at import, in a copy of it.
+`--sample 50` draws breakages at random and prints the seed. `--file tasks/locks.py --tests tests/tasks/test_locks.py` tries
+one file against some of the tests: what these notice, the suite notices. `--again` tries only what survived the last run.
 Exit code 1: fewer than 95 % noticed, or an entry of survivors.yaml that names no breakage any more.
 """
 
 import argparse
 import hashlib
-import importlib
 import json
 import multiprocessing
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import coverage
-import pytest
 import yaml
 
-from tests.drills.mutation.breakages import Breakage, breakages
+from tests.drills.mutation.breakages import breakages
+from tests.drills.mutation.running import CODE, ROOT, Planted, import_all, try_one
 
-ROOT = Path(__file__).parents[3]
-TO_RUN = "tests-to-run"  # file in the copy, a test a line: too many for a command line
-CODE = ("flows", "tasks", "deployments")
 HERE = Path(__file__).parent
 TRACES = ROOT / ".mutation"
 SURVIVED = TRACES / "survived"  # file: the keys of what survived the last run, one a line
@@ -55,23 +48,6 @@ GROUPS = {
         "tasks/masking/policy.py",
     ],
 }
-TESTS_TAKE = 90  # seconds for the tests of one breakage, beyond what they took unbroken; one that hangs is noticed
-UNBROKEN_TIMES = 4  # the machine is busier while breakages are tried than when the tests were timed
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A breakage in a file, and the tests that run its lines, fastest first."""
-
-    path: str
-    breakage: Breakage
-    tests: tuple[str, ...]
-    seconds: float
-
-    @property
-    def key(self) -> str:
-        """As survivors.yaml names it."""
-        return f"{self.path}: {self.breakage.key}"
 
 
 def main() -> int:
@@ -157,12 +133,19 @@ def plant(paths: Sequence[str], folder: Path) -> list[Planted]:
 
 def _planted(path: str, contexts: dict[int, list[str]], seconds: dict[str, float]) -> Iterator[Planted]:
     everywhere = {test for tests in contexts.values() for test in tests}
-    for breakage in breakages((ROOT / path).read_text(encoding="utf-8")):
-        found = set(contexts.get(breakage.line, ()))
-        # Run at import, before any test: every test that runs the file at all may notice it.
-        tests = everywhere if found == {""} else found
+    source = (ROOT / path).read_text(encoding="utf-8")
+    for breakage in breakages(source):
+        # What runs at import, before any test, may be noticed by every test that runs the file at all.
+        tests = set(contexts.get(breakage.line, ())) - {""} or everywhere
         usable = sorted((test for test in tests if test in seconds), key=lambda test: seconds[test])
-        yield Planted(path, breakage, tuple(usable), sum(seconds[test] for test in usable))
+        yield Planted(
+            path,
+            source,
+            breakage,
+            tuple(usable),
+            sum(times := [seconds[test] for test in usable]),
+            max(times, default=0),
+        )
 
 
 def reviewed() -> dict[str, str]:
@@ -176,10 +159,10 @@ def try_all(planted: Sequence[Planted], processes: int) -> list[Planted]:
     survivors, started = [], time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="mutation-") as folder,
-        multiprocessing.Pool(processes, _import_what_never_changes) as pool,
+        multiprocessing.Pool(processes, import_all, [sorted({test for one in planted for test in one.tests})]) as pool,
     ):
         for done, (noticed, one) in enumerate(
-            pool.imap_unordered(_try, [(Path(folder), one) for one in planted]), start=1
+            pool.imap_unordered(try_one, [(Path(folder), one) for one in planted]), start=1
         ):
             if not noticed:
                 survivors.append(one)
@@ -187,67 +170,6 @@ def try_all(planted: Sequence[Planted], processes: int) -> list[Planted]:
             if done % 25 == 0:
                 print(f"{done} of {len(planted)} after {time.monotonic() - started:.0f} s", flush=True)
     return survivors
-
-
-def _try(job: tuple[Path, Planted]) -> tuple[bool, Planted]:
-    folder, one = job
-    if not one.tests:
-        return False, one
-    copied = folder / str(os.getpid())
-    if not copied.exists():
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "images", "benchmarks")
-        shutil.copytree(ROOT, copied, ignore=ignored)
-    file = copied / one.path
-    whole = file.read_text(encoding="utf-8")
-    file.write_text(one.breakage.text, encoding="utf-8")
-    (copied / TO_RUN).write_text("\n".join(one.tests))
-    try:
-        return _fails(copied, within=TESTS_TAKE + UNBROKEN_TIMES * one.seconds), one
-    finally:
-        file.write_text(whole, encoding="utf-8")
-
-
-def _import_what_never_changes() -> None:
-    """Import other people's packages once for each process: that takes longer than most tests."""
-    for name in ("faker", "hypothesis", "prefect.testing.utilities", "psycopg", "pydantic_settings", "pytest", "typer"):
-        importlib.import_module(name)
-
-
-def _fails(copied: Path, *, within: float) -> bool:
-    """Whether a test fails or hangs in that copy: run in a fork, so that each starts with the same imports."""
-    child = os.fork()
-    if child == 0:
-        _run_tests(copied)
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status != 0
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
-
-
-def _run_tests(copied: Path) -> NoReturn:
-    code = 1
-    try:
-        os.setsid()
-        silence = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(silence, stream)
-        os.chdir(copied)
-        os.environ |= {"PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
-        sys.dont_write_bytecode = True
-        sys.path[:] = [str(copied), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
-        for name in [name for name in sys.modules if name.split(".")[0] in (*CODE, "tests")]:
-            del sys.modules[name]
-        addopts = "addopts=--import-mode=importlib"
-        code = pytest.main(
-            ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=60", "-o", addopts, f"@{TO_RUN}"]
-        )
-    finally:
-        os._exit(int(code))
 
 
 def tell(planted: Sequence[Planted], survivors: Sequence[Planted], *, whole: bool) -> int:

@@ -133,12 +133,18 @@ def test_a_refresh_is_not_undone_by_itself(failing: Failing) -> None:
     assert allowed_by(failing.desk.ledger, put_back(refresh), "unknown", failing.desk.now) is None
 
 
-def test_the_plan_that_was_sent_counts(failing: Failing) -> None:
-    """A plan that the same run drafted before, with another backup, lends nothing to what was sent."""
+@pytest.mark.parametrize("first", [True, False], ids=["drafted before", "drafted after"])
+def test_the_plan_that_was_sent_counts(failing: Failing, first: bool) -> None:
+    """Another plan of the same run, with another backup, lends nothing to what was sent: whichever was recorded last."""
     drafted = risky("up", YELLOW, **UP)
     other = drafted.model_copy(update={"backup": drafted.backup.model_copy(update={"id": "other"})})
+    promotion = None if first else failing.promote()
     failing.desk.ledger.record("planned", **where(other), detail=other.model_dump(mode="json"))
-    promotion = failing.promote()
+    said: dict[str, Any] = {"kind": "person", "approver": ANNA, "reason": "x", "answered_at": failing.desk.now}
+    record_approval(
+        failing.desk.ledger, other, **said, execute_within=timedelta(minutes=30), restore_within=timedelta(hours=1)
+    )
+    promotion = promotion or failing.promote()
     assert failing.allowed(promotion)
     assert not failing.allowed(promotion, restore_backup_id="other")
 

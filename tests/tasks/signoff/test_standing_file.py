@@ -124,8 +124,12 @@ def test_what_cannot_be_signed_is_refused(
 
 
 def test_the_shipped_file_is_whole() -> None:
-    """The repository's own file loads, and its entries are short enough to be signed."""
+    """The repository's own file has the sandbox's two nights, each short enough and complete but for its signature."""
     path = Path(__file__).parents[3] / "deployments" / "standing.yaml"
-    for shipped in load_standing(path):
-        assert shipped.until - shipped.issued <= timedelta(days=90)
-        assert shipped.signature == ""
+    shipped = load_standing(path, production=["schulprod"])
+    assert [entry.pair for entry in shipped] == ["schulprod → schulstage", "schulportal → staging.schule.example"]
+    for entry in shipped:
+        assert timedelta(0) < entry.until - entry.issued <= timedelta(days=90)
+        assert (entry.signature, entry.include_database, entry.window is None) == ("", True, False)
+    with pytest.raises(Misconfigured, match="names production as its destination"):
+        load_standing(path, production=["SCHULSTAGE"])

@@ -215,17 +215,17 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The newest PostgreSQL that we know, and the one that Debian 12 installs."""
     if request.param == "embedded":
         made: Postgres = request.getfixturevalue("postgres")
-        _prepare(made)
+        prepare(made)
         yield made
     elif not (DEBIAN / "bin" / "postgres").exists():
         pytest.skip("PostgreSQL 15 of Debian is not installed")
     else:
         with Debian(tmp_path_factory.mktemp("debian")) as made:
-            _prepare(made)
+            prepare(made)
             yield made
 
 
-def _prepare(server: Postgres) -> None:
+def prepare(server: Postgres) -> None:
     """Two databases for all tests, emptied by each: new ones would take longer than what is tested."""
     with psycopg.connect(server.url()) as connection:
         if connection.execute("SELECT FROM pg_roles WHERE rolname = 'pair_owner'").fetchone() is not None:
@@ -247,6 +247,22 @@ def policy() -> Callable[..., Policy]:
     return policy_of
 
 
+def fill(made: Pair, schema: str, *, rows: str = "", old: str = "", after: str = "") -> Pair:
+    """Empty both databases of a pair and fill them."""
+    for which, content in (("source", rows), ("target", old)):
+        with psycopg.connect(made.url(which)) as connection:
+            for (name,) in connection.execute(SCHEMAS).fetchall():
+                connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
+            connection.execute("CREATE SCHEMA public AUTHORIZATION pair_owner")
+            connection.execute("SET ROLE pair_owner")
+            for text in (schema, content, after):
+                if text:
+                    connection.execute(text.encode())
+            if which == "source":
+                connection.execute(LET_READ)
+    return made
+
+
 MakePair = Callable[..., Pair]
 
 
@@ -258,18 +274,6 @@ def pair(server: Postgres, tmp_path: Path) -> MakePair:
     """
 
     def make(schema: str, policy: str, rows: str = "", *, old: str = "", after: str = "", more: str = "") -> Pair:
-        made = Pair(server, tmp_path, policy_of(policy, more))
-        for which, content in (("source", rows), ("target", old)):
-            with psycopg.connect(made.url(which)) as connection:
-                for (name,) in connection.execute(SCHEMAS).fetchall():
-                    connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
-                connection.execute("CREATE SCHEMA public AUTHORIZATION pair_owner")
-                connection.execute("SET ROLE pair_owner")
-                for text in (schema, content, after):
-                    if text:
-                        connection.execute(text.encode())
-                if which == "source":
-                    connection.execute(LET_READ)
-        return made
+        return fill(Pair(server, tmp_path, policy_of(policy, more)), schema, rows=rows, old=old, after=after)
 
     return make

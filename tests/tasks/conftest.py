@@ -1,0 +1,129 @@
+"""Copies that people approved, at the emulated host and in the real ledger, without Prefect."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from deployments.sandbox.capi import Estate
+from tasks.capi.client import Client
+from tasks.estate.plans import Approval, Backup, CopyOptions, Intent, Plan, Receipt
+from tasks.estate.risks import Grade, Risk
+from tasks.estate.rules import pins
+from tasks.estate.settings import load_settings
+from tasks.estate.sites import Direction, Pair
+from tasks.estate.version import code_version
+from tasks.estate.waiting import utc_now
+from tasks.leave import the_gate
+from tasks.locks import held
+from tasks.policy import connected, read_rules
+from tasks.signoff.answers import Answer
+from tasks.signoff.ledger import Ledger
+from tasks.signoff.proofs import sign, statement
+from tasks.surveys.taking import take
+from tests.people import DEMO_LEAD, PEOPLE
+
+
+def approve(plan: Intent) -> Approval:
+    """Ask people, and have the demo lead say yes with a signature, at the gate of this worker."""
+    gate, now = the_gate(), utc_now()
+    waiting, _ = gate.ask(plan, source_id="s", within=timedelta(hours=1), now=now)
+    proof = sign(PEOPLE[DEMO_LEAD][0], statement("approve", plan.fingerprint, waiting.answer_by))
+    answer = Answer(
+        decision="approve", approver=DEMO_LEAD, plan=plan.code, destination=plan.destination_name, proof=proof,
+        reason="release day", given_at=now,
+    )  # fmt: skip
+    approval = gate.judge(plan, answer, now=now)
+    assert isinstance(approval, Approval)
+    return approval
+
+
+@dataclass
+class Scene:
+    """A plan with its completed backup, which the demo lead approved, and all that its call needs."""
+
+    host: Estate
+    ledger: Ledger
+    plan: Plan
+    backup: Backup
+    approval: Approval
+
+    def send(self, step: Any, *, hold: bool = True, **instead: Any) -> Receipt:
+        """Run the sending step as its flow does: with the locks held."""
+        given = {"plan": self.plan, "approval": self.approval, "backup": self.backup} | instead
+        if not hold:
+            return Receipt.model_validate(step.fn(**given))
+        with held(given["plan"]):
+            return Receipt.model_validate(step.fn(**given))
+
+    def sent(self) -> int:
+        """How many destructive requests reached the host."""
+        return self.host.copies_received() + self.host.restores_received()
+
+    def kinds(self) -> list[str]:
+        """What the ledger says of this run, in its order."""
+        return [fact.kind for fact in self.ledger.facts(run_id=self.plan.run_id)]
+
+
+def completed_backup(client: Client, install: Any) -> Backup:
+    """A backup of this install that the host calls completed."""
+    made = client.request_backup(install.id, "for a test", ["ops@schulfest.example"])
+    while client.backup(install.id, made.id).status != "completed":
+        pass
+    return Backup(id=made.id, install_id=install.id, install_name=install.name, requested_at=utc_now())
+
+
+@pytest.fixture
+def scene(worker: Estate, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
+    """A function that makes a refresh, or with `verb="restore"` the restore of one, ready to be sent."""
+    monkeypatch.setattr("tasks.locks.is_over", lambda run: False)
+
+    def make(verb: str = "refresh", *, run: str = "tonight", **changes: Any) -> Scene:
+        with connected() as (client, prober):
+            ids = {install.name: install.id for install in client.installs()}
+            destination = take(client, prober, ids["schulstage"])
+            source = destination if verb == "restore" else take(client, prober, ids["schulprod"])
+            backup = completed_backup(client, destination.install)
+        direction = Direction.BACK if verb == "restore" else Direction.DOWN
+        options = CopyOptions()
+        fields: dict[str, Any] = {
+            "verb": verb, "direction": direction, "options": options, "run_id": run, "backup": backup,
+            "pair": Pair(source=source.install, destination=destination.install, direction=direction),
+            "generation": ledger.generation(source.install.id, destination.install.id), "code_version": code_version(),
+            "pinned": pins(source, destination, direction, options), "requested_by": "Dora Developer",
+            "risk": Risk(grade=Grade.YELLOW, reasons=("a test",), rules=read_rules().fingerprint),
+            "restore_backup_id": backup.id if verb == "restore" else None,
+        }  # fmt: skip
+        plan = Plan.model_validate(fields | changes)
+        ledger.record("planned", run_id=run, plan=plan.fingerprint, detail=plan.model_dump(mode="json"))
+        return Scene(worker, ledger, plan, backup, approve(plan))
+
+    return make
+
+
+FREEZE = """- rule: deny
+  name: year's end
+  zone: UTC
+  start: "2020-01-01T00:00"
+  lasts: P3600D
+  reason: the year's accounts
+  owner: Ann
+"""
+
+
+def freeze() -> None:
+    """Write a calendar that closes everything now."""
+    load_settings().freeze_file.write_text(FREEZE)
+
+
+def tamper() -> None:
+    """Edit a fact in the database, past the triggers that forbid it."""
+    with sqlalchemy.create_engine(load_settings().ledger_url).begin() as connection:
+        for (trigger,) in connection.execute(
+            sqlalchemy.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        ).all():
+            connection.execute(sqlalchemy.text(f"DROP TRIGGER {trigger}"))
+        connection.execute(sqlalchemy.text("UPDATE facts SET run_id = 'x' WHERE kind = 'asked'"))

@@ -1,0 +1,431 @@
+"""Loads: every guard between an approval and the load, lost alone, is seen by a target that changed or an approval used up."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from deployments.sandbox.capi import Estate
+from deployments.sandbox.postgres import Postgres
+from tasks import loads
+from tasks.attempts import AUDITED
+from tasks.dumps.load import Load
+from tasks.dumps.marker import read_marker
+from tasks.dumps.planning import Choices
+from tasks.estate.dumps import Loaded, LoadPlan
+from tasks.estate.errors import (
+    ApprovalExpired,
+    ApprovalUsed,
+    DestinationBusy,
+    Frozen,
+    GateClosed,
+    LeakFound,
+    LedgerBroken,
+    NotApproved,
+    NotLoaded,
+    OnHold,
+    OutcomeUnknown,
+    PlanIsStale,
+    UnderstudyError,
+    Unreachable,
+    WrongHost,
+)
+from tasks.estate.plans import Approval
+from tasks.estate.settings import forget_settings, load_settings
+from tasks.estate.waiting import utc_now
+from tasks.locks import held_target
+from tasks.policy import run_here
+from tasks.signoff.answers import record_approval
+from tasks.signoff.holds import place
+from tasks.signoff.ledger import Ledger
+from tests.tasks.conftest import approve, freeze, tamper
+from tests.tasks.dumps.failures.conftest import HOST, KEY, Pair, fill, policy_of, prepare
+
+POLICY = "app: small\nschema_version: 1\ntables:\n  t: {id: keep, v: scrub}\n"
+SCHEMA = "CREATE TABLE t (id bigint PRIMARY KEY, v text)"
+NEW, OLD = [(1,), (2,), (3,)], [(7,)]
+STATUS = 'SELECT "Status", "ErrorMessage" FROM "ImportExportAudit" ORDER BY 1, 2'
+
+
+@dataclass
+class Scene:
+    """A dump, the target that it is for, and the approved plan of its load."""
+
+    pair: Pair
+    ledger: Ledger
+    dump: str
+    plan: LoadPlan
+    approval: Approval
+
+    def load(self, *, hold: bool = True, **instead: Any) -> Loaded:
+        """Run the step as its flow does."""
+        given = {"plan": self.plan, "approved": self.approval, "policy": "small"} | instead
+        with run_here("run-2", self.heard):
+            if not hold:
+                return Loaded.model_validate(loads.load_once.fn(**given))
+            with held_target(given["plan"]):
+                return Loaded.model_validate(loads.load_once.fn(**given))
+
+    def heard(self, *told: Any) -> None:
+        """What a terminal would show of the progress."""
+        self.shown = [*getattr(self, "shown", []), told]
+
+    def rows(self) -> list[Any]:
+        """The ids that the target holds."""
+        return self.pair.ask("SELECT id FROM t ORDER BY 1")
+
+    def statuses(self) -> list[Any]:
+        """The rows of the application's audit table."""
+        return (
+            self.pair.ask(STATUS) if self.pair.ask("SELECT to_regclass('\"ImportExportAudit\"')") != [(None,)] else []
+        )
+
+    def kinds(self) -> list[str]:
+        """What the ledger says of this run, in its order."""
+        return [fact.kind for fact in self.ledger.facts(run_id="run-2")]
+
+
+@pytest.fixture
+def small(postgres: Postgres, worker: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """Two small databases, and a worker that may load from one into the other."""
+    prepare(postgres)
+    made = fill(
+        Pair(postgres, tmp_path, policy_of("t: {id: keep, v: scrub}")),
+        SCHEMA,
+        rows="INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z')",
+        old="INSERT INTO t VALUES (7, 'old')",
+    )
+    (tmp_path / "small.yaml").write_text(POLICY)
+    values = {
+        "TARGET_DATABASE": made.url("target", "pair_owner"), "TARGET_HOSTNAME": HOST, "POLICIES": str(tmp_path),
+        "MASKING_KEY": KEY.decode(), "DUMP_FOLDER": str(tmp_path),
+    }  # fmt: skip
+    for name, value in values.items():
+        monkeypatch.setenv(f"UNDERSTUDY_{name}", value)
+    monkeypatch.setenv("APP_ALLOW_PROD_IMPORT", "true")
+    monkeypatch.setattr("tasks.locks.is_over", lambda run: False)
+    forget_settings()
+    return made
+
+
+def planned(dump: str, **choices: Any) -> LoadPlan:
+    """The plan of a load, as the flow draws it."""
+    with run_here("run-2", lambda *_: None):
+        facts = loads.check_dump.fn(dump, "small")
+        return loads.plan_load.fn(facts, "small", HOST, Choices(), requested_by="Dora", **choices)
+
+
+@pytest.fixture
+def scene(small: Pair, ledger: Ledger) -> Scene:
+    """The first load of a target, approved."""
+    dump = small.export().url
+    plan = planned(dump)
+    return Scene(small, ledger, dump, plan, approve(plan))
+
+
+def test_an_approved_load_is_done_once(scene: Scene) -> None:
+    """The approval is used up and the intent journaled before; afterwards rows, marker, audit row and ledger agree."""
+    done = scene.load()
+    assert (dict(done.rows), done.found_again, scene.rows()) == ({"t": 3}, False, NEW)
+    assert scene.kinds() == ["planned-load", "asked", "answered", "approved", "consumed", "sending", "sent", "settled"]
+    assert scene.statuses() == [("succeeded", None)]
+    (settled,) = scene.ledger.facts(run_id="run-2", kind="settled")
+    (sent,) = scene.ledger.facts(run_id="run-2", kind="sent")
+    assert (settled.detail, sent.once) == ({"how": "committed"}, "answered:run-2")
+    assert [told[1] for told in scene.shown][-1] == 3  # type: ignore[attr-defined]  # set by `heard`
+
+
+def test_a_second_attempt_finds_the_load_and_does_not_load(scene: Scene) -> None:
+    """Its marker proves it; what was changed since stays."""
+    scene.load()
+    scene.pair.change("INSERT INTO t VALUES (9, 'since')")
+    again = scene.load()
+    assert (again.found_again, again.took_seconds, scene.rows()) == (True, 0, [*NEW, (9,)])
+    assert scene.kinds()[-1] == "settled"
+
+
+def other_database(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """The settings name another database."""
+    patch.setenv("UNDERSTUDY_TARGET_DATABASE", scene.pair.server.url("pair_source", user="pair_owner"))
+    forget_settings()
+
+
+def mark(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Somebody else's load marked the target."""
+    scene.pair.change(
+        "CREATE SCHEMA understudy; CREATE TABLE understudy.staging_data (one boolean PRIMARY KEY DEFAULT true, app text, run_id"
+        " text, loaded_at timestamptz, source_host text, exported_at timestamptz, dump text, contains_personal_data boolean,"
+        " notice text); INSERT INTO understudy.staging_data VALUES (true, 'small', 'x', now(), 'h', now(), 'd', false, 'n')"
+    )
+
+
+def hold(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Somebody holds the target."""
+    now = utc_now()
+    later = now + timedelta(hours=1)
+    place(scene.ledger, destination=HOST, until=later, by="Ann", reason="a demo", now=now, run_id="h")
+
+
+def journaled(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Another load of the same target was journaled."""
+    scene.ledger.record("sending", run_id="other", destination_id=scene.plan.destination_id, plan="p")
+
+
+def leaked(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """A load of this dump found personal data in it."""
+    scene.ledger.record("leak-found", run_id="other", detail={"dump": "d", "digest": scene.plan.digest})
+    patch.setattr(loads, "leak_of", lambda ledger, digest: "it leaks" if digest == scene.plan.digest else "")
+
+
+Change = Callable[[Scene, pytest.MonkeyPatch], Any]
+CHANGES: dict[str, tuple[Change, type[Exception], str]] = {
+    "another column": (lambda s, _: s.pair.change("ALTER TABLE t ADD w text"), PlanIsStale, "changed: structure"),
+    "another database": (other_database, PlanIsStale, "changed: database"),
+    "another load": (journaled, PlanIsStale, "changed: number of loads"),
+    "a marker": (mark, PlanIsStale, "changed: marker"),
+    "other code": (lambda _, p: p.setattr(loads, "code_version", lambda: "x"), PlanIsStale, "changed: version of the code"),
+    "a leak": (leaked, PlanIsStale, "changed: proof of the dump"),
+    "a freeze": (lambda *_: freeze(), Frozen, "year's end"),
+    "a hold": (hold, OnHold, "a demo"),
+    "other rules": (
+        lambda *_: load_settings().risk_file.write_text("newer_destination: always\n"), PlanIsStale, "risk rules changed",
+    ),
+    "an edited ledger": (lambda *_: tamper(), LedgerBroken, "does not verify"),
+    "a closed gate": (lambda _, p: p.delenv("APP_ALLOW_PROD_IMPORT"), GateClosed, "not enabled"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_changed_after_the_approval_stops_the_load(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Each alone: the target is as it was, nothing is used up or journaled, and nothing stands in the audit table."""
+    change, error, told = CHANGES[what]
+    change(scene, monkeypatch)
+    with pytest.raises(error, match=told):
+        scene.load()
+    assert (scene.rows(), scene.statuses()) == (OLD, [])
+    assert not {"consumed", "sending"} & {*scene.kinds()}
+
+
+def test_a_forged_approval_loads_nothing(scene: Scene) -> None:
+    """One that was written into the ledger past the gate, one of another run, and one that only this process knows."""
+    forged = scene.plan.model_copy(update={"run_id": "forged"})
+    now = utc_now()
+    planted = record_approval(
+        scene.ledger, forged, kind="person", approver="Demo Lead", reason="x", answered_at=now,
+        execute_within=timedelta(minutes=5),
+    )  # fmt: skip
+    for plan, approval in (
+        (forged, planted), (forged, scene.approval), (scene.plan, scene.approval.model_copy(update={"id": "x"})),
+    ):  # fmt: skip
+        with pytest.raises(NotApproved):
+            scene.load(plan=plan, approved=approval)
+    assert (scene.rows(), scene.ledger.facts(kind="consumed")) == (OLD, [])
+
+
+def test_an_approval_is_used_in_time_and_under_the_lock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second after its end, or without the target's lock, nothing is loaded."""
+    with pytest.raises(DestinationBusy, match="does not hold"):
+        scene.load(hold=False)
+    late = scene.approval.execute_by + timedelta(seconds=1)
+    monkeypatch.setattr(loads, "utc_now", lambda: late)
+    with pytest.raises(ApprovalExpired):
+        scene.load()
+    assert scene.rows() == OLD
+
+
+@contextmanager
+def loading(scene: Scene) -> Iterator[None]:
+    """Another load of the target is under way in the database."""
+    with psycopg.connect(scene.pair.url("target")) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (0x756E64657273,))
+        yield
+
+
+def test_two_loads_never_run_together(scene: Scene) -> None:
+    """Whoever runs the other one, and also while a lost one is looked for."""
+    with loading(scene), pytest.raises(DestinationBusy, match="under way"):
+        scene.load()
+    assert "consumed" not in scene.kinds()
+    scene.load()
+    with loading(scene), pytest.raises(OutcomeUnknown, match="cannot be told now"):
+        scene.load()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotLoaded("a row was refused"), "a row was refused"),
+        (LeakFound("values of the source"), "values of the source"),
+        (ZeroDivisionError(), "ZeroDivisionError (a bug, or the process was stopped)"),
+    ],
+)
+def test_a_load_that_fails_is_told_and_closed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    """The audit row tells why, the call is settled as refused, and the approval stays used up."""
+
+    def run(self: Load, events: Any) -> Loaded:
+        raise error
+
+    monkeypatch.setattr(Load, "run", run)
+    with pytest.raises(type(error)) as raised:
+        scene.load()
+    assert scene.statuses() == [("failed", told)]
+    assert scene.kinds()[-1] == "send-refused"
+    if isinstance(raised.value, UnderstudyError):
+        assert raised.value.facts[AUDITED] is True
+        leak = isinstance(raised.value, LeakFound)
+        assert ("counts as unproven" in raised.value.next_step) is leak
+    with pytest.raises((ApprovalUsed, NotLoaded)):
+        scene.load()
+    assert scene.rows() == OLD
+
+
+def test_a_lost_answer_is_looked_up_by_the_marker(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Committed: found again, with its audit row closed. Rolled back: not loaded."""
+    real = Load.run
+
+    def lost(self: Load, events: Any) -> Loaded:
+        real(self, events)
+        raise OutcomeUnknown("the answer was lost")
+
+    monkeypatch.setattr(Load, "run", lost)
+    assert scene.load().found_again
+    assert (scene.rows(), scene.statuses()) == (NEW, [("succeeded", None)])
+    assert [fact.detail for fact in scene.ledger.facts(kind="settled")] == [{"how": "marker found: committed"}]
+
+
+def test_a_lost_load_that_was_rolled_back_is_not_loaded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No marker of this run: the call is settled, and the attempt has its row in the audit table."""
+
+    def lost(self: Load, events: Any) -> Loaded:
+        raise OutcomeUnknown("the answer was lost")
+
+    monkeypatch.setattr(Load, "run", lost)
+    with pytest.raises(NotLoaded, match="ended before its commit") as raised:
+        scene.load()
+    assert (raised.value.facts["audited"], scene.rows()) == (True, OLD)
+    assert scene.statuses() == [("failed", "The answer to the commit was lost.")]
+    assert scene.ledger.unsettled("run-2") is None
+
+
+def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> None:
+    """The process died after it opened its row: the next look closes it as interrupted."""
+    with held_target(scene.plan):
+        scene.ledger.consume(
+            scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
+        )
+    scene.pair.change(
+        'CREATE TABLE "ImportExportAudit" ("Id" serial PRIMARY KEY, "Type" text, "Status" text, "ErrorMessage" text)'
+    )
+    scene.pair.change('INSERT INTO "ImportExportAudit" ("Type", "Status") VALUES (\'import\', \'running\')')
+    with pytest.raises(NotLoaded):
+        scene.load()
+    assert scene.statuses()[0][0] != "running"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_later_load_hides_whether_this_one_was_committed(scene: Scene, others: int) -> None:
+    """Only its marker could tell, and the later load replaced it: that is not known, and not `not loaded`."""
+    with held_target(scene.plan):
+        scene.ledger.consume(
+            scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
+        )
+    for number in range(others):
+        scene.ledger.record("sending", run_id=f"o{number}", destination_id=scene.plan.destination_id, plan="p")
+    with pytest.raises(OutcomeUnknown if others else NotLoaded):
+        scene.load()
+
+
+def test_a_target_that_cannot_be_asked_leaves_the_outcome_unknown(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is retried later; it never loads again."""
+    scene.load()
+    monkeypatch.setattr(loads, "_by_its_marker", _unreachable)
+    with pytest.raises(OutcomeUnknown, match="cannot be told now") as raised:
+        scene.load()
+    assert "never loads again" in raised.value.next_step
+
+
+def _unreachable(*given: Any) -> Loaded:
+    raise Unreachable("no connection")
+
+
+def test_a_lost_audit_connection_does_not_lose_the_row(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load is committed: its row is closed over another connection."""
+    real = loads.AuditTable.end
+
+    def end(self: Any, error: str | None) -> None:
+        if error is None:
+            raise psycopg.OperationalError("gone")
+        real(self, error)
+
+    monkeypatch.setattr(loads.AuditTable, "end", end)
+    scene.load()
+    assert (scene.rows(), scene.statuses()) == (NEW, [("succeeded", None)])
+
+
+def test_a_plan_is_recorded_with_its_risk_and_what_stands_against_it(scene: Scene) -> None:
+    """A second load without a marker is as the first; a hold makes it yellow and is named."""
+    assert (scene.plan.generation, scene.plan.first_load, scene.plan.overrides) == (0, True, ())
+    assert scene.plan.risk.grade == "yellow"
+    scene.load()
+    second = planned(scene.dump)
+    assert (second.generation, second.first_load, second.risk.grade) == (1, False, "green")
+    hold(scene, pytest.MonkeyPatch())
+    third = planned(scene.dump)
+    assert (third.risk.grade, [mark.split(":")[0] for mark in third.overrides]) == ("yellow", ["hold"])
+    (kept, *_) = scene.ledger.facts(kind="planned-load")
+    assert (kept.detail["code"], kept.detail["requested_by"]) == (scene.plan.code, "Dora")
+
+
+def test_a_dump_that_leaked_is_planned_as_unproven(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although its proof fits."""
+    assert scene.plan.unproven == ""
+    leaked(scene, monkeypatch)
+    assert planned(scene.dump).unproven == "it leaks"
+
+
+def test_nothing_is_planned_with_a_closed_gate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor opened."""
+    loads.open_gate()
+    monkeypatch.delenv("APP_ALLOW_PROD_IMPORT")
+    with pytest.raises(GateClosed):
+        loads.open_gate()
+    with pytest.raises(GateClosed):
+        planned(scene.dump)
+
+
+def test_the_newest_dump_is_checked_if_none_is_named(small: Pair, tmp_path: Path) -> None:
+    """`latest` looks into the folder; a named dump is that one."""
+    export = small.export()
+    named = tmp_path / "small-export-2026-01-01T000000Z.json.gz"
+    with pytest.raises(UnderstudyError):
+        loads.check_dump.fn("latest", "small")
+    assert loads.check_dump.fn(export.url, "small").url == export.url
+    assert not named.exists()
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_the_target_is_met_by_its_name(scene: Scene, monkeypatch: pytest.MonkeyPatch, loaded: bool) -> None:
+    """A wrong name is refused; without a marker no row of ours goes into what may be something else."""
+    if loaded:
+        scene.load()
+    loads.meet_target(HOST)
+    with pytest.raises(WrongHost) as raised:
+        loads.meet_target("other.example")
+    assert raised.value.facts[AUDITED] is not loaded
+    monkeypatch.setenv("UNDERSTUDY_TARGET_HOSTNAME", "")
+    forget_settings()
+    with pytest.raises(WrongHost):
+        loads.meet_target(HOST)
+    with psycopg.connect(scene.pair.url("target")) as connection:
+        assert (read_marker(connection) is not None) is loaded

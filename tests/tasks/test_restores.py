@@ -1,0 +1,219 @@
+"""Restores: what a run recorded is found, put back once, under the same guards as a copy, and started at most once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Completed, Failed
+
+from tasks import restores
+from tasks.capi.client import Client
+from tasks.estate.errors import Frozen, NotApproved, NotFound, OnHold, PlanIsStale
+from tasks.estate.plans import Evidence, Verdict
+from tasks.estate.settings import load_settings
+from tasks.estate.sites import Direction
+from tasks.estate.waiting import utc_now
+from tasks.policy import paced
+from tasks.restores import (
+    await_restore,
+    resolve_destination,
+    resolve_recorded,
+    send_restore,
+    start_allowed,
+    state_before,
+)
+from tasks.signoff.answers import where
+from tasks.signoff.holds import place
+from tasks.signoff.ledger import Ledger
+from tests.tasks.conftest import Scene, approve, freeze
+from tests.tasks.signoff.stories import STAGE, Story, content, plan
+
+Make = Callable[..., Scene]
+
+
+def test_the_newest_backup_that_the_run_recorded_goes_back(ledger: Ledger) -> None:
+    """The plan's own, or the one that a late answer made newer."""
+    story = Story(ledger)
+    run = story.call(content())
+    found = resolve_recorded.fn(run)
+    assert (found.run_id, found.backup.id) == (run, f"backup-{run}")
+    for name in ("first", "second"):
+        newer = found.backup.model_copy(update={"id": name})
+        ledger.record("backup-renewed", run_id=run, detail=newer.model_dump(mode="json"))
+    assert resolve_recorded.fn(run).backup.id == "second"
+
+
+def test_the_last_plan_of_the_run_is_what_it_sent(ledger: Ledger) -> None:
+    """An earlier draft of the same run lends nothing."""
+    story = Story(ledger)
+    draft = plan(run="run-1", destination=STAGE).model_copy(update={"requested_by": "draft"})
+    ledger.record("planned", **where(draft), detail=draft.model_dump(mode="json"))
+    run = story.call(content())
+    assert resolve_recorded.fn(run).requested_by == ""
+
+
+def test_a_run_that_sent_nothing_leaves_nothing_to_put_back(ledger: Ledger) -> None:
+    """Neither an unknown run, nor one that planned only, nor one that journaled a call without a plan."""
+    made = plan(run="planned")
+    ledger.record("planned", **where(made), detail=made.model_dump(mode="json"))
+    story = Story(ledger)
+    run = story.call(content())
+    (sending,) = ledger.facts(run_id=run, kind="sending")
+    ledger.record("sending", run_id="bare", destination_id=STAGE.id, plan="p", detail=sending.detail)
+    for each in ("unknown", "planned", "bare"):
+        with pytest.raises(NotFound, match="no copy sent"):
+            resolve_recorded.fn(each)
+    for each in ("unknown", "planned"):
+        with pytest.raises(NotFound, match="no copy sent"):
+            state_before(each)
+
+
+def test_the_state_before_is_the_destination_s_at_the_call(ledger: Ledger) -> None:
+    """What a restore should bring back."""
+    run = Story(ledger).call(content(posts=77))
+    assert state_before(run).install.name == "stage"
+
+
+def test_the_destination_is_looked_up_again(scene: Make) -> None:
+    """As it is now, as both sides of the restore."""
+    made = scene()
+    made.host.relabel("schulstage", environment="development")
+    pair = resolve_destination.fn(made.plan)
+    assert pair.direction is Direction.BACK
+    assert (pair.source, pair.destination.environment.value) == (pair.destination, "development")
+
+
+def test_an_approved_restore_is_sent_once(scene: Make) -> None:
+    """A second attempt of the run sends nothing."""
+    made = scene("restore")
+    receipt = made.send(send_restore)
+    assert (receipt.answer, made.host.restores_received()) == ("accepted", 1)
+    assert made.kinds()[-3:] == ["consumed", "sending", "sent"]
+    assert (made.send(send_restore).recalled, made.sent()) == (True, 1)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_call_names_the_recorded_backup(scene: Make, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
+    """And goes nowhere else; a plan without one names none, which the client refuses."""
+    calls: list[Any] = []
+    monkeypatch.setattr(Client, "send_restore", lambda self, *ids, **how: calls.append((ids, how)))
+    made = scene("restore", **({} if named else {"restore_backup_id": None}))
+    made.send(send_restore)
+    backup = made.backup.id if named else ""
+    assert calls == [((made.plan.pair.destination.id, backup), {"database": True, "emails": [load_settings().notify]})]
+
+
+def test_the_guards_of_a_copy_stand_before_a_restore(scene: Make) -> None:
+    """A hold, another call and a forged approval stop it; a freeze does not, because it must not stop the way back."""
+    made = scene("restore")
+    forged = made.plan.model_copy(update={"run_id": "forged"})
+    with pytest.raises(NotApproved):
+        made.send(send_restore, plan=forged, approval=made.approval)
+    later = utc_now() + timedelta(hours=1)
+    place(made.ledger, destination="schulstage", until=later, by="Ann", reason="a demo", now=utc_now(), run_id="h")
+    with pytest.raises(OnHold):
+        made.send(send_restore)
+    made.ledger.record("sending", run_id="other", destination_id=made.plan.destination_id, plan="p")
+    with pytest.raises(PlanIsStale, match="Another copy or restore"):
+        made.send(send_restore)
+    assert made.sent() == 0
+
+
+def test_a_freeze_does_not_stop_the_way_back(scene: Make) -> None:
+    """A copy is stopped by it."""
+    made, copy = scene("restore"), scene(run="copy")
+    freeze()
+    assert made.send(send_restore).answer == "accepted"
+    with pytest.raises(Frozen):
+        approve(copy.plan.model_copy(update={"run_id": "new"}))
+
+
+FAILED: Any = Failed(name="VerifyFailed")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The deployments that were started."""
+    orders: list[Any] = []
+    monkeypatch.setattr(restores, "run_deployment", lambda name, **how: orders.append((name, how)))
+    return orders
+
+
+def permitted(made: Scene, seconds: int = 900) -> Any:
+    """Its approval, with or without the permission to undo it."""
+    return made.approval.model_copy(update={"restore_within": seconds})
+
+
+def test_a_failed_verification_starts_one_restore(scene: Make, started: list[Any]) -> None:
+    """In a run of its own, which does not wait for it; a retry of the promotion starts none."""
+    made = scene()
+    for _ in range(2):
+        assert start_allowed(made.plan, permitted(made), FAILED) is FAILED
+    ((name, how),) = started
+    assert (name, how["timeout"], how["as_subflow"]) == ("restore/restore", 0, False)
+    assert how["parameters"] == {
+        "promotion": "tonight", "approval": "pre-authorised", "database": True, "requested_by": "the approval of run tonight",
+    }  # fmt: skip
+    assert made.kinds().count("restore-started") == 1
+    (fact,) = made.ledger.facts(kind="restore-started")
+    assert fact.once == "restore-started:tonight"
+
+
+@pytest.mark.parametrize(
+    ("ended", "seconds"), [(Completed(name="Verified"), 900), (Failed(name="OutcomeUnknown"), 900), (FAILED, 0)]
+)
+def test_nothing_else_starts_a_restore(scene: Make, started: list[Any], ended: Any, seconds: int) -> None:
+    """Neither another end, nor an approval that did not permit it."""
+    made = scene()
+    assert start_allowed(made.plan, permitted(made, seconds), ended) is ended
+    assert (started, made.ledger.facts(kind="restore-started")) == ([], [])
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("x"), ObjectNotFound(http_exc=Exception("x")), ValueError("x")])
+def test_a_restore_that_cannot_be_started_is_an_alert(
+    scene: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The promotion's own end stays readable, and a person is told what to do."""
+
+    def fail(name: str, **how: Any) -> None:
+        raise error
+
+    told: list[Any] = []
+    monkeypatch.setattr(restores, "run_deployment", fail)
+    monkeypatch.setattr(restores, "tell", lambda *what, **how: told.append((what, how)))
+    monkeypatch.setattr(restores, "get_run_logger", __import__("logging").getLogger)
+    made = scene()
+    assert start_allowed(made.plan, permitted(made), FAILED) is FAILED
+    (((kind, subject, lines), how),) = told
+    assert (kind, how["run_id"]) == ("alert", "tonight")
+    assert "schulstage could not be started" in subject
+    assert "Start `restore` with run tonight by hand" in lines[0]
+
+
+@pytest.mark.parametrize("ago", [0.0, 1e6])
+def test_the_wait_for_a_restore_ends_by_its_call(scene: Make, monkeypatch: pytest.MonkeyPatch, ago: float) -> None:
+    """As that for a copy: counted from the call, and with time for two looks."""
+    made, now = scene("restore"), utc_now()
+    receipt = made.send(send_restore).model_copy(update={"sent_at": now - timedelta(seconds=ago)})
+    found = Evidence(verdict=Verdict.CONFIRMED, signals=(), took_seconds=1)
+    waits: list[Any] = []
+    shown: list[str] = []
+
+    def watch(watching: Any, **how: Any) -> Evidence:
+        waits.append((watching, how))
+        return found
+
+    monkeypatch.setattr(restores, "watch", watch)
+    monkeypatch.setattr(restores, "utc_now", lambda: now)
+    monkeypatch.setattr(restores.Progress, "done", lambda self, text: shown.append(text))
+    assert await_restore.fn(made.plan, receipt, receipt.baseline.destination) is found
+    ((watching, how),) = waits
+    gap, within = paced(load_settings().settle_gap), paced(load_settings().copy_within)
+    two_looks = now + 2 * gap + timedelta(seconds=1)
+    assert how["deadline"] == max(receipt.sent_at + within, two_looks)
+    assert watching._host_done == receipt.sent_at + within
+    assert (how["enough"], how["started"], shown) == (Verdict.CONFIRMED, receipt.sent_at, ["schulstage: confirmed"])
+    assert datetime.now(UTC) >= now
