@@ -43,6 +43,7 @@ def test_an_approved_copy_is_sent_once(scene: Make) -> None:
     receipt = made.send(send_copy)
     assert (receipt.answer, receipt.recalled, receipt.baseline.source.install.name) == ("accepted", False, "schulprod")
     assert made.kinds()[-3:] == SENT
+    assert made.ledger.facts(run_id="tonight")[-1].once == "answered:tonight"
     assert made.host.copies_received() == 1
     again = made.send(send_copy)
     assert (again.recalled, made.sent(), again.sent_at) == (True, 1, receipt.sent_at)
@@ -220,6 +221,8 @@ def test_what_becomes_of_the_call_is_journaled(
         with pytest.raises(raised):
             made.send(send_copy)
     assert made.kinds()[-3:] == kinds
+    (*_, last) = made.ledger.facts(run_id="tonight")
+    assert (last.once, last.detail) == ("answered:tonight" if raised else None, {"why": str(error)})
 
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -55,6 +55,7 @@ def test_a_copy_whose_answer_is_lost_is_unknown_and_sent_once(error: type[httpx.
     with pytest.raises(OutcomeUnknown) as raised:
         host.copy()
     assert len(host.asked) == 1
+    assert f"{error.__name__} after it was sent" in str(raised.value)
     assert PASSWORD not in str(raised.value)
 
 

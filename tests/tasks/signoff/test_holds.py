@@ -1,5 +1,6 @@
 """Holds: anybody may set one, it ends by itself or early, and every word of it is in the ledger."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -119,3 +120,51 @@ def test_the_end_is_one_moment_in_every_zone(minutes: int, offset: int) -> None:
     assert (made.until, made.until.utcoffset()) == (moment, timedelta(0))
     assert active_holds(book, "stage", moment - timedelta(seconds=1)) == [made]
     assert active_holds(book, "stage", moment) == []
+
+
+def test_the_longest_hold_is_thirty_days(book: Ledger) -> None:
+    """To the second: whoever needs longer sets it again before it ends."""
+    assert hold(book, until=NOW + timedelta(days=30)).until == NOW + timedelta(days=30)
+    for until in (NOW + timedelta(days=30, seconds=1), NOW):
+        with pytest.raises(Misconfigured, match="at most 30 days"):
+            hold(book, until=until)
+
+
+@pytest.mark.parametrize(("field", "shortest", "longest"), [("by", 3, 80), ("reason", 5, 300)])
+def test_what_is_typed_has_its_lengths(book: Ledger, field: str, shortest: int, longest: int) -> None:
+    """Both limits are still allowed; a character beyond either is not."""
+    for length in (shortest, longest):
+        assert getattr(hold(book, **{field: "x" * length}), field) == "x" * length
+    for length in (shortest - 1, longest + 1):
+        with pytest.raises(Misconfigured, match=f"has {length} characters; expected {shortest} to {longest}"):
+            hold(book, **{field: "x" * length})
+
+
+def test_only_the_owner_s_word_releases_a_hold(book: Ledger) -> None:
+    """A hold that was placed without a word is released by none, not even by an empty one."""
+    word = hashlib.sha256(b"swordfish").hexdigest()
+    held = hold(book, release=word)
+    assert [held.is_released_by(typed) for typed in ("swordfish", " swordfish\n", "Swordfish", "", word)] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+    assert active_holds(book, "stage", NOW)[0].release == word
+    bare = hold(book)
+    assert bare.release == ""
+    assert not any(bare.is_released_by(typed) for typed in ("", "swordfish"))
+
+
+@pytest.mark.parametrize("release", ["swordfish", "0" * 63, "0" * 65, "G" * 64, "A" * 64])
+def test_a_release_that_is_no_digest_is_refused(book: Ledger, release: str) -> None:
+    """Nobody could ever release such a hold."""
+    with pytest.raises(Misconfigured, match="not a SHA-256"):
+        hold(book, release=release)
+    assert book.facts() == []
+
+
+def test_of_several_holds_the_named_one_ends(book: Ledger) -> None:
+    """The others stay as they are."""
+    first, second, third = (hold(book, by=name) for name in ("Anna", "Bert", "Cleo"))
+    assert end(book, second.seq, by="Bert", now=NOW, run_id="r", proof="word") == second
+    assert active_holds(book, "stage", NOW) == [first, third]
+    (fact,) = book.facts(kind="hold-ended")
+    assert fact.detail == {"hold": second.seq, "by": "Bert", "proof": "word"}
