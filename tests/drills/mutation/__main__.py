@@ -45,7 +45,9 @@ GROUPS = {
     ],
     "dumps": [
         *(f"tasks/dumps/{name}.py" for name in ("verify", "attack", "load", "targets", "masks", "planning", "extract")),
+        *(f"tasks/dumps/{name}.py" for name in ("proof", "rights", "forgiving", "fitting", "reaching", "missing")),
         "tasks/masking/policy.py",
+        "tasks/masking/accepting.py",
     ],
 }
 
