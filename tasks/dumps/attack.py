@@ -53,7 +53,6 @@ HASHES = {"hash", "token", "uuid"}  # made of nothing but the keyed hash
 KEYED = HASHES | {"email", "url"}  # the same, in a form of their own: an export looks at a sample of them
 IDENTIFIERS = KEYED | {"phone", "iban", "ip", "sql"}  # one word of letters is a login; of other makers it is a word
 CONSTANT = {"blank", "constant", "null", "password"}  # compared as such, when they are verified
-RECOMPUTED = {"recompute", "trigger"}  # computed from the masked row
 SAMPLED = 500  # values of a keyed column in each block
 SEARCHABLE = ("S", "U", "E", "R", "C", "I")  # text, other, enum, range, composite, network address
 DOCUMENTS = ("json", "jsonb", "xml", "hstore", "tsvector")
@@ -149,8 +148,8 @@ def _nested(each: ColumnPlan) -> bool:
 
 def is_attacked(each: ColumnPlan) -> bool:
     """Return whether values of a column are searched for: it is masked, by a maker that makes no real names."""
-    if each.rule.word in RECOMPUTED and each.column.category != "S":
-        return False  # a vector or a number of what other columns hold; their own values are searched for
+    if each.rule.word == "trigger" or (each.rule.word == "recompute" and each.column.category != "S"):
+        return False  # what it becomes is not known yet; a vector or number holds what other columns hold, which are searched for
     return each.masked and each.rule.word not in FROM_POOLS and each.column.base != "bytea"
 
 

@@ -43,12 +43,16 @@ def derived_faults(
                 pairs = [(source, each) for source in known[spot].reads if source in masked]
                 named = [source for source, _ in pairs if not _accepted(policy, source, spot)]
                 if named and each.column.base != TRUTH:
-                    why = f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and derives from "
+                    why = f"{_line(each)}{_dotted(spot)} ({each.column.type}) is kept and derives from "
                     why += f"{_listed(named, masked)} ({known[spot].by})"
                     yield Fault("derived", why, *spot, REMEDY)
             elif each.rule.maker is None and is_embedding(each.column):
                 yield from _embedding_faults(policy, plan, each)
         yield from _recompute_faults(catalog, plan)
+
+
+def _line(each: ColumnPlan) -> str:
+    return f"line {each.rule.line}: " if each.rule.line else ""
 
 
 def masked_spots(plans: list[TablePlan]) -> dict[Spot, str]:
@@ -105,7 +109,9 @@ def _embedding_faults(policy: Policy, plan: TablePlan, each: ColumnPlan) -> Iter
     """Nobody can tell by looking what an embedding was computed from."""
     spot, texts = (str(plan.table.name), each.column.name), _texts(plan)
     if texts and not any(_accepted(policy, (spot[0], text), spot) for text in texts):
-        why = f"line {each.rule.line}: {_dotted(spot)} ({each.column.type}) is kept and holds an embedding; from which columns is "
+        why = (
+            f"{_line(each)}{_dotted(spot)} ({each.column.type}) is kept and holds an embedding; from which columns is "
+        )
         why += f"not known, and {', '.join(f'{spot[0]}.{text}' for text in texts)} of the same table are masked"
         remedy = "mask it with `null`, or list it under `accept` with one of them as its source, with a reason"
         yield Fault("derived", why, *spot, remedy)
@@ -119,15 +125,15 @@ def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[Fault]:
         if isinstance(maker, Recompute):
             others = sorted((maker.reads & computed.keys()) - {name})
             if others:
-                why = f"line {each.rule.line}: {table.name}.{name}: recompute reads {others[0]}, which is recomputed itself"
+                why = f"{_line(each)}{table.name}.{name}: recompute reads {others[0]}, which is recomputed itself"
                 yield Fault("recompute", why, str(table.name), name)
             unread = sorted(c.column.name for c in plan.columns if c.unread and c.column.name in maker.reads)
             if unread:
-                why = f"line {each.rule.line}: {table.name}.{name}: recompute reads {unread[0]}, whose content is not read"
+                why = f"{_line(each)}{table.name}.{name}: recompute reads {unread[0]}, whose content is not read"
                 yield Fault("recompute", why, str(table.name), name)
     by_trigger = [name for name, each in computed.items() if isinstance(each.rule.maker, ByTrigger)]
     for name, why in left_on(catalog, table, by_trigger).faults if by_trigger else ():
-        where = f"line {computed[name].rule.line}: {table.name}.{name}"
+        where = f"{_line(computed[name])}{table.name}.{name}"
         yield Fault(
             "recompute", f"{where}: recompute: trigger: {why}", str(table.name), name, "write an expression instead"
         )
@@ -160,7 +166,18 @@ def _watched(policy: Policy, plan: TablePlan, each: ColumnPlan, known: Mapping[S
 
 
 def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Composable) -> Iterator[Fault]:
-    """Yield the kept columns whose sampled rows hold words, or the checksum, of a masked column of the same row."""
+    """Yield the kept columns whose sampled rows hold words, or the checksum, of a masked column of the same row.
+
+    A word that another kept column of the row holds, too, is no secret.
+    """
+    kept = [
+        c.column
+        for c in plan.columns
+        if c.rule.maker is None and c.column.category == "S" and not looks_derived(c.column)
+    ]
+    others = SQL("concat_ws(' ', '', {})").format(
+        SQL(", ").join(SQL("{}::text").format(Identifier(c.name)) for c in kept)
+    )
     for each in plan.columns:
         for source in each.watched:
             question = SQL(
@@ -168,13 +185,20 @@ def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Co
                 " encode(sha256(convert_to(lower(text), 'UTF8')), 'hex'))"
                 " OR EXISTS (SELECT FROM regexp_split_to_table(lower(text), '[^[:alnum:]]+') AS w (word)"
                 " WHERE char_length(word) >= {shortest}"
-                " AND strpos(kept, left(word, greatest({shortest}, char_length(word) - 2))) > 0)),"
-                " count(*) FROM (SELECT lower({kept}::text) AS kept, {source}::text AS text FROM {sample} AS s) AS rows"
+                " AND strpos(kept, left(word, greatest({shortest}, char_length(word) - 2))) > 0 AND strpos(others, word) = 0)),"
+                " count(*) FROM (SELECT lower({kept}::text) AS kept, {source}::text AS text, lower({others}) AS others"
+                " FROM {sample} AS s) AS rows"
                 " WHERE kept <> '' AND text <> ''"
-            ).format(shortest=SHORTEST, kept=Identifier(each.column.name), source=Identifier(source), sample=sample)
+            ).format(
+                shortest=SHORTEST,
+                kept=Identifier(each.column.name),
+                source=Identifier(source),
+                sample=sample,
+                others=others if kept else SQL("''"),
+            )
             (held, looked) = connection.execute(question).fetchone() or (0, 0)
             if held and held >= SHARE * looked:
-                where = f"line {each.rule.line}: {plan.table.name}.{each.column.name} ({each.column.type})"
+                where = f"{_line(each)}{plan.table.name}.{each.column.name} ({each.column.type})"
                 shown = f"which is masked, in {held} of {looked} sampled rows"
                 why = f"{where} is kept and holds words of {plan.table.name}.{source}, {shown}"
                 yield Fault("derived", why, str(plan.table.name), each.column.name, REMEDY)
@@ -199,7 +223,7 @@ def with_raw_recomputed(plan: TablePlan) -> TablePlan:
 
 def derived_notes(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> Iterator[str]:
     """Yield what people should know of derived columns: what the target computes, and which triggers are not understood."""
-    masked = masked_spots(plans)
+    masked, there = masked_spots(plans), {str(plan.table.name) for plan in plans}
     for plan in plans:
         name = str(plan.table.name)
         for column in plan.table.columns:
@@ -209,7 +233,14 @@ def derived_notes(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot,
         for each in plan.columns:
             if isinstance(each.rule.maker, ByTrigger):
                 triggers = ", ".join(left_on(catalog, plan.table, _by_trigger(plan)).triggers)
-                yield f"{name}.{each.column.name} is computed by {triggers} while rows are loaded; a unique key on it is checked then"
+                told = "while rows are loaded; whether it is NULL or not unique shows then"
+                yield f"{name}.{each.column.name} is computed by {triggers} {told}"
+        for each in plan.columns:
+            derived = known.get((name, each.column.name))
+            gone = [s for s in derived.reads if s[0] not in there] if derived and each.rule.maker is None else []
+            if derived and gone:
+                told = ", ".join(map(_dotted, gone))
+                yield f"{name}.{each.column.name} is kept and derives from {told}, which does not travel ({derived.by})"
     travelling = {spot[0] for spot in masked}
     for trigger, why in unknown_triggers(catalog):
         if str(trigger.table) in travelling:

@@ -201,7 +201,10 @@ class Function(Immutable):
 
 
 class Trigger(Immutable):
-    """A trigger of people on a table or on the root of its partitions, with the function that it runs."""
+    """A trigger of people on a table or on the root of its partitions, with the function that it runs.
+
+    A rewrite rule counts as one in the language `rule`; `source` is then its definition.
+    """
 
     name: str
     table: Name
@@ -210,6 +213,7 @@ class Trigger(Immutable):
     row: bool = True
     before: bool = True
     insert: bool = True  # whether an INSERT fires it
+    conditional: bool = False  # it has a WHEN
     language: str = "plpgsql"
     function: str = ""  # without its schema
     source: str = ""

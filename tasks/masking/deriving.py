@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Column, Function, Table, Trigger
 from tasks.masking.flowing import BY_ARGUMENTS, Flows, Spot
-from tasks.masking.lexing import Token, called, is_query, statements, tokens
+from tasks.masking.lexing import Token, called, reads_table, statements, tokens
 from tasks.masking.naming import spelling
 
 VECTORS = ("vector", "halfvec", "sparsevec")
@@ -49,7 +49,8 @@ def derived_columns(catalog: Catalog) -> dict[Spot, Derived]:
     for flows in flows_of(catalog):
         for spot, sources in flows.written.items():
             reads.setdefault(spot, set()).update(sources)
-            by.setdefault(spot, f"the trigger {flows.trigger.name} on {flows.trigger.table} sets it")
+            what = "rule" if flows.trigger.language == "rule" else "trigger"
+            by.setdefault(spot, f"the {what} {flows.trigger.name} on {flows.trigger.table} sets it")
     found = {}
     for spot, how in by.items():
         sources = _closed(spot, reads)
@@ -122,6 +123,8 @@ def _why_off(catalog: Catalog, flows: Flows, columns: Collection[str]) -> str:
         return f"{name} does not run before each row"
     if not trigger.insert:
         return f"{name} does not run on INSERT, and a load inserts"
+    if trigger.conditional and any(_is_not_null(catalog, trigger, column) for column in columns):
+        return f"{name} runs under a condition only, and the column is NOT NULL"
     if trigger.partition:
         return f"{name} is on a partition alone"
     if flows.unknown:
@@ -135,6 +138,12 @@ def _why_off(catalog: Catalog, flows: Flows, columns: Collection[str]) -> str:
     return f"{name} {why}" if why else ""
 
 
+def _is_not_null(catalog: Catalog, trigger: Trigger, name: str) -> bool:
+    table = catalog.table(str(trigger.table))
+    column = table.column(name) if table is not None else None
+    return column is not None and column.not_null
+
+
 def _touches(found: list[Token], catalog: Catalog, seen: frozenset[str]) -> str:
     """Why a body reaches beyond its own row; empty if it does not."""
     for statement in statements(found):
@@ -143,7 +152,7 @@ def _touches(found: list[Token], catalog: Catalog, seen: frozenset[str]) -> str:
         if statement[0].word == "return" and [token.word for token in statement[1:]] == ["null"]:
             return "may leave rows out (RETURN NULL)"
     for place, token in enumerate(found):
-        if token.word == "from" and is_query(found, place):
+        if token.word == "from" and reads_table(found, place):
             return "reads other rows"
     for name in sorted(called(found)):
         if name in ACTING or name.startswith(ACTING_PREFIXES):

@@ -57,8 +57,8 @@ class Flows:
                 self._write((table, trigger.arguments[0]), {(table, name) for name in trigger.arguments[2:]})
         elif trigger.function == "versioning" and len(trigger.arguments) > 1:
             self._versioned(trigger.arguments[1])
-        elif trigger.language == "plpgsql":
-            body = list(statements(tokens(trigger.source)))
+        elif trigger.language in ("plpgsql", "rule"):
+            body = list(statements(self._body()))
             for _ in range(4):  # a variable may be read before the statement that gives it its value: in a loop
                 before = {name: len(reads) for name, reads in self._variables.items()}
                 for statement in body:
@@ -69,6 +69,16 @@ class Flows:
             self._not_known(f"its function {trigger.function} is written in {trigger.language}")
         for spot in list(self.written):
             self.written[spot].discard(spot)
+
+    def _body(self) -> list[Token]:
+        """The tokens of the function, or of what a rule does."""
+        found = tokens(self.trigger.source)
+        if self.trigger.language != "rule":
+            return found
+        action = found[(_place(found, "do") or 0) + 1 :]
+        while action and (action[0].word in ("also", "instead") or action[0].text == "("):
+            action = action[1:]
+        return action
 
     def _versioned(self, history: str) -> None:
         """The trigger of temporal_tables copies each row into the history table, column by column of the same name."""
@@ -118,7 +128,8 @@ class Flows:
             if len(target) > 2 and target[1].text == ".":
                 self._fields.setdefault((target[0].text, target[2].text), set()).update(reads)
         elif len(target) > 2 and target[1].text == ".":
-            self._write((str(self.trigger.table), target[2].text), reads)
+            if self._table is not None and self._table.column(target[2].text) is not None:
+                self._write((str(self.trigger.table), target[2].text), reads)
         else:
             self._not_known("it assigns the whole row")
 

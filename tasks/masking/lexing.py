@@ -165,3 +165,40 @@ def parts_of(found: Sequence[Token], separator: str = ",") -> list[list[Token]]:
         else:
             parts[-1].append(token)
     return parts
+
+
+def reads_table(found: Sequence[Token], place: int) -> bool:
+    """Return whether the FROM at `place` names a table or view: not only sub-selects and calls."""
+    if not is_query(found, place):
+        return False
+    items, depth = [list[Token]()], 0
+    for token in found[place + 1 :]:
+        if not depth and (token.text in (")", ";", ",") or token.word in FROM_ENDS or token.word == "join"):
+            if token.text != "," and token.word != "join" and token.word not in JOINING:
+                break
+            items.append([])
+        elif token.word not in ("only", "lateral"):
+            items[-1].append(token)
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+    return any(_names_table(item) for item in items if item)
+
+
+def _names_table(item: Sequence[Token]) -> bool:
+    if item[0].text == "(":
+        return item[1].word not in ("select", "values", "with") if len(item) > 1 else False
+    after = next((token for token in item if token.text != "." and token is not item[0] and not token.is_name), None)
+    return item[0].is_name and (after is None or after.text != "(" or _aliased(item))
+
+
+def _aliased(item: Sequence[Token]) -> bool:
+    """Whether the parenthesis belongs to an alias (`t AS a (b)`), not to a call: two names stand before it."""
+    names = 0
+    for before, token in zip([Token("."), *item], item, strict=False):
+        if token.text == "(":
+            break
+        names += token.is_name and before.text != "."
+    return names > 1
+
+
+JOINING = {"left", "right", "inner", "cross", "full", "natural", "outer"}
+FROM_ENDS = JOINING | CONDITIONS | {"union", "except", "intersect", "returning", "into", "for", "loop", "using"}

@@ -213,6 +213,8 @@ LEFT_ON = "BEGIN NEW.slug := lower(NEW.name); RETURN NEW; END"
         ("BEGIN IF NEW.name IS DISTINCT FROM OLD.name THEN NEW.slug := slugify(NEW.name); END IF; RETURN NEW; END", {}),
         ("", {"language": "internal", "function": "tsvector_update_trigger", "arguments": ("slug", "simple", "name")}),
         (LEFT_ON, {"state": "A"}),
+        ("BEGIN SELECT lower(p.n) INTO NEW.slug FROM (SELECT NEW.name AS n) p; RETURN NEW; END", {}),
+        ("BEGIN NEW.slug := (SELECT string_agg(w, '-') FROM unnest(ARRAY[NEW.name]) AS u (w)); RETURN NEW; END", {}),
     ],
 )
 def test_a_trigger_of_its_own_row_may_be_left_on(body: str, options: dict[str, Any]) -> None:
@@ -233,6 +235,22 @@ def test_a_trigger_of_its_own_row_may_be_left_on(body: str, options: dict[str, A
         ("BEGIN NEW.slug := NEW.name; UPDATE posts SET author = author; RETURN NEW; END", {}, "also sets author"),
         ("BEGIN NEW.slug := NEW.name; DELETE FROM posts; RETURN NEW; END", {}, "writes other rows"),
         ("BEGIN NEW.slug := (SELECT title FROM posts LIMIT 1); RETURN NEW; END", {}, "reads other rows"),
+        (
+            "BEGIN NEW.slug := (SELECT w FROM unnest(ARRAY['a']) u (w), posts LIMIT 1); RETURN NEW; END",
+            {},
+            "reads other rows",
+        ),
+        (
+            "BEGIN NEW.slug := (SELECT w FROM unnest(ARRAY['a']) u (w) JOIN a.view v ON true); RETURN NEW; END",
+            {},
+            "reads other rows",
+        ),
+        (
+            "BEGIN SELECT t.title INTO NEW.slug FROM (posts p CROSS JOIN posts) t; RETURN NEW; END",
+            {},
+            "reads other rows",
+        ),
+        ("BEGIN SELECT b INTO NEW.slug FROM posts AS p (a, b); RETURN NEW; END", {}, "reads other rows"),
         ("BEGIN NEW.slug := nextval('s'); RETURN NEW; END", {}, "calls nextval"),
         ("BEGIN NEW.slug := far(NEW.name); RETURN NEW; END", {}, "calls far, which reads other rows"),
         ("BEGIN PERFORM pg_notify('x', 'y'); NEW.slug := NEW.name; RETURN NEW; END", {}, "for what it does"),

@@ -249,10 +249,42 @@ def test_a_unique_column_that_the_trigger_fills_twice_rolls_back(pair: Make) -> 
     schema = ARTICLES.replace("slug text", "slug text UNIQUE") + SLUG.replace("NEW.title", "NEW.tag")
     rows = "INSERT INTO articles VALUES (1, 'a', 'b'), (2, 'a', 'c')"
     made = pair(schema, policy_with("{recompute: trigger}"), rows)
-    assert any("unique key" in note for note in made.plan().notes)
+    assert any("not unique shows then" in note for note in made.plan().notes)
     other = "CREATE OR REPLACE FUNCTION slugged() RETURNS trigger LANGUAGE plpgsql AS "
     made.change(other + "$$ BEGIN NEW.slug := left(NEW.title, 0); RETURN NEW; END $$")
     before = made.contents()
     with pytest.raises(NotLoaded, match="articles_slug_key"):
         made.load(made.export())
     assert made.contents() == before
+
+
+def test_a_copy_by_a_rule_is_refused(pair: Make) -> None:
+    """A rewrite rule copies the masked name; of kept columns it may."""
+    schema = """CREATE TABLE people (id int PRIMARY KEY, name text); CREATE TABLE log (id int, was text);
+        CREATE RULE logged AS ON UPDATE TO people WHERE old.name <> new.name DO ALSO INSERT INTO log VALUES (old.id, old.name);"""
+    message = refusal(
+        pair(schema, "people: {id: keep, name: full_name}\nlog: keep"), "the rule logged on people sets it"
+    )
+    assert "log.was (text) is kept and derives from people.name" in message
+    assert "log.id" not in message
+    assert pair(schema, "people: keep\nlog: keep").plan().tables
+
+
+def test_a_copy_of_a_table_that_does_not_travel_is_a_note(pair: Make) -> None:
+    """Whether it is personal, nobody has said; people are told that it travels."""
+    schema = """CREATE TABLE people (id int PRIMARY KEY, name text); CREATE TABLE posts (id int PRIMARY KEY, author text);
+        CREATE FUNCTION copied() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          SELECT name INTO NEW.author FROM people WHERE people.id = NEW.id; RETURN NEW; END $$;
+        CREATE TRIGGER copied BEFORE INSERT ON posts FOR EACH ROW EXECUTE FUNCTION copied();"""
+    notes = pair(schema, "people: drop\nposts: keep").plan().notes
+    assert any("posts.author is kept and derives from people.name, which does not travel" in note for note in notes)
+
+
+def test_a_conditional_trigger_may_leave_a_column_null(pair: Make) -> None:
+    """If the column must not be NULL, the plan says so; else NULL is what the condition means."""
+    trigger = SLUG.replace("FOR EACH ROW EXECUTE", "FOR EACH ROW WHEN (NEW.tag = 'x') EXECUTE")
+    refusal(
+        pair(ARTICLES.replace("slug text", "slug text NOT NULL") + trigger, policy_with("{recompute: trigger}")),
+        "under a condition",
+    )
+    assert pair(ARTICLES + trigger, policy_with("{recompute: trigger}"), ROWS).plan().tables
