@@ -16,6 +16,8 @@ from tasks.masking.sampling import Evidence
 from tasks.masking.technical import (
     EMPLOYED,
     FOREIGN_ID,
+    INTIMATE,
+    INTIMATE_OF_PEOPLE,
     LIMIT,
     MEASURE,
     OF_THE_RECORD,
@@ -142,7 +144,7 @@ def _as_its_type_allows(column: Column, kind: Kind | None) -> Kind | None:
         return kind
     name = spelling(column.name)
     if kind is Kind.SIZE:
-        return None if LIMIT.search(name) else kind
+        return None if LIMIT.search(name) or INTIMATE.search(name) else kind
     if kind is Kind.SECRET and (column.base == "int2" or name.startswith("_id")):
         return None  # too small for anything but a flag, or the record's own key
     if kind is Kind.TRAIT and LIMIT.search(name):
@@ -340,6 +342,8 @@ def _number(column: Column, name: str, home: Home) -> Proposal:
         return Proposal(KEEP, "a number called id: a key that is not declared", 0.7)
     if home.sensitive and not OF_THE_RECORD.search(name):
         return undecided("a number in a table that says much of a person")
+    if _is_intimate(name, home):
+        return undecided("a number that may say something of a person")
     if TECHNICAL_NUMBER.search(name) or MEASURE.search(name):
         return Proposal(KEEP, "name looks like a measure or an order", 0.75)
     if not home.people and WORD.search(name):
@@ -366,9 +370,14 @@ def _nameless_text(name: str, column: Column, evidence: Evidence, home: Home) ->
     )
 
 
+def _is_intimate(name: str, home: Home) -> bool:
+    """Whether a word of the name speaks of a person, whatever its technical words say."""
+    return bool(INTIMATE.search(name) or (home.people and INTIMATE_OF_PEOPLE.search(name)))
+
+
 def _is_technical(name: str, column: Column, home: Home) -> bool:
     """Whether a text's name, or its name in a table of terms, is one of the application's own words."""
-    if POINTER.search(name):
+    if POINTER.search(name) or _is_intimate(name, home):
         return False
     if name == "_state_" and column.base == "text" and home.bounded:
         return False  # beside texts of a declared length it is a saved state rather than a word for one

@@ -10,7 +10,7 @@ TECHNICAL_TEXT = re.compile(
     r"status|_state_|_types?_|_typ_|_kind_|_art_|_categor|_kategorie|type_$|flags_$|ident_$|interval_$|locale|_lang|sprache|currency|waehrung|time_?zone|zeitzone|"
     r"format|colou?r|farbe|\w_icon|_slug|_roles?_|rolle|_level|stufe|_unit|einheit|version|_method|priorit|encoding|extension|"
     r"_country|_land_|_room_|_raum_|_sort|_order_|_direction|_scope|_channel|_queue|_event_type|_action_|_aktion_|algorithm|"
-    r"_mode_|modus|(?<!public)_keys?_|code_$|(table|type|prop|property|res|resource|group|class|module|role)_?name_|_style_|_directive_|disposition|language_$|_editor_|_form_?name|plugin_?name|service_?name|event_?name|setting_?name|option_?name|_weekday|"
+    r"_mode_|modus|(?<!public)_keys?_|code_$|(table|type|prop|property|res|resource|group|class|module|role)_?name_|_style_|_directive_|disposition|language_$|_form_?name|plugin_?name|service_?name|event_?name|setting_?name|option_?name|_weekday|"
     r"wochentag|semester|schuljahr|school_?year|_provider_|_integration_|auth_?service|environment|umgebung|_host_|_server_|"
     r"platform|architect|_revision_|software|_vendor_|manufacturer|hersteller_|_driver_|_engine_|protocol|protokoll_|_schema_|"
     r"_refs?_|_sha_|_algo_|_branch_|_tags?_|regex|pattern|_selector_|_match_|callback|_stage_|_iso\w*_|_abbr_|_symbol_|_theme_|"
@@ -91,3 +91,12 @@ OF_THE_RECORD = re.compile(
 STAFF = re.compile(r"employee|mitarbeiter|angestellt|staff|personal_|personnel|beschaeftigt")
 EMPLOYED = re.compile(r"start|begin|_end|enddate|ende_|entry|exit|eintritt|austritt|hire|join|leave|leaving|terminat")
 WORD = re.compile(r"[a-z]{3}")
+# A technical word says nothing against these: `health_status`, `mobilenumber`, `patient_code`, `number_of_children`.
+INTIMATE = re.compile(
+    r"birth|spoken|mother|_sex_|gender|ethnic|religio|marital|civil_|famil|health|citizen|immigra|_hiv|vaccin|criminal|"
+    r"employment|blood|disab|nationalit|children|kinder_|dependents|bonus|shoe|steuerklasse|_gdb_|skills|fiscal|tax_code|"
+    r"(mobile|cell|contact|emergency|home|work|_id|identity|national|routing|loyalty|nhs|pension|visa|permit|plate|members?|"
+    r"membership|insurance|customer|client|person|patient|employee|student|dialed|user|driver|teacher|record|computer)_?"
+    r"(number|code|name|policy|host|domain)_$|^_host_?name_$|sender_domain"
+)
+INTIMATE_OF_PEOPLE = re.compile(r"_(height|weight|extension)_")

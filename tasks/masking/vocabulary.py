@@ -75,7 +75,7 @@ _SPECIAL = (
 
 # What is said *about* a thing is not the thing: `email_verified`, `phone_type`. Only where the type allows doubt (text).
 ABOUT = re.compile(
-    r"(?<!_mime)(?<!_content)(?<!_media)(?<!_blood)(?<!_disability)(?<!_diagnosis)(?<!_leave)(?<!_absence)"
+    r"(?<!_mime)(?<!_content)(?<!_media)(?<!_blood)(?<!_disability)(?<!_diagnosis)(?<!_leave)(?<!_absence)(?<!_remote)(?<!_client)"
     r"_(verified|confirmed|enabled|visible|count|anzahl|types?|typ|status|state|format|language|locale|provider|template|"
     r"opt_in|public|required|version|algorithm|algo|method|priority|templates|languages|server|host|port|error_code|(verified|confirmed|checked)_(at|on))_$"
 )
@@ -99,7 +99,7 @@ _RULES: tuple[tuple[Kind, str], ...] = (
         r"secret|token|api_?key|private_?key|access_?key|auth_?key|credential|totp|_otp|two_factor|2fa|_mfa|"
         r"recovery_?code|backup_?codes?|reset_?code|activation|session_?(id|key|data)|cookie|csrf|_nonce|"
         r"salt_|_pin_|_tan_|geheim|schluessel|webhook|signing|verification_?code|invite_?code|"
-        r"einladungs_?code|_encrypted_|_sid_|p256dh|challenge|code_verifier|licen[cs]e_?(key|number|no_|nr)|lizenz_?(nr|nummer|key)|"
+        r"einladungs_?code|_encrypted_|_sid_|p256dh|(access|door|security|login|invitation|voucher|gift|unlock|auth)_?code|challenge|code_verifier|licen[cs]e_?(key|number|no_|nr)|lizenz_?(nr|nummer|key)|"
         rf"^_(?!(\w*_)?({_NAMING})_?keys?_$)\w+_keys?_$",
     ),
     (Kind.EMAIL, r"e_?mail|_mail_|mail_?(address|adress)|mailbox|_bcc_|_cc_"),
@@ -121,7 +121,7 @@ _RULES: tuple[tuple[Kind, str], ...] = (
     (
         Kind.BIRTH_DATE,
         r"birth_?(date|day|year)|date_?of_?birth|_dob_|_born|geburts_?(datum|tag|jahr)|_geb_?dat|_geb_|"
-        r"geboren|death|sterbe|verstorben",
+        r"geboren|of_birth|death|sterbe|verstorben",
     ),
     (
         Kind.TRAIT,

@@ -12,6 +12,7 @@ from tests.tasks.masking.labelled import (
     KEEP,
     OWN,
     WHOLE,
+    Labelled,
     Score,
     catalog_of,
     compare,
@@ -109,3 +110,25 @@ def test_a_thousand_columns_are_drafted_a_second() -> None:
         began = time.process_time()
         draft(catalog, given)
         assert columns / (time.process_time() - began) > 1000
+
+
+PERSONAL = [
+    "mobilenumber", "cell_number", "contact_number", "id_number", "nhs_number", "pension_number", "visa_number",
+    "membership_number", "customer_number", "patient_code", "employee_code", "access_code", "security_code",
+    "login_code", "health_status", "marital_status", "citizenship_status", "hiv_status", "country_of_birth",
+    "language_spoken", "mother_language", "family_status", "editor", "client_host", "remote_host",
+    "computer_name", "sender_domain",
+]  # fmt: skip
+NUMBERS = [
+    "mobilenumber", "year_of_birth", "bonus", "shoe_size", "number_of_children", "marital_status",
+    "steuerklasse", "salary", "credit_score",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["orders", "users", "policies", "patients"])
+def test_a_technical_word_hides_no_person(table: str) -> None:
+    """`status`, `number` or `code` in a name are no reason to keep it if another word speaks of a person."""
+    rows = [Labelled(table, name, "text", "other") for name in PERSONAL]
+    rows += [Labelled(table, f"{name}_", "int4", "other") for name in NUMBERS]
+    drafted = draft(catalog_of(rows), {}).tables[0]
+    assert not [column.name for column in drafted.columns if column.rule == KEEP and column.name != "id"]
