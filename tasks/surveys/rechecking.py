@@ -36,8 +36,23 @@ def recheck(
         backup_ids=listed_backup_ids(client, plan.pair.destination.id),
         server_time=server_time,
         source=source,
-        destination=destination,
+        destination=_with_files_of(source, prober, destination),
     )
+
+
+def _with_files_of(source: Survey, prober: Prober, destination: Survey) -> Survey:
+    """Add the digests of the files that only the source's pages name, an empty one for a file that is not there.
+
+    A plugin that is active on the source alone is on no page of the destination: without this its arrival changes nothing.
+    """
+    primary, there = destination.install.primary_domain, destination.content.assets
+    if primary is None:
+        return destination
+    missing = [path for path in source.content.assets if path not in there]
+    read = {path: prober.asset(primary, path) for path in missing}
+    known = {path: digest for path, digest in read.items() if digest is not None}
+    content = destination.content.model_copy(update={"assets": dict(sorted((there | known).items()))})
+    return destination.model_copy(update={"content": content})
 
 
 def _require_pins(plan: Plan, source: Survey, destination: Survey) -> None:

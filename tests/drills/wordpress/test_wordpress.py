@@ -7,6 +7,7 @@ import pytest
 
 from flows.diagnose import diagnose
 from flows.promote import promote
+from flows.provision import provision
 from flows.refresh import refresh
 from flows.restore import restore
 from tasks.estate.settings import forget_settings
@@ -113,3 +114,58 @@ def test_every_flow_ends_well_on_a_healthy_pair(life: Life, monkeypatch: pytest.
     life.go("diagnose staging", diagnose, install=STAGE, compare_with=PROD)
     wanted = {step: "Healthy" if step.startswith("diagnose") else "Verified" for step in life.ends}
     assert life.ends == wanted, life.told()
+
+
+ONE_SIDE = (Looks(lacks=("shop",)), Looks(plugins=("shop",), posts=2))
+
+
+@pytest.mark.parametrize("looks", [ONE_SIDE], ids=["a new plugin"], indirect=True)
+def test_a_new_plugin_reaches_production_by_its_files_alone(life: Life) -> None:
+    """The plugin is active on staging only; its files arrive, and production is well though its pages do not show it."""
+    run = life.go("promote files", promote, **UP)
+    there = (life.sites.by_name[PROD].content / "plugins" / "shop" / "shop.js").exists()
+    assert (life.ends, there) == ({"promote files": "Verified"}, True), life.told()
+    assert "Evidence of arrival: confirmed" in run.report, life.told()  # the new files were not there before
+
+
+@pytest.mark.parametrize("looks", [both(plugins=("shop",))], ids=["a shop"], indirect=True)
+def test_a_shop_keeps_its_orders(life: Life) -> None:
+    """Refresh and files go as ever; a promotion of the database would replace orders, and is refused before any call."""
+    life.sites.publish(PROD, "News of production")
+    life.go("refresh", refresh, **DOWN)
+    life.sites.release(STAGE, "2")
+    life.go("promote files", promote, **UP)
+    life.go("promote database", promote, **UP, database=True)
+    assert life.ends == {"refresh": "Verified", "promote files": "Verified", "promote database": "TooRisky"}, (
+        life.told()
+    )
+    assert life.host.copies_received() == 2
+
+
+@pytest.mark.parametrize("replacing", ["none", "half"])
+def test_a_promotion_whose_urls_were_not_replaced_fails(replacing: str, life: Life) -> None:
+    """The copy arrived, and visitors would be sent to staging, or meet its URLs: VerifyFailed, and a restore ends well."""
+    life.sites.publish(STAGE, "News of staging")
+    life.go("refresh first", refresh, **DOWN)
+    life.sites.publish(STAGE, "News of staging")
+    life.host.replacing = replacing
+    promoted = life.go("promote database", promote, **UP, database=True)
+    life.go("restore", restore, promotion=promoted.id)
+    ends = {"refresh first": "Verified", "promote database": "VerifyFailed", "restore": "Verified"}
+    assert life.ends == ends, life.told()
+
+
+@pytest.mark.parametrize("looks", [(Looks(), Looks(posts=2, password=LOGIN))], ids=["login"], indirect=True)
+def test_a_site_behind_a_login_is_never_verified_without_it(life: Life) -> None:
+    """Nothing of it can be read: the arrival is not proven, and a diagnosis is healthy in part."""
+    life.go("refresh", refresh, **DOWN)
+    life.go("diagnose", diagnose, install=STAGE)
+    assert life.ends["refresh"] in ("OutcomeUnknown", "VerifiedInPart"), life.told()
+    assert life.ends["diagnose"] == "HealthyInPart", life.told()
+
+
+def test_a_new_install_is_filled(life: Life) -> None:
+    """Provision creates a fresh WordPress and fills it with production: Verified, with production's posts."""
+    life.go("provision", provision, source=PROD, name="schulneu")
+    assert life.ends == {"provision": "Verified"}, life.told()
+    assert life.sites.titles("schulneu") == life.sites.titles(PROD)
