@@ -44,6 +44,7 @@ EXCEPTIONS: dict[str, str] = {
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+DRAWING = {"uuid4", "uuid1", "urandom", "token_hex", "random", "randint", "now", "utcnow", "utc_now", "monotonic"}
 
 
 def sources(root: Path, *folders: str) -> Iterator[tuple[str, str, ast.Module]]:
@@ -216,6 +217,20 @@ def loose_pins(root: Path) -> Iterator[str]:
     yield from (f"constraints.txt: {b} comes after {a}" for a, b in pairwise(names) if a >= b)
 
 
+def drawn_at_import(root: Path) -> Iterator[str]:
+    """A test file draws nothing while it is imported: names of tests must be the same in every process of a run."""
+    for path, _, tree in sources(root, "tests"):
+        waiting: list[ast.AST] = [tree]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, Function):
+                waiting += node.decorator_list
+            elif not isinstance(node, ast.Lambda):
+                waiting += ast.iter_child_nodes(node)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in DRAWING:
+                yield f"{path}:{node.lineno} draws a value with {ast.unparse(node.func)}"
+
+
 LONG = "def f():\n" + "    x = 1\n"
 # Each check, with a file that must make it speak: an untested check is a hope.
 CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
@@ -235,6 +250,7 @@ CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
     unexplained: ("tasks/a.py", "import b  # noqa: F401\n"),
     machine_addresses: ("docs/a.md", "see /root/a\n"),
     loose_pins: ("constraints.txt", "b==1\na==1\n"),
+    drawn_at_import: ("tests/test_a.py", "@pytest.mark.parametrize('a', [str(uuid4())])\ndef test_a(a):\n    uuid4()\n"),
 }
 
 

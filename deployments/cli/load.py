@@ -12,6 +12,7 @@ from deployments.cli.speaking import Loud, Marked, Told, aside, ask, command
 from tasks import attempts, choices, dump_wording, loads, locks, wording
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, LoadPlan
 from tasks.estate.errors import RiskNotAccepted, UnderstudyError
+from tasks.estate.faults import as_facts
 from tasks.estate.plans import Approval
 from tasks.estate.waiting import utc_now
 from tasks.leave import the_gate
@@ -170,6 +171,10 @@ def _planned(plan: LoadPlan) -> dict[str, Any]:
         "tables": [{"table": str(order.name), "rows": order.rows} for order in plan.tables],
         "emptied": plan.emptied,
         "kept": plan.kept,
+        "untouched": plan.untouched,
+        "missing": [each.model_dump(mode="json") for each in plan.missing],
+        "doubts": as_facts(plan.doubts),
+        "accepted_doubts": plan.accepted_doubts,
         "skipped": [{"name": name, "reason": why} for name, why in plan.skipped],
         "readers_wait": plan.readers_wait,
     }

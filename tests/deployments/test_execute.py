@@ -65,7 +65,11 @@ def test_everything_in_prefect_yaml_is_a_verb() -> None:
         (None, {}, "entrypoint is 'nothing'"),
         ("flows.promote.promote", {}, "named 'diagnose'; expected 'promote'"),
         (DIAGNOSE, {"pull_steps": [FOLDER, {SHELL: {"script": "true"}}]}, f"pull steps {SHELL}"),
-        (DIAGNOSE, {"parameters": {"install": {"deep": [{"$ref": str(uuid4())}]}}}, "loads a block"),
+        (
+            DIAGNOSE,
+            {"parameters": {"install": {"deep": [{"$ref": "8d6c1c1e-4a3f-4f0e-9f0e-1f6f3e5b7a11"}]}}},
+            "loads a block",
+        ),
     ],
 )
 def test_anything_but_a_flow_of_ours_is_refused(

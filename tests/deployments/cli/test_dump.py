@@ -73,12 +73,17 @@ def test_a_plan_only_dump_writes_nothing(cli: Callable[..., Any], tmp_path: Path
 
 
 def test_a_plan_only_load_asks_nobody(cli: Callable[..., Any], dumped: dict[str, Any], school: Any) -> None:
-    """`--plan-only` shows what would be replaced, and staging is as it was."""
+    """`--plan-only` shows what would be replaced and what may be refused, and staging is as it was."""
+    school.change(
+        "CREATE FUNCTION few() RETURNS boolean LANGUAGE sql AS 'SELECT count(*) < 1000000 FROM users';"
+        " ALTER TABLE messages ADD CONSTRAINT few CHECK (few()) NOT VALID; CREATE TABLE only_here (id int)"
+    )
     before = school.contents()
     code, document = cli(
         "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--plan-only"
     )
     assert (code, document["outcome"]["name"], document["plan"]["hostname"]) == (0, "Planned", school.hostname)
+    assert document["plan"]["untouched"] == ["only_here"]
     assert school.contents() == before
     assert not open_ledger().facts(kind="asked")
 

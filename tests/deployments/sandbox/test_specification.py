@@ -191,15 +191,15 @@ def test_an_unknown_install_is_not_found(host: Host, method: str, path: str, wan
 @pytest.mark.parametrize(
     ("method", "path", "ids"),
     [
-        ("get", "/installs/{install_id}/backups/{backup_id}", {"backup_id": str(uuid4())}),
-        ("post", "/installs/{install_id}/backups/{backup_id}/restore", {"backup_id": str(uuid4())}),
-        ("post", "/installs/{install_id}/domains/{domain_id}/check_status", {"domain_id": str(uuid4())}),
+        ("get", "/installs/{install_id}/backups/{backup_id}", {"backup_id": fixed_id("nothing")}),
+        ("post", "/installs/{install_id}/backups/{backup_id}/restore", {"backup_id": fixed_id("nothing")}),
+        ("post", "/installs/{install_id}/domains/{domain_id}/check_status", {"domain_id": fixed_id("nothing")}),
         (
             "post",
             "/installs/{install_id}/domains/{domain_id}/check_status",
             {"domain_id": fixed_id("www.verein.example")},
         ),
-        ("get", "/installs/{install_id}/domains/check_status/{report_id}", {"report_id": str(uuid4())}),
+        ("get", "/installs/{install_id}/domains/check_status/{report_id}", {"report_id": fixed_id("nothing")}),
     ],
 )
 def test_what_does_not_exist_or_is_another_install_s_is_not_found(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from pydantic import SecretStr
 from tasks.capi.client import Client
 from tasks.estate.errors import HostRefused, Misconfigured, OutcomeUnknown, Refused, Unreachable
 
-ONE, TWO = str(uuid4()), str(uuid4())
+ONE, TWO = "6e196ae0-09ec-4e39-bd97-1fc5a4c39764", "ef897861-798e-4f86-86c1-36bf38f13ae8"
 PASSWORD = "correct-horse"
 Answer = Callable[[httpx.Request], httpx.Response]
 
