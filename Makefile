@@ -29,7 +29,8 @@ bench: $(VENV)/.installed  ## Measure what we add to the host's time, and dumps 
 	$(BIN)/python -m pytest tests/benchmarks -s --timeout=3600 $(ARGS)
 
 drill: $(VENV)/.installed  ## Run the long drills: every fault against every flow, the demo interrupted at every moment
-	$(BIN)/python -m pytest tests/drills tests/deployments tests/flows -m drill --ignore=tests/drills/wordpress --timeout=3600 $(ARGS)
+	$(BIN)/python -m pytest tests/drills tests/deployments tests/flows tests/tasks -m drill -n 2 --dist loadfile --no-loadscope-reorder \
+		--ignore=tests/drills/wordpress --timeout=3600 $(ARGS)
 
 drill-wordpress: $(VENV)/.installed  ## Run every flow on real WordPress sites (Debian's wordpress, mariadb-server, php-cli, php-mysql)
 	$(BIN)/python -m pytest tests/drills/wordpress -m drill --timeout=3600 $(ARGS)

@@ -58,6 +58,7 @@ def test_two_runs_have_two_keys() -> None:
     [
         ("text", "email", True), ("text", "scrub", True), ("text[]", "{maker: array, each: email}", True),
         ("text", "keep", False), ("text", "full_name", False), ("bytea", "placeholder", False),
+        ("text", "{recompute: lower(w)}", True), ("integer", "{recompute: length(w)}", False), ("text", "{recompute: trigger}", False),
     ],
 )  # fmt: skip
 def test_values_of_masked_columns_are_searched_for(declared: str, rule: str, attacked: bool) -> None:

@@ -177,6 +177,16 @@ def test_triggers_are_off_and_as_they_were_afterwards(run: Run, target: psycopg.
     assert ask(target, "SELECT * FROM log") == []
 
 
+def test_triggers_that_compute_columns_of_the_plan_stay_on(run: Run, target: psycopg.Connection[Any]) -> None:
+    """Those, and no others of their name on other tables."""
+    code = """CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.v := ''X''; RETURN NEW; END';
+      CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+      CREATE TRIGGER computes BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION shout();
+      CREATE TRIGGER computes BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION fail();"""
+    run(more=code, firing=((name("a"), "computes"),))
+    assert ask(target, "SELECT DISTINCT v FROM a") == [("X",)]
+
+
 def test_rules_are_off_and_as_they_were_afterwards(run: Run, target: psycopg.Connection[Any]) -> None:
     """A rule that keeps rows from being deleted or inserted does not."""
     rules = """CREATE RULE stay AS ON DELETE TO b DO INSTEAD NOTHING; CREATE RULE never AS ON INSERT TO b DO INSTEAD NOTHING;

@@ -8,10 +8,10 @@ import pytest
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.marker import prepare_marker, write_marker
-from tasks.dumps.targets import draft_load
+from tasks.dumps.targets import draft_load, kept_tables
 from tasks.estate.dumps import Anonymizer, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, WrongHost, WrongTarget
-from tests.tasks.dumps.shapes import dumped, facts, loading, policy
+from tests.tasks.dumps.shapes import catalog, dumped, facts, loading, name, policy
 
 Draft = Callable[..., LoadPlan]
 SCHEMA = """CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a, v text);
@@ -169,3 +169,9 @@ def test_a_role_without_rights_is_refused_at_the_plan(draft: Draft, target: psyc
             draft(more="GRANT USAGE ON SCHEMA public TO bare; SET ROLE bare;")
     finally:
         target.execute("RESET ROLE; DROP OWNED BY bare; DROP ROLE bare")
+
+
+def test_a_materialized_view_stays_as_it_is_only_if_the_policy_says_so() -> None:
+    """Of three, the one that is excluded; one that the policy drops or does not know is made again."""
+    seen = catalog(materialized_views=tuple(name(each) for each in ("totals", "other", "unknown")))
+    assert list(kept_tables(seen, policy("totals: exclude, other: drop"))) == ["totals"]
