@@ -250,7 +250,10 @@ CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
     unexplained: ("tasks/a.py", "import b  # noqa: F401\n"),
     machine_addresses: ("docs/a.md", "see /root/a\n"),
     loose_pins: ("constraints.txt", "b==1\na==1\n"),
-    drawn_at_import: ("tests/test_a.py", "@pytest.mark.parametrize('a', [str(uuid4())])\ndef test_a(a):\n    uuid4()\n"),
+    drawn_at_import: (
+        "tests/test_a.py",
+        "@pytest.mark.parametrize('a', [str(uuid4())])\ndef test_a(a):\n    uuid4()\n",
+    ),
 }
 
 

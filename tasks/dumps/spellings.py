@@ -383,5 +383,5 @@ def _words_form(text: str) -> Iterator[str]:
             if not _MIXED.search(words[0]):
                 yield words[0]
                 yield f"= {words[0]}"
-        elif words:
+        elif words and ((single := _SINGLE.match(text)) is None or "@" not in single[1]):  # that one is found as itself
             yield "= " + " ".join(sorted(words))

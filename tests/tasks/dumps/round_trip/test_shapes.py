@@ -137,11 +137,14 @@ def test_a_sequence_stands_where_the_next_value_is_free(case: str, trip: Any) ->
         trip.production.execute("SELECT setval(pg_get_serial_sequence('t', 'id'), %s)", (stood,))
     policy = keep_all(trip.production)
     facts, before = trip.dump(policy), trip.state()
-    trip.staging.execute("ALTER TABLE t ADD CHECK (false)" if used else "SELECT")
     if used:
+        trip.staging.execute(  # what calls a function is not tried at the plan
+            "CREATE FUNCTION no(numeric) RETURNS boolean LANGUAGE sql AS 'SELECT false';"
+            " ALTER TABLE t ADD CONSTRAINT t_check CHECK (no(id))"
+        )
         with pytest.raises(Exception, match="rolled back"):
             trip.load(facts, policy)
-        trip.staging.execute("ALTER TABLE t DROP CONSTRAINT t_check")
+        trip.staging.execute("ALTER TABLE t DROP CONSTRAINT t_check; DROP FUNCTION no")
         assert trip.state() == before
     trip.load(facts, policy)
     question = "SELECT nextval(coalesce(pg_get_serial_sequence('t', 'id'), 'kinds.numbers'))"
