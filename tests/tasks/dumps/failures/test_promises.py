@@ -22,7 +22,7 @@ from tasks.dumps.connecting import connected_to
 from tasks.dumps.targets import draft_load
 from tasks.estate.dumps import DumpFacts, LoadPlan
 from tasks.estate.errors import NotLoaded, UnderstudyError
-from tests.tasks.dumps.failures.conftest import HOST, Pair
+from tests.tasks.dumps.failures.conftest import HOST, Debian, Pair
 
 EXAMPLES = 60  # in the suite
 DRILLED = 2000  # in a drill, over both servers
@@ -392,6 +392,8 @@ def run_all(pair: Pairs, server: Any, examples: int) -> None:
 
 def test_a_load_keeps_its_promises_or_is_refused_before_anybody_is_asked(pair: Pairs, server: Any) -> None:
     """Kept columns arrive, the rest stays or is emptied as the policy says, and nothing planted is found."""
+    if isinstance(server, Debian):
+        pytest.skip("the drill tries both servers")
     run_all(pair, server, EXAMPLES)
 
 
