@@ -317,7 +317,6 @@ def as_given(rule: ColumnRule) -> Any:
     if rule.maker is None:
         return {"maker": "keep", **own} if own else "keep"
     options = {**rule.maker.model_dump(mode="json", exclude_defaults=True, by_alias=True), **own}
-    options.pop("maker", None)
     if rule.word in options:  # {recompute: …}
         return options
     return {"maker": rule.word, **options} if options else rule.word

@@ -2,14 +2,18 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.sandbox.postgres import Postgres
 from tasks.dumps import extract
-from tasks.dumps.extract import PAGE, Batch, batches_of, plan_key, query, units_of
+from tasks.dumps.connecting import connected_to, snapshot_of
+from tasks.dumps.extract import PAGE, Batch, Source, batches_of, plan_key, query, units_of
 from tasks.dumps.planning import MaskingPlan, Unit
 from tasks.estate.errors import LeakFound
 from tasks.masking.keys import Keyring
@@ -110,3 +114,23 @@ def test_two_tables_never_share_a_file() -> None:
     assert len({*keys}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_]{1,40}-[0-9a-f]{8}", each) for each in keys)
     assert plan_key(name("users")).startswith("users-")
+
+
+def test_units_are_read_in_the_snapshot_of_the_export(postgres: Postgres, tmp_path: Path) -> None:
+    """A row that is written after the snapshot was taken is in none of them."""
+    url = postgres.create("test_extract_snapshot")
+    with psycopg.connect(url, autocommit=True) as production:
+        production.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'before')")
+        with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+            production.execute("INSERT INTO t VALUES (2, 'after')")
+            unit = Unit(table=name("t"), leaf=name("t"), number=0, bytes=0)
+            part = extract.extract(
+                url,
+                Source(snapshot=held, statement_within=60),
+                planned(table("t"), "id: keep, v: keep"),
+                unit,
+                Session(Keyring(b"0123456789abcdef" * 2, run="r"), "de_AT"),
+                folder=tmp_path,
+                compression="none",
+            )
+    assert part.rows == 1
