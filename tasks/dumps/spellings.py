@@ -57,6 +57,8 @@ _PART, _PART_OR_WORD = re.compile(PART), re.compile(PART + WORDS)
 _MARKED = re.compile(rf"[@=:/\"<(`'](?:(?<=[=:]) (?={WORD}+(?! ?{WORD})))?({WORD}{{{SHORTEST},}})")
 _MARK = re.compile(rf"[0-9@_+.-](?:(?<![.-])|(?={WORD}))[^ ]*")
 _ROW = re.compile(rf"[0-9](?:[ ()/.-]{{0,3}}[0-9]){{{FEWEST_DIGITS - 1},}}")
+_FIRST_GROUP, _LAST_GROUP = re.compile("^[0-9]+[^0-9]*"), re.compile("[^0-9]*[0-9]+$")
+_DIAL_WORD = re.compile("(?:^|[^a-z0-9])(?:tel|fax|phone|telefon|mobile?|handy|nr|no|whatsapp)$")
 _IBAN_BEHIND_LETTERS = re.compile(
     rf"[0-9][0-9](?<=[a-z][a-z]..)(?<!{WORD}[a-z][a-z]..)[ -]?(?:[a-z]{{4}}[ -]?)?[0-9]{{4}}(?:[ -]?[0-9]{{1,4}})+"
 )
@@ -322,12 +324,19 @@ def _with_digits(text: str) -> str:
 
 
 def _long_numbers(text: str) -> set[str]:
-    """Return the rows of digits that are long enough, with a `+` in front if they have one."""
+    """Return the rows of digits that are long enough, with a `+` in front if they have one.
+
+    Digits that touch letters are a piece of a hash or an identifier, unless the letters say that a number follows.
+    """
     found = set()
     for place in _ROW.finditer(text):
-        start = place.start()
+        start, row = place.start(), place.group()
+        if text[place.end() : place.end() + 1].isalpha():
+            row = _LAST_GROUP.sub("", row)
+        if text[start - 1 : start].isalpha() and not _DIAL_WORD.search(text[max(0, start - 10) : start]):
+            row = _FIRST_GROUP.sub("", row)
         before = text[max(0, start - 2) : start]
-        found.add("+" + place.group() if before[-1:] == "+" or before == "+(" else place.group())
+        found.add("+" + row if before[-1:] == "+" or before == "+(" else row)
     return found
 
 

@@ -121,9 +121,10 @@ def test_04_resuming_with_nothing_approves_nothing(start: Start, worker: Estate)
 def test_05_a_code_counts_once_now_and_for_its_own_lead(start: Start, worker: Estate) -> None:
     """Another lead's code, an old one, and one that was used before are refused; a fresh one approves."""
     first, run = start(refresh, **PAIR), start(refresh, source="schulprod", destination="schuldev")
-    assert first.say(proof=code()) == "ACCEPT"
+    used = code()
+    assert first.say(proof=used) == "ACCEPT"
     assert first.go().state == "Verified", first.message
-    for proof in (code(SECOND_LEAD), code(ago=120), code()):
+    for proof in (code(SECOND_LEAD), code(ago=120), used):
         assert run.say(proof=proof) == "ACCEPT"
         assert run.go().state == "Suspended"
     assert run.say(lead=SECOND_LEAD, proof=code(SECOND_LEAD)) == "ACCEPT"

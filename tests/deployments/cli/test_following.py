@@ -191,7 +191,10 @@ def test_ctrl_c_leaves_at_once(unserved: str, tmp_path: Path) -> None:
     environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PYTHONPATH": str(ROOT)}
     said = tmp_path / "said"
     with said.open("w") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a suite in the background ignores it
+        )  # fmt: skip
     deadline = time.monotonic() + 60
     while "Scheduled" not in said.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
