@@ -34,7 +34,7 @@ class Sums:
 
     def _sum(self, connection: psycopg.Connection[Any], table: Composable, name: str) -> int:
         column = Identifier(name)
-        back = SQL("{}::text::{}").format(column, SQL(self._types[name].replace("{", "{{").replace("}", "}}")))
+        back = SQL("{}::text::{}").format(column, SQL(self._types[name]))
         for value in (back, column):
             found = {name: 0}
             try:

@@ -61,9 +61,7 @@ class Maker:
         identity = " INCLUDING IDENTITY" if not relation.partition else ""
         statement = f"CREATE TEMPORARY TABLE {{}} (LIKE {{}} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING INDEXES{identity})"
         made = SQL(statement).format(Identifier(name), identifier(relation.name))
-        by = (
-            SQL(" PARTITION BY " + relation.key.replace("{", "{{").replace("}", "}}")) if relation.key else SQL("")
-        )  # as the catalogue prints it
+        by = SQL(f" PARTITION BY {relation.key}" if relation.key else "")  # as the catalogue prints it; no template
         self._connection.execute(made + by)
         self._loosen(relation.name, name)
         for part in self._resolver.parts(relation.name) if relation.kind is Kind.PARTITIONED else ():
@@ -71,9 +69,7 @@ class Maker:
             attach = SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(
                 Identifier("pg_temp", name), Identifier("pg_temp", below)
             )
-            self._connection.execute(
-                attach + SQL(part.bound.replace("{", "{{").replace("}", "}}"))
-            )  # as the catalogue prints it
+            self._connection.execute(attach + SQL(part.bound))  # as the catalogue prints it
         return name
 
     def _loosen(self, real: Name, name: str) -> None:
@@ -97,9 +93,7 @@ class Maker:
         name = Identifier(column.name)
         drawn = any((self._copy.table.name, column.name) in sequence.uses for sequence in self._catalog.sequences)
         if not drawn:
-            default = SQL(
-                (column.default or "NULL").replace("{", "{{").replace("}", "}}")
-            )  # as the catalogue prints it
+            default = SQL(column.default or "NULL")  # as the catalogue prints it
             self._connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ").format(target, name) + default)
         elif column.base in COUNTING[:3] and not column.array:
             self._connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL").format(target, name))

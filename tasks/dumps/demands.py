@@ -5,8 +5,9 @@ CHECK, a label or a bound may quote a value. Where the words differ, the rows th
 """
 
 import hashlib
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from tasks.estate.tables import Catalog, Column, ForeignKey, Name, Table
 from tasks.masking.makers.recompute import ByTrigger
 
 HEX = 16  # digits of a hash: two of a million rules are alike once in ten million dumps
+QUERYING = ("from", "join", "into", "update")
 PROVEN_ROWS = 1000  # rows of a table up to which the export tries its masks on every row
 
 
@@ -57,6 +59,7 @@ class Demands:
         self._keys: dict[Name, list[ForeignKey]] = defaultdict(list)
         for key in catalog.foreign_keys:
             self._keys[key.table].append(key)
+        self._tables = {each.name.name.casefold() for each in catalog.tables}
         self._functions = {row["function"]: row for row in asked(connection, "check_functions")}
         question = "SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()"
         self._order = str((connection.execute(question).fetchone() or ("",))[0])  # the order of text in a RANGE
@@ -89,16 +92,18 @@ class Demands:
 
     def reading_others(self, demand: Demand, table: Table) -> list[str]:
         """Return the functions that a CHECK calls and that may read other tables: then no trial proves anything."""
-        names = (each.name.name for each in self._catalog.tables)
-        check = next(
-            (c for c in table.checks if c.name == demand.constraint and (c.leaf or table.name) == demand.where), None
-        )
-        if demand.kind != "check" or check is None or not check.functions:
+        if demand.kind != "check":
             return []
-        known = {name: self._functions[name] for name in check.functions if name in self._functions}
-        wanted = [row for row in known.values() if row["immutable"] and not row["reads"]]
-        named = {row["function"] for row in wanted if any(_reads(row["source"], name) for name in names)}
-        return [name for name in check.functions if name not in known or known[name] not in wanted or name in named]
+        called = next(
+            c.functions for c in table.checks if c.name == demand.constraint and (c.leaf or table.name) == demand.where
+        )
+        return [name for name in called if self._may_read(self._functions.get(name))]
+
+    def _may_read(self, function: Mapping[str, Any] | None) -> bool:
+        """Whether a function may read tables: one that promises not to, and does not seem to, cannot."""
+        if function is None or not function["immutable"] or function["reads"]:
+            return True
+        return _reads(function["source"], self._tables)
 
     def _type(self, table: Table, column: Column) -> Demand:
         row: Mapping[str, Any] = self._meanings.get((table.name, column.name), {})
@@ -118,20 +123,10 @@ class Demands:
             yield Demand("partition", rule, f"it must find a partition ({', '.join(keys)})", read, table.name)
 
 
-def _reads(source: str, name: str) -> bool:
+def _reads(source: str, tables: Collection[str]) -> bool:
     """Whether the source of a function seems to read a table: a mention is enough, because a missed one costs a night."""
-    words = (
-        source.replace('"', " ")
-        .replace(".", " ")
-        .replace(";", " ")
-        .replace("(", " ")
-        .replace(")", " ")
-        .casefold()
-        .split()
-    )
-    return any(word in ("from", "join", "into", "update", "execute") for word in words) and (
-        name.casefold() in words or "execute" in words
-    )
+    words = set(re.sub(r'[".;()]', " ", source).casefold().split())
+    return "execute" in words or (not words.isdisjoint(QUERYING) and not words.isdisjoint(tables))
 
 
 def _not_null(table: Table, column: Column) -> Iterator[Demand]:

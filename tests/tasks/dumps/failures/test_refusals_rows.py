@@ -244,3 +244,30 @@ def test_a_raw_dump_is_not_tried_but_named(pair: Pairs) -> None:
     found = plan_of(made, facts).doubts
     assert {doubt.kind for doubt in found} == {"type", "check"}
     assert all("personal data" in doubt.message and doubt.table == "u" for doubt in found)
+
+
+def test_defaults_with_braces_are_tried_as_they_are(pair: Pairs) -> None:
+    """A column of staging alone, with a JSON document or an array as its default, raises no doubt."""
+    made = pair(SCHEMA, POLICY, ROWS)
+    facts = made.export()
+    made.change(
+        "ALTER TABLE t ADD extra jsonb NOT NULL DEFAULT '{\"a\": {}}', ADD words text[] NOT NULL DEFAULT '{}',"
+        " ADD CONSTRAINT objects CHECK (jsonb_typeof(extra -> 'a') = 'object' AND cardinality(words) = 0)"
+    )
+    assert plan_of(made, facts).doubts == ()
+    made.load(facts)
+
+
+def test_each_function_of_a_check_is_looked_into(pair: Pairs) -> None:
+    """The first of two immutable functions reads nothing, the second reads a table: the CHECK is a doubt."""
+    made = pair(SCHEMA, POLICY, ROWS)
+    facts = made.export()
+    made.change(
+        "CREATE FUNCTION a_plain(bigint) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 > 0';"
+        "CREATE FUNCTION b_reads(bigint) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS"
+        " 'BEGIN RETURN NOT EXISTS (SELECT FROM other WHERE id = -$1); END';"
+        "ALTER TABLE t ADD CONSTRAINT both_of_them CHECK (a_plain(id) AND b_reads(id))"
+    )
+    (doubt,) = plan_of(made, facts).doubts
+    assert doubt.kind == "check"
+    assert "b_reads" in doubt.message
