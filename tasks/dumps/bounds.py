@@ -9,6 +9,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.sql import SQL
 
+from tasks.dumps.catalog import identifier
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Kind, Name, Relation, Table
 
@@ -16,9 +17,8 @@ Taken = Literal["yes", "no", "maybe"]
 LITERAL = re.compile(r"E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|[\w.+-]+")
 MOST_RESIDUES = 4096  # of a hash: beyond it nobody counts them
 DEFAULT = "DEFAULT"
-Point = tuple[
-    tuple[int, str | None], ...
-]  # for each key column: -1 MINVALUE, 0 a value, 1 MAXVALUE, 2 NULL; and the value
+# For each key column: -1 MINVALUE, 0 a value, 1 MAXVALUE, 2 NULL; and the value.
+Point = tuple[tuple[int, str | None], ...]
 PLACES = {"MINVALUE": -1, "MAXVALUE": 1, "NULL": 2}
 
 
@@ -162,13 +162,9 @@ def filled(connection: psycopg.Connection[Any], leaves: Sequence[Name]) -> set[N
     """Return those of these tables that hold a row."""
     if not leaves:
         return set()
-    asked = [SQL("EXISTS (SELECT FROM ONLY {})").format(_identifier(leaf)) for leaf in leaves]
+    asked = [SQL("EXISTS (SELECT FROM ONLY {})").format(identifier(leaf)) for leaf in leaves]
     found: list[bool] = []
     for start in range(0, len(asked), 500):
         question = SQL("SELECT ARRAY[{}]").format(SQL(", ").join(asked[start : start + 500]))
         found += (connection.execute(question).fetchone() or ([],))[0]
     return {leaf for leaf, holds in zip(leaves, found, strict=True) if holds}
-
-
-def _identifier(name: Name) -> Any:
-    return psycopg.sql.Identifier(name.schema_name, name.name)

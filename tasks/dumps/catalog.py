@@ -1,7 +1,7 @@
 """The catalogue: what a database consists of, read from pg_catalog in a handful of questions (sql/*.sql)."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from typing import Any
@@ -50,7 +50,7 @@ def identify(connection: psycopg.Connection[Any]) -> DatabaseIdentity:
 def read_catalog(connection: psycopg.Connection[Any]) -> Catalog:
     """Return the whole catalogue. It needs no right on any table or sequence."""
     relations = asked(connection, "relations")
-    by_name = {_name(row): row for row in relations}
+    by_name = {name_of(row): row for row in relations}
     known = tuple(_relations(relations))
     resolver = Resolver(known)
     of = {question: _by_oid(asked(connection, question)) for question in ("columns", "keys", "checks")}
@@ -65,7 +65,7 @@ def read_catalog(connection: psycopg.Connection[Any]) -> Catalog:
         foreign_keys=tuple(_foreign_key(row, resolver) for row in asked(connection, "foreign_keys")),
         sequences=sequences,
         triggers=tuple(_trigger(row, resolver) for row in asked(connection, "trigger_functions")),
-        functions=tuple(Function(name=_name(row), **_without_name(row)) for row in asked(connection, "functions")),
+        functions=tuple(Function(name=name_of(row), **_without_name(row)) for row in asked(connection, "functions")),
         materialized_views=_refresh_order(connection, own),
         left_out=tuple(sorted(_left_out(relations))),
         strays=scan_strays((r["where"], r["kind"], r["text"]) for r in asked(connection, "stray_texts")),
@@ -79,7 +79,8 @@ def _by_oid(rows: Rows) -> dict[int, Rows]:
     return grouped
 
 
-def _name(row: dict[str, Any]) -> Name:
+def name_of(row: Mapping[str, Any]) -> Name:
+    """Return the name of what a row of the catalogue is about."""
     return Name(schema_name=row["schema"], name=row["name"])
 
 
@@ -87,7 +88,7 @@ KINDS = {"r": Kind.ORDINARY, "p": Kind.PARTITIONED, "f": Kind.FOREIGN, "v": Kind
 
 
 def _relations(rows: Rows) -> Iterable[Relation]:
-    names = {row["oid"]: _name(row) for row in rows}
+    names = {row["oid"]: name_of(row) for row in rows}
     for row in rows:
         yield Relation(
             name=names[row["oid"]],
@@ -103,7 +104,7 @@ def _relations(rows: Rows) -> Iterable[Relation]:
 def _table(
     row: dict[str, Any], resolver: Resolver, by_name: dict[Name, dict[str, Any]], of: dict[str, dict[int, Rows]]
 ) -> Table:
-    name = _name(row)
+    name = name_of(row)
     below = [row, *(by_name[each.name] for each in resolver.partitions(name))]
     leaves = [by_name[each.name] for each in resolver.leaves(name) if each.kind is Kind.ORDINARY]
     own = resolver.find(name)
@@ -113,7 +114,7 @@ def _table(
         unique_keys=tuple(Key(**key) for key in _with_leaf_rules(row, leaves, of["keys"], "rule")),
         checks=tuple(Check(**check) for check in _with_leaf_rules(row, leaves, of["checks"], "expression")),
         partitioned=row["kind"] == "p",
-        leaves=tuple(_name(leaf) for leaf in leaves),
+        leaves=tuple(name_of(leaf) for leaf in leaves),
         foreign_leaves=tuple(each.name for each in resolver.leaves(name) if each.kind is Kind.FOREIGN),
         parents=own.parents if own is not None else (),
         estimated_rows=sum(max(leaf["estimated_rows"], 0) for leaf in leaves),
@@ -128,7 +129,7 @@ def _columns(row: dict[str, Any], leaves: Rows, columns: dict[int, Rows]) -> Ite
     for leaf in leaves:
         for column in columns[leaf["oid"]] if leaf is not row else ():
             if column["not_null"]:
-                strict[column["name"]].append(_name(leaf))
+                strict[column["name"]].append(name_of(leaf))
     for column in columns[row["oid"]]:
         yield Column(**column, not_null_leaves=() if column["not_null"] else tuple(strict[column["name"]]))
 
@@ -138,7 +139,7 @@ def _with_leaf_rules(row: dict[str, Any], leaves: Rows, rules: dict[int, Rows], 
     own = rules[row["oid"]]
     known = {(rule[text], rule.get("validated")) for rule in own}
     return own + [
-        {**rule, "leaf": _name(leaf)}
+        {**rule, "leaf": name_of(leaf)}
         for leaf in leaves
         if leaf is not row
         for rule in rules[leaf["oid"]]
@@ -167,7 +168,7 @@ def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:
 def _trigger(row: dict[str, Any], resolver: Resolver) -> Trigger:
     arguments = bytes(row["arguments"]).decode(errors="replace").split("\0")[:-1]
     found = {key: value for key, value in _without_name(row).items() if key not in ("trigger", "arguments")}
-    return Trigger(name=row["trigger"], table=_root(_name(row), resolver), arguments=tuple(arguments), **found)
+    return Trigger(name=row["trigger"], table=_root(name_of(row), resolver), arguments=tuple(arguments), **found)
 
 
 def _without_name(row: dict[str, Any]) -> dict[str, Any]:
@@ -183,8 +184,10 @@ def _sequences(rows: Rows) -> tuple[Sequence, ...]:
     uses: dict[Name, list[tuple[Name, str]]] = defaultdict(list)
     for row in rows:
         if row["table_name"]:
-            uses[_name(row)].append((Name(schema_name=row["table_schema"], name=row["table_name"]), row["column_name"]))
-    increments = {_name(row): row["increment"] for row in rows}
+            uses[name_of(row)].append(
+                (Name(schema_name=row["table_schema"], name=row["table_name"]), row["column_name"])
+            )
+    increments = {name_of(row): row["increment"] for row in rows}
     return tuple(
         Sequence(
             name=name,
@@ -204,7 +207,7 @@ def identifier(name: Name) -> sql.Identifier:
 
 def _refresh_order(connection: psycopg.Connection[Any], own: Rows) -> tuple[Name, ...]:
     """Materialized views, each after those that it reads."""
-    views = {row["oid"]: _name(row) for row in own if row["kind"] == "m"}
+    views = {row["oid"]: name_of(row) for row in own if row["kind"] == "m"}
     sorter: TopologicalSorter[int] = TopologicalSorter({oid: set() for oid in views})
     for edge in asked(connection, "view_dependencies"):
         if edge["view"] in views and edge["source"] in views:
@@ -218,9 +221,9 @@ def _refresh_order(connection: psycopg.Connection[Any], own: Rows) -> tuple[Name
 def _left_out(relations: Rows) -> Iterable[tuple[str, str]]:
     for row in relations:
         if row["of_extension"] and row["kind"] != "v":
-            yield str(_name(row)), "belongs to an extension"
+            yield str(name_of(row)), "belongs to an extension"
         elif row["kind"] == "f":
-            yield str(_name(row)), "foreign table: its rows live elsewhere"
+            yield str(name_of(row)), "foreign table: its rows live elsewhere"
 
 
 __all__ = ["OLDEST", "Stray", "asked", "identifier", "identify", "read_catalog"]

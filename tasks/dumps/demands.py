@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.catalog import asked
+from tasks.dumps.catalog import asked, name_of
 from tasks.dumps.planning import ColumnPlan, TablePlan
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Column, ForeignKey, Name, Table
@@ -49,13 +49,10 @@ class Demands:
 
     def __init__(self, connection: psycopg.Connection[Any], catalog: Catalog) -> None:
         self._catalog, self._resolver = catalog, Resolver.of(catalog)
-        self._meanings = {
-            (Name(schema_name=row["schema"], name=row["name"]), row["column"]): row
-            for row in asked(connection, "types")
-        }
+        self._meanings = {(name_of(row), row["column"]): row for row in asked(connection, "types")}
         self._indexes: dict[Name, list[dict[str, Any]]] = defaultdict(list)
         for row in asked(connection, "indexes"):
-            self._indexes[Name(schema_name=row["schema"], name=row["name"])].append(row)
+            self._indexes[name_of(row)].append(row)
         self._keys: dict[Name, list[ForeignKey]] = defaultdict(list)
         for key in catalog.foreign_keys:
             self._keys[key.table].append(key)

@@ -131,7 +131,7 @@ def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[Fault]:
             if unread:
                 why = f"{_line(each)}{table.name}.{name}: recompute reads {unread[0]}, whose content is not read"
                 yield Fault("recompute", why, str(table.name), name)
-    by_trigger = [name for name, each in computed.items() if isinstance(each.rule.maker, ByTrigger)]
+    by_trigger = _by_trigger(plan)
     for name, why in left_on(catalog, table, by_trigger).faults if by_trigger else ():
         where = f"{_line(computed[name])}{table.name}.{name}"
         yield Fault(
@@ -230,11 +230,10 @@ def derived_notes(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot,
             sources = [s for s in known[name, column.name].reads if s in masked] if (name, column.name) in known else []
             if column.generated and sources:
                 yield f"{name}.{column.name} is generated: the target computes it from {_listed(sources, masked)}"
-        for each in plan.columns:
-            if isinstance(each.rule.maker, ByTrigger):
-                triggers = ", ".join(left_on(catalog, plan.table, _by_trigger(plan)).triggers)
-                told = "while rows are loaded; whether it is NULL or not unique shows then"
-                yield f"{name}.{each.column.name} is computed by {triggers} {told}"
+        if by_trigger := _by_trigger(plan):
+            triggers = ", ".join(left_on(catalog, plan.table, by_trigger).triggers)
+            when = "while rows are loaded; whether it is NULL or not unique shows then"
+            yield from (f"{name}.{column} is computed by {triggers} {when}" for column in by_trigger)
         for each in plan.columns:
             derived = known.get((name, each.column.name))
             gone = [s for s in derived.reads if s[0] not in there] if derived and each.rule.maker is None else []

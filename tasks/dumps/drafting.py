@@ -34,7 +34,7 @@ from tasks.dumps.reaching import (
 )
 from tasks.dumps.uniqueness import key_faults
 from tasks.estate.errors import PolicyRefused
-from tasks.estate.faults import Fault, as_facts
+from tasks.estate.faults import Fault, as_facts, listed
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, ForeignKey
 from tasks.masking.deriving import derived_columns
@@ -78,11 +78,8 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     faults += torn_keys(catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans}))
     faults += _accepted_in_vain(policy, plans, accepted_pairs(catalog, plans, known))
     if faults:
-        shown = "; ".join(map(str, faults[:SHOWN])) + (
-            f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        )
         raise PolicyRefused(
-            f"The policy for {policy.app!r} does not fit the database {catalog.identity.database}: {shown}.",
+            f"The policy for {policy.app!r} does not fit the database {catalog.identity.database}: {listed(faults, SHOWN)}.",
             faults=as_facts(faults),
         )
     return MaskingPlan(

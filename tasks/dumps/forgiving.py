@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from tasks.dumps.catalog import Rows, asked, identifier
+from tasks.dumps.catalog import Rows, asked, identifier, name_of
 from tasks.estate.tables import Name
 
 
@@ -31,10 +31,10 @@ def forgiving(connection: psycopg.Connection[Any], written: Iterable[Name]) -> I
         _alter(connection, row, "ADD CONSTRAINT {} " + row["definition"].replace("{", "{{").replace("}", "}}"))
         if row["comment"] is not None:
             statement = SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
-            table = identifier(Name(schema_name=row["schema"], name=row["name"]))
+            table = identifier(name_of(row))
             connection.execute(statement.format(Identifier(row["constraint"]), table, Literal(row["comment"])))
 
 
 def _alter(connection: psycopg.Connection[Any], row: dict[str, Any], action: str) -> None:
-    table = identifier(Name(schema_name=row["schema"], name=row["name"]))
+    table = identifier(name_of(row))
     connection.execute(SQL("ALTER TABLE {} ").format(table) + SQL(action).format(Identifier(row["constraint"])))

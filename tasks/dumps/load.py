@@ -11,7 +11,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.attack import Secrets
-from tasks.dumps.catalog import asked, identifier
+from tasks.dumps.catalog import asked, identifier, name_of
 from tasks.dumps.connecting import own_search_path, without_values
 from tasks.dumps.forgiving import forgiving
 from tasks.dumps.marker import write_marker
@@ -172,7 +172,7 @@ class Load:
     def _quiet_rules(self, written: list[Table]) -> Iterator[None]:
         """Rules rewrite a DELETE or INSERT into something else: they are off meanwhile, and as they were afterwards."""
         names = {table.name for table in written}
-        rules = [row for row in asked(self._connection, "rules") if _named(row) in names]
+        rules = [row for row in asked(self._connection, "rules") if name_of(row) in names]
         for row in rules:
             self._alter_rule(row, "DISABLE")
         yield
@@ -181,7 +181,7 @@ class Load:
 
     def _alter_rule(self, row: dict[str, Any], word: str) -> None:
         statement = "ALTER TABLE {} " + word + " RULE {}"
-        self._connection.execute(SQL(statement).format(identifier(_named(row)), Identifier(row["rule"])))
+        self._connection.execute(SQL(statement).format(identifier(name_of(row)), Identifier(row["rule"])))
 
     def _refresh(self) -> None:
         """Materialized views hold what was computed from the old rows. Raises `NotLoaded` naming the view."""
@@ -209,7 +209,7 @@ class Load:
 
     def _alter(self, row: dict[str, Any], word: str) -> None:
         statement = "ALTER TABLE {} " + word + " TRIGGER {}"
-        self._connection.execute(SQL(statement).format(identifier(_named(row)), Identifier(row["trigger"])))
+        self._connection.execute(SQL(statement).format(identifier(name_of(row)), Identifier(row["trigger"])))
 
     def _lift(self) -> None:
         for key in self._lifted:
@@ -301,10 +301,6 @@ def _together(event: Event, held: set[Name]) -> Event | tuple[Name, int | None]:
     if isinstance(event, Segment):
         return (event.table, None if event.table in held else event.number)
     return event
-
-
-def _named(row: dict[str, Any]) -> Name:
-    return Name(schema_name=row["schema"], name=row["name"])
 
 
 def notice_for(plan: LoadPlan) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.catalog import asked
+from tasks.dumps.catalog import asked, name_of
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts
@@ -29,10 +29,10 @@ def missing_rights(
     if not role["may_create"]:
         remedy = f"on staging: GRANT CREATE ON DATABASE {role['database']} TO {who}"
         yield Fault("right", f"{who} may not create the schema understudy", remedy=remedy)
-    rights = {_name(row): row for row in asked(connection, "rights")}
+    rights = {name_of(row): row for row in asked(connection, "rights")}
     written = {*plan.emptied, *(str(order.name) for order in plan.tables)}
     owned = altered | {key.declared_on for key in lifted}
-    owned |= {_name(row) for row in (*asked(connection, "triggers"), *asked(connection, "rules"))}
+    owned |= {name_of(row) for row in (*asked(connection, "triggers"), *asked(connection, "rules"))}
     for name, row in rights.items():
         root = str(Name(schema_name=row["root_schema"], name=row["root"]))
         if row["kind"] in "rp" and root in written:
@@ -40,7 +40,7 @@ def missing_rights(
         elif name in {key.declared_on for key in lifted} and not row["owned"]:
             yield _not_owner(name, row, who)
     yield from _sequences(catalog, rights, written, who)
-    refreshed = set(populated_views(connection, catalog, plan))
+    refreshed = set(_populated(catalog, plan, rights))
     yield from _views(refreshed, rights, who)
     yield from _views_without_data(connection, refreshed, rights)
 
@@ -114,7 +114,11 @@ def populated_views(connection: Connection, catalog: Catalog, plan: LoadPlan) ->
     """Return the materialized views to refresh, in the order in which to do it: those that hold data. One that was made
     WITH NO DATA stays as it is, because its query may not even run; so does one that the policy excludes.
     """
-    held = {_name(row) for row in asked(connection, "rights") if row["populated"]}
+    return _populated(catalog, plan, {name_of(row): row for row in asked(connection, "rights")})
+
+
+def _populated(catalog: Catalog, plan: LoadPlan, rights: dict[Name, dict[str, Any]]) -> list[Name]:
+    held = {name for name, row in rights.items() if row["populated"]}
     return [view for view in catalog.materialized_views if view in held and str(view) not in plan.kept]
 
 
@@ -126,7 +130,3 @@ def event_doubts(connection: Connection) -> Iterator[Fault]:
         message = f"the event trigger {row['name']} ({row['event']}) runs {row['function']}, which may refuse the load's statements"
         remedy = f"on staging: ALTER EVENT TRIGGER {row['name']} DISABLE, or accept it by name in the policy"
         yield Fault("event-trigger", message, row["name"], remedy=remedy)
-
-
-def _name(row: dict[str, Any]) -> Name:
-    return Name(schema_name=row["schema"], name=row["name"])

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tasks.dumps.catalog import asked, identifier
+from tasks.dumps.catalog import asked, identifier, name_of
 from tasks.dumps.connecting import in_turns
 from tasks.dumps.planning import MaskingPlan, TablePlan
 from tasks.estate.dumps import SequenceState
@@ -28,7 +28,7 @@ def require_readable(
 
     Raises `NotExported` naming every right that the role lacks, each with the statement that gives it.
     """
-    rights = {Name(schema_name=row["schema"], name=row["name"]): row for row in asked(connection, "readable")}
+    rights = {name_of(row): row for row in asked(connection, "readable")}
     needed, notes = _needed(catalog, plan, rights)
     faults = [fault for table in plan.tables for fault in _table_faults(table, catalog, rights)]
     faults += [fault for name in needed for fault in _sequence_faults(name, rights[name])]

@@ -102,12 +102,11 @@ def _needles(text: str, kind: Kind, *, whole: bool) -> Iterator[str]:
 def _whole_needles(text: str, kind: Kind) -> Iterator[str]:
     single = _SINGLE.match(text)
     words = sorted(_WORDS.findall(text))
+    token = single[1] if single is not None else ""
     # The words of an address, too: `anna-firma-example` is a slug of it.
-    if (single is None or "@" in single[1]) and _LETTER.search(text) and sum(map(len, words)) >= SHORTEST:
+    if (single is None or "@" in token) and _LETTER.search(text) and sum(map(len, words)) >= SHORTEST:
         yield "= " + " ".join(words)
-    if single is None:
-        return
-    if len(token := single[1]) >= SHORTEST and "@" not in token:
+    if len(token) >= SHORTEST and "@" not in token:
         mixed = _MIXED.search(token)
         if mixed and (_LETTER.search(token) or _IPV4.match(token)):
             yield token
@@ -392,5 +391,5 @@ def _words_form(text: str) -> Iterator[str]:
             if not _MIXED.search(words[0]):
                 yield words[0]
                 yield f"= {words[0]}"
-        elif words and ((single := _SINGLE.match(text)) is None or "@" not in single[1]):  # that one is found as itself
+        elif words and not ("@" in text and (single := _SINGLE.match(text)) and "@" in single[1]):  # found as itself
             yield "= " + " ".join(sorted(words))

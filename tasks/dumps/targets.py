@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.catalog import asked, read_catalog
+from tasks.dumps.catalog import asked, name_of, read_catalog
 from tasks.dumps.derived import firing
 from tasks.dumps.fitting import taken_names, unwritable
 from tasks.dumps.forgiving import unvalidated
@@ -279,9 +279,9 @@ def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: Loa
     names = {*plan.emptied, *(str(order.name) for order in plan.tables)}
     lifted = foreign_keys_to_lift(connection, catalog, plan)
     forgiven = unvalidated(connection, (table.name for table in catalog.tables if str(table.name) in names))
-    altered = {Name(schema_name=row["schema"], name=row["name"]) for row in forgiven}
+    altered = {name_of(row) for row in forgiven}
     require_rights(missing_rights(connection, catalog, plan, lifted, altered))
-    ruled = (str(Name(schema_name=row["schema"], name=row["name"])) for row in asked(connection, "rules"))
+    ruled = (str(name_of(row)) for row in asked(connection, "rules"))
     waiting = {str(name) for key in lifted for name in (key.table, key.references)} | set(map(str, altered))
     waiting |= names if plan.readers == "wait" else names.intersection(ruled)  # ALTER TABLE locks readers out
     doubts = (*plan.doubts, *event_doubts(connection))

@@ -21,7 +21,7 @@ from tasks.dumps.reading import Event, Segment
 from tasks.dumps.refusing import refusal
 from tasks.estate.dumps import LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused
-from tasks.estate.faults import Fault, as_facts
+from tasks.estate.faults import Fault, as_facts, listed
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Table
 
@@ -42,9 +42,8 @@ def require_taken(
     if trial.copies:
         trial.run(events)
     if faults := trial.faults:
-        shown = "; ".join(map(str, faults[:SHOWN])) + (f"; and {len(faults) - SHOWN} more" * (len(faults) > SHOWN))
         raise DumpRefused(
-            f"Staging refuses rows of the dump: {shown}.",
+            f"Staging refuses rows of the dump: {listed(faults, SHOWN)}.",
             next_step="Nothing was loaded. Run the application's migrations on staging, or what the message names, then start again.",
             faults=as_facts(faults),
         )
@@ -61,6 +60,7 @@ class Trial:
         self._resolver, self._demands = Resolver.of(catalog), Demands(connection, catalog)
         self._rows = {str(order.name): order.rows for order in plan.tables}
         self._dumped = {str(table.name): table for table in plan.header.tables}
+        self._watched = bool(asked(connection, "event_triggers"))  # whether DDL runs the application's code
         self._calling: list[tuple[Table, Demand, str]] = []
         self.faults: list[Fault] = []
         self._changed: list[Fault] = []
@@ -99,7 +99,7 @@ class Trial:
 
     def _problem(self, copy: Copy) -> str:
         """Return why a table's rows cannot be tried, or nothing."""
-        if asked(self._connection, "event_triggers"):
+        if self._watched:
             return "an event trigger would run the application's code"
         if any(name == copy.table.name for name, _ in self._plan.firing):
             return "a trigger computes columns of it while rows are written"

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.attack import Lookup, Secrets, added, search_loaded, searched_in
-from tasks.dumps.catalog import asked, identifier
+from tasks.dumps.catalog import asked, identifier, name_of
 from tasks.dumps.connecting import SPELLING
 from tasks.dumps.grouping import groups_of
 from tasks.dumps.masks import masked, only, rows_of
@@ -19,7 +19,7 @@ from tasks.dumps.sequences import require_past
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LeakFound, NotLoaded
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Name
+from tasks.estate.tables import Catalog
 from tasks.masking.keys import Keyring
 from tasks.masking.makers.email import Email
 from tasks.masking.makers.recompute import ByTrigger, Recompute
@@ -131,7 +131,7 @@ def _unchanged(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Cat
     resolver = Resolver.of(catalog)
     written = {*plan.emptied, *(str(order.name) for order in plan.tables)}
     for row in asked(connection, "changes"):
-        name = Name(schema_name=row["schema"], name=row["name"])
+        name = name_of(row)
         relation = resolver.find(name)
         if relation is None or not relation.holds_rows or str(resolver.root(relation).name) in written:
             continue

@@ -1,6 +1,6 @@
 """Faults: why a policy, an export or a load does not fit a database, one by one, for people and for programs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -24,6 +24,12 @@ class Fault:
     def names(self) -> frozenset[str]:
         """Return the names by which a policy may speak of it: `table` and `table.column`."""
         return frozenset({self.table, f"{self.table}.{self.column}"} if self.column else {self.table}) - {""}
+
+
+def listed(faults: Sequence[Fault], most: int) -> str:
+    """Return the faults as one text for people, the first `most` of them and how many more there are."""
+    more = f"; and {len(faults) - most} more" if len(faults) > most else ""
+    return "; ".join(map(str, faults[:most])) + more
 
 
 def as_facts(faults: Iterable[Fault]) -> list[dict[str, str]]:

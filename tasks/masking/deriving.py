@@ -98,7 +98,7 @@ class LeftOn(Immutable):
 
 def left_on(catalog: Catalog, table: Table, columns: Collection[str]) -> LeftOn:
     """Return the triggers that compute these columns of new rows, and why a column has none that can be left on."""
-    flows = [each for each in flows_of(catalog) if each.trigger.table == table.name]
+    flows = [Flows(catalog, trigger) for trigger in catalog.triggers if trigger.table == table.name]
     chosen: list[str] = []
     faults = []
     for column in columns:
