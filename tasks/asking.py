@@ -30,9 +30,13 @@ TABLE_RULE = re.compile(r"\|[-:|]+\|$")
 CELL_END = re.compile(r"(?<!\\)\|")  # an escaped bar belongs to a cell
 
 
-def _field(position: int, title: str, description: str, **rules: Any) -> Any:
-    """A field of a form, in its place. None has a default: an empty answer is no answer."""
-    return Field(title=title, description=description, json_schema_extra={"position": position}, **rules)
+PROOF: dict[str, Any] = {"min_length": 6, "max_length": 4000}  # characters: a code; an RSA signature has 1,600
+
+
+def _field(position: int, title: str, description: str, carries: Mapping[str, Any] | None = None, **rules: Any) -> Any:
+    """A field of a form, in its place. None has a default: an empty answer is no answer. `carries`: more of its schema."""
+    extra = {"position": position, **(carries or {})}
+    return Field(title=title, description=description, json_schema_extra=extra, **rules)
 
 
 def _approver(position: int) -> Any:
@@ -43,7 +47,7 @@ def _approver(position: int) -> Any:
 
 def _proof(position: int) -> Any:
     told = "Six digits of your authenticator now, or your SSH signature on one line (understudy approve makes it)."
-    return _field(position, "Proof that it is you", told, min_length=6, max_length=4000)  # an RSA signature: 1,600
+    return _field(position, "Proof that it is you", told, **PROOF)
 
 
 def _reason(position: int) -> Any:
@@ -117,10 +121,7 @@ def settle_form(text: str, statements: Mapping[Any, str]) -> type[SettleForm]:
     told = (
         "Six digits of your authenticator now, or your SSH signature on one line (`understudy settle` signs by itself)."
     )
-    proof = Field(
-        title="Proof that it is you", description=told, min_length=6, max_length=4000,
-        json_schema_extra={"position": 2, "statements": {**statements}},
-    )  # fmt: skip
+    proof = _field(2, "Proof that it is you", told, {"statements": {**statements}}, **PROOF)
     outcome = _field(0, "What became of the call", "\n\n".join([*_paragraphs(text), "Only if you know."]))
     fields: dict[str, Any] = {"outcome": (Literal["arrived", "failed"], outcome), "proof": (str, proof)}
     return create_model(SettleForm.__name__, __base__=SettleForm, **fields)
@@ -129,11 +130,8 @@ def settle_form(text: str, statements: Mapping[Any, str]) -> type[SettleForm]:
 def hold_end_form(text: str, statement: str) -> type[HoldEndForm]:
     """Return the form for ending holds. Its proof field carries the statement that a lead may sign instead of typing a code."""
     told = f"{text} The word that its owner kept, or a lead's six digits or SSH signature."
-    field = Field(
-        title="Proof that you may", description=told, min_length=6, max_length=4000,
-        json_schema_extra={"position": 1, "statement": statement},
-    )  # fmt: skip
-    return create_model(HoldEndForm.__name__, __base__=HoldEndForm, **{"proof": (str, field)})  # type: ignore[call-overload,no-any-return]  # pydantic types no fields by name
+    fields: dict[str, Any] = {"proof": (str, _field(1, "Proof that you may", told, {"statement": statement}, **PROOF))}
+    return create_model(HoldEndForm.__name__, __base__=HoldEndForm, **fields)
 
 
 def form_for(code: str, destination: str, kind: type[ApprovalForm], text: str = "") -> type[ApprovalForm]:

@@ -91,7 +91,7 @@ def end_holds(destination: str, *, your_name: str) -> tuple[Hold, ...]:
     nobody proves in time that they may end it.
     """
     ledger = open_ledger()
-    before = [fact for fact in ledger.facts(run_id=this_run(), kind="hold-ended")]
+    before = ledger.facts(run_id=this_run(), kind="hold-ended")
     if before:  # a retry of a run that ended some
         placed = {fact.seq: fact for fact in ledger.facts(kind="hold")}
         return tuple(Hold.of(placed[fact.detail["hold"]]) for fact in before)

@@ -149,12 +149,17 @@ def _limit_guesses(ledger: Ledger, form: SettleForm, now: datetime) -> None:
 
 
 def free_held(run: UUID) -> tuple[str, ...]:
-    """Free what the run of a settled call holds, if that run is over; return what was freed, by the hosting API's ids."""
+    """Free what the run of a settled call holds, as `free_if_over`."""
+    return free_if_over(open_ledger(), str(run))
+
+
+def free_if_over(ledger: Ledger, run_id: str) -> tuple[str, ...]:
+    """Free what a run holds whose call is settled, if that run is over; return what was freed, by the hosting API's ids."""
     try:
-        over = is_over(str(run))
+        over = is_over(run_id)
     except (httpx.HTTPError, PrefectException):  # nobody can be asked: the next run or the sweep frees it
         return ()
-    return settling.free(open_ledger(), str(run)) if over else ()
+    return settling.free(ledger, run_id) if over else ()
 
 
 def conclude_settlement(settled: Fact, freed: tuple[str, ...]) -> State[None]:

@@ -3,9 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-import httpx
 import typer
-from prefect.exceptions import PrefectException
 
 from deployments.cli.ledgers import opened
 from deployments.cli.proving import Code, Key, Means
@@ -13,9 +11,9 @@ from deployments.cli.speaking import Told, aside, ask, command
 from tasks.estate.errors import NotApproved
 from tasks.notices import tell
 from tasks.policy import read_leads
+from tasks.settlements import free_if_over
 from tasks.signoff import settling
 from tasks.signoff.ledger import AlreadyRecorded
-from tasks.states import is_over
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,16 +54,8 @@ def settle(
                 "This code was used before, or somebody else settled the call just now.",
                 next_step="Look with `understudy ledger export`, or wait for the next code and try again.",
             ) from None
-        freed = settling.free(ledger, run) if _gone(run) else ()
+        freed = free_if_over(ledger, run)
     tell("decided", f"run {run}: settled as {how}", [f"{fact.detail['approver']}: {fact.detail['words']}"], run_id=run)
     kept = "" if freed else " It held nothing, or its run still lives and lets go at its end."
     document = {"run": run, "settled": how, "by": fact.detail["approver"], "freed": list(freed)}
     return Told(document, [f"Settled as {how} by {fact.detail['approver']}.{kept}"])
-
-
-def _gone(run: str) -> bool:
-    """Whether the run has ended, as far as Prefect can be asked; if not, the lock waits for the next run or the sweep."""
-    try:
-        return is_over(run)
-    except (httpx.HTTPError, PrefectException):
-        return False

@@ -31,7 +31,7 @@ def unknown(ledger: Ledger) -> Fact:
 @pytest.fixture
 def gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prefect does not know the run any more."""
-    monkeypatch.setattr("deployments.cli.settling.is_over", lambda run: True)
+    monkeypatch.setattr("tasks.settlements.is_over", lambda run: True)
 
 
 @pytest.mark.parametrize("how", ["arrived", "failed"])
@@ -86,7 +86,7 @@ def test_a_living_run_keeps_its_locks(
     unknown: Fact, ledger: Ledger, machine: Callable[..., Any], key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call is settled; the process that still works lets go at its own end."""
-    monkeypatch.setattr("deployments.cli.settling.is_over", lambda run: False)
+    monkeypatch.setattr("tasks.settlements.is_over", lambda run: False)
     code, document = machine("settle", RUN, "--arrived", "--name", DEMO_LEAD, "--key", key, *WHY)
     assert (code, document["freed"], len(ledger.locks())) == (0, [], 2)
 
