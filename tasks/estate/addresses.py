@@ -69,8 +69,7 @@ def api_address(variable: str, value: str) -> str:
 
 def prefect_address(variable: str, value: str) -> str:
     """Return the address of a Prefect server's API, or of a workspace of Prefect Cloud."""
-    found = PREFECT.fullmatch(value)
-    if found is None or any(not 0 < int(port) < 65536 for port in _ports(found)):
+    if _parsed(value, PREFECT) is None:
         raise Misconfigured(
             f"{variable} is not the address of a Prefect API; expected one like http://host:4200/api, with /api at its end. Its "
             "value is not shown.",
@@ -125,15 +124,17 @@ def _keywords(variable: str, value: str) -> str:
 
 
 def _matched(variable: str, value: str, pattern: re.Pattern[str], expected: str) -> re.Match[str]:
-    found = pattern.fullmatch(value)
-    if found is None or any(not 0 < int(port) < 65536 for port in _ports(found)):
+    found = _parsed(value, pattern)
+    if found is None:
         raise _wrong(variable, expected)
     return found
 
 
-def _ports(found: re.Match[str]) -> list[str]:
-    hosts = found.groupdict().get("hosts") or ""
-    return re.findall(r":([0-9]+)(?=,|$)", hosts)
+def _parsed(value: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """Return the parts of an address whose ports can be ports."""
+    found = pattern.fullmatch(value)
+    ports = re.findall(r":([0-9]+)(?=,|$)", found.groupdict().get("hosts") or "") if found else []
+    return found if all(0 < int(port) < 65536 for port in ports) else None
 
 
 def _wrong(variable: str, expected: str) -> Misconfigured:

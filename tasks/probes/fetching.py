@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self, TypeVar
@@ -59,7 +60,7 @@ class Page:
         """The host on which a visitor ends: after redirects, and after the page's own refresh."""
         return to_host(joined(self.url, self.refresh) if self.refresh else self.url)
 
-    @property
+    @cached_property  # read at each step of a visit, and bodies are large
     def refresh(self) -> str | None:
         """The URL to which the page sends every visitor by a `Refresh` header or a `<meta http-equiv="refresh">`."""
         if self.status != 200:
