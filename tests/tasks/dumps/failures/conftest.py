@@ -31,7 +31,7 @@ from tasks.dumps.remask import remasking
 from tasks.dumps.source_rights import require_readable
 from tasks.dumps.targets import draft_load, foreign_keys_to_lift
 from tasks.dumps.verify import masked_now
-from tasks.estate.dumps import Anonymizer, AttackResult, DumpFacts, Header, Loaded, Overlap, SequenceState
+from tasks.estate.dumps import Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan, Overlap, SequenceState
 from tasks.estate.relations import Resolver
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy, parse_policy
@@ -177,10 +177,7 @@ class Pair:
         with connected_to(
             url, name="load", statement_within=statement_within, lock_within=0.3, reading=False
         ) as connection:
-            plan = draft_load(
-                connection, facts, self.policy, typed=HOST, real=HOST, readers=readers, opted_out=opted_out,
-                generation=0, requested_by="", run_id="run-2",
-            )  # fmt: skip
+            plan = self._draft(connection, facts, readers=readers, opted_out=opted_out)
             prepare_marker(connection)
             catalog = read_catalog(connection)
             masks = list(masked_now(plan, catalog, self.policy))
@@ -195,6 +192,26 @@ class Pair:
                 ),
                 remask=remasking(plan, masks, self.session()) if masks else None,
             ).run(on_the_way(bundle.read(facts.url)))
+
+    def load_plan(self, facts: DumpFacts, *, readers: str = "stay") -> LoadPlan:
+        """The plan of a load, as people are shown it."""
+        with connected_to(
+            self.url("target", "pair_owner"), name="plan", statement_within=60, lock_within=1, reading=False
+        ) as connection:
+            return self._draft(connection, facts, readers=readers)
+
+    def _draft(
+        self,
+        connection: psycopg.Connection[Any],
+        facts: DumpFacts,
+        *,
+        readers: str,
+        opted_out: tuple[Anonymizer, ...] = (),
+    ) -> LoadPlan:
+        return draft_load(
+            connection, facts, self.policy, typed=HOST, real=HOST, readers=readers, opted_out=opted_out, generation=0,
+            requested_by="", run_id="run-2",
+        )  # fmt: skip
 
     def contents(self, which: str = "target") -> dict[str, Any]:
         """Every table's rows, and where every sequence stands: to tell whether anything changed."""

@@ -9,7 +9,6 @@ or its plan named a doubt, before anybody is asked; then the target is as it was
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,12 +16,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, note, settings
 from hypothesis import strategies as st
 
-from tasks.dumps import bundle
-from tasks.dumps.connecting import connected_to
-from tasks.dumps.targets import draft_load
-from tasks.estate.dumps import DumpFacts, LoadPlan
+from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import NotLoaded, UnderstudyError
-from tests.tasks.dumps.failures.conftest import HOST, Debian, Pair
+from tests.tasks.dumps.failures.conftest import Debian, Pair
 
 EXAMPLES = 60  # in the suite
 DRILLED = 2000  # in a drill, over both servers
@@ -301,16 +297,6 @@ def tell(counted: dict[str, int], what: str) -> None:
     counted[what] = counted.get(what, 0) + 1
 
 
-def plan_of(pair: Pair, facts: DumpFacts, readers: str) -> LoadPlan:
-    """Return the plan that a person would be shown."""
-    url = pair.url("target", "pair_owner")
-    with connected_to(url, name="plan", statement_within=60, lock_within=1, reading=False) as connection:
-        return draft_load(
-            connection, facts, pair.policy, typed=HOST, real=HOST, readers=readers, opted_out=(), generation=0,
-            requested_by="", run_id="run-2", events=partial(bundle.read, facts.url),
-        )  # fmt: skip
-
-
 def named_before(plan: LoadPlan) -> bool:
     """Whether the plan says that something may refuse a row or will not arrive."""
     return bool(plan.doubts or plan.missing)
@@ -333,7 +319,7 @@ def try_one(pair: Pairs, world: list[Piece], readers: str, counted: dict[str, in
         if made.found:
             tell(counted, "leak found in the dump")
             return
-        plan = plan_of(made, facts, readers)
+        plan = made.load_plan(facts, readers=readers)
     except UnderstudyError as error:
         tell(counted, f"refused: {error.outcome}")
         assert made.contents() == before

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tasks.dumps import targets
 from tasks.estate.errors import NotLoaded, PolicyRefused, UnderstudyError
-from tests.tasks.dumps.failures.test_refusals_rows import plan_of
 
 Pairs = Callable[..., Any]
 TYPES = """CREATE TYPE few AS ENUM ('ok', 'abc'); CREATE TYPE many AS ENUM ('abc', 'sad', 'ok', '12');
@@ -66,7 +65,7 @@ def check(pair: Pairs, monkeypatch: pytest.MonkeyPatch, source: str, staging: st
         return
     made.change(f"DROP TABLE t; {staging}")
     try:
-        plan = plan_of(made, facts)
+        plan = made.load_plan(facts)
     except UnderstudyError as refused:
         with monkeypatch.context() as patched:
             patched.setattr(targets, "require_taken", lambda *_: ())

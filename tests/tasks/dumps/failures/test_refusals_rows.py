@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.connecting import connected_to
 from tasks.dumps.planning import Choices
-from tasks.dumps.targets import draft_load
-from tasks.estate.dumps import Anonymizer, DumpFacts, LoadPlan
+from tasks.estate.dumps import Anonymizer, DumpFacts
 from tasks.estate.errors import DumpRefused, UnderstudyError
 
 Pairs = Callable[..., Any]
@@ -24,13 +22,17 @@ INSERT INTO t VALUES (1, 'short', 'abc', 12.25, 'ok', 'abc', '{a,bb}', '(abc,1)'
 POLICY = "parents: keep\nother: keep\nt: keep"
 
 
-def plan_of(made: Any, facts: DumpFacts) -> LoadPlan:
-    """The plan of a load."""
-    with connected_to(made.url("target", "pair_owner"), name="plan", statement_within=60, reading=False) as connection:
-        return draft_load(
-            connection, facts, made.policy, typed="h", real="h", readers="stay", opted_out=(), generation=0, requested_by="",
-            run_id="r",
-        )  # fmt: skip
+def refusal_of(made: Any, facts: DumpFacts, expected: tuple[str, str, str] | None) -> DumpRefused | None:
+    """The error of a plan that has exactly this fault (kind, table, column); with none expected, it must load without a doubt."""
+    if expected is None:
+        assert made.load_plan(facts).doubts == ()
+        made.load(facts)
+        return None
+    with pytest.raises(DumpRefused) as refused:
+        made.load_plan(facts)
+    (fault,) = refused.value.facts["faults"]
+    assert (fault["kind"], fault["table"], fault["column"]) == expected
+    return refused.value
 
 
 BROKEN = {  # what is done to staging, (kind, table, column) of the fault, what its message must say
@@ -79,17 +81,13 @@ def test_what_staging_refuses_is_a_fault_of_the_plan(pair: Pairs, case: str) -> 
     made = pair(SCHEMA, POLICY, ROWS)
     facts = made.export()
     made.change(change)
-    if expected is None:
-        assert plan_of(made, facts).doubts == ()
-        made.load(facts)
+    refused = refusal_of(made, facts, expected)
+    if refused is None:
         return
-    with pytest.raises(DumpRefused) as refused:
-        plan_of(made, facts)
-    (fault,) = refused.value.facts["faults"]
-    assert (fault["kind"], fault["table"], fault["column"]) == expected
+    (fault,) = refused.facts["faults"]
     assert words in f"{fault['message']}; {fault['remedy']}"
     assert fault["remedy"]
-    assert not any(word in refused.value.message for word in ("understudy_try", "longer"))  # a value of a row
+    assert not any(word in refused.message for word in ("understudy_try", "longer"))  # a value of a row
     assert made.ask("SELECT count(*) FROM t") == [(0,)]
 
 
@@ -119,7 +117,7 @@ def test_what_staging_takes_is_neither_fault_nor_doubt(pair: Pairs, case: str) -
     facts = made.export()
     made.change(HEALTHY[case])
     before = made.contents()
-    assert plan_of(made, facts).doubts == ()
+    assert made.load_plan(facts).doubts == ()
     assert made.contents() == before
     made.load(facts)
     assert made.ask("SELECT count(*) FROM t") == [(3,)]
@@ -138,7 +136,7 @@ def test_values_that_staging_would_change_are_a_doubt(pair: Pairs, case: str) ->
     made = pair(SCHEMA, POLICY, ROWS)
     facts = made.export()
     made.change(f"ALTER TABLE t ALTER {change}")
-    found = [(doubt.kind, doubt.table, doubt.column) for doubt in plan_of(made, facts).doubts]
+    found = [(doubt.kind, doubt.table, doubt.column) for doubt in made.load_plan(facts).doubts]
     assert found == ([("changed", "t", column)] if column else [])
 
 
@@ -170,14 +168,7 @@ def test_partitions_and_their_own_rules_are_tried(pair: Pairs, case: str) -> Non
     made = pair(PARTS, "e: keep", PART_ROWS)
     facts = made.export()
     made.change(change)
-    if expected is None:
-        assert plan_of(made, facts).doubts == ()
-        made.load(facts)
-        return
-    with pytest.raises(DumpRefused) as refused:
-        plan_of(made, facts)
-    (fault,) = refused.value.facts["faults"]
-    assert (fault["kind"], fault["table"], fault["column"]) == expected
+    refusal_of(made, facts, expected)
 
 
 KEYS = {
@@ -197,11 +188,11 @@ def test_a_mask_on_a_partition_key_is_tried(pair: Pairs, case: str) -> None:
     made.change("INSERT INTO p SELECT n, date '1970-01-01' + n FROM generate_series(1, 50) n", "source")
     facts = made.export()
     if not refused:
-        assert plan_of(made, facts).doubts == ()
+        assert made.load_plan(facts).doubts == ()
         made.load(facts)
         return
     with pytest.raises(UnderstudyError, match="partition"):
-        plan_of(made, facts)
+        made.load_plan(facts)
 
 
 def test_a_check_that_reads_another_table_is_a_doubt(pair: Pairs) -> None:
@@ -213,7 +204,7 @@ def test_a_check_that_reads_another_table_is_a_doubt(pair: Pairs) -> None:
         "CREATE TABLE t (id int CHECK (small(id)), CONSTRAINT reads CHECK (known(id)))",
         "a: keep\nb: keep\nt: keep", "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); INSERT INTO t VALUES (1)",
     )  # fmt: skip
-    (doubt,) = plan_of(made, made.export()).doubts
+    (doubt,) = made.load_plan(made.export()).doubts
     assert (doubt.kind, doubt.table) == ("check", "t")
     assert "t: the CHECK reads calls public.known(integer)" in doubt.message
 
@@ -226,9 +217,9 @@ def test_rows_that_would_point_at_nothing_are_counted(pair: Pairs) -> None:
     )  # fmt: skip
     facts = made.export()
     with pytest.raises(DumpRefused, match=r"t\.a: 2 rows of the dump point at rows that a will not have; .* t_a_fkey"):
-        plan_of(made, facts)
+        made.load_plan(facts)
     made.change("INSERT INTO a VALUES (2)")
-    assert plan_of(made, facts).doubts == ()
+    assert made.load_plan(facts).doubts == ()
     made.load(facts)
 
 
@@ -239,9 +230,9 @@ def test_a_raw_dump_is_not_tried_but_named(pair: Pairs) -> None:
         "INSERT INTO u VALUES (1, 'a@b.example')",
     )  # fmt: skip
     facts = made.export(Choices(opted_out=(Anonymizer.EMAIL,)))
-    assert plan_of(made, facts).doubts == ()
+    assert made.load_plan(facts).doubts == ()
     made.change("ALTER TABLE u ADD CHECK (mail <> ''), ALTER mail TYPE varchar(90)")
-    found = plan_of(made, facts).doubts
+    found = made.load_plan(facts).doubts
     assert {doubt.kind for doubt in found} == {"type", "check"}
     assert all("personal data" in doubt.message and doubt.table == "u" for doubt in found)
 
@@ -254,7 +245,7 @@ def test_defaults_with_braces_are_tried_as_they_are(pair: Pairs) -> None:
         "ALTER TABLE t ADD extra jsonb NOT NULL DEFAULT '{\"a\": {}}', ADD words text[] NOT NULL DEFAULT '{}',"
         " ADD CONSTRAINT objects CHECK (jsonb_typeof(extra -> 'a') = 'object' AND cardinality(words) = 0)"
     )
-    assert plan_of(made, facts).doubts == ()
+    assert made.load_plan(facts).doubts == ()
     made.load(facts)
 
 
@@ -268,6 +259,6 @@ def test_each_function_of_a_check_is_looked_into(pair: Pairs) -> None:
         " 'BEGIN RETURN NOT EXISTS (SELECT FROM other WHERE id = -$1); END';"
         "ALTER TABLE t ADD CONSTRAINT both_of_them CHECK (a_plain(id) AND b_reads(id))"
     )
-    (doubt,) = plan_of(made, facts).doubts
+    (doubt,) = made.load_plan(facts).doubts
     assert doubt.kind == "check"
     assert "b_reads" in doubt.message

@@ -6,24 +6,12 @@ from typing import Any
 import pytest
 
 from tasks.dump_wording import missing_lines
-from tasks.dumps.connecting import connected_to
-from tasks.dumps.targets import draft_load
-from tasks.estate.dumps import DumpFacts, LoadPlan
 from tasks.estate.errors import DumpRefused
 
 Pairs = Callable[..., Any]
 MONTHS = """CREATE TABLE e (at date, v text) PARTITION BY RANGE (at);
 CREATE TABLE e_10 PARTITION OF e FOR VALUES FROM ('2026-10-01') TO ('2026-11-01')"""
 NOVEMBER = "CREATE TABLE e_11 PARTITION OF e FOR VALUES FROM ('2026-11-01') TO ('2026-12-01')"
-
-
-def plan_of(made: Any, facts: DumpFacts) -> LoadPlan:
-    """The plan of a load."""
-    with connected_to(made.url("target", "pair_owner"), name="plan", statement_within=60, reading=False) as connection:
-        return draft_load(
-            connection, facts, made.policy, typed="h", real="h", readers="stay", opted_out=(), generation=0, requested_by="",
-            run_id="r",
-        )  # fmt: skip
 
 
 @pytest.mark.parametrize("allowed", [False, True])
@@ -36,7 +24,7 @@ def test_tables_children_and_columns_come_with_their_statements(pair: Pairs, all
     )  # fmt: skip
     facts = made.export()
     made.change('DROP TABLE m_new; DROP TABLE "Other"; ALTER TABLE m DROP COLUMN v')
-    plan = plan_of(made, facts)
+    plan = made.load_plan(facts)
     assert {(each.name, each.what, each.rows, each.statement) for each in plan.missing} == {
         ("m_new", "inheritance child", 500, "CREATE TABLE m_new (id integer, v text) INHERITS (m)"),
         ("Other", "table", 0, 'CREATE TABLE "Other" (n numeric(4,1))'),
@@ -68,9 +56,9 @@ def test_a_partition_that_staging_lacks_is_said_at_the_plan(pair: Pairs, case: s
     made.change("INSERT INTO e VALUES " + row, "source")  # noqa: S608  # a row of this file
     facts = made.export()
     made.change("DROP TABLE e_rest" if expected is None else "DROP TABLE e_11")
-    assert plan_of(made, empty).doubts == ()
+    assert made.load_plan(empty).doubts == ()
     with pytest.raises(DumpRefused, match=expected or "no partition takes a row of the dump"):
-        plan_of(made, facts)
+        made.load_plan(facts)
     made.load(empty)
 
 
@@ -91,7 +79,7 @@ def test_other_partitions_that_take_the_rows_are_as_good(pair: Pairs, case: str)
     made = pair(f"{MONTHS}; {NOVEMBER}", "e: keep", "INSERT INTO e VALUES ('2026-11-05', 'x')")
     made.change(HEALTHY[case])
     facts = made.export()
-    assert plan_of(made, facts).doubts == ()
+    assert made.load_plan(facts).doubts == ()
     made.load(facts)
     assert made.ask("SELECT v FROM e") == [("x",)]
 
@@ -101,11 +89,11 @@ def test_a_half_of_a_partition_is_tried(pair: Pairs) -> None:
     made = pair(f"{MONTHS}; {NOVEMBER}", "e: keep", "INSERT INTO e VALUES ('2026-11-05', 'x')")
     facts = made.export()
     made.change("DROP TABLE e_11; CREATE TABLE a PARTITION OF e FOR VALUES FROM ('2026-11-01') TO ('2026-11-15')")
-    assert plan_of(made, facts).doubts == ()
+    assert made.load_plan(facts).doubts == ()
     made.load(facts)
     made.change("INSERT INTO e VALUES ('2026-11-20', 'y')", "source")
     with pytest.raises(DumpRefused, match="no partition takes a row of the dump"):
-        plan_of(made, made.export())
+        made.load_plan(made.export())
 
 
 def test_a_masked_key_keeps_its_bounds_out_of_the_dump(pair: Pairs) -> None:
