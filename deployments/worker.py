@@ -36,9 +36,8 @@ from tasks.estate.errors import Misconfigured
 from tasks.estate.failures import why_failed
 
 MODULE = "deployments.execute"
-ENDED_WITHIN = (
-    4.5  # seconds from a signal to the end of the worker, whatever still hangs; service managers kill after 10
-)
+# Seconds from a signal to the end of the worker, whatever still hangs; service managers kill after 10.
+ENDED_WITHIN = 4.5
 CHANCE = 2.5  # seconds that the processes of runs get to record their end, of these
 
 

@@ -251,9 +251,8 @@ class Progress:
         if self._shown == (text, percent) or flow_run.get_id() is None:
             return
         try:
-            with temporary_settings(
-                {PREFECT_CLIENT_MAX_RETRIES: 0}
-            ):  # a bar is not worth minutes of the wait that it shows
+            # A bar is not worth minutes of the wait that it shows.
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
                 if self._artifact is None:
                     made = create_progress_artifact(progress=percent, key=self._key, description=text)
                     self._artifact = made if isinstance(made, UUID) else None

@@ -21,9 +21,8 @@ class Patience:
     """How long to follow a run. Seconds each. Clock and sleep are arguments for tests."""
 
     every: float = 0.5  # between two looks at the run
-    silent: float = (
-        30.0  # without a change of state, before it is said for what the run waits; looked at again as often
-    )
+    # Without a change of state, before the obstacle is named; looked at again as often.
+    silent: float = 30.0
     stuck: float = 600.0  # of the same obstacle that does not pass by itself
     longest: float = 86400.0  # in all: longer than any export, backup and copy together
     clock: Callable[[], float] = time.monotonic

@@ -55,22 +55,22 @@ def hold(
         ended, form = follow(server, "hold/hold", parameters)
         if form is not None:
             ended = _prove(server, ended, form, parameters["your_name"], release, Means(code, key))
-    told = told_end(ended)
-    if word and not told.failed:
+    result = told_end(ended)
+    if word and not result.failed:
         keep = f"Keep this word. To end the hold early: understudy hold {destination} --end --release {word}"
-        told = replace(told, document={**told.document, "release": word}, lines=[*told.lines, keep])
-    return told
+        result = replace(result, document={**result.document, "release": word}, lines=[*result.lines, keep])
+    return result
 
 
 def _prove(server: Server, run: FlowRun, form: Form, name: str, release: str, means: Means) -> FlowRun:
     """Answer the run's question who may end the hold; return the run as it ended, or as it asks again."""
-    said = str(form.fields.get("proof", {}).get("statement", ""))
-    if not re.fullmatch(r"understudy approval 1\nend-hold:[^\s]+ [0-9a-f]{64} [0-9TZ:-]+\n", said):
+    statement = str(form.fields.get("proof", {}).get("statement", ""))
+    if not re.fullmatch(r"understudy approval 1\nend-hold:[^\s]+ [0-9a-f]{64} [0-9TZ:-]+\n", statement):
         raise PlanIsStale(
             "The form asks to sign something else than the end of a hold.",
             next_step="Nothing was signed. Ask who changed the form in Prefect.",
         )
-    proof = release or means.prove(said.encode())
+    proof = release or means.prove(statement.encode())
     refused = server.answer(run.id, {"approver": name, "proof": proof})
     if refused:
         raise NotApproved(f"Prefect did not take the answer: {refused.replace(proof, '(your proof)')}")

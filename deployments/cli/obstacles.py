@@ -17,7 +17,7 @@ QUEUED = "AwaitingConcurrencySlot"  # Prefect's name of the state in which a run
 
 @dataclass(frozen=True)
 class Scene:
-    """What Prefect knows about the surroundings of a run. None and empty: there is none. `now` is the server's time."""
+    """What Prefect knows about the surroundings of a run: None or empty for what does not exist. `now` is the server's time."""
 
     now: datetime
     pool: WorkPool | None = None

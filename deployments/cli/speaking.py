@@ -121,8 +121,8 @@ def columns(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> li
 def _explain(outcome: str, message: str, next_step: str, *, as_json: bool, **facts: str) -> None:
     aside(Loud(f"{outcome}: {message}"), next_step)
     if as_json:
-        said = {"outcome": outcome, "message": message, "next_step": next_step}
-        _print(Told({"error": said | facts}), as_json=True)
+        error = {"outcome": outcome, "message": message, "next_step": next_step}
+        _print(Told({"error": error | facts}), as_json=True)
 
 
 def _print(told: Told, *, as_json: bool) -> None:

@@ -61,9 +61,8 @@ class Content(Immutable):
 
     reachable: bool
     home: str | None = None
-    site_url: str | None = (
-        None  # where WordPress itself lies; another host than `home` on a site with a separate front end
-    )
+    # Where WordPress itself lies; another host than `home` on a site with a separate front end.
+    site_url: str | None = None
     title: str | None = None
     totals: dict[str, int] = {}
     newest: dict[str, datetime] = {}

@@ -98,9 +98,8 @@ class Policy(Immutable):
     audit: Audit = Audit()
     accept: tuple[Accept, ...] = ()  # false alarms of the attack, reviewed
     missing_on_staging: tuple[str, ...] = ()  # tables, or `table.column`, that staging may lack: a load goes on without
-    accept_doubts: tuple[
-        str, ...
-    ] = ()  # tables, `table.column` or event triggers whose doubts about a load are accepted
+    # Tables, `table.column` or event triggers whose doubts about a load are accepted.
+    accept_doubts: tuple[str, ...] = ()
     canaries: tuple[str, ...] = ()  # planted values that no dump may contain; searched for in every block
 
     @property

@@ -39,9 +39,8 @@ def rederive(
         name = str(table.name)
         mine = {c.name: derived[name, c.name] for c in table.copied if (name, c.name) in derived}
         by_trigger = _by_trigger(catalog, table, mine, masked)
-        for column in sorted(
-            table.copied, key=lambda each: each.base == "tsvector"
-        ):  # vectors read what is not recomputed
+        # Vectors come last: they read what is not recomputed.
+        for column in sorted(table.copied, key=lambda each: each.base == "tsvector"):
             spot = (name, column.name)
             if column.name in mine and column.base != "bool":
                 found[spot] = _of_known(table, column, mine[column.name], by_trigger, found, masked)

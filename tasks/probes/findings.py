@@ -254,9 +254,8 @@ def home_is_own(now: Content, sides: Sides, own: str | None, *, multisite: bool 
         return _found(
             HOME, False, f"home {now.home}, siteurl {now.site_url}: {foreign} is the other install", action=action
         )
-    whole = (
-        (now.home or "").lower().startswith(("http://", "https://"))
-    )  # without a scheme, links made of it are broken
+    # Without a scheme, links made of it are broken.
+    whole = (now.home or "").lower().startswith(("http://", "https://"))
     if home is None or own is None or not whole:
         return _found(HOME, None, now.detail or (f"home {now.home}" if now.home else "not told"), action=LOGIN)
     return _found(HOME, sides.is_own(home), f"home {now.home}", action=action)

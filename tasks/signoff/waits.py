@@ -13,12 +13,8 @@ from itertools import pairwise
 from tasks.signoff.ledger import Fact, Ledger
 from tasks.signoff.questions import ENDS
 
-ASKED = (
-    "asked",
-    "arrival-asked",
-    "hold-end-asked",
-    "settle-asked",
-)  # whatever asks people for a proof while its run waits
+# Whatever asks people for a proof while its run waits.
+ASKED = ("asked", "arrival-asked", "hold-end-asked", "settle-asked")
 CLOSED = (*ENDS, "arrival-told", "hold-ended", "settle-told", "outcome")
 PROVEN = ("answered", "arrival-told", "hold-ended", "settle-told")  # recorded only with a proof that held
 SKEW = timedelta(seconds=5)  # between the clocks of the Prefect server and of a worker
@@ -55,10 +51,8 @@ def _wait(facts: Sequence[Fact], since: datetime) -> Wait | None:
     if not any(fact.kind in ASKED for fact in turns) or (turns[-1].kind in CLOSED and turns[-1].at < since):
         return None
     answer_by = turns[-1].detail.get("answer_by") if turns[-1].kind in ASKED else None
-    if (
-        answer_by and datetime.fromisoformat(answer_by) + SKEW < since
-    ):  # Prefect took no answer any more; it may be deleted
-        return None
+    if answer_by and datetime.fromisoformat(answer_by) + SKEW < since:
+        return None  # Prefect took no answer any more; it may be deleted
     parameters = next((found for fact in facts if fact.kind in ASKED and (found := fact.detail.get("parameters"))), "")
     # A load from a terminal asks without Prefect, where nobody can read what is typed: it has no parameters.
     return Wait(facts[0].run_id, parameters, tuple(facts)) if parameters else None
