@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import choices, exports, reports, runners
+from tasks import choices, exports, reports
 from tasks.estate.forms import Attachments, PolicyName, RequestedBy, asked
+from tasks.runtime import runners
 
 
 @flow(

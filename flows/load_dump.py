@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, attempts, choices, loads, locks, reports
+from tasks import approvals, choices, loads, locks, reports
 from tasks.estate.forms import (
     ANSWER_WITHIN,
     AnswerWithin,
@@ -16,6 +16,7 @@ from tasks.estate.forms import (
     StandingOrAsk,
     asked,
 )
+from tasks.runtime import load_target
 
 
 @flow(
@@ -43,7 +44,7 @@ def load_dump(
 ) -> State[Any]:
     """Replace staging's data by a dump: check it, prove the target, ask, load and verify in one transaction, commit."""
     loads.open_gate()
-    with attempts.audited(dump, policy, requested_by=requested_by):
+    with load_target.audited(dump, policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=True, off=list(off), risk_phrase=risk_phrase)
         facts = loads.check_dump(dump, policy)
         plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, attempts, choices, exports, loads, locks, reports, runners
+from tasks import approvals, choices, exports, loads, locks, reports
 from tasks.estate.forms import (
     ANSWER_WITHIN,
     AnswerWithin,
@@ -16,6 +16,7 @@ from tasks.estate.forms import (
     StagingHostname,
     StandingOrAsk,
 )
+from tasks.runtime import load_target, runners
 
 
 @flow(
@@ -37,7 +38,7 @@ def reload(
 ) -> State[Any]:
     """Export production anonymized and load it into staging; every anonymizer on. For the nightly schedule."""
     loads.open_gate()
-    with attempts.audited("a dump of this run", policy, requested_by=requested_by):
+    with load_target.audited("a dump of this run", policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=attachments, off=[], risk_phrase="")
         loads.meet_target(hostname)
         if not exports.recall_dump():

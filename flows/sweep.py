@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import automations, leavers, reports, sweeps, upkeep
+from tasks import automations, leads, reports, sweeps, upkeep
 
 
 @flow(
@@ -27,7 +27,7 @@ def sweep() -> State[Any]:
     released = upkeep.release_locks()
     found = upkeep.report_findings([*automations.find_foreign(), *upkeep.find_undelivered()])
     stuck = upkeep.report_stuck()
-    suspended = leavers.compare_leads()
+    suspended = leads.compare_leads()
     digest = upkeep.send_digest(stuck)
     return upkeep.conclude_sweep(
         closed=closed,

@@ -8,27 +8,29 @@ from typing import Literal
 
 from prefect.runtime import flow_run
 
-from tasks import dump_wording, wording
-from tasks.asking import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved, Rejected, Skipped, Superseded
 from tasks.estate.plans import Approval, Comparison, Intent, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import until, utc_now
-from tasks.leave import require_open, the_gate
-from tasks.notices import tell
-from tasks.policy import open_ledger, read_leads, read_rules
-from tasks.signoff import conditions, preauthorised
+from tasks.ledger.ledger import AlreadyRecorded
+from tasks.ledger.questions import Question
+from tasks.rendering import dumps
+from tasks.rendering.approval import approval_text, gate_lines, notice_lines, plain, who_is_missing
+from tasks.runtime.forms import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
+from tasks.runtime.notices import tell
+from tasks.runtime.permission import require_open, the_gate
+from tasks.runtime.resources import open_ledger, read_leads, read_rules
+from tasks.runtime.waiting_runs import form_key, parameters_of, require_scheduled, typed_into, why_moved
+from tasks.safeguards import conditions
+from tasks.signoff import preauthorised
 from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer
 from tasks.signoff.codes import use_up
 from tasks.signoff.gate import Gate, Settling, Waiting
-from tasks.signoff.ledger import AlreadyRecorded
-from tasks.signoff.questions import Question
 from tasks.signoff.standing import StandingApproval, load_standing, require_covered, require_load_covered
 from tasks.signoff.standing_entries import standing_use
 from tasks.signoff.witnesses import permitted_by
-from tasks.tracing import form_key, parameters_of, require_scheduled, typed_into, why_moved
 
 MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another day
 LONGEST = timedelta(days=7)  # a plan that nobody answers in a week describes another world
@@ -49,8 +51,8 @@ def ask(plan: Plan, comparison: Comparison, *, within: timedelta, notes: tuple[s
     """
 
     def text(waiting: Waiting) -> str:
-        gate = wording.gate_lines(plan, waiting)
-        return wording.approval_text(plan, comparison, answer_by=waiting.answer_by, notes=notes, gate=gate)
+        gate = gate_lines(plan, waiting)
+        return approval_text(plan, comparison, answer_by=waiting.answer_by, notes=notes, gate=gate)
 
     # A restore puts files and all tables back: where less travelled, it would undo more than came.
     undoable = plan.verb == "promote" and plan.options.files and not plan.options.tables
@@ -97,9 +99,7 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
         )
 
     def text(waiting: Waiting) -> str:
-        return dump_wording.load_text(
-            plan, answer_by=waiting.answer_by, gate=[*notes, *wording.gate_lines(plan, waiting)]
-        )
+        return dumps.load_text(plan, answer_by=waiting.answer_by, gate=[*notes, *gate_lines(plan, waiting)])
 
     form = RiskyForm if plan.arrives_raw else ApprovalForm
     return _Question(plan, "", None, text, form).ask(within)
@@ -198,7 +198,7 @@ class _Question:
         decided = gate.settle(plan, moved=moved, now=utc_now())
         if moved:
             lines = [
-                wording.plain(moved, 600),
+                plain(moved, 600),
                 f"If {name} did not mean to approve plan {plan.code}, somebody moved the code.",
             ]
             tell("alert", f"{what}: a code was not accepted", lines, run_id=plan.run_id)
@@ -224,7 +224,7 @@ class _Question:
             tell(
                 "alert" if rejected.facts.get("alert") else "decided",
                 f"{plan.verb} of {plan.destination_name}: rejected",
-                [wording.plain(rejected.message, 400)],
+                [plain(rejected.message, 400)],
                 run_id=plan.run_id,
             )
             raise
@@ -237,7 +237,7 @@ class _Question:
                 "cancel the run now."
             )
             subject = f"{plan.verb} of {plan.destination_name}: approved with a code"
-            tell("decided", subject, [wording.plain(said, 400)], run_id=plan.run_id)
+            tell("decided", subject, [plain(said, 400)], run_id=plan.run_id)
         return decided
 
     def _tell_approved(self, approval: Approval) -> None:
@@ -246,14 +246,14 @@ class _Question:
             f"{approval.approver} approved plan {plan.code}; it may be used until {approval.execute_by:%H:%M:%S} UTC."
         )
         subject = f"{plan.verb} of {plan.destination_name}: approved"
-        tell("decided", subject, [wording.plain(said, 400)], run_id=plan.run_id)
+        tell("decided", subject, [plain(said, 400)], run_id=plan.run_id)
 
     def _announce(self, waiting: Waiting) -> None:
         """The question as data, and a notice to those who answer."""
         plan = self.plan
         publish_sheet(Sheet(plan=plan, comparison=self.comparison, answer_by=waiting.answer_by, question=waiting.index))
-        subject = f"{plan.verb} of {plan.destination_name} waits for {wording.who_is_missing(plan, waiting)}"
-        tell("asked", subject, wording.notice_lines(plan, waiting), run_id=plan.run_id)
+        subject = f"{plan.verb} of {plan.destination_name} waits for {who_is_missing(plan, waiting)}"
+        tell("asked", subject, notice_lines(plan, waiting), run_id=plan.run_id)
 
     def _tell_superseded(self, older: Question) -> None:
         message = f"Plan {older.code} gave way to the newer plan {self.plan.code} of run {self.plan.run_id}."
@@ -324,7 +324,7 @@ def _stand(
     tell(
         "standing",
         f"{plan.verb} of {plan.destination_name}: by standing approval",
-        [wording.plain(said, 400)],
+        [plain(said, 400)],
         run_id=plan.run_id,
     )
     return approval

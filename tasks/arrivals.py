@@ -2,18 +2,18 @@
 
 from datetime import datetime, timedelta
 
-from tasks import wording
-from tasks.asking import ArrivalForm, Heard, arrival_form, publish_sheet, put
 from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import utc_now
-from tasks.notices import tell
-from tasks.policy import open_ledger, read_leads, read_rules
+from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
+from tasks.rendering.approval import arrival_text
+from tasks.runtime.forms import ArrivalForm, Heard, arrival_form, publish_sheet, put
+from tasks.runtime.notices import tell
+from tasks.runtime.resources import open_ledger, read_leads, read_rules
+from tasks.runtime.waiting_runs import parameters_of
 from tasks.signoff.answers import entry, where
-from tasks.signoff.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.signoff.proofs import BadProof, statement, verify
-from tasks.tracing import parameters_of
 
 
 def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: timedelta) -> Evidence:
@@ -59,7 +59,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
         subject = f"{plan.verb} of {plan.destination_name}: did it arrive?"
         tell("asked", subject, ["The evidence does not settle it; the host's e-mail does."], run_id=plan.run_id)
 
-    text = wording.arrival_text(plan, receipt, evidence, answer_by=answer_by, refused=why)
+    text = arrival_text(plan, receipt, evidence, answer_by=answer_by, refused=why)
     key = f"arrived-{plan.fingerprint[:8]}-{len(refused)}"
     heard = put(key, arrival_form(text), text, before=announce, until=answer_by, now=utc_now())
     if heard.at >= answer_by:

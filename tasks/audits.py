@@ -8,13 +8,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from tasks import audit_wording, wording
 from tasks.estate.errors import LedgerBroken
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
-from tasks.policy import BELOW_THE_GATE, open_ledger, read_leads, this_run
+from tasks.ledger.ledger import Fact, Ledger
+from tasks.rendering import audit
+from tasks.rendering.approval import report_text
+from tasks.runtime.resources import BELOW_THE_GATE, open_ledger, read_leads, this_run
 from tasks.signoff.history import KINDS, History, history
-from tasks.signoff.ledger import Fact, Ledger
 from tasks.signoff.witnesses import verified_signatures
 
 AUDITED = "Audited"
@@ -53,14 +54,14 @@ def conclude_audit(found: History) -> State[Any]:
         if found.problems
         else "",
     )
-    return _publish(report, "\n" + audit_wording.history_text(found))
+    return _publish(report, "\n" + audit.history_text(found))
 
 
 def _publish(report: Report, extra: str) -> State[Any]:
     """As every other report is published."""
     open_ledger().record("outcome", run_id=report.run_id, detail=report.model_dump(mode="json"))
     create_markdown_artifact(
-        wording.report_text(report) + extra,
+        report_text(report) + extra,
         key=f"report-{report.run_id}",
         description=f"{report.verb}: {report.outcome}",
     )

@@ -11,7 +11,7 @@ from tasks.estate.plans import Backup, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import backing_off, until, utc_now
-from tasks.policy import (
+from tasks.runtime.resources import (
     ABOVE_THE_GATE,
     Progress,
     connected,

@@ -8,8 +8,8 @@ from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
-from tasks.leave import require_leave
-from tasks.policy import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.runtime.permission import require_leave
+from tasks.runtime.resources import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
 from tasks.signoff.answers import where
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck

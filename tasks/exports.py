@@ -33,7 +33,7 @@ from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import load_policy
-from tasks.policy import (
+from tasks.runtime.resources import (
     BELOW_THE_GATE,
     Progress,
     masking_session,

@@ -8,18 +8,18 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from psycopg.conninfo import conninfo_to_dict
 
-from tasks import wording
-from tasks.asking import HoldEndForm, hold_end_form, put
 from tasks.estate.errors import NotApproved, NotFound
 from tasks.estate.plans import Report, fingerprint
 from tasks.estate.settings import Settings, load_settings
 from tasks.estate.waiting import utc_now
-from tasks.notices import tell
-from tasks.policy import ABOVE_THE_GATE, connected, open_ledger, read_leads, read_rules, recalled, this_run
-from tasks.signoff.holds import Hold, active_holds, end, place
-from tasks.signoff.ledger import AlreadyRecorded, Entry, Ledger
+from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
+from tasks.rendering.approval import plain, report_text
+from tasks.runtime.forms import HoldEndForm, hold_end_form, put
+from tasks.runtime.notices import tell
+from tasks.runtime.resources import ABOVE_THE_GATE, connected, open_ledger, read_leads, read_rules, recalled, this_run
+from tasks.runtime.waiting_runs import parameters_of
+from tasks.safeguards.holds import Hold, active_holds, end, place
 from tasks.signoff.proofs import BadProof, statement, verify
-from tasks.tracing import parameters_of
 
 HELD, RELEASED = "Held", "Released"
 ANSWER_WITHIN = timedelta(hours=1)  # the question who may end a hold; whoever asked is at hand
@@ -79,7 +79,7 @@ def place_hold(
         run_id=run_id,
         release=release,
     )
-    tell("hold", f"{destination} is held", [wording.plain(f"It is {made.words}.", 500)])
+    tell("hold", f"{destination} is held", [plain(f"It is {made.words}.", 500)])
     return (made,)
 
 
@@ -127,9 +127,9 @@ def _ask_end(ledger: Ledger, destination: str, active: list[Hold], your_name: st
     message = statement(f"end-hold:{destination}", named, answer_by)
     heard = put(
         f"hold-end-{attempt}",
-        hold_end_form(wording.plain(text, 600), message.decode()),
-        wording.plain(text, 600),
-        before=lambda: tell("hold", f"{destination}: a hold is to be ended", [wording.plain(text, 600)]),
+        hold_end_form(plain(text, 600), message.decode()),
+        plain(text, 600),
+        before=lambda: tell("hold", f"{destination}: a hold is to be ended", [plain(text, 600)]),
         until=answer_by,
         now=utc_now(),
     )
@@ -160,8 +160,8 @@ def _end(
         mine, proof, by = active, proven.kind, lead.name
     now, run_id = utc_now(), this_run()
     ended = tuple(end(ledger, hold.seq, by=by, now=now, run_id=run_id, proof=proof) for hold in mine)
-    lines = [wording.plain(f"It was {hold.words}. {by} ended it ({proof}). Both should know.", 500) for hold in ended]
-    tell("hold", f"{destination}: a hold was ended by {wording.plain(by)}", lines)
+    lines = [plain(f"It was {hold.words}. {by} ended it ({proof}). Both should know.", 500) for hold in ended]
+    tell("hold", f"{destination}: a hold was ended by {plain(by)}", lines)
     return ended
 
 
@@ -182,9 +182,9 @@ def conclude_hold(destination: str, holds: tuple[Hold, ...], *, ended: bool) -> 
         "start `hold` with 'End the holds instead': its owner's word or a lead's proof is asked for.",
     )
     open_ledger().record("outcome", run_id=report.run_id, detail=report.model_dump(mode="json"))
-    lines = [f"* {hold.mark}: {wording.plain(hold.words, 500)}" for hold in still] or ["* nothing"]
+    lines = [f"* {hold.mark}: {plain(hold.words, 500)}" for hold in still] or ["* nothing"]
     create_markdown_artifact(
-        "\n".join([wording.report_text(report), "", f"## What holds {destination} now", "", *lines]),
+        "\n".join([report_text(report), "", f"## What holds {destination} now", "", *lines]),
         key=f"report-{report.run_id}",
         description=f"hold: {report.outcome}",
     )

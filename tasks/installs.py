@@ -14,8 +14,8 @@ from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import backing_off, until, utc_now
-from tasks.leave import standing_against
-from tasks.policy import (
+from tasks.runtime.permission import standing_against
+from tasks.runtime.resources import (
     ABOVE_THE_GATE,
     Progress,
     connected,
@@ -26,8 +26,8 @@ from tasks.policy import (
     recalled,
     this_run,
 )
+from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
-from tasks.signoff.grading import grade_copy
 from tasks.surveys.taking import take, to_install
 
 PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes

@@ -7,7 +7,6 @@ from typing import Any
 import psycopg
 from prefect import task
 
-from tasks.attempts import AUDITED, file_of, target_settings, writing
 from tasks.dumps import bundle
 from tasks.dumps.audit import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
@@ -36,10 +35,11 @@ from tasks.estate.settings import Settings, load_settings
 from tasks.estate.tables import Catalog
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
-from tasks.leave import require_leave, standing_against
 from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy, load_policy
-from tasks.policy import (
+from tasks.runtime.load_target import AUDITED, file_of, target_settings, writing
+from tasks.runtime.permission import require_leave, standing_against
+from tasks.runtime.resources import (
     ABOVE_THE_GATE,
     ONCE,
     Progress,
@@ -52,8 +52,8 @@ from tasks.policy import (
     show_table,
     this_run,
 )
+from tasks.safeguards.grading import grade_load
 from tasks.signoff.answers import where
-from tasks.signoff.grading import grade_load
 from tasks.signoff.leaks import leak_of, record_leak
 
 

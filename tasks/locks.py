@@ -9,10 +9,10 @@ from tasks.estate.plans import Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
-from tasks.policy import connected, open_ledger, paced, this_run
-from tasks.signoff.ledger import Fact
-from tasks.signoff.questions import close_own
-from tasks.states import is_over
+from tasks.ledger.ledger import Fact
+from tasks.ledger.questions import close_own
+from tasks.runtime.resources import connected, open_ledger, paced, this_run
+from tasks.runtime.states import is_over
 from tasks.surveys.reconciling import has_arrived
 
 

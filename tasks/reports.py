@@ -11,7 +11,6 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from tasks import dump_wording, wording
 from tasks.dumps.planning import ExportPlan
 from tasks.dumps.previewing import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
@@ -29,12 +28,14 @@ from tasks.estate.verdicts import (
     unknown_checks,
 )
 from tasks.estate.waiting import utc_now
+from tasks.ledger.ledger import Fact
 from tasks.masking.classify import Draft
 from tasks.masking.session import PASSWORD
-from tasks.notices import tell
-from tasks.policy import open_ledger, this_run
-from tasks.signoff.holds import place
-from tasks.signoff.ledger import Fact
+from tasks.rendering import dumps
+from tasks.rendering.approval import difference_table, plain, report_text
+from tasks.runtime.notices import tell
+from tasks.runtime.resources import open_ledger, this_run
+from tasks.safeguards.holds import place
 
 P = ParamSpec("P")
 
@@ -164,9 +165,7 @@ def conclude_diagnosis(install: str, findings: tuple[Finding, ...], comparison: 
         message=_checks_in_words(failed, unknown),
         next_step="Do what the findings say, most severe first." if failed or unknown else "",
     )
-    extra = (
-        "\n".join(["", "## Comparison", "", *wording.difference_table(comparison, all_rows=True)]) if comparison else ""
-    )
+    extra = "\n".join(["", "## Comparison", "", *difference_table(comparison, all_rows=True)]) if comparison else ""
     return _publish(report, extra)
 
 
@@ -181,7 +180,7 @@ def conclude_export(plan: ExportPlan, facts: DumpFacts) -> State[Any]:
         next_step="Start `load_dump` to bring it to staging.",
     )
     _table(f"export-rows-{this_run()}", "Rows in the dump", [(str(t.name), t.rows) for t in facts.trailer.tables])
-    return _publish(report, "\n" + dump_wording.export_text(plan, facts))
+    return _publish(report, "\n" + dumps.export_text(plan, facts))
 
 
 def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[Any]:
@@ -196,10 +195,10 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
         **_who(plan),
         approver=approval.approver,
         reason=approval.reason,
-        **dump_wording.in_part(plan),
+        **dumps.in_part(plan),
     )
     _table(f"load-rows-{plan.run_id}", "Rows on staging", list(loaded.rows))
-    return _publish(report, "\n" + dump_wording.loaded_text(plan, loaded, password=PASSWORD))
+    return _publish(report, "\n" + dumps.loaded_text(plan, loaded, password=PASSWORD))
 
 
 def conclude_preview(policy: str, preview: Preview) -> State[Any]:
@@ -213,10 +212,10 @@ def conclude_preview(policy: str, preview: Preview) -> State[Any]:
         source=f"{preview.source.database} on {preview.source.host}",
         destination="",
         run_id=this_run(),
-        message=dump_wording.preview_message(preview),
-        next_step=dump_wording.after_preview(policy, preview),
+        message=dumps.preview_message(preview),
+        next_step=dumps.after_preview(policy, preview),
     )
-    return _publish(report, "\n" + dump_wording.preview_text(preview))
+    return _publish(report, "\n" + dumps.preview_text(preview))
 
 
 def conclude_classification(policy: str, draft: Draft, *, compared: bool, written: str) -> State[Any]:
@@ -233,7 +232,7 @@ def conclude_classification(policy: str, draft: Draft, *, compared: bool, writte
         if open_questions
         else "The policy knows every column; start `preview` to see what it does.",
     )
-    return _publish(report, "\n" + dump_wording.draft_text(draft, compared=compared, written=written))
+    return _publish(report, "\n" + dumps.draft_text(draft, compared=compared, written=written))
 
 
 def _table(key: str, description: str, rows: list[tuple[str, int]]) -> None:
@@ -285,13 +284,13 @@ def _publish(report: Report, extra: str = "") -> State[Any]:
         open_ledger().record("outcome", run_id=report.run_id, plan="", detail=report.model_dump(mode="json"))
         head = str(open_ledger().head())
     create_markdown_artifact(
-        wording.report_text(report, head) + extra,
+        report_text(report, head) + extra,
         key=f"report-{report.run_id}",
         description=f"{report.verb}: {report.outcome}",
     )
     good = report.outcome in GOOD
     if report.outcome != "Misconfigured" and (report.verb in PEOPLE_WAIT_FOR or (not good and report.verb in WRITES)):
-        lines = [wording.plain(line, 600) for line in (report.message, report.next_step) if line]
+        lines = [plain(line, 600) for line in (report.message, report.next_step) if line]
         tell("ended", f"{report.verb} of {report.destination}: {report.outcome}", lines, run_id=report.run_id)
     message = (
         " ".join(part for part in (report.message, report.next_step) if part)

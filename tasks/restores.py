@@ -16,11 +16,20 @@ from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Verdic
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.waiting import utc_now
-from tasks.leave import require_leave
-from tasks.notices import tell
-from tasks.policy import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced, recalled
+from tasks.ledger.ledger import AlreadyRecorded
+from tasks.runtime.notices import tell
+from tasks.runtime.permission import require_leave
+from tasks.runtime.resources import (
+    ABOVE_THE_GATE,
+    BELOW_THE_GATE,
+    ONCE,
+    Progress,
+    connected,
+    open_ledger,
+    paced,
+    recalled,
+)
 from tasks.signoff import preauthorised
-from tasks.signoff.ledger import AlreadyRecorded
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck
 from tasks.surveys.taking import to_install

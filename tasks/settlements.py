@@ -10,18 +10,18 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 from prefect.states import Completed
 
-from tasks import wording
-from tasks.asking import Heard, SettleForm, put, settle_form
 from tasks.estate.errors import NotApproved, Refused
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
-from tasks.notices import tell
-from tasks.policy import open_ledger, read_leads, read_rules, this_run
+from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
+from tasks.rendering.approval import plain, report_text, settle_text
+from tasks.runtime.forms import Heard, SettleForm, put, settle_form
+from tasks.runtime.notices import tell
+from tasks.runtime.resources import open_ledger, read_leads, read_rules, this_run
+from tasks.runtime.states import is_over
+from tasks.runtime.waiting_runs import parameters_of
 from tasks.signoff import settling
 from tasks.signoff.history import PLANNED
-from tasks.signoff.ledger import AlreadyRecorded, Fact, Ledger
-from tasks.states import is_over
-from tasks.tracing import parameters_of
 
 SETTLED = "Settled"
 ANSWER_WITHIN = timedelta(hours=1)  # whoever started the run is at hand, and a lead with them
@@ -79,9 +79,7 @@ def _ask(ledger: Ledger, call: Fact, answer_by: datetime, your_name: str, attemp
     }
     if attempt in refused:
         return None
-    text = wording.settle_text(
-        call, _about(ledger, call), your_name, answer_by=answer_by, refused=refused.get(attempt - 1, "")
-    )
+    text = settle_text(call, _about(ledger, call), your_name, answer_by=answer_by, refused=refused.get(attempt - 1, ""))
     statements = {how: settling.statement_to_sign(call, how, answer_by).decode() for how in HOWS}
     subject = f"What became of the call of run {call.run_id}?"
     heard = put(
@@ -173,7 +171,7 @@ def conclude_settlement(settled: Fact, freed: tuple[str, ...]) -> State[None]:
         source="",
         destination="",
         run_id=this_run(),
-        message=f"The call of run {run_id} is settled as {how} by {wording.plain(who)}. {held}",
+        message=f"The call of run {run_id} is settled as {how} by {plain(who)}. {held}",
         next_step=f"Retry run {run_id}: it purges, verifies and never sends."
         if how == "arrived"
         else "Start a new run.",
@@ -182,9 +180,7 @@ def conclude_settlement(settled: Fact, freed: tuple[str, ...]) -> State[None]:
     )
     if not any(fact.kind == "outcome" for fact in ledger.facts(run_id=report.run_id)):
         ledger.record("outcome", run_id=report.run_id, detail=report.model_dump(mode="json"))
-        said = [f"{wording.plain(who)}: {wording.plain(settled.detail['words'], 300)}"]
+        said = [f"{plain(who)}: {plain(settled.detail['words'], 300)}"]
         tell("decided", f"run {run_id}: settled as {how}", said, run_id=run_id)
-    create_markdown_artifact(
-        wording.report_text(report), key=f"report-{report.run_id}", description=f"settle: {SETTLED}"
-    )
+    create_markdown_artifact(report_text(report), key=f"report-{report.run_id}", description=f"settle: {SETTLED}")
     return Completed(name=SETTLED, message=f"{report.message} {report.next_step}")

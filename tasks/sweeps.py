@@ -13,13 +13,13 @@ from prefect.client.schemas.objects import State
 from tasks.estate.errors import OutcomeUnknown, RunLost, UnderstudyError
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
-from tasks.notices import tell
-from tasks.policy import BELOW_THE_GATE, open_ledger, paced
-from tasks.signoff.answers import end_of
-from tasks.signoff.ledger import AlreadyRecorded
-from tasks.signoff.leftovers import Unfinished, due_reminders, ending, unfinished
-from tasks.signoff.questions import Question, open_questions
-from tasks.states import (
+from tasks.ledger.ledger import AlreadyRecorded
+from tasks.ledger.questions import Question, end_of, open_questions
+from tasks.rendering.approval import plain
+from tasks.rendering.sweep import named, reminder_lines
+from tasks.runtime.notices import tell
+from tasks.runtime.resources import BELOW_THE_GATE, open_ledger, paced
+from tasks.runtime.states import (
     RETRY_WITHIN,
     never_resumed,
     restore_state,
@@ -28,8 +28,7 @@ from tasks.states import (
     states_of,
     waited_before_its_end,
 )
-from tasks.sweep_wording import named, reminder_lines
-from tasks.wording import plain
+from tasks.signoff.leftovers import Unfinished, due_reminders, ending, unfinished
 
 CORRECTED_FOR = 7 * 86400.0  # seconds; a state that is changed later than this is history
 ANSWER_GRACE = 300.0  # seconds after the deadline; a run that was answered in time may not have been picked up yet

@@ -16,16 +16,16 @@ from tasks.estate.errors import LedgerBroken, Misconfigured, UnderstudyError
 from tasks.estate.plans import fingerprint
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
-from tasks.notices import tell
-from tasks.policy import BELOW_THE_GATE, connected, open_ledger, paced, read_rules, this_run
-from tasks.signoff.ledger import OLD, AlreadyRecorded, Fact
+from tasks.ledger.ledger import OLD, AlreadyRecorded, Fact
+from tasks.ledger.questions import open_questions
+from tasks.rendering.approval import plain
+from tasks.rendering.sweep import digest_lines, named, sweep_text
+from tasks.runtime.notices import tell
+from tasks.runtime.resources import BELOW_THE_GATE, connected, open_ledger, paced, read_rules, this_run
+from tasks.runtime.states import RETRY_WITHIN, is_over, state_of
 from tasks.signoff.leftovers import unfinished
-from tasks.signoff.questions import open_questions
 from tasks.signoff.standing import expiring, load_standing
-from tasks.states import RETRY_WITHIN, is_over, state_of
 from tasks.surveys.reconciling import has_arrived
-from tasks.sweep_wording import digest_lines, named, sweep_text
-from tasks.wording import plain
 
 SWEPT = "Swept"
 STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day

@@ -27,15 +27,15 @@ from prefect.settings import (
 )
 from prefect.testing.utilities import prefect_test_harness
 
-from deployments.sandbox.capi import Estate
 from deployments.sandbox.databases import history_serves, prefect_url
+from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.serve import serve
 from deployments.sandbox.postgres import TRIGRAMS, Postgres
 from deployments.sandbox.processes import free_port
 from deployments.sandbox.school.database import OWNER, build
-from deployments.sandbox.serve import serve
 from tasks.estate.settings import forget_settings
-from tasks.policy import open_ledger
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
+from tasks.runtime.resources import open_ledger
 from tests.people import SCHEDULED, Run, write_leads, write_standing
 
 pytest_plugins = ["tests.trouble", "tests.sweeping"]
@@ -141,7 +141,7 @@ def worker(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     }
     for name, value in values.items():
         monkeypatch.setenv(f"UNDERSTUDY_{name}", value)
-    monkeypatch.setattr("tasks.tracing.by_schedule", lambda run: str(run.id) in SCHEDULED)
+    monkeypatch.setattr("tasks.runtime.waiting_runs.by_schedule", lambda run: str(run.id) in SCHEDULED)
     forget_settings()
     yield estate
     server.close()

@@ -12,9 +12,9 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
-from tasks.policy import open_ledger
+from tasks.ledger.questions import Question
+from tasks.runtime.resources import open_ledger
 from tasks.signoff.proofs import new_key, sign, statement
-from tasks.signoff.questions import Question
 from tasks.signoff.standing import NAMESPACE as STANDING
 from tasks.signoff.standing import sign_standing, statement_of
 from tasks.signoff.witnesses import signed_decision

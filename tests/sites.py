@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from deployments.sandbox.capi import Estate, Request
+from deployments.sandbox.host.estate import Estate, Request
 from tasks.capi.client import Client
 from tasks.estate.plans import Backup, CopyOptions, Plan
 from tasks.estate.risks import Grade, Risk

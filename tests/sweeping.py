@@ -16,8 +16,8 @@ from flows.sweep import sweep
 from tasks import sweeps, upkeep
 from tasks.estate.settings import forget_settings
 from tasks.estate.waiting import utc_now
-from tasks.signoff.ledger import Ledger
-from tasks.states import is_over
+from tasks.ledger.ledger import Ledger
+from tasks.runtime.states import is_over
 from tests.people import Run
 
 HOUR = timedelta(hours=1)

@@ -69,7 +69,7 @@ def _default_cell(field: FieldInfo) -> str:
 
 def faults() -> list[str]:
     """The names of the emulator's faults."""
-    return list(importlib.import_module("deployments.sandbox.faults").FAULTS)
+    return list(importlib.import_module("deployments.sandbox.host.faults").FAULTS)
 
 
 def quoted_words(text: str) -> Iterator[str]:

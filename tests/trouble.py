@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.capi import Estate, Request
-from tasks.signoff.ledger import Ledger
+from deployments.sandbox.host.estate import Estate, Request
+from tasks.ledger.ledger import Ledger
 
 QUESTIONS = 3  # a run that asks more often than this is stuck
 

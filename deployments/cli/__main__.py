@@ -1,22 +1,10 @@
 """The program `understudy`, also `python -m deployments.cli`. Each group of commands is a file beside this one."""
 
-from deployments.cli import (
-    answering,
-    dump,
-    freezing,
-    holding,
-    ledgers,
-    load,
-    people,
-    planning,
-    questions,
-    settling,
-    signing,
-)
-from deployments.cli.speaking import new_group
+from deployments.cli import approve, dump, freezes, hold, leads, ledger, load, plan, settle, standing, waiting
+from deployments.cli.output import new_group
 
 app = new_group("Plan, look, answer and keep watch over what overwrites staging and production.")
-for commands in (planning, dump, load, questions, answering, holding, settling, freezing, signing, ledgers, people):
+for commands in (plan, dump, load, waiting, approve, hold, settle, freezes, standing, ledger, leads):
     commands.add_to(app)
 
 

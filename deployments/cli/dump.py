@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from deployments.cli.here import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
-from deployments.cli.speaking import Told, columns, command
-from tasks import choices, exports, runners
+from deployments.cli.in_process import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
+from deployments.cli.output import Told, columns, command
+from tasks import choices, exports
 from tasks.dumps.extract import batches_of
 from tasks.dumps.planning import ExportPlan, Snapshot
 from tasks.dumps.segments import Part
 from tasks.estate.dumps import Anonymizer, DumpFacts
 from tasks.estate.errors import UnderstudyError
+from tasks.runtime import runners
 
 Source = Annotated[
     str,

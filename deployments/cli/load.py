@@ -6,16 +6,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deployments.cli.here import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
-from deployments.cli.proving import Code, Key, Means
-from deployments.cli.speaking import Loud, Marked, Told, aside, ask, command
-from tasks import attempts, choices, dump_wording, loads, locks, wording
+from deployments.cli.in_process import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
+from deployments.cli.output import Loud, Marked, Told, aside, ask, command
+from deployments.cli.proofs import Code, Key, Means
+from tasks import choices, loads, locks
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, LoadPlan
 from tasks.estate.errors import RiskNotAccepted, UnderstudyError
 from tasks.estate.faults import as_facts
 from tasks.estate.plans import Approval
 from tasks.estate.waiting import utc_now
-from tasks.leave import the_gate
+from tasks.rendering import dumps
+from tasks.rendering.approval import gate_lines
+from tasks.runtime import load_target
+from tasks.runtime.permission import the_gate
 from tasks.signoff.answers import Answer, recorded_answer
 from tasks.signoff.gate import Gate, Waiting
 from tasks.signoff.proofs import statement
@@ -70,7 +73,7 @@ def load(
     with local_run(policy, {"TARGET_DATABASE": target}):
         try:
             loads.open_gate()
-            with attempts.audited(dump, policy.stem, requested_by=requested_by):
+            with load_target.audited(dump, policy.stem, requested_by=requested_by):
                 chosen = choices.require_choices(
                     attachments=True, off=[each.value for each in off or []], risk_phrase=risk_phrase
                 )
@@ -80,7 +83,7 @@ def load(
                 )
                 document["plan"] = _planned(plan)
                 if plan_only:
-                    text = dump_wording.load_text(plan, answer_by=utc_now() + ANSWER_WITHIN)
+                    text = dumps.load_text(plan, answer_by=utc_now() + ANSWER_WITHIN)
                     return ended("Planned", document, [Marked(text), "", "Nothing was loaded, nobody was asked."])
                 approved = _Conversation(the_gate(), plan, means, name, decision, reason).ask()
                 with locks.held_target(plan):
@@ -118,8 +121,8 @@ class _Conversation:
 
     def _hear(self, waiting: Waiting) -> Approval | Waiting:
         plan = self._plan
-        gate_lines = wording.gate_lines(plan, waiting)
-        aside(Marked(dump_wording.load_text(plan, answer_by=waiting.answer_by, gate=gate_lines)), "")
+        gate = gate_lines(plan, waiting)
+        aside(Marked(dumps.load_text(plan, answer_by=waiting.answer_by, gate=gate)), "")
         if waiting.refused:
             aside(Loud(f"The last answer did not count: {waiting.refused}"))
         decision = self._value("decision", "approve or reject")

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
+from deployments.cli.output import Loud, columns
 from deployments.cli.server import Form, Server, form_keys, link
-from deployments.cli.speaking import Loud, columns
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
 from tasks.estate.sheets import Sheet, sheet_key
-from tasks.wording import difference_table, plain, what_travels
+from tasks.rendering.approval import difference_table, plain, what_travels
 
 OURS = re.compile(r"suspended-(appr|arrived)-([0-9a-f]{8})-\d+-schema")  # how our questions are named in Prefect
 CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")

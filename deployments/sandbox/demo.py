@@ -8,7 +8,7 @@ from deployments.sandbox.narration import Narrator
 from deployments.sandbox.runs import Runs
 from deployments.sandbox.second_act import SecondAct
 from deployments.sandbox.stack import PROJECT, Stack
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 
 def perform(stack: Stack, narrator: Narrator, *, unattended: bool) -> bool:

@@ -88,7 +88,9 @@ class Stack:
         loopback = ["--host", "127.0.0.1", "--port", str(server)]
         pool = ["--pool", "understudy", "--name", "sandbox"]
         self.programs = {
-            "emulator": self._program("emulator", ["deployments.sandbox.capi", "--port", str(emulator), *estate]),
+            "emulator": self._program(
+                "emulator", ["deployments.sandbox.host.estate", "--port", str(emulator), *estate]
+            ),
             "notices": self._program(
                 "notices", ["deployments.sandbox.notices", "--port", str(notices), "--file", str(self.notices_file)]
             ),

@@ -1,7 +1,7 @@
 """Where secrets and addresses enter: environment variables `UNDERSTUDY_…`, and nowhere else.
 
 One way in, on purpose: a Prefect Block can be read back in clear by every API client, an environment variable of our
-worker cannot (deployments/worker.py). Secrets leave this object only as client constructor arguments.
+worker cannot (deployments/worker/worker.py). Secrets leave this object only as client constructor arguments.
 """
 
 from functools import lru_cache

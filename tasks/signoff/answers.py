@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from tasks.estate.errors import ApprovalExpired, Frozen, NotApproved, Rejected, RunLost, Superseded
 from tasks.estate.plans import Approval, Intent, Signer
-from tasks.signoff.ledger import Entry, Fact, Ledger
+from tasks.ledger.ledger import Entry, Fact, Ledger
+from tasks.ledger.questions import end_of
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,6 @@ def where(plan: Intent) -> dict[str, Any]:
 def entry(kind: str, plan: Intent, detail: dict[str, Any], once: str | None = None) -> Entry:
     """A row about this plan, to be recorded together with others."""
     return Entry(kind, destination_id=plan.destination_id, plan=plan.fingerprint, detail=detail, once=once)
-
-
-def end_of(run_id: str, plan: str) -> str:
-    """The key under which the question of a run about a plan ends: one of `questions.ENDS`."""
-    return f"answer:{run_id}:{plan}"
 
 
 def recorded_answer(ledger: Ledger, plan: Intent) -> Approval | None:

@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from tasks.estate.plans import Intent
+from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.signoff.leads import Lead, Leads
-from tasks.signoff.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.signoff.proofs import BadProof, verify
 
 # A code is accepted for at most 90 s (its own half minute and one to either side). Whoever moves a code reads it where it was

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 
 from tasks.estate.errors import Frozen, Rejected
 from tasks.estate.plans import Approval, Intent, Signer
+from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
+from tasks.ledger.questions import Question, end_of, open_questions
 from tasks.signoff.answers import (
     Answer,
     counted_answers,
-    end_of,
     entry,
     record_approval,
     recorded_answer,
@@ -22,9 +23,7 @@ from tasks.signoff.answers import (
 )
 from tasks.signoff.codes import may_be_production, seal
 from tasks.signoff.leads import Lead, Leads
-from tasks.signoff.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.signoff.proofs import BadProof, Proof, statement, verify
-from tasks.signoff.questions import Question, open_questions
 from tasks.signoff.witnesses import signed_decision
 
 COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; honest mistakes about persons do not

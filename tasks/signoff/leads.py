@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tasks.estate.errors import Misconfigured
+from tasks.estate.reviewed_files import parse, read_entries
 from tasks.estate.sites import Immutable
-from tasks.signoff.reviewed import parse, read_entries
 
 ISSUER = "Understudy"  # what the authenticator on the phone calls us
 SECRET = re.compile(r"[A-Z2-7]{26,128}")  # base32; RFC 4226 asks for 128 bits at least, and 26 characters hold 130

@@ -1,8 +1,8 @@
 """Leaks: dumps in which a load found personal data. From then on they count as unproven, for every worker."""
 
 from tasks.estate.dumps import LoadPlan
+from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import where
-from tasks.signoff.ledger import Ledger
 
 LEAKED = "leaked"  # kind of the fact; its detail has the dump's file name and digest
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from tasks.estate.errors import ApprovalExpired, UnderstudyError
+from tasks.ledger.ledger import SETTLING, Fact, Ledger
+from tasks.ledger.questions import ENDS, Question, open_questions
 from tasks.signoff.answers import refusal_in
-from tasks.signoff.ledger import SETTLING, Fact, Ledger
-from tasks.signoff.questions import ENDS, Question, open_questions
 
 SHARES = (80, 50)  # percent of the time to answer after which people are reminded, the later one first
 DRAFTED = ("planned", "planned-load")

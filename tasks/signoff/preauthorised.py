@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from tasks.estate.plans import Approval, Plan
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 FAILED = "VerifyFailed"
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from tasks.estate.errors import OutcomeUnknown, Refused, Transient
 from tasks.estate.plans import Approval, Baseline, Plan, Receipt
+from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import where
-from tasks.signoff.ledger import Ledger
 
 
 def send_once(

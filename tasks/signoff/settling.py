@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tasks.estate.errors import NotApproved, NotFound, Refused
+from tasks.ledger.ledger import Entry, Fact, Ledger
 from tasks.signoff.leads import Leads
-from tasks.signoff.ledger import Entry, Fact, Ledger
 from tasks.signoff.proofs import BadProof, statement, verify
 
 How = Literal["arrived", "failed"]

@@ -12,11 +12,11 @@ import yaml
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved
 from tasks.estate.plans import Plan
+from tasks.estate.reviewed_files import parse, read_entries
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
 from tasks.signoff.leads import Leads
 from tasks.signoff.proofs import BadProof, one_line, verify_signature
-from tasks.signoff.reviewed import parse, read_entries
 from tasks.signoff.standing_entries import StandingApproval, Window, standing_statement
 
 __all__ = [

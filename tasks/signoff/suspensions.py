@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tasks.estate.sites import Immutable
+from tasks.ledger.ledger import Fact, Ledger
 from tasks.signoff.leads import plain_name
-from tasks.signoff.ledger import Fact, Ledger
 
 SUSPENDED, RESTORED = "lead-suspended", "lead-restored"
 KINDS = (SUSPENDED, RESTORED)

@@ -13,13 +13,13 @@ from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Approval, Intent, Plan
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
+from tasks.ledger.ledger import Fact, Ledger
+from tasks.safeguards.risk_rules import RiskRules
 from tasks.signoff import preauthorised
 from tasks.signoff.answers import counted_answers
 from tasks.signoff.codes import is_sealed, may_be_production
 from tasks.signoff.leads import Lead, Leads
-from tasks.signoff.ledger import Fact, Ledger
 from tasks.signoff.proofs import NAMESPACE, BadProof, statement, verify_signature
-from tasks.signoff.risk_rules import RiskRules
 from tasks.signoff.standing import StandingApproval, require_covered, require_load_covered
 from tasks.signoff.standing_entries import standing_use
 

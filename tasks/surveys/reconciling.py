@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from tasks.capi.client import Client
 from tasks.estate.plans import Plan, Verdict
+from tasks.ledger.ledger import Fact, Ledger
 from tasks.probes.websites import Prober
-from tasks.signoff.ledger import Fact, Ledger
 from tasks.surveys.watching import judge_twice
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from prefect import flow, task
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.promote import promote
 from flows.refresh import refresh
 from tasks.estate.settings import forget_settings
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 SCALE = 1 / 60  # the issue's: a copy of 20 minutes takes 20 seconds
 GAP = 60 * SCALE  # two readings this far apart are demanded by the evidence ladder, in scaled seconds

@@ -6,8 +6,9 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments import bootstrap, worker
+from deployments import bootstrap
 from deployments.reaching import server_address, unreachable
+from deployments.worker import worker
 from tasks.estate.errors import Misconfigured
 from tests.tls import certificate, served
 

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Pending
-
-from deployments.execute import PROJECT
-from deployments.sandbox.capi import Estate
-from tasks.signoff.ledger import Ledger
-from tests.deployments.conftest import Pool
 from tests.deployments.test_worker import REFRESH, REFRESHED, Deployed
+
+from deployments.sandbox.host.estate import Estate
+from deployments.worker.execute import PROJECT
+from tasks.ledger.ledger import Ledger
+from tests.deployments.conftest import Pool
 
 AWAY = 120.0  # seconds
 
@@ -94,7 +94,11 @@ def test_a_server_that_is_away_during_a_copy_changes_nothing(
     said = tmp_path / "said"
     with said.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.execute", run.id], cwd=PROJECT, env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "deployments.worker.execute", run.id],
+            cwd=PROJECT,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     deadline = time.monotonic() + 120
     while not worker.copies_received() and process.poll() is None and time.monotonic() < deadline:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from deployments.sandbox.faults import FAULTS
+from deployments.sandbox.host.faults import FAULTS
 
 pytestmark = pytest.mark.drill
 

@@ -17,10 +17,10 @@ from prefect.client.orchestration import get_client
 from prefect.input.run_input import keyset_from_base_key
 from prefect.states import Scheduled
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.promote import promote
 from flows.refresh import refresh
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 from tests.people import CODES, DEMO_LEAD, SECOND_LEAD, Run
 
 Start = Callable[..., Run]

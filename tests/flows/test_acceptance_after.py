@@ -1,6 +1,6 @@
 """The gate against time, accidents and curiosity: what acceptance tests 16 to 23 ask for, by their numbers.
 
-Number 15 is in test_nights.py, 17 in test_kill.py, 20 in tests/tasks/signoff/test_ledger_tampering.py.
+Number 15 is in test_nights.py, 17 in test_kill.py, 20 in tests/tasks/ledger/test_ledger_tampering.py.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from prefect.input.run_input import keyset_from_base_key
 from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Scheduled
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from deployments.sandbox.notices import Catcher
 from flows.promote import promote
 from flows.refresh import refresh
 from flows.restore import restore
 from tasks.estate.settings import forget_settings
-from tasks.signoff.holds import place
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
+from tasks.safeguards.holds import place
 from tests.people import CODES, DEMO_LEAD, Run
 
 Start = Callable[..., Run]

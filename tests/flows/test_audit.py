@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.audit import audit
 from flows.refresh import refresh
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 from tests.people import DEMO_LEAD
 
 HOSTILE = "<script>alert(1)</script> | **x** [y](http://evil.example)\n# title {{ flow }} \x1b[31m"

@@ -7,7 +7,7 @@ import pytest
 
 from flows.anonymize import anonymize
 from tasks.estate.errors import Misconfigured
-from tasks.runners import for_exports
+from tasks.runtime.runners import for_exports
 
 
 @pytest.mark.parametrize("runner", ["processes", "dask"])

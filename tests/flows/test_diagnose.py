@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.diagnose import diagnose
 from flows.provision import provision
 from flows.refresh import refresh

@@ -5,7 +5,7 @@ Every flow meets every fault in tests/drills/test_fault_matrix.py.
 
 import pytest
 
-from deployments.sandbox.faults import FAULTS
+from deployments.sandbox.host.faults import FAULTS
 
 # Those that a copy could be sent twice by, or into the wrong place, or be believed although it did not arrive. The others,
 # and minutes of retries in real time, are the drill's; faults of backups are in test_acceptance.py.

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pyotp import TOTP
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.hold import hold
 from flows.refresh import refresh
 from tasks.estate.settings import forget_settings
-from tasks.signoff.holds import active_holds
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
+from tasks.safeguards.holds import active_holds
 from tests.people import CODES, DEMO_LEAD
 
 WHO = {"your_name": "Cleo", "reason": "the new menu is not done"}

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.promote import promote
 from flows.refresh import refresh
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 
 @pytest.mark.parametrize(

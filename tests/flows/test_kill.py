@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.promote import promote
 from flows.refresh import refresh
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 
 from flows.load_dump import load_dump
 from tasks.dumps.load import Load
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 HOST = "staging.schule.example"

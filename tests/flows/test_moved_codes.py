@@ -13,18 +13,18 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Paused, Scheduled
+from tests.tasks.signoff.stories import DEV, PROD, STAGE, comparison, content, plan
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from tasks import approvals
 from tasks.estate.forms import ANSWER_WITHIN
 from tasks.estate.plans import Plan
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.settings import forget_settings
-from tasks.leave import require_leave
-from tasks.policy import open_ledger, read_rules
+from tasks.runtime.permission import require_leave
+from tasks.runtime.resources import open_ledger, read_rules
 from tests.flows.test_acceptance import key_of
 from tests.people import CODES, DEMO_LEAD, SECOND_LEAD, Run
-from tests.tasks.signoff.stories import DEV, PROD, STAGE, comparison, content, plan
 
 SENT: list[str] = []
 

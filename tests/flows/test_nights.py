@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.promote import promote
 from flows.refresh import refresh
 from tests.people import write_standing

@@ -13,7 +13,7 @@ from deployments.sandbox.school.database import CANARIES
 from flows.preview import preview
 from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.settings import forget_settings
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 POLICIES = Path(__file__).parents[2] / "deployments" / "policies"
 HOSTILE = "<script>alert(1)</script> | **bold** [x](http://evil.example)\n# title {{ flow }} \x1b[31m"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.promote import promote
 from flows.restore import restore
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 PAIR = {"source": "schulstage", "destination": "schulprod"}
 
@@ -120,13 +120,13 @@ def test_any_worker_goes_on_where_another_was_killed(
     worker.publish("schulstage", "files")
     run = start(promote, **PAIR)
     shutil.rmtree(PREFECT_LOCAL_STORAGE_PATH.value(), ignore_errors=True)
-    monkeypatch.setattr("tasks.policy._ledgers", {})
+    monkeypatch.setattr("tasks.runtime.resources._ledgers", {})
     with monkeypatch.context() as dying, contextlib.suppress(Killed):
         dying.setattr("tasks.locks.held", killed)
         run.approve("schulprod")
     assert [fact.kind for fact in ledger.facts(run_id=run.id, kinds=("approved", "sending"))] == ["approved"]
     shutil.rmtree(PREFECT_LOCAL_STORAGE_PATH.value(), ignore_errors=True)
-    monkeypatch.setattr("tasks.policy._ledgers", {})
+    monkeypatch.setattr("tasks.runtime.resources._ledgers", {})
     run.restart().go()
     assert (run.state, worker.copies_received(), backups_of(ledger, run)) == ("Verified", 1, 1)
     assert [fact.kind for fact in ledger.facts(run_id=run.id, kinds=("planned", "asked"))] == ["planned", "asked"]

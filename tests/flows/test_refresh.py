@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.refresh import refresh
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 PAIR = {"source": "schulprod", "destination": "schulstage"}
 

@@ -6,7 +6,7 @@ from typing import Any
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from flows.reload import reload
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 HOST = "staging.schule.example"
 

@@ -11,7 +11,7 @@ from pyotp import TOTP
 
 from flows.refresh import refresh
 from flows.settle import settle
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 from tasks.signoff.proofs import sign, statement
 from tests.people import CODES, DEMO_LEAD, PEOPLE
 

@@ -14,13 +14,13 @@ import pytest
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from flows.reload import reload
-from tasks.asking import ApprovalForm, RiskyForm
 from tasks.choices import require_choices
 from tasks.dumps import bundle
 from tasks.dumps.targets import require_host
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer
 from tasks.estate.errors import RiskNotAccepted, WrongHost
 from tasks.estate.settings import forget_settings
+from tasks.runtime.forms import ApprovalForm, RiskyForm
 
 HOST = "staging.schule.example"
 E1 = "Import is not enabled on this instance."

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from tasks.capi.client import Client
 from tasks.estate.plans import Approval, Backup, CopyOptions, Intent, Plan, Receipt
 from tasks.estate.risks import Grade, Risk
@@ -17,11 +17,11 @@ from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
-from tasks.leave import the_gate
+from tasks.ledger.ledger import Ledger
 from tasks.locks import held
-from tasks.policy import connected, read_rules
+from tasks.runtime.permission import the_gate
+from tasks.runtime.resources import connected, read_rules
 from tasks.signoff.answers import Answer
-from tasks.signoff.ledger import Ledger
 from tasks.signoff.proofs import sign, statement
 from tasks.surveys.taking import take
 from tests.people import DEMO_LEAD, PEOPLE

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.tasks.signoff.stories import PROD, plan
 
-from tasks import copies, leave
+from tasks import copies
 from tasks.capi.client import Client
 from tasks.copies import await_arrival, require_arrival, send_copy
 from tasks.estate.errors import (
@@ -26,12 +27,12 @@ from tasks.estate.errors import (
 from tasks.estate.plans import CopyOptions, Evidence, Receipt, Signal, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
-from tasks.policy import paced
+from tasks.ledger.ledger import Ledger
+from tasks.runtime import permission
+from tasks.runtime.resources import paced
+from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
-from tasks.signoff.holds import place
-from tasks.signoff.ledger import Ledger
 from tests.tasks.conftest import Scene, approve, freeze, tamper
-from tests.tasks.signoff.stories import PROD, plan
 
 Make = Callable[..., Scene]
 SENT = ["consumed", "sending", "sent"]
@@ -312,4 +313,4 @@ def test_production_is_never_the_destination_of_an_arrival_that_is_probable() ->
     assert PROD.environment.may_be_production
     assert require_arrival.__kwdefaults__ == {"enough": Verdict.CONFIRMED}
     assert await_arrival.fn.__kwdefaults__ == {"enough": Verdict.CONFIRMED}
-    assert leave.require_leave is copies.require_leave
+    assert permission.require_leave is copies.require_leave

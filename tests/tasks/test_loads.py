@@ -10,10 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from deployments.sandbox.postgres import Postgres
 from tasks import loads
-from tasks.attempts import AUDITED
 from tasks.dumps.load import Load
 from tasks.dumps.marker import read_marker
 from tasks.dumps.planning import Choices
@@ -38,11 +37,12 @@ from tasks.estate.errors import (
 from tasks.estate.plans import Approval
 from tasks.estate.settings import forget_settings, load_settings
 from tasks.estate.waiting import utc_now
+from tasks.ledger.ledger import Ledger
 from tasks.locks import held_target
-from tasks.policy import run_here
+from tasks.runtime.load_target import AUDITED
+from tasks.runtime.resources import run_here
+from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
-from tasks.signoff.holds import place
-from tasks.signoff.ledger import Ledger
 from tests.tasks.conftest import approve, freeze, tamper
 from tests.tasks.dumps.failures.conftest import HOST, KEY, Pair, fill, policy_of, prepare
 

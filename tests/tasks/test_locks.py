@@ -5,16 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.tasks.signoff.stories import DEV, PROD, STAGE, load_plan, plan
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from tasks import locks
 from tasks.estate.errors import DestinationBusy, Rejected
 from tasks.estate.plans import Plan
 from tasks.estate.waiting import utc_now
-from tasks.policy import run_here
+from tasks.ledger.ledger import Fact, Ledger
+from tasks.runtime.resources import run_here
 from tasks.signoff.answers import recorded_answer, where
-from tasks.signoff.ledger import Fact, Ledger
-from tests.tasks.signoff.stories import DEV, PROD, STAGE, load_plan, plan
 
 IDS = (PROD.id, STAGE.id)
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
+from tests.tasks.signoff.stories import STAGE, Story, content, plan
 
 from tasks import restores
 from tasks.capi.client import Client
@@ -16,7 +17,7 @@ from tasks.estate.plans import Evidence, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction
 from tasks.estate.waiting import utc_now
-from tasks.policy import paced
+from tasks.ledger.ledger import Ledger
 from tasks.restores import (
     await_restore,
     resolve_destination,
@@ -25,11 +26,10 @@ from tasks.restores import (
     start_allowed,
     state_before,
 )
+from tasks.runtime.resources import paced
+from tasks.safeguards.holds import place
 from tasks.signoff.answers import where
-from tasks.signoff.holds import place
-from tasks.signoff.ledger import Ledger
 from tests.tasks.conftest import Scene, approve, freeze
-from tests.tasks.signoff.stories import STAGE, Story, content, plan
 
 Make = Callable[..., Scene]
 

@@ -9,10 +9,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
-from tasks import states, sweeps
-from tasks.asking import end_waiting
-from tasks.signoff.answers import end_of
-from tasks.signoff.questions import open_questions
+from tasks import sweeps
+from tasks.ledger.questions import end_of, open_questions
+from tasks.runtime import states
+from tasks.runtime.forms import end_waiting
 from tests.sweeping import HOUR, Sweeping, forget, put
 
 

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
-from deployments.cli.here import local_run
+from deployments.cli.in_process import local_run
 from tasks import loads
 from tasks.dumps.planning import Choices
 from tasks.estate.errors import PlanIsStale
 from tasks.estate.settings import load_settings
-from tasks.policy import open_ledger
+from tasks.runtime.resources import open_ledger
 from tasks.signoff.leaks import record_leak
 from tests.people import DEMO_LEAD
 

@@ -33,10 +33,10 @@ SURVIVED = TRACES / "survived"  # file: the keys of what survived the last run, 
 GOAL = 0.95
 GROUPS = {
     "gate": [
-        *(f"tasks/signoff/{name}.py" for name in ("gate", "witnesses", "standing", "conditions", "holds")),
-        *(f"tasks/signoff/{name}.py" for name in ("preauthorised", "sending")),
+        *(f"tasks/signoff/{name}.py" for name in ("gate", "witnesses", "standing", "preauthorised", "sending")),
+        *(f"tasks/safeguards/{name}.py" for name in ("conditions", "holds")),
         *(f"tasks/{name}.py" for name in ("locks", "copies", "restores", "loads")),
-        "deployments/execute.py",
+        "deployments/worker/execute.py",
     ],
     "sites": [
         *(f"tasks/surveys/{name}.py" for name in ("rechecking", "evidence")),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.sandbox import work
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host import work
+from deployments.sandbox.host.estate import Estate
 from tasks.estate.settings import forget_settings
 from tests.drills.wordpress.host import Looks, RealHost, Sites
 from tests.drills.wordpress.servers import database_server, missing

@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 
-from deployments.sandbox import work
-from deployments.sandbox.capi import API_HOSTS, Estate
-from deployments.sandbox.wire import Request, Response
+from deployments.sandbox.host import work
+from deployments.sandbox.host.estate import API_HOSTS, Estate
+from deployments.sandbox.host.wire import Request, Response
 from tests.drills.wordpress.servers import WORDPRESS, free_port, run, running, wait_for
 
 HERE = Path(__file__).parent

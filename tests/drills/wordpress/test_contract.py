@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from tasks.probes import markup
 from tasks.probes.websites import Prober
 from tasks.surveys.taking import take

@@ -11,7 +11,7 @@ from flows.provision import provision
 from flows.refresh import refresh
 from flows.restore import restore
 from tasks.estate.settings import forget_settings
-from tasks.policy import open_ledger
+from tasks.runtime.resources import open_ledger
 from tests.drills.wordpress.conftest import PRODUCTION, STAGING
 from tests.drills.wordpress.host import Looks, RealHost
 from tests.people import DEMO_LEAD, SECOND_LEAD

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from tasks.capi import client as module
 from tasks.capi.client import Client
 from tasks.estate.errors import HostRefused, Misconfigured, OutcomeUnknown, UnderstudyError, Unreachable

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.sandbox.capi import Estate, Request
+from deployments.sandbox.host.estate import Estate, Request
 from tasks.estate.sites import Content
 from tasks.probes.websites import Prober
 

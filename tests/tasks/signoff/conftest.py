@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 from pyotp import TOTP
+from tests.tasks.signoff.stories import plan
 
 from tasks.estate.errors import Frozen
 from tasks.estate.plans import Approval, Intent, Plan
 from tasks.estate.risks import Grade, Risk
+from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import Answer
 from tasks.signoff.gate import Gate, Terms, Waiting
 from tasks.signoff.leads import Lead, LeadKey, Leads
-from tasks.signoff.ledger import Ledger
 from tasks.signoff.proofs import STEP, new_key, sign, statement
 from tasks.signoff.witnesses import signed_decision
-from tests.tasks.signoff.stories import plan
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ANNA, BEN, CARA = "Anna Lead", "Ben Lead", "Cara Lead"
@@ -57,7 +57,7 @@ class Desk:
     def opened(cls, patch: pytest.MonkeyPatch, url: str = "sqlite://") -> "Desk":
         """A desk with an empty ledger that goes by its clock."""
         made = cls(Ledger(url))
-        patch.setattr("tasks.signoff.rows.utc_now", lambda: made.now)
+        patch.setattr("tasks.ledger.rows.utc_now", lambda: made.now)
         return made
 
     @property

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tasks.signoff.stories import PROD, STAGE
 
 from tasks.estate.errors import Rejected
 from tasks.estate.plans import Approval, Signer
+from tasks.ledger.ledger import Ledger
+from tasks.ledger.questions import open_questions
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
-from tasks.signoff.ledger import Ledger
-from tasks.signoff.questions import open_questions
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, risky
-from tests.tasks.signoff.stories import PROD, STAGE
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from tests.tasks.signoff.stories import DEV, PROD, STAGE
 
 from tasks.estate.errors import ApprovalExpired, Frozen, Superseded, UnderstudyError
 from tasks.estate.plans import Approval, Plan
+from tasks.ledger.questions import ENDS, open_questions
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
-from tasks.signoff.questions import ENDS, open_questions
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, risky
-from tests.tasks.signoff.stories import DEV, PROD, STAGE
 
 
 @pytest.fixture

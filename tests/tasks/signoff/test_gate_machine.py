@@ -9,17 +9,17 @@ import pytest
 from hypothesis import currently_in_test_context, event, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.tasks.signoff.stories import DEV, PROD, STAGE, install, plan
 
 from tasks.estate.plans import Backup
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Environment
-from tasks.signoff import holds
+from tasks.ledger.questions import ENDS, open_questions
+from tasks.safeguards import holds
 from tasks.signoff.proofs import sign, statement
-from tasks.signoff.questions import ENDS, open_questions
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, KEYS, NOW, SECRETS, Desk
 from tests.tasks.signoff.gate_rules import Course, Rules, Said
 from tests.tasks.signoff.gate_worker import CALLS, Worker
-from tests.tasks.signoff.stories import DEV, PROD, STAGE, install, plan
 
 SHOP, SHOP_STAGE = install("shop", Environment.PRODUCTION), install("shopstage")  # a site of its own
 TRIPS = [

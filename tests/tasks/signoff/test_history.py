@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.audit_wording import history_text
+from tasks.ledger.ledger import Fact
+from tasks.rendering.audit import history_text
 from tasks.signoff.history import KINDS, UNPROVEN, History, Undertaking, history
-from tasks.signoff.ledger import Fact
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MONTH = timedelta(days=30)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
+from tasks.ledger.questions import Question
 from tasks.signoff.leftovers import _share, due_reminders, ending, outcomes_since, unfinished
-from tasks.signoff.questions import Question
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ENDS: list[tuple[str, dict[str, Any], str, str]] = [

@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.tasks.signoff.stories import PROD, STAGE, plan
 
 from tasks.estate.plans import Approval, CopyOptions, Plan
+from tasks.ledger.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.answers import entry, record_approval, where
-from tasks.signoff.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.preauthorised import allowed_by, key_of
 from tasks.signoff.witnesses import permitted_by
 from tests.tasks.signoff.desk import ANNA, YELLOW, Desk, risky
-from tests.tasks.signoff.stories import PROD, STAGE, plan
 
 UP: dict[str, Any] = {"verb": "promote", "source": STAGE, "destination": PROD}
 

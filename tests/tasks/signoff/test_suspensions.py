@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tasks.audit_wording import history_text
+from tasks.ledger.ledger import Ledger
+from tasks.rendering.audit import history_text
 from tasks.signoff.gate import Gate
 from tasks.signoff.history import history
-from tasks.signoff.ledger import Ledger
 from tasks.signoff.suspensions import KINDS, suspended_now, suspensions
 from tests.tasks.signoff.desk import ANNA, BEN, EIGHT_HOURS, NOW, TERMS, YELLOW, Desk, leads_without, risky
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.signoff.ledger import Ledger
+from tasks.ledger.ledger import Ledger
 from tasks.signoff.waits import Change, Wait, disturbed, tampered, waits_since
 from tests.tasks.signoff.desk import NOW, Desk
 

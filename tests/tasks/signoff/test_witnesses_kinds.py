@@ -4,22 +4,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.tasks.signoff.stories import DEV, GREEN, PROD, STAGE, install, load_plan, plan
 
 from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Approval, CopyOptions, Plan, Signer
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Environment
+from tasks.safeguards.risk_rules import RiskRules
 from tasks.signoff.answers import entry, record_approval, where
 from tasks.signoff.codes import may_be_production
 from tasks.signoff.leads import Leads
 from tasks.signoff.preauthorised import key_of
 from tasks.signoff.proofs import sign
-from tasks.signoff.risk_rules import RiskRules
 from tasks.signoff.standing import NAMESPACE, StandingApproval, standing_statement
 from tasks.signoff.standing_entries import standing_use
 from tasks.signoff.witnesses import require_fitting, require_preauthorised, require_standing, require_witnessed
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, KEYS, NOW, RED, SECRETS, YELLOW, Desk, risky
-from tests.tasks.signoff.stories import DEV, GREEN, PROD, STAGE, install, load_plan, plan
 from tests.tasks.signoff.test_preauthorised import Failing, put_back
 
 HALF_AN_HOUR = timedelta(minutes=30)

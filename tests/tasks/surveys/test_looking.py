@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox import work
-from deployments.sandbox.capi import Estate
-from deployments.sandbox.variants import BROKEN, CLOSED, HEALTHY, HIDDEN, LOGIN, UNPROVABLE, VARIANTS
+from deployments.sandbox.host import work
+from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.variants import BROKEN, CLOSED, HEALTHY, HIDDEN, LOGIN, UNPROVABLE, VARIANTS
 from tasks.estate.plans import CopyOptions, Finding, Severity, Verdict
 from tasks.estate.sites import Survey
 from tasks.estate.verdicts import DECISIVE, decisive_checks, failed_checks, outcome_of, unknown_checks

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from tasks.capi.client import Client
 from tasks.estate.errors import NotFound, PlanIsStale, Unreachable, WrongDestination
 from tasks.estate.plans import Backup, Baseline, CopyOptions, Plan

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from deployments.sandbox.capi import Estate
+from deployments.sandbox.host.estate import Estate
 from flows.refresh import refresh
-from tasks.policy import connected
-from tasks.signoff.ledger import Fact, Ledger
+from tasks.ledger.ledger import Fact, Ledger
+from tasks.runtime.resources import connected
 from tasks.surveys.reconciling import has_arrived
 
 GAP = timedelta(milliseconds=20)

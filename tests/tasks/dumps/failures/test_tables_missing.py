@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.dump_wording import missing_lines
 from tasks.estate.errors import DumpRefused
+from tasks.rendering.dumps import missing_lines
 
 Pairs = Callable[..., Any]
 MONTHS = """CREATE TABLE e (at date, v text) PARTITION BY RANGE (at);

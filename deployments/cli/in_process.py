@@ -1,0 +1,115 @@
+"""Work in this process, without a Prefect server: settings from options, progress on a terminal, one document at the end.
+
+What is shared by `dump` and `load`. The steps are those of the flows, called as plain functions, with the same retries
+after `Transient`; a run of this kind is in the ledger and nowhere else.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+from uuid import uuid4
+
+import typer
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from deployments.cli.output import Loud, Told
+from tasks.estate.errors import Transient, UnderstudyError
+from tasks.estate.settings import forget_settings
+from tasks.runtime.resources import run_here
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds before each further try, as the steps have under Prefect
+# Nothing here asks Prefect: one that does not answer must not be waited for, and none is started on the side.
+NO_SERVER: dict[Any, Any] = {PREFECT_API_URL: None, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
+SHOWN = 12  # bars at a time; a schema of a thousand tables must not fill the terminal
+
+Policy = Annotated[
+    Path, typer.Option("--policy", exists=True, dir_okay=False, help="Masking policy: a YAML file of that application.")
+]
+PlanOnly = Annotated[bool, typer.Option("--plan-only", help="Stop after the plan: nothing is exported or loaded.")]
+Requester = Annotated[str, typer.Option("--requested-by", help="Your name, for the ledger.")]
+
+
+@contextmanager
+def local_run(policy: Path, settings: Mapping[str, str]) -> Iterator[str]:
+    """Be a run of this process: its id, with these settings over those of the environment, and bars on a terminal.
+
+    `settings` are names without `UNDERSTUDY_`; empty values leave the environment's own.
+    """
+    given = {**settings, "POLICIES": str(policy.resolve().parent)}
+    changed = {f"UNDERSTUDY_{name}": value for name, value in given.items() if value}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    forget_settings()
+    run_id = str(uuid4())
+    try:
+        with temporary_settings(NO_SERVER), _bars() as listener, run_here(run_id, listener):
+            yield run_id
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        forget_settings()
+
+
+def patiently(step: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Run a step, and again after `Transient`, four times at most, as it would be under Prefect."""
+    for delay in DELAYS:
+        try:
+            return step(*arguments, **options)
+        except Transient:
+            time.sleep(delay)
+    return step(*arguments, **options)
+
+
+def refused(error: UnderstudyError, document: Mapping[str, Any]) -> Told:
+    """Turn an error into the end of the document: its faults, its outcome, its remedy."""
+    faults = error.facts.get("faults") or [
+        {"table": "", "column": "", "kind": error.outcome, "message": error.message, "remedy": error.next_step}
+    ]
+    ended = {
+        **document,
+        "faults": faults,
+        "outcome": {"name": error.outcome, "message": error.message, "next_step": error.next_step},
+    }
+    return Told(ended, [Loud(f"{error.outcome}: {error.message}"), error.next_step], failed=True)
+
+
+def ended(name: str, document: Mapping[str, Any], lines: list[str], **facts: Any) -> Told:
+    """Return the document of a run that did what it should."""
+    return Told({**document, "faults": [], "outcome": {"name": name, **facts}}, lines)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int, int], None]]:
+    """A bar for each table with rows, bytes and time left, on standard error; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda table, rows, done, whole: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rows]} rows"), TextColumn("{task.fields[size]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def show(table: str, rows: int, done: int, whole: int) -> None:
+            if table not in bars:
+                bars[table] = progress.add_task(table, total=max(whole, 1), rows=0, size="")
+            size = f"{done / 1e6:.1f} MB" if whole != rows else ""
+            progress.update(bars[table], completed=min(done, max(whole, 1)), rows=rows, size=size)
+            finished = [task.id for task in progress.tasks if task.finished and task.visible]
+            for old in finished[: max(0, len(finished) - SHOWN)]:
+                progress.update(old, visible=False)
+
+        yield show

@@ -1,0 +1,111 @@
+"""`standing`: what may go on at night without a person: list the entries, and sign one with the issuer's key."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deployments.cli.output import Loud, Told, aside, columns, command, new_group
+from deployments.cli.proofs import sign_with
+from tasks.estate.errors import Misconfigured, NotFound
+from tasks.estate.settings import load_settings
+from tasks.estate.waiting import utc_now
+from tasks.signoff.leads import Leads, load_leads
+from tasks.signoff.proofs import BadProof, verify_signature
+from tasks.signoff.standing import NAMESPACE, StandingApproval, load_standing, sign_standing, statement_of
+
+group = new_group("Standing approvals: reviewed, signed leave for a nightly refresh of one pair.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands of this file into the program."""
+    app.add_typer(group, name="standing")
+
+
+@command(group, "sign")
+def sign(
+    source: Annotated[str, typer.Argument(help="Source of the entry: an install, or an application.")],
+    destination: Annotated[str, typer.Argument(help="Its destination: an install, or a hostname.")],
+    key: Annotated[Path, typer.Option("--key", help="SSH key of the entry's issuer; ssh-keygen signs.")],
+    number: Annotated[
+        int | None, typer.Option("--entry", help="Number of the entry in the file, where the pair has several.")
+    ] = None,
+) -> Told:
+    """Sign an entry of the standing approvals file. Put the file under review afterwards."""
+    settings = load_settings()
+    path, leads = settings.standing_file, load_leads(settings.leads_file, settings.codes_file)
+    chosen = _chosen(path, source, destination, number)
+    message = statement_of(path, chosen)
+    aside("You sign this:", "", message.decode())
+    body = sign_with(key, message, namespace=NAMESPACE)
+    entry = load_standing(path)[chosen - 1]
+    why = _wrong(entry.model_copy(update={"signature": body}), leads, utc_now(), message)
+    if why:
+        raise Misconfigured(
+            f"The signature would not hold: {why}",
+            next_step=f"{path} was not changed. Sign with a key of {entry.issuer}, or list the key in the leads file first.",
+        )
+    entry = sign_standing(path, chosen, body)
+    words = (
+        f"Entry {chosen} of {path}, {entry.pair}, is signed by {entry.issuer} until {entry.until}. Put it under review."
+    )
+    return Told({"entry": chosen, "file": str(path), "issuer": entry.issuer, "until": entry.until.isoformat()}, [words])
+
+
+@command(group, "list")
+def list_standing() -> Told:
+    """List the standing approvals, and whether each is signed and holds. Exit 1 where one does not."""
+    settings, now = load_settings(), utc_now()
+    path, leads = settings.standing_file, load_leads(settings.leads_file, settings.codes_file)
+    entries = load_standing(path)
+    rows = [_row(number, entry, leads, now, path) for number, entry in enumerate(entries, start=1)]
+    if not rows:
+        return Told({"standing": []}, [f"{path} has no entries: every refresh asks a person."])
+    names = ("entry", "source", "destination", "issuer", "until", "state")
+    bad = any(row["state"] != "holds" for row in rows)
+    table = columns([[row[name] for name in names] for row in rows], head=names)
+    lines = [line if row["state"] == "holds" else Loud(line) for row, line in zip(rows, table[1:], strict=True)]
+    return Told({"standing": rows}, [table[0], *lines], failed=bad)
+
+
+def _chosen(path: Path, source: str, destination: str, number: int | None) -> int:
+    """The number of the entry that is meant, from 1. Raises `NotFound` unless it is exactly one."""
+    pairs = [(entry.source, entry.destination) for entry in load_standing(path)]
+    fitting = [n for n, pair in enumerate(pairs, start=1) if pair == (source, destination) and number in (None, n)]
+    if len(fitting) != 1:
+        raise NotFound(
+            f"{path} has {len(fitting) or 'no'} entries for {source} → {destination}; expected one.",
+            next_step="Nothing was signed. `understudy standing list` shows them; --entry chooses one of several.",
+        )
+    return fitting[0]
+
+
+def _row(number: int, entry: StandingApproval, leads: Leads, now: datetime, path: Path) -> dict[str, Any]:
+    today = entry.local(now).date()
+    wrong = _wrong(entry, leads, now, statement_of(path, number))
+    if not entry.issued <= today <= entry.until:
+        wrong = f"It holds from {entry.issued} to {entry.until}, and today is {today}."
+    return {
+        "entry": number,
+        "source": entry.source,
+        "destination": entry.destination,
+        "issuer": entry.issuer,
+        "until": entry.until.isoformat(),
+        "database": entry.include_database,
+        "state": wrong or "holds",
+    }
+
+
+def _wrong(entry: StandingApproval, leads: Leads, now: datetime, message: bytes) -> str:
+    """Why its signature does not hold; empty where it does."""
+    issuer = leads.find(entry.issuer)
+    if issuer is None:
+        return leads.why_not(entry.issuer)
+    if not entry.signature:
+        return "It is not signed."
+    try:
+        verify_signature(issuer, entry.signature, message, namespace=NAMESPACE, at=now)
+    except BadProof as bad:
+        return str(bad)
+    return ""

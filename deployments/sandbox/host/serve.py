@@ -1,0 +1,99 @@
+"""The socket shell of the emulator: HTTP/1.1 on loopback, and what faults do to an answer on the wire."""
+
+import argparse
+import signal
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from deployments.sandbox.host.estate import Estate, Request
+
+DROPS = 10  # pieces of a dripping body
+
+
+class _Shell(BaseHTTPRequestHandler):
+    """Turns bytes into `Request` and `Response` into bytes."""
+
+    protocol_version = "HTTP/1.1"
+    estate: Estate
+
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length") or 0))
+        host = headers.get("host", "127.0.0.1").rsplit(":", 1)[0]
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        response = self.estate.handle(Request(self.command, host, parts.path, query, headers, body))
+        time.sleep(response.delay)
+        if response.cut:
+            self.close_connection = True
+            return
+        self.send_response(response.status)
+        for key, value in response.headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        step = max(1, -(-len(response.body) // DROPS)) if response.drip else max(1, len(response.body))
+        for start in range(0, len(response.body), step):
+            self.wfile.write(response.body[start : start + step])
+            self.wfile.flush()
+            time.sleep(response.drip / DROPS)
+
+    do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _answer  # names that http.server calls
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: the journal says it better."""
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no news."""
+
+
+class Server:
+    """A listening emulator. `url` has no trailing slash; the API is below `/v1`."""
+
+    def __init__(self, listener: ThreadingHTTPServer) -> None:
+        self._listener = listener
+        host, port = listener.server_address[:2]
+        self.url = f"http://{host!s}:{port}"
+        self._thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._thread.join()
+
+
+def serve(estate: Estate, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """Serve an estate on a loopback port; 0 takes a free one."""
+    return Server(_Listener((host, port), type("Shell", (_Shell,), {"estate": estate})))
+
+
+def main() -> None:
+    """Run the emulator alone until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(description="A local emulator of the hosting API 1.17, with named faults.")
+    parser.add_argument("--port", type=int, default=8900, help="loopback port; 0 takes a free one")
+    parser.add_argument("--state", default=":memory:", help="SQLite file that keeps the estate over restarts")
+    parser.add_argument(
+        "--scale", type=float, default=1 / 60, help="our seconds for one of the host's; 1/60 by default"
+    )
+    options = parser.parse_args()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    estate = Estate(options.state, scale=options.scale)
+    server = serve(estate, port=options.port)
+    print(
+        f"Hosting API on {server.url}/v1 (user demo, password demo); switchboard on {server.url}/_sandbox/", flush=True
+    )
+    ended.wait()
+    server.close()
+    estate.close()

@@ -1,0 +1,247 @@
+"""Worker: takes runs from our pool and starts one fixed command for each, whatever the Prefect API says about commands.
+
+Run as `python -m deployments.worker --pool understudy`. The standard `prefect worker start` takes command, environment
+and folder of a run from the API, where everybody who can write a deployment or the pool can set them. This one knows
+only `deployments.worker.execute`; a run for which anything else is asked ends as `Refused`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import anyio.abc
+import anyio.to_thread
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, WorkPool
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
+from prefect.runner._process_manager import ProcessHandle
+from prefect.runner._starter_engine import EngineCommandStarter
+from prefect.states import Scheduled
+from prefect.utilities.processutils import command_to_string
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
+from pydantic import PrivateAttr
+
+from deployments.bootstrap import POOL
+from deployments.reaching import server_address, unreachable
+from deployments.worker.execute import PROJECT, alert, refusal, shown
+from tasks.estate.errors import Misconfigured
+from tasks.estate.failures import why_failed
+
+MODULE = "deployments.worker.execute"
+# Seconds from a signal to the end of the worker, whatever still hangs; service managers kill after 10.
+ENDED_WITHIN = 4.5
+CHANCE = 2.5  # seconds that the processes of runs get to record their end, of these
+
+
+def foreign_settings(pool: WorkPool, deployment: DeploymentResponse | None, run: FlowRun) -> tuple[str, ...]:
+    """Names of everything that the API sets for the process of a run: `deployment: command`, `pool: env`, …
+
+    Empty values, and the defaults that every new pool has, do not count.
+    """
+    default = ProcessWorker.get_default_base_job_template()
+    template = pool.base_job_template
+    usual = _defaults(default)
+    return tuple(
+        [
+            *_set_in("pool", template.get("job_configuration", {}), default["job_configuration"]),
+            *_set_in("pool variable", _defaults(template), usual),
+            *_set_in("deployment", (deployment and deployment.job_variables) or {}, usual),
+            *_set_in("run", run.job_variables or {}, usual),
+        ]
+    )
+
+
+def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
+    properties = template.get("variables", {}).get("properties", {})
+    return {name: attributes.get("default") for name, attributes in properties.items()}
+
+
+def _set_in(where: str, values: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
+    """Keys with a value that is neither empty nor usual."""
+    for key, value in sorted(values.items()):
+        if value not in (None, "", {}, []) and value != usual.get(key):
+            yield f"{where}: {key}"
+
+
+class FixedJob(ProcessJobConfiguration):
+    """What a run's process gets: nothing of the API. Only remembers the names of what was asked for."""
+
+    _foreign: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Names of settings for which the run is refused."""
+        return self._foreign
+
+    @classmethod
+    async def resolve_for_flow_run(
+        cls,
+        flow_run: FlowRun,
+        *,
+        client: PrefectClient,
+        work_pool: WorkPool,
+        worker_name: str,
+        worker_id: UUID | None = None,
+        deployment: DeploymentResponse | None = None,
+    ) -> "FixedJob":
+        """A configuration without any value from the API. No template is filled in, no block or variable looked up."""
+        if deployment is None and flow_run.deployment_id is not None:
+            deployment = await client.read_deployment(flow_run.deployment_id)
+        job = cls()
+        job._foreign = foreign_settings(work_pool, deployment, flow_run)
+        flow = await client.read_flow(flow_run.flow_id)
+        job._related_objects = {"deployment": deployment, "flow": flow, "flow-run": flow_run}
+        return job
+
+
+class NoHooks:
+    """Runs no hooks: our flows have none, and Prefect's own way to find a flow's hooks runs its deployment's pull steps."""
+
+    async def run_cancellation_hooks(self, flow_run: FlowRun, state: State[Any]) -> None:
+        """Nothing to do."""
+
+    async def run_crashed_hooks(self, flow_run: FlowRun, state: State[Any]) -> None:
+        """Nothing to do."""
+
+
+class Worker(ProcessWorker):
+    """A process worker for one project. Heartbeats, limits, cancellation and crash reports are Prefect's."""
+
+    job_configuration: type[ProcessJobConfiguration] = FixedJob
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As Prefect's; it also knows the processes that it has started and not seen end."""
+        super().__init__(*args, **kwargs)
+        self._processes: set[int] = set()
+        self._stopping = False
+
+    @classmethod
+    def __dispatch_key__(cls) -> str:
+        """A name of its own in Prefect's list of worker classes, where that of type `process` stays what it is."""
+        return "understudy"
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: ProcessJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> ProcessWorkerResult:
+        """Start the fixed command for this run and wait for its end, or refuse the run."""
+        started = task_status or anyio.TASK_STATUS_IGNORED
+        if self._stopping:  # it was taken while the worker ends: another worker, or this one's successor, takes it
+            await self.client.set_flow_run_state(flow_run.id, Scheduled(), force=True)
+            started.started(0)  # no process
+            return ProcessWorkerResult(status_code=0, identifier="given back")
+        foreign = configuration.foreign if isinstance(configuration, FixedJob) else ("another configuration",)
+        if foreign:
+            await self._refuse(flow_run, foreign)
+            started.started(0)  # no process
+            return ProcessWorkerResult(status_code=0, identifier="refused")
+        async with FlowRunExecutorContext() as context:
+            starter = EngineCommandStarter(
+                command=command_to_string([sys.executable, "-m", MODULE, str(flow_run.id)]),
+                cwd=PROJECT,
+                control_channel=context.control_channel,
+                isolate_process_group=True,
+            )
+            executor = context.create_executor(flow_run, starter, propose_submitting=False, hook_runner=NoHooks())
+            done: list[FlowRunExecutionResult | None] = []
+
+            async def submit(*, task_status: anyio.abc.TaskStatus[ProcessHandle]) -> None:
+                done.append(await executor.submit(task_status=task_status))
+
+            async with anyio.create_task_group() as group:
+                process = await group.start(submit)
+                self._processes.add(process.pid)
+                started.started(process.pid)
+            self._processes.discard(process.pid)
+        if not done or done[0] is None or done[0].status_code is None:
+            raise RuntimeError(f"The process of flow run {flow_run.id} did not start.")
+        return ProcessWorkerResult(status_code=done[0].status_code, identifier=str(process.pid))
+
+    async def end_processes(self) -> None:
+        """Ask the processes of all runs to end, wait `CHANCE` seconds for them, and kill those that are left.
+
+        A run that ends so is Crashed in Prefect, as after a crash of the machine: a retry goes on and sends no call again.
+        """
+        self._stopping = True
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in self._processes:
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended just now
+                    os.killpg(process, number)
+            with anyio.move_on_after(CHANCE if number == signal.SIGTERM else 0.5):
+                while self._processes:
+                    await anyio.sleep(0.05)
+
+    async def _refuse(self, flow_run: FlowRun, foreign: Sequence[str]) -> None:
+        names = shown(", ".join(foreign))
+        self._logger.warning("Refused flow run %s: these are set for its process: %s", flow_run.id, names)
+        reason = f"These are set for its process, and are to be empty: {names}."
+        await self.client.set_flow_run_state(flow_run.id, refusal(reason), force=True)  # forced: never retried
+        await anyio.to_thread.run_sync(alert, flow_run.id, reason)
+
+
+async def serve(worker: Worker) -> None:
+    """Take runs until SIGTERM or SIGINT; then end within `ENDED_WITHIN` seconds. A second signal ends at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    received: list[int] = []
+
+    def on_signal(number: int, _: object) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        print(f"Received {signal.Signals(number).name}: ending the processes of runs, then the worker.", flush=True)
+        last = threading.Timer(ENDED_WITHIN, os._exit, (128 + number,))  # Prefect waits for its server, up to minutes
+        last.daemon = True
+        last.start()
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    serving, stopped = asyncio.create_task(worker.start()), asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        await worker.end_processes()
+        serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    if stop.is_set():
+        sys.stdout.flush()
+        os._exit(0)  # Python's own end would wait for Prefect's threads, which may wait for the server
+
+
+def require_trusted(address: str) -> None:
+    """End with a message if the server's certificate is not accepted. A server that is away is waited for, by Prefect."""
+    with get_client(sync_client=True) as client:
+        failed = client.api_healthcheck()
+    if failed is not None and why_failed(failed)[0].startswith("TLS:"):
+        away = unreachable(address, failed)
+        raise SystemExit(f"{away.message} {away.next_step}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Start a worker and stay until a signal. Ends with a message if no Prefect server is named, or not by an API's address."""
+    parser = argparse.ArgumentParser(
+        prog="understudy-worker", description="Run this project's flows, and nothing else."
+    )
+    parser.add_argument("--pool", default=POOL, help="the work pool to take runs from")
+    parser.add_argument("--name", help="the worker's name in Prefect; one of its own by default")
+    parser.add_argument("--limit", type=int, help="how many runs at the same time; no limit by default")
+    given = parser.parse_args(arguments)
+    try:
+        require_trusted(server_address())
+    except Misconfigured as error:
+        raise SystemExit(f"{error.message} {error.next_step}") from None
+    asyncio.run(serve(Worker(given.pool, name=given.name, limit=given.limit, create_pool_if_not_found=False)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Leavers: who left the hosting account, or logs in to it with a password alone, must not keep the power to approve."""
+
+from collections.abc import Mapping
+
+from prefect import get_run_logger, task
+
+from tasks.capi.client import Client
+from tasks.capi.models import AccountUser
+from tasks.estate.errors import Transient, UnderstudyError, Unreachable
+from tasks.estate.settings import load_settings
+from tasks.estate.waiting import utc_now
+from tasks.ledger.ledger import AlreadyRecorded, Entry
+from tasks.rendering.approval import plain
+from tasks.runtime.notices import tell
+from tasks.runtime.resources import BELOW_THE_GATE, connected, open_ledger, read_leads, read_rules, this_run
+from tasks.signoff.leads import Lead, Leads, plain_name
+from tasks.signoff.suspensions import RESTORED, SUSPENDED, suspended_now
+
+NEXT_STEP = "Put it right in the host's User Portal (Users): tomorrow's sweep looks again. Or correct the leads file."
+
+
+@task(name="Compare the leads with the users of the hosting account", **BELOW_THE_GATE)
+def compare_leads() -> list[str]:
+    """Suspend and restore leads, once a day, if the rule `leads_are_users` is on and the worker has a login to ask with.
+
+    A lead is well who is a user of every account that the installs belong to, accepted the invitation and uses two-factor
+    login. What changed is told in one alert. Without a whole answer of the host nothing changes, and the next sweep asks
+    again. Returns a sentence for each lead who is suspended by it now.
+    """
+    settings = load_settings()
+    try:
+        if not read_rules().leads_are_users:
+            return []
+        if settings.api_user.get_secret_value() and settings.api_password.get_secret_value():
+            _compare_once_a_day(read_leads())
+    except UnderstudyError as trouble:  # nothing here may keep the rest of the sweep from being done
+        _tell_trouble(trouble)
+    return _suspended()
+
+
+def _suspended() -> list[str]:
+    """A sentence for each lead whom the ledger, and not the leads file, keeps from answering."""
+    try:
+        leads = read_leads()
+    except UnderstudyError:  # told already: the comparison reads the same files
+        return []
+    fallen = [lead for lead in leads.everybody if not lead.suspended and leads.why_not(lead.name)]
+    return [plain(leads.why_not(lead.name), 400) for lead in fallen]
+
+
+def _compare_once_a_day(leads: Leads) -> None:
+    ledger = open_ledger()
+    once = f"leads-checked:{utc_now().date()}"
+    if any(fact.once == once for fact in ledger.facts(kind="leads-checked")):
+        return
+    with connected() as (client, _):
+        accounts = _users_by_account(client)
+    before, entries, lines = {plain_name(name): why for name, why in suspended_now(ledger).items()}, [], []
+    enrolled = [lead for lead in leads.everybody if not lead.suspended]
+    for lead in enrolled:
+        why = _why_suspended(lead, accounts)
+        if why and before.get(plain_name(lead.name)) != why:
+            entries.append(Entry(SUSPENDED, detail={"name": lead.name, "why": why}))
+            lines.append(f"{plain(lead.name)} {plain(why, 300)}, and may not approve until that is well again.")
+        elif not why and plain_name(lead.name) in before:
+            entries.append(Entry(RESTORED, detail={"name": lead.name}))
+            lines.append(f"{plain(lead.name)} may approve again: the hosting account has nothing against it any more.")
+    counted = {"leads": len(enrolled), "accounts": len(accounts)}
+    try:
+        ledger.record_together(this_run(), [Entry("leads-checked", detail=counted, once=once), *entries])
+    except AlreadyRecorded:
+        return  # another sweep compared at this very moment, and tells
+    if lines:
+        tell("alert", "who may approve has changed", [*lines, NEXT_STEP])
+
+
+def _users_by_account(client: Client) -> dict[str, dict[str, AccountUser]]:
+    """The users of every account by e-mail; accounts by the first of their installs, which people know by name.
+
+    Raises `Unreachable` where there is no account, or one without users: that is no answer, everybody would be suspended.
+    """
+    accounts: dict[str, str] = {}
+    for install in sorted(client.installs(), key=lambda install: install.name):
+        if install.account is not None:
+            accounts.setdefault(install.account.id, install.name)
+    users = {
+        known_by: {(user.email or "").strip().casefold(): user for user in client.account_users(account_id)}
+        for account_id, known_by in accounts.items()
+    }
+    if not users or not all(users.values()):
+        raise Unreachable("The host names no account, or an account without users; expected at least an owner.")
+    return users
+
+
+def _why_suspended(lead: Lead, accounts: Mapping[str, Mapping[str, AccountUser]]) -> str:
+    """What the first account has against a lead, as words that continue the name; empty where all is well."""
+    for known_by, users in accounts.items():
+        user = users.get(lead.email.strip().casefold())
+        if user is None:
+            return f"is no user of the hosting account of {known_by}"
+        if user.invite_accepted is not True:
+            return f"has not accepted the invitation to the hosting account of {known_by}"
+        if user.mfa_enabled is not True:
+            return f"uses no two-factor login at the hosting account of {known_by}"
+    return ""
+
+
+def _tell_trouble(trouble: UnderstudyError) -> None:
+    """A host that does not answer is asked again by the next sweep; what will not pass by itself is told once a day."""
+    get_run_logger().warning("The leads are not compared with the hosting account: %s", trouble.message)
+    if isinstance(trouble, Transient):
+        return
+    try:
+        open_ledger().record("leads-unchecked", run_id=this_run(), once=f"leads-unchecked:{utc_now().date()}")
+    except AlreadyRecorded:
+        return  # told today
+    said = ["Nobody was suspended or restored; the next sweep tries again.", plain(trouble.message, 600)]
+    tell("alert", "the leads could not be compared with the hosting account", [*said, plain(trouble.next_step, 600)])

@@ -1,0 +1,113 @@
+"""Rows of the ledger's two tables, read and written inside a transaction of the caller."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, Text, cast, delete, insert, select
+
+from tasks.estate.waiting import utc_now
+from tasks.ledger.chain import GENESIS, Fact, Head, digest, json_object
+from tasks.ledger.tables import facts, locks
+
+PAGE = 1000  # rows a reader of the whole ledger holds at a time, and writers wait for
+
+
+class AlreadyRecorded(ValueError):
+    """A fact that may be recorded one time only was recorded before. `once` is the key that was taken."""
+
+    def __init__(self, once: str) -> None:
+        super().__init__(f"{once} is recorded already.")
+        self.once = once
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A fact to be: what the caller says of it. Number, time and hashes are given when it is recorded."""
+
+    kind: str
+    destination_id: str = ""
+    plan: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+    once: str | None = None
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Which run holds an install, since when (UTC)."""
+
+    install_id: str
+    run_id: str
+    taken_at: datetime
+
+
+def append(connection: Connection, run_id: str, entry: Entry) -> Fact:
+    """Append one fact. Raises `AlreadyRecorded` if its `once` was recorded before; the caller then rolls back."""
+    if entry.once is not None and connection.execute(select(facts.c.seq).where(facts.c.once == entry.once)).first():
+        raise AlreadyRecorded(entry.once)
+    last = newest(connection)
+    row: dict[str, Any] = {
+        "seq": last.seq + 1 if last else 1,
+        "at": utc_now().isoformat(),
+        "run_id": run_id,
+        "kind": entry.kind,
+        "destination_id": entry.destination_id,
+        "plan": entry.plan,
+        "detail": json.loads(json.dumps(entry.detail)),  # as it will be read: tuples are lists, keys are text
+        "once": entry.once,
+        "previous": last.hash if last else GENESIS,
+    }
+    row["hash"] = digest(row)
+    connection.execute(insert(facts).values(**row))
+    return Fact.of(row)
+
+
+def newest(connection: Connection) -> Head | None:
+    """The head of the chain; None in an empty ledger."""
+    row = connection.execute(select(facts.c.seq, facts.c.hash).order_by(facts.c.seq.desc()).limit(1)).first()
+    return Head(row.seq, row.hash) if row else None
+
+
+def matching(
+    given: Mapping[str, str | None], *, kinds: Collection[str] | None = None, after: int | None = None
+) -> Select[Any]:
+    """The question for the facts whose columns are as `given`, oldest first."""
+    query = select(facts).order_by(facts.c.seq)
+    for column, value in given.items():
+        if value is not None:
+            query = query.where(facts.c[column] == value)
+    if kinds is not None:
+        query = query.where(facts.c.kind.in_(list(kinds)))
+    return query if after is None else query.where(facts.c.seq > after)
+
+
+def page(connection: Connection, after: int | None) -> list[dict[str, Any]]:
+    """The next rows as they are stored, readable as facts or not: `at` is text, `detail` what its JSON says, if it is JSON."""
+    columns = [column if column is not facts.c.detail else cast(column, Text).label("detail") for column in facts.c]
+    query = select(*columns).order_by(facts.c.seq).limit(PAGE)
+    found = connection.execute(query if after is None else query.where(facts.c.seq > after)).mappings()
+    return [{**row, "detail": json_object(row["detail"])} for row in found]
+
+
+def holder(connection: Connection, install_id: str) -> str | None:
+    """The run that holds the install, if any."""
+    return connection.execute(select(locks.c.run_id).where(locks.c.install_id == install_id)).scalar_one_or_none()
+
+
+def hold(connection: Connection, install_id: str, run_id: str, now: datetime) -> None:
+    """Note that the run holds the install, unless one holds it already."""
+    if holder(connection, install_id) is None:
+        connection.execute(insert(locks).values(install_id=install_id, run_id=run_id, taken_at=now.isoformat()))
+
+
+def let_go(connection: Connection, install_id: str, run_id: str) -> None:
+    """Remove this run's hold on the install, if it is there."""
+    connection.execute(delete(locks).where(locks.c.install_id == install_id, locks.c.run_id == run_id))
+
+
+def all_locks(connection: Connection) -> list[Lock]:
+    """Every lock, the oldest first."""
+    rows = connection.execute(select(locks).order_by(locks.c.taken_at, locks.c.install_id))
+    return [Lock(row.install_id, row.run_id, datetime.fromisoformat(row.taken_at)) for row in rows]

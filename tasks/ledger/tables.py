@@ -1,0 +1,144 @@
+"""The ledger's tables as they are today, and how its databases are opened: SQLite by default, PostgreSQL by URL."""
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+
+from tasks.estate.errors import LedgerUnavailable, Misconfigured
+from tasks.ledger.migrations import HEAD, version_of
+
+PATIENCE = 10.0  # seconds that one waits for another's transaction
+
+metadata = MetaData()
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", String(40), nullable=False),  # ISO 8601, UTC: sorts as text on both databases
+    Column("run_id", String(64), nullable=False, index=True),
+    Column("kind", String(40), nullable=False),
+    Column("destination_id", String(64), nullable=False, index=True),
+    Column("plan", String(64), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("once", String(200), nullable=True, unique=True),  # what may be recorded one time only carries its key here
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_facts_kind_seq", "kind", "seq"),  # which questions are open?
+    Index("ix_facts_plan", "plan"),
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("install_id", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=False),
+    Column("taken_at", String(40), nullable=False),
+)
+
+
+def open_database(url: str) -> Engine:
+    """Open the ledger's database, with its tables made or brought up to date where they are not.
+
+    Raises `Misconfigured` for a URL that cannot be one, and for a ledger that is newer than this code, and
+    `LedgerUnavailable` if the database cannot be used, now or later.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Misconfigured(
+            "UNDERSTUDY_LEDGER_URL is not a database URL; expected sqlite:///… or postgresql+psycopg://…"
+        ) from None  # its text holds the address
+    kind = parsed.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        raise Misconfigured(f"The ledger cannot live in {kind!r}; expected sqlite or postgresql.")
+    where = parsed.render_as_string(hide_password=True)
+    try:
+        return _opened(url, parsed.database if kind == "sqlite" else None, where)
+    except (OSError, sqlite3.Error, OperationalError, DatabaseError) as error:
+        raise _unavailable(where, error) from None  # its text may hold the whole statement
+
+
+def _opened(url: str, path: str | None, where: str) -> Engine:
+    if url.startswith("sqlite"):
+        engine = _open_sqlite(url, path)
+    else:
+        engine = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
+    _name_faults(engine, where)
+    with engine.begin() as connection:
+        current = version_of(connection) == HEAD
+    if not current:
+        from tasks.ledger.migrations.upgrading import bring_up_to_date  # loads alembic: a quarter of a second
+
+        bring_up_to_date(engine)
+    return engine
+
+
+def _name_faults(engine: Engine, where: str) -> None:
+    """Let a database that fails later, a full disk for instance, end in `LedgerUnavailable` too."""
+
+    @event.listens_for(engine, "handle_error")
+    def name(context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if isinstance(error, OperationalError) or type(error) is DatabaseError:
+            raise _unavailable(where, error) from None
+
+
+def _unavailable(where: str, error: BaseException) -> LedgerUnavailable:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return LedgerUnavailable(
+        f"The ledger {where} (UNDERSTUDY_LEDGER_URL) cannot be used: {reason}; expected a database that can be read and "
+        "written."
+    )
+
+
+def _open_sqlite(url: str, path: str | None) -> Engine:
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # who approved what is nobody else's business
+    engine = create_engine(url, connect_args={"timeout": PATIENCE})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN: see below
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous=FULL")  # an intent must be on disk before its request leaves
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # one writer at a time: check and write are one step
+
+    return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Use a write-ahead log. Where two do so first at the same moment, SQLite fails one at once, whatever its time-out."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the low byte says busy, the rest says why
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)  # seconds; the other one needs less

@@ -1,0 +1,63 @@
+"""Attempts: the way to the target of a load, and one row in the application's audit table for every try to load."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from tasks.dumps.audit import AuditTable
+from tasks.dumps.connecting import connected_to
+from tasks.estate.errors import GateClosed, UnderstudyError, WrongTarget
+from tasks.estate.settings import Settings, load_settings
+from tasks.masking.policy import load_policy
+from tasks.runtime.resources import run_logger, this_run
+
+AUDITED = "audited"  # fact of an error whose attempt has its audit row already
+
+
+@contextmanager
+def audited(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
+    """Every attempt gets its row in the application's audit table, refusals too; with the gate closed, none does.
+
+    Nor does a target that is proven to be something else: it may be production.
+    """
+    try:
+        yield
+    except (GateClosed, WrongTarget):
+        raise
+    except UnderstudyError as error:
+        if not error.facts.get(AUDITED):
+            _audit_refusal(dump, policy, requested_by, error)
+        raise
+
+
+def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyError) -> None:
+    try:
+        settings = target_settings()
+        with writing(settings, "understudy audit") as beside:
+            table = AuditTable(beside, load_policy(settings.policies, policy).audit, make=False)
+            table.refuse(file=file_of(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
+    except (UnderstudyError, psycopg.Error):  # the refusal itself is what counts
+        run_logger().warning("The refusal could not be written to the audit table of the target.")
+
+
+def target_settings() -> Settings:
+    """The settings of a worker that may load. Raises `Misconfigured`."""
+    return load_settings().require("target_database")
+
+
+def writing(settings: Settings, name: str) -> Any:
+    """A connection to the target, as the owner of its tables."""
+    return connected_to(
+        settings.target_database.get_secret_value(),
+        name=name,
+        statement_within=settings.statement_within,
+        lock_within=settings.lock_within,
+        reading=False,
+    )
+
+
+def file_of(dump: str) -> str:
+    """The name of a dump without the folder."""
+    return dump.rsplit("/", 1)[-1]

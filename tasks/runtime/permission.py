@@ -1,0 +1,96 @@
+"""Leave: the gate of this worker, what stands against a plan, and the last look before a destructive call."""
+
+from datetime import datetime, timedelta
+
+from tasks.estate.errors import LedgerBroken, NotApproved, PlanIsStale
+from tasks.estate.plans import Approval, Intent
+from tasks.estate.settings import load_settings
+from tasks.estate.waiting import utc_now
+from tasks.runtime.resources import open_ledger, paced, read_leads, read_rules
+from tasks.runtime.states import state_of
+from tasks.runtime.waiting_runs import require_scheduled, require_unmoved
+from tasks.safeguards.freezes import load_calendar
+from tasks.safeguards.holds import active_holds, require_no_hold
+from tasks.signoff.gate import Gate, Terms
+from tasks.signoff.preauthorised import FAILED
+from tasks.signoff.standing import load_standing
+from tasks.signoff.witnesses import require_fitting, require_preauthorised, require_standing, require_witnessed
+
+CODE_SETTLES = (
+    60.0  # seconds: a code is accepted for at most 60 s after it was shown; by then it cannot be used elsewhere
+)
+
+
+def the_gate() -> Gate:
+    """The gate of this worker: its ledger, leads, rules and calendar."""
+    rules = read_rules()
+    terms = Terms(
+        code_settles=paced(CODE_SETTLES),
+        attempts=rules.answer.attempts,
+        codes_an_hour=rules.answer.codes_an_hour,
+        execute_within=timedelta(seconds=load_settings().execute_within),
+        restore_within=rules.restore_within,
+    )
+    return Gate(open_ledger(), read_leads(), terms, require_open)
+
+
+def require_open(plan: Intent, moment: datetime) -> None:
+    """Raises `Frozen` while the calendar is closed for this plan's destination, unless the plan overrides that freeze."""
+    calendar = load_calendar(load_settings().freeze_file)
+    environment = plan.destination_environment
+    calendar.require_open(plan.verb, plan.destination_name, environment, moment, overrides=plan.overrides)
+
+
+def require_leave(plan: Intent, approval: Approval) -> None:
+    """The last look before a destructive call: at the ledger, the rules, the calendar, the holds, and what the approval rests on.
+
+    Raises `LedgerBroken`, `PlanIsStale` (it was graded by other rules), `Frozen`, `OnHold` or `NotApproved`.
+    """
+    now, ledger, rules = utc_now(), open_ledger(), read_rules()
+    problems = ledger.verify()
+    if problems:
+        raise LedgerBroken(f"The ledger does not verify: {problems[0]}")
+    if plan.risk.rules != rules.fingerprint:
+        raise PlanIsStale(f"The risk rules changed after plan {plan.code} was graded by them.")
+    require_open(plan, now)
+    require_no_hold(ledger, plan.destination_name, now, overrides=plan.overrides)
+    require_fitting(plan, approval, rules)
+    _require_evidence(plan, approval, now)
+
+
+def _require_evidence(plan: Intent, approval: Approval, now: datetime) -> None:
+    """Check again what this kind of approval rests on: signatures and seals, the signed entry, or the promotion's answers."""
+    ledger, leads, rules = open_ledger(), read_leads(), read_rules()
+    execute_within = timedelta(seconds=load_settings().execute_within)
+    if approval.kind == "person":
+        require_witnessed(ledger, plan, approval, leads, execute_within=execute_within)
+        require_unmoved(plan)
+    elif approval.kind == "standing":
+        require_scheduled(plan)
+        entries = load_standing(load_settings().standing_file)
+        require_standing(ledger, plan, approval, entries, leads, now=now, at_most=rules.standing_at_most)
+    else:
+        promotion = require_preauthorised(
+            ledger, plan, approval, leads, at_most=rules.restore_within, execute_within=execute_within
+        )
+        state = state_of(promotion)
+        if state is None or state.name != FAILED:
+            raise NotApproved(
+                f"Run {promotion} is {state.name if state else 'unknown to Prefect'}; a restore without asking needs {FAILED}."
+            )
+
+
+def standing_against(verb: str, destination: str, environment: str, *, break_glass: str = "") -> tuple[str, ...]:
+    """Freezes and holds that a plan must name, so that whoever approves it sees them: `freeze:<name>`, `hold:<seq>`.
+
+    Raises `Frozen` where a freeze holds and nobody has given a break-glass reason.
+    """
+    now = utc_now()
+    calendar = load_calendar(load_settings().freeze_file)
+    closing = calendar.all_closing(destination, environment, now) if verb != "restore" else ()
+    if closing and not break_glass:
+        calendar.require_open(verb, destination, environment, now)
+    return (
+        *(window.mark for window in closing),
+        *(hold.mark for hold in active_holds(open_ledger(), destination, now)),
+    )

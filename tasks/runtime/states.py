@@ -1,0 +1,110 @@
+"""What Prefect says of a run that is not this one, and how a run that no process looks after is given its end."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
+from prefect.states import Failed, Pending
+
+from tasks.estate.plans import Report
+from tasks.rendering.approval import report_text
+
+RETRY_WITHIN = 3600.0  # seconds; a run that ended without telling how may be retried, so it is left alone that long
+PAGE = 200  # runs that Prefect gives at once
+NEVER_RESUMED = (
+    "The flow was paused and never resumed."  # Prefect's own words, and its only mark, for a missed deadline
+)
+
+
+def state_of(run_id: str) -> State[Any] | None:
+    """Return the state of a run, or None if Prefect does not know the run: it was deleted, or never was one.
+
+    Raises httpx errors if the server cannot be asked: no answer is not an answer.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(UUID(run_id)).state or Pending(message="The run has no state yet.")
+    except (ObjectNotFound, ValueError):
+        return None
+
+
+def states_of(run_ids: Iterable[str]) -> dict[str, State[Any]]:
+    """Return the states of many runs, without those that Prefect does not know."""
+    wanted, found = [each for each in map(_uuid, run_ids) if each], {}
+    with get_client(sync_client=True) as client:
+        for start in range(0, len(wanted), PAGE):
+            some = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + PAGE]))
+            for run in client.read_flow_runs(flow_run_filter=some, limit=PAGE):
+                if run.state is not None:
+                    found[str(run.id)] = run.state
+    return found
+
+
+def restore_state(run_id: str, outcome: str, message: str) -> None:
+    """Set a run to the state that its own process gave it, or to a failed one of that name if it gave none."""
+    with get_client(sync_client=True) as client:
+        history = client.read_flow_run_states(UUID(run_id))
+        type_ = next((state.type for state in history if state.name == outcome), StateType.FAILED)
+        client.set_flow_run_state(UUID(run_id), State(type=type_, name=outcome, message=message), force=True)
+
+
+def _uuid(run_id: str) -> UUID | None:
+    try:
+        return UUID(run_id)
+    except ValueError:
+        return None
+
+
+def is_over(run_id: str) -> bool:
+    """Return whether a run has ended: its state is final, or Prefect does not know it. The only place that decides this.
+
+    A run that ended may still have a process, or a call at the host. So whoever frees its lock must also know that its
+    call is settled (`Ledger.unsettled`). A process without its lock cannot make a call (`Ledger.consume`).
+    """
+    if not (PREFECT_API_URL.value() or PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value()):
+        return False  # a command without a server: nobody can be asked, and what is not known counts as running
+    state = state_of(run_id)
+    return state is None or state.is_final()
+
+
+def waited_before_its_end(run_id: str) -> bool:
+    """Return whether a run went from waiting for an answer straight to its end, so that no process saw the end."""
+    try:
+        with get_client(sync_client=True) as client:
+            history = sorted(client.read_flow_run_states(UUID(run_id)), key=lambda state: state.timestamp)
+    except (ObjectNotFound, ValueError):
+        return False
+    ends = [index for index, state in enumerate(history) if state.is_final()]
+    return bool(ends) and ends[0] > 0 and history[ends[0] - 1].is_paused()
+
+
+def never_resumed(state: State[Any]) -> bool:
+    """Whether Prefect ended the run because it waited for an answer in vain: no process was there, so nothing was told."""
+    return state.is_failed() and state.message == NEVER_RESUMED
+
+
+def show_end(report: Report, *, rename: bool) -> None:
+    """Put an end on the page of the run that the report is about: the report, and with `rename` the named state.
+
+    May be repeated: a second report under the same key is its next version.
+    """
+    run_id = UUID(report.run_id)
+    with get_client(sync_client=True) as client:
+        if rename:
+            named: State[Any] = Failed(name=report.outcome, message=f"{report.message} {report.next_step}")
+            client.set_flow_run_state(run_id, named, force=True)
+        client.create_artifact(
+            ArtifactCreate(
+                key=f"report-{report.run_id}",
+                type="markdown",
+                data=report_text(report),
+                description=f"{report.verb}: {report.outcome}",
+                flow_run_id=run_id,
+            )
+        )

@@ -1,0 +1,234 @@
+"""Grading: how dangerous a plan is, and why. Pure functions of the rules and of what is known; they never raise.
+
+Whatever is not told counts as the worst that it could be. A danger that is added never makes a plan less dangerous.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tasks.estate.plans import Comparison, CopyOptions
+from tasks.estate.risks import Grade, Risk
+from tasks.estate.sites import Direction, Install
+from tasks.safeguards.risk_rules import RiskRules, When
+
+NOBODY = 1_000_000  # people that a black plan demands: more than there can be, should a caller fail to refuse it
+SHOP = "WooCommerce"
+# Every table in which WooCommerce keeps orders: posts and postmeta without High-Performance Order Storage, wc_order… with it,
+# woocommerce_order_item… always. Named by their end: prefixes differ, and the sites of a network add a number.
+ORDERS = (
+    "posts", "postmeta", "wc_orders", "wc_orders_meta", "wc_order_addresses", "wc_order_operational_data", "wc_order_stats",
+    "wc_order_product_lookup", "wc_order_tax_lookup", "wc_order_coupon_lookup", "wc_customer_lookup",
+    "woocommerce_order_items", "woocommerce_order_itemmeta", "woocommerce_downloadable_product_permissions",
+)  # fmt: skip
+ENDS = tuple(f"_{name}" for name in ORDERS)
+DIRECTIONS = {
+    "refresh": Direction.DOWN,
+    "provision": Direction.DOWN,
+    "promote": Direction.UP,
+    "restore": Direction.BACK,
+}
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A copy or restore to grade: what goes where, and what stands against it."""
+
+    rules: RiskRules
+    verb: str
+    direction: Direction
+    comparison: Comparison
+    options: CopyOptions
+    other_site: bool
+    frozen: str
+    break_glass: str
+    held: bool
+
+    @property
+    def source(self) -> Install:
+        """The install that is copied; of a restore, the destination itself."""
+        return self.comparison.source.install
+
+    @property
+    def destination(self) -> Install:
+        """The install that is overwritten."""
+        return self.comparison.destination.install
+
+    @property
+    def onto_production(self) -> bool:
+        """Whether it may be a production that is overwritten."""
+        return self.verb == "promote" or self.destination.environment.may_be_production
+
+    @property
+    def one_site(self) -> bool:
+        """Whether the host tells that both are of one site."""
+        return self.source.site_id is not None and self.source.site_id == self.destination.site_id
+
+    @property
+    def live_data(self) -> tuple[str, ...] | None:
+        """What collects visitors' data at the destination, None = not told."""
+        return self.comparison.destination.content.live_data
+
+    @property
+    def content_only(self) -> bool:
+        """Only listed tables of content travel, and the destination shows nothing that collects data of visitors."""
+        return (
+            bool(self.options.tables)
+            and {*self.options.tables} <= {*self.rules.content_tables}
+            and self.live_data == ()
+        )
+
+    @property
+    def shop(self) -> str:
+        """The install that shows a shop: the destination, or, where that does not tell, the source. "" = none."""
+        for survey in (self.comparison.destination, self.comparison.source):
+            if survey.content.live_data is not None:
+                return survey.install.name if SHOP in survey.content.live_data else ""
+        return ""
+
+    @property
+    def loses_orders(self) -> bool:
+        """Whether a promotion replaces tables in which a shop keeps its orders, or the whole database.
+
+        A shop that the reviewed file names as one with HPOS is left to the people who approve red plans.
+        """
+        if self.verb != "promote" or not self.shop or self.destination.name in self.rules.shops_with_hpos:
+            return False
+        tables = [f"_{table.casefold()}" for table in self.options.tables]
+        return self.options.database and (not tables or any(table.endswith(ENDS) for table in tables))
+
+    @property
+    def newer_counts(self) -> bool:
+        """Whether a newer destination matters. It never does for a restore, which goes back on purpose."""
+        return self.verb != "restore" and self.weighs(self.rules.newer_destination)
+
+    def weighs(self, when: When) -> bool:
+        """Whether a rule that holds always, or only when the database travels, holds here."""
+        return when == "always" or self.options.database
+
+
+def grade_copy(
+    rules: RiskRules,
+    *,
+    verb: str,
+    direction: Direction,
+    comparison: Comparison,
+    options: CopyOptions,
+    other_site: bool,
+    frozen: str,
+    break_glass: str,
+    held: bool,
+) -> Risk:
+    """The risk of a refresh, provision, promotion or restore. Never raises; a black one is the caller's to refuse.
+
+    `frozen` is the name of the freeze that is overridden and `break_glass` the reason given for that ("" = none);
+    `held`: somebody holds the destination. The reasons carry names of installs and of freezes, no other text from outside.
+    """
+    copy = _Copy(rules, verb, direction, comparison, options, other_site, frozen, break_glass, held)
+    name = copy.destination.name
+    return _risk(
+        rules,
+        {Grade.BLACK: [*_forbidden(copy)], Grade.RED: [*_dangers(copy)], Grade.YELLOW: [*_cautions(copy)]},
+        f"a {verb} onto {name}, which is proven not to be production, and no danger was found",
+    )
+
+
+def grade_load(
+    rules: RiskRules, *, first_load: bool, raw: tuple[str, ...], held: bool, lost: tuple[str, ...] = ()
+) -> Risk:
+    """The risk of loading a dump: `raw` are the anonymizers that are off, `first_load` means a target without a marker."""
+    red = [f"personal data arrives unmasked: {', '.join(raw)} off"] if raw else []
+    yellow = ["the target carries no staging marker yet: this is its first load"] if first_load else []
+    yellow += ["somebody holds the target as it is"] if held else []
+    yellow += [f"staging lacks what the dump has: {', '.join(lost[:10])}"] if lost else []
+    return _risk(
+        rules, {Grade.RED: red, Grade.YELLOW: yellow}, "an anonymized dump for a target that is proven to be staging"
+    )
+
+
+def _risk(rules: RiskRules, found: dict[Grade, list[str]], harmless: str) -> Risk:
+    grade = next((grade for grade in (Grade.BLACK, Grade.RED, Grade.YELLOW) if found.get(grade)), Grade.GREEN)
+    if grade is Grade.RED and rules.lone_lead:
+        found[grade].append("a single person answers for it, after a time to think (lone_lead)")
+    reasons = tuple(reason for level in found.values() for reason in level) or (harmless,)
+    if grade is Grade.BLACK:
+        return Risk(grade=grade, reasons=reasons, people=NOBODY, signatures=NOBODY, rules=rules.fingerprint)
+    demand = rules.demand(grade)
+    return Risk(
+        grade=grade,
+        reasons=reasons,
+        people=demand.people,
+        signatures=demand.signatures,
+        cool_down=int(demand.cool_down.total_seconds()),
+        requester_may_approve=demand.requester_may_approve,
+        rules=rules.fingerprint,
+    )
+
+
+def _forbidden(copy: _Copy) -> Iterator[str]:
+    name = copy.destination.name
+    if DIRECTIONS.get(copy.verb) is not copy.direction:
+        yield f"a {copy.verb} cannot go {copy.direction.value}"
+    if copy.verb != "restore" and copy.source.id == copy.destination.id:
+        yield f"{name} would be copied onto itself"
+    if copy.direction is Direction.DOWN and copy.destination.environment.may_be_production:
+        yield f"{name} may be production, and no {copy.verb} may overwrite that"
+    if copy.loses_orders:
+        yield f"{copy.shop} is a shop, and {name} is not known to keep orders apart (HPOS): they would be replaced"
+
+
+def _dangers(copy: _Copy) -> Iterator[str]:
+    source, name = copy.source, copy.destination.name
+    if copy.onto_production and copy.options.database and not copy.content_only:
+        what = f"the listed tables ({len(copy.options.tables)})" if copy.options.tables else "the whole database"
+        yield f"{what} of {name} would be replaced: what visitors and editors added there since is lost"
+    if copy.newer_counts and copy.comparison.destination_is_newer:
+        yield f"{name} is NEWER than {source.name}"
+    if copy.verb == "promote" and copy.options.files and copy.comparison.files_are_newer:
+        yield f"the files of {name} are NEWER than those of {source.name}"
+    if copy.onto_production:
+        yield from _losses(copy)
+    if copy.verb != "restore" and not copy.one_site:
+        leave = "leave for that was given" if copy.other_site else "no leave for that was given"
+        yield f"{source.name} and {name} are not proven to be of one site; {leave}"
+    if copy.rules.multisite == "always" or copy.onto_production:
+        yield from _networks(copy)
+    if copy.frozen:
+        yield f"the freeze {copy.frozen} is overridden"
+    if copy.break_glass:
+        yield "a break-glass reason is given to go on all the same"
+
+
+def _losses(copy: _Copy) -> Iterator[str]:
+    """What a production would lose: unknown, or data that visitors leave there."""
+    name, comparison = copy.destination.name, copy.comparison
+    silent = [s.install.name for s in (comparison.source, comparison.destination) if not s.content.reachable]
+    if silent:
+        yield f"what {name} would lose is unknown: the public content of {' and '.join(dict.fromkeys(silent))} cannot be read"
+    elif copy.newer_counts and comparison.destination_is_newer is None:
+        yield f"what {name} would lose is unknown: it cannot be told whether it is newer than {copy.source.name}"
+    if copy.weighs(copy.rules.live_data):
+        if copy.live_data is None:
+            yield f"{name} does not tell its plugins: a shop, members or forms cannot be ruled out"
+        elif copy.live_data:
+            yield f"{name} has data of visitors: {', '.join(copy.live_data)}"
+
+
+def _networks(copy: _Copy) -> Iterator[str]:
+    told = {
+        True: "{} is a network of several sites, not one",
+        None: "the host does not tell whether {} is one site or a network of several",
+    }
+    sides = [install for install in (copy.source, copy.destination) if install.multisite is not False]
+    yield from dict.fromkeys(told[install.multisite].format(install.name) for install in sides)
+
+
+def _cautions(copy: _Copy) -> Iterator[str]:
+    name = copy.destination.name
+    if copy.verb == "restore":
+        yield f"a restore replaces what {name} is now"
+    elif copy.verb == "promote" and not copy.options.database:
+        yield f"the files of {name} would be replaced; its database stays"
+    elif copy.verb == "promote":
+        yield f"{name} is production"
+    if copy.held:
+        yield f"somebody holds {name} as it is"

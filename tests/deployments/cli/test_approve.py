@@ -1,0 +1,204 @@
+"""`approve`, `reject`, `arrived`: the fields of the form and nothing else, signed over the whole plan, told to nobody."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.promote import promote
+from tasks.estate.settings import load_settings
+from tasks.ledger.ledger import Ledger
+from tasks.signoff.leads import load_leads
+from tasks.signoff.proofs import NAMESPACE, BadProof, statement, verify_signature
+from tests.deployments.cli.gates import ANSWER_BY, answer_of, sheet_of
+from tests.people import DEMO_LEAD
+
+WHO = ("--name", DEMO_LEAD, "--reason", "release day")
+
+
+def require_signed(run: Any, proof: str, decision: str) -> None:
+    """The proof is the demo lead's signature over this decision on this run's plan. Raises `BadProof`."""
+    settings = load_settings()
+    lead = load_leads(settings.leads_file, settings.codes_file).find(DEMO_LEAD)
+    assert lead is not None
+    message = statement(decision, sheet_of(run.id).plan.fingerprint, ANSWER_BY)
+    verify_signature(lead, proof, message, namespace=NAMESPACE, at=ANSWER_BY)
+
+
+def test_a_promotion_that_was_approved_here_goes_on(
+    start: Callable[..., Any], cli: Callable[..., Any], key: Path, ledger: Ledger
+) -> None:
+    """Our own promotion, our own form and our own gate: the worker believes the signature that was made here."""
+    run = start(promote, source="schulstage", destination="schulprod")
+    done = cli("approve", run.question.code, *WHO, "--key", key, "--destination", "schulprod")
+    assert done.exit_code == 0, done.output
+    run.restart().go()
+    (answered,) = ledger.facts(run_id=run.id, kind="answered")
+    assert (answered.detail["name"], answered.detail["proof"]) == (DEMO_LEAD, "signature")
+    assert ledger.facts(run_id=run.id, kind="approved")
+
+
+@pytest.mark.parametrize("by_code", [True, False])
+def test_an_approval_fills_in_exactly_the_form(
+    ask: Callable[..., Any], cli: Callable[..., Any], key: Path, by_code: bool
+) -> None:
+    """Named by run or by code, the answer holds every field, signed by ssh-keygen over the plan's whole fingerprint."""
+    run = ask()
+    code = sheet_of(run.id).plan.code
+    named, undo = (code, "--restore-if-failed") if by_code else (run.id, "--no-restore-if-failed")
+    done = cli("approve", named, *WHO, "--key", key, "--destination", "schulprod", undo)
+    assert done.exit_code == 0, done.output
+    given = answer_of(run)
+    require_signed(run, given.pop("proof"), "approve+restore" if by_code else "approve")
+    assert given == {
+        "decision": "approve",
+        "plan": code,
+        "destination": "schulprod",
+        "approver": DEMO_LEAD,
+        "reason": "release day",
+        "restore": "yes" if by_code else "no",
+    }
+    assert "Prefect took the answer" in done.stdout
+
+
+def test_a_signature_is_for_one_decision(ask: Callable[..., Any], cli: Callable[..., Any], key: Path) -> None:
+    """A rejection is signed as one: the same signature is no approval. It needs no typed destination."""
+    run = ask()
+    done = cli("reject", run.id, *WHO, "--key", key)
+    assert done.exit_code == 0, done.output
+    given = answer_of(run)
+    assert given["decision"] == "reject"
+    require_signed(run, given["proof"], "reject")
+    with pytest.raises(BadProof):
+        require_signed(run, given["proof"], "approve")
+
+
+def test_what_is_not_given_is_asked_for(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    """Destination, name, reason and digits are typed; facts come first, and the digits are echoed nowhere."""
+    run = ask()
+    done = cli("approve", run.id, input=f"schulprod\n{DEMO_LEAD}\nrelease day\n123456\n")
+    assert done.exit_code == 0, done.output
+    assert answer_of(run)["proof"] == "123456"
+    assert done.stderr.index(sheet_of(run.id).plan.fingerprint) < done.stderr.index("Type the name of what will be")
+    assert "123456" not in done.output
+
+
+def test_what_nobody_types_is_a_usage_error(asked: Any, cli: Callable[..., Any]) -> None:
+    """In a script without the option the command says which one, and sends nothing."""
+    done = cli("approve", asked.id, *WHO, "--code", "123456")
+    assert done.exit_code == 2
+    assert "nothing was typed" in done.stderr
+    assert asked.state == "Suspended"
+
+
+def test_questions_do_not_spoil_the_document(ask: Callable[..., Any], machine: Callable[..., Any]) -> None:
+    """With --json, what is asked and what is told on the way stays off standard output."""
+    code, document = machine("approve", ask().id, *WHO, input="schulprod\n123456\n")
+    assert (code, document["verdict"], document["decision"]) == (0, "ACCEPT", "approve")
+    assert "123456" not in str(document)
+
+
+@pytest.mark.parametrize("typed", ["schulprodd", "y", ""])
+def test_another_destination_is_not_sent(asked: Any, cli: Callable[..., Any], typed: str) -> None:
+    """Only the name itself is a yes: anything else ends before the proof is asked for, and the run still waits."""
+    done = cli("approve", asked.id, *WHO, "--code", "123456", input=f"{typed}\n")
+    assert done.exit_code == 1
+    assert asked.state == "Suspended"
+    assert "Traceback" not in done.output
+
+
+def test_a_form_that_disagrees_is_not_approved_but_may_be_rejected(
+    ask: Callable[..., Any], cli: Callable[..., Any], key: Path
+) -> None:
+    """What somebody changed in Prefect cannot get a yes from here; a no is always possible."""
+    run = ask(text="Promotion onto **schulprod**, plan **AAAA-BBBB**")
+    done = cli("approve", run.id, *WHO, "--key", key, "--destination", "schulprod")
+    assert done.exit_code == 1
+    assert "THE FORM AND THE SHEET DISAGREE." in done.stderr
+    assert run.state == "Suspended"
+    assert cli("reject", run.id, *WHO, "--key", key).exit_code == 0
+
+
+def test_a_refusal_of_prefect_is_told_without_the_proof(asked: Any, cli: Callable[..., Any]) -> None:
+    """The server's reason is shown, the run still waits; of a proof that is too short nothing comes back."""
+    done = cli("approve", asked.id, *WHO, "--code", "98765", "--destination", "schulprod")
+    assert done.exit_code == 1
+    assert "Prefect did not take the answer" in done.stderr
+    assert "98765" not in done.output
+    assert asked.state == "Suspended"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--field", "risk=accepted"), "The form has no field risk"),
+        (("--code", ""), "nothing was typed"),
+        (("--field", "risk"), "is not NAME=VALUE"),
+        (("--key", "nowhere"), "not both"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_a_usage_error(
+    asked: Any, cli: Callable[..., Any], options: tuple[str, ...], words: str
+) -> None:
+    """Exit code 2, and nothing is sent."""
+    done = cli("approve", asked.id, *WHO, "--code", "123456", "--destination", "schulprod", *options)
+    assert done.exit_code == 2
+    assert words in " ".join(done.stderr.split())
+    assert asked.state == "Suspended"
+
+
+def test_the_e_mail_is_told_with_its_own_statement(ask: Callable[..., Any], cli: Callable[..., Any], key: Path) -> None:
+    """The question about arrival gets its own fields, signed over what the e-mail says."""
+    run = ask(kind="arrived")
+    who = ("--name", DEMO_LEAD, "--words", "Copy complete, 14:32", "--key", key)
+    assert cli("approve", run.id, *WHO, "--key", key).exit_code == 1
+    done = cli("arrived", run.id, "--email", "no e-mail yet", *who)
+    assert done.exit_code == 0, done.output
+    given = answer_of(run)
+    require_signed(run, given.pop("proof"), "arrived:no e-mail yet")
+    assert given == {"email": "no e-mail yet", "approver": DEMO_LEAD, "words": "Copy complete, 14:32"}
+
+
+def test_without_ssh_keygen_a_plain_key_signs_too(
+    ask: Callable[..., Any], cli: Callable[..., Any], key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine without OpenSSH, an Ed25519 key without a passphrase is enough."""
+    monkeypatch.setenv("PATH", str(key.parent))
+    run = ask()
+    done = cli("approve", run.id, *WHO, "--key", key, "--destination", "schulprod")
+    assert done.exit_code == 0, done.output
+    require_signed(run, answer_of(run)["proof"], "approve")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_key_that_cannot_sign_is_named(
+    asked: Any, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """With ssh-keygen and without, a file that is no key ends before anything is sent."""
+    (tmp_path / "no_key").write_text("nothing")
+    if not installed:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    done = cli("approve", asked.id, *WHO, "--key", tmp_path / "no_key", "--destination", "schulprod")
+    assert done.exit_code == 1
+    assert "no_key" in done.stderr
+    assert asked.state == "Suspended"
+
+
+def test_no_secret_is_in_the_arguments_of_a_child(
+    ask: Callable[..., Any], cli: Callable[..., Any], key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ssh-keygen gets the path of the key and the namespace; what is signed comes through a pipe."""
+    seen: list[list[str]] = []
+    real = subprocess.run
+
+    def watch(arguments: list[str], **more: Any) -> Any:
+        seen.append(arguments)
+        return real(arguments, **more)
+
+    monkeypatch.setattr("deployments.cli.proofs.subprocess.run", watch)
+    run = ask()
+    cli("approve", run.id, *WHO, "--key", key, "--destination", "schulprod")
+    (arguments,) = seen
+    assert arguments[1:] == ["-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)]

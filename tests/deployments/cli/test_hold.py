@@ -1,0 +1,43 @@
+"""`hold`: what was typed is what is held, and how it ended is told."""
+
+from collections.abc import Callable
+from datetime import timedelta, timezone
+from typing import Any
+
+import pytest
+
+from flows.hold import hold
+from tasks.estate.waiting import utc_now
+from tasks.ledger.ledger import Ledger
+from tasks.safeguards.holds import active_holds
+
+WHO = ("--name", "Ada Admin")
+
+
+def test_a_hold_is_placed_and_ended(
+    hands: Callable[..., Any], cli: Callable[..., Any], machine: Callable[..., Any], ledger: Ledger
+) -> None:
+    """Through the deployment, with its zone, reason and name; a name that nothing has is refused, and `--end` ends it."""
+    hands(hold, "hold", again=True)
+    until = (utc_now() + timedelta(days=3)).astimezone(timezone(timedelta(hours=1))).replace(second=0, microsecond=0)
+    code, document = machine("hold", "schulstage", "--until", until.isoformat(), *WHO, input="my theme until Friday\n")
+    assert code == 0, document
+    (held,) = active_holds(ledger, "schulstage", utc_now())
+    assert (held.by, held.reason, held.until) == ("Ada Admin", "my theme until Friday", until)
+    wrong = cli("hold", "schulstage", "--end", *WHO, "--release", "another word")
+    assert wrong.exit_code == 1
+    assert active_holds(ledger, "schulstage", utc_now()) == [held]
+    ended = cli("hold", "schulstage", "--end", *WHO, "--release", document["release"])
+    assert ended.exit_code == 0, ended.output
+    assert active_holds(ledger, "schulstage", utc_now()) == []
+    typo = cli("hold", "schulstaeg", "--end", *WHO)
+    assert typo.exit_code == 1
+    assert "NotFound: 'schulstaeg'" in typo.stdout
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--end", "--until", "2026-12-24T18:00+01:00"), ("--until", "2026-12-24T18:00")]
+)
+def test_a_hold_has_an_end_or_is_ended(cli: Callable[..., Any], options: tuple[str, ...]) -> None:
+    """Neither, both, or a time without a zone is a usage error."""
+    assert cli("hold", "schulstage", "--reason", "my theme", *WHO, *options).exit_code == 2

@@ -1,0 +1,299 @@
+"""Worker: one fixed command for each run, and what the standard worker would do instead."""
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling
+from prefect.workers.process import ProcessWorker
+
+from deployments.sandbox.host.estate import Estate
+from deployments.worker import worker as worker_module
+from deployments.worker.worker import Worker, serve
+from tests.deployments.conftest import DIAGNOSE, Pool
+from tests.people import Run
+
+SHELL = "prefect.deployments.steps.run_shell_script"
+REFRESH = "flows.refresh.refresh"
+REFRESHED = {"source": "schulprod", "destination": "schulstage", "requested_by": "Dora Developer"}
+
+
+def take(pool: Pool, kind: Callable[..., ProcessWorker] = Worker) -> None:
+    """A worker takes every scheduled run once and waits until their processes have ended."""
+    asyncio.run(kind(pool.name, limit=20).start(run_once=True, printer=lambda _: None))
+
+
+def attacks(pool: Pool, folder: Path) -> dict[str, UUID]:
+    """Runs of one flow of ours, by what else they are to do: make a file in `folder`, named after the attack."""
+    command = f"touch {shlex.quote(str(folder / 'command'))}"
+    step = {SHELL: {"script": f"touch {shlex.quote(str(folder / 'pull'))}"}}
+    return {
+        "command": pool.start(DIAGNOSE, job_variables={"command": command}),
+        "pull": pool.start(DIAGNOSE, pull_steps=[step]),
+    }
+
+
+def test_the_standard_worker_runs_what_the_api_says(pool: Pool, tmp_path: Path) -> None:
+    """The hole that this worker closes: a command of the API, run by a process that has the worker's secrets."""
+    pool.start(DIAGNOSE, job_variables={"command": f"touch {shlex.quote(str(tmp_path / 'command'))}"})
+    take(pool, ProcessWorker)
+    assert (tmp_path / "command").exists()
+
+
+@pytest.mark.drill  # two Python processes one after the other
+def test_the_standard_worker_runs_the_steps_of_a_deployment(pool: Pool, worker: Estate, tmp_path: Path) -> None:
+    """The same hole by pull steps, before a flow of ours."""
+    attacks(pool, tmp_path)
+    take(pool, ProcessWorker)
+    assert (tmp_path / "command").exists()
+    assert (tmp_path / "pull").exists()
+
+
+def test_our_worker_does_nothing_of_it(pool: Pool, worker: Estate, tmp_path: Path) -> None:
+    """No command, step or variable of the API reaches a process; each run ends as Refused and says by which names."""
+    runs = attacks(pool, tmp_path) | {
+        "env": pool.start(DIAGNOSE, job_variables={"env": {"PYTHONPATH": str(tmp_path)}, "a\nforged line": 1}),
+        "dotted": pool.start(DIAGNOSE, job_variables={"env.PREFECT_API_URL": "http://127.0.0.1:9/api"}),
+    }
+    take(pool)
+    assert not (tmp_path / "command").exists()
+    assert not (tmp_path / "pull").exists()
+    assert {name: pool.end(run) for name, run in runs.items()} == dict.fromkeys(runs, "Refused")
+    assert "run: command" in str(pool.state(runs["command"]).message)
+    assert "run: a?forged line, run: env." in str(pool.state(runs["env"]).message)
+    assert "run: env.PREFECT_API_URL" in str(pool.state(runs["dotted"]).message)
+    assert "127.0.0.1:9" not in str(pool.state(runs["dotted"]).message)
+
+
+def test_a_changed_pool_or_deployment_is_refused(pool: Pool) -> None:
+    """What the pool's template or a deployment's job variables set counts like what a run sets."""
+    runs = [pool.start(DIAGNOSE, job_variables=None), pool.start(DIAGNOSE)]
+    deployment = pool.client.read_flow_run(runs[1]).deployment_id
+    change = {"job_variables": {"working_dir": "/tmp", "stream_output": True, "env": {}}}  # noqa: S108  # only named
+    pool.client.request("PATCH", f"/deployments/{deployment}", json=change).raise_for_status()
+    template = ProcessWorker.get_default_base_job_template()
+    template["job_configuration"]["command"] = "touch mark"
+    template["variables"]["properties"]["env"]["default"] = {"LD_PRELOAD": "theirs.so"}
+    pool.client.update_work_pool(pool.name, WorkPoolUpdate(base_job_template=template))
+    take(pool)
+    messages = [str(pool.state(run).message) for run in runs]
+    assert all("pool: command, pool variable: env" in message for message in messages)
+    assert "deployment: working_dir" in messages[1]
+    assert "stream_output" not in messages[1]
+    assert "touch" not in messages[0]
+
+
+class Deployed(Run):
+    """A run that a worker of our own takes from the pool."""
+
+    def __init__(self, pool: Pool, entrypoint: str, flow: str, parameters: dict[str, Any]) -> None:
+        self.pool = pool
+        self._uuid = pool.start(entrypoint, flow=flow, parameters=parameters)
+        self.id = str(self._uuid)
+
+    def go(self) -> "Deployed":
+        """To its end or question."""
+        take(self.pool)
+        return self
+
+    def answer(self, **fields: str) -> str:
+        """Through the public API; it is scheduled again then."""
+        return str(self.pool.client.resume_flow_run(self._uuid, run_input=fields).status.value)
+
+
+@pytest.mark.drill
+def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, worker: Estate) -> None:
+    """A suspended run needs no process; after a lead's yes a new one goes on, to the run's own outcome."""
+    run = Deployed(pool, REFRESH, "refresh", REFRESHED).go()
+    assert run.state == "Suspended"
+    assert run.approve().state == "Verified", run.message
+
+
+@pytest.mark.drill
+def test_cancelling_ends_the_process(pool: Pool, worker: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled while it waits for the host ends as Cancelled, and its process is gone."""
+    monkeypatch.setenv("UNDERSTUDY_PACE", "1")  # it looks again after seconds, not at once
+    worker.scale = 1.0
+    run = pool.start(REFRESH, flow="refresh", parameters=REFRESHED)
+
+    async def cancel() -> int:
+        taking = asyncio.create_task(Worker(pool.name, limit=1).start(run_once=True, printer=lambda _: None))
+        while not pool.state(run).is_running():
+            await asyncio.sleep(0.1)
+        process = int(pool.client.read_flow_run(run).infrastructure_pid or 0)
+        pool.client.set_flow_run_state(run, Cancelling(), force=True)
+        await taking
+        return process
+
+    process = asyncio.run(cancel())
+    assert pool.end(run) == "Cancelled"
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The exit codes with which the worker ends its process; the handlers of this process come back afterwards."""
+    forced: list[int] = []
+    monkeypatch.setattr(worker_module.os, "_exit", forced.append)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield forced
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Idle(Worker):
+    """A worker that has nothing to do, and processes to end. `grip`: seconds for which it does not let go at its end."""
+
+    @classmethod
+    def __dispatch_key__(cls) -> str:
+        """Another name than ours has."""
+        return "idle"
+
+    def __init__(self, grip: float = 0.0) -> None:
+        super().__init__("pool", name="idle")
+        self.grip = grip
+        self.ended = False
+
+    async def start(self, *_: Any, **__: Any) -> None:
+        """Until it is cancelled."""
+        try:
+            await asyncio.sleep(60)
+        finally:
+            self.ended = True
+            await asyncio.sleep(self.grip)
+
+
+def stopped(worker: Idle, *numbers: int) -> float:
+    """Serve, get these signals a moment later, one after the other; gives the seconds from the first to the end."""
+
+    async def run() -> float:
+        serving = asyncio.create_task(serve(worker))
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(0.05)
+        await serving
+        return time.monotonic() - began
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_idle_worker_at_once(
+    number: int, signals: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, its loops are cancelled, and nothing had to be forced."""
+    worker = Idle()
+    assert stopped(worker, number) < 2
+    assert (worker.ended, signals) == (True, [0])
+    assert signal.Signals(number).name in capfd.readouterr().out
+
+
+def test_a_second_signal_or_a_worker_that_hangs_is_ended_by_force(
+    signals: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once by the second signal; after `ENDED_WITHIN` seconds whatever Prefect waits for."""
+    stopped(Idle(grip=0.5), signal.SIGTERM, signal.SIGTERM)
+    assert signals == [128 + signal.SIGTERM, 0]
+    assert worker_module.ENDED_WITHIN < 5
+    monkeypatch.setattr(worker_module, "ENDED_WITHIN", 0.2)
+    stopped(Idle(grip=0.6), signal.SIGTERM)
+    assert signals[2:] == [128 + signal.SIGTERM, 0]
+
+
+POLITE = (
+    "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print(1, flush=True); signal.pause()"
+)
+RUDE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize(("program", "code"), [(POLITE, 7), (RUDE, -signal.SIGKILL)])
+def test_processes_of_runs_get_their_chance_first(
+    program: str, code: int, signals: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM to each, with time to record its end; what is left then is killed. The worker ends after them."""
+    monkeypatch.setattr(worker_module, "CHANCE", 0.5)
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    worker = Idle()
+
+    class Seen(set[int]):
+        def __bool__(self) -> bool:  # as the executor, which notices the end of a process
+            return process.poll() is None
+
+    worker._processes = Seen({process.pid})
+    assert stopped(worker, signal.SIGTERM) < 4
+    assert (process.wait(5), worker.ended, signals) == (code, True, [0])
+
+
+@pytest.mark.drill  # a worker of its own, and a run
+@pytest.mark.parametrize("busy", [False, True])
+def test_sigterm_ends_a_real_worker_within_five_seconds(
+    pool: Pool, worker: Estate, monkeypatch: pytest.MonkeyPatch, busy: bool, tmp_path: Path
+) -> None:
+    """The program and its signal. A run that waits for its backup ends as Crashed, its process is gone, nothing was copied."""
+    monkeypatch.setenv("UNDERSTUDY_PACE", "1")
+    worker.scale = 1.0
+    run = pool.start(REFRESH, flow="refresh", parameters=REFRESHED) if busy else None
+    environment = os.environ | {
+        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+        "PYTHONPATH": str(worker_module.PROJECT),
+    }
+    environment |= {"PREFECT_LOCAL_STORAGE_PATH": str(tmp_path), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    command = [sys.executable, "-m", "deployments.worker", "--pool", pool.name]
+    said = tmp_path / "said"
+    with said.open("w") as log:
+        process = subprocess.Popen(command, env=environment, cwd=worker_module.PROJECT, stdout=log, stderr=log)
+    child, deadline = 0, time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if run is None and "started!" in said.read_text():
+            break
+        if run is not None and any("backups" in row["path"] for row in worker.journal()):
+            child = int(pool.client.read_flow_run(run).infrastructure_pid or 0)
+            break
+        time.sleep(0.1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    assert time.monotonic() - began < 5, said.read_text()[-2000:]
+    if run is not None:
+        assert pool.end(run) in ("Crashed", "Failed")  # Failed: the signal came while Prefect made a step
+        assert worker.copies_received() == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+
+def test_without_a_server_it_does_not_start() -> None:
+    """No address of a Prefect server: a message, no worker that waits for nothing."""
+    with temporary_settings(restore_defaults={PREFECT_API_URL}), pytest.raises(SystemExit, match="PREFECT_API_URL"):
+        worker_module.main([])
+
+
+def test_the_command_takes_the_flags_of_the_standard_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--pool`, `--name` and `--limit` reach the worker."""
+    made: list[tuple[Any, ...]] = []
+
+    async def start(self: Worker) -> None:
+        made.append((self._work_pool_name, self.name, self._limit, self._create_pool_if_not_found))
+
+    monkeypatch.setattr(Worker, "start", start)
+    monkeypatch.setattr(worker_module.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(worker_module, "require_trusted", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["understudy-worker", "--name", "one", "--limit", "2"])
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        worker_module.main()
+    assert made == [("understudy", "one", 2, False)]

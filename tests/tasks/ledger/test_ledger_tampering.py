@@ -1,0 +1,245 @@
+"""Whoever gets past the database's guards and changes the past is found out; what only an anchor shows is said here."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from tasks.estate.errors import Misconfigured
+from tasks.ledger import rows as stored_rows
+from tasks.ledger.ledger import Entry, Ledger, verify_export
+
+Row = dict[str, Any]
+Tampering = Callable[[list[Row]], list[Row]]
+
+COLUMNS = ("seq", "at", "run_id", "kind", "destination_id", "plan", "detail", "once", "previous", "hash")
+GUARDS = {
+    "sqlite": [f"DROP TRIGGER IF EXISTS {name}" for name in ("facts_no_update", "facts_no_delete", "facts_no_replace")],
+    "postgresql": ["DROP TRIGGER IF EXISTS facts_guard ON facts"],
+}
+RECORDED = {"run", "asked", "d", "p"}
+TEXTS = st.text(st.characters(codec="ascii", exclude_characters="\0:"), max_size=12).filter(lambda t: t not in RECORDED)
+
+
+def hashed(row: Row) -> Row:
+    """The row with the hash it should have: the ledger's format, written a second time."""
+    canonical = json.dumps(
+        [row[name] for name in COLUMNS[:-1]], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return {**row, "hash": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+def rebuilt(rows: list[Row]) -> list[Row]:
+    """The rows as a whole chain of their own: what somebody can make who knows how and takes the trouble."""
+    chain: list[Row] = []
+    for number, row in enumerate(rows, start=1):
+        chain.append(hashed({**row, "seq": number, "previous": chain[-1]["hash"] if chain else "0" * 64}))
+    return chain
+
+
+def record(book: Ledger, count: int) -> list[Row]:
+    """Record this many facts and give them as they are stored."""
+    book.record_together("run", [Entry("asked", "d", "p", {"n": n}, f"once:{n}") for n in range(count)])
+    return [json.loads(line) for line in book.export()]
+
+
+def overwrite(book: Ledger, rows: list[Row]) -> None:
+    """Put these rows in the place of all that was recorded, past the guards."""
+    with book._engine.begin() as connection:
+        for statement in (*GUARDS[connection.dialect.name], "DELETE FROM facts"):
+            connection.execute(text(statement))
+        names = ", ".join(f":{name}" for name in COLUMNS)
+        for row in rows:
+            connection.execute(
+                text(f"INSERT INTO facts VALUES ({names})"),  # noqa: S608  # the names are those above
+                {**row, "detail": json.dumps(row["detail"])},
+            )
+
+
+def lines(rows: list[Row]) -> list[str]:
+    """The rows as an export."""
+    return [json.dumps(row) for row in rows]
+
+
+def replaced(rows: list[Row], at: int, row: Row) -> list[Row]:
+    """The rows with another one at this place."""
+    return [*rows[:at], row, *rows[at + 1 :]]
+
+
+@st.composite
+def edits(draw: st.DrawFn, count: int) -> Tampering:
+    """Another value in any column of any row, its hash left alone, or given anew where a row comes after it."""
+    at, column = draw(st.integers(0, count - 1)), draw(st.sampled_from(COLUMNS))
+    values: dict[str, st.SearchStrategy[Any]] = {
+        "seq": st.integers(-(2**31), 2**31 - 1).filter(lambda seq: not 1 <= seq <= count),
+        "detail": st.dictionaries(TEXTS, TEXTS | st.integers() | st.none() | st.booleans()).filter(
+            lambda d: "n" not in d
+        ),
+        "once": TEXTS | st.none(),
+        "previous": st.integers(0, 16**64 - 1).map(lambda n: f"{n:064x}"),
+        "hash": st.integers(0, 16**64 - 1).map(lambda n: f"{n:064x}"),
+    }
+    value = draw(values.get(column, TEXTS))
+    anew = column != "hash" and at < count - 1 and draw(st.booleans())
+    return lambda rows: replaced(rows, at, (hashed if anew else dict)({**rows[at], column: value}))
+
+
+@st.composite
+def tamperings(draw: st.DrawFn) -> tuple[int, Tampering]:
+    """How many facts there are, and one way to change the past that leaves the newest fact where it is."""
+    count = draw(st.integers(2, 8))
+    one, other = sorted(draw(st.lists(st.integers(0, count - 1), min_size=2, max_size=2, unique=True)))
+
+    def swap(rows: list[Row]) -> list[Row]:
+        swapped = replaced(replaced(rows, one, rows[other]), other, rows[one])
+        return [{**row, "seq": number} for number, row in enumerate(swapped, start=1)]
+
+    def forge(rows: list[Row]) -> list[Row]:
+        forged = hashed({**rows[one], "kind": "approved", "once": None})
+        return [{**row, "seq": number} for number, row in enumerate([*rows[:one], forged, *rows[one:]], start=1)]
+
+    return count, draw(
+        edits(count)
+        | st.just(swap)
+        | st.just(forge)
+        | st.just(lambda rows: [row for row in rows if row is not rows[one]])  # `one` is never the last
+    )
+
+
+@given(tamperings())
+@settings(max_examples=40, deadline=None)  # each example makes a database file
+def test_a_changed_past_is_found(drawn: tuple[int, Tampering]) -> None:
+    """Any edit of any column, a deletion, a swap, a forged row, a row hashed anew: in the database and in an export."""
+    count, tamper = drawn
+    with tempfile.TemporaryDirectory() as folder:
+        book = Ledger(f"sqlite:///{folder}/ledger.db")
+        rows = record(book, count)
+        anchor = str(book.head())
+        assert book.verify(anchor) == verify_export(lines(rows), anchor) == []
+        overwrite(book, tamper(rows))
+        assert 1 <= len(book.verify()) <= 2  # the first break, and how many more
+        assert verify_export(lines(tamper(rows)))
+        book._engine.dispose()
+
+
+@given(st.integers(1, 6), st.integers(1, 6))
+@settings(max_examples=15, deadline=None)  # each example makes a database file
+def test_a_cut_tail_is_found_with_an_anchor_only(kept: int, lost: int) -> None:
+    """What is left of a cut chain is a whole chain: without an anchor nothing is seen, and nothing could be."""
+    with tempfile.TemporaryDirectory() as folder:
+        book = Ledger(f"sqlite:///{folder}/ledger.db")
+        rows = record(book, kept + lost)
+        anchor = str(book.head())
+        overwrite(book, rows[:kept])
+        assert book.verify() == verify_export(lines(rows[:kept])) == []
+        found = f"the ledger was cut or rebuilt: it ends at fact {kept}, and the anchor names fact {kept + lost}"
+        assert book.verify(anchor) == verify_export(lines(rows[:kept]), anchor) == [found]
+        book._engine.dispose()
+
+
+def test_a_rebuilt_chain_is_found_with_an_anchor_only(book: Ledger) -> None:
+    """Who edits a fact and hashes all that follows anew has a whole chain, with other hashes than the anchor's.
+
+    An anchor older than the edited fact does not show it: what comes after an anchor rests on the next one.
+    """
+    rows = record(book, 5)
+    before, after = (f"{row['seq']}:{row['hash']}" for row in (rows[1], rows[4]))
+    overwrite(book, rebuilt(replaced(rows, 2, {**rows[2], "run_id": "mallory"})))
+    assert book.verify() == book.verify(before) == []
+    assert book.verify(after) == ["the ledger was cut or rebuilt: its fact 5 is not the one that the anchor names"]
+
+
+def test_an_old_anchor_still_holds_when_the_ledger_has_grown(book: Ledger) -> None:
+    """Each anchor holds for good, with or without blanks from a mail around it."""
+    record(book, 2)
+    anchor = str(book.head())
+    book.record("asked", run_id="later")
+    assert book.verify(f" {anchor}\n") == verify_export(book.export(), anchor) == []
+
+
+MALLORY: list[tuple[Tampering, list[str]]] = [
+    (lambda rows: replaced(rows, 1, {**rows[1], "kind": "approved"}), ["fact 2 was changed"]),
+    (lambda rows: replaced(rows, 1, {**rows[1], "at": rows[1]["at"].replace("T", " ")}), ["fact 2 was changed"]),
+    (
+        lambda rows: replaced(rows, 1, hashed({**rows[1], "kind": "approved"})),
+        ["fact 3 does not follow fact 2 as that is now"],
+    ),
+    (lambda rows: [*rows[:2], *rows[3:]], ["fact 3 is missing"]),
+    (lambda rows: rows[2:], ["facts 1 to 2 are missing"]),
+    (
+        lambda rows: replaced(rows, 5, {**rows[5], "seq": 9}),
+        ["fact 6 is missing", "1 more after that does not fit either"],
+    ),
+    (
+        lambda rows: [{**row, "run_id": "mallory"} for row in rows],
+        ["fact 1 was changed", "6 more after that do not fit either"],
+    ),
+]
+
+
+def test_each_break_has_one_sentence(book: Ledger) -> None:
+    """The first break is named, the others are counted: one cause does not fill the screen."""
+    rows = record(book, 7)
+    for tamper, found in MALLORY:
+        overwrite(book, tamper(rows))
+        assert book.verify() == found
+
+
+def test_a_detail_that_is_not_json_is_a_changed_fact(tmp_path: Path) -> None:
+    """A reader that stumbles would tell less than one that says which fact it was."""
+    book = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    record(book, 3)
+    with book._engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER facts_no_update"))
+        connection.execute(text("UPDATE facts SET detail = '{' WHERE seq = 2"))
+        connection.execute(text("""UPDATE facts SET detail = '{"n": 9, "n": 2}' WHERE seq = 3"""))
+    assert book.verify() == ["fact 2 was changed", "1 more after that does not fit either"]
+    assert verify_export(book.export()) == book.verify()
+
+
+@pytest.mark.parametrize("wrong", ["", "{", "[]", "{}", '{"seq": 1}', "null", "7" * 5000])
+def test_a_line_that_is_no_fact_is_a_break(wrong: str, tmp_path: Path) -> None:
+    """An export with anything else in it is not the ledger; an empty line at the end is none of anybody's business."""
+    rows = lines(record(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), 3))
+    assert verify_export([*rows, "\n"]) == []
+    expected = ["what comes after fact 2 is not a fact"] if wrong else []
+    assert verify_export([*rows[:2], wrong, rows[2]]) == expected
+    more = rows[2].replace('{"seq"', '{"note": "approved by all", "seq"')
+    assert verify_export([*rows[:2], more]) == ["what comes after fact 2 is not a fact"]
+    assert verify_export([*rows[:2], rows[2], rows[2]]) == ["fact 3 comes after fact 3"]
+
+
+@pytest.mark.parametrize("wrong", ["", "7", "7:abc", "0:" + "0" * 64, "-1:" + "0" * 64, "7:" + "g" * 64, "x" * 500])
+def test_an_anchor_that_is_none_is_a_configuration_fault(wrong: str) -> None:
+    """Taken for no anchor, it would let a cut ledger pass."""
+    with pytest.raises(Misconfigured, match="is no anchor; expected the number of a fact"):
+        verify_export([], wrong)
+
+
+def test_an_empty_ledger_does_not_satisfy_an_anchor(book: Ledger) -> None:
+    """Who deletes everything is found out too; a ledger that was never used is in order."""
+    assert book.verify() == []
+    assert book.verify("1:" + "a" * 64) == [
+        "the ledger was cut or rebuilt: it ends at fact 0, and the anchor names fact 1"
+    ]
+
+
+def test_a_reader_of_everything_keeps_no_writer_out(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is read in pages; what is recorded meanwhile is read too, and every page boundary is checked."""
+    monkeypatch.setattr(stored_rows, "PAGE", 2)
+    rows = record(book, 4)
+    reading = book.export()
+    read = [next(reading)]
+    book.record("asked", run_id="meanwhile")
+    read += reading
+    assert [json.loads(line)["run_id"] for line in read] == ["run"] * 4 + ["meanwhile"]
+    assert book.verify(str(book.head())) == verify_export(read) == []
+    overwrite(book, rows[:2] + rows[3:])
+    assert book.verify() == ["fact 3 is missing"]

@@ -1,0 +1,209 @@
+"""The ledger's tables come up to date by themselves, once, whoever opens them first, and no fact is lost."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from tasks.estate.errors import Misconfigured
+from tasks.ledger import migrations
+from tasks.ledger.ledger import Ledger
+from tasks.ledger.tables import metadata
+
+# What ledgers were made of before versions were written down.
+FACTS = """CREATE TABLE facts (seq {number} NOT NULL, at VARCHAR(40) NOT NULL, run_id VARCHAR(64) NOT NULL,
+    kind VARCHAR(40) NOT NULL, destination_id VARCHAR(64) NOT NULL, plan VARCHAR(64) NOT NULL, detail JSON NOT NULL,
+    once VARCHAR(200), previous VARCHAR(64) NOT NULL, hash VARCHAR(64) NOT NULL, PRIMARY KEY (seq), UNIQUE (once))"""
+LOCKS = """CREATE TABLE locks (install_id VARCHAR(64) NOT NULL, run_id VARCHAR(64) NOT NULL,
+    taken_at VARCHAR(40) NOT NULL, PRIMARY KEY (install_id))"""
+INDEXES = [f"CREATE INDEX ix_facts_{column} ON facts ({column})" for column in ("run_id", "destination_id")]
+ABORT = "ON facts BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+UNVERSIONED = {
+    "sqlite": [
+        FACTS.format(number="INTEGER"), LOCKS, *INDEXES,
+        f"CREATE TRIGGER facts_no_update BEFORE UPDATE {ABORT}",
+        f"CREATE TRIGGER facts_no_delete BEFORE DELETE {ABORT}",
+    ],
+    "postgresql": [
+        FACTS.format(number="SERIAL"), LOCKS, *INDEXES,
+        "CREATE FUNCTION facts_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
+        "CREATE TRIGGER facts_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON facts "
+        "FOR EACH STATEMENT EXECUTE FUNCTION facts_append_only()",
+    ],
+}  # fmt: skip
+# Three facts, written by the code of that time: their hashes must hold for good.
+OLD_FACTS = (Path(__file__).parent / "unversioned_facts.jsonl").read_text(encoding="utf-8").splitlines()
+OPENER = """
+import sys
+from tasks.ledger.ledger import Ledger
+print("ready", flush=True)
+sys.stdin.readline()
+for url in sys.argv[1:]:
+    Ledger(url).record("asked", run_id="run")
+print("alembic" in sys.modules)
+"""
+
+
+def plain(url: str) -> Engine:
+    """The database, opened without anything of ours."""
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(exist_ok=True)
+    return create_engine(url)
+
+
+def run(engine: Engine, *statements: str) -> None:
+    """Run statements in one transaction."""
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def unversioned(url: str) -> Engine:
+    """A ledger from before versions, with three facts and a lock in it."""
+    engine = plain(url)
+    run(engine, *UNVERSIONED[engine.dialect.name], "INSERT INTO locks VALUES ('d', 'run', '2026-11-20T03:00:00+00:00')")
+    with engine.begin() as connection:
+        for row in map(json.loads, OLD_FACTS):
+            names = ", ".join(f":{name}" for name in row)
+            row["detail"] = json.dumps(row["detail"])
+            connection.execute(text(f"INSERT INTO facts VALUES ({names})"), row)  # noqa: S608  # the names are the file's
+    return engine
+
+
+def guards(engine: Engine) -> set[str]:
+    """The names of the triggers on the facts."""
+    catalog = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = 'facts'::regclass",
+    }
+    with engine.begin() as connection:
+        return set(connection.exec_driver_sql(catalog[engine.dialect.name]).scalars())
+
+
+def require_today(engine: Engine) -> None:
+    """Version, columns, indexes and guards are those of a ledger made today."""
+    expected = {"sqlite": {"facts_no_update", "facts_no_delete", "facts_no_replace"}, "postgresql": {"facts_guard"}}
+    assert guards(engine) == expected[engine.dialect.name]
+    with engine.begin() as connection:
+        assert migrations.version_of(connection) == migrations.HEAD
+        context = MigrationContext.configure(connection, opts={"version_table": migrations.VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_a_new_ledger_is_what_the_tables_say(url: str) -> None:
+    """The versions, applied one after the other, end where tables.py is; a second opening changes nothing."""
+    Ledger(url).record("asked", run_id="run")
+    require_today(plain(url))
+    assert len(Ledger(url).facts()) == 1
+    require_today(plain(url))
+
+
+def test_a_ledger_from_before_versions_is_brought_up_to_date(url: str) -> None:
+    """Every fact, hash and lock stays as it is, and the chain goes on from there."""
+    engine = unversioned(url)
+    ledger = Ledger(url)
+    require_today(engine)
+    assert list(ledger.export()) == OLD_FACTS
+    assert ledger.lock_holder("d") == "run"
+    assert ledger.record("asked", run_id="run").seq == len(OLD_FACTS) + 1
+    assert ledger.verify() == []
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(url: str) -> None:
+    """A version that is written down is believed."""
+    engine = unversioned(url)
+    run(
+        engine,
+        f"CREATE TABLE {migrations.VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
+        f"INSERT INTO {migrations.VERSION_TABLE} VALUES ('0001')",  # noqa: S608  # our own constant
+    )
+    assert list(Ledger(url).export()) == OLD_FACTS
+    require_today(engine)
+
+
+def test_a_ledger_newer_than_the_code_is_left_alone(url: str) -> None:
+    """Going on could break what the newer version promises; the message says which versions are known."""
+    Ledger(url)
+    engine = plain(url)
+    run(engine, f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'")  # noqa: S608  # our own constant
+    with pytest.raises(Misconfigured, match="of version '9999'; this Understudy knows versions up to '0002'"):
+        Ledger(url)
+    with engine.begin() as connection:
+        assert migrations.version_of(connection) == "9999"
+
+
+@pytest.mark.parametrize("theirs", ["CREATE TABLE facts (id INTEGER)", LOCKS])
+def test_tables_that_are_not_a_ledgers_are_left_alone(tmp_path: Path, theirs: str) -> None:
+    """`facts` is a common name: another application's table is neither used nor guarded."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    engine = plain(url)
+    run(engine, theirs)
+    before = inspect(engine).get_table_names()
+    with pytest.raises(Misconfigured, match="not a ledger's"):
+        Ledger(url)
+    assert inspect(engine).get_table_names() == before
+
+
+def test_a_neighbours_versions_are_not_ours(url: str) -> None:
+    """In a shared database another application may use alembic too."""
+    engine = plain(url)
+    run(engine, "CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('77')")
+    assert Ledger(url).facts() == []
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == ["77"]
+
+
+def test_processes_that_open_a_new_ledger_at_once_all_succeed(tmp_path: Path, database: str) -> None:
+    """One makes the tables, the others wait for it; who comes later does not load alembic at all."""
+    urls = [f"sqlite:///{tmp_path / 'ledger.db'}", database.replace("postgresql://", "postgresql+psycopg://")]
+    command = [sys.executable, "-c", OPENER, *urls]
+    root = Path(__file__).parents[3]
+    crowd = [
+        subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    for process in crowd:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    assert [process.communicate("go\n", timeout=60) and process.returncode for process in crowd] == [0] * 3
+    late = subprocess.run(command, cwd=root, input="go\n", capture_output=True, text=True, check=True, timeout=60)
+    assert late.stdout == "ready\nFalse\n"
+    for url in urls:
+        assert len(Ledger(url).facts()) == 4
+        assert Ledger(url).verify() == []
+
+
+def test_an_opened_ledger_opens_fast(tmp_path: Path) -> None:
+    """Every step of every run opens it: that takes less than 20 ms."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    Ledger(url)
+    took = []
+    for _ in range(10):
+        start = time.perf_counter()
+        Ledger(url)
+        took.append(time.perf_counter() - start)
+    assert min(took) < 0.02  # seconds; it takes 2 ms, and the machine may be busy
+
+
+def test_nothing_is_inserted_over_a_fact(tmp_path: Path) -> None:
+    """SQLite's REPLACE would delete a fact without asking the guard against deletion."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    Ledger(url).record("approved", run_id="run", once="answer")
+    for numbered in ("1, '', '', 'x', '', '', '{}', 'other'", "2, '', '', 'x', '', '', '{}', 'answer'"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            run(plain(url), f"INSERT OR REPLACE INTO facts VALUES ({numbered}, '', '')")  # noqa: S608  # from above
+    assert [fact.kind for fact in Ledger(url).facts()] == ["approved"]
+
+
+def test_every_version_is_known_in_its_order() -> None:
+    """The list that is read without alembic is the one that alembic finds."""
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == migrations.KNOWN

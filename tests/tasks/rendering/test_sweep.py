@@ -1,0 +1,71 @@
+"""The words of a sweep: durations as people say them, reminders, and lists that end."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.ledger.ledger import Ledger
+from tasks.ledger.questions import Question
+from tasks.rendering.sweep import SHOWN, digest_lines, how_long, reminder_lines, sweep_text
+from tasks.signoff.leftovers import Reminder
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (timedelta(days=2, hours=3, minutes=4), "2 d 3 h"),
+        (timedelta(hours=3, minutes=4), "3 h 4 min"),
+        (timedelta(minutes=4, seconds=59), "4 min"),
+        (timedelta(seconds=-5), "0 min"),
+    ],
+)
+def test_durations(left: timedelta, words: str) -> None:
+    """The two largest units, never less than nothing."""
+    assert how_long(left) == words
+
+
+@pytest.mark.parametrize(
+    ("people", "yes", "words"),
+    [
+        (1, (), "1 of 1 lead must still answer."),
+        (2, (), "2 of 2 leads must still answer."),
+        (2, ("Ada",), "Ada said yes; 1 of 2 leads must still answer."),
+    ],
+)
+def test_a_reminder_says_who_is_missing(people: int, yes: tuple[str, ...], words: str) -> None:
+    """Who said yes is named, who is missing counted, markup from outside inert."""
+    question = Question(
+        "r",
+        "p",
+        "C",
+        "promote",
+        "d",
+        "[prod](x)",
+        "s",
+        "Dora",
+        people,
+        NOW - timedelta(hours=1),
+        NOW + timedelta(hours=1),
+    )
+    first, until, who = reminder_lines(Reminder(question, 50, yes), NOW)
+    assert "promote of \\[prod\\](x), plan C, requested by Dora" in first
+    assert "1 h 0 min, until 2026-11-21 13:00 UTC" in until
+    assert who == words
+
+
+def test_a_digest_ends(tmp_path: Path) -> None:
+    """Of each kind a digest shows so many and counts the rest; of an empty ledger it says so."""
+    stuck = [f"run {number}" for number in range(SHOWN + 3)]
+    lines = digest_lines(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), NOW, standing=[], stuck=stuck)
+    assert lines[0] == "Ended in 24 hours: nothing."
+    assert lines.count("Stuck:") == 1
+    assert lines[-2:] == ["* and 3 more", "The ledger is whole."]
+
+
+def test_a_report_of_nothing_says_so() -> None:
+    """A report without a heading would look like a lost one."""
+    assert sweep_text("Swept", {}) == "# sweep: Swept\n\nThere was nothing to do.\n"
+    assert "## Stuck\n\n* a\n* b\n" in sweep_text("Swept", {"Stuck": ["a", "* b"]})

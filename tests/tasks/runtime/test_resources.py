@@ -1,0 +1,103 @@
+"""Steps above the gate: what a run decided before its question is in the ledger, so that any worker can go on."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from deployments.sandbox.host.estate import Estate
+from tasks.estate.plans import Backup
+from tasks.runtime import resources
+from tasks.runtime.resources import Progress, open_ledger, recalled
+
+NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def run(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a run, in whose name the test works."""
+    id_ = str(uuid4())
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", id_)
+    return id_
+
+
+class Counted:
+    """A step that counts how often it was really run."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+        @recalled
+        def step(name: str, *, why: str = "") -> Backup:
+            self.calls.append(name)
+            return Backup(id=f"b{len(self.calls)}", install_id=name, install_name=name, requested_at=NOW)
+
+        self.step = step
+
+
+def test_a_step_runs_once_for_the_same_arguments(run: str) -> None:
+    """A later pass, with the arguments given in another way, gets the first answer; other arguments get their own."""
+    counted = Counted()
+    first = counted.step("d", why="x")
+    assert counted.step(name="d", why="x") == first
+    assert counted.step("d", why="y") != first
+    assert counted.step("e", why="x") != first
+    assert counted.calls == ["d", "d", "e"]
+
+
+def test_another_worker_gets_the_answer(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without any memory of the run, and without its disk, reads the answer from the ledger."""
+    first = Counted().step("d")
+    monkeypatch.setattr("tasks.runtime.resources._ledgers", {})
+    other = Counted()
+    assert other.step("d") == first
+    assert other.calls == []
+
+
+def test_another_run_decides_anew(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one run decided says nothing to another."""
+    counted = Counted()
+    counted.step("d")
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))
+    counted.step("d")
+    assert counted.calls == ["d", "d"]
+
+
+def test_a_step_that_failed_is_tried_again(run: str) -> None:
+    """Nothing is kept of a step that raised."""
+    left = [1]
+
+    @recalled
+    def step() -> str:
+        if left.pop() if left else 0:
+            raise ValueError("not yet")
+        return "done"
+
+    with pytest.raises(ValueError, match="not yet"):
+        step()
+    assert step() == "done"
+
+
+def test_outside_a_run_nothing_is_kept(worker: Estate) -> None:
+    """In a terminal every call is a new one."""
+    counted = Counted()
+    counted.step("d")
+    counted.step("d")
+    assert counted.calls == ["d", "d"]
+    assert open_ledger().facts(kind="step") == []
+
+
+def test_ten_thousand_tables_ask_prefect_for_a_handful_of_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of the work is shown at most once a second, and the end always."""
+    shown: list[tuple[float, str]] = []
+    monkeypatch.setattr(Progress, "_put", lambda self, percent, text: shown.append((percent, text)))
+    now = [100.0]
+    monkeypatch.setattr(resources.time, "monotonic", lambda: now[0])
+    progress = Progress("export", typical=1)
+    for table in range(10_000):
+        now[0] += 0.0003
+        progress.at(table / 100, f"t{table}")
+    progress.at(100, "done")
+    assert shown[0] == (0, "t0")
+    assert shown[-1] == (100, "done")
+    assert 3 <= len(shown) <= 6
