@@ -17,7 +17,9 @@ from tasks.estate.waiting import until, utc_now
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.ledger.questions import Question
 from tasks.rendering import dumps
-from tasks.rendering.approval import approval_text, gate_lines, notice_lines, plain, who_is_missing
+from tasks.rendering.approval import approval_text, gate_lines
+from tasks.rendering.markdown import plain
+from tasks.rendering.notices import notice_lines, who_is_missing
 from tasks.runtime.forms import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
 from tasks.runtime.notices import tell
 from tasks.runtime.permission import require_open, the_gate

@@ -13,8 +13,10 @@ from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.rendering import audit
-from tasks.rendering.approval import report_text
-from tasks.runtime.resources import BELOW_THE_GATE, open_ledger, read_leads, this_run
+from tasks.rendering.report import report_text
+from tasks.runtime.current_run import this_run
+from tasks.runtime.resources import open_ledger, read_leads
+from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.history import KINDS, History, history
 from tasks.signoff.witnesses import verified_signatures
 

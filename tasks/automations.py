@@ -13,8 +13,8 @@ from prefect.events.actions import CancelFlowRun, ChangeFlowRunState, DeleteFlow
 from prefect.events.schemas.automations import AutomationCore, CompositeTrigger, EventTrigger, Posture
 from prefect.events.schemas.events import Resource, ResourceSpecification, matches
 
-from tasks.rendering.approval import plain
-from tasks.runtime.resources import BELOW_THE_GATE
+from tasks.rendering.markdown import plain
+from tasks.runtime.retries import BELOW_THE_GATE
 
 ENDING = (ChangeFlowRunState, CancelFlowRun, DeleteFlowRun, ResumeFlowRun)
 RUN = "prefect.flow-run.00000000-0000-0000-0000-000000000000"

@@ -11,17 +11,11 @@ from tasks.estate.plans import Backup, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import backing_off, until, utc_now
-from tasks.runtime.resources import (
-    ABOVE_THE_GATE,
-    Progress,
-    connected,
-    looking,
-    open_ledger,
-    paced,
-    read_rules,
-    recalled,
-    this_run,
-)
+from tasks.runtime.current_run import this_run
+from tasks.runtime.progress import Progress
+from tasks.runtime.resources import connected, open_ledger, paced, read_rules
+from tasks.runtime.results import recalled
+from tasks.runtime.retries import ABOVE_THE_GATE, looking
 from tasks.signoff.answers import where
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes

@@ -9,7 +9,8 @@ from tasks.estate.errors import RateLimited
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
-from tasks.runtime.resources import BELOW_THE_GATE, connected
+from tasks.runtime.resources import connected
+from tasks.runtime.retries import BELOW_THE_GATE
 
 OBJECT_PURGE_INTERVAL = 60.0  # seconds per install; rule of the hosting API, "all" counts as an object purge
 

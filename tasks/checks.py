@@ -12,7 +12,8 @@ from tasks.estate.rules import compare
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Survey
 from tasks.estate.waiting import until, utc_now
-from tasks.runtime.resources import BELOW_THE_GATE, connected, paced
+from tasks.runtime.resources import connected, paced
+from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.surveys.looking import look_after_copy, look_at_one
 from tasks.surveys.taking import take
 

@@ -9,7 +9,9 @@ from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Signal
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.runtime.permission import require_leave
-from tasks.runtime.resources import BELOW_THE_GATE, ONCE, Progress, connected, open_ledger, paced
+from tasks.runtime.progress import Progress
+from tasks.runtime.resources import connected, open_ledger, paced
+from tasks.runtime.retries import BELOW_THE_GATE, ONCE
 from tasks.signoff.answers import where
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck

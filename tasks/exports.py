@@ -33,16 +33,10 @@ from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import load_policy
-from tasks.runtime.resources import (
-    BELOW_THE_GATE,
-    Progress,
-    masking_session,
-    open_ledger,
-    proof_keyrings,
-    run_logger,
-    show_table,
-    this_run,
-)
+from tasks.runtime.current_run import run_logger, show_table, this_run
+from tasks.runtime.progress import Progress
+from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings
+from tasks.runtime.retries import BELOW_THE_GATE
 
 HASHES = "attack.hashes"  # in the folder of a run
 UNCACHED = BELOW_THE_GATE  # an export's results belong to its snapshot: never an answer from another try

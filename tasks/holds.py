@@ -13,10 +13,14 @@ from tasks.estate.plans import Report, fingerprint
 from tasks.estate.settings import Settings, load_settings
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
-from tasks.rendering.approval import plain, report_text
+from tasks.rendering.markdown import plain
+from tasks.rendering.report import report_text
+from tasks.runtime.current_run import this_run
 from tasks.runtime.forms import HoldEndForm, hold_end_form, put
 from tasks.runtime.notices import tell
-from tasks.runtime.resources import ABOVE_THE_GATE, connected, open_ledger, read_leads, read_rules, recalled, this_run
+from tasks.runtime.resources import connected, open_ledger, read_leads, read_rules
+from tasks.runtime.results import recalled
+from tasks.runtime.retries import ABOVE_THE_GATE
 from tasks.runtime.waiting_runs import parameters_of
 from tasks.safeguards.holds import Hold, active_holds, end, place
 from tasks.signoff.proofs import BadProof, statement, verify

@@ -14,18 +14,12 @@ from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import backing_off, until, utc_now
+from tasks.runtime.current_run import this_run
 from tasks.runtime.permission import standing_against
-from tasks.runtime.resources import (
-    ABOVE_THE_GATE,
-    Progress,
-    connected,
-    looking,
-    open_ledger,
-    paced,
-    read_rules,
-    recalled,
-    this_run,
-)
+from tasks.runtime.progress import Progress
+from tasks.runtime.resources import connected, open_ledger, paced, read_rules
+from tasks.runtime.results import recalled
+from tasks.runtime.retries import ABOVE_THE_GATE, looking
 from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
 from tasks.surveys.taking import take, to_install

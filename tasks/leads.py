@@ -10,9 +10,11 @@ from tasks.estate.errors import Transient, UnderstudyError, Unreachable
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded, Entry
-from tasks.rendering.approval import plain
+from tasks.rendering.markdown import plain
+from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import tell
-from tasks.runtime.resources import BELOW_THE_GATE, connected, open_ledger, read_leads, read_rules, this_run
+from tasks.runtime.resources import connected, open_ledger, read_leads, read_rules
+from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.leads import Lead, Leads, plain_name
 from tasks.signoff.suspensions import RESTORED, SUSPENDED, suspended_now
 

@@ -37,21 +37,13 @@ from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy, load_policy
+from tasks.runtime.current_run import run_logger, show_table, this_run
 from tasks.runtime.load_target import AUDITED, file_of, target_settings, writing
 from tasks.runtime.permission import require_leave, standing_against
-from tasks.runtime.resources import (
-    ABOVE_THE_GATE,
-    ONCE,
-    Progress,
-    masking_session,
-    open_ledger,
-    proof_keyrings,
-    read_rules,
-    recalled,
-    run_logger,
-    show_table,
-    this_run,
-)
+from tasks.runtime.progress import Progress
+from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings, read_rules
+from tasks.runtime.results import recalled
+from tasks.runtime.retries import ABOVE_THE_GATE, ONCE
 from tasks.safeguards.grading import grade_load
 from tasks.signoff.answers import where
 from tasks.signoff.leaks import leak_of, record_leak

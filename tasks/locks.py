@@ -11,7 +11,8 @@ from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Fact
 from tasks.ledger.questions import close_own
-from tasks.runtime.resources import connected, open_ledger, paced, this_run
+from tasks.runtime.current_run import this_run
+from tasks.runtime.resources import connected, open_ledger, paced
 from tasks.runtime.states import is_over
 from tasks.surveys.reconciling import has_arrived
 

@@ -23,7 +23,9 @@ from tasks.masking.classify import Draft, draft
 from tasks.masking.compressing import compress
 from tasks.masking.policy import load_policy, policy_as_written
 from tasks.masking.rendering import as_yaml
-from tasks.runtime.resources import BELOW_THE_GATE, masking_session, this_run
+from tasks.runtime.current_run import this_run
+from tasks.runtime.resources import masking_session
+from tasks.runtime.retries import BELOW_THE_GATE
 
 UNCACHED = BELOW_THE_GATE  # results are about the database as it is now, and with originals they must not be stored
 APP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # what a policy accepts as `app`

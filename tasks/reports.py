@@ -32,9 +32,12 @@ from tasks.ledger.ledger import Fact
 from tasks.masking.classify import Draft
 from tasks.masking.session import PASSWORD
 from tasks.rendering import dumps
-from tasks.rendering.approval import difference_table, plain, report_text
+from tasks.rendering.approval import difference_table
+from tasks.rendering.markdown import plain
+from tasks.rendering.report import report_text
+from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import tell
-from tasks.runtime.resources import open_ledger, this_run
+from tasks.runtime.resources import open_ledger
 from tasks.safeguards.holds import place
 
 P = ParamSpec("P")

@@ -19,16 +19,10 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import tell
 from tasks.runtime.permission import require_leave
-from tasks.runtime.resources import (
-    ABOVE_THE_GATE,
-    BELOW_THE_GATE,
-    ONCE,
-    Progress,
-    connected,
-    open_ledger,
-    paced,
-    recalled,
-)
+from tasks.runtime.progress import Progress
+from tasks.runtime.resources import connected, open_ledger, paced
+from tasks.runtime.results import recalled
+from tasks.runtime.retries import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE
 from tasks.signoff import preauthorised
 from tasks.signoff.sending import send_once
 from tasks.surveys.rechecking import recheck

@@ -14,10 +14,13 @@ from tasks.estate.errors import NotApproved, Refused
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
-from tasks.rendering.approval import plain, report_text, settle_text
+from tasks.rendering.approval import settle_text
+from tasks.rendering.markdown import plain
+from tasks.rendering.report import report_text
+from tasks.runtime.current_run import this_run
 from tasks.runtime.forms import Heard, SettleForm, put, settle_form
 from tasks.runtime.notices import tell
-from tasks.runtime.resources import open_ledger, read_leads, read_rules, this_run
+from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.states import is_over
 from tasks.runtime.waiting_runs import parameters_of
 from tasks.signoff import settling

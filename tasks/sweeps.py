@@ -15,10 +15,11 @@ from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.ledger.questions import Question, end_of, open_questions
-from tasks.rendering.approval import plain
+from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import named, reminder_lines
 from tasks.runtime.notices import tell
-from tasks.runtime.resources import BELOW_THE_GATE, open_ledger, paced
+from tasks.runtime.resources import open_ledger, paced
+from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import (
     RETRY_WITHIN,
     never_resumed,

@@ -18,10 +18,12 @@ from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import OLD, AlreadyRecorded, Fact
 from tasks.ledger.questions import open_questions
-from tasks.rendering.approval import plain
+from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import digest_lines, named, sweep_text
+from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import tell
-from tasks.runtime.resources import BELOW_THE_GATE, connected, open_ledger, paced, read_rules, this_run
+from tasks.runtime.resources import connected, open_ledger, paced, read_rules
+from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, is_over, state_of
 from tasks.signoff.leftovers import unfinished
 from tasks.signoff.standing import expiring, load_standing

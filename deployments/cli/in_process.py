@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from deployments.cli.output import Loud, Told
 from tasks.estate.errors import Transient, UnderstudyError
 from tasks.estate.settings import forget_settings
-from tasks.runtime.resources import run_here
+from tasks.runtime.current_run import run_here
 
 P = ParamSpec("P")
 R = TypeVar("R")

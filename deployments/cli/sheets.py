@@ -14,7 +14,8 @@ from deployments.cli.server import Form, Server, form_keys, link
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
 from tasks.estate.sheets import Sheet, sheet_key
-from tasks.rendering.approval import difference_table, plain, what_travels
+from tasks.rendering.approval import difference_table, what_travels
+from tasks.rendering.markdown import plain
 
 OURS = re.compile(r"suspended-(appr|arrived)-([0-9a-f]{8})-\d+-schema")  # how our questions are named in Prefect
 CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")

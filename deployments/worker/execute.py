@@ -25,7 +25,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, t
 from prefect.states import Failed
 
 from tasks.estate.errors import Misconfigured
-from tasks.rendering.approval import plain
+from tasks.rendering.markdown import plain
 from tasks.runtime.notices import tell
 
 PROJECT = Path(__file__).resolve().parents[2]

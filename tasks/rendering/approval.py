@@ -6,9 +6,10 @@ Values that come from outside (titles, domains, reasons) are made harmless for M
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tasks.estate.plans import Comparison, CopyOptions, Evidence, Finding, Intent, Plan, Receipt, Report, Severity
+from tasks.estate.plans import Comparison, CopyOptions, Evidence, Intent, Plan, Receipt, Severity
 from tasks.estate.sites import Direction, Install
 from tasks.ledger.ledger import Fact
+from tasks.rendering.markdown import _when, plain
 from tasks.signoff.gate import Waiting
 
 ARROWS = {
@@ -16,17 +17,6 @@ ARROWS = {
     Direction.UP: "PROMOTION TO PRODUCTION (up)",
     Direction.BACK: "RESTORE (back)",
 }
-HOSTILE = str.maketrans({c: "\\" + c for c in "\\`*_[]<>#|!~"} | {"\n": " ", "\r": " ", "{": "(", "}": ")"})
-
-
-def plain(value: object, limit: int = 200) -> str:
-    """Text from outside as inert Markdown on one line: no markup, no template syntax, no control characters."""
-    text = "".join(c for c in str(value)[:limit] if c.isprintable() or c in "\n\r")
-    return text.translate(HOSTILE)
-
-
-def _when(moment: datetime | None) -> str:
-    return "unknown" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def what_travels(options: CopyOptions) -> str:
@@ -59,26 +49,6 @@ def gate_lines(plan: Intent, waiting: Waiting) -> list[str]:
             f"* **The last answer did not count: {plain(waiting.refused, 300)}** Attempts left: {waiting.attempts_left}"
         )
     return lines
-
-
-def who_is_missing(plan: Intent, waiting: Waiting) -> str:
-    """Whose answer a question still needs, in words."""
-    left = plan.risk.people - len(waiting.yes)
-    return (
-        f"{left} more {'person' if left == 1 else 'people'}"
-        if waiting.yes
-        else f"{left} {'person' if left == 1 else 'people'}"
-    )
-
-
-def notice_lines(plan: Intent, waiting: Waiting) -> list[str]:
-    """What a notice says of a question: no more than the form, and nothing that one could answer with."""
-    reasons = "; ".join(plan.risk.reasons)
-    return [
-        f"{plan.verb} of {plain(plan.destination_name)}, plan {plan.code}, requested by {plain(plan.requested_by) or 'not said'}.",
-        f"Risk {plan.risk.grade.value.upper()}: {plain(reasons, 600)}",
-        f"Answer by {_when(waiting.answer_by)}; silence means no.",
-    ]
 
 
 def approval_text(
@@ -170,53 +140,3 @@ def settle_text(call: Fact, about: str, your_name: str, *, answer_by: datetime, 
             *([f"* **The last answer did not count: {plain(refused, 300)}**"] if refused else []),
         ]
     )
-
-
-def report_text(report: Report, head: str = "") -> str:
-    """The report of one run as Markdown; with the ledger's head, an anchor outside the ledger that tells if it was cut."""
-    lines = [f"# {report.verb}: {report.outcome}", ""]
-    facts = {
-        "Source": report.source,
-        "Destination": report.destination,
-        "Run": report.run_id,
-        "Plan": report.plan_code,
-        "Backup": report.backup_id,
-        "Requested by": report.requested_by,
-        "Risk": report.risk,
-        "Approved by": report.approver,
-        "Reason": report.reason,
-        "Ledger head": head,
-    }
-    lines += ["| | |", "|---|---|"] + [f"| {key} | {plain(value, 400)} |" for key, value in facts.items() if value]
-    if report.message:
-        lines += ["", plain(report.message, 1000)]
-    if report.next_step:
-        lines += ["", f"**Next step.** {plain(report.next_step, 1000)}"]
-    if report.evidence:
-        lines += [
-            "",
-            f"## Evidence of arrival: {report.evidence.verdict.value} after {report.evidence.took_seconds} s",
-            "",
-        ]
-        lines += ["| rank | signal | seen | value | at |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {s.rank} | {s.name} | {'yes' if s.seen else 'no'} | {plain(s.detail)} | {_when(s.observed_at)} |"
-            for s in report.evidence.signals
-        ]
-    if report.findings:
-        lines += ["", "## Checks", "", *findings_table(report.findings)]
-    return "\n".join(lines) + "\n"
-
-
-def findings_table(findings: tuple[Finding, ...]) -> list[str]:
-    """Findings as a Markdown table; what could not be checked reads `unknown`, never `ok`."""
-    words = {True: "ok", False: "FAILED", None: "unknown"}
-    rows = [
-        f"| {f.check} | {words[f.passed]} | {f.severity.value} | {plain(f.detail, 300)} | {_code(f.action)} |"
-        for f in findings
-    ]
-    return ["| check | result | severity | found | what to do |", "|---|---|---|---|---|", *rows]
-
-
-def _code(action: str) -> str:
-    return f"`{action.replace('`', '').replace('|', ' ')}`" if action else ""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from tasks.rendering.approval import plain
+from tasks.rendering.markdown import plain
 from tasks.signoff.history import History, Said, Undertaking
 
 NONE = "–"

@@ -9,7 +9,7 @@ from tasks.dumps.previewing import HIDDEN, Change, ColumnPreview, Preview, Table
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
 from tasks.masking.rendering import as_yaml
-from tasks.rendering.approval import plain
+from tasks.rendering.markdown import plain
 
 BAR = 24  # characters of the longest bar in a chart of rows
 SHOWN = 200  # characters of a value in a preview

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.questions import Question, open_questions
-from tasks.rendering.approval import plain
+from tasks.rendering.markdown import plain
 from tasks.safeguards.holds import active_holds
 from tasks.signoff.leftovers import Reminder, outcomes_since
 

@@ -11,7 +11,7 @@ from tasks.dumps.connecting import connected_to
 from tasks.estate.errors import GateClosed, UnderstudyError, WrongTarget
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.policy import load_policy
-from tasks.runtime.resources import run_logger, this_run
+from tasks.runtime.current_run import run_logger, this_run
 
 AUDITED = "audited"  # fact of an error whose attempt has its audit row already
 

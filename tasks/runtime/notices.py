@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.estate.errors import UnderstudyError
 from tasks.estate.settings import load_settings
-from tasks.runtime.resources import open_ledger, this_run
+from tasks.runtime.current_run import this_run
+from tasks.runtime.resources import open_ledger
 
 Kind = Literal["asked", "reminder", "decided", "standing", "hold", "ended", "alert", "digest"]
 

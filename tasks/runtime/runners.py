@@ -3,20 +3,27 @@
 import os
 from typing import Any
 
+from prefect.client.schemas.objects import State
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from tasks.estate.errors import Misconfigured
 
 RUNNER = "UNDERSTUDY_EXPORT_RUNNER"
 WORKERS = "UNDERSTUDY_EXPORT_WORKERS"
-KINDS = ("threads", "processes", "dask", "ray")
+KINDS = ("threads", "processes", "dask")
+
+# Processes of an export exchange states as pickles. pydantic names `State[Any]` after the module that mentions it first, so the
+# name is set here, and tasks/runtime/__init__.py loads this file in every process.
+_any_state: Any = State[Any]
+_any_state.__module__ = __name__
+globals()["State[Any]"] = _any_state
 
 
 def for_exports() -> TaskRunner[Any]:
-    """The task runner that the environment names: threads (default), processes, dask or ray.
+    """The task runner that the environment names: threads (default), processes or dask.
 
-    Read when the flow is loaded, because Prefect wants it there. Dask and Ray need the package prefect-dask or
-    prefect-ray and an address; their workers need this project and the UNDERSTUDY_… variables too, and a work folder
+    Read when the flow is loaded, because Prefect wants it there. Dask needs the package prefect-dask, and an address
+    or a machine of its own; its workers need this project and the UNDERSTUDY_… variables too, and a work folder
     that all of them share. Raises `Misconfigured`.
     """
     kind, workers = os.environ.get(RUNNER, "threads"), int(os.environ.get(WORKERS, "2"))
@@ -30,11 +37,6 @@ def for_exports() -> TaskRunner[Any]:
 
         dask: TaskRunner[Any] = DaskTaskRunner(**({"address": address} if address else _local_cluster(workers)))
         return dask
-    if kind == "ray":
-        from prefect_ray import RayTaskRunner  # the same
-
-        ray: TaskRunner[Any] = RayTaskRunner(address=address or None)
-        return ray
     raise Misconfigured(f"{RUNNER} is {kind!r}; expected one of {', '.join(KINDS)}.")
 
 

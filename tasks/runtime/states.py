@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MOD
 from prefect.states import Failed, Pending
 
 from tasks.estate.plans import Report
-from tasks.rendering.approval import report_text
+from tasks.rendering.report import report_text
 
 RETRY_WITHIN = 3600.0  # seconds; a run that ended without telling how may be retried, so it is left alone that long
 PAGE = 200  # runs that Prefect gives at once

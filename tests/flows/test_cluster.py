@@ -27,5 +27,5 @@ def test_units_run_under_the_task_runner_that_the_environment_names(
 def test_an_unknown_runner_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A typo in the variable is refused with the words that are possible."""
     monkeypatch.setenv("UNDERSTUDY_EXPORT_RUNNER", "cluster")
-    with pytest.raises(Misconfigured, match="threads, processes, dask, ray"):
+    with pytest.raises(Misconfigured, match="threads, processes, dask"):
         for_exports()

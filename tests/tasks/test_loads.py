@@ -39,8 +39,8 @@ from tasks.estate.settings import forget_settings, load_settings
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.locks import held_target
+from tasks.runtime.current_run import run_here
 from tasks.runtime.load_target import AUDITED
-from tasks.runtime.resources import run_here
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
 from tests.tasks.conftest import approve, freeze, tamper

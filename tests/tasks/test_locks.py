@@ -13,7 +13,7 @@ from tasks.estate.errors import DestinationBusy, Rejected
 from tasks.estate.plans import Plan
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Fact, Ledger
-from tasks.runtime.resources import run_here
+from tasks.runtime.current_run import run_here
 from tasks.signoff.answers import recorded_answer, where
 
 IDS = (PROD.id, STAGE.id)

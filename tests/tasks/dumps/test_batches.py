@@ -16,7 +16,7 @@ from tasks.dumps.extract import BATCH_BYTES, UNIT_COSTS, batches_of
 from tasks.dumps.planning import Choices, MaskingPlan, TablePlan, Unit
 from tasks.estate.settings import forget_settings
 from tasks.estate.tables import Catalog, DatabaseIdentity, Name, Table
-from tasks.runtime.resources import run_here
+from tasks.runtime.current_run import run_here
 
 RUN = "11111111-1111-4111-8111-111111111111"
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.estate.plans import Finding, Report, Severity
-from tasks.rendering.approval import findings_table, plain, report_text
+from tasks.rendering.markdown import plain
+from tasks.rendering.report import findings_table, report_text
 
 HOSTILE = "<script>|**bold**|[x](http://evil.example)\n# title {{ flow }} \x1b[31m"
 

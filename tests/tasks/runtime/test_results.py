@@ -7,8 +7,8 @@ import pytest
 
 from deployments.sandbox.host.estate import Estate
 from tasks.estate.plans import Backup
-from tasks.runtime import resources
-from tasks.runtime.resources import Progress, open_ledger, recalled
+from tasks.runtime.resources import open_ledger
+from tasks.runtime.results import recalled
 
 NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 
@@ -85,19 +85,3 @@ def test_outside_a_run_nothing_is_kept(worker: Estate) -> None:
     counted.step("d")
     assert counted.calls == ["d", "d"]
     assert open_ledger().facts(kind="step") == []
-
-
-def test_ten_thousand_tables_ask_prefect_for_a_handful_of_updates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A share of the work is shown at most once a second, and the end always."""
-    shown: list[tuple[float, str]] = []
-    monkeypatch.setattr(Progress, "_put", lambda self, percent, text: shown.append((percent, text)))
-    now = [100.0]
-    monkeypatch.setattr(resources.time, "monotonic", lambda: now[0])
-    progress = Progress("export", typical=1)
-    for table in range(10_000):
-        now[0] += 0.0003
-        progress.at(table / 100, f"t{table}")
-    progress.at(100, "done")
-    assert shown[0] == (0, "t0")
-    assert shown[-1] == (100, "done")
-    assert 3 <= len(shown) <= 6

@@ -1,0 +1,51 @@
+"""Results of the steps above the gate, kept in the ledger, so that a resumed run continues with the same values."""
+
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ParamSpec, get_type_hints
+
+from prefect.runtime import flow_run
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from tasks.estate.plans import fingerprint
+from tasks.ledger.ledger import AlreadyRecorded
+from tasks.runtime.current_run import this_run
+from tasks.runtime.resources import open_ledger
+from tasks.runtime.retries import R
+
+P = ParamSpec("P")
+
+
+def recalled(step: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a step above the gate: its result is a fact of the ledger, and a later pass of the run reads it there.
+
+    The key is the run, the step and its arguments, not the code: a deployment during the wait does not run it again. The
+    return type must be what pydantic reads and writes as JSON. Outside a run nothing is kept.
+    """
+
+    @functools.wraps(step)
+    def body(*args: P.args, **kwargs: P.kwargs) -> R:
+        if flow_run.get_id() is None:
+            return step(*args, **kwargs)
+        result: TypeAdapter[R] = TypeAdapter(get_type_hints(step)["return"])
+        given = inspect.signature(step).bind(*args, **kwargs).arguments
+        once = f"step:{this_run()}:{step.__name__}:{fingerprint(to_jsonable_python(given))}"
+        kept = _kept(once)
+        if kept is None:
+            found = result.dump_python(step(*args, **kwargs), mode="json")
+            with suppress(AlreadyRecorded):  # another process of this run was faster: its answer counts
+                detail = {"step": step.__name__, "result": found}
+                open_ledger().record("step", run_id=this_run(), detail=detail, once=once)
+            kept = _kept(once)
+        return result.validate_json(json.dumps(kept))
+
+    return body
+
+
+def _kept(once: str) -> Any:
+    facts = open_ledger().facts(run_id=this_run(), kind="step")
+    return next((fact.detail["result"] for fact in facts if fact.once == once), None)

@@ -1,0 +1,73 @@
+"""Which steps may be repeated after a failure, how often and how soon; and which must not be."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+
+from tasks.estate.errors import RateLimited, Transient
+
+R = TypeVar("R")
+
+
+LONGEST_PATIENCE = 120.0  # seconds; a Retry-After beyond this is left to the next attempt
+
+
+def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether the step that ended in `state` may try again: only after `Transient`.
+
+    Reads the exception from `state.data`: `state.result()` in a synchronous predicate would never retry an async task.
+    """
+    return isinstance(state.data, Transient)
+
+
+# Four more tries after 1, 2, 4 and 8 s, each lengthened by up to half, and only after `Transient`.
+RETRIES: dict[str, Any] = {
+    "retries": 4,
+    "retry_delay_seconds": exponential_backoff(1),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": is_transient,
+}
+
+
+# Above the gate: the body runs again after a resume, and these must answer what they answered before the wait, on whatever
+# machine. Prefect would keep their results on the disk of the worker; `recalled` keeps them in the ledger.
+ABOVE_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
+
+
+# From the gate down: never an answer from before the wait.
+BELOW_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
+
+
+# Destructive: once. Written out, because environment-wide defaults for retries and persistence exist.
+ONCE: dict[str, Any] = {"retries": 0, "persist_result": False, "cache_policy": NO_CACHE}
+
+
+@contextmanager
+def honouring_retry_after() -> Iterator[None]:
+    """Wait as long as the host asked before the failure reaches Prefect, so that no retry comes earlier."""
+    try:
+        yield
+    except RateLimited as limited:
+        if limited.retry_after:
+            time.sleep(min(limited.retry_after, LONGEST_PATIENCE))
+        raise
+
+
+def looking(look: Callable[[], R | None]) -> Callable[[], R | None]:
+    """A look that takes `Transient` for "not yet": a wait ends by its deadline, not by one lost answer."""
+
+    def patient() -> R | None:
+        try:
+            with honouring_retry_after():
+                return look()
+        except Transient as trouble:
+            logging.getLogger(__name__).warning("Looking again: %s", trouble.message)
+            return None
+
+    return patient
