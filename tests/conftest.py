@@ -28,7 +28,7 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.databases import history_serves, prefect_url
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.serve import serve
 from deployments.sandbox.postgres import TRIGRAMS, Postgres
 from deployments.sandbox.processes import free_port
@@ -112,13 +112,13 @@ def database(postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def estate() -> Estate:
+def estate() -> Host:
     """The emulated hosting API with its installs, in memory, fast."""
-    return Estate(":memory:", scale=SCALE)
+    return Host(":memory:", scale=SCALE)
 
 
 @pytest.fixture
-def worker(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+def worker(estate: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """The emulator on a loopback port, and the settings of a worker that uses it. Gives the emulator's state."""
     server = serve(estate)
     address = server.url.removeprefix("http://").rstrip("/")
@@ -149,13 +149,13 @@ def worker(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.fixture
-def ledger(worker: Estate) -> Ledger:
+def ledger(worker: Host) -> Ledger:
     """The worker's ledger."""
     return open_ledger()
 
 
 @pytest.fixture
-def start(prefect_server: None, worker: Estate) -> Callable[..., Run]:
+def start(prefect_server: None, worker: Host) -> Callable[..., Run]:
     """Start a flow as a deployment would: `start(refresh, source=…, destination=…)`, runs to its end or question."""
 
     def begin(flow: Any, *, by_hand: bool = False, **parameters: Any) -> Run:
@@ -217,7 +217,7 @@ def school(
     schools: tuple[str, str],
     postgres: Postgres,
     staging_server: Postgres,
-    worker: Estate,
+    worker: Host,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> School:

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from deployments.sandbox.host.estate import Estate, Request
+from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.wire import Request
 from tasks.capi.client import Client
 from tasks.estate.plans import Backup, CopyOptions, Plan
 from tasks.estate.risks import Grade, Risk
@@ -17,7 +18,7 @@ from tasks.probes.websites import Prober
 
 
 @contextmanager
-def reading(host: Estate, **options: Any) -> Iterator[tuple[Client, Prober]]:
+def reading(host: Host, **options: Any) -> Iterator[tuple[Client, Prober]]:
     """A client and a prober of this emulator, without a server."""
 
     def answer(request: httpx.Request) -> httpx.Response:

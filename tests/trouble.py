@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate, Request
+from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.wire import Request
 from tasks.ledger.ledger import Ledger
 
 QUESTIONS = 3  # a run that asks more often than this is stuck
@@ -16,7 +17,7 @@ QUESTIONS = 3  # a run that asks more often than this is stuck
 class Trouble:
     """One flow against one fault: what it ended as, and whether it kept what is sacred."""
 
-    def __init__(self, start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+    def __init__(self, start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
         self._start, self._worker, self._ledger = start, worker, ledger
 
     def meet(self, verb: str, fault: str) -> str:
@@ -92,7 +93,7 @@ class Trouble:
 
 
 @pytest.fixture
-def trouble(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> Trouble:
+def trouble(start: Callable[..., Any], worker: Host, ledger: Ledger) -> Trouble:
     """Flows against faults: `trouble.meet("refresh", "backup-aborted")` gives the outcome."""
     return Trouble(start, worker, ledger)
 

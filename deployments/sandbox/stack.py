@@ -88,9 +88,7 @@ class Stack:
         loopback = ["--host", "127.0.0.1", "--port", str(server)]
         pool = ["--pool", "understudy", "--name", "sandbox"]
         self.programs = {
-            "emulator": self._program(
-                "emulator", ["deployments.sandbox.host.estate", "--port", str(emulator), *estate]
-            ),
+            "emulator": self._program("emulator", ["deployments.sandbox.host", "--port", str(emulator), *estate]),
             "notices": self._program(
                 "notices", ["deployments.sandbox.notices", "--port", str(notices), "--file", str(self.notices_file)]
             ),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prefect import flow, task
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
 from tasks.estate.settings import forget_settings
@@ -24,9 +24,9 @@ GAP = 60 * SCALE  # two readings this far apart are demanded by the evidence lad
 
 
 @pytest.fixture
-def estate() -> Estate:
+def estate() -> Host:
     """The emulated host at the scale of the benchmark."""
-    return Estate(":memory:", scale=SCALE)
+    return Host(":memory:", scale=SCALE)
 
 
 @pytest.mark.timeout(600)
@@ -34,7 +34,7 @@ def estate() -> Estate:
 def test_time_added_over_the_remote_side(
     verb: str,
     start: Callable[..., Any],
-    worker: Estate,
+    worker: Host,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Pending
-from tests.deployments.test_worker import REFRESH, REFRESHED, Deployed
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from deployments.worker.execute import PROJECT
 from tasks.ledger.ledger import Ledger
 from tests.deployments.conftest import Pool
+from tests.deployments.worker.test_worker import REFRESH, REFRESHED, Deployed
 
 AWAY = 120.0  # seconds
 
@@ -80,7 +80,7 @@ def between(prefect_server: None) -> Iterator[Between]:
 @pytest.mark.drill  # real minutes: what is tried is how long Prefect's own clients wait
 @pytest.mark.timeout(600)
 def test_a_server_that_is_away_during_a_copy_changes_nothing(
-    pool: Pool, worker: Estate, ledger: Ledger, between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, worker: Host, ledger: Ledger, between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two minutes without any connection, while the host copies: Verified, one copy, the same report as ever."""
     worker.publish("schulprod", "files")

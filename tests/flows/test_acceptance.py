@@ -17,7 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.input.run_input import keyset_from_base_key
 from prefect.states import Scheduled
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
@@ -57,7 +57,7 @@ def answer(run: Run, **instead: str) -> dict[str, str]:
     return form | ({"restore": "no"} if asked.verb == "promote" else {}) | instead
 
 
-def test_01_an_answer_planted_past_the_form_approves_nothing(start: Start, worker: Estate) -> None:
+def test_01_an_answer_planted_past_the_form_approves_nothing(start: Start, worker: Host) -> None:
     """Whoever writes the answer with the API and reschedules the run gets another question, and no copy."""
     run = start(refresh, **PAIR)
     plant(run, answer(run))
@@ -68,7 +68,7 @@ def test_01_an_answer_planted_past_the_form_approves_nothing(start: Start, worke
     assert (run.state, worker.copies_received()) == ("Suspended", 0)
 
 
-def test_01_a_planted_yes_under_a_stolen_signature_of_another_plan_is_refused(start: Start, worker: Estate) -> None:
+def test_01_a_planted_yes_under_a_stolen_signature_of_another_plan_is_refused(start: Start, worker: Host) -> None:
     """Acceptance 6 over the API: what a lead signed for one plan opens no other."""
     other, run = start(refresh, **PAIR), start(refresh, source="schulprod", destination="schuldev")
     plant(run, answer(run, approver=DEMO_LEAD, proof=other.signature()))
@@ -76,7 +76,7 @@ def test_01_a_planted_yes_under_a_stolen_signature_of_another_plan_is_refused(st
     assert (run.state, worker.copies_received()) == ("Suspended", 0)
 
 
-def test_02_a_retry_after_approval_sends_nothing(start: Start, worker: Estate) -> None:
+def test_02_a_retry_after_approval_sends_nothing(start: Start, worker: Host) -> None:
     """The health check fails after the copy; retrying the run asks nobody and copies nothing."""
     worker.publish("schulstage", "files")
     run = start(promote, **UP)
@@ -88,7 +88,7 @@ def test_02_a_retry_after_approval_sends_nothing(start: Start, worker: Estate) -
     assert worker.copies_received() == 1
 
 
-def test_03_an_expired_question_stays_expired_whatever_is_retried(start: Start, worker: Estate, ledger: Ledger) -> None:
+def test_03_an_expired_question_stays_expired_whatever_is_retried(start: Start, worker: Host, ledger: Ledger) -> None:
     """Past its time the question is closed: a retry, and a signed yes planted afterwards, end as Expired."""
     run = start(refresh, **PAIR, answer_within=timedelta(seconds=2))
     late = answer(run, approver=DEMO_LEAD, proof=run.signature())
@@ -107,7 +107,7 @@ def _pass(moment: datetime) -> None:
         time.sleep(left + 0.01)
 
 
-def test_04_resuming_with_nothing_approves_nothing(start: Start, worker: Estate) -> None:
+def test_04_resuming_with_nothing_approves_nothing(start: Start, worker: Host) -> None:
     """An empty answer is refused by the form; rescheduling without an answer makes the run ask again."""
     run = start(refresh, **PAIR)
     assert run.answer() == "REJECT"
@@ -118,7 +118,7 @@ def test_04_resuming_with_nothing_approves_nothing(start: Start, worker: Estate)
     assert run.approve().state == "Verified"
 
 
-def test_05_a_code_counts_once_now_and_for_its_own_lead(start: Start, worker: Estate) -> None:
+def test_05_a_code_counts_once_now_and_for_its_own_lead(start: Start, worker: Host) -> None:
     """Another lead's code, an old one, and one that was used before are refused; a fresh one approves."""
     first, run = start(refresh, **PAIR), start(refresh, source="schulprod", destination="schuldev")
     used = code()
@@ -131,7 +131,7 @@ def test_05_a_code_counts_once_now_and_for_its_own_lead(start: Start, worker: Es
     assert run.go().state == "Verified", run.message
 
 
-def test_07_the_same_person_twice_is_one_person(start: Start, worker: Estate, ledger: Ledger) -> None:
+def test_07_the_same_person_twice_is_one_person(start: Start, worker: Host, ledger: Ledger) -> None:
     """A database to production needs two people; a lead who answers twice, however spelt, is one."""
     worker.publish("schulstage", "files")
     run = start(promote, **BOTH)
@@ -149,7 +149,7 @@ def test_07_the_same_person_twice_is_one_person(start: Start, worker: Estate, le
 
 @pytest.mark.parametrize(("fault", "outcome"), [("renamed-between", "Stale"), ("relabelled-production", "Stale")])
 def test_08_a_destination_that_changes_after_the_yes_is_stale(
-    fault: str, outcome: str, start: Start, worker: Estate
+    fault: str, outcome: str, start: Start, worker: Host
 ) -> None:
     """Renamed, or turned into a production, between approval and call: nothing is sent."""
     run = start(refresh, **PAIR)
@@ -168,7 +168,7 @@ def test_08_a_destination_that_changes_after_the_yes_is_stale(
     ],
 )
 def test_10_without_a_completed_backup_nobody_is_even_asked(
-    fault: str, outcome: str, start: Start, worker: Estate
+    fault: str, outcome: str, start: Start, worker: Host
 ) -> None:
     """Aborted, never finished, an unknown word, or gone: no question, no copy."""
     worker.switch_on(fault, install="schulstage")
@@ -176,7 +176,7 @@ def test_10_without_a_completed_backup_nobody_is_even_asked(
     assert (run.state, worker.copies_received()) == (outcome, 0), run.message
 
 
-def test_11_a_late_answer_gets_a_second_backup(start: Start, worker: Estate, ledger: Ledger, tmp_path: Path) -> None:
+def test_11_a_late_answer_gets_a_second_backup(start: Start, worker: Host, ledger: Ledger, tmp_path: Path) -> None:
     """When the backup has grown old over the waiting, another one is made before the call, and the report names that."""
     (tmp_path / "risks.yaml").write_text("backup_fresh: PT0.001S\n")
     run = start(refresh, **PAIR).approve()
@@ -189,7 +189,7 @@ def test_11_a_late_answer_gets_a_second_backup(start: Start, worker: Estate, led
     assert len(ledger.facts(run_id=run.id, kind="backup-renewed")) == 1
 
 
-def test_12_a_freeze_that_starts_after_the_yes_holds(start: Start, worker: Estate, tmp_path: Path) -> None:
+def test_12_a_freeze_that_starts_after_the_yes_holds(start: Start, worker: Host, tmp_path: Path) -> None:
     """A freeze that is entered while the question waits ends the run as Frozen, and says when it reopens."""
     run = start(refresh, **PAIR)
     began = datetime.now(UTC) - timedelta(hours=1)

@@ -22,7 +22,7 @@ from prefect.input.run_input import keyset_from_base_key
 from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Scheduled
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from deployments.sandbox.notices import Catcher
 from flows.promote import promote
 from flows.refresh import refresh
@@ -38,7 +38,7 @@ UP = {"source": "schulstage", "destination": "schulprod"}
 
 
 @pytest.fixture
-def notices(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> Any:
+def notices(worker: Host, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A place that catches what the worker sends out."""
     with Catcher() as catcher:
         monkeypatch.setenv("UNDERSTUDY_NOTICES", catcher.url)
@@ -47,7 +47,7 @@ def notices(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_hold_keeps_the_night_away_and_is_shown_to_whoever_approves(
-    start: Start, worker: Estate, ledger: Ledger
+    start: Start, worker: Host, ledger: Ledger
 ) -> None:
     """A held staging is skipped at night; a person sees the hold; one that comes after the yes still holds."""
     now = datetime.now(UTC)
@@ -63,7 +63,7 @@ def test_a_hold_keeps_the_night_away_and_is_shown_to_whoever_approves(
     assert (run.state, worker.copies_received()) == ("OnHold", 0), run.message
 
 
-def test_16_a_request_while_another_copy_runs_is_refused(start: Start, worker: Estate, ledger: Ledger) -> None:
+def test_16_a_request_while_another_copy_runs_is_refused(start: Start, worker: Host, ledger: Ledger) -> None:
     """Past the point of no return the holder is named, before a backup is made or anybody asked."""
     worker.publish("schulstage", "files")
     run = start(promote, **UP)
@@ -77,7 +77,7 @@ def test_16_a_request_while_another_copy_runs_is_refused(start: Start, worker: E
     assert worker.copies_received() == 1
 
 
-def test_18_a_typo_costs_nothing(start: Start, worker: Estate) -> None:
+def test_18_a_typo_costs_nothing(start: Start, worker: Host) -> None:
     """A wrong destination or code of the plan is refused by the form itself; the run goes on waiting."""
     run = start(refresh, **PAIR)
     assert run.say(destination="schulprod") == "REJECT"
@@ -87,7 +87,7 @@ def test_18_a_typo_costs_nothing(start: Start, worker: Estate) -> None:
 
 
 def test_19_five_bad_proofs_end_the_question_and_raise_an_alert(
-    start: Start, worker: Estate, notices: Any, ledger: Ledger
+    start: Start, worker: Host, notices: Any, ledger: Ledger
 ) -> None:
     """Guessing codes ends the run as Rejected, tells the leads, and the form shows each time why it asks again."""
     run = start(refresh, **PAIR)
@@ -112,7 +112,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=repr)
-def test_21_a_template_or_another_shape_is_no_yes(value: Any, start: Start, worker: Estate) -> None:
+def test_21_a_template_or_another_shape_is_no_yes(value: Any, start: Start, worker: Host) -> None:
     """Whatever is sent as decision, through the form (which renders templates) or past it: the run asks again."""
     run = start(refresh, **PAIR)
     asked = run.question
@@ -131,7 +131,7 @@ def test_21_a_template_or_another_shape_is_no_yes(value: Any, start: Start, work
     assert (run.state, worker.copies_received()) == ("Suspended", 0)
 
 
-def test_21_a_reason_with_a_template_stays_text(start: Start, worker: Estate, ledger: Ledger) -> None:
+def test_21_a_reason_with_a_template_stays_text(start: Start, worker: Host, ledger: Ledger) -> None:
     """What a lead types is kept as it was typed, and rendered nowhere."""
     run = start(refresh, **PAIR).approve(reason="{{ 7 * 7 }} {% raw %}")
     assert ledger.facts(run_id=run.id, kind="approved")[0].detail["reason"] == "{{ 7 * 7 }} {% raw %}"
@@ -150,7 +150,7 @@ run_flow(refresh, flow_run=run, parameters=refresh.validate_parameters(run.param
 """
 
 
-def test_22_a_host_that_is_lost_while_waiting_is_not_needed(start: Start, worker: Estate) -> None:
+def test_22_a_host_that_is_lost_while_waiting_is_not_needed(start: Start, worker: Host) -> None:
     """No process waits with the question: another one takes the answer and goes on where the first one was."""
     run = start(refresh, **PAIR)
     assert run.say() == "ACCEPT"
@@ -165,7 +165,7 @@ def test_22_a_host_that_is_lost_while_waiting_is_not_needed(start: Start, worker
 
 
 def test_23_no_code_and_no_secret_is_kept_anywhere(
-    start: Start, worker: Estate, ledger: Ledger, notices: Any, caplog: pytest.LogCaptureFixture
+    start: Start, worker: Host, ledger: Ledger, notices: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Codes that were typed, right or wrong, and the leads' secrets are in no log, state, artifact, notice or ledger row."""
     run = start(refresh, **PAIR)
@@ -185,7 +185,7 @@ def test_23_no_code_and_no_secret_is_kept_anywhere(
 
 
 def test_a_failed_promotion_is_undone_by_the_leave_that_its_approval_gave(
-    start: Start, worker: Estate, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    start: Start, worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With `restore: yes` the backup is put back without asking again, once; the second time people are asked."""
     started: list[dict[str, Any]] = []

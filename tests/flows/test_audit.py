@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.audit import audit
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
@@ -15,7 +15,7 @@ HOSTILE = "<script>alert(1)</script> | **x** [y](http://evil.example)\n# title {
 
 
 def test_a_refresh_that_a_lead_approved_is_in_the_report(
-    start: Callable[..., Any], worker: Estate, ledger: Ledger
+    start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """Who asked, who approved with which proof, the outcome and the backup; the host is not asked anything."""
     run = start(refresh, source="schulprod", destination="schulstage", requested_by="Ada Admin").approve("schulstage")

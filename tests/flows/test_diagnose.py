@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.diagnose import diagnose
 from flows.provision import provision
 from flows.refresh import refresh
 
 
-def test_a_sound_install_is_healthy_and_nothing_is_written(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_sound_install_is_healthy_and_nothing_is_written(start: Callable[..., Any], worker: Host) -> None:
     """A diagnosis ends Healthy and sends nothing but reads."""
     assert start(diagnose, install="schulprod").state == "Healthy"
     assert {row["method"] for row in worker.journal()} == {"GET"}
@@ -22,7 +22,7 @@ def test_an_unknown_install_is_named(start: Callable[..., Any]) -> None:
     assert "schulprad" in run.message
 
 
-def test_leaked_urls_come_with_the_command_that_mends_them(start: Callable[..., Any], worker: Estate) -> None:
+def test_leaked_urls_come_with_the_command_that_mends_them(start: Callable[..., Any], worker: Host) -> None:
     """After a copy without URL replacement, the finding names the exact search-replace command."""
     worker.switch_on("urls-leak", install="schulstage")
     assert start(refresh, source="schulprod", destination="schulstage").approve("schulstage").state == "VerifyFailed"
@@ -31,7 +31,7 @@ def test_leaked_urls_come_with_the_command_that_mends_them(start: Callable[..., 
     assert "wp search-replace '//www.schulfest.example' '//schulstage.wpengine.example'" in run.report
 
 
-def test_a_new_install_is_made_once_and_filled(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_new_install_is_made_once_and_filled(start: Callable[..., Any], worker: Host) -> None:
     """Provision creates one staging install beside production, waits, and copies."""
     run = start(provision, source="schulprod", name="schulneu").approve("schulneu")
     assert run.state == "Verified", run.message

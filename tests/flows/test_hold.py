@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyotp import TOTP
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.hold import hold
 from flows.refresh import refresh
 from tasks.estate.settings import forget_settings
@@ -24,9 +24,7 @@ def tomorrow() -> str:
     return (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
-def test_a_hold_keeps_the_night_off_until_it_is_ended(
-    start: Callable[..., Any], worker: Estate, ledger: Ledger
-) -> None:
+def test_a_hold_keeps_the_night_off_until_it_is_ended(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
     """Held, the nightly refresh is skipped with name and reason; released, nothing of the hold is left."""
     held = start(hold, destination="SchulStage", until=tomorrow(), **WHO)
     assert held.state == "Held", held.message
@@ -47,7 +45,7 @@ def test_a_hold_keeps_the_night_off_until_it_is_ended(
 
 
 def test_the_owner_ends_a_hold_with_the_word_that_was_kept(
-    start: Callable[..., Any], worker: Estate, ledger: Ledger
+    start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """Without being a lead; the word ends only the hold that it belongs to."""
     word = "a word that only Cleo has"
@@ -61,13 +59,13 @@ def test_the_owner_ends_a_hold_with_the_word_that_was_kept(
     assert [each.by for each in active_holds(ledger, "schulstage", datetime.now(UTC))] == ["Dora"]
 
 
-def test_a_retry_does_not_hold_twice(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+def test_a_retry_does_not_hold_twice(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
     """A run that is run again finds the hold that it set."""
     start(hold, destination="schulstage", until=tomorrow(), **WHO).restart().go()
     assert len(ledger.facts(kind="hold")) == 1
 
 
-def test_a_typo_holds_nothing(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+def test_a_typo_holds_nothing(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
     """A name that no install has is refused, and nothing is recorded as held."""
     run = start(hold, destination="schulstag", until=tomorrow(), **WHO)
     assert (run.state, ledger.facts(kind="hold")) == ("NotFound", [])
@@ -85,7 +83,7 @@ def test_a_typo_holds_nothing(start: Callable[..., Any], worker: Estate, ledger:
     ],
 )
 def test_a_form_that_will_not_do_is_told(
-    start: Callable[..., Any], worker: Estate, ledger: Ledger, form: dict[str, str], told: str
+    start: Callable[..., Any], worker: Host, ledger: Ledger, form: dict[str, str], told: str
 ) -> None:
     """An end that is missing, past, too far or without a zone, and a missing reason, are named."""
     given = {"until": tomorrow()} if "reason" in form else {}
@@ -95,7 +93,7 @@ def test_a_form_that_will_not_do_is_told(
 
 
 def test_the_target_of_loads_is_found_without_the_hosting_api(
-    start: Callable[..., Any], worker: Estate, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Any], worker: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that only loads databases knows one destination, by its hostname."""
     monkeypatch.setenv("UNDERSTUDY_API_USER", "")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
@@ -20,7 +20,7 @@ from tasks.ledger.ledger import Ledger
 )
 def test_a_copy_whose_site_cannot_be_read_is_verified_in_part(
     flow: Any, source: str, destination: str, variant: str, why: str,
-    start: Callable[..., Any], worker: Estate, ledger: Ledger,
+    start: Callable[..., Any], worker: Host, ledger: Ledger,
 ) -> None:  # fmt: skip
     """One copy, proven by checkpoints and measured size; no undo, no lock left, and the checks to make by hand are named."""
     worker.publish(source, "files")

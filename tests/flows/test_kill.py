@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
@@ -61,7 +61,7 @@ def kill(verb: str, run: str, moment: str) -> int:
     [("before", 0, "OutcomeUnknown"), ("during", 1, "Verified"), ("after", 1, "Verified")],
 )
 def test_a_killed_run_is_reconciled_and_never_sends_again(
-    verb: str, moment: str, copies: int, outcome: str, start: Callable[..., Any], worker: Estate, ledger: Ledger
+    verb: str, moment: str, copies: int, outcome: str, start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """Killed before, during or after the call: the retry sends nothing and finds out what became of the copy."""
     worker.publish("schulstage", "files")

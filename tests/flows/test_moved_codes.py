@@ -13,9 +13,8 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Paused, Scheduled
-from tests.tasks.signoff.stories import DEV, PROD, STAGE, comparison, content, plan
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks import approvals
 from tasks.estate.forms import ANSWER_WITHIN
 from tasks.estate.plans import Plan
@@ -25,6 +24,7 @@ from tasks.runtime.permission import require_leave
 from tasks.runtime.resources import open_ledger, read_rules
 from tests.flows.test_acceptance import key_of
 from tests.people import CODES, DEMO_LEAD, SECOND_LEAD, Run
+from tests.tasks.safeguards.stories import DEV, PROD, STAGE, comparison, content, plan
 
 SENT: list[str] = []
 
@@ -46,7 +46,7 @@ def light(what: str, note: str = "the menu") -> None:
 
 @pytest.fixture
 def ask(
-    prefect_server: None, worker: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_server: None, worker: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], tuple[Run, Run]]:
     """A development refresh and a promotion that both wait, with a ledger of their own; nothing was sent."""
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
 from tests.people import write_standing
@@ -17,7 +17,7 @@ UP = {"source": "schulstage", "destination": "schulprod"}
 
 
 @pytest.fixture
-def night(start: Callable[..., Any], worker: Estate, tmp_path: Path) -> Callable[[], Any]:
+def night(start: Callable[..., Any], worker: Host, tmp_path: Path) -> Callable[[], Any]:
     """Refresh staging by hand once, as somebody does before there are nights; gives the nightly refresh.
 
     Each is another night: the entry is signed anew, because one serves one run a night.
@@ -31,7 +31,7 @@ def night(start: Callable[..., Any], worker: Estate, tmp_path: Path) -> Callable
     return next_night
 
 
-def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], worker: Host) -> None:
     """Started by hand the standing approval covers nothing; the schedule's run goes on, and a second one of the night does not."""
     assert start(refresh, **PAIR).approve("schulstage").state == "Verified"
     copies = worker.copies_received()
@@ -46,7 +46,7 @@ def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], work
 
 
 @pytest.mark.drill
-def test_a_night_goes_on_after_the_other_until_somebody_works_there(night: Callable[[], Any], worker: Estate) -> None:
+def test_a_night_goes_on_after_the_other_until_somebody_works_there(night: Callable[[], Any], worker: Host) -> None:
     """What a copy leaves behind is no work, even where production moves on; a page that somebody wrote on staging is."""
     worker.publish("schulprod", "post", "News")
     assert (first := night()).state == "Verified", first.message
@@ -60,7 +60,7 @@ def test_a_night_goes_on_after_the_other_until_somebody_works_there(night: Calla
 
 
 def test_a_night_goes_by_while_a_promotion_waits_and_on_when_it_is_done(
-    night: Callable[[], Any], start: Callable[..., Any], worker: Estate
+    night: Callable[[], Any], start: Callable[..., Any], worker: Host
 ) -> None:
     """Acceptance test 15: the refresh is skipped with the plan's code and the reason; after the promotion it goes on."""
     worker.publish("schulstage", "files")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.restore import restore
 from tasks.ledger.ledger import Ledger
@@ -16,7 +16,7 @@ from tasks.ledger.ledger import Ledger
 PAIR = {"source": "schulstage", "destination": "schulprod"}
 
 
-def test_a_promotion_copies_files_only_and_leaves_the_database(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_promotion_copies_files_only_and_leaves_the_database(start: Callable[..., Any], worker: Host) -> None:
     """By default the newer posts of production survive, and the new files arrive."""
     worker.publish("schulstage", "files")
     before = worker.snapshot()["installs"]["schulprod"]
@@ -27,13 +27,13 @@ def test_a_promotion_copies_files_only_and_leaves_the_database(start: Callable[.
     assert after["schulprod"]["totals"] == before["totals"]
 
 
-def test_a_promotion_onto_staging_is_refused(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_promotion_onto_staging_is_refused(start: Callable[..., Any], worker: Host) -> None:
     """Promote refuses every destination that is not production."""
     assert start(promote, source="schuldev", destination="schulstage").state == "WrongDestination"
     assert worker.copies_received() == 0
 
 
-def test_a_change_between_question_and_answer_makes_the_plan_stale(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_change_between_question_and_answer_makes_the_plan_stale(start: Callable[..., Any], worker: Host) -> None:
     """New files on staging after the plan was shown are not what the lead approved."""
     worker.publish("schulstage", "files")
     run = start(promote, **PAIR)
@@ -43,7 +43,7 @@ def test_a_change_between_question_and_answer_makes_the_plan_stale(start: Callab
     assert "source.asset_versions" in run.message
 
 
-def test_a_restore_brings_back_what_the_promotion_overwrote(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_restore_brings_back_what_the_promotion_overwrote(start: Callable[..., Any], worker: Host) -> None:
     """Restore puts the promotion's own backup back and proves it against the state before."""
     worker.publish("schulstage", "files")
     before = worker.snapshot()["installs"]["schulprod"]["files_version"]
@@ -54,14 +54,14 @@ def test_a_restore_brings_back_what_the_promotion_overwrote(start: Callable[...,
     assert worker.restores_received() == 1
 
 
-def test_a_restore_of_an_unknown_run_is_refused(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_restore_of_an_unknown_run_is_refused(start: Callable[..., Any], worker: Host) -> None:
     """Nothing can be put back for a run that never sent anything."""
     run = start(restore, promotion="00000000-0000-0000-0000-000000000000")
     assert run.state == "NotFound"
 
 
 def test_a_restore_is_refused_before_its_backup_while_the_destination_is_held(
-    start: Callable[..., Any], worker: Estate, ledger: Ledger
+    start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """Nobody is asked in vain: the promotion still waits for word of its arrival, and a restore of it makes no backup.
 
@@ -84,7 +84,7 @@ def test_a_restore_is_refused_before_its_backup_while_the_destination_is_held(
     assert (ledger.unsettled(promotion.id), worker.restores_received()) == (None, 1), late.message
 
 
-def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
     """The newer request takes the older one's place, at once and for good: one copy, and both runs say what became of them."""
     worker.publish("schulstage", "files")
     first, second = start(promote, **PAIR), start(promote, **PAIR)
@@ -111,7 +111,7 @@ def backups_of(ledger: Ledger, run: Any) -> int:
 
 
 def test_any_worker_goes_on_where_another_was_killed(
-    start: Callable[..., Any], worker: Estate, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Any], worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker that planned loses its disk, the one that heard the answer dies before the call: a third goes on.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
@@ -14,7 +14,7 @@ DOWN = {"source": "schulprod", "destination": "schulstage"}
 
 
 @pytest.fixture
-def equal(start: Callable[..., Any], worker: Estate) -> None:
+def equal(start: Callable[..., Any], worker: Host) -> None:
     """Staging is production's twin: it was just refreshed."""
     worker.publish("schulprod", "files")
     first = start(refresh, **DOWN).approve("schulstage")
@@ -22,7 +22,7 @@ def equal(start: Callable[..., Any], worker: Estate) -> None:
 
 
 def test_a_second_refresh_of_a_quiet_site_ends_well(
-    equal: None, start: Callable[..., Any], worker: Estate, ledger: Ledger
+    equal: None, start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """Nothing differed, so nothing can be seen to arrive: the closing checkpoint settles it, and the locks are free."""
     run = start(refresh, **DOWN).approve("schulstage")
@@ -35,7 +35,7 @@ def test_a_second_refresh_of_a_quiet_site_ends_well(
 
 
 def test_without_checkpoints_a_quiet_site_waits_for_the_deadline(
-    equal: None, start: Callable[..., Any], worker: Estate
+    equal: None, start: Callable[..., Any], worker: Host
 ) -> None:
     """A host that makes no checkpoints never tells that it is done: only its time tells."""
     worker.switch_on("checkpoints-absent")
@@ -45,7 +45,7 @@ def test_without_checkpoints_a_quiet_site_waits_for_the_deadline(
 
 
 def test_a_copy_that_never_lands_is_unknown_where_something_differed(
-    equal: None, start: Callable[..., Any], worker: Estate
+    equal: None, start: Callable[..., Any], worker: Host
 ) -> None:
     """One new post on the source, and the host stays silent: that is not a quiet site."""
     worker.publish("schulprod", "post")

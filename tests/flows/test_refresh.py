@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
 
 PAIR = {"source": "schulprod", "destination": "schulstage"}
 
 
-def test_an_approved_refresh_ends_verified(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+def test_an_approved_refresh_ends_verified(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
     """A refresh asks, copies once, proves the arrival, purges, verifies, and records every step."""
     run = start(refresh, **PAIR)
     assert run.state == "Suspended"
@@ -26,7 +26,7 @@ def test_an_approved_refresh_ends_verified(start: Callable[..., Any], worker: Es
     ]  # fmt: skip
 
 
-def test_the_backup_is_made_once_although_the_body_runs_twice(start: Callable[..., Any], worker: Estate) -> None:
+def test_the_backup_is_made_once_although_the_body_runs_twice(start: Callable[..., Any], worker: Host) -> None:
     """After the answer the body runs again from the top, and the persisted backup step does not."""
     start(refresh, **PAIR).approve("schulstage")
     asked = [row for row in worker.journal() if row["method"] == "POST" and row["path"].endswith("/backups")]
@@ -34,7 +34,7 @@ def test_the_backup_is_made_once_although_the_body_runs_twice(start: Callable[..
 
 
 def test_a_standing_approval_lets_the_nightly_pair_pass(
-    start: Callable[..., Any], worker: Estate, ledger: Ledger
+    start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """A pair in the reviewed file is refreshed without a person; the ledger says on whose word."""
     run = start(refresh, **PAIR, approval="standing")
@@ -43,7 +43,7 @@ def test_a_standing_approval_lets_the_nightly_pair_pass(
     assert approved.detail["kind"] == "standing"
 
 
-def test_a_pair_without_standing_approval_is_refused(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_pair_without_standing_approval_is_refused(start: Callable[..., Any], worker: Host) -> None:
     """Another pair under `standing` is refused with the reason, after the backup and before any copy."""
     run = start(refresh, source="schulprod", destination="schuldev", approval="standing")
     assert run.state == "NotApproved"
@@ -51,7 +51,7 @@ def test_a_pair_without_standing_approval_is_refused(start: Callable[..., Any], 
     assert worker.copies_received() == 0
 
 
-def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Host) -> None:
     """A lead's no ends the run as Rejected with the reason."""
     run = start(refresh, **PAIR)
     run.say("reject", reason="not today")
@@ -60,7 +60,7 @@ def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Es
     assert "not today" in run.message
 
 
-def test_a_wrong_destination_name_leaves_the_question_open(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_wrong_destination_name_leaves_the_question_open(start: Callable[..., Any], worker: Host) -> None:
     """A typo in the typed name is refused by the form, and the run goes on waiting."""
     run = start(refresh, **PAIR)
     assert run.say(destination="schulprod") == "REJECT"
@@ -68,14 +68,14 @@ def test_a_wrong_destination_name_leaves_the_question_open(start: Callable[..., 
     assert (run.state, worker.copies_received()) == ("Suspended", 0)
 
 
-def test_production_is_never_a_destination(start: Callable[..., Any], worker: Estate) -> None:
+def test_production_is_never_a_destination(start: Callable[..., Any], worker: Host) -> None:
     """A refresh onto production is refused before the first backup."""
     run = start(refresh, source="schulstage", destination="schulprod")
     assert run.state == "WrongDestination"
     assert not any(row["path"].endswith("/backups") and row["method"] == "POST" for row in worker.journal())
 
 
-def test_a_retry_after_the_end_looks_again_and_never_sends(start: Callable[..., Any], worker: Estate) -> None:
+def test_a_retry_after_the_end_looks_again_and_never_sends(start: Callable[..., Any], worker: Host) -> None:
     """Running a finished run's body again re-verifies from the ledger's receipt; no second copy leaves."""
     run = start(refresh, **PAIR).approve("schulstage")
     run.restart().go()
@@ -83,7 +83,7 @@ def test_a_retry_after_the_end_looks_again_and_never_sends(start: Callable[..., 
 
 
 def test_a_missed_night_is_not_made_up_for(
-    start: Callable[..., Any], worker: Estate, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Any], worker: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that was down for days does not run every missed refresh under the standing approval."""
     due = datetime(2026, 1, 1, 3, tzinfo=UTC)

@@ -1,14 +1,15 @@
 """Copies that people approved, at the emulated host and in the real ledger, without Prefect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks.capi.client import Client
 from tasks.estate.plans import Approval, Backup, CopyOptions, Intent, Plan, Receipt
 from tasks.estate.risks import Grade, Risk
@@ -45,7 +46,7 @@ def approve(plan: Intent) -> Approval:
 class Scene:
     """A plan with its completed backup, which the demo lead approved, and all that its call needs."""
 
-    host: Estate
+    host: Host
     ledger: Ledger
     plan: Plan
     backup: Backup
@@ -77,7 +78,7 @@ def completed_backup(client: Client, install: Any) -> Backup:
 
 
 @pytest.fixture
-def scene(worker: Estate, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
+def scene(worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
     """A function that makes a refresh, or with `verb="restore"` the restore of one, ready to be sent."""
     monkeypatch.setattr("tasks.locks.is_over", lambda run: False)
 
@@ -127,3 +128,20 @@ def tamper() -> None:
         ).all():
             connection.execute(sqlalchemy.text(f"DROP TRIGGER {trigger}"))
         connection.execute(sqlalchemy.text("UPDATE facts SET run_id = 'x' WHERE kind = 'asked'"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger that nobody opened yet, on either database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'deep' / 'ledger.db'}"
+    address: str = request.getfixturevalue("database")
+    return address.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def book(url: str) -> Iterator[Ledger]:
+    """An empty ledger."""
+    ledger = Ledger(url)
+    yield ledger
+    ledger._engine.dispose()

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import PROD, plan
 
 from tasks import copies
 from tasks.capi.client import Client
@@ -33,6 +32,7 @@ from tasks.runtime.resources import paced
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
 from tests.tasks.conftest import Scene, approve, freeze, tamper
+from tests.tasks.safeguards.stories import PROD, plan
 
 Make = Callable[..., Scene]
 SENT = ["consumed", "sending", "sent"]

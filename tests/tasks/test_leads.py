@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.sweep import sweep
 from tasks import leads
 from tasks.estate.waiting import utc_now
@@ -53,7 +53,7 @@ def facts(office: Sweeping) -> list[tuple[str, str]]:
     ],
 )
 def test_a_lead_who_is_not_well_at_the_host_is_suspended(
-    change: dict[str, Any], why: str, ruled: Sweeping, estate: Estate
+    change: dict[str, Any], why: str, ruled: Sweeping, estate: Host
 ) -> None:
     """Gone, never accepted, without two factors, or not told: that lead may not answer, others may."""
     estate.change_user(SECOND, **change)
@@ -64,14 +64,14 @@ def test_a_lead_who_is_not_well_at_the_host_is_suspended(
     assert ruled.subjects == ["who may approve has changed"]
 
 
-def test_a_user_of_one_account_only_is_suspended(ruled: Sweeping, estate: Estate) -> None:
+def test_a_user_of_one_account_only_is_suspended(ruled: Sweeping, estate: Host) -> None:
     """A lead approves for every install of the login, so every account counts."""
     (_, second) = [user for user in estate.store.all("users") if user["email"] == SECOND]
     estate.store.put("users", second | {"gone": True})
     assert len(compare()) == 1
 
 
-def test_addresses_are_compared_without_case(ruled: Sweeping, estate: Estate) -> None:
+def test_addresses_are_compared_without_case(ruled: Sweeping, estate: Host) -> None:
     """The portal may write an address as the person once did."""
     estate.change_user(SECOND, email="Second@Schulfest.EXAMPLE")
     assert compare() == []
@@ -79,7 +79,7 @@ def test_addresses_are_compared_without_case(ruled: Sweeping, estate: Estate) ->
     assert ruled.subjects == []
 
 
-def test_once_a_day_until_all_is_well_again(ruled: Sweeping, estate: Estate, tomorrow: Any) -> None:
+def test_once_a_day_until_all_is_well_again(ruled: Sweeping, estate: Host, tomorrow: Any) -> None:
     """The same day asks no more, another day without a change tells nothing, and a lead who is well again is restored."""
     estate.change_user(SECOND, mfa_enabled=False)
     first = compare()
@@ -99,7 +99,7 @@ def test_once_a_day_until_all_is_well_again(ruled: Sweeping, estate: Estate, tom
 
 
 @pytest.mark.parametrize("fault", ["server-error-burst", "malformed-json", "rate-limit-burst"])
-def test_a_host_that_does_not_answer_changes_nothing(fault: str, ruled: Sweeping, estate: Estate) -> None:
+def test_a_host_that_does_not_answer_changes_nothing(fault: str, ruled: Sweeping, estate: Host) -> None:
     """Nobody is suspended or restored, nobody is told; the next sweep of the same day asks again."""
     ruled.ledger.record("lead-suspended", run_id="r", detail={"name": DEMO_LEAD, "why": "has left"})
     head = ruled.ledger.head()
@@ -112,7 +112,7 @@ def test_a_host_that_does_not_answer_changes_nothing(fault: str, ruled: Sweeping
     assert after.startswith(SECOND_LEAD)
 
 
-def test_an_account_without_users_is_no_answer(ruled: Sweeping, estate: Estate) -> None:
+def test_an_account_without_users_is_no_answer(ruled: Sweeping, estate: Host) -> None:
     """An account has an owner at least: a list that is empty must not suspend everybody."""
     estate.change_user(DEMO, gone=True)
     estate.change_user(SECOND, gone=True)
@@ -120,7 +120,7 @@ def test_an_account_without_users_is_no_answer(ruled: Sweeping, estate: Estate) 
     assert ruled.ledger.head() is None
 
 
-def test_a_refusal_is_told_once_a_day(ruled: Sweeping, estate: Estate) -> None:
+def test_a_refusal_is_told_once_a_day(ruled: Sweeping, estate: Host) -> None:
     """A login that may not ask makes the rule idle: somebody must know, and the sweep goes on."""
     ruled.set("API_PASSWORD", "old")
     assert [leads.compare_leads(), leads.compare_leads()] == [[], []]
@@ -131,7 +131,7 @@ def test_a_refusal_is_told_once_a_day(ruled: Sweeping, estate: Estate) -> None:
 
 
 def test_with_the_rule_off_nobody_asks_and_old_suspensions_have_no_effect(
-    ruled: Sweeping, estate: Estate, tmp_path: Path
+    ruled: Sweeping, estate: Host, tmp_path: Path
 ) -> None:
     """The file decides at this moment; what was recorded under the rule waits without effect until it is on again."""
     estate.change_user(SECOND, gone=True)
@@ -143,7 +143,7 @@ def test_with_the_rule_off_nobody_asks_and_old_suspensions_have_no_effect(
     assert read_leads().names == (DEMO_LEAD, SECOND_LEAD)
 
 
-def test_without_a_login_nothing_is_asked_and_what_was_found_holds(ruled: Sweeping, estate: Estate) -> None:
+def test_without_a_login_nothing_is_asked_and_what_was_found_holds(ruled: Sweeping, estate: Host) -> None:
     """A worker for databases only cannot compare; it goes by what another worker found."""
     ruled.ledger.record("lead-suspended", run_id="r", detail={"name": SECOND_LEAD, "why": "left"})
     ruled.set("API_USER", "")
@@ -151,7 +151,7 @@ def test_without_a_login_nothing_is_asked_and_what_was_found_holds(ruled: Sweepi
     assert estate.journal() == []
 
 
-def test_who_is_suspended_in_the_file_is_not_compared(ruled: Sweeping, estate: Estate, tmp_path: Path) -> None:
+def test_who_is_suspended_in_the_file_is_not_compared(ruled: Sweeping, estate: Host, tmp_path: Path) -> None:
     """The file has the last word on its own suspensions."""
     write_leads(tmp_path)
     file = tmp_path / "leads.yaml"
@@ -161,7 +161,7 @@ def test_who_is_suspended_in_the_file_is_not_compared(ruled: Sweeping, estate: E
     assert facts(ruled) == []
 
 
-def test_a_sweep_suspends_and_its_report_says_so(ruled: Sweeping, estate: Estate) -> None:
+def test_a_sweep_suspends_and_its_report_says_so(ruled: Sweeping, estate: Host) -> None:
     """The whole flow: the step is part of it, the report and the run's message name it."""
     ruled.ledger.record("digest", run_id="r", once=f"digest:{utc_now().date()}")
     estate.change_user(SECOND, mfa_enabled=False)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from deployments.sandbox.postgres import Postgres
 from tasks import loads
 from tasks.dumps.load import Load
@@ -91,7 +91,7 @@ class Scene:
 
 
 @pytest.fixture
-def small(postgres: Postgres, worker: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+def small(postgres: Postgres, worker: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
     """Two small databases, and a worker that may load from one into the other."""
     prepare(postgres)
     made = fill(

@@ -5,9 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import DEV, PROD, STAGE, load_plan, plan
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks import locks
 from tasks.estate.errors import DestinationBusy, Rejected
 from tasks.estate.plans import Plan
@@ -15,6 +14,7 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.runtime.current_run import run_here
 from tasks.signoff.answers import recorded_answer, where
+from tests.tasks.safeguards.stories import DEV, PROD, STAGE, load_plan, plan
 
 IDS = (PROD.id, STAGE.id)
 
@@ -45,7 +45,7 @@ class World:
 
 
 @pytest.fixture
-def world(worker: Estate, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> World:
     """A ledger in which nobody holds anything."""
     made = World(ledger)
 

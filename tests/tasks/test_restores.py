@@ -8,7 +8,6 @@ import httpx
 import pytest
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
-from tests.tasks.signoff.stories import STAGE, Story, content, plan
 
 from tasks import restores
 from tasks.capi.client import Client
@@ -30,6 +29,7 @@ from tasks.runtime.resources import paced
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import where
 from tests.tasks.conftest import Scene, approve, freeze
+from tests.tasks.safeguards.stories import STAGE, Story, content, plan
 
 Make = Callable[..., Scene]
 

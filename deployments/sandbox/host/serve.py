@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from deployments.sandbox.host.estate import Estate, Request
+from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.wire import Request
 
 DROPS = 10  # pieces of a dripping body
 
@@ -17,15 +18,15 @@ class _Shell(BaseHTTPRequestHandler):
     """Turns bytes into `Request` and `Response` into bytes."""
 
     protocol_version = "HTTP/1.1"
-    estate: Estate
+    host: Host
 
     def _answer(self) -> None:
         parts = urlsplit(self.path)
         headers = {key.lower(): value for key, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length") or 0))
-        host = headers.get("host", "127.0.0.1").rsplit(":", 1)[0]
+        name = headers.get("host", "127.0.0.1").rsplit(":", 1)[0]
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        response = self.estate.handle(Request(self.command, host, parts.path, query, headers, body))
+        response = self.host.handle(Request(self.command, name, parts.path, query, headers, body))
         time.sleep(response.delay)
         if response.cut:
             self.close_connection = True
@@ -72,9 +73,9 @@ class Server:
         self._thread.join()
 
 
-def serve(estate: Estate, host: str = "127.0.0.1", port: int = 0) -> Server:
-    """Serve an estate on a loopback port; 0 takes a free one."""
-    return Server(_Listener((host, port), type("Shell", (_Shell,), {"estate": estate})))
+def serve(emulated: Host, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """Serve an emulated host on a loopback port; 0 takes a free one."""
+    return Server(_Listener((host, port), type("Shell", (_Shell,), {"host": emulated})))
 
 
 def main() -> None:
@@ -89,11 +90,11 @@ def main() -> None:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    estate = Estate(options.state, scale=options.scale)
-    server = serve(estate, port=options.port)
+    emulated = Host(options.state, scale=options.scale)
+    server = serve(emulated, port=options.port)
     print(
         f"Hosting API on {server.url}/v1 (user demo, password demo); switchboard on {server.url}/_sandbox/", flush=True
     )
     ended.wait()
     server.close()
-    estate.close()
+    emulated.close()

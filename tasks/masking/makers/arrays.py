@@ -9,7 +9,9 @@ from tasks.masking.makers.making import Maker, Place, Row
 from tasks.masking.session import Session
 
 if TYPE_CHECKING:
-    from tasks.masking.makers import AnyMaker
+    from tasks.masking.makers.making import (
+        Maker as AnyMaker,  # the union of all, set by the package: it imports this file
+    )
 
 ELEMENT = SQL("understudy_element")
 QUOTED = frozenset('{},"\\ \t\n\r\v\f')  # what array_out quotes an element for, besides the empty one and NULL

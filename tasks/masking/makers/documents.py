@@ -16,7 +16,9 @@ from tasks.masking.makers.paths import Branch, tree
 from tasks.masking.session import Session
 
 if TYPE_CHECKING:
-    from tasks.masking.makers import AnyMaker
+    from tasks.masking.makers.making import (
+        Maker as AnyMaker,  # the union of all, set by the package: it imports this file
+    )
 
 KEY, VALUE = SQL("understudy_key"), SQL("understudy_value")
 NULL = SQL("'null'::jsonb")

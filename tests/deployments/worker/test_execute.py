@@ -17,7 +17,7 @@ from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Pending
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from deployments.worker import execute
 from deployments.worker.execute import our_flow, verbs
 from tests.deployments.conftest import DIAGNOSE, Pool
@@ -125,7 +125,7 @@ def test_a_run_without_deployment_is_refused(pool: Pool) -> None:
     assert "It has no deployment" in str(pool.state(run).message)
 
 
-def test_a_flow_of_ours_runs_to_its_outcome(pool: Pool, worker: Estate) -> None:
+def test_a_flow_of_ours_runs_to_its_outcome(pool: Pool, worker: Host) -> None:
     """What prefect.yaml deploys is run, with the parameters of the run; a template in them is text."""
     run = pool.start(DIAGNOSE, pull_steps=[FOLDER])
     typo = pool.start(DIAGNOSE, parameters={"install": "{{ $HOME }}", "compare_with": ""})
@@ -150,7 +150,7 @@ def theirs(pool: Pool, tmp_path: Path) -> Iterator[LocalFileSystem]:
     pool.client.request("DELETE", "/admin/storage")
 
 
-def test_results_stay_on_this_machine(pool: Pool, worker: Estate, theirs: LocalFileSystem, tmp_path: Path) -> None:
+def test_results_stay_on_this_machine(pool: Pool, worker: Host, theirs: LocalFileSystem, tmp_path: Path) -> None:
     """What a step found is neither written to, nor after a suspension unpickled from, where the server says."""
     parameters = {"source": "schulprod", "destination": "schulstage", "requested_by": "Dora Developer"}
     run = pool.start("flows.refresh.refresh", flow="refresh", parameters=parameters)
@@ -176,7 +176,7 @@ def planted(pool: Pool, block: LocalFileSystem, mark: Path) -> UUID:
     return run
 
 
-def test_no_result_of_the_api_is_unpickled(pool: Pool, worker: Estate, theirs: LocalFileSystem, tmp_path: Path) -> None:
+def test_no_result_of_the_api_is_unpickled(pool: Pool, worker: Host, theirs: LocalFileSystem, tmp_path: Path) -> None:
     """A state planted through the API may point to a pickle of theirs: Prefect's engine reads it, ours does not."""
     execute.execute(planted(pool, theirs, tmp_path / "mark"))
     assert not (tmp_path / "mark").exists()

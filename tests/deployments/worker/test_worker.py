@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from deployments.worker import worker as worker_module
 from deployments.worker.worker import Worker, serve
 from tests.deployments.conftest import DIAGNOSE, Pool
@@ -52,7 +52,7 @@ def test_the_standard_worker_runs_what_the_api_says(pool: Pool, tmp_path: Path) 
 
 
 @pytest.mark.drill  # two Python processes one after the other
-def test_the_standard_worker_runs_the_steps_of_a_deployment(pool: Pool, worker: Estate, tmp_path: Path) -> None:
+def test_the_standard_worker_runs_the_steps_of_a_deployment(pool: Pool, worker: Host, tmp_path: Path) -> None:
     """The same hole by pull steps, before a flow of ours."""
     attacks(pool, tmp_path)
     take(pool, ProcessWorker)
@@ -60,7 +60,7 @@ def test_the_standard_worker_runs_the_steps_of_a_deployment(pool: Pool, worker: 
     assert (tmp_path / "pull").exists()
 
 
-def test_our_worker_does_nothing_of_it(pool: Pool, worker: Estate, tmp_path: Path) -> None:
+def test_our_worker_does_nothing_of_it(pool: Pool, worker: Host, tmp_path: Path) -> None:
     """No command, step or variable of the API reaches a process; each run ends as Refused and says by which names."""
     runs = attacks(pool, tmp_path) | {
         "env": pool.start(DIAGNOSE, job_variables={"env": {"PYTHONPATH": str(tmp_path)}, "a\nforged line": 1}),
@@ -113,7 +113,7 @@ class Deployed(Run):
 
 
 @pytest.mark.drill
-def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, worker: Estate) -> None:
+def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, worker: Host) -> None:
     """A suspended run needs no process; after a lead's yes a new one goes on, to the run's own outcome."""
     run = Deployed(pool, REFRESH, "refresh", REFRESHED).go()
     assert run.state == "Suspended"
@@ -121,7 +121,7 @@ def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, w
 
 
 @pytest.mark.drill
-def test_cancelling_ends_the_process(pool: Pool, worker: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelling_ends_the_process(pool: Pool, worker: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is cancelled while it waits for the host ends as Cancelled, and its process is gone."""
     monkeypatch.setenv("UNDERSTUDY_PACE", "1")  # it looks again after seconds, not at once
     worker.scale = 1.0
@@ -243,7 +243,7 @@ def test_processes_of_runs_get_their_chance_first(
 @pytest.mark.drill  # a worker of its own, and a run
 @pytest.mark.parametrize("busy", [False, True])
 def test_sigterm_ends_a_real_worker_within_five_seconds(
-    pool: Pool, worker: Estate, monkeypatch: pytest.MonkeyPatch, busy: bool, tmp_path: Path
+    pool: Pool, worker: Host, monkeypatch: pytest.MonkeyPatch, busy: bool, tmp_path: Path
 ) -> None:
     """The program and its signal. A run that waits for its backup ends as Crashed, its process is gone, nothing was copied."""
     monkeypatch.setenv("UNDERSTUDY_PACE", "1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployments.sandbox.host import work
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks.estate.settings import forget_settings
 from tests.drills.wordpress.host import Looks, RealHost, Sites
 from tests.drills.wordpress.servers import database_server, missing
@@ -59,7 +59,7 @@ def estate(
 
 
 @pytest.fixture
-def worker(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> Estate:
+def worker(worker: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     """The worker of the suite, with the patience that real work needs."""
     monkeypatch.setenv("UNDERSTUDY_PACE", str(PACE))
     forget_settings()

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from deployments.sandbox.host import work
-from deployments.sandbox.host.estate import API_HOSTS, Estate
+from deployments.sandbox.host.host import API_HOSTS, Host
 from deployments.sandbox.host.wire import Request, Response
 from tests.drills.wordpress.servers import WORDPRESS, free_port, run, running, wait_for
 
@@ -158,7 +158,7 @@ class Sites:
         }
 
 
-class RealHost(Estate):
+class RealHost(Host):
     """The emulated API in front of real sites. `replacing`: `whole`, `none` or `half` of a copied database's URLs."""
 
     def __init__(self, sites: Sites, folder: Path, *, scale: float) -> None:
@@ -219,7 +219,7 @@ class RealHost(Estate):
 
     # What the host does in its own time: called by the emulator's work when each is due.
 
-    def end_backup(self, estate: Estate, job: dict[str, Any]) -> None:
+    def end_backup(self, estate: Host, job: dict[str, Any]) -> None:
         """Keep files and database of the install as they are now."""
         work._end_backup(estate, job)
         backup = self.store.get("backups", job["backup"]) or {}
@@ -228,7 +228,7 @@ class RealHost(Estate):
         shutil.copytree(self.sites.by_name[name].content, folder / "content")
         (folder / "dump.sql").write_bytes(self.sites.dump(name))
 
-    def land_copy(self, estate: Estate, job: dict[str, Any]) -> None:
+    def land_copy(self, estate: Host, job: dict[str, Any]) -> None:
         """Copy files, tables or the whole database, and replace URLs as `replacing` says."""
         source, destination = (self._site(job[side]) for side in ("source", "destination"))
         options = job["options"]
@@ -242,7 +242,7 @@ class RealHost(Estate):
                 self.sites.replace(destination.name, source.domain, destination.domain, *only)
         work._land_copy(estate, job)
 
-    def land_restore(self, estate: Estate, job: dict[str, Any]) -> None:
+    def land_restore(self, estate: Host, job: dict[str, Any]) -> None:
         """Put the files, and unless told otherwise the database, of a backup back."""
         site, folder = self._site(job["destination"]), self._folder / job["backup"]
         self.sites.copy_files(folder / "content", site.content)
@@ -250,13 +250,13 @@ class RealHost(Estate):
             self.sites.load(site.name, (folder / "dump.sql").read_bytes())
         work._land_restore(estate, job)
 
-    def activate(self, estate: Estate, job: dict[str, Any]) -> None:
+    def activate(self, estate: Host, job: dict[str, Any]) -> None:
         """A new install is a fresh WordPress on its own domain."""
         work._activate(estate, job)
         install = self.store.get("installs", job["install"]) or {}
         self.sites.add(install["name"], install["primary_domain"], Looks(posts=0, public=False))
 
-    def measure(self, estate: Estate, job: dict[str, Any]) -> None:
+    def measure(self, estate: Host, job: dict[str, Any]) -> None:
         """The real sizes."""
         work._measure(estate, job)
         install = self.store.get("installs", job["install"]) or {}

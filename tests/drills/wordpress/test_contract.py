@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks.probes import markup
 from tasks.probes.websites import Prober
 from tasks.surveys.taking import take
@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.drill, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(params=["real", "emulated"])
-def host(request: pytest.FixtureRequest) -> Estate:
+def host(request: pytest.FixtureRequest) -> Host:
     """A host with production: real, and emulated."""
     if request.param == "emulated":
-        return Estate(scale=1 / 240)
+        return Host(scale=1 / 240)
     pair: Pair = request.getfixturevalue("pair")
     return pair.host()
 
@@ -32,7 +32,7 @@ def document(prober: Prober, path: str) -> Any:
     return json.loads(page.body)
 
 
-def test_the_rest_surface(host: Estate) -> None:
+def test_the_rest_surface(host: Host) -> None:
     """Index, collections with their totals, dates without a zone, guids, texts, and the error of an unknown route."""
     with reading(host) as (_, prober):
         index = document(prober, "/wp-json/")
@@ -57,7 +57,7 @@ def test_the_rest_surface(host: Estate) -> None:
         assert (missing.status, json.loads(missing.body)["code"]) == (404, "rest_no_route")
 
 
-def test_feed_sitemap_and_robots(host: Estate) -> None:
+def test_feed_sitemap_and_robots(host: Host) -> None:
     """RSS with a guid for each item, an index of sitemaps whose parts can be read, a robots.txt that forbids little."""
     with reading(host) as (_, prober):
         feed = prober.page(PRODUCTION, "/feed/", fresh=True)
@@ -78,7 +78,7 @@ def test_feed_sitemap_and_robots(host: Estate) -> None:
         assert not markup.forbids_search(robots.body)
 
 
-def test_pages_and_their_files(host: Estate) -> None:
+def test_pages_and_their_files(host: Host) -> None:
     """HTML that names the REST surface and a versioned stylesheet, which is served as such; 404 for what is not there."""
     with reading(host) as (_, prober):
         front = prober.page(PRODUCTION, fresh=True)
@@ -96,7 +96,7 @@ def test_pages_and_their_files(host: Estate) -> None:
         assert prober.page(PRODUCTION, "/wp-content/themes/nothing/style.css").status == 404
 
 
-def test_the_survey_of_a_site(host: Estate) -> None:
+def test_the_survey_of_a_site(host: Host) -> None:
     """The same facts are known of both, and of the same kinds."""
     with reading(host) as (client, prober):
         production = next(install for install in client.installs() if install.name == "schulprod")

@@ -16,7 +16,7 @@ PASSWORD = "correct-horse"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-class Host:
+class ScriptedHost:
     """A host that answers as told, and remembers what it was asked."""
 
     def __init__(self, answer: Answer) -> None:
@@ -50,7 +50,7 @@ def failing(error: type[httpx.HTTPError]) -> Answer:
 )
 def test_a_copy_whose_answer_is_lost_is_unknown_and_sent_once(error: type[httpx.HTTPError]) -> None:
     """After it left, a failed connection means unknown; it is not sent again."""
-    host = Host(failing(error))
+    host = ScriptedHost(failing(error))
     with pytest.raises(OutcomeUnknown) as raised:
         host.copy()
     assert len(host.asked) == 1
@@ -61,7 +61,7 @@ def test_a_copy_whose_answer_is_lost_is_unknown_and_sent_once(error: type[httpx.
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
 def test_a_copy_that_surely_was_not_sent_is_not_unknown(error: type[httpx.HTTPError]) -> None:
     """Without a connection nothing left: that is Unreachable."""
-    host = Host(failing(error))
+    host = ScriptedHost(failing(error))
     with pytest.raises(Unreachable, match="not sent"):
         host.copy()
 
@@ -69,7 +69,7 @@ def test_a_copy_that_surely_was_not_sent_is_not_unknown(error: type[httpx.HTTPEr
 @pytest.mark.parametrize("status", [200, 201, 203, 204, 302, 399, 500, 502, 503, 504])
 def test_only_202_says_that_a_copy_was_taken(status: int) -> None:
     """Any other success, a redirect and every 5xx leave the outcome unknown, after one request."""
-    host = Host(lambda request: httpx.Response(status))
+    host = ScriptedHost(lambda request: httpx.Response(status))
     with pytest.raises(OutcomeUnknown, match="expected 202"):
         host.copy()
     assert len(host.asked) == 1
@@ -78,7 +78,7 @@ def test_only_202_says_that_a_copy_was_taken(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429])
 def test_a_copy_refused_with_4xx_was_not_started(status: int) -> None:
     """A refusal is final for this approval, also when the host asks for fewer requests."""
-    host = Host(lambda request: httpx.Response(status))
+    host = ScriptedHost(lambda request: httpx.Response(status))
     with pytest.raises(Refused) as raised:
         host.copy()
     assert raised.value.facts["status"] == status
@@ -88,7 +88,7 @@ def test_a_copy_refused_with_4xx_was_not_started(status: int) -> None:
 @pytest.mark.parametrize("wrong", [{"files": False, "database": False}, {"database": False, "tables": ["wp_posts"]}])
 def test_contradicting_options_are_never_sent(wrong: dict[str, Any]) -> None:
     """Neither half, or tables without the database, is refused here."""
-    host = Host(lambda request: httpx.Response(202))
+    host = ScriptedHost(lambda request: httpx.Response(202))
     with pytest.raises(Misconfigured):
         host.copy(**wrong)
     assert host.asked == []
@@ -96,7 +96,7 @@ def test_contradicting_options_are_never_sent(wrong: dict[str, Any]) -> None:
 
 def test_a_name_is_no_id() -> None:
     """An install name, or a path trick, never reaches the host as an id."""
-    host = Host(lambda request: httpx.Response(200, json={}))
+    host = ScriptedHost(lambda request: httpx.Response(200, json={}))
     for wrong in ("schulprod", f"{ONE}/../{TWO}", ""):
         with pytest.raises(Misconfigured, match="expected a UUID"):
             host.client.backups(wrong)
@@ -124,7 +124,7 @@ NEXT = "https://host.example/v1/installs?offset="
 
 def test_every_page_of_a_list_is_read() -> None:
     """Three pages give three installs, unknown words and fields tolerated."""
-    host = Host(paged(page("a", NEXT + "1"), page("b", NEXT + "2"), page("c", None)))
+    host = ScriptedHost(paged(page("a", NEXT + "1"), page("b", NEXT + "2"), page("c", None)))
     assert [install.name for install in host.client.installs()] == ["a", "b", "c"]
 
 
@@ -134,7 +134,7 @@ def test_account_users_are_read_from_one_answer_without_pages() -> None:
         {"email": "a@b.example", "mfa_enabled": True, "roles": "owner", "x": 1},
         {"email": None, "mfa_enabled": None},
     ]
-    host = Host(lambda request: httpx.Response(200, json={"results": rows}))
+    host = ScriptedHost(lambda request: httpx.Response(200, json={"results": rows}))
     users = host.client.account_users(ONE)
     assert [(user.email, user.mfa_enabled, user.invite_accepted) for user in users] == [
         ("a@b.example", True, None),
@@ -147,19 +147,19 @@ def test_account_users_are_read_from_one_answer_without_pages() -> None:
 def test_account_users_that_are_not_told_are_no_empty_list(body: Any) -> None:
     """Nobody may be taken for gone because the answer was not understood."""
     with pytest.raises(Unreachable):
-        Host(lambda request: httpx.Response(200, json=body)).client.account_users(ONE)
+        ScriptedHost(lambda request: httpx.Response(200, json=body)).client.account_users(ONE)
 
 
 def test_a_failed_page_is_a_failed_list() -> None:
     """A part is never given for the whole."""
     with pytest.raises(Unreachable):
-        Host(paged(page("a", NEXT + "1"), 500)).client.installs()
+        ScriptedHost(paged(page("a", NEXT + "1"), 500)).client.installs()
 
 
 @pytest.mark.parametrize("link", ["https://evil.example/v1/installs", "http://host.example/v1/installs", NEXT + "0"])
 def test_a_next_link_must_stay_and_must_move_on(link: str) -> None:
     """Another origin would receive the credentials; a page that leads to itself would never end."""
-    host = Host(paged(page("a", link)))
+    host = ScriptedHost(paged(page("a", link)))
     with pytest.raises(Unreachable):
         host.client.installs()
     assert all(request.url.host == "host.example" for request in host.asked)
@@ -167,7 +167,7 @@ def test_a_next_link_must_stay_and_must_move_on(link: str) -> None:
 
 def test_the_login_is_in_no_text() -> None:
     """Neither the repr nor the message of a failure shows the password."""
-    host = Host(lambda request: httpx.Response(401, json={"message": "Bad Credentials"}))
+    host = ScriptedHost(lambda request: httpx.Response(401, json={"message": "Bad Credentials"}))
     with pytest.raises(HostRefused) as raised:
         host.client.installs()
     assert PASSWORD not in repr(host.client) + str(raised.value) + repr(raised.value)
@@ -176,13 +176,15 @@ def test_the_login_is_in_no_text() -> None:
 
 def test_no_certificates_is_an_empty_list() -> None:
     """The host answers 404 where there are none, which is normal."""
-    assert Host(lambda request: httpx.Response(404)).client.certificates(ONE) == []
+    assert ScriptedHost(lambda request: httpx.Response(404)).client.certificates(ONE) == []
 
 
 @pytest.mark.parametrize("written", ["", " ", "soon", None, 0, "0000-00-00", "2026-13-01T00:00:00Z"])
 def test_a_time_that_is_none_is_not_known(written: object) -> None:
     """The specification declares most times as any string: one that cannot be read costs that time and nothing else."""
-    host = Host(lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written, "status": "X"}]}))
+    host = ScriptedHost(
+        lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written, "status": "X"}]})
+    )
     (certificate,) = host.client.certificates(ONE)
     assert (certificate.status, certificate.expires_time) == ("X", None)
 
@@ -190,7 +192,7 @@ def test_a_time_that_is_none_is_not_known(written: object) -> None:
 @pytest.mark.parametrize("written", ["2027-01-01T00:00:00", "2027-01-01T00:00:00Z", "2027-01-01T01:00:00+01:00"])
 def test_every_time_is_in_utc(written: str) -> None:
     """A time without a zone is UTC; times can be compared whatever zone they come in."""
-    host = Host(lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written}]}))
+    host = ScriptedHost(lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written}]}))
     (certificate,) = host.client.certificates(ONE)
     assert certificate.expires_time == datetime(2027, 1, 1, tzinfo=UTC)
 
@@ -204,14 +206,14 @@ def test_certificates_are_read_page_by_page() -> None:
         more = {"next_page_token": "more"} if offset + 100 < 230 else {}
         return httpx.Response(200, json={"certificates": names} | more)
 
-    assert [c.common_name for c in Host(answer).client.certificates(ONE)] == [f"c{n}" for n in range(230)]
+    assert [c.common_name for c in ScriptedHost(answer).client.certificates(ONE)] == [f"c{n}" for n in range(230)]
 
 
 @pytest.mark.parametrize("page", [{"certificates": [], "next_page_token": "more"}, {"certificates": None}, {}])
 def test_a_list_of_certificates_that_does_not_end_is_no_list(page: dict[str, Any]) -> None:
     """A page that promises more and has nothing, or has no list, is an error and not an empty list."""
     with pytest.raises(Unreachable):
-        Host(lambda request: httpx.Response(200, json=page)).client.certificates(ONE)
+        ScriptedHost(lambda request: httpx.Response(200, json=page)).client.certificates(ONE)
 
 
 @pytest.mark.parametrize(("count", "listed"), [(350, 1), (1, 2), (1, 0)])
@@ -220,4 +222,4 @@ def test_a_list_that_is_not_what_the_host_counts_is_no_list(count: int, listed: 
     rows = [{"id": f"{n}", "name": "a"} for n in range(listed)]
     page = {"previous": None, "next": None, "count": count, "results": rows}
     with pytest.raises(Unreachable, match=f"counts {count}, and {listed} were listed"):
-        Host(lambda request: httpx.Response(200, json=page)).client.sites()
+        ScriptedHost(lambda request: httpx.Response(200, json=page)).client.sites()

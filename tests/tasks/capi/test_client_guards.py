@@ -10,20 +10,20 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks.capi import client as module
 from tasks.capi.client import Client
 from tasks.estate.errors import HostRefused, Misconfigured, OutcomeUnknown, UnderstudyError, Unreachable
 from tasks.estate.settings import load_settings
-from tests.tasks.capi.test_client import ONE, TWO, Host, failing
+from tests.tasks.capi.test_client import ONE, TWO, ScriptedHost, failing
 
 EMAILS = ["ops@host.example"]
 LARGEST = 16 * 1024 * 1024  # bytes, as the module promises
 
 
-def redirect(status: int, where: str) -> Host:
+def redirect(status: int, where: str) -> ScriptedHost:
     """A host that sends every request elsewhere."""
-    return Host(lambda request: httpx.Response(status, headers={"location": where}))
+    return ScriptedHost(lambda request: httpx.Response(status, headers={"location": where}))
 
 
 @pytest.mark.parametrize("where", ["https://host.example/v1/install_copy", "https://evil.example/", "/v1/other"])
@@ -42,12 +42,12 @@ def test_a_redirect_is_never_followed(status: int, where: str) -> None:
 
 def test_each_request_has_its_timeouts() -> None:
     """The host's gateway gives up after 29 s: a read waits for 30 s, a connection for 5 s."""
-    host = Host(lambda request: httpx.Response(202))
+    host = ScriptedHost(lambda request: httpx.Response(202))
     host.copy()
     assert host.asked[0].extensions["timeout"] == {"connect": 5.0, "read": 30.0, "write": 10.0, "pool": 5.0}
 
 
-def test_a_proxy_of_the_environment_is_not_used(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used(worker: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would receive the credentials: the request goes to the host itself."""
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -59,7 +59,7 @@ def test_a_proxy_of_the_environment_is_not_used(worker: Estate, monkeypatch: pyt
 
 def test_the_pool_is_closed_at_the_end() -> None:
     """A client that was left sends nothing more."""
-    host = Host(lambda request: httpx.Response(202))
+    host = ScriptedHost(lambda request: httpx.Response(202))
     with host.client as client:
         client.purge_cache(ONE, "all")
     with pytest.raises(RuntimeError, match="closed"):
@@ -71,7 +71,7 @@ def test_the_pool_is_closed_at_the_end() -> None:
 def test_an_answer_has_a_largest_size(size: int, read: bool) -> None:
     """16 MiB are read; a byte more is an error, and for a copy an unknown outcome."""
     body = b'{"results": []' + b" " * (size - 15) + b"}"
-    host = Host(lambda request: httpx.Response(200, content=body))
+    host = ScriptedHost(lambda request: httpx.Response(200, content=body))
     assert len(body) == size
     if read:
         assert host.client.sites() == []
@@ -94,7 +94,7 @@ def test_an_answer_has_a_longest_time(seconds: float, read: bool, monkeypatch: p
             return next(moments)
 
     monkeypatch.setattr(module, "datetime", Clock)
-    host = Host(lambda request: httpx.Response(200, json={"results": []}))
+    host = ScriptedHost(lambda request: httpx.Response(200, json={"results": []}))
     if read:
         assert host.client.sites() == []
         return
@@ -107,13 +107,13 @@ def test_a_compressed_answer_is_read_once() -> None:
     """The headers that describe the compressed body are not kept with the decompressed one."""
     body = gzip.compress(b'{"results": []}')
     headers = {"content-encoding": "gzip", "x-more": "kept"}
-    host = Host(lambda request: httpx.Response(200, content=body, headers=headers))
+    host = ScriptedHost(lambda request: httpx.Response(200, content=body, headers=headers))
     assert host.client.sites() == []
 
 
 def test_a_header_of_a_refusal_is_read() -> None:
     """The request id that the host writes into a header is part of the message."""
-    host = Host(lambda request: httpx.Response(403, headers={"x-amzn-requestid": "r-17"}))
+    host = ScriptedHost(lambda request: httpx.Response(403, headers={"x-amzn-requestid": "r-17"}))
     with pytest.raises(HostRefused, match="request id r-17"):
         host.client.sites()
 
@@ -123,7 +123,7 @@ def test_a_header_of_a_refusal_is_read() -> None:
 )
 def test_a_failed_request_says_whether_it_may_have_been_taken(error: type[httpx.HTTPError], ambiguous: bool) -> None:
     """Whoever asks for an install or backup again must look first if the earlier request may have arrived."""
-    client = Host(failing(error)).client
+    client = ScriptedHost(failing(error)).client
     for ask in (
         lambda: client.create_install("n", ONE, None, "staging"),
         lambda: client.request_backup(ONE, "d", EMAILS),
@@ -137,20 +137,20 @@ def test_a_failed_request_says_whether_it_may_have_been_taken(error: type[httpx.
 def test_a_call_that_was_not_sent_is_not_ambiguous(error: type[httpx.HTTPError]) -> None:
     """Nothing left, so that nothing has to be reconciled."""
     with pytest.raises(Unreachable) as raised:
-        Host(failing(error)).copy()
+        ScriptedHost(failing(error)).copy()
     assert raised.value.facts["ambiguous"] is False
 
 
 def test_too_many_requests_refuse_a_copy_for_good() -> None:
     """429 is no reason to send a destructive call again: it is a refusal and not a pause."""
     with pytest.raises(HostRefused) as raised:
-        Host(lambda request: httpx.Response(429)).copy()
+        ScriptedHost(lambda request: httpx.Response(429)).copy()
     assert raised.value.facts["status"] == 429
 
 
 def test_the_body_of_a_copy_is_exactly_what_was_approved() -> None:
     """Both ids, what travels, the tables if there are any, and whom the host tells."""
-    host = Host(lambda request: httpx.Response(202))
+    host = ScriptedHost(lambda request: httpx.Response(202))
     host.copy()
     host.copy(files=False, tables=["wp_posts"])
     host.copy(database=False)
@@ -168,7 +168,7 @@ def test_the_body_of_a_copy_is_exactly_what_was_approved() -> None:
 
 def test_the_body_of_a_restore_demands_a_checkpoint() -> None:
     """The state before the restore can be brought back as well."""
-    host = Host(lambda request: httpx.Response(202))
+    host = ScriptedHost(lambda request: httpx.Response(202))
     host.client.send_restore(ONE, TWO, database=False, emails=EMAILS)
     (request,) = host.asked
     assert request.url.path == f"/v1/installs/{ONE}/backups/{TWO}/restore"
@@ -179,7 +179,7 @@ def test_the_body_of_a_restore_demands_a_checkpoint() -> None:
 
 def test_an_install_is_asked_for_with_what_is_known() -> None:
     """A site that is not known is left out, not sent as null."""
-    host = Host(lambda request: httpx.Response(200, json={"id": ONE, "name": "n"}))
+    host = ScriptedHost(lambda request: httpx.Response(200, json={"id": ONE, "name": "n"}))
     assert host.client.create_install("n", TWO, None, "staging").id == ONE
     assert json.loads(host.asked[0].content) == {"name": "n", "account_id": TWO, "environment": "staging"}
 
@@ -193,7 +193,7 @@ def test_an_install_is_asked_for_with_what_is_known() -> None:
 )
 def test_small_orders_are_sent(ask: Callable[[Client], None], path: str, body: Any) -> None:
     """A purge and a measurement are one POST each."""
-    host = Host(lambda request: httpx.Response(202))
+    host = ScriptedHost(lambda request: httpx.Response(202))
     ask(host.client)
     (request,) = host.asked
     assert (request.method, request.url.path) == ("POST", f"/v1/installs/{ONE}/{path}")
@@ -204,30 +204,31 @@ def test_small_orders_are_sent(ask: Callable[[Client], None], path: str, body: A
 def test_a_domain_report_needs_an_id(answer: Any) -> None:
     """Without one the report could never be read."""
     with pytest.raises(Unreachable, match="names no report"):
-        Host(lambda request: httpx.Response(200, json=answer)).client.request_domain_report(ONE, TWO)
+        ScriptedHost(lambda request: httpx.Response(200, json=answer)).client.request_domain_report(ONE, TWO)
 
 
 def test_a_domain_report_has_an_id() -> None:
     """It is given as text."""
     assert (
-        Host(lambda request: httpx.Response(200, json={"report_id": 7})).client.request_domain_report(ONE, TWO) == "7"
+        ScriptedHost(lambda request: httpx.Response(200, json={"report_id": 7})).client.request_domain_report(ONE, TWO)
+        == "7"
     )
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_a_clock_that_is_not_told_is_not_guessed(date: str | None) -> None:
     """Measurements are compared with the host's clock; without it nothing can be compared."""
-    host = Host(lambda request: httpx.Response(200, headers={} if date is None else {"date": date}))
+    host = ScriptedHost(lambda request: httpx.Response(200, headers={} if date is None else {"date": date}))
     with pytest.raises(Unreachable, match="no readable Date header"):
         host.client.server_time()
     with pytest.raises(Unreachable, match="ReadTimeout"):
-        Host(failing(httpx.ReadTimeout)).client.server_time()
+        ScriptedHost(failing(httpx.ReadTimeout)).client.server_time()
 
 
 @pytest.mark.parametrize("wrong", ["", "schulprod", f"{ONE}/x"])
 def test_a_wrong_id_never_reaches_a_destructive_call(wrong: str) -> None:
     """Neither as source, nor as destination, nor as backup."""
-    host = Host(lambda request: httpx.Response(202))
+    host = ScriptedHost(lambda request: httpx.Response(202))
     calls: list[Callable[[], None]] = [
         lambda: host.client.send_copy(wrong, TWO, files=True, database=True, tables=[], emails=EMAILS),
         lambda: host.client.send_copy(ONE, wrong, files=True, database=True, tables=[], emails=EMAILS),

@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from tasks.estate.errors import Unreachable
-from tests.tasks.capi.test_client import NEXT, ONE, Host
+from tests.tasks.capi.test_client import NEXT, ONE, ScriptedHost
 
 
-def endless(pages: int) -> Host:
+def endless(pages: int) -> ScriptedHost:
     """A host whose list has so many pages, each of them new, without a count."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -17,7 +17,7 @@ def endless(pages: int) -> Host:
         following = f"{NEXT}{number + 1}" if number + 1 < pages else None
         return httpx.Response(200, json={"results": [{"id": f"{number}", "name": "n"}], "next": following})
 
-    return Host(answer)
+    return ScriptedHost(answer)
 
 
 def test_a_list_has_a_most_number_of_pages() -> None:
@@ -38,7 +38,7 @@ def test_certificates_that_go_missing_are_not_few() -> None:
         return httpx.Response(404) if request.url.params["offset"] != "0" else httpx.Response(200, json=more)
 
     with pytest.raises(Unreachable, match="missing after 1"):
-        Host(answer).client.certificates(ONE)
+        ScriptedHost(answer).client.certificates(ONE)
 
 
 def test_certificates_that_never_end_are_an_error() -> None:
@@ -48,8 +48,8 @@ def test_certificates_that_never_end_are_an_error() -> None:
         return httpx.Response(200, json={"certificates": [{"common_name": "a"}], "next_page_token": "more"})
 
     host, empty = (
-        Host(answer),
-        Host(lambda _: httpx.Response(200, json={"certificates": [], "next_page_token": "more"})),
+        ScriptedHost(answer),
+        ScriptedHost(lambda _: httpx.Response(200, json={"certificates": [], "next_page_token": "more"})),
     )
     for each, asked in ((host, 200), (empty, 1)):
         with pytest.raises(Unreachable, match="does not end"):
@@ -61,14 +61,14 @@ def test_certificates_that_never_end_are_an_error() -> None:
 def test_a_count_that_is_none_is_not_compared(count: Any) -> None:
     """Only a number that the host names must be the number of what it lists."""
     page = {"results": [{"id": "a", "name": "a"}], "count": count}
-    assert len(Host(lambda request: httpx.Response(200, json=page)).client.sites()) == 1
+    assert len(ScriptedHost(lambda request: httpx.Response(200, json=page)).client.sites()) == 1
 
 
 @pytest.mark.parametrize("page", [[], "x", {"results": {}}, {}])
 def test_a_page_without_a_list_is_an_error(page: Any) -> None:
     """It is not an empty list."""
     with pytest.raises(Unreachable, match="no list of results"):
-        Host(lambda request: httpx.Response(200, json=page)).client.sites()
+        ScriptedHost(lambda request: httpx.Response(200, json=page)).client.sites()
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_page_without_a_list_is_an_error(page: Any) -> None:
 def test_an_answer_of_another_shape_is_named(answer: Any, told: str) -> None:
     """The message names the fields, and never the values."""
     with pytest.raises(Unreachable, match=told):
-        Host(lambda request: httpx.Response(200, json=answer)).client.install(ONE)
+        ScriptedHost(lambda request: httpx.Response(200, json=answer)).client.install(ONE)

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.tasks.signoff.stories import load_plan
-
 from tasks.dumps.planning import Choices as ExportChoices
 from tasks.dumps.planning import ColumnPlan, TablePlan, rules_of, table_plan
 from tasks.estate.dumps import DumpedColumn, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan, TableTotals, Trailer
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Relation, Table
 from tasks.masking.policy import Policy, parse_policy
+from tests.tasks.safeguards.stories import load_plan
 
 BASES = {
     "text": ("text", "S"), "integer": ("int4", "N"), "bytea": ("bytea", "U"), "jsonb": ("jsonb", "U"), "inet": ("inet", "I"),

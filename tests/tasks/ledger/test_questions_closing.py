@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import STAGE, Story, content
 
 from tasks.estate.errors import DestinationBusy
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.questions import close_own, open_questions
+from tests.tasks.safeguards.stories import STAGE, Story, content
 from tests.tasks.signoff.desk import NOW, Desk, risky
 
 DAY = timedelta(days=365)

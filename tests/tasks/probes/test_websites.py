@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.sandbox.host.estate import Estate, Request
+from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.wire import Request
 from tasks.estate.sites import Content
 from tasks.probes.websites import Prober
 
@@ -58,7 +59,7 @@ def test_content_of_an_older_ledger_is_still_read() -> None:
 
 def test_the_sandbox_s_shop_is_seen() -> None:
     """Through the emulator, an install shows no plugin until its shop is switched on."""
-    host = Estate()
+    host = Host()
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen = host.handle(Request("GET", request.url.host, request.url.path, dict(request.url.params)))

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks.estate.plans import Backup
 from tasks.runtime.resources import open_ledger
 from tasks.runtime.results import recalled
@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def run(worker: Estate, monkeypatch: pytest.MonkeyPatch) -> str:
+def run(worker: Host, monkeypatch: pytest.MonkeyPatch) -> str:
     """The id of a run, in whose name the test works."""
     id_ = str(uuid4())
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", id_)
@@ -78,7 +78,7 @@ def test_a_step_that_failed_is_tried_again(run: str) -> None:
     assert step() == "done"
 
 
-def test_outside_a_run_nothing_is_kept(worker: Estate) -> None:
+def test_outside_a_run_nothing_is_kept(worker: Host) -> None:
     """In a terminal every call is a new one."""
     counted = Counted()
     counted.step("d")

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import DEV, PROD, STAGE, Story, comparison, content, install, load_plan, plan
 
 from tasks.estate.errors import Skipped
 from tasks.estate.plans import Plan
@@ -14,6 +13,7 @@ from tasks.ledger.questions import end_of
 from tasks.safeguards.conditions import newly_emptied, require_load_met, require_met
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval, where
+from tests.tasks.safeguards.stories import DEV, PROD, STAGE, Story, comparison, content, install, load_plan, plan
 
 EQUAL = content()
 OTHER, SHOP = install("other"), install("shop", Environment.PRODUCTION)

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import DEV, LONG_AGO, PROD, STAGE, Story, comparison, content, plan
 
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Content
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.unpromoted import CannotBeTold, unpromoted_work
+from tests.tasks.safeguards.stories import DEV, LONG_AGO, PROD, STAGE, Story, comparison, content, plan
 
 FILES, DATABASE = CopyOptions(database=False), CopyOptions(files=False)
 EQUAL = content()

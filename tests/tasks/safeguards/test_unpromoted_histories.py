@@ -7,12 +7,12 @@ from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tasks.signoff.stories import PROD, STAGE, Story, comparison, content, plan
 
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Content
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.unpromoted import CannotBeTold, unpromoted_work
+from tests.tasks.safeguards.stories import PROD, STAGE, Story, comparison, content, plan
 
 ALL = CopyOptions()
 OPTIONS = st.sampled_from(

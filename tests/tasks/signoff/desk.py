@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from pyotp import TOTP
-from tests.tasks.signoff.stories import plan
 
 from tasks.estate.errors import Frozen
 from tasks.estate.plans import Approval, Intent, Plan
@@ -18,6 +17,7 @@ from tasks.signoff.gate import Gate, Terms, Waiting
 from tasks.signoff.leads import Lead, LeadKey, Leads
 from tasks.signoff.proofs import STEP, new_key, sign, statement
 from tasks.signoff.witnesses import signed_decision
+from tests.tasks.safeguards.stories import plan
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ANNA, BEN, CARA = "Anna Lead", "Ben Lead", "Cara Lead"

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from tests.tasks.signoff.stories import PROD, STAGE, content, survey
-
 from tasks.estate.errors import BackupAborted, HostRefused, OutcomeUnknown, PlanIsStale, UnderstudyError, Unreachable
 from tasks.estate.plans import Approval, Baseline
 from tasks.ledger.ledger import Fact
@@ -16,6 +14,7 @@ from tasks.safeguards.holds import require_no_hold
 from tasks.signoff.answers import Answer, recorded_answer
 from tasks.signoff.gate import Settling, Waiting
 from tasks.signoff.sending import send_once
+from tests.tasks.safeguards.stories import PROD, STAGE, content, survey
 from tests.tasks.signoff.desk import NOW, Desk
 from tests.tasks.signoff.gate_rules import Course, Rules, Said
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import PROD, STAGE
 
 from tasks.estate.errors import Rejected
 from tasks.estate.plans import Approval, Signer
@@ -16,6 +15,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.ledger.questions import open_questions
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
+from tests.tasks.safeguards.stories import PROD, STAGE
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, risky
 
 

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from tests.tasks.signoff.stories import DEV, PROD, STAGE
 
 from tasks.estate.errors import ApprovalExpired, Frozen, Superseded, UnderstudyError
 from tasks.estate.plans import Approval, Plan
 from tasks.ledger.questions import ENDS, open_questions
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
+from tests.tasks.safeguards.stories import DEV, PROD, STAGE
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, risky
 
 

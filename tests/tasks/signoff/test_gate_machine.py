@@ -9,7 +9,6 @@ import pytest
 from hypothesis import currently_in_test_context, event, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.tasks.signoff.stories import DEV, PROD, STAGE, install, plan
 
 from tasks.estate.plans import Backup
 from tasks.estate.risks import Grade, Risk
@@ -17,6 +16,7 @@ from tasks.estate.sites import Environment
 from tasks.ledger.questions import ENDS, open_questions
 from tasks.safeguards import holds
 from tasks.signoff.proofs import sign, statement
+from tests.tasks.safeguards.stories import DEV, PROD, STAGE, install, plan
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, KEYS, NOW, SECRETS, Desk
 from tests.tasks.signoff.gate_rules import Course, Rules, Said
 from tests.tasks.signoff.gate_worker import CALLS, Worker

@@ -1,9 +1,8 @@
 """Dumps in which a load found personal data: told by what they hold, whatever their file is called."""
 
-from tests.tasks.signoff.stories import load_plan
-
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.leaks import leak_of, record_leak
+from tests.tasks.safeguards.stories import load_plan
 
 
 def test_a_dump_with_a_leak_is_unproven_under_every_name(book: Ledger) -> None:

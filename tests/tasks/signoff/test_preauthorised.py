@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import PROD, STAGE, plan
 
 from tasks.estate.plans import Approval, CopyOptions, Plan
 from tasks.ledger.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.answers import entry, record_approval, where
 from tasks.signoff.preauthorised import allowed_by, key_of
 from tasks.signoff.witnesses import permitted_by
+from tests.tasks.safeguards.stories import PROD, STAGE, plan
 from tests.tasks.signoff.desk import ANNA, YELLOW, Desk, risky
 
 UP: dict[str, Any] = {"verb": "promote", "source": STAGE, "destination": PROD}

@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import load_plan
 
 from tasks.estate.dumps import Missing
 from tasks.estate.errors import NotApproved
@@ -23,6 +22,7 @@ from tasks.signoff.standing import (
     standing_statement,
 )
 from tasks.signoff.standing_entries import standing_use
+from tests.tasks.safeguards.stories import load_plan
 
 KEY, PUBLIC = new_key()
 OTHER_KEY, OTHER_PUBLIC = new_key()

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from tests.tasks.signoff.stories import PROD, STAGE
 
 from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Approval, Plan, Signer
 from tasks.signoff.answers import record_approval
 from tasks.signoff.gate import Waiting
 from tasks.signoff.witnesses import require_witnessed, verified_signatures
+from tests.tasks.safeguards.stories import PROD, STAGE
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, YELLOW, Desk, risky
 
 SIGNED = YELLOW.model_copy(update={"signatures": 1})

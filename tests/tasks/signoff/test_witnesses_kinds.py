@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import DEV, GREEN, PROD, STAGE, install, load_plan, plan
 
 from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Approval, CopyOptions, Plan, Signer
@@ -19,6 +18,7 @@ from tasks.signoff.proofs import sign
 from tasks.signoff.standing import NAMESPACE, StandingApproval, standing_statement
 from tasks.signoff.standing_entries import standing_use
 from tasks.signoff.witnesses import require_fitting, require_preauthorised, require_standing, require_witnessed
+from tests.tasks.safeguards.stories import DEV, GREEN, PROD, STAGE, install, load_plan, plan
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, KEYS, NOW, RED, SECRETS, YELLOW, Desk, risky
 from tests.tasks.signoff.test_preauthorised import Failing, put_back
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.tasks.signoff.stories import PROD, STAGE, content, plan, survey
 
 from tasks.capi.models import Backup, Installation
 from tasks.estate.errors import Unreachable
@@ -13,6 +12,7 @@ from tasks.estate.plans import Baseline, CopyOptions, Plan, Receipt, Signal
 from tasks.estate.sites import Content, DomainName, Storage
 from tasks.surveys import evidence
 from tasks.surveys.evidence import Reading
+from tests.tasks.safeguards.stories import PROD, STAGE, content, plan, survey
 
 CALL = datetime(2026, 1, 1, 12, tzinfo=UTC)  # by the host's clock
 OLD, NEW = content(posts=3, files="1.0"), content(posts=9, newest=CALL, files="2.0")

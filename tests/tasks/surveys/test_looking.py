@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deployments.sandbox.host import work
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.variants import BROKEN, CLOSED, HEALTHY, HIDDEN, LOGIN, UNPROVABLE, VARIANTS
 from tasks.estate.plans import CopyOptions, Finding, Severity, Verdict
 from tasks.estate.sites import Survey
@@ -31,7 +31,7 @@ EXPECTED = {  # after a refresh, after a promotion
 OF_THE_DATABASE = ("leak-encoded", "leak-json", "leak-entities", "page-left-out", "post-left-out")
 
 
-def land(host: Estate, source: Survey, destination: Survey, options: CopyOptions, *, leak: bool = False) -> None:
+def land(host: Host, source: Survey, destination: Survey, options: CopyOptions, *, leak: bool = False) -> None:
     """What a copy that arrives does, at once."""
     left, right = (host.store.get("installs", each.install.id) or {} for each in (source, destination))
     if options.database:
@@ -50,7 +50,7 @@ def copied(
     **options: Any,
 ) -> tuple[str, tuple[Finding, ...]]:
     """The outcome and findings of a copy after which the destination (or each site) is like these variants."""
-    host, (left, right) = Estate(scale=1 / 6000), PAIRS[case]
+    host, (left, right) = Host(scale=1 / 6000), PAIRS[case]
     with reading(host, **options) as (client, prober):
         ids = {install.name: install.id for install in client.installs()}
         if everywhere:
@@ -141,7 +141,7 @@ def test_no_broken_site_passes_after_a_copy_of_files(variant: str) -> None:
 @pytest.mark.parametrize("variant", [*HEALTHY, *CLOSED])
 def test_a_healthy_site_is_healthy_by_itself(variant: str, name: str) -> None:
     """Each variant alone, with nothing to compare it with: no check fails, and none that decides is unknown."""
-    host = Estate(scale=1 / 6000)
+    host = Host(scale=1 / 6000)
     host.vary(variant)
     with reading(host) as (client, prober):
         found = look_at_one(

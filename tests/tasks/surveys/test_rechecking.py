@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from tasks.capi.client import Client
 from tasks.estate.errors import NotFound, PlanIsStale, Unreachable, WrongDestination
 from tasks.estate.plans import Backup, Baseline, CopyOptions, Plan
@@ -28,7 +28,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 class World:
     """A promotion that was approved, and the emulated host as it is now."""
 
-    host: Estate
+    host: Host
     client: Client
     prober: Prober
     plan: Plan
@@ -56,7 +56,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Staging is about to be promoted, with a completed backup of production."""
-    host = Estate(scale=1 / 6000)
+    host = Host(scale=1 / 6000)
     with reading(host) as (client, prober):
         ids = {install.name: install.id for install in client.installs()}
         source, destination = take(client, prober, ids["schulstage"]), take(client, prober, ids["schulprod"])

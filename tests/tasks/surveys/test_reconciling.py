@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host.host import Host
 from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.runtime.resources import connected
@@ -24,7 +24,7 @@ def again(ledger: Ledger, verified: str, run_id: str) -> Fact:
     return copied["sending"]
 
 
-def test_what_arrived_is_proven(start: Callable[..., Any], worker: Estate, ledger: Ledger) -> None:
+def test_what_arrived_is_proven(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
     """A copy that landed is proven by two readings; one that the host never made is not, nor one without a plan."""
     worker.publish("schulprod", "files")
     worker.publish("schulprod", "post")

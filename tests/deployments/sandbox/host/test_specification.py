@@ -15,8 +15,9 @@ from uuid import uuid4
 import jsonschema
 import pytest
 
-from deployments.sandbox.host.estate import Estate, Request, Response
+from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.store import fixed_id
+from deployments.sandbox.host.wire import Request, Response
 
 FILE = os.environ.get("UNDERSTUDY_OPENAPI", "")
 pytestmark = pytest.mark.skipif(not FILE, reason="UNDERSTUDY_OPENAPI names no specification")
@@ -53,12 +54,12 @@ USED = [
 UNDECLARED = ("/accounts/{account_id}/account_users", 500)  # the gateway's answer to a 404 that is not declared
 
 
-class Host:
+class SpecifiedHost:
     """The emulator with one completed backup and one report, asked by the specification's own paths."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
-        self.estate = Estate(":memory:", clock=lambda: self.now, scale=1)
+        self.host = Host(":memory:", clock=lambda: self.now, scale=1)
         self.ids = {"install_id": INSTALL, "account_id": ACCOUNT, "domain_id": DOMAIN}
         made = self.ask("post", "/installs/{install_id}/backups", BODIES["post", "/installs/{install_id}/backups"])
         asked = self.ask("post", "/installs/{install_id}/domains/{domain_id}/check_status")
@@ -67,7 +68,7 @@ class Host:
 
     def jobs(self) -> list[str]:
         """What the host has begun so far."""
-        return [job["id"] for job in self.estate.store.all("jobs")]
+        return [job["id"] for job in self.host.store.all("jobs")]
 
     def ask(
         self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None, **ids: str
@@ -75,13 +76,13 @@ class Host:
         """One request; `ids` instead of those that exist."""
         filled = path.format(**(self.ids | ids)) if "{" in path else path
         sent = b"" if body is None else json.dumps(body).encode()
-        return self.estate.handle(Request(method.upper(), "testserver", f"/v1{filled}", query or {}, LOGIN, sent))
+        return self.host.handle(Request(method.upper(), "testserver", f"/v1{filled}", query or {}, LOGIN, sent))
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
+def host() -> Iterator[SpecifiedHost]:
     """A fresh host."""
-    made = Host()
+    made = SpecifiedHost()
     yield made
     made.estate.close()
 
@@ -148,7 +149,7 @@ def _wrong(declared: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("method", "path"), USED, ids=lambda value: value)
-def test_every_endpoint_answers_as_declared(host: Host, method: str, path: str) -> None:
+def test_every_endpoint_answers_as_declared(host: SpecifiedHost, method: str, path: str) -> None:
     """A valid request gets a declared success in the declared shape."""
     answer = host.ask(method, path, BODIES.get((method, path)))
     require_declared(method, path, answer)
@@ -156,11 +157,11 @@ def test_every_endpoint_answers_as_declared(host: Host, method: str, path: str) 
     assert answer.status <= expected, answer.body
 
 
-def test_certificates_have_the_declared_shape(host: Host) -> None:
+def test_certificates_have_the_declared_shape(host: SpecifiedHost) -> None:
     """Production has one certificate, expired or not."""
     for fault in ("", "certificate-expired"):
         if fault:
-            host.estate.switch_on(fault)
+            host.host.switch_on(fault)
         answer = host.ask("get", "/installs/{install_id}/ssl_certificates", install_id=fixed_id("schulprod"))
         assert answer.status == 200
         require_declared("get", "/installs/{install_id}/ssl_certificates", answer)
@@ -169,7 +170,7 @@ def test_certificates_have_the_declared_shape(host: Host) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "what", "body"), wrong_bodies(), ids=lambda v: v if isinstance(v, str) else ""
 )
-def test_every_wrong_body_is_refused(host: Host, method: str, path: str, what: str, body: Any) -> None:
+def test_every_wrong_body_is_refused(host: SpecifiedHost, method: str, path: str, what: str, body: Any) -> None:
     """A missing field, another type, format or word gets 400 with the field's name, and starts nothing."""
     before = host.jobs()
     answer = host.ask(method, path, body)
@@ -181,7 +182,7 @@ def test_every_wrong_body_is_refused(host: Host, method: str, path: str, what: s
 
 @pytest.mark.parametrize("wanted", ["schulstage", "7", fixed_id("no install"), INSTALL.upper() + "0"])
 @pytest.mark.parametrize(("method", "path"), [each for each in USED if "{install_id}" in each[1]], ids=lambda v: v)
-def test_an_unknown_install_is_not_found(host: Host, method: str, path: str, wanted: str) -> None:
+def test_an_unknown_install_is_not_found(host: SpecifiedHost, method: str, path: str, wanted: str) -> None:
     """What is no id of an install is none, but that one install can be read by its name."""
     answer = host.ask(method, path, BODIES.get((method, path)), install_id=wanted)
     by_name = path == "/installs/{install_id}" and wanted == "schulstage"
@@ -203,7 +204,7 @@ def test_an_unknown_install_is_not_found(host: Host, method: str, path: str, wan
     ],
 )
 def test_what_does_not_exist_or_is_another_install_s_is_not_found(
-    host: Host, method: str, path: str, ids: dict[str, str]
+    host: SpecifiedHost, method: str, path: str, ids: dict[str, str]
 ) -> None:
     """Backups, domains and reports are found below their own install only."""
     answer = host.ask(method, path, BODIES.get((method, path)), **ids)
@@ -220,24 +221,24 @@ def test_what_does_not_exist_or_is_another_install_s_is_not_found(
         ("/installs/{install_id}/usage", {"first_date": "1 November", "last_date": "2026-11-02"}),
     ],
 )  # fmt: skip
-def test_a_wrong_query_is_refused(host: Host, path: str, query: dict[str, str]) -> None:
+def test_a_wrong_query_is_refused(host: SpecifiedHost, path: str, query: dict[str, str]) -> None:
     """Limits, offsets, ids and dates that the specification does not allow get a declared 400."""
     answer = host.ask("get", path, query=query)
     assert answer.status == 400
     require_declared("get", path, answer)
 
 
-def test_an_unknown_account_shows_what_the_gateway_makes_of_it(host: Host) -> None:
+def test_an_unknown_account_shows_what_the_gateway_makes_of_it(host: SpecifiedHost) -> None:
     """The operation declares no 404, so that the real gateway answers 500."""
     path, status = UNDECLARED
     assert host.ask("get", path, account_id=str(uuid4())).status == status
 
 
-def test_without_a_login_nothing_is_told(host: Host) -> None:
+def test_without_a_login_nothing_is_told(host: SpecifiedHost) -> None:
     """Everything but the status asks for a login, with a declared 401."""
     for method, path in USED:
         request = Request(
             method.upper(), "testserver", f"/v1{path.format(**host.ids)}", {}, {"host": "testserver"}, b""
         )
-        answer = host.estate.handle(request)
+        answer = host.host.handle(request)
         assert (answer.status == 401) == (path != "/status"), path

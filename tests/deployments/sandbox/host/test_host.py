@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.sandbox.host.estate import Estate, Request, Response
 from deployments.sandbox.host.faults import FAULTS
+from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.serve import serve
 from deployments.sandbox.host.store import fixed_id
+from deployments.sandbox.host.wire import Request, Response
 
 LOGIN = "Basic " + base64.b64encode(b"demo:demo").decode()
 PROD, STAGE, DEV, FOREIGN = (fixed_id(name) for name in ("schulprod", "schulstage", "schuldev", "fremdstage"))
@@ -35,13 +36,13 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def host(watch: Watch) -> Estate:
+def host(watch: Watch) -> Host:
     """An emulated host whose clock stands still, at full length."""
-    return Estate(clock=watch, scale=1.0)
+    return Host(clock=watch, scale=1.0)
 
 
 @pytest.fixture
-def ask(host: Estate) -> Callable[..., Response]:
+def ask(host: Host) -> Callable[..., Response]:
     """Ask the API with its login: `ask("POST", "/install_copy", {...})`."""
 
     def send(method: str, path: str, body: Any = None, **query: str) -> Response:
@@ -51,7 +52,7 @@ def ask(host: Estate) -> Callable[..., Response]:
     return send
 
 
-def visit(host: Estate, domain: str, path: str = "/", **query: str) -> Response:
+def visit(host: Host, domain: str, path: str = "/", **query: str) -> Response:
     """Visit a public site."""
     return host.handle(Request("GET", domain, path, query))
 
@@ -84,7 +85,7 @@ MAIL = {"notification_emails": ["a@b.example"]}
     ],
 )  # fmt: skip
 def test_the_emulator_refuses_what_the_host_refuses(
-    method: str, path: str, body: Any, status: int, ask: Callable[..., Response], host: Estate
+    method: str, path: str, body: Any, status: int, ask: Callable[..., Response], host: Host
 ) -> None:
     """Wrong fields, names for ids, foreign accounts, missing fields and unknown routes get the host's own status."""
     answer = ask(method, path, body)
@@ -94,7 +95,7 @@ def test_the_emulator_refuses_what_the_host_refuses(
         assert json.loads(answer.body)["message"]
 
 
-def test_a_request_without_the_login_is_refused(host: Estate) -> None:
+def test_a_request_without_the_login_is_refused(host: Host) -> None:
     """401 Bad Credentials, and /status needs none."""
     assert host.handle(Request("GET", "127.0.0.1", "/v1/installs")).status == 401
     assert host.handle(Request("GET", "127.0.0.1", "/v1/status")).status == 200
@@ -129,7 +130,7 @@ def test_a_backup_takes_its_time(ask: Callable[..., Response], watch: Watch) -> 
 
 
 def test_a_copy_is_accepted_with_nothing_and_lands_later(
-    ask: Callable[..., Response], host: Estate, watch: Watch
+    ask: Callable[..., Response], host: Host, watch: Watch
 ) -> None:
     """An empty 202, `active` all the time, content after 18 minutes, then the closing checkpoint."""
     answer = ask("POST", "/install_copy", COPY)
@@ -149,9 +150,7 @@ def test_a_copy_is_accepted_with_nothing_and_lands_later(
     assert [b["description"] for b in listed] == ["Checkpoint after copy", "Checkpoint before copy"]
 
 
-def test_a_restore_puts_the_content_of_its_backup_back(
-    ask: Callable[..., Response], host: Estate, watch: Watch
-) -> None:
+def test_a_restore_puts_the_content_of_its_backup_back(ask: Callable[..., Response], host: Host, watch: Watch) -> None:
     """What was published after the backup is gone after the restore."""
     made = json.loads(ask("POST", f"/installs/{PROD}/backups", MAIL | {"description": "x"}).body)
     watch.now += 400
@@ -175,7 +174,7 @@ def test_int64_values_are_strings(ask: Callable[..., Response]) -> None:
     assert isinstance(day["storage_file_bytes"], str)
 
 
-def test_pages_are_cached_until_purged_and_a_query_goes_past(ask: Callable[..., Response], host: Estate) -> None:
+def test_pages_are_cached_until_purged_and_a_query_goes_past(ask: Callable[..., Response], host: Host) -> None:
     """A visitor sees the old page until a purge; a query parameter shows the new one."""
     visit(host, "www.schulfest.example")
     host.publish("schulprod", "post", "Fresh news")
@@ -186,7 +185,7 @@ def test_pages_are_cached_until_purged_and_a_query_goes_past(ask: Callable[..., 
     assert b"Fresh news" in visit(host, "www.schulfest.example").body
 
 
-def namespaces(host: Estate, domain: str) -> list[str]:
+def namespaces(host: Host, domain: str) -> list[str]:
     """What the REST index of a site lists."""
     return list(json.loads(visit(host, domain, "/wp-json/").body)["namespaces"])
 
@@ -199,7 +198,7 @@ def namespaces(host: Estate, domain: str) -> list[str]:
     ],
 )  # fmt: skip
 def test_a_shop_travels_with_the_database(
-    options: dict[str, Any], arrives: bool, ask: Callable[..., Response], host: Estate, watch: Watch
+    options: dict[str, Any], arrives: bool, ask: Callable[..., Response], host: Host, watch: Watch
 ) -> None:
     """A site lists WordPress' own namespaces; a shop adds its own, there and wherever its options are copied to."""
     stage = "schulstage.wpengine.example"
@@ -212,7 +211,7 @@ def test_a_shop_travels_with_the_database(
     assert ("wc/v3" in namespaces(host, stage)) == arrives
 
 
-def test_a_shop_is_switched_on_over_http(host: Estate) -> None:
+def test_a_shop_is_switched_on_over_http(host: Host) -> None:
     """The switchboard takes the kinds of plugins as it takes content, and refuses a kind that is none."""
     for kind, status in (("shop", 201), ("forms", 201), ("members", 201), ("weather", 400)):
         body = json.dumps({"install": "schulprod", "kind": kind}).encode()
@@ -230,7 +229,7 @@ def users(ask: Callable[..., Response], account: str) -> dict[str, Any]:
     return {user["email"]: user for user in answer["results"]}
 
 
-def test_users_of_an_account_can_be_changed(ask: Callable[..., Response], host: Estate) -> None:
+def test_users_of_an_account_can_be_changed(ask: Callable[..., Response], host: Host) -> None:
     """Both accounts have both leads, well; the switchboard changes somebody everywhere, and refuses unknown ones."""
     for account in ("Understudy Demo", "Somebody Else"):
         found = users(ask, account)
@@ -249,15 +248,15 @@ def test_users_of_an_account_can_be_changed(ask: Callable[..., Response], host: 
 def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     """A new process on the same file knows what was accepted."""
     path = str(tmp_path / "estate.db")
-    first = Estate(path)
+    first = Host(path)
     first.handle(
         Request("POST", "127.0.0.1", "/v1/install_copy", {}, {"authorization": LOGIN}, json.dumps(COPY).encode())
     )
     first.close()
-    assert Estate(path).copies_received() == 1
+    assert Host(path).copies_received() == 1
 
 
-def test_every_fault_can_be_switched_on_and_an_unknown_one_not(host: Estate) -> None:
+def test_every_fault_can_be_switched_on_and_an_unknown_one_not(host: Host) -> None:
     """Names are checked, so that a typo does not read as a passed test."""
     for name in FAULTS:
         host.switch_on(name, install="schulprod")
@@ -267,7 +266,7 @@ def test_every_fault_can_be_switched_on_and_an_unknown_one_not(host: Estate) -> 
 
 def test_a_lost_reply_was_executed_all_the_same() -> None:
     """Over a real socket: the connection is cut, and the copy is under way."""
-    estate = Estate()
+    estate = Host()
     server = serve(estate)
     estate.switch_on("reply-lost", path="/install_copy")
     with httpx.Client(auth=("demo", "demo")) as client, pytest.raises(httpx.RemoteProtocolError):
