@@ -17,7 +17,7 @@ from tasks.runtime import runners
     persist_result=True,
     task_runner=runners.for_exports(),
 )
-@reports.concluding
+@reports.ends_with_report
 def anonymize(
     policy: PolicyName = "schulportal",
     attachments: Attachments = True,
@@ -37,4 +37,4 @@ def anonymize(
         exports.collect_secrets(plan, held)
         parts = exports.extract_all(plan, held)
     dump = exports.bundle_dump(plan, parts)
-    return reports.conclude_export(plan, dump)
+    return reports.report_export(plan, dump)

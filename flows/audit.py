@@ -15,7 +15,7 @@ from tasks.estate.forms import asked
     retries=0,  # a second look is a new run
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def audit(
     days: Annotated[int, asked("Days", "How far back to look, 1 to 400.", ge=1, le=400)] = 30,
     destination: Annotated[
@@ -23,4 +23,4 @@ def audit(
     ] = "",
 ) -> State[Any]:
     """Report who approved what in the last days, from the ledger alone, with the verification of its hash chain."""
-    return audits.conclude_audit(audits.read_history(days, destination))
+    return audits.report_audit(audits.read_history(days, destination))

@@ -15,7 +15,7 @@ from tasks.estate.forms import asked
     retries=0,  # the steps retry; a second look is a new run
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def classify(
     policy: Annotated[
         str,
@@ -43,4 +43,4 @@ def classify(
     said = previews.read_policy(policy)
     drafted = previews.draft_policy(policy, said, sample)
     written = previews.write_draft(drafted, path)
-    return reports.conclude_classification(policy, drafted, compared=said is not None, written=written)
+    return reports.report_classification(policy, drafted, compared=said is not None, written=written)

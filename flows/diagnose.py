@@ -15,11 +15,11 @@ from tasks.estate.forms import asked
     retries=0,  # the steps retry; a second look is a new run
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def diagnose(
     install: Annotated[str, asked("Install", "Install to look at, by name.", min_length=3, max_length=14)],
     compare_with: Annotated[str, asked("Compare with", "Second install, by name; empty: none.", max_length=14)] = "",
 ) -> State[Any]:
     """Check one install read-only: active, domains, HTTP, certificates, leaked URLs, cache; compare it where asked."""
     diagnosis = checks.diagnose_install(install, compare_with)
-    return reports.conclude_diagnosis(install, diagnosis.findings, diagnosis.comparison)
+    return reports.report_diagnosis(install, diagnosis.findings, diagnosis.comparison)

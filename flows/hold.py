@@ -16,7 +16,7 @@ from tasks.estate.forms import asked
     retries=0,  # a second hold is a new run
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def hold(
     destination: Annotated[
         str,
@@ -45,4 +45,4 @@ def hold(
         changed = holds.end_holds(name, your_name=your_name)
     else:
         changed = holds.place_hold(name, until=until, reason=reason, your_name=your_name, release=release)
-    return holds.conclude_hold(name, changed, ended=end_hold)
+    return holds.report_hold(name, changed, ended=end_hold)

@@ -25,7 +25,7 @@ from tasks.runtime import load_target
     retries=0,  # a retry is a person's decision, and meets the ledger and the marker
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def load_dump(
     hostname: StagingHostname,
     dump: Annotated[str, asked("Dump", "Path or URL; latest: the newest one of the policy's application.")] = "latest",
@@ -43,7 +43,7 @@ def load_dump(
     requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Replace staging's data by a dump: check it, prove the target, ask, load and verify in one transaction, commit."""
-    loads.open_gate()
+    loads.require_import_allowed()
     with load_target.audited(dump, policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=True, off=list(off), risk_phrase=risk_phrase)
         facts = loads.check_dump(dump, policy)
@@ -51,4 +51,4 @@ def load_dump(
         approved = approvals.ask_load(plan, mode=approval, within=answer_within)
         with locks.held_target(plan):
             loaded = loads.load_once(plan, approved, policy)
-    return reports.conclude_load(plan, approved, loaded)
+    return reports.report_load(plan, approved, loaded)

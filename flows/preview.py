@@ -15,7 +15,7 @@ from tasks.estate.forms import PolicyName, asked
     retries=0,  # the step retries; a second look is a new run
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def preview(
     policy: PolicyName = "schulportal",
     rows: Annotated[int, asked("Rows", "How many rows of each table to show, 1 to 20.", ge=1, le=20)] = 3,
@@ -32,6 +32,6 @@ def preview(
     ] = "",
 ) -> State[Any]:
     """Plan and prove the masking like an export, mask a few rows in production's server, and report. Writes nothing."""
-    originals = choices.require_leave_to_show(show_originals, risk_phrase)
+    originals = choices.require_permission_to_show(show_originals, risk_phrase)
     seen = previews.preview_masking(policy, rows, originals=originals)
-    return reports.conclude_preview(policy, seen)
+    return reports.report_preview(policy, seen)

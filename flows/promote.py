@@ -17,7 +17,7 @@ from tasks.estate.sites import Direction
     retries=0,  # a retry is a person's decision, and meets the ledger
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def promote(
     source: Annotated[
         str,
@@ -64,5 +64,7 @@ def promote(
         evidence = copies.await_arrival(plan, receipt)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     purged_at = caches.purge_cache(pair.destination)
-    ended = reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at))
+    ended = reports.report_outcome(
+        plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at)
+    )
     return restores.start_allowed(plan, approved, ended)

@@ -17,7 +17,7 @@ from tasks.estate.sites import Direction, Environment
     retries=0,  # a retry is a person's decision, and meets the ledger
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def provision(
     source: Annotated[str, asked("Source install", "Install to copy from, by name.", min_length=3, max_length=14)],
     name: Annotated[
@@ -50,4 +50,6 @@ def provision(
         receipt = copies.send_copy(plan, approved, backups.freshened(plan))
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt))
     purged_at = caches.purge_cache(pair.destination)
-    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at))
+    return reports.report_outcome(
+        plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at)
+    )

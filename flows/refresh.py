@@ -17,7 +17,7 @@ from tasks.estate.sites import Direction
     retries=0,  # a retry is a person's decision, and meets the ledger
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def refresh(
     source: Annotated[
         str,
@@ -59,4 +59,6 @@ def refresh(
         receipt = copies.send_copy(plan, approved, backups.freshened(plan), other_site=other_site)
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt, enough=enough), enough=enough)
     purged_at = caches.purge_cache(pair.destination)
-    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at))
+    return reports.report_outcome(
+        plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at)
+    )

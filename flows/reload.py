@@ -26,7 +26,7 @@ from tasks.runtime import load_target, runners
     persist_result=True,
     task_runner=runners.for_exports(),
 )
-@reports.concluding
+@reports.ends_with_report
 def reload(
     hostname: StagingHostname,
     policy: PolicyName = "schulportal",
@@ -37,7 +37,7 @@ def reload(
     requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Export production anonymized and load it into staging; every anonymizer on. For the nightly schedule."""
-    loads.open_gate()
+    loads.require_import_allowed()
     with load_target.audited("a dump of this run", policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=attachments, off=[], risk_phrase="")
         loads.meet_target(hostname)
@@ -52,4 +52,4 @@ def reload(
         approved = approvals.ask_load(load_plan, mode=approval, within=answer_within)
         with locks.held_target(load_plan):
             loaded = loads.load_once(load_plan, approved, policy)
-    return reports.conclude_load(load_plan, approved, loaded)
+    return reports.report_load(load_plan, approved, loaded)

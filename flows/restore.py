@@ -16,7 +16,7 @@ from tasks.estate.plans import CopyOptions
     retries=0,  # a retry is a person's decision, and meets the ledger
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def restore(
     promotion: Annotated[
         str,
@@ -60,4 +60,4 @@ def restore(
         evidence = restores.await_restore(plan, receipt, before)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     purged_at = caches.purge_cache(pair.destination)
-    return reports.conclude(plan, approved, evidence, checks.verify_site(plan, before, purged_at))
+    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, before, purged_at))

@@ -16,7 +16,7 @@ from tasks.estate.forms import asked
     retries=0,  # a retry by hand finds what was answered; a repetition would ask again
     persist_result=True,
 )
-@reports.concluding
+@reports.ends_with_report
 def settle(
     run: Annotated[UUID, asked("Run", "Id of the run whose outcome is unknown; its report shows it.")],
     your_name: Annotated[
@@ -31,4 +31,4 @@ def settle(
 ) -> State[Any]:
     """Ask a lead, with proof, what became of a copy, restore or load that was sent. Sends nothing; a retry of that run goes on."""
     settled = settlements.settle_call(run, your_name=your_name)
-    return settlements.conclude_settlement(settled, settlements.free_held(run))
+    return settlements.report_settlement(settled, settlements.free_held(run))

@@ -14,12 +14,12 @@ from tasks import automations, leads, reports, sweeps, upkeep
     retries=0,  # the next sweep is the retry
     persist_result=False,  # nothing is worth keeping ninety-six times a day
 )
-@reports.concluding
+@reports.ends_with_report
 def sweep() -> State[Any]:
     """Verify the ledger; close and remind of questions, end their runs, release locks, report what is stuck, suspend leavers."""
     problems = upkeep.verify_ledger()
     if problems:
-        return upkeep.conclude_broken(problems)  # nothing is done on the word of a ledger that somebody changed
+        return upkeep.report_broken_ledger(problems)  # nothing is done on the word of a ledger that somebody changed
     closed = sweeps.close_questions()
     ended = sweeps.end_runs()
     corrected = sweeps.correct_states()
@@ -29,7 +29,7 @@ def sweep() -> State[Any]:
     stuck = upkeep.report_stuck()
     suspended = leads.compare_leads()
     digest = upkeep.send_digest(stuck)
-    return upkeep.conclude_sweep(
+    return upkeep.report_sweep(
         closed=closed,
         ended=ended,
         corrected=corrected,

@@ -14,15 +14,15 @@ from tasks.estate.plans import Approval, Comparison, Intent, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import until, utc_now
+from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import AlreadyRecorded
-from tasks.ledger.questions import Question
 from tasks.rendering import dumps
 from tasks.rendering.approval import approval_text, gate_lines
 from tasks.rendering.markdown import plain
 from tasks.rendering.notices import notice_lines, who_is_missing
 from tasks.runtime.forms import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
-from tasks.runtime.notices import tell
-from tasks.runtime.permission import require_open, the_gate
+from tasks.runtime.notices import send_notice
+from tasks.runtime.permission import approval_gate, require_open
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.waiting_runs import form_key, parameters_of, require_scheduled, typed_into, why_moved
 from tasks.safeguards import conditions
@@ -146,7 +146,7 @@ class _Question:
 
     def ask(self, within: timedelta) -> Approval:
         """Ask until the gate has heard enough."""
-        gate, plan = the_gate(), self.plan
+        gate, plan = approval_gate(), self.plan
         if not timedelta(0) < within <= LONGEST:
             raise Misconfigured(
                 f"The question would stay open for {within}; expected more than nothing and at most {LONGEST}."
@@ -179,7 +179,7 @@ class _Question:
             try:
                 gate.reject_changed(plan)
             except Rejected as rejected:
-                tell(
+                send_notice(
                     "alert",
                     f"{plan.verb} of {plan.destination_name}: {CHANGED}",
                     [rejected.message],
@@ -203,7 +203,7 @@ class _Question:
                 plain(moved, 600),
                 f"If {name} did not mean to approve plan {plan.code}, somebody moved the code.",
             ]
-            tell("alert", f"{what}: a code was not accepted", lines, run_id=plan.run_id)
+            send_notice("alert", f"{what}: a code was not accepted", lines, run_id=plan.run_id)
         elif isinstance(decided, Approval):
             self._tell_approved(decided)
         return decided
@@ -223,7 +223,7 @@ class _Question:
         try:
             decided = gate.judge(plan, _answer_in(heard), now=utc_now())
         except Rejected as rejected:
-            tell(
+            send_notice(
                 "alert" if rejected.facts.get("alert") else "decided",
                 f"{plan.verb} of {plan.destination_name}: rejected",
                 [plain(rejected.message, 400)],
@@ -239,7 +239,7 @@ class _Question:
                 "cancel the run now."
             )
             subject = f"{plan.verb} of {plan.destination_name}: approved with a code"
-            tell("decided", subject, [plain(said, 400)], run_id=plan.run_id)
+            send_notice("decided", subject, [plain(said, 400)], run_id=plan.run_id)
         return decided
 
     def _tell_approved(self, approval: Approval) -> None:
@@ -248,19 +248,19 @@ class _Question:
             f"{approval.approver} approved plan {plan.code}; it may be used until {approval.execute_by:%H:%M:%S} UTC."
         )
         subject = f"{plan.verb} of {plan.destination_name}: approved"
-        tell("decided", subject, [plain(said, 400)], run_id=plan.run_id)
+        send_notice("decided", subject, [plain(said, 400)], run_id=plan.run_id)
 
     def _announce(self, waiting: Waiting) -> None:
         """The question as data, and a notice to those who answer."""
         plan = self.plan
         publish_sheet(Sheet(plan=plan, comparison=self.comparison, answer_by=waiting.answer_by, question=waiting.index))
         subject = f"{plan.verb} of {plan.destination_name} waits for {who_is_missing(plan, waiting)}"
-        tell("asked", subject, notice_lines(plan, waiting), run_id=plan.run_id)
+        send_notice("asked", subject, notice_lines(plan, waiting), run_id=plan.run_id)
 
-    def _tell_superseded(self, older: Question) -> None:
+    def _tell_superseded(self, older: ApprovalRequest) -> None:
         message = f"Plan {older.code} gave way to the newer plan {self.plan.code} of run {self.plan.run_id}."
         end_waiting(older.run_id, Superseded.outcome, f"{message} {Superseded.next_step}")
-        tell("ended", f"{older.verb} of {older.destination}: superseded", [message], run_id=older.run_id)
+        send_notice("ended", f"{older.verb} of {older.destination}: superseded", [message], run_id=older.run_id)
 
 
 def _answer_in(heard: Heard) -> Answer:
@@ -323,7 +323,7 @@ def _stand(
         run = next(fact.run_id for fact in ledger.facts(kind="standing-used") if fact.once == once)
         raise Skipped(f"The standing approval for {standing.pair} was used this night already, by run {run}.") from None
     said = f"{approval.approver} let run {plan.run_id} overwrite {plan.destination_name}: plan {plan.code}."
-    tell(
+    send_notice(
         "standing",
         f"{plan.verb} of {plan.destination_name}: by standing approval",
         [plain(said, 400)],

@@ -9,7 +9,7 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.rendering.approval import arrival_text
 from tasks.runtime.forms import ArrivalForm, Heard, arrival_form, publish_sheet, put
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.waiting_runs import parameters_of
 from tasks.signoff.answers import entry, where
@@ -57,7 +57,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
     def announce() -> None:
         publish_sheet(Sheet(plan=plan, answer_by=answer_by, question=len(refused)))
         subject = f"{plan.verb} of {plan.destination_name}: did it arrive?"
-        tell("asked", subject, ["The evidence does not settle it; the host's e-mail does."], run_id=plan.run_id)
+        send_notice("asked", subject, ["The evidence does not settle it; the host's e-mail does."], run_id=plan.run_id)
 
     text = arrival_text(plan, receipt, evidence, answer_by=answer_by, refused=why)
     key = f"arrived-{plan.fingerprint[:8]}-{len(refused)}"

@@ -43,7 +43,7 @@ def _readable(ledger: Ledger) -> list[Fact]:
         return []
 
 
-def conclude_audit(found: History) -> State[Any]:
+def report_audit(found: History) -> State[Any]:
     """The end of an audit: `Audited`, or `LedgerBroken` where the history rests on a chain that does not hold."""
     report = Report(
         verb="audit",

@@ -8,7 +8,7 @@ from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
-from tasks.runtime.permission import require_leave
+from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import connected, open_ledger, paced
 from tasks.runtime.retries import BELOW_THE_GATE, ONCE
@@ -48,7 +48,7 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
                 generation=ledger.generation(source.id, destination.id),
                 other_site=other_site,
             ),
-            last_look=lambda: require_leave(plan, approval),
+            last_look=lambda: require_permission(plan, approval),
             call=lambda: client.send_copy(
                 source.id,
                 destination.id,

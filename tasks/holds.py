@@ -17,7 +17,7 @@ from tasks.rendering.markdown import plain
 from tasks.rendering.report import report_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.forms import HoldEndForm, hold_end_form, put
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import connected, open_ledger, read_leads, read_rules
 from tasks.runtime.results import recalled
 from tasks.runtime.retries import ABOVE_THE_GATE
@@ -83,7 +83,7 @@ def place_hold(
         run_id=run_id,
         release=release,
     )
-    tell("hold", f"{destination} is held", [plain(f"It is {made.words}.", 500)])
+    send_notice("hold", f"{destination} is held", [plain(f"It is {made.words}.", 500)])
     return (made,)
 
 
@@ -133,7 +133,7 @@ def _ask_end(ledger: Ledger, destination: str, active: list[Hold], your_name: st
         f"hold-end-{attempt}",
         hold_end_form(plain(text, 600), message.decode()),
         plain(text, 600),
-        before=lambda: tell("hold", f"{destination}: a hold is to be ended", [plain(text, 600)]),
+        before=lambda: send_notice("hold", f"{destination}: a hold is to be ended", [plain(text, 600)]),
         until=answer_by,
         now=utc_now(),
     )
@@ -165,11 +165,11 @@ def _end(
     now, run_id = utc_now(), this_run()
     ended = tuple(end(ledger, hold.seq, by=by, now=now, run_id=run_id, proof=proof) for hold in mine)
     lines = [plain(f"It was {hold.words}. {by} ended it ({proof}). Both should know.", 500) for hold in ended]
-    tell("hold", f"{destination}: a hold was ended by {plain(by)}", lines)
+    send_notice("hold", f"{destination}: a hold was ended by {plain(by)}", lines)
     return ended
 
 
-def conclude_hold(destination: str, holds: tuple[Hold, ...], *, ended: bool) -> State[None]:
+def report_hold(destination: str, holds: tuple[Hold, ...], *, ended: bool) -> State[None]:
     """The end of a run that set a hold or ended some: `Held` or `Released`, with all that holds the destination now."""
     still = active_holds(open_ledger(), destination, utc_now())
     message = "; ".join(f"{destination} {'was' if ended else 'is'} {hold.words}" for hold in holds) + "."

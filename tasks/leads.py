@@ -12,7 +12,7 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded, Entry
 from tasks.rendering.markdown import plain
 from tasks.runtime.current_run import this_run
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import connected, open_ledger, read_leads, read_rules
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.leads import Lead, Leads, plain_name
@@ -73,7 +73,7 @@ def _compare_once_a_day(leads: Leads) -> None:
     except AlreadyRecorded:
         return  # another sweep compared at this very moment, and tells
     if lines:
-        tell("alert", "who may approve has changed", [*lines, NEXT_STEP])
+        send_notice("alert", "who may approve has changed", [*lines, NEXT_STEP])
 
 
 def _users_by_account(client: Client) -> dict[str, dict[str, AccountUser]]:
@@ -117,4 +117,6 @@ def _tell_trouble(trouble: UnderstudyError) -> None:
     except AlreadyRecorded:
         return  # told today
     said = ["Nobody was suspended or restored; the next sweep tries again.", plain(trouble.message, 600)]
-    tell("alert", "the leads could not be compared with the hosting account", [*said, plain(trouble.next_step, 600)])
+    send_notice(
+        "alert", "the leads could not be compared with the hosting account", [*said, plain(trouble.next_step, 600)]
+    )

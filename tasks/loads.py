@@ -39,7 +39,7 @@ from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy, load_policy
 from tasks.runtime.current_run import run_logger, show_table, this_run
 from tasks.runtime.load_target import AUDITED, file_of, target_settings, writing
-from tasks.runtime.permission import require_leave, standing_against
+from tasks.runtime.permission import require_permission, standing_against
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings, read_rules
 from tasks.runtime.results import recalled
@@ -49,7 +49,7 @@ from tasks.signoff.answers import where
 from tasks.signoff.leaks import leak_of, record_leak
 
 
-def open_gate() -> None:
+def require_import_allowed() -> None:
     """The first check of a load: this worker's environment must allow it. Raises `GateClosed`, and nothing is written."""
     require_gate()
 
@@ -153,7 +153,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         _require_fresh(connection, plan, catalog, said)
         prepare_marker(beside)
         table = AuditTable(beside, said.audit)
-        require_leave(plan, approved)
+        require_permission(plan, approved)
         ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": file_of(plan.dump)}, now=utc_now())
         try:
             table.close_interrupted()

@@ -9,8 +9,8 @@ from tasks.estate.plans import Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
+from tasks.ledger.approval_requests import close_own
 from tasks.ledger.ledger import Fact
-from tasks.ledger.questions import close_own
 from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import connected, open_ledger, paced
 from tasks.runtime.states import is_over

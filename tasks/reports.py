@@ -36,7 +36,7 @@ from tasks.rendering.approval import difference_table
 from tasks.rendering.markdown import plain
 from tasks.rendering.report import report_text
 from tasks.runtime.current_run import this_run
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_ledger
 from tasks.safeguards.holds import place
 
@@ -54,7 +54,7 @@ WITHOUT_LEDGER = ("Misconfigured", "LedgerUnavailable")  # ends that the ledger 
 GOOD = (VERIFIED, HEALTHY, EXPORTED, LOADED, PREVIEWED, CLASSIFIED)
 
 
-def concluding(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+def ends_with_report(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     """Decorate a flow body: an `UnderstudyError` becomes a named failed state with a report, not a stack trace.
 
     Anything else is a bug and goes through. A suspension (`prefect.exceptions.Pause`, a BaseException) goes through too.
@@ -71,7 +71,7 @@ def concluding(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     return body
 
 
-def conclude(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple[Finding, ...]) -> State[Any]:
+def report_outcome(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple[Finding, ...]) -> State[Any]:
     """Conclude a run whose call was made.
 
     `VerifyFailed` if a check that matters failed; else `VerifiedInPart` if a decisive one is not known; else `Verified`.
@@ -155,7 +155,7 @@ def _after_failed_checks(plan: Plan, approval: Approval) -> str:
     )
 
 
-def conclude_diagnosis(install: str, findings: tuple[Finding, ...], comparison: Comparison | None) -> State[Any]:
+def report_diagnosis(install: str, findings: tuple[Finding, ...], comparison: Comparison | None) -> State[Any]:
     """Conclude a read-only diagnosis: `Unhealthy`, `HealthyInPart` if a decisive check is not known, or `Healthy`."""
     failed, unknown = failed_checks(findings), unknown_checks(findings, DECISIVE["diagnose"])
     report = Report(
@@ -172,7 +172,7 @@ def conclude_diagnosis(install: str, findings: tuple[Finding, ...], comparison: 
     return _publish(report, extra)
 
 
-def conclude_export(plan: ExportPlan, facts: DumpFacts) -> State[Any]:
+def report_export(plan: ExportPlan, facts: DumpFacts) -> State[Any]:
     """The end of an export: a whole dump lies under its name."""
     report = Report(
         verb="anonymize",
@@ -186,7 +186,7 @@ def conclude_export(plan: ExportPlan, facts: DumpFacts) -> State[Any]:
     return _publish(report, "\n" + dumps.export_text(plan, facts))
 
 
-def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[Any]:
+def report_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[Any]:
     """The end of a load: committed, after everything was verified."""
     report = Report(
         verb=flow_run.get_flow_name() or "load_dump",  # `reload` ends here too
@@ -204,7 +204,7 @@ def conclude_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[A
     return _publish(report, "\n" + dumps.loaded_text(plan, loaded, password=PASSWORD))
 
 
-def conclude_preview(policy: str, preview: Preview) -> State[Any]:
+def report_preview(policy: str, preview: Preview) -> State[Any]:
     """Conclude a look at what masking would do. `LeakFound` if an export under this policy would end with a leak.
 
     The ledger records it if originals were shown.
@@ -221,9 +221,9 @@ def conclude_preview(policy: str, preview: Preview) -> State[Any]:
     return _publish(report, "\n" + dumps.preview_text(preview))
 
 
-def conclude_classification(policy: str, draft: Draft, *, compared: bool, written: str) -> State[Any]:
+def report_classification(policy: str, draft: Draft, *, compared: bool, written: str) -> State[Any]:
     """The end of a classification: a draft that a person has to read, whatever it says."""
-    open_questions = not compared or draft.new or draft.undecided or draft.doubts or draft.gone
+    open_requests = not compared or draft.new or draft.undecided or draft.doubts or draft.gone
     report = Report(
         verb="classify",
         outcome=CLASSIFIED,
@@ -232,7 +232,7 @@ def conclude_classification(policy: str, draft: Draft, *, compared: bool, writte
         run_id=this_run(),
         message=f"{len(draft.new)} new, {len(draft.undecided)} undecided, {len(draft.doubts)} doubts, {len(draft.gone)} gone.",
         next_step="Read the draft, decide what is undecided, and put the file under review; then start `preview`."
-        if open_questions
+        if open_requests
         else "The policy knows every column; start `preview` to see what it does.",
     )
     return _publish(report, "\n" + dumps.draft_text(draft, compared=compared, written=written))
@@ -294,7 +294,7 @@ def _publish(report: Report, extra: str = "") -> State[Any]:
     good = report.outcome in GOOD
     if report.outcome != "Misconfigured" and (report.verb in PEOPLE_WAIT_FOR or (not good and report.verb in WRITES)):
         lines = [plain(line, 600) for line in (report.message, report.next_step) if line]
-        tell("ended", f"{report.verb} of {report.destination}: {report.outcome}", lines, run_id=report.run_id)
+        send_notice("ended", f"{report.verb} of {report.destination}: {report.outcome}", lines, run_id=report.run_id)
     message = (
         " ".join(part for part in (report.message, report.next_step) if part)
         or f"{report.verb} {report.outcome.lower()}"

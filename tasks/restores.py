@@ -17,8 +17,8 @@ from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded
-from tasks.runtime.notices import tell
-from tasks.runtime.permission import require_leave
+from tasks.runtime.notices import send_notice
+from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import connected, open_ledger, paced
 from tasks.runtime.results import recalled
@@ -100,7 +100,7 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
             recheck=lambda: recheck(
                 client, prober, plan, backup, generation=ledger.generation(destination.id), other_site=True
             ),
-            last_look=lambda: require_leave(plan, approval),
+            last_look=lambda: require_permission(plan, approval),
             call=lambda: client.send_restore(
                 destination.id, backup_id, database=plan.options.database, emails=[settings.notify]
             ),
@@ -127,7 +127,7 @@ def start_allowed(plan: Plan, approval: Approval, ended: State[Any]) -> State[An
             run_deployment(RESTORE, parameters=parameters, timeout=0, as_subflow=False)
         except (httpx.HTTPError, PrefectException, ValueError) as error:
             subject = f"The restore of {plan.pair.destination.name} could not be started"
-            tell(
+            send_notice(
                 "alert",
                 subject,
                 [f"{type(error).__name__}. Start `restore` with run {plan.run_id} by hand."],

@@ -19,7 +19,7 @@ from tasks.rendering.markdown import plain
 from tasks.rendering.report import report_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.forms import Heard, SettleForm, put, settle_form
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.states import is_over
 from tasks.runtime.waiting_runs import parameters_of
@@ -89,7 +89,7 @@ def _ask(ledger: Ledger, call: Fact, answer_by: datetime, your_name: str, attemp
         f"settle-{attempt}",
         settle_form(text, statements),
         text,
-        before=lambda: tell("asked", subject, ["Its outcome is unknown, and it holds its destination."]),
+        before=lambda: send_notice("asked", subject, ["Its outcome is unknown, and it holds its destination."]),
         until=answer_by,
         now=utc_now(),
     )
@@ -163,7 +163,7 @@ def free_if_over(ledger: Ledger, run_id: str) -> tuple[str, ...]:
     return settling.free(ledger, run_id) if over else ()
 
 
-def conclude_settlement(settled: Fact, freed: tuple[str, ...]) -> State[None]:
+def report_settlement(settled: Fact, freed: tuple[str, ...]) -> State[None]:
     """The end of a run that settled a call: `Settled`, with who said what and what is free now."""
     who, how = settled.detail["approver"], str(settled.detail["how"]).removeprefix("lead: ")
     run_id, ledger = settled.run_id, open_ledger()
@@ -184,6 +184,6 @@ def conclude_settlement(settled: Fact, freed: tuple[str, ...]) -> State[None]:
     if not any(fact.kind == "outcome" for fact in ledger.facts(run_id=report.run_id)):
         ledger.record("outcome", run_id=report.run_id, detail=report.model_dump(mode="json"))
         said = [f"{plain(who)}: {plain(settled.detail['words'], 300)}"]
-        tell("decided", f"run {run_id}: settled as {how}", said, run_id=run_id)
+        send_notice("decided", f"run {run_id}: settled as {how}", said, run_id=run_id)
     create_markdown_artifact(report_text(report), key=f"report-{report.run_id}", description=f"settle: {SETTLED}")
     return Completed(name=SETTLED, message=f"{report.message} {report.next_step}")

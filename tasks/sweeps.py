@@ -13,11 +13,11 @@ from prefect.client.schemas.objects import State
 from tasks.estate.errors import OutcomeUnknown, RunLost, UnderstudyError
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
+from tasks.ledger.approval_requests import ApprovalRequest, end_of, open_requests
 from tasks.ledger.ledger import AlreadyRecorded
-from tasks.ledger.questions import Question, end_of, open_questions
 from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import named, reminder_lines
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_ledger, paced
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import (
@@ -46,7 +46,7 @@ def close_questions() -> list[str]:
     """
     ledger, now, closed = open_ledger(), utc_now(), []
     reported = {fact.run_id for fact in ledger.facts(kind="outcome")}
-    for question in open_questions(ledger):
+    for question in open_requests(ledger):
         kind, detail = _end_of(question, state_of(question.run_id), now, reported=question.run_id in reported)
         if not kind:
             continue
@@ -66,7 +66,7 @@ def close_questions() -> list[str]:
 
 
 def _end_of(
-    question: Question, state: State[Any] | None, now: datetime, *, reported: bool
+    question: ApprovalRequest, state: State[Any] | None, now: datetime, *, reported: bool
 ) -> tuple[str, dict[str, Any]]:
     """Return the fact that ends a question, its kind and detail; an empty kind if it stays open."""
     late = now >= question.answer_by + paced(ANSWER_GRACE)
@@ -86,7 +86,7 @@ def _end_of(
     return kind, detail | {"why": why}
 
 
-def _lost(question: Question, state: State[Any], now: datetime, *, reported: bool) -> tuple[str, str]:
+def _lost(question: ApprovalRequest, state: State[Any], now: datetime, *, reported: bool) -> tuple[str, str]:
     """Return how the question of a run that neither waits nor was cancelled ends, and why; two empty strings if it does not."""
     named = f"the run ended as {state.name} while the question was open"
     if state.is_final() and reported:
@@ -157,7 +157,9 @@ def correct_states() -> list[str]:
         except AlreadyRecorded:
             continue  # another sweep did
         restore_state(run_id, outcome, sentence)
-        tell("alert", "A state was changed by hand", [sentence, "It was set back. Find out who did it."], run_id=run_id)
+        send_notice(
+            "alert", "A state was changed by hand", [sentence, "It was set back. Find out who did it."], run_id=run_id
+        )
         corrected.append(sentence)
     return corrected
 
@@ -183,7 +185,7 @@ def _end(run: Unfinished, state: State[Any] | None, error: UnderstudyError) -> b
         return False
     if not any(fact.detail["kind"] == "ended" for fact in ledger.facts(run_id=run.run_id, kind="notice")):
         subject = f"{plain(run.verb)} of {plain(run.destination)}: {error.outcome}"
-        tell(
+        send_notice(
             "alert" if isinstance(error, RunLost) else "ended",
             subject,
             [plain(error.message, 600), plain(error.next_step, 600)],
@@ -209,6 +211,6 @@ def remind_people() -> list[str]:
             )
         except AlreadyRecorded:
             continue  # another sweep sends it
-        tell("reminder", f"{named(question)} waits", reminder_lines(reminder, now), run_id=question.run_id)
+        send_notice("reminder", f"{named(question)} waits", reminder_lines(reminder, now), run_id=question.run_id)
         sent.append(f"{named(question)}: reminded at {reminder.share} %")
     return sent

@@ -16,12 +16,12 @@ from tasks.estate.errors import LedgerBroken, Misconfigured, UnderstudyError
 from tasks.estate.plans import fingerprint
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
+from tasks.ledger.approval_requests import open_requests
 from tasks.ledger.ledger import OLD, AlreadyRecorded, Fact
-from tasks.ledger.questions import open_questions
 from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import digest_lines, named, sweep_text
 from tasks.runtime.current_run import this_run
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import connected, open_ledger, paced, read_rules
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, is_over, state_of
@@ -100,12 +100,12 @@ def report_stuck() -> list[str]:
         except AlreadyRecorded:
             continue  # told before
     if new:
-        tell("alert", f"{len(new)} stuck", [*new, "docs/approvals.md tells what to do about each."])
+        send_notice("alert", f"{len(new)} stuck", [*new, "docs/approvals.md tells what to do about each."])
     return [sentence for _, _, sentence in stuck]
 
 
 def _stuck_runs(now: datetime) -> list[tuple[str, str, str]]:
-    waiting, found = {question.run_id for question in open_questions(open_ledger())}, []
+    waiting, found = {question.run_id for question in open_requests(open_ledger())}, []
     for run in unfinished(open_ledger()):
         age = now - run.planned.at
         if run.run_id in waiting or age > paced(STUCK_FOR):
@@ -122,7 +122,7 @@ def _stuck_runs(now: datetime) -> list[tuple[str, str, str]]:
 
 def _stuck_questions(now: datetime) -> list[tuple[str, str, str]]:
     """Questions that the sweep leaves alone because their run should go on, and does not."""
-    late = [q for q in open_questions(open_ledger()) if now >= q.answer_by + paced(RETRY_WITHIN)]
+    late = [q for q in open_requests(open_ledger()) if now >= q.answer_by + paced(RETRY_WITHIN)]
     return [
         (q.run_id, "question", f"{named(q)} is past its deadline, and no worker goes on with run {q.run_id}.")
         for q in late
@@ -170,7 +170,7 @@ def report_findings(findings: list[str]) -> list[str]:
         except AlreadyRecorded:
             continue  # sent today
     if new:
-        tell("alert", "The sweep found something", new)
+        send_notice("alert", "The sweep found something", new)
     return findings
 
 
@@ -193,7 +193,9 @@ def verify_ledger() -> list[str]:
                 detail={"problems": problems},
                 once=f"ledger-broken:{today}",
             )
-            tell("alert", "the ledger was changed", [plain(problem, 600) for problem in problems] + [BROKEN_STEP])
+            send_notice(
+                "alert", "the ledger was changed", [plain(problem, 600) for problem in problems] + [BROKEN_STEP]
+            )
         except AlreadyRecorded:
             return problems  # told today
     return problems
@@ -223,7 +225,7 @@ def send_digest(stuck: list[str]) -> list[str]:
     except AlreadyRecorded:
         return []
     lines = digest_lines(ledger, now, standing=_standing_that_ends(now), stuck=stuck)
-    tell("digest", f"{now:%Y-%m-%d}", lines)
+    send_notice("digest", f"{now:%Y-%m-%d}", lines)
     return lines
 
 
@@ -235,7 +237,7 @@ def _standing_that_ends(now: datetime) -> list[str]:
     return [f"{plain(entry.pair)}: until {entry.until.isoformat()}, signed by {plain(entry.issuer)}" for entry in soon]
 
 
-def conclude_sweep(
+def report_sweep(
     *,
     closed: Sequence[str],
     ended: Sequence[str],
@@ -277,7 +279,7 @@ def conclude_sweep(
     return Completed(name=SWEPT, message=f"{message}.")
 
 
-def conclude_broken(problems: Sequence[str]) -> State[Any]:
+def report_broken_ledger(problems: Sequence[str]) -> State[Any]:
     """The end of a sweep that found the ledger changed: it does nothing on its word."""
     _report(LedgerBroken.outcome, {"The ledger was changed": [plain(problem, 600) for problem in problems]})
     return Failed(name=LedgerBroken.outcome, message=f"{'; '.join(problems)}. {BROKEN_STEP}")

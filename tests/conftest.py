@@ -19,6 +19,7 @@ from hypothesis import settings
 from prefect.context import _temporary_global_settings_context, get_settings_context
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
+    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOCAL_STORAGE_PATH,
@@ -65,7 +66,11 @@ PACE = 1 / 1500  # deadlines and intervals: a bit more patient than the emulator
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server for the session, without heartbeats (a second a run), results in a temporary folder."""
-    ours = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results")}
+    ours = {
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),
+        PREFECT_API_TLS_INSECURE_SKIP_VERIFY: True,  # plain HTTP on loopback; otherwise each client reads all certificates
+    }
     with ExitStack() as stack:
         if history_serves():
             stack.enter_context(_server_on_postgres(tmp_path_factory.mktemp("history")))

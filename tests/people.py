@@ -12,7 +12,7 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
-from tasks.ledger.questions import Question
+from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.runtime.resources import open_ledger
 from tasks.signoff.proofs import new_key, sign, statement
 from tasks.signoff.standing import NAMESPACE as STANDING
@@ -96,9 +96,9 @@ class Run:
         return str(verdict)
 
     @property
-    def question(self) -> Question:
+    def question(self) -> ApprovalRequest:
         """The plan that this run put to people."""
-        return Question.of(open_ledger().facts(run_id=self.id, kind="asked")[-1])
+        return ApprovalRequest.of(open_ledger().facts(run_id=self.id, kind="asked")[-1])
 
     def signature(self, lead: str = DEMO_LEAD, decision: str = "approve") -> str:
         """That lead's SSH signature over a decision on this run's plan."""

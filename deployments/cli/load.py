@@ -18,7 +18,7 @@ from tasks.estate.waiting import utc_now
 from tasks.rendering import dumps
 from tasks.rendering.approval import gate_lines
 from tasks.runtime import load_target
-from tasks.runtime.permission import the_gate
+from tasks.runtime.permission import approval_gate
 from tasks.signoff.answers import Answer, recorded_answer
 from tasks.signoff.gate import Gate, Waiting
 from tasks.signoff.proofs import statement
@@ -72,7 +72,7 @@ def load(
     document: dict[str, Any] = {"plan": None}
     with local_run(policy, {"TARGET_DATABASE": target}):
         try:
-            loads.open_gate()
+            loads.require_import_allowed()
             with load_target.audited(dump, policy.stem, requested_by=requested_by):
                 chosen = choices.require_choices(
                     attachments=True, off=[each.value for each in off or []], risk_phrase=risk_phrase
@@ -85,7 +85,7 @@ def load(
                 if plan_only:
                     text = dumps.load_text(plan, answer_by=utc_now() + ANSWER_WITHIN)
                     return ended("Planned", document, [Marked(text), "", "Nothing was loaded, nobody was asked."])
-                approved = _Conversation(the_gate(), plan, means, name, decision, reason).ask()
+                approved = _Conversation(approval_gate(), plan, means, name, decision, reason).ask()
                 with locks.held_target(plan):
                     loaded = loads.load_once.fn(plan, approved, policy.stem)
         except UnderstudyError as error:

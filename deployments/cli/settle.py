@@ -10,7 +10,7 @@ from deployments.cli.output import Told, aside, ask, command
 from deployments.cli.proofs import Code, Key, Means
 from tasks.estate.errors import NotApproved
 from tasks.ledger.ledger import AlreadyRecorded
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import read_leads
 from tasks.settlements import free_if_over
 from tasks.signoff import settling
@@ -55,7 +55,9 @@ def settle(
                 next_step="Look with `understudy ledger export`, or wait for the next code and try again.",
             ) from None
         freed = free_if_over(ledger, run)
-    tell("decided", f"run {run}: settled as {how}", [f"{fact.detail['approver']}: {fact.detail['words']}"], run_id=run)
+    send_notice(
+        "decided", f"run {run}: settled as {how}", [f"{fact.detail['approver']}: {fact.detail['words']}"], run_id=run
+    )
     kept = "" if freed else " It held nothing, or its run still lives and lets go at its end."
     document = {"run": run, "settled": how, "by": fact.detail["approver"], "freed": list(freed)}
     return Told(document, [f"Settled as {how} by {fact.detail['approver']}.{kept}"])

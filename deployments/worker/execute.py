@@ -26,7 +26,7 @@ from prefect.states import Failed
 
 from tasks.estate.errors import Misconfigured
 from tasks.rendering.markdown import plain
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 
 PROJECT = Path(__file__).resolve().parents[2]
 REFUSED = "Refused"
@@ -87,7 +87,7 @@ def refusal(reason: str) -> State[Any]:
 
 def alert(run_id: UUID, reason: str) -> None:
     """Tell leads: who asked for this either deployed something else, or tries what nobody should."""
-    tell("alert", "A run was refused by the worker", [plain(reason, 400)], run_id=str(run_id))
+    send_notice("alert", "A run was refused by the worker", [plain(reason, 400)], run_id=str(run_id))
 
 
 def our_flow(entrypoint: str) -> Flow[..., Any]:

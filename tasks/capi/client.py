@@ -19,6 +19,7 @@ from tasks.capi.errors import decipher
 from tasks.capi.models import AccountUser, Backup, Certificate, Domain, DomainReport, Installation, Said, Site, Usage
 from tasks.estate.errors import HostRefused, Misconfigured, NotFound, OutcomeUnknown, RateLimited, Unreachable
 from tasks.estate.failures import why_failed
+from tasks.estate.tls import tls_context
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=5.0)  # the host's gateway gives up after about 29 s
 BIGGEST_ANSWER = 16 * 1024 * 1024  # bytes; a list page is far below one
@@ -42,6 +43,7 @@ class Client:
             timeout=TIMEOUT,
             follow_redirects=False,
             transport=transport,
+            verify=tls_context(),
             trust_env=False,  # a proxy variable of the worker must not receive the credentials
             headers={"Accept": "application/json", "User-Agent": "understudy"},
         )

@@ -20,6 +20,7 @@ from uuid import uuid4
 import httpx
 
 from tasks.estate.failures import why_failed
+from tasks.estate.tls import tls_context
 from tasks.probes import markup
 from tasks.probes.addresses import Names, Sides, joined, to_host
 from tasks.probes.charsets import to_utf8
@@ -123,6 +124,7 @@ class Fetcher:
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # a cookie of one reading would spoil the next
         self._http = httpx.Client(
             timeout=TIMEOUT, follow_redirects=False, transport=transport, trust_env=False, cookies=no_cookies,
+            verify=tls_context(),
             event_hooks={"response": [_keep_location]},
         )  # fmt: skip
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from tasks.ledger.approval_requests import ApprovalRequest, open_requests
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.questions import Question, open_questions
 from tasks.rendering.markdown import plain
 from tasks.safeguards.holds import active_holds
 from tasks.signoff.leftovers import Reminder, outcomes_since
@@ -13,7 +13,7 @@ DAY = timedelta(days=1)
 SHOWN = 20  # of each kind in a digest; the rest is counted
 
 
-def named(question: Question) -> str:
+def named(question: ApprovalRequest) -> str:
     """A question in three words."""
     return f"{plain(question.verb)} of {plain(question.destination)}, plan {question.code}"
 
@@ -51,7 +51,7 @@ def digest_lines(
     places = dict.fromkeys(str(fact.detail["destination"]) for fact in ledger.facts(kind="hold"))
     holds = [hold for place in places for hold in active_holds(ledger, place, now)]
     questions = [
-        f"{named(question)}: until {question.answer_by:%Y-%m-%d %H:%M} UTC" for question in open_questions(ledger)
+        f"{named(question)}: until {question.answer_by:%Y-%m-%d %H:%M} UTC" for question in open_requests(ledger)
     ]
     return [
         "Ended in 24 hours: " + (", ".join(f"{count} {plain(name)}" for name, count in outcomes) or "nothing") + ".",

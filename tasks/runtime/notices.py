@@ -45,7 +45,7 @@ def _warn(message: str, *values: object) -> None:
     logger.warning(message, *values)
 
 
-def tell(kind: Kind, subject: str, lines: Sequence[str], *, run_id: str = "") -> None:
+def send_notice(kind: Kind, subject: str, lines: Sequence[str], *, run_id: str = "") -> None:
     """Send one notice about a run (this one, unless named) to every place in `settings.notices`. Never raises.
 
     Added at the end: the link to the run, and the ledger's head, so that a copy of it lies where nobody rewrites it. All

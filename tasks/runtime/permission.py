@@ -21,7 +21,7 @@ CODE_SETTLES = (
 )
 
 
-def the_gate() -> Gate:
+def approval_gate() -> Gate:
     """The gate of this worker: its ledger, leads, rules and calendar."""
     rules = read_rules()
     terms = Terms(
@@ -41,7 +41,7 @@ def require_open(plan: Intent, moment: datetime) -> None:
     calendar.require_open(plan.verb, plan.destination_name, environment, moment, overrides=plan.overrides)
 
 
-def require_leave(plan: Intent, approval: Approval) -> None:
+def require_permission(plan: Intent, approval: Approval) -> None:
     """The last look before a destructive call: at the ledger, the rules, the calendar, the holds, and what the approval rests on.
 
     Raises `LedgerBroken`, `PlanIsStale` (it was graded by other rules), `Frozen`, `OnHold` or `NotApproved`.

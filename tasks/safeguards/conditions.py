@@ -10,9 +10,9 @@ from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Skipped
 from tasks.estate.plans import Approval, Comparison, Plan
 from tasks.estate.verdicts import IN_PART
+from tasks.ledger.approval_requests import every_request, open_requests
 from tasks.ledger.journal import End, ends_of, standing_ends
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.questions import every_question, open_questions
 from tasks.safeguards.holds import active_holds
 from tasks.safeguards.unpromoted import CannotBeTold, unpromoted_work
 
@@ -83,7 +83,7 @@ def newly_emptied(ledger: Ledger, plan: LoadPlan) -> tuple[str, ...] | None:
 def _require_nothing_waits(ledger: Ledger, plan: Plan, now: datetime) -> None:
     """Overwriting one side of a promotion that people look at would void their answers; a restore is as weighty."""
     pair = {plan.pair.source.id, plan.pair.destination.id}
-    for question in open_questions(ledger):
+    for question in open_requests(ledger):
         same = pair & {question.source_id, question.destination_id}
         if question.verb in WEIGHTY and same and now < question.answer_by:
             raise Skipped(
@@ -100,7 +100,7 @@ def _require_nothing_waits(ledger: Ledger, plan: Plan, now: datetime) -> None:
 
 def _about_to_be_sent(ledger: Ledger, pair: set[str], now: datetime) -> Iterator[tuple[str, str]]:
     """Promotions and restores with an approval that still may be used: run and plan's code."""
-    for question in every_question(ledger):
+    for question in every_request(ledger):
         if question.verb not in WEIGHTY or not pair & {question.source_id, question.destination_id}:
             continue
         run = ledger.facts(run_id=question.run_id, plan=question.plan)

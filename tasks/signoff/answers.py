@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from tasks.estate.errors import ApprovalExpired, Frozen, NotApproved, Rejected, RunLost, Superseded
 from tasks.estate.plans import Approval, Intent, Signer
+from tasks.ledger.approval_requests import end_of
 from tasks.ledger.ledger import Entry, Fact, Ledger
-from tasks.ledger.questions import end_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from tasks.estate.errors import Frozen, Rejected
 from tasks.estate.plans import Approval, Intent, Signer
+from tasks.ledger.approval_requests import ApprovalRequest, end_of, open_requests
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
-from tasks.ledger.questions import Question, end_of, open_questions
 from tasks.signoff.answers import (
     Answer,
     counted_answers,
@@ -78,14 +78,14 @@ class Gate:
 
     def ask(
         self, plan: Intent, *, source_id: str, within: timedelta, now: datetime, parameters: str = ""
-    ) -> tuple[Waiting, list[Question]]:
+    ) -> tuple[Waiting, list[ApprovalRequest]]:
         """Open the question, or find it as it stands; with the older questions that gave way to it.
 
         `parameters` is a digest of the run's parameters, kept with the question. Raises `Frozen`, and as `recorded_answer`
         does: ask that one first for an approval.
         """
         asked = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="asked")
-        superseded: list[Question] = []
+        superseded: list[ApprovalRequest] = []
         if not asked:
             self.require_open(plan, now)
             superseded = self._supersede(plan)
@@ -353,10 +353,10 @@ class Gate:
             besides=facts,
         )
 
-    def _supersede(self, plan: Intent) -> list[Question]:
+    def _supersede(self, plan: Intent) -> list[ApprovalRequest]:
         """End every older question about this destination: two yeses to two plans of one place would overtake each other."""
         older = []
-        for question in open_questions(self.ledger):
+        for question in open_requests(self.ledger):
             if question.destination_id != plan.destination_id or question.run_id == plan.run_id:
                 continue
             try:

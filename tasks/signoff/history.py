@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from tasks.estate.sites import Immutable
+from tasks.ledger.approval_requests import ENDS
 from tasks.ledger.ledger import Fact
-from tasks.ledger.questions import ENDS
 from tasks.signoff.suspensions import KINDS as SUSPENSIONS
 from tasks.signoff.suspensions import Suspension, suspensions
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from tasks.estate.errors import ApprovalExpired, UnderstudyError
+from tasks.ledger.approval_requests import ENDS, ApprovalRequest, open_requests
 from tasks.ledger.ledger import SETTLING, Fact, Ledger
-from tasks.ledger.questions import ENDS, Question, open_questions
 from tasks.signoff.answers import refusal_in
 
 SHARES = (80, 50)  # percent of the time to answer after which people are reminded, the later one first
@@ -19,7 +19,7 @@ DRAFTED = ("planned", "planned-load")
 class Reminder:
     """A question that people should be reminded of: `share` percent of its time are over; `yes` names who said yes."""
 
-    question: Question
+    question: ApprovalRequest
     share: int
     yes: tuple[str, ...]
 
@@ -36,7 +36,7 @@ def due_reminders(ledger: Ledger, now: datetime) -> list[Reminder]:
     """
     told = {fact.once for fact in ledger.facts(kind="reminded")}
     due = []
-    for question in open_questions(ledger):
+    for question in open_requests(ledger):
         share = _share(question, now)
         if share is None:
             continue
@@ -47,7 +47,7 @@ def due_reminders(ledger: Ledger, now: datetime) -> list[Reminder]:
     return due
 
 
-def _share(question: Question, now: datetime) -> int | None:
+def _share(question: ApprovalRequest, now: datetime) -> int | None:
     whole = question.answer_by - question.asked_at
     if now >= question.answer_by:
         return None

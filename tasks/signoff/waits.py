@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from tasks.ledger.approval_requests import ENDS
 from tasks.ledger.ledger import Fact, Ledger
-from tasks.ledger.questions import ENDS
 
 # Whatever asks people for a proof while its run waits.
 ASKED = ("asked", "arrival-asked", "hold-end-asked", "settle-asked")

@@ -20,7 +20,7 @@ from tasks.estate.forms import ANSWER_WITHIN
 from tasks.estate.plans import Plan
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.settings import forget_settings
-from tasks.runtime.permission import require_leave
+from tasks.runtime.permission import require_permission
 from tasks.runtime.resources import open_ledger, read_rules
 from tests.flows.test_acceptance import key_of
 from tests.people import CODES, DEMO_LEAD, SECOND_LEAD, Run
@@ -40,7 +40,7 @@ def light(what: str, note: str = "the menu") -> None:
     """What a refresh or a promotion is at its gate: a question, the last look, a call."""
     drafted = _plan(what, note)
     approved = approvals.ask(drafted, comparison(content(), content()), within=ANSWER_WITHIN)
-    require_leave(drafted, approved)
+    require_permission(drafted, approved)
     SENT.append(what)
 
 

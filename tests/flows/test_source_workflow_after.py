@@ -132,7 +132,7 @@ def test_silent_only_exactly_true_opens_the_gate(value: str | None, monkeypatch:
     nothing: Any = None
     for step in (
         require_gate,
-        loads.open_gate,
+        loads.require_import_allowed,
         lambda: loads.plan_load.fn(nothing, "schulportal", HOST, nothing),
         lambda: loads.load_once.fn(nothing, nothing, "schulportal"),
     ):

@@ -20,7 +20,7 @@ from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.locks import held
-from tasks.runtime.permission import the_gate
+from tasks.runtime.permission import approval_gate
 from tasks.runtime.resources import connected, read_rules
 from tasks.signoff.answers import Answer
 from tasks.signoff.proofs import sign, statement
@@ -30,7 +30,7 @@ from tests.people import DEMO_LEAD, PEOPLE
 
 def approve(plan: Intent) -> Approval:
     """Ask people, and have the demo lead say yes with a signature, at the gate of this worker."""
-    gate, now = the_gate(), utc_now()
+    gate, now = approval_gate(), utc_now()
     waiting, _ = gate.ask(plan, source_id="s", within=timedelta(hours=1), now=now)
     proof = sign(PEOPLE[DEMO_LEAD][0], statement("approve", plan.fingerprint, waiting.answer_by))
     answer = Answer(

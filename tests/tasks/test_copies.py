@@ -313,4 +313,4 @@ def test_production_is_never_the_destination_of_an_arrival_that_is_probable() ->
     assert PROD.environment.may_be_production
     assert require_arrival.__kwdefaults__ == {"enough": Verdict.CONFIRMED}
     assert await_arrival.fn.__kwdefaults__ == {"enough": Verdict.CONFIRMED}
-    assert permission.require_leave is copies.require_leave
+    assert permission.require_permission is copies.require_permission

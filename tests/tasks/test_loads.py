@@ -396,10 +396,10 @@ def test_a_dump_that_leaked_is_planned_as_unproven(scene: Scene, monkeypatch: py
 
 def test_nothing_is_planned_with_a_closed_gate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor opened."""
-    loads.open_gate()
+    loads.require_import_allowed()
     monkeypatch.delenv("APP_ALLOW_PROD_IMPORT")
     with pytest.raises(GateClosed):
-        loads.open_gate()
+        loads.require_import_allowed()
     with pytest.raises(GateClosed):
         planned(scene.dump)
 

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
 from tasks import sweeps
-from tasks.ledger.questions import end_of, open_questions
+from tasks.ledger.approval_requests import end_of, open_requests
 from tasks.runtime import states
 from tasks.runtime.forms import end_waiting
 from tests.sweeping import HOUR, Sweeping, forget, put
@@ -146,7 +146,7 @@ def test_a_waiting_run_that_was_deleted(office: Sweeping) -> None:
     office.steps()
     assert office.kinds(early) == ["lost", "outcome", "notice"]
     assert office.kinds(late) == ["expired", "outcome", "notice"]
-    assert open_questions(office.ledger) == []
+    assert open_requests(office.ledger) == []
 
 
 def test_an_answered_run_that_no_worker_takes(office: Sweeping) -> None:

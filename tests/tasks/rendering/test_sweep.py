@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.questions import Question
 from tasks.rendering.sweep import SHOWN, digest_lines, how_long, reminder_lines, sweep_text
 from tasks.signoff.leftovers import Reminder
 
@@ -37,7 +37,7 @@ def test_durations(left: timedelta, words: str) -> None:
 )
 def test_a_reminder_says_who_is_missing(people: int, yes: tuple[str, ...], words: str) -> None:
     """Who said yes is named, who is missing counted, markup from outside inert."""
-    question = Question(
+    question = ApprovalRequest(
         "r",
         "p",
         "C",

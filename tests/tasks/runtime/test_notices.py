@@ -16,7 +16,7 @@ from deployments.sandbox.notices import Catcher
 from tasks.estate.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tasks.runtime import notices
-from tasks.runtime.notices import tell
+from tasks.runtime.notices import send_notice
 
 SECRET = "T0PSECRET"
 
@@ -53,7 +53,7 @@ def saved(catcher: Catcher) -> str:
 
 def test_without_places_nothing_happens(ledger: Ledger) -> None:
     """No places: nothing is sent and nothing recorded."""
-    tell("alert", "nobody hears it", ["a line"])
+    send_notice("alert", "nobody hears it", ["a line"])
     assert ledger.facts(kind="notice") == []
 
 
@@ -61,7 +61,7 @@ def test_tells_what_where_and_the_head(ledger: Ledger, catcher: Catcher, places:
     """A notice has a marked subject, the lines, the run's link, and at its end the ledger's head as it was."""
     send_to(places, catcher.url)
     newest, run = ledger.record("planned", run_id="r"), str(uuid4())
-    tell("asked", "promote schulstage", ["first", "second"], run_id=run)
+    send_notice("asked", "promote schulstage", ["first", "second"], run_id=run)
     (caught,) = catcher.caught
     assert caught.subject == "[Understudy] promote schulstage"
     assert caught.body.startswith("first\nsecond\n\nRun: ")
@@ -77,8 +77,8 @@ def test_tells_blocks_from_inside_a_run_and_outside(
 ) -> None:
     """A Prefect block is a place like any other, in a flow's run and without one."""
     send_to(places, saved(catcher), catcher.url)
-    tell("alert", "outside", ["x"])
-    flow(lambda: tell("alert", "inside", ["x"]), name="telling", log_prints=False)()
+    send_notice("alert", "outside", ["x"])
+    flow(lambda: send_notice("alert", "inside", ["x"]), name="telling", log_prints=False)()
     assert sorted(c.subject for c in catcher.caught) == ["[Understudy] inside"] * 2 + ["[Understudy] outside"] * 2
     assert [fact.detail["sent"] for fact in ledger.facts(kind="notice")] == [2, 2]
 
@@ -102,7 +102,7 @@ def test_a_place_that_fails_stops_nothing(
         ]
         send_to(places, *wrong, catcher.url)
         with caplog.at_level(logging.INFO):
-            tell("alert", "partly heard", ["x"])
+            send_notice("alert", "partly heard", ["x"])
     assert len(catcher.caught) == 1
     (fact,) = ledger.facts(kind="notice")
     assert (fact.detail["sent"], fact.detail["failed"]) == (1, len(wrong))
@@ -118,7 +118,7 @@ def test_a_place_that_hangs_is_left_behind(ledger: Ledger, catcher: Catcher, pla
         hanging.delay = hanging_too.delay = 2.0
         send_to(places, hanging.url, hanging_too.url, catcher.url)
         began = time.monotonic()
-        tell("alert", "in time", ["x"])
+        send_notice("alert", "in time", ["x"])
         assert time.monotonic() - began < 1.5
     assert len(catcher.caught) == 1
     assert ledger.facts(kind="notice")[0].detail["failed"] == 2
@@ -130,7 +130,7 @@ def test_a_lost_ledger_raises_nothing(
     """Whatever ails our own side becomes a warning: a notice never ends a run."""
     places.setenv("UNDERSTUDY_LEDGER_URL", "mysql://user:" + SECRET + "@host/db")
     send_to(places, catcher.url)
-    tell("ended", "unheard", ["x"])
+    send_notice("ended", "unheard", ["x"])
     assert "unheard" in caplog.text
     assert SECRET not in caplog.text
 

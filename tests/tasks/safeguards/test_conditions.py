@@ -8,8 +8,8 @@ import pytest
 from tasks.estate.errors import Skipped
 from tasks.estate.plans import Plan
 from tasks.estate.sites import Content, Environment, Install
+from tasks.ledger.approval_requests import end_of
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.questions import end_of
 from tasks.safeguards.conditions import newly_emptied, require_load_met, require_met
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval, where

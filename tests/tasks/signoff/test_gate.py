@@ -11,8 +11,8 @@ import pytest
 
 from tasks.estate.errors import Rejected
 from tasks.estate.plans import Approval, Signer
+from tasks.ledger.approval_requests import open_requests
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.questions import open_questions
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
 from tests.tasks.safeguards.stories import PROD, STAGE
@@ -36,7 +36,7 @@ def test_one_person_says_yes_with_a_code(desk: Desk) -> None:
     assert approval.execute_by == NOW + timedelta(minutes=35)
     assert (approval.plan, approval.run_id) == (plan.fingerprint, plan.run_id)
     assert recorded_answer(desk.ledger, plan) == approval
-    assert not open_questions(desk.ledger)
+    assert not open_requests(desk.ledger)
 
 
 def test_two_people_say_yes_one_after_the_other(desk: Desk) -> None:
@@ -134,7 +134,7 @@ def test_five_refused_proofs_end_the_question(desk: Desk) -> None:
     with pytest.raises(Rejected, match="5 answers without valid proof") as ended:
         desk.say(plan, proof="what?")
     assert ended.value.facts["alert"]
-    assert not open_questions(desk.ledger)
+    assert not open_requests(desk.ledger)
     with pytest.raises(Rejected, match="The gate rejected plan"):
         desk.say(plan)
     assert len(desk.ledger.facts(kind="answer-refused")) == 5

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.estate.errors import ApprovalExpired, Frozen, Superseded, UnderstudyError
 from tasks.estate.plans import Approval, Plan
-from tasks.ledger.questions import ENDS, open_questions
+from tasks.ledger.approval_requests import ENDS, open_requests
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
 from tests.tasks.safeguards.stories import DEV, PROD, STAGE
@@ -38,7 +38,7 @@ def stays(desk: Desk, plan: Plan, error: type[UnderstudyError]) -> None:
             say()
         assert type(ended.value) is error
     assert len(ends(desk, plan)) == 1
-    assert plan.run_id not in [question.run_id for question in open_questions(desk.ledger)]
+    assert plan.run_id not in [question.run_id for question in open_requests(desk.ledger)]
 
 
 def test_the_question_tells_how_it_stands(desk: Desk) -> None:
@@ -55,7 +55,7 @@ def test_the_question_tells_how_it_stands(desk: Desk) -> None:
     waiting = desk.ask(plan)
     assert (waiting.index, waiting.refused, len(waiting.yes)) == (2, "", 1)
     assert len(desk.ledger.facts(kind="asked")) == 1
-    (question,) = open_questions(desk.ledger)
+    (question,) = open_requests(desk.ledger)
     assert (question.people, question.code, question.requested_by) == (2, plan.code, "Dora Developer")
 
 
@@ -169,7 +169,7 @@ def test_asking_again_supersedes_nobody(desk: Desk) -> None:
     desk.ask(newer)
     _, gave_way = desk.gate.ask(newer, source_id="S", within=timedelta(hours=1), now=desk.now)
     assert gave_way == []
-    assert [question.run_id for question in open_questions(desk.ledger)] == ["newer"]
+    assert [question.run_id for question in open_requests(desk.ledger)] == ["newer"]
 
 
 def test_a_refresh_and_a_promotion_of_one_site_do_not_end_each_other(desk: Desk) -> None:

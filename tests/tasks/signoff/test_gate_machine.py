@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tasks.estate.plans import Backup
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Environment
-from tasks.ledger.questions import ENDS, open_questions
+from tasks.ledger.approval_requests import ENDS, open_requests
 from tasks.safeguards import holds
 from tasks.signoff.proofs import sign, statement
 from tests.tasks.safeguards.stories import DEV, PROD, STAGE, install, plan
@@ -69,7 +69,7 @@ class GateMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The ledger knows the same open questions as the rules."""
-        assert {q.run_id for q in open_questions(self.ledger)} == {c.plan.run_id for c in self.courses if c.open}
+        assert {q.run_id for q in open_requests(self.ledger)} == {c.plan.run_id for c in self.courses if c.open}
         self.patch.undo()
         self.ledger._engine.dispose()
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.questions import Question
 from tasks.signoff.leftovers import _share, due_reminders, ending, outcomes_since, unfinished
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -70,7 +70,7 @@ def test_reminds_of_nothing_that_is_over(book: Ledger) -> None:
 def test_the_share_is_the_latest_that_is_over(passed: int, whole: int) -> None:
     """At any moment the reminder is the latest whose share of the time is over, and none past the deadline."""
     minutes = timedelta(minutes=1)
-    question = Question("r", "p", "C", "promote", "d", "prod", "s", "Dora", 1, NOW, NOW + whole * minutes)
+    question = ApprovalRequest("r", "p", "C", "promote", "d", "prod", "s", "Dora", 1, NOW, NOW + whole * minutes)
     share = _share(question, NOW + passed * minutes)
     over = [each for each in (50, 80) if passed / whole * 100 >= each]
     assert share == (None if passed >= whole or not over else max(over))

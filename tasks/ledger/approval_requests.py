@@ -22,7 +22,7 @@ def end_of(run_id: str, plan: str) -> str:
 
 
 @dataclass(frozen=True)
-class Question:
+class ApprovalRequest:
     """One plan that was put to people and has no end yet. Times are UTC; `people` must say yes."""
 
     run_id: str
@@ -38,7 +38,7 @@ class Question:
     answer_by: datetime
 
     @classmethod
-    def of(cls, asked: Fact) -> "Question":
+    def of(cls, asked: Fact) -> "ApprovalRequest":
         """The question that an `asked` fact put."""
         said = asked.detail
         return cls(
@@ -56,20 +56,20 @@ class Question:
         )
 
 
-def every_question(ledger: Ledger) -> list[Question]:
+def every_request(ledger: Ledger) -> list[ApprovalRequest]:
     """Every question that was ever put, oldest first, but for those of earlier ledgers, which said less."""
-    return [Question.of(fact) for fact in ledger.facts(kind="asked") if "answer_by" in fact.detail]
+    return [ApprovalRequest.of(fact) for fact in ledger.facts(kind="asked") if "answer_by" in fact.detail]
 
 
-def open_questions(ledger: Ledger) -> list[Question]:
+def open_requests(ledger: Ledger) -> list[ApprovalRequest]:
     """Every question without an end, oldest first; overdue ones too, until somebody records that they expired."""
     ended = {(fact.run_id, fact.plan) for fact in ledger.facts(kinds=ENDS)}
-    return [question for question in every_question(ledger) if (question.run_id, question.plan) not in ended]
+    return [question for question in every_request(ledger) if (question.run_id, question.plan) not in ended]
 
 
 def close_own(ledger: Ledger, run_id: str, why: str) -> None:
     """Close every open question of a run that cannot go on, because of `why`: an answer could not be used any more."""
-    for question in open_questions(ledger):
+    for question in open_requests(ledger):
         if question.run_id == run_id:
             with suppress(AlreadyRecorded):  # somebody answered at this very moment: that counts
                 ledger.record(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tasks.estate.errors import DestinationBusy
+from tasks.ledger.approval_requests import close_own, open_requests
 from tasks.ledger.ledger import Ledger
-from tasks.ledger.questions import close_own, open_questions
 from tests.tasks.safeguards.stories import STAGE, Story, content
 from tests.tasks.signoff.desk import NOW, Desk, risky
 
@@ -87,6 +87,6 @@ def test_a_run_that_cannot_go_on_closes_its_own_question(desk: Desk) -> None:
         desk.ask(each)
     for _ in range(2):
         close_own(desk.ledger, "mine", "schulstage is held by run x.")
-    assert [question.run_id for question in open_questions(desk.ledger)] == ["other"]
+    assert [question.run_id for question in open_requests(desk.ledger)] == ["other"]
     (end,) = desk.ledger.facts(run_id="mine", kind="rejected")
     assert end.detail["reason"] == "schulstage is held by run x."
