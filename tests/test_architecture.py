@@ -22,6 +22,7 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/dumps/load.py": "one transaction, in its order: what is switched off stands beside what switches it on again",
     "tasks/dumps/targets.py": "everything that proves a target and draws the plan of its load, in the order of the checks",
     "tasks/rendering/dumps.py": "all that people read about dumps in one file, so that its words agree",
+    "tasks/reports.py": "every end of a run: which outcome, which state and which words, in the order of the flows",
     "tasks/approvals.py": "every way to an approval in one file: people, the signed file, a promotion's permission: seen side by side",
     "tasks/signoff/gate.py": "one protocol in one file: ask, judge, settle and refuse read and write the same facts of a question",
     "tests/tasks/dumps/failures/test_promises.py": "one property: what is drawn, what must be true of it, and how it is judged",

@@ -3,11 +3,13 @@
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic.dataclasses import dataclass
+
 from tasks.estate.faults import Fault
 from tasks.estate.plans import ONE_PERSON, Fingerprinted
 from tasks.estate.risks import Risk
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Column, DatabaseIdentity, Name
+from tasks.estate.tables import STRICT, Column, DatabaseIdentity, Name
 
 FORMAT = "understudy-dump"
 FORMAT_VERSION = 2  # of the file's layout; a reader refuses a newer one
@@ -31,7 +33,8 @@ class Anonymizer(StrEnum):
     ATTACHMENTS = "attachments"
 
 
-class DumpedColumn(Immutable):
+@dataclass(frozen=True, slots=True, config=STRICT)
+class DumpedColumn:
     """A column in a dump. `rule` is how it was treated, as the policy says it ("keep", "email", …)."""
 
     name: str

@@ -1,6 +1,7 @@
 """Proposals for columns with values inside values: arrays, and the members of JSON documents."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tasks.estate.tables import Column, Table
@@ -26,7 +27,7 @@ def _array(table: Table, column: Column, samples: Sequence[str]) -> Proposal:
     """Each member on its own. A document in an array is not looked into."""
     if column.base in DOCUMENTS:
         return _cleared(column, "an array of documents")
-    single = column.model_copy(update={"array": False, "not_null": True, "domain_checks": ()})
+    single = replace(column, array=False, not_null=True, domain_checks=())
     member = propose(table.model_copy(update={"unique_keys": ()}), single, weigh(members_of_arrays(samples)))
     if member.maker in (KEEP, UNDECIDED):
         return member

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_TLS_INSECURE_SKIP_VERIFY, PREFECT_API_URL, temporary_settings
 
 from deployments import bootstrap
 from deployments.reaching import server_address, unreachable
@@ -27,7 +27,12 @@ def test_an_address_without_api_starts_nothing() -> None:
 
 def test_a_server_that_is_not_trusted_is_named_and_not_waited_for(tmp_path: Path) -> None:
     """The worker ends with address, fault and Prefect's own setting for an authority; so does the bootstrap."""
-    with served(certificate(tmp_path)) as port, temporary_settings({PREFECT_API_URL: f"https://localhost:{port}/api"}):
+    with (
+        served(certificate(tmp_path)) as port,
+        temporary_settings(
+            {PREFECT_API_URL: f"https://localhost:{port}/api", PREFECT_API_TLS_INSECURE_SKIP_VERIFY: False}
+        ),
+    ):
         for start in (worker.main, bootstrap.main):
             with pytest.raises(
                 SystemExit, match=rf"https://localhost:{port}/api is not reached: TLS: .*by itself"

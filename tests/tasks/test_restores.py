@@ -183,7 +183,7 @@ def test_a_restore_that_cannot_be_started_is_an_alert(
 
     told: list[Any] = []
     monkeypatch.setattr(restores, "run_deployment", fail)
-    monkeypatch.setattr(restores, "tell", lambda *what, **how: told.append((what, how)))
+    monkeypatch.setattr(restores, "send_notice", lambda *what, **how: told.append((what, how)))
     monkeypatch.setattr(restores, "get_run_logger", __import__("logging").getLogger)
     made = scene()
     assert start_allowed(made.plan, permitted(made), FAILED) is FAILED

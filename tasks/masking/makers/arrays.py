@@ -1,6 +1,7 @@
 """Arrays: a maker for each element. NULL elements stay NULL; what had several dimensions becomes flat."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from psycopg.sql import SQL, Composable
@@ -24,7 +25,7 @@ class Array(Maker):
     each: "AnyMaker"
 
     def _element(self, place: Place) -> Place:
-        return place.inside(ELEMENT, place.column.model_copy(update={"array": False, "not_null": False}))
+        return place.inside(ELEMENT, replace(place.column, array=False, not_null=False))
 
     @property
     def has_python_twin(self) -> bool:

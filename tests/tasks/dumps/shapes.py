@@ -30,8 +30,13 @@ def column(text: str, **more: Any) -> Column:
     """`v`, a text; `v integer`, `v text[]` for other types."""
     own, _, declared = text.partition(" ")
     base, category = BASES[(declared or "text").removesuffix("[]")]
-    fields = {"type": declared or "text", "base": base, "category": category, "array": declared.endswith("[]")}
-    return Column.model_validate({"name": own, **fields, **more})
+    fields: dict[str, Any] = {
+        "type": declared or "text",
+        "base": base,
+        "category": category,
+        "array": declared.endswith("[]"),
+    }
+    return Column(**{"name": own, **fields, **more})
 
 
 def table(text: str, columns: Iterable[str | Column] = ("id integer", "v"), **more: Any) -> Table:
@@ -63,9 +68,7 @@ def dumped(text: str, *columns: str, raw: Sequence[str] = (), **more: Any) -> Du
     pairs = [(own, rule or "keep") for own, _, rule in (each.partition(" ") for each in columns)]
     switches = {"email": "email", "scrub": "bodies"}
     made = tuple(
-        DumpedColumn.model_validate(
-            {"name": own, "type": "text", "rule": rule, "raw": own in raw, "anonymizer": switches.get(rule)}
-        )
+        DumpedColumn(name=own, type="text", rule=rule, raw=own in raw, anonymizer=switches.get(rule))
         for own, rule in pairs
     )
     return DumpedTable.model_validate({"name": name(text), "columns": made, **more})

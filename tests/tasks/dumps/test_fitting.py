@@ -10,9 +10,7 @@ from tests.tasks.dumps.shapes import name
 
 def part(text: str, above: str, kind: Kind = Kind.ORDINARY, **more: object) -> Relation:
     """A partition."""
-    return Relation.model_validate(
-        {"name": name(text), "kind": kind, "parents": (name(above),), "partition": True, **more}
-    )
+    return Relation(**{"name": name(text), "kind": kind, "parents": (name(above),), "partition": True, **more})
 
 
 def test_rows_on_another_server_and_hidden_rows_keep_a_table_from_being_written() -> None:

@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
@@ -68,7 +69,7 @@ def test_a_wrong_maker_is_refused(given: Any, word: str) -> None:
 
 def rekeyed(place: Place, **changes: Any) -> Place:
     """The place in a table whose key, or whose value column, is another."""
-    columns = tuple(c.model_copy(update=changes.get(c.name, {})) for c in place.table.columns)
+    columns = tuple(replace(c, **changes.get(c.name, {})) for c in place.table.columns)
     table = place.table.model_copy(
         update={"columns": columns, "unique_keys": changes.get("keys", place.table.unique_keys)}
     )
@@ -230,7 +231,7 @@ def test_only_a_plain_key_that_cannot_be_null_proves_uniqueness(bench: Any) -> N
     assert parse("email").uniqueness(rekeyed(bench.place("text", by="id"), keys=(plain,))) == "unique"
     weak = [{"predicate": True}, {"expressions": True}, {"columns": ("id", "person")}, {"kind": KeyKind.EXCLUSION}]
     for changes in weak:
-        table = rekeyed(bench.place("text", by="id"), keys=(plain.model_copy(update=changes),))
+        table = rekeyed(bench.place("text", by="id"), keys=(replace(plain, **changes),))
         assert parse("email").uniqueness(table) == "collides"
         assert parse("hash").bits(table) == 0
     nullable = rekeyed(bench.place("text", by="id"), id={"not_null": False})

@@ -1,6 +1,7 @@
 """Failure mode 20 again: a header is only a claim, so the values are looked at before the commit."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def forged(facts: DumpFacts, rule: str, folder: Path, **changes: Any) -> DumpFac
     for event in bundle.read(facts.url):
         if isinstance(event, Header):
             columns = tuple(
-                column.model_copy(update={"rule": rule if column.name == "v" else column.rule, "raw": False})
+                replace(column, rule=rule if column.name == "v" else column.rule, raw=False)
                 for column in event.tables[0].columns
             )
             header = event.model_copy(
