@@ -1,6 +1,6 @@
 """Choices: what the form switched off, checked on the worker before anything is read, whatever the form allowed."""
 
-from tasks.dumps.planning import Choices
+from tasks.dumps.export_plan import Choices
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer
 from tasks.estate.errors import Misconfigured, RiskNotAccepted
 

@@ -17,16 +17,16 @@ from tasks.dumps.bundle import assemble, dump_name
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
 from tasks.dumps.connecting import connected_to, in_turns, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
+from tasks.dumps.dump_reader import check
+from tasks.dumps.export_plan import Choices, ExportPlan, Snapshot, Unit
+from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
 from tasks.dumps.finding import removed
-from tasks.dumps.masks import prove, tell
-from tasks.dumps.missing import dumped_tables
-from tasks.dumps.planning import Choices, ExportPlan, Snapshot, Unit
-from tasks.dumps.proof import judge, prove_dump, seal, unseal, why_unproven
-from tasks.dumps.reaching import reached
-from tasks.dumps.reading import check
-from tasks.dumps.segments import Part
-from tasks.dumps.source_rights import require_readable
+from tasks.dumps.leak_search_proof import judge, prove_dump, seal, unseal, why_unproven
+from tasks.dumps.masking_sql import prove, tell
+from tasks.dumps.missing_on_staging import dumped_tables
+from tasks.dumps.segment_writer import Part
+from tasks.dumps.table_rules import reached
 from tasks.estate.dumps import AttackResult, DumpFacts, Header, Overlap
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver

@@ -10,14 +10,14 @@ from prefect import task
 from tasks.dumps import bundle
 from tasks.dumps.audit import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
+from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.export_plan import Choices
 from tasks.dumps.finding import newest_dump
+from tasks.dumps.leak_search_proof import judge, open_proof
 from tasks.dumps.load import Load, require_alone
+from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift, require_gate, require_host, structure
 from tasks.dumps.marker import prepare_marker, read_marker
-from tasks.dumps.planning import Choices
-from tasks.dumps.proof import judge, open_proof
-from tasks.dumps.reading import Sealed
-from tasks.dumps.remask import remasking
-from tasks.dumps.targets import draft_load, foreign_keys_to_lift, require_gate, require_host, structure
+from tasks.dumps.mask_on_load import remasking
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import DumpFacts, Header, Loaded, LoadPlan
 from tasks.estate.errors import (

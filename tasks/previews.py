@@ -10,13 +10,13 @@ import psycopg
 from prefect import get_run_logger, task
 
 from tasks.dumps.catalog import read_catalog
+from tasks.dumps.column_samples import samples_of
 from tasks.dumps.connecting import connected_to
+from tasks.dumps.draft_check import vet
 from tasks.dumps.drafting import draft_masking
-from tasks.dumps.masks import prove
-from tasks.dumps.planning import Choices
-from tasks.dumps.previewing import Preview, overlaps_in_sample, preview_tables
-from tasks.dumps.samples import samples_of
-from tasks.dumps.vetting import vet
+from tasks.dumps.export_plan import Choices
+from tasks.dumps.masking_preview import Preview, overlaps_in_sample, preview_tables
+from tasks.dumps.masking_sql import prove
 from tasks.estate.errors import Misconfigured
 from tasks.estate.settings import load_settings
 from tasks.masking.classify import Draft, draft

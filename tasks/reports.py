@@ -11,8 +11,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from tasks.dumps.planning import ExportPlan
-from tasks.dumps.previewing import Preview
+from tasks.dumps.export_plan import ExportPlan
+from tasks.dumps.masking_preview import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import LeakFound, NotVerified, OutcomeUnknown, UnderstudyError
 from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Verdict

@@ -10,9 +10,9 @@ import typer
 from deployments.cli.in_process import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
 from deployments.cli.output import Told, columns, command
 from tasks import choices, exports
+from tasks.dumps.export_plan import ExportPlan, Snapshot
 from tasks.dumps.extract import batches_of
-from tasks.dumps.planning import ExportPlan, Snapshot
-from tasks.dumps.segments import Part
+from tasks.dumps.segment_writer import Part
 from tasks.estate.dumps import Anonymizer, DumpFacts
 from tasks.estate.errors import UnderstudyError
 from tasks.runtime import runners

@@ -1,9 +1,9 @@
 """The attack: production's own values, hashed, searched for in everything that a dump holds and a load writes.
 
 Why: a policy can be complete and still wrong, because a personal value also stands in a column that nobody thought of.
-The source hashes, under a key of this run, the forms (tasks/dumps/spellings.py) of values that masking replaces. Whoever
+The source hashes, under a key of this run, the forms (tasks/dumps/leak_search_forms.py) of values that masking replaces. Whoever
 writes the dump looks for them in each block that is written, and the load does so again over what arrived. Clear values
-never leave the source; the hashes travel sealed within the dump (tasks/dumps/proof.py).
+never leave the source; the hashes travel sealed within the dump (tasks/dumps/leak_search_proof.py).
 """
 
 import json
@@ -22,11 +22,11 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.connecting import in_turns
+from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.folding import folded, tell_folding
-from tasks.dumps.masks import MANY, masked, rows_of, tell
-from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
-from tasks.dumps.spellings import Kind, forms_in, needles_in
-from tasks.dumps.traits import Traits
+from tasks.dumps.leak_search_forms import Kind, forms_in, needles_in
+from tasks.dumps.leak_search_prefilter import Traits
+from tasks.dumps.masking_sql import MANY, masked, rows_of, tell
 from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table
 from tasks.masking.session import Session
@@ -64,7 +64,9 @@ class Secrets:
 
     key: str = field(default_factory=lambda: random.token_hex(16), repr=False)
     hashes: dict[str, "array[int]"] = field(default_factory=dict, repr=False)
-    traits: "array[int]" = field(default_factory=lambda: array("q"), repr=False)  # of all forms (tasks/dumps/traits.py)
+    traits: "array[int]" = field(
+        default_factory=lambda: array("q"), repr=False
+    )  # of all forms (tasks/dumps/leak_search_prefilter.py)
 
     @property
     def size(self) -> int:

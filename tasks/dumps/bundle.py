@@ -13,11 +13,11 @@ from uuid import uuid4
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.dumps import sealing
+from tasks.dumps import age_encryption
 from tasks.dumps.compression import Compression, Limits, compress
+from tasks.dumps.dump_reader import Event, Segment, check, read
 from tasks.dumps.framing import SegmentEnd, SegmentStart, write_line
-from tasks.dumps.reading import Event, Segment, check, read
-from tasks.dumps.segments import MODE, Part, SegmentWriter
+from tasks.dumps.segment_writer import MODE, Part, SegmentWriter
 from tasks.estate.dumps import SUFFIXES, DumpFacts, Header, Proof, TableTotals, Trailer
 from tasks.estate.errors import NotExported
 
@@ -70,7 +70,7 @@ def assemble(
         with _new_file(target_url) as file:
             target = _Hashing(file)
             if encrypted:
-                sealing.seal(source, target, recipients=recipients, passphrase=passphrase)  # type: ignore[arg-type]  # it writes
+                age_encryption.seal(source, target, recipients=recipients, passphrase=passphrase)  # type: ignore[arg-type]  # it writes
             else:
                 while chunk := source.read(_CHUNK):
                     target.write(chunk)

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
-from tasks.dumps.poolers import require_own_server
+from tasks.dumps.pooler_check import require_own_server
 from tasks.estate.addresses import database_address, said_of
 from tasks.estate.errors import Misconfigured, NotExported, NotLoaded, Unreachable
 

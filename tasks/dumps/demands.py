@@ -1,7 +1,7 @@
 """Demands: everything that a table's definition demands of its rows. What the source demands too, its rows satisfy.
 
 Both sides are described in the same words, so that two sets are compared. A dump holds only hashes of the source's, because a
-CHECK, a label or a bound may quote a value. Where the words differ, the rows themselves are tried (tasks/dumps/trial.py).
+CHECK, a label or a bound may quote a value. Where the words differ, the rows themselves are tried (tasks/dumps/trial_load.py).
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from tasks.dumps.catalog import asked, name_of
-from tasks.dumps.planning import ColumnPlan, TablePlan
+from tasks.dumps.export_plan import ColumnPlan, TablePlan
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Column, ForeignKey, Name, Table
 from tasks.masking.makers.recompute import ByTrigger

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan, anonymizer_of
+from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan, anonymizer_of
 from tasks.estate.dumps import LoadOrder
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault

@@ -10,8 +10,7 @@ from functools import partial
 
 from tasks.dumps.attack import is_attacked, is_searched
 from tasks.dumps.derived import accepted_pairs, derived_faults, derived_notes, watching, with_raw_recomputed
-from tasks.dumps.grouping import groups_of
-from tasks.dumps.planning import (
+from tasks.dumps.export_plan import (
     Choices,
     MaskingPlan,
     TablePlan,
@@ -23,7 +22,8 @@ from tasks.dumps.planning import (
     table_plan,
     whole_tables,
 )
-from tasks.dumps.reaching import (
+from tasks.dumps.grouping import groups_of
+from tasks.dumps.table_rules import (
     dropped_partitions,
     foreign_faults,
     kin_faults,
@@ -32,7 +32,7 @@ from tasks.dumps.reaching import (
     torn_keys,
     without_dropped,
 )
-from tasks.dumps.uniqueness import key_faults
+from tasks.dumps.unique_keys import key_faults
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.faults import Fault, as_facts, listed
 from tasks.estate.relations import Resolver

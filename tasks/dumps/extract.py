@@ -13,9 +13,9 @@ from tasks.dumps.attack import Lookup, Search
 from tasks.dumps.catalog import identifier
 from tasks.dumps.compression import Compression
 from tasks.dumps.connecting import connected_to, is_cut_off, share, without_values
-from tasks.dumps.masks import masked_columns, only, tell
-from tasks.dumps.planning import MaskingPlan, TablePlan, Unit
-from tasks.dumps.segments import Part, SegmentWriter
+from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
+from tasks.dumps.masking_sql import masked_columns, only, tell
+from tasks.dumps.segment_writer import Part, SegmentWriter
 from tasks.estate.errors import LeakFound, NotExported, Unreachable
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name

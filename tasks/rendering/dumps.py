@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tasks.dumps.planning import ExportPlan
-from tasks.dumps.previewing import HIDDEN, Change, ColumnPreview, Preview, TablePreview
+from tasks.dumps.export_plan import ExportPlan
+from tasks.dumps.masking_preview import HIDDEN, Change, ColumnPreview, Preview, TablePreview
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
 from tasks.masking.rendering import as_yaml

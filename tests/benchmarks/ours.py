@@ -19,14 +19,14 @@ from tasks.dumps.catalog import read_catalog
 from tasks.dumps.compression import Compression
 from tasks.dumps.connecting import connected_to, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
+from tasks.dumps.export_plan import Choices, MaskingPlan, TablePlan, Unit
+from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
+from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker
-from tasks.dumps.masks import prove
-from tasks.dumps.planning import Choices, MaskingPlan, TablePlan, Unit
-from tasks.dumps.segments import Part
-from tasks.dumps.source_rights import require_readable
-from tasks.dumps.targets import draft_load, foreign_keys_to_lift
+from tasks.dumps.masking_sql import prove
+from tasks.dumps.segment_writer import Part
 from tasks.estate.dumps import DumpFacts, Header, Loaded
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import Policy

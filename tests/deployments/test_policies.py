@@ -12,8 +12,8 @@ from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import CANARIES, READER, build
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.drafting import draft_masking
-from tasks.dumps.masks import masked_columns, prove, rows_of, tell
-from tasks.dumps.planning import Choices
+from tasks.dumps.export_plan import Choices
+from tasks.dumps.masking_sql import masked_columns, prove, rows_of, tell
 from tasks.estate.dumps import Anonymizer
 from tasks.masking.keys import Keyring
 from tasks.masking.policy import load_policy

@@ -16,7 +16,7 @@ from flows.load_dump import load_dump
 from flows.reload import reload
 from tasks.choices import require_choices
 from tasks.dumps import bundle
-from tasks.dumps.targets import require_host
+from tasks.dumps.load_plan import require_host
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer
 from tasks.estate.errors import RiskNotAccepted, WrongHost
 from tasks.estate.settings import forget_settings

@@ -64,7 +64,7 @@ class Recompute(Maker):
         return called(self.tokens)
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """Return the expression. What its names stand for is for `tasks.dumps.masks` to say: the masked columns."""
+        """Return the expression. What its names stand for is for `tasks.dumps.masking_sql` to say: the masked columns."""
         return SQL("({})").format(SQL(self.recompute))
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:

@@ -44,8 +44,21 @@ GROUPS = {
         "tasks/capi/client.py",
     ],
     "dumps": [
-        *(f"tasks/dumps/{name}.py" for name in ("verify", "attack", "load", "targets", "masks", "planning", "extract")),
-        *(f"tasks/dumps/{name}.py" for name in ("proof", "rights", "forgiving", "fitting", "reaching", "missing")),
+        *(
+            f"tasks/dumps/{name}.py"
+            for name in ("verify", "attack", "load", "load_plan", "masking_sql", "export_plan", "extract")
+        ),
+        *(
+            f"tasks/dumps/{name}.py"
+            for name in (
+                "leak_search_proof",
+                "load_privileges",
+                "forgiving",
+                "fitting",
+                "table_rules",
+                "missing_on_staging",
+            )
+        ),
         "tasks/masking/policy.py",
         "tasks/masking/accepting.py",
     ],

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.dumps.planning import Choices as ExportChoices
-from tasks.dumps.planning import ColumnPlan, TablePlan, rules_of, table_plan
+from tasks.dumps.export_plan import Choices as ExportChoices
+from tasks.dumps.export_plan import ColumnPlan, TablePlan, rules_of, table_plan
 from tasks.estate.dumps import DumpedColumn, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan, TableTotals, Trailer
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Relation, Table
 from tasks.masking.policy import Policy, parse_policy

@@ -8,9 +8,9 @@ import pytest
 
 from tasks.dumps import attack
 from tasks.dumps.attack import Lookup, Search, Secrets, added, is_attacked, is_searched, searched_in
-from tasks.dumps.planning import Choices
-from tasks.dumps.spellings import needles
-from tasks.dumps.traits import Traits
+from tasks.dumps.export_plan import Choices
+from tasks.dumps.leak_search_forms import needles
+from tasks.dumps.leak_search_prefilter import Traits
 from tasks.estate.dumps import Anonymizer, Overlap
 from tests.tasks.dumps.shapes import column, planned, planned_column, table
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from deployments.cli import dump as command
 from tasks import exports
+from tasks.dumps.export_plan import Choices, MaskingPlan, TablePlan, Unit
 from tasks.dumps.extract import BATCH_BYTES, UNIT_COSTS, batches_of
-from tasks.dumps.planning import Choices, MaskingPlan, TablePlan, Unit
 from tasks.estate.settings import forget_settings
 from tasks.estate.tables import Catalog, DatabaseIdentity, Name, Table
 from tasks.runtime.current_run import run_here

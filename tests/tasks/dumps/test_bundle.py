@@ -217,7 +217,7 @@ def test_a_dump_that_was_checked_is_read_again_without_proving_its_spelling(
     """With the digest of an earlier check the rows are hashed and not parsed, and come out the same."""
     facts = make_dump()
     whole = copied(facts)
-    monkeypatch.setattr("tasks.dumps.reading.require_rows", lambda block, columns: pytest.fail("parsed again"))
+    monkeypatch.setattr("tasks.dumps.dump_reader.require_rows", lambda block, columns: pytest.fail("parsed again"))
     assert copied(facts, proven=facts.trailer.digest) == whole
 
 

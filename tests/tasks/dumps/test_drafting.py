@@ -9,8 +9,8 @@ import pytest
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connecting import connected_to
 from tasks.dumps.drafting import draft_masking
-from tasks.dumps.masks import prove
-from tasks.dumps.planning import Choices, MaskingPlan
+from tasks.dumps.export_plan import Choices, MaskingPlan
+from tasks.dumps.masking_sql import prove
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import PolicyRefused
 from tasks.masking.keys import Keyring

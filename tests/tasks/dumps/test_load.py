@@ -8,10 +8,10 @@ import pytest
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.catalog import read_catalog
+from tasks.dumps.dump_reader import Segment
 from tasks.dumps.load import ALONE, Load, notice_for, require_alone, require_stored_here
+from tasks.dumps.load_plan import foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker, read_marker
-from tasks.dumps.reading import Segment
-from tasks.dumps.targets import foreign_keys_to_lift
 from tasks.dumps.verify import plans_for
 from tasks.estate.dumps import Anonymizer, Loaded, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown

@@ -18,18 +18,18 @@ from tasks.dumps.attack import Lookup, added, collect, searched_in
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connecting import connected_to, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
+from tasks.dumps.dump_reader import Event
+from tasks.dumps.export_plan import Choices, MaskingPlan
+from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
+from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump
 from tasks.dumps.load import Load
+from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker
-from tasks.dumps.masks import prove
-from tasks.dumps.missing import dumped_tables
-from tasks.dumps.planning import Choices, MaskingPlan
-from tasks.dumps.proof import judge, open_proof, prove_dump
-from tasks.dumps.reaching import reached
-from tasks.dumps.reading import Event
-from tasks.dumps.remask import remasking
-from tasks.dumps.source_rights import require_readable
-from tasks.dumps.targets import draft_load, foreign_keys_to_lift
+from tasks.dumps.mask_on_load import remasking
+from tasks.dumps.masking_sql import prove
+from tasks.dumps.missing_on_staging import dumped_tables
+from tasks.dumps.table_rules import reached
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan, Overlap, SequenceState
 from tasks.estate.relations import Resolver

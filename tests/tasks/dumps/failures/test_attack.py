@@ -10,9 +10,9 @@ import pytest
 
 from tasks.dumps.attack import Secrets
 from tasks.dumps.connecting import connected_to
-from tasks.dumps.previewing import overlaps_in_sample
-from tasks.dumps.proof import judge, open_proof, prove_dump
-from tasks.dumps.reading import Sealed
+from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump
+from tasks.dumps.masking_preview import overlaps_in_sample
 from tasks.estate.dumps import AttackResult, Header, Proof
 from tasks.estate.errors import DumpRefused, NotLoaded, PolicyRefused
 from tasks.masking.keys import Keyring

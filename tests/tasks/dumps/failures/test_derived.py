@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.planning import Choices
+from tasks.dumps.export_plan import Choices
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import DumpRefused, NotLoaded, PolicyRefused
 

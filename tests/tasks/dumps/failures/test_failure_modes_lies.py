@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.dumps import bundle
-from tasks.dumps.planning import Choices
-from tasks.dumps.reading import Segment
+from tasks.dumps.dump_reader import Segment
+from tasks.dumps.export_plan import Choices
 from tasks.estate.dumps import Anonymizer, DumpFacts, Header
 from tasks.estate.errors import LeakFound, WrongTarget
 

@@ -33,8 +33,8 @@ from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connecting import connected_to
 from tasks.dumps.load import Load
 from tasks.dumps.marker import prepare_marker
-from tasks.dumps.reading import Segment
-from tasks.dumps.targets import draft_load, foreign_keys_to_lift
+from tasks.dumps.dump_reader import Segment
+from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.masking.policy import Policy
 
 target, dump, policy = sys.argv[1], bundle.check(sys.argv[2]), Policy.model_validate_json(sys.argv[3])
@@ -59,7 +59,7 @@ import os, pickle, signal, sys
 from pathlib import Path
 from tasks.dumps.connecting import connected_to, snapshot_of
 from tasks.dumps.extract import Source, extract
-from tasks.dumps.segments import SegmentWriter
+from tasks.dumps.segment_writer import SegmentWriter
 
 def killed(self):
     self._flush()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.dumps import targets
+from tasks.dumps import load_plan
 from tasks.estate.errors import NotLoaded, PolicyRefused, UnderstudyError
 
 Pairs = Callable[..., Any]
@@ -68,7 +68,7 @@ def check(pair: Pairs, monkeypatch: pytest.MonkeyPatch, source: str, staging: st
         plan = made.load_plan(facts)
     except UnderstudyError as refused:
         with monkeypatch.context() as patched:
-            patched.setattr(targets, "require_taken", lambda *_: ())
+            patched.setattr(load_plan, "require_taken", lambda *_: ())
             with pytest.raises((NotLoaded, type(refused))):  # the server agrees
                 made.load(facts)
         return

@@ -8,8 +8,8 @@ import pytest
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connecting import connected_to
 from tasks.dumps.drafting import draft_masking
-from tasks.dumps.planning import Choices
-from tasks.dumps.source_rights import require_readable
+from tasks.dumps.export_plan import Choices
+from tasks.dumps.export_privileges import require_readable
 from tasks.estate.errors import NotExported
 
 Pairs = Callable[..., Any]

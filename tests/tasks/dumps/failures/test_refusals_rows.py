@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.planning import Choices
+from tasks.dumps.export_plan import Choices
 from tasks.estate.dumps import Anonymizer, DumpFacts
 from tasks.estate.errors import DumpRefused, UnderstudyError
 

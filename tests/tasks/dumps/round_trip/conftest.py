@@ -21,15 +21,15 @@ from tasks.dumps import bundle
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connecting import connected_to, share, snapshot_of
 from tasks.dumps.drafting import draft_masking
+from tasks.dumps.export_plan import Choices
+from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
+from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker
-from tasks.dumps.masks import prove
-from tasks.dumps.missing import dumped_tables
-from tasks.dumps.planning import Choices
-from tasks.dumps.reaching import reached
-from tasks.dumps.source_rights import require_readable
-from tasks.dumps.targets import draft_load, foreign_keys_to_lift
+from tasks.dumps.masking_sql import prove
+from tasks.dumps.missing_on_staging import dumped_tables
+from tasks.dumps.table_rules import reached
 from tasks.estate.dumps import DumpFacts, Header, Loaded
 from tasks.estate.relations import Resolver
 from tasks.masking.keys import Keyring

@@ -7,8 +7,8 @@ import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.dumps.connecting import without_values
-from tasks.dumps.planning import ColumnPlan, TablePlan
-from tasks.dumps.uniqueness import reads_of
+from tasks.dumps.export_plan import ColumnPlan, TablePlan
+from tasks.dumps.unique_keys import reads_of
 from tasks.estate.faults import Fault
 from tasks.estate.tables import Key, KeyKind, Name
 from tasks.masking.makers.recompute import ByTrigger, Recompute

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.dumps.catalog import read_catalog
+from tasks.dumps.column_samples import samples_of
 from tasks.dumps.connecting import connected_to
+from tasks.dumps.draft_check import vet
 from tasks.dumps.drafting import draft_masking
-from tasks.dumps.masks import prove
-from tasks.dumps.planning import Choices, MaskingPlan
-from tasks.dumps.samples import samples_of
-from tasks.dumps.vetting import vet
+from tasks.dumps.export_plan import Choices, MaskingPlan
+from tasks.dumps.masking_sql import prove
 from tasks.masking.classify import Draft, draft
 from tasks.masking.compressing import compress
 from tasks.masking.keys import Keyring

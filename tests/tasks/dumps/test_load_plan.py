@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.dumps import targets
-from tasks.dumps.marker import Marker
-from tasks.dumps.targets import (
+from tasks.dumps.load_plan import (
     GATE,
     Match,
     foreign_keys_to_lift,
@@ -21,6 +20,7 @@ from tasks.dumps.targets import (
     structure,
     to_mask_now,
 )
+from tasks.dumps.marker import Marker
 from tasks.estate.dumps import Anonymizer, DumpedTable
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
 from tasks.estate.tables import Catalog, Kind, Relation, Sequence, Stray

@@ -116,7 +116,7 @@ def test_a_pooler_in_session_mode_is_well_and_is_left_clean(
     pooler: Pooler, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its server is ours until we leave; what was set on it is gone for the next client."""
-    monkeypatch.setattr("tasks.dumps.poolers.PATIENCE", 0.5)
+    monkeypatch.setattr("tasks.dumps.pooler_check.PATIENCE", 0.5)
     address = pooler(mode="session", size=size)
     with connected_to(address, name="t", statement_within=5) as connection:
         connection.execute("SELECT set_config('understudy.key', 'secret', false)")

@@ -15,10 +15,10 @@ from tasks.dumps.changing import Sums
 from tasks.dumps.connecting import own_search_path, without_values
 from tasks.dumps.copying import Copy, Maker
 from tasks.dumps.demands import Demand, Demands, unpromised
+from tasks.dumps.dump_reader import Event, Segment
 from tasks.dumps.load import without_skipped
-from tasks.dumps.masks import rows_of
-from tasks.dumps.reading import Event, Segment
-from tasks.dumps.refusing import refusal
+from tasks.dumps.masking_sql import rows_of
+from tasks.dumps.refused_rows import refusal
 from tasks.estate.dumps import LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts, listed

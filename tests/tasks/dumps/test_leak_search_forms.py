@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Literal
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.folding import fold, folded, tell_folding
-from tasks.dumps.spellings import Kind, forms_in, needles, needles_in
+from tasks.dumps.leak_search_forms import Kind, forms_in, needles, needles_in
 
 ADDRESS = "Jürgen.MÜLLER+news@Grün-Firma.example"
 SPELLINGS = [

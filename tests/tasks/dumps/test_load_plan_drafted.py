@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from deployments.sandbox.postgres import Postgres
+from tasks.dumps.load_plan import draft_load, kept_tables
 from tasks.dumps.marker import prepare_marker, write_marker
-from tasks.dumps.targets import draft_load, kept_tables
 from tasks.estate.dumps import Anonymizer, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, WrongHost, WrongTarget
 from tests.tasks.dumps.shapes import catalog, dumped, facts, loading, name, policy

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from tasks.dumps.catalog import asked, identifier, name_of
 from tasks.dumps.connecting import in_turns
-from tasks.dumps.planning import MaskingPlan, TablePlan
+from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.estate.dumps import SequenceState
 from tasks.estate.errors import NotExported
 from tasks.estate.faults import Fault, as_facts

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.dumps import rights
-from tasks.dumps.rights import event_doubts, missing_rights, populated_views, require_rights
+from tasks.dumps.load_privileges import event_doubts, missing_rights, populated_views, require_rights
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault
 from tasks.estate.tables import ForeignKey, Name, Sequence

@@ -1,6 +1,6 @@
 """Plans of an export: which rule holds for which column, and in which order tables come."""
 
-from tasks.dumps.planning import (
+from tasks.dumps.export_plan import (
     Choices,
     MaskingPlan,
     anonymizer_of,

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps.masks import MANY, faults_of, masked, masked_columns, only, prove, rows_of, sample, sample_of
-from tasks.dumps.planning import MaskingPlan, TablePlan
+from tasks.dumps.export_plan import MaskingPlan, TablePlan
+from tasks.dumps.masking_sql import MANY, faults_of, masked, masked_columns, only, prove, rows_of, sample, sample_of
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.tables import Check
 from tasks.masking.keys import Keyring

@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 
 from tasks.dumps.folding import fold, folded
-from tasks.dumps.traits import ANY, Traits
+from tasks.dumps.leak_search_prefilter import ANY, Traits
 
 Kind = Literal["identifier", "text", "nested"]
 

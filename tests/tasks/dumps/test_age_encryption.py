@@ -10,8 +10,8 @@ import pyrage
 import pytest
 
 from tasks.dumps import sealing
+from tasks.dumps.age_encryption import require_recipients, seal, unsealed
 from tasks.dumps.bundle import Segment, check, read
-from tasks.dumps.sealing import require_recipients, seal, unsealed
 from tasks.estate.errors import DumpRefused, Misconfigured
 from tasks.estate.tables import Name
 

@@ -6,8 +6,8 @@ The Python forms of the makers give what the SQL forms would have given. Slow, a
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from tasks.dumps.planning import TablePlan
-from tasks.dumps.reading import Segment
+from tasks.dumps.dump_reader import Segment
+from tasks.dumps.export_plan import TablePlan
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.masking.session import Session

@@ -10,9 +10,18 @@ from psycopg.sql import SQL, Literal
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.folding import tell_folding
-from tasks.dumps.spellings import Kind, forms_in, needles, needles_in
-from tasks.dumps.traits import Traits
-from tests.tasks.dumps.test_spellings import ACCOUNTS, ADDRESS, LOGINS, NAMES, NUMBERS, ORDINARY, SPELLINGS, VALUES
+from tasks.dumps.leak_search_forms import Kind, forms_in, needles, needles_in
+from tasks.dumps.leak_search_prefilter import Traits
+from tests.tasks.dumps.test_leak_search_forms import (
+    ACCOUNTS,
+    ADDRESS,
+    LOGINS,
+    NAMES,
+    NUMBERS,
+    ORDINARY,
+    SPELLINGS,
+    VALUES,
+)
 
 KEY = "k" * 32
 

@@ -9,8 +9,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from tasks.dumps.catalog import identifier
 from tasks.dumps.connecting import configure, without_values
 from tasks.dumps.derived import word_faults
-from tasks.dumps.planning import ColumnPlan, MaskingPlan, TablePlan
-from tasks.dumps.recomputing import collisions, expression_fault
+from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
+from tasks.dumps.recomputed_columns import collisions, expression_fault
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.faults import Fault, as_facts
 from tasks.estate.tables import Name, Table

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 import orjson
 
-from tasks.dumps import sealing
+from tasks.dumps import age_encryption
 from tasks.dumps.compression import CHUNK, Compressed, Limits
 from tasks.dumps.framing import Line, SegmentEnd, SegmentStart, read_line, require_rows, to_copy
 from tasks.estate.dumps import FORMAT, FORMAT_VERSION, NOT_JUDGED, DumpFacts, Header, Proof, TableTotals, Trailer
@@ -50,7 +50,7 @@ def read(
     proven: str | None = None,
 ) -> Iterator[Event]:
     """The header, then each segment with its rows, then the proof if there is one, then the trailer: once that is out, the
-    whole dump was true. Whether the proof's seal fits is for whoever has the key (tasks/dumps/proof.py).
+    whole dump was true. Whether the proof's seal fits is for whoever has the key (tasks/dumps/leak_search_proof.py).
 
     Blocks are COPY text, or row lines with `as_rows`. A segment's rows are handed out before its digest is known, so
     whatever is done with them must be undone when this raises `DumpRefused`, which it does at the first lie.
@@ -124,10 +124,10 @@ def _opened(url: str, identities: Sequence[str], passphrase: str | None) -> Iter
         raise DumpRefused(f"The dump {path} cannot be opened ({error.strerror or 'not found'}).") from error
     with file:
         stored = _Stored(path, file)
-        start = stored.read(sealing.START)
-        encrypted = sealing.is_sealed(start)
+        start = stored.read(age_encryption.START)
+        encrypted = age_encryption.is_sealed(start)
         if encrypted:
-            chunks = sealing.unsealed(path, start, stored, identities=identities, passphrase=passphrase)
+            chunks = age_encryption.unsealed(path, start, stored, identities=identities, passphrase=passphrase)
         else:
             chunks = _chunks(start, stored)
         with closing(chunks):  # a thread may be decrypting: it ends before its file is closed

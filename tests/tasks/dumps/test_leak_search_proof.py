@@ -5,8 +5,8 @@ from array import array
 import pytest
 
 from tasks.dumps.attack import Secrets
-from tasks.dumps.proof import judge, open_proof, prove_dump, seal, unseal, why_unproven
-from tasks.dumps.reading import Sealed
+from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump, seal, unseal, why_unproven
 from tasks.estate.dumps import Anonymizer, AttackResult
 from tasks.masking.keys import Keyring
 from tests.tasks.dumps.shapes import header

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tasks.dumps.attack import Secrets
-from tasks.dumps.reading import Sealed
+from tasks.dumps.dump_reader import Sealed
 from tasks.estate.dumps import AttackResult, Header, Proof
 from tasks.estate.errors import DumpRefused
 from tasks.masking.keys import Keyring
