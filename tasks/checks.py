@@ -14,8 +14,8 @@ from tasks.estate.sites import Survey
 from tasks.estate.waiting import until, utc_now
 from tasks.runtime.resources import connected, paced
 from tasks.runtime.retries import BELOW_THE_GATE
-from tasks.surveys.looking import look_after_copy, look_at_one
-from tasks.surveys.taking import take
+from tasks.surveys.checks import look_after_copy, look_at_one
+from tasks.surveys.survey import take
 
 CDN_SETTLES = 300.0  # seconds; a CDN purge shows after one to five minutes
 

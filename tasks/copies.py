@@ -14,8 +14,8 @@ from tasks.runtime.resources import connected, open_ledger, paced
 from tasks.runtime.retries import BELOW_THE_GATE, ONCE
 from tasks.signoff.answers import where
 from tasks.signoff.sending import send_once
-from tasks.surveys.rechecking import recheck
-from tasks.surveys.watching import Watch, watch
+from tasks.surveys.recheck import recheck
+from tasks.surveys.watch import Watch, watch
 
 COPY_TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
 

@@ -22,7 +22,7 @@ from tasks.runtime.results import recalled
 from tasks.runtime.retries import ABOVE_THE_GATE, looking
 from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
-from tasks.surveys.taking import take, to_install
+from tasks.surveys.survey import take, to_install
 
 PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes
 

@@ -25,9 +25,9 @@ from tasks.runtime.results import recalled
 from tasks.runtime.retries import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE
 from tasks.signoff import preauthorised
 from tasks.signoff.sending import send_once
-from tasks.surveys.rechecking import recheck
-from tasks.surveys.taking import to_install
-from tasks.surveys.watching import Watch, watch
+from tasks.surveys.recheck import recheck
+from tasks.surveys.survey import to_install
+from tasks.surveys.watch import Watch, watch
 
 RESTORE = "restore/restore"  # flow and deployment, as prefect.yaml names them
 RESTORE_TYPICAL = 1200.0  # seconds

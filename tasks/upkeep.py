@@ -27,7 +27,7 @@ from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, is_over, state_of
 from tasks.signoff.leftovers import unfinished
 from tasks.signoff.standing import expiring, load_standing
-from tasks.surveys.reconciling import has_arrived
+from tasks.surveys.reconcile import has_arrived
 
 SWEPT = "Swept"
 STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day

@@ -35,7 +35,7 @@ BREACHES = [
     (LAYERS, "tasks/estate/sites.py", "import flows.refresh"),
     (LAYERS, "flows/diagnose.py", "import deployments.bootstrap"),
     (NO_PREFECT, "tasks/estate/sites.py", "import prefect"),
-    (NO_PREFECT, "tasks/surveys/taking.py", "from tasks.runtime import resources"),  # which imports Prefect
+    (NO_PREFECT, "tasks/surveys/survey.py", "from tasks.runtime import resources"),  # which imports Prefect
     *((ONLY_STEPS, "flows/diagnose.py", f"import {name}") for name in CONTRACTS[2]["forbidden_modules"]),
     (PLACES, "tasks/copies.py", "import tasks.backups"),
     (PLACES, "tasks/estate/sites.py", "import tasks.backups"),

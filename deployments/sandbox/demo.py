@@ -2,11 +2,11 @@
 
 import yaml
 
-from deployments.sandbox.first_act import FirstAct
-from deployments.sandbox.guiding import Guide
-from deployments.sandbox.narration import Narrator
+from deployments.sandbox.demo_databases import SecondAct
+from deployments.sandbox.demo_websites import FirstAct
+from deployments.sandbox.guide import Guide
+from deployments.sandbox.narrator import Narrator
 from deployments.sandbox.runs import Runs
-from deployments.sandbox.second_act import SecondAct
 from deployments.sandbox.stack import PROJECT, Stack
 from tasks.ledger.ledger import Ledger
 

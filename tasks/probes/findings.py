@@ -12,7 +12,7 @@ from tasks.estate.sites import Content, DomainName, Install, Survey
 from tasks.estate.verdicts import ACTIVE, CACHE, CONTENT, FILES_MATCH, FRONT_PAGE, HOME, LEAKS
 from tasks.probes import markup
 from tasks.probes.addresses import Names, Sides, hosts_in, joined, to_host, writings_of
-from tasks.probes.fetching import REDIRECTS, Page
+from tasks.probes.fetcher import REDIRECTS, Page
 from tasks.probes.freshness import tell_freshness
 
 PROXIES = ("cf-ray", "x-sucuri-id", "x-amz-cf-id", "x-akamai-transformed", "x-iinfo", "x-served-by", "x-vercel-id")

@@ -7,7 +7,7 @@ headers do not settle it, and only in what two fresh readings have in common.
 import re
 from collections import Counter
 
-from tasks.probes.fetching import Page
+from tasks.probes.fetcher import Page
 
 UNCACHED = re.compile(r"(?:\b|_)(miss|bypass|dynamic|expired|pass|revalidated)\b", re.IGNORECASE)
 CACHE_HEADERS = (

@@ -12,7 +12,7 @@ import httpx
 from tasks.estate.sites import FEED, Content
 from tasks.probes import markup
 from tasks.probes.addresses import joined, to_host
-from tasks.probes.fetching import Fetcher, Page
+from tasks.probes.fetcher import Fetcher, Page
 
 __all__ = ["Page", "Prober"]
 

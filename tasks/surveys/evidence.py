@@ -13,8 +13,8 @@ from tasks.estate.plans import Plan, Receipt, Signal, Verdict
 from tasks.estate.sites import Content, Storage, Survey
 from tasks.estate.waiting import utc_now
 from tasks.probes.websites import Prober
-from tasks.surveys.arriving import files_arrived
-from tasks.surveys.taking import measured, public_content, to_install
+from tasks.surveys.files import files_arrived
+from tasks.surveys.survey import measured, public_content, to_install
 
 TOLERANCE = 0.02  # measured sizes of two equal sites differ by logs and caches; 2 % is what the ladder allows
 

@@ -24,7 +24,7 @@ from tasks.runtime.permission import approval_gate
 from tasks.runtime.resources import connected, read_rules
 from tasks.signoff.answers import Answer
 from tasks.signoff.proofs import sign, statement
-from tasks.surveys.taking import take
+from tasks.surveys.survey import take
 from tests.people import DEMO_LEAD, PEOPLE
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.host import site_endpoints, work
+from deployments.sandbox.host import jobs, site_endpoints
 from deployments.sandbox.host.replies import ACCEPTED, CHECKED, body_of, error, find, is_uuid, page, refuse_body, reply
 from deployments.sandbox.host.store import add_install, fixed_id
 from deployments.sandbox.host.wire import Request, Response
@@ -113,7 +113,7 @@ def _create_install(estate: "Estate", request: "Request", _: Document) -> "Respo
         estate.store, str(body["name"]), site["id"], str(body["environment"]), None,
         posts=1, files="0.0.1", now=estate.store.clock(), status="pending",
     )  # fmt: skip
-    work.start(estate, "activate", work.PROVISION, install=made["id"])
+    jobs.start(estate, "activate", jobs.PROVISION, install=made["id"])
     return reply(201, _visible(estate, made))
 
 
@@ -143,7 +143,7 @@ def _copy(estate: "Estate", request: "Request", _: Document) -> "Response":
         return error(403, "You don't have permission to perform that action")
     if source["id"] == destination["id"]:
         return error(400, "source and destination must differ", field="destination_environment_id")
-    work.begin_copy(estate, source, destination, options)
+    jobs.begin_copy(estate, source, destination, options)
     return reply(ACCEPTED, empty=True)
 
 
@@ -182,7 +182,7 @@ def _request_backup(estate: "Estate", request: "Request", path: Document) -> "Re
     refused = refuse_body(request, fields, tuple(fields))
     if refused is not None:
         return refused
-    made = work.begin_backup(estate, install, str(body_of(request)["description"]))
+    made = jobs.begin_backup(estate, install, str(body_of(request)["description"]))
     return reply(ACCEPTED, _shown_backup(estate, made))
 
 
@@ -199,7 +199,7 @@ def _restore(estate: "Estate", request: "Request", path: Document) -> "Response"
     body = body_of(request)
     if backup["status"] != "completed":
         return error(400, "backup is not completed", field="backup_id")
-    work.begin_restore(estate, install, backup, {"restore_database": body.get("restore_database", True)})
+    jobs.begin_restore(estate, install, backup, {"restore_database": body.get("restore_database", True)})
     return reply(ACCEPTED, empty=True)
 
 

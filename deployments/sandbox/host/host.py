@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from deployments.sandbox.host import endpoints, websites, work
+from deployments.sandbox.host import endpoints, jobs, websites
 from deployments.sandbox.host.estate import Estate
 from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, Fault
 from deployments.sandbox.host.replies import body_of, error, reply
@@ -28,7 +28,7 @@ class Host(Estate):
         of the database brings another list of plugins.
         """
         with self.store.lock:
-            work.advance(self)
+            jobs.advance(self)
             document = self.named(install)
             if kind == "files":
                 major, minor, patch = document["files"]["version"].split(".")
@@ -46,13 +46,13 @@ class Host(Estate):
     def snapshot(self) -> dict[str, Any]:
         """What is where: by install name, files version, home, totals and newest change."""
         with self.store.lock:
-            work.advance(self)
+            jobs.advance(self)
             return {"installs": {i["name"]: _summary(i) for i in self.store.all("installs")}}
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
         with self.store.lock:
-            work.advance(self)
+            jobs.advance(self)
             if request.host not in API_HOSTS:
                 return websites.serve_site(self, request)
             if request.path.startswith("/_sandbox/"):

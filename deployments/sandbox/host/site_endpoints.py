@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.host import work
+from deployments.sandbox.host import jobs
 from deployments.sandbox.host.replies import ACCEPTED, body_of, error, find, page, refuse_body, reply
 from deployments.sandbox.host.store import new_id
 from deployments.sandbox.host.wire import Request, Response
@@ -125,7 +125,7 @@ def refresh_usage(estate: "Estate", request: "Request", path: Document) -> "Resp
     if not isinstance(install, dict):
         return install
     if install["measure_at"] is None:  # several requests are merged into one measurement
-        install["measure_at"] = estate.store.clock() + work.MEASURE * estate.scale
+        install["measure_at"] = estate.store.clock() + jobs.MEASURE * estate.scale
         estate.store.put("installs", install)
-        work.start(estate, "measure", work.MEASURE, install=install["id"])
+        jobs.start(estate, "measure", jobs.MEASURE, install=install["id"])
     return reply(200, None)

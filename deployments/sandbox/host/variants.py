@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from deployments.sandbox.host.feeds import serve_surface
 from deployments.sandbox.host.store import Store, add_domain
-from deployments.sandbox.host.surfaces import serve_surface
 from deployments.sandbox.host.wire import Request, Response
 
 Document = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import idna
 
-from deployments.sandbox.host.surfaces import serve_surface
+from deployments.sandbox.host.feeds import serve_surface
 from deployments.sandbox.host.variants import WRONG_SITE, vary
 from deployments.sandbox.host.wire import Request, Response
 

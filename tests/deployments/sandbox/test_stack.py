@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from deployments.sandbox.databases import HISTORY, history_serves
-from deployments.sandbox.narration import Narrator
+from deployments.sandbox.narrator import Narrator
 from deployments.sandbox.postgres import SUPERUSER
 from deployments.sandbox.processes import ProgramFailed
 from deployments.sandbox.runs import NotAnswered, Runs

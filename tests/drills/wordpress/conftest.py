@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.sandbox.host import work
+from deployments.sandbox.host import jobs
 from deployments.sandbox.host.host import Host
 from tasks.estate.settings import forget_settings
 from tests.drills.wordpress.host import Looks, RealHost, Sites
@@ -54,7 +54,7 @@ def estate(
             ("backup", host.end_backup), ("copy", host.land_copy), ("restore", host.land_restore),
             ("measure", host.measure), ("activate", host.activate),
         ):  # fmt: skip
-            monkeypatch.setitem(work.DOING, kind, does)
+            monkeypatch.setitem(jobs.DOING, kind, does)
         yield host
 
 

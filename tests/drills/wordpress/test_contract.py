@@ -9,7 +9,7 @@ import pytest
 from deployments.sandbox.host.host import Host
 from tasks.probes import markup
 from tasks.probes.websites import Prober
-from tasks.surveys.taking import take
+from tasks.surveys.survey import take
 from tests.drills.wordpress.conftest import PRODUCTION, Pair
 from tests.sites import reading
 

@@ -7,8 +7,8 @@ import pytest
 from tasks.estate.plans import CopyOptions, Finding, Verdict
 from tasks.estate.verdicts import decisive_checks, failed_checks, outcome_of, unknown_checks
 from tasks.estate.waiting import utc_now
-from tasks.surveys.looking import look_after_copy, look_at_one
-from tasks.surveys.taking import take
+from tasks.surveys.checks import look_after_copy, look_at_one
+from tasks.surveys.survey import take
 from tests.drills.wordpress.conftest import SCALE, Pair
 from tests.drills.wordpress.host import HERE, RealHost, Sites
 from tests.drills.wordpress.servers import run

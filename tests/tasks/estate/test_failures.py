@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from tasks.capi.client import Client
 from tasks.estate.errors import Unreachable
 from tasks.estate.failures import CERTIFICATES, why_failed
-from tasks.probes.fetching import Fetcher
+from tasks.probes.fetcher import Fetcher
 from tests.tls import certificate, served
 
 

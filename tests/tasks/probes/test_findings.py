@@ -9,7 +9,7 @@ from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import Content, DomainName, Environment, Install, Survey
 from tasks.probes import findings
 from tasks.probes.addresses import Names, Sides
-from tasks.probes.fetching import Page
+from tasks.probes.fetcher import Page
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIDES = Sides(Names.of(["stage.example"]), Names.of(["www.prod.example"]))

@@ -9,7 +9,7 @@ from tasks.estate.plans import Severity
 from tasks.estate.sites import Content, DomainName, Environment, Install, Survey
 from tasks.probes import findings
 from tasks.probes.addresses import Names, Sides
-from tasks.probes.fetching import Page
+from tasks.probes.fetcher import Page
 
 SIDES = Sides(Names.of(["own.example", "www.own.example"]), Names.of(["other.example"]))
 BODY = b"<html><body><h1>Home</h1></body></html>"

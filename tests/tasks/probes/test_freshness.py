@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.probes.fetching import Page
+from tasks.probes.fetcher import Page
 from tasks.probes.freshness import same_but_for_noise, tell_freshness
 
 OLD, NEW = b"<p>News of May</p><b>12.1 ms</b>", b"<p>News of June</p><b>14.7 ms</b>"

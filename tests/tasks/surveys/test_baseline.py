@@ -2,7 +2,7 @@
 
 from tasks.estate.sites import Content, Environment, Install, Survey
 from tasks.estate.waiting import utc_now
-from tasks.surveys.rechecking import _with_files_of
+from tasks.surveys.recheck import _with_files_of
 
 
 def survey_with(assets: dict[str, str]) -> Survey:

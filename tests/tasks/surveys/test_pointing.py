@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from tasks.estate.errors import Misconfigured
 from tasks.estate.settings import Settings
 from tasks.estate.sites import DomainName
-from tasks.probes.fetching import Fetcher, Page
+from tasks.probes.fetcher import Fetcher, Page
 from tasks.probes.findings import points_here
 
 DOMAIN = DomainName(name="www.site.example", primary=True, points_to=("wp.host.example", "192.0.2.1"))

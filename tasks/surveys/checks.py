@@ -11,10 +11,10 @@ from tasks.estate.waiting import utc_now
 from tasks.probes import findings
 from tasks.probes.addresses import Names, Sides
 from tasks.probes.certificates import judge_certificates
-from tasks.probes.fetching import Page
+from tasks.probes.fetcher import Page
 from tasks.probes.websites import Prober
-from tasks.surveys.arriving import files_arrived
-from tasks.surveys.taking import take
+from tasks.surveys.files import files_arrived
+from tasks.surveys.survey import take
 
 CLOCKS_DIFFER = timedelta(minutes=1)  # between the sites and this machine
 

@@ -8,7 +8,7 @@ from tasks.capi.client import Client
 from tasks.estate.plans import Plan, Verdict
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.probes.websites import Prober
-from tasks.surveys.watching import judge_twice
+from tasks.surveys.watch import judge_twice
 
 
 def has_arrived(

@@ -16,9 +16,9 @@ from tasks.estate.sites import Direction, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.probes.websites import Prober
-from tasks.surveys.rechecking import listed_backup_ids, recheck
-from tasks.surveys.taking import take
-from tests.tasks.surveys.test_looking import made, reading
+from tasks.surveys.recheck import listed_backup_ids, recheck
+from tasks.surveys.survey import take
+from tests.tasks.surveys.test_checks import made, reading
 
 GENERATION = 4
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

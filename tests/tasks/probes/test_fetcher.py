@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tasks.probes.fetching import Page, ask_dns
+from tasks.probes.fetcher import Page, ask_dns
 from tasks.probes.websites import Prober
 
 Answer = httpx.Response | Exception

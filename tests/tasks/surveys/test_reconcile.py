@@ -8,7 +8,7 @@ from deployments.sandbox.host.host import Host
 from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.runtime.resources import connected
-from tasks.surveys.reconciling import has_arrived
+from tasks.surveys.reconcile import has_arrived
 
 GAP = timedelta(milliseconds=20)
 TIME = timedelta(hours=1)  # the host may still be at work: a quiet site proves nothing yet

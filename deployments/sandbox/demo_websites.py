@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from deployments.sandbox import notices
-from deployments.sandbox.guiding import Guide
+from deployments.sandbox.guide import Guide
 from deployments.sandbox.leads import LEAD
 from deployments.sandbox.runs import Question
 

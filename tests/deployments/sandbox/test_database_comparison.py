@@ -6,8 +6,8 @@ from typing import Any
 import bcrypt
 import pytest
 
+from deployments.sandbox.database_comparison import SideBySide, aligned
 from deployments.sandbox.school.database import CANARIES
-from deployments.sandbox.side_by_side import SideBySide, aligned
 from tasks.masking.session import PASSWORD
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.sandbox.leads import LEAD
-from deployments.sandbox.narration import Narrator
+from deployments.sandbox.narrator import Narrator
 from deployments.sandbox.runs import Question, Runs
 from deployments.sandbox.stack import PROJECT, Stack
 

@@ -7,7 +7,7 @@ from tasks.estate.rules import pins, require_allowed
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.version import code_version
 from tasks.probes.websites import Prober
-from tasks.surveys.taking import take
+from tasks.surveys.survey import take
 
 
 def recheck(

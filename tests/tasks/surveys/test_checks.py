@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from deployments.sandbox.host import work
+from deployments.sandbox.host import jobs
 from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.variants import BROKEN, CLOSED, HEALTHY, HIDDEN, LOGIN, UNPROVABLE, VARIANTS
 from tasks.estate.plans import CopyOptions, Finding, Severity, Verdict
 from tasks.estate.sites import Survey
 from tasks.estate.verdicts import DECISIVE, decisive_checks, failed_checks, outcome_of, unknown_checks
 from tasks.estate.waiting import utc_now
-from tasks.surveys.looking import look_after_copy, look_at_one
-from tasks.surveys.taking import take
+from tasks.surveys.checks import look_after_copy, look_at_one
+from tasks.surveys.survey import take
 from tests.sites import made, reading
 
 DOCS = Path(__file__).parents[3] / "docs" / "faults.md"
@@ -35,7 +35,7 @@ def land(host: Host, source: Survey, destination: Survey, options: CopyOptions, 
     """What a copy that arrives does, at once."""
     left, right = (host.store.get("installs", each.install.id) or {} for each in (source, destination))
     if options.database:
-        work._copy_database(left, right, None, leak=leak)
+        jobs._copy_database(left, right, None, leak=leak)
     if options.files:
         right["files"] = dict(left["files"])
     host.store.put("installs", right)

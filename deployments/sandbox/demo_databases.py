@@ -2,11 +2,11 @@
 
 import psycopg
 
-from deployments.sandbox.guiding import Guide
+from deployments.sandbox.database_comparison import SideBySide, aligned
+from deployments.sandbox.guide import Guide
 from deployments.sandbox.leads import LEAD
 from deployments.sandbox.runs import Question
 from deployments.sandbox.school.database import CANARIES, OWNER, READER
-from deployments.sandbox.side_by_side import SideBySide, aligned
 from deployments.sandbox.stack import HOSTNAME
 
 LOADED = "Loaded"
