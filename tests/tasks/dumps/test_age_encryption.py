@@ -9,7 +9,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from tasks.dumps import sealing
+from tasks.dumps import age_encryption
 from tasks.dumps.age_encryption import require_recipients, seal, unsealed
 from tasks.dumps.bundle import Segment, check, read
 from tasks.estate.errors import DumpRefused, Misconfigured
@@ -100,7 +100,7 @@ def test_large_data_streams(pair: tuple[str, str]) -> None:
     sealed = io.BytesIO()
     seal(io.BytesIO(clear), sealed, recipients=[pair[1]])
     data = sealed.getvalue()
-    start, rest = data[: sealing.START], data[sealing.START :]
+    start, rest = data[: age_encryption.START], data[age_encryption.START :]
     assert b"".join(unsealed("x", start, io.BytesIO(rest), identities=[pair[0]])) == clear
     stopped = unsealed("x", start, io.BytesIO(rest), identities=[pair[0]])
     assert clear.startswith(next(stopped))
@@ -125,8 +125,8 @@ def test_a_failing_source_is_not_called_a_bad_dump(pair: tuple[str, str]) -> Non
         seal(Broken(b"abc"), io.BytesIO(), recipients=[pair[1]])
     sealed = io.BytesIO()
     seal(io.BytesIO(b"abc" * 100_000), sealed, recipients=[pair[1]])
-    start = sealed.getvalue()[: sealing.START]
-    cut = Broken(sealed.getvalue()[sealing.START : -1])
+    start = sealed.getvalue()[: age_encryption.START]
+    cut = Broken(sealed.getvalue()[age_encryption.START : -1])
     with pytest.raises(ConnectionResetError):
         list(unsealed("x", start, cut, identities=[pair[0]]))
 
@@ -138,13 +138,13 @@ def test_settings_that_make_no_sense_are_named(pair: tuple[str, str], monkeypatc
     for options in ({}, {"recipients": [pair[1]], "passphrase": "x"}, {"passphrase": ""}):
         with pytest.raises(Misconfigured):
             seal(io.BytesIO(b"abc"), io.BytesIO(), **options)  # type: ignore[arg-type]  # one of each kind
-    monkeypatch.setattr(sealing, "PASSPHRASE_LIMIT", 2)
+    monkeypatch.setattr(age_encryption, "PASSPHRASE_LIMIT", 2)
     with pytest.raises(Misconfigured, match="more than 2 bytes"):
         seal(io.BytesIO(b"abc"), io.BytesIO(), passphrase="x")
 
 
 def test_a_large_sealed_file_is_not_taken_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A passphrase file is opened in memory, so a huge one is refused before that."""
-    monkeypatch.setattr(sealing, "PASSPHRASE_LIMIT", 100)
+    monkeypatch.setattr(age_encryption, "PASSPHRASE_LIMIT", 100)
     with pytest.raises(DumpRefused, match="too large"):
-        list(unsealed("x", sealing.MAGIC + b"-> scrypt ", io.BytesIO(bytes(1000)), passphrase="x"))
+        list(unsealed("x", age_encryption.MAGIC + b"-> scrypt ", io.BytesIO(bytes(1000)), passphrase="x"))

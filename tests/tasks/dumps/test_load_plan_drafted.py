@@ -23,7 +23,7 @@ DUMP = (dumped("a", "id", "v email"), dumped("b", "id", "a_id", "v scrub"))
 @pytest.fixture(scope="module")
 def target(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
     """A connection to a database for this module, which each test fills anew."""
-    with psycopg.connect(postgres.create("test_targets_planned"), autocommit=True) as connection:
+    with psycopg.connect(postgres.create("test_load_plan_drafted"), autocommit=True) as connection:
         yield connection
 
 
@@ -98,7 +98,7 @@ def test_the_source_another_version_and_other_rules_are_refused(draft: Draft, ta
     """Each before a plan exists, and the source itself before the hostname is compared."""
     (system,) = target.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone() or ("",)
     with pytest.raises(WrongTarget):
-        draft(source_system=system, source_database="test_targets_planned", typed="wrong")
+        draft(source_system=system, source_database="test_load_plan_drafted", typed="wrong")
     with pytest.raises(DumpTooNew):
         draft(schema_version=9)
     with pytest.raises(DumpRefused, match=r"a\.v as 'scrub'; the policy says 'email'"):

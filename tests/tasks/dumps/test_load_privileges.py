@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps import rights
+from tasks.dumps import load_privileges
 from tasks.dumps.load_privileges import event_doubts, missing_rights, populated_views, require_rights
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault
@@ -34,7 +34,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
         said = {
             "role": [role], "rights": list(relations), "triggers": [], "rules": [], "view_dependencies": [], "event_triggers": [],
         } | others  # fmt: skip
-        monkeypatch.setattr(rights, "asked", lambda connection, question: said[question])
+        monkeypatch.setattr(load_privileges, "asked", lambda connection, question: said[question])
 
     return answer
 

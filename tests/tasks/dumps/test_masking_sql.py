@@ -103,7 +103,7 @@ def test_a_sample_leaves_out_what_is_not_to_be_read() -> None:
 @pytest.fixture(scope="module")
 def source(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
     """A table `t` with two rows."""
-    with psycopg.connect(postgres.create("test_masks")) as connection:
+    with psycopg.connect(postgres.create("test_masking_sql")) as connection:
         connection.execute("CREATE TABLE t (id int PRIMARY KEY, v text, w int[])")
         connection.execute("INSERT INTO t VALUES (1, 'anna', '{1}'), (2, 'berta', '{2}')")
         yield connection
