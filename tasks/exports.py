@@ -31,7 +31,7 @@ from tasks.estate.dumps import AttackResult, DumpFacts, Header, Overlap
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy
 from tasks.runtime.current_run import run_logger, show_table, this_run
 from tasks.runtime.progress import Progress

@@ -35,8 +35,8 @@ from tasks.estate.settings import Settings, load_settings
 from tasks.estate.tables import Catalog
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
-from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy, load_policy
+from tasks.masking.policy_patterns import expand
 from tasks.runtime.current_run import run_logger, show_table, this_run
 from tasks.runtime.load_target import AUDITED, file_of, target_settings, writing
 from tasks.runtime.permission import require_permission, standing_against

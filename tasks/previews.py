@@ -20,9 +20,9 @@ from tasks.dumps.masking_sql import prove
 from tasks.estate.errors import Misconfigured
 from tasks.estate.settings import load_settings
 from tasks.masking.classify import Draft, draft
-from tasks.masking.compressing import compress
+from tasks.masking.draft_patterns import compress
+from tasks.masking.draft_yaml import as_yaml
 from tasks.masking.policy import load_policy, policy_as_written
-from tasks.masking.rendering import as_yaml
 from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import masking_session
 from tasks.runtime.retries import BELOW_THE_GATE

@@ -10,7 +10,7 @@ from tasks.dumps.connecting import without_values
 from tasks.dumps.masking_sql import MANY, rows_of
 from tasks.estate.errors import Misconfigured, Unreachable
 from tasks.estate.tables import Catalog, Column, Table
-from tasks.masking.recognising import LONGEST
+from tasks.masking.personal_values import LONGEST
 
 Samples = dict[tuple[str, str], list[str]]
 

@@ -11,7 +11,7 @@ from tasks.estate.dumps import LoadOrder
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault
 from tasks.estate.tables import Catalog, Name, Table
-from tasks.masking.deriving import (
+from tasks.masking.derived_columns import (
     TRUTH,
     Derived,
     is_embedding,
@@ -19,9 +19,9 @@ from tasks.masking.deriving import (
     looks_derived,
     unknown_triggers,
 )
-from tasks.masking.flowing import Spot
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.policy import Policy
+from tasks.masking.trigger_writes import Spot
 
 SHARE = 0.2  # of the sampled rows; in fewer, equal words are chance
 SHORTEST = 4  # letters of a word that is looked for

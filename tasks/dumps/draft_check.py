@@ -18,8 +18,8 @@ from tasks.dumps.unique_keys import key_faults
 from tasks.estate.errors import Misconfigured
 from tasks.estate.tables import Catalog, Column, Table
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
-from tasks.masking.deriving import derived_columns
-from tasks.masking.keys import Keyring
+from tasks.masking.derived_columns import derived_columns
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import ColumnRule, Policy, TableRule, references_from, rule_from
 from tasks.masking.session import Session
 

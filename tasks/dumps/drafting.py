@@ -37,9 +37,9 @@ from tasks.estate.errors import PolicyRefused
 from tasks.estate.faults import Fault, as_facts, listed
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, ForeignKey
-from tasks.masking.deriving import derived_columns
-from tasks.masking.patterns import expand
+from tasks.masking.derived_columns import derived_columns
 from tasks.masking.policy import Policy
+from tasks.masking.policy_patterns import expand
 
 SHOWN = 40  # faults in one message; a policy for an unknown database would fill a page
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from tasks.estate.dumps import Anonymizer, DumpedColumn, DumpedTable, Header
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Name, Stray, Table, by_name
-from tasks.masking.makers.making import Maker, Place
+from tasks.masking.makers.maker import Maker, Place
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.policy import ColumnRule, Policy, TableRule
 

@@ -17,7 +17,7 @@ from tasks.dumps.attack import Secrets
 from tasks.dumps.dump_reader import Sealed
 from tasks.estate.dumps import AttackResult, Header, Proof
 from tasks.estate.errors import DumpRefused
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 
 NONCE = 12  # bytes; random, for one seal a run and few more after retries
 OLD = "it was made by a version that did not search dumps"

@@ -25,8 +25,8 @@ from tasks.estate.faults import as_facts
 from tasks.estate.plans import fingerprint
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Table
-from tasks.masking.patterns import expand
 from tasks.masking.policy import Policy
+from tasks.masking.policy_patterns import expand
 
 ABSENT = "staging has no such table"
 GATE = "APP_ALLOW_PROD_IMPORT"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from tasks.estate.faults import Fault
 from tasks.estate.tables import Key, KeyKind, Table
-from tasks.masking.makers.making import Maker, Place
+from tasks.masking.makers.maker import Maker, Place
 
 # n rows drawn from 2^b values collide with probability about n²/2^(b+1); one failed night in a million is accepted.
 ACCEPTED = 1e-6

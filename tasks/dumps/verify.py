@@ -20,7 +20,7 @@ from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LeakFound, NotLoaded
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.makers.email import Email
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.makers.texts import Password

@@ -13,16 +13,16 @@ from pydantic import Field
 from tasks.estate.errors import Misconfigured
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Name, Stray, Table
-from tasks.masking.keying import keys_of
-from tasks.masking.linking import follow_references, links_of, tell_apart
-from tasks.masking.naming import spelling
-from tasks.masking.nesting import propose_for
-from tasks.masking.patterns import expand
+from tasks.masking.key_columns import keys_of
+from tasks.masking.personal_columns import spelling
+from tasks.masking.personal_values import Kind, recognise_in_text
 from tasks.masking.policy import as_given, is_pattern, parse_policy
-from tasks.masking.proposing import KEEP, UNDECIDED, Proposal
-from tasks.masking.recognising import Kind, recognise_in_text
-from tasks.masking.rederiving import RECOMPUTED, decided_rule, rederive
-from tasks.masking.vocabulary import DROPPED, EXCLUDED
+from tasks.masking.policy_patterns import expand
+from tasks.masking.proposals import KEEP, UNDECIDED, Proposal
+from tasks.masking.proposals_derived import RECOMPUTED, decided_rule, rederive
+from tasks.masking.proposals_linked import follow_references, links_of, tell_apart
+from tasks.masking.proposals_nested import propose_for
+from tasks.masking.words_personal import DROPPED, EXCLUDED
 
 Whole = Literal["keep", "drop", "exclude"]
 SURE = 0.8  # confidence from which a kept column is doubted

@@ -16,7 +16,7 @@ from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Immutable
 from tasks.masking.accepting import Accept, accepted_pairs
 from tasks.masking.makers import KINDS, AnyMaker, parse
-from tasks.masking.reading import Lines, WrongKey, read_yaml
+from tasks.masking.policy_yaml import Lines, WrongKey, read_yaml
 
 Nulls = Literal["keep", "mask", "equalise"]
 Whole = Literal["keep", "drop", "exclude"]
@@ -92,7 +92,7 @@ class Policy(Immutable):
     schema_version: int = Field(ge=0)
     locale: str = "de_DE"
     tables: dict[str, TableRule]
-    patterns: tuple[Pattern, ...] = ()  # they fill what `tables` leaves open: see tasks.masking.patterns
+    patterns: tuple[Pattern, ...] = ()  # they fill what `tables` leaves open: see tasks.masking.policy_patterns
     keys: Literal["keep"] | None = None  # keys, and columns named like a table's key, are kept without a rule
     references: tuple[Reference, ...] = ()
     audit: Audit = Audit()

@@ -13,8 +13,8 @@ import bcrypt
 from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 
-from tasks.masking.keys import Keyring, block_keys
-from tasks.masking.pools import Kind, pool
+from tasks.masking.fake_pools import Kind, pool
+from tasks.masking.keyring import Keyring, block_keys
 
 PASSWORD = "staging123"  # noqa: S105  # public by design: every account of staging logs in with it
 OUTPUT = {  # how values are printed: the Python forms read exactly this

@@ -8,7 +8,7 @@ from tasks.dumps.export_plan import ExportPlan
 from tasks.dumps.masking_preview import HIDDEN, Change, ColumnPreview, Preview, TablePreview
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
-from tasks.masking.rendering import as_yaml
+from tasks.masking.draft_yaml import as_yaml
 from tasks.rendering.markdown import plain
 
 BAR = 24  # characters of the longest bar in a chart of rows

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tasks.capi.client import Client
 from tasks.estate.settings import load_settings
 from tasks.ledger.ledger import Ledger
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session
 from tasks.probes.websites import Prober

@@ -28,7 +28,7 @@ from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masking_sql import prove
 from tasks.dumps.segment_writer import Part
 from tasks.estate.dumps import DumpFacts, Header, Loaded
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session
 from tests.benchmarks.measuring import peak_mib

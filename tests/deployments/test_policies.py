@@ -15,7 +15,7 @@ from tasks.dumps.drafting import draft_masking
 from tasks.dumps.export_plan import Choices
 from tasks.dumps.masking_sql import masked_columns, prove, rows_of, tell
 from tasks.estate.dumps import Anonymizer
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy
 from tasks.masking.session import Session
 

@@ -14,13 +14,13 @@ from tasks.masking.makers.documents import Document, Member
 from tasks.masking.makers.email import Email
 from tasks.masking.makers.expression import Expression
 from tasks.masking.makers.iban import Iban
+from tasks.masking.makers.identifiers import Hash, Token, Url, Uuid
 from tasks.masking.makers.ip import Ip
-from tasks.masking.makers.making import Maker, Place, Row, Uniqueness
+from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness
 from tasks.masking.makers.names import Company, FirstName, FullName, LastName
 from tasks.masking.makers.numbers import Choice, Number
 from tasks.masking.makers.recompute import ByTrigger, Recompute, spelled_out
 from tasks.masking.makers.texts import Blank, Constant, Null, Password, Scrub
-from tasks.masking.makers.tokens import Hash, Token, Url, Uuid
 
 __all__ = ["KINDS", "AnyMaker", "Maker", "Place", "Row", "Uniqueness", "parse"]
 

@@ -8,9 +8,9 @@ from psycopg.sql import Literal as Quoted
 from pydantic import Field
 
 from tasks.estate.dumps import Anonymizer
-from tasks.masking.makers.making import Maker, Place, Row, length_problems, text_problems
+from tasks.masking.fake_pools import Kind
+from tasks.masking.makers.maker import Maker, Place, Row, length_problems, text_problems
 from tasks.masking.makers.names import Drawn
-from tasks.masking.pools import Kind
 from tasks.masking.session import Session
 
 INTERNATIONAL, NATIONAL = 13, 11  # characters of +49 30 23125 000 and 030 23125 000, written without spaces

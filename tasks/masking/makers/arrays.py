@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from psycopg.sql import SQL, Composable
 
-from tasks.masking.makers.making import Maker, Place, Row
+from tasks.masking.makers.maker import Maker, Place, Row
 from tasks.masking.session import Session
 
 if TYPE_CHECKING:
-    from tasks.masking.makers.making import (
+    from tasks.masking.makers.maker import (
         Maker as AnyMaker,  # the union of all, set by the package: it imports this file
     )
 

@@ -8,9 +8,9 @@ from psycopg.sql import SQL, Composable, Identifier
 from psycopg.sql import Literal as Quoted
 
 from tasks.estate.dumps import Anonymizer
-from tasks.masking.makers.making import Maker, Place, Row, Uniqueness, length_problems, text_of, text_problems
+from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness, length_problems, text_of, text_problems
 from tasks.masking.makers.numbers import INTEGERS
-from tasks.masking.makers.stubs import DEFAULT, stub_for, stubs
+from tasks.masking.makers.stub_files import DEFAULT, stub_for, stubs
 from tasks.masking.session import Session
 
 

@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 from pydantic import Field
 
-from tasks.masking.makers.making import Maker, Place, Row
+from tasks.masking.makers.maker import Maker, Place, Row
 from tasks.masking.session import Session
 
 # How the three types print (ISO, UTC). A masked NULL counts as this one.

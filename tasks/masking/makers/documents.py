@@ -10,13 +10,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Column
-from tasks.masking.makers import jsontext
-from tasks.masking.makers.making import JSON, Maker, Place, Row
-from tasks.masking.makers.paths import Branch, tree
+from tasks.masking.makers import json_text
+from tasks.masking.makers.json_paths import Branch, tree
+from tasks.masking.makers.maker import JSON, Maker, Place, Row
 from tasks.masking.session import Session
 
 if TYPE_CHECKING:
-    from tasks.masking.makers.making import (
+    from tasks.masking.makers.maker import (
         Maker as AnyMaker,  # the union of all, set by the package: it imports this file
     )
 
@@ -157,8 +157,8 @@ class Document(Maker):
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
         """See the class."""
-        document = jsontext.read(original or "null")
-        return jsontext.written(self._value(self._tree, document, place, session, row))
+        document = json_text.read(original or "null")
+        return json_text.written(self._value(self._tree, document, place, session, row))
 
     def _value(self, branch: Branch[Member], value: Any, place: Place, session: Session, row: Row) -> Any:
         if branch.leaf is not None:
@@ -218,11 +218,11 @@ class Document(Maker):
         return SQL("(SELECT min({}) FROM {})").format(told, source)
 
     def _leaf_of(self, member: Member, value: Any, place: Place, session: Session, row: Row) -> Any:
-        text = jsontext.scalar_text(value)
+        text = json_text.scalar_text(value)
         if text is None:
             return None
         made = member.maker.value(text, member.place(place, SQL("")), session, row)
-        return jsontext.Digits(made) if member.maker.gives_number and made is not None else made
+        return json_text.Digits(made) if member.maker.gives_number and made is not None else made
 
     def problems(self, place: Place) -> list[str]:
         """Needs json or jsonb, makers that can serve text, and the columns that paths name with `by`."""

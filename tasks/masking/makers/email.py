@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.tables import Column
-from tasks.masking.makers.making import (
+from tasks.masking.makers.maker import (
     DIGITS,
     Maker,
     Place,

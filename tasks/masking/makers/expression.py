@@ -6,7 +6,7 @@ from psycopg.sql import SQL, Composable
 from pydantic import AfterValidator, Field
 
 from tasks.estate.errors import Misconfigured
-from tasks.masking.makers.making import Maker, Place, Row, Uniqueness
+from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness
 from tasks.masking.session import Session
 
 COLUMN = "{column}"

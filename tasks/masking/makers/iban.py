@@ -6,7 +6,7 @@ from typing import Literal
 from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 
-from tasks.masking.makers.making import DRAWN, Maker, Place, Row, once, text_problems
+from tasks.masking.makers.maker import DRAWN, Maker, Place, Row, once, text_problems
 from tasks.masking.session import Session
 
 # Digits after country and checksum (IBAN registry, ISO 13616). All begin with 9 here: the first digit of a German bank

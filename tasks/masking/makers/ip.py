@@ -5,7 +5,7 @@ from typing import Literal
 
 from psycopg.sql import SQL, Composable
 
-from tasks.masking.makers.making import Maker, Place, Row, text_problems
+from tasks.masking.makers.maker import Maker, Place, Row, text_problems
 from tasks.masking.session import Session
 
 NETWORK6 = "2001:db8::"  # for documentation, RFC 3849

@@ -6,8 +6,8 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 
 from tasks.estate.dumps import Anonymizer
-from tasks.masking.makers.making import DRAWN, Maker, Place, Row, once, text_problems
-from tasks.masking.pools import Kind, longest, pool
+from tasks.masking.fake_pools import Kind, longest, pool
+from tasks.masking.makers.maker import DRAWN, Maker, Place, Row, once, text_problems
 from tasks.masking.session import Pool, Session
 
 SHORTEST_FULL_NAME = 7  # characters: less leaves no room for two names

@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 from pydantic import Field, model_validator
 
-from tasks.masking.makers.making import Maker, Place, Row, text_problems
+from tasks.masking.makers.maker import Maker, Place, Row, text_problems
 from tasks.masking.session import Session
 
 INTEGERS = {"int2": 2**15 - 1, "int4": 2**31 - 1, "int8": 2**63 - 1}

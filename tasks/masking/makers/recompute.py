@@ -9,9 +9,9 @@ from psycopg.sql import SQL, Composable
 from pydantic import AfterValidator, Field
 
 from tasks.estate.errors import Misconfigured
-from tasks.masking.lexing import Token, called, columns_in, faults_of_expression, tokens
-from tasks.masking.makers.making import Maker, Place, Row, Uniqueness
+from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness
 from tasks.masking.session import Session
+from tasks.masking.sql_tokens import Token, called, columns_in, faults_of_expression, tokens
 
 BY_TRIGGER = "trigger"
 WHOLE_COLUMN = "recompute works on a whole column, not on a member of it"

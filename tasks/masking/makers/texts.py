@@ -8,7 +8,7 @@ from psycopg.sql import Literal as Quoted
 from pydantic import ConfigDict, Field
 
 from tasks.estate.dumps import Anonymizer
-from tasks.masking.makers.making import JSON, Maker, Place, Row, Uniqueness, canonical, length_problems, text_problems
+from tasks.masking.makers.maker import JSON, Maker, Place, Row, Uniqueness, canonical, length_problems, text_problems
 from tasks.masking.session import Session
 
 SCRUBBED = "[scrubbed for staging]"

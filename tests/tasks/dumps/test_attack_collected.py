@@ -12,7 +12,7 @@ from tasks.dumps.attack import Lookup, collect
 from tasks.dumps.connecting import share, snapshot_of
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.dumps.leak_search_forms import needles
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
 from tests.tasks.dumps.shapes import column, planned, table
 

@@ -11,7 +11,7 @@ from tasks.dumps.column_samples import Samples, samples_of
 from tasks.dumps.connecting import connected_to
 from tasks.estate.errors import Misconfigured
 from tasks.estate.tables import Catalog
-from tasks.masking.recognising import LONGEST
+from tasks.masking.personal_values import LONGEST
 
 SCHEMA = """
 CREATE TYPE mood AS ENUM ('glad', 'sad');

@@ -16,11 +16,11 @@ from tasks.dumps.drafting import draft_masking
 from tasks.dumps.export_plan import Choices, MaskingPlan
 from tasks.dumps.masking_sql import prove
 from tasks.masking.classify import Draft, draft
-from tasks.masking.compressing import compress
-from tasks.masking.keys import Keyring
+from tasks.masking.draft_patterns import compress
+from tasks.masking.draft_yaml import as_yaml
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import parse_policy
-from tasks.masking.reading import read_yaml
-from tasks.masking.rendering import as_yaml
+from tasks.masking.policy_yaml import read_yaml
 from tasks.masking.session import Session
 from tests.tasks.masking.labelled import HELD_OUT, WHOLE, Labelled, labels_of, schemas
 

@@ -13,7 +13,7 @@ from tasks.dumps.export_plan import Choices, MaskingPlan
 from tasks.dumps.masking_sql import prove
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import PolicyRefused
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import parse_policy
 from tasks.masking.session import Session
 

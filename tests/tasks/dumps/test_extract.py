@@ -16,7 +16,7 @@ from tasks.dumps.connecting import connected_to, snapshot_of
 from tasks.dumps.export_plan import MaskingPlan, Unit
 from tasks.dumps.extract import PAGE, Batch, Source, batches_of, plan_key, query, units_of
 from tasks.estate.errors import LeakFound
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
 from tests.tasks.dumps.shapes import name, planned, table
 

@@ -8,7 +8,7 @@ from tasks.dumps.attack import Secrets
 from tasks.dumps.dump_reader import Sealed
 from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump, seal, unseal, why_unproven
 from tasks.estate.dumps import Anonymizer, AttackResult
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tests.tasks.dumps.shapes import header
 
 MINE, OTHERS = Keyring(bytes(range(32)), run="r"), Keyring(bytes(range(1, 33)), run="r")

@@ -12,7 +12,7 @@ from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.dumps.masking_sql import MANY, faults_of, masked, masked_columns, only, prove, rows_of, sample, sample_of
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.tables import Check
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
 from tests.tasks.dumps.shapes import column, name, planned, planned_column, table
 

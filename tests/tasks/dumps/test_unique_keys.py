@@ -7,7 +7,7 @@ import pytest
 from tasks.dumps.unique_keys import key_faults
 from tasks.estate.tables import Column, Key, KeyKind, Name, Table
 from tasks.masking.makers import parse
-from tasks.masking.makers.making import Place
+from tasks.masking.makers.maker import Place
 
 ID = Column(name="id", type="bigint", base="int8", category="N", not_null=True)
 EMAIL = Column(name="email", type="text", base="text", category="S", not_null=True)

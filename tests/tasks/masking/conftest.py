@@ -11,7 +11,7 @@ from psycopg.sql import Literal as Quoted
 
 from deployments.sandbox.postgres import Postgres
 from tasks.estate.tables import Column, Key, KeyKind, Name, Table
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.makers import Maker, Place, parse
 from tasks.masking.session import Session
 

@@ -16,9 +16,9 @@ from stdnum import iban
 
 from tasks.estate.errors import Misconfigured
 from tasks.estate.tables import Column, Key, KeyKind
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.makers import KINDS, Place, parse
-from tasks.masking.makers.stubs import stub_for, stubs
+from tasks.masking.makers.stub_files import stub_for, stubs
 from tasks.masking.session import Session
 
 ANY = [str(number) for number in range(400)]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.masking.makers import jsontext, parse
+from tasks.masking.makers import json_text, parse
 from tasks.masking.makers.arrays import elements
 from tasks.masking.makers.dates import moved
-from tasks.masking.makers.paths import steps, tree
+from tasks.masking.makers.json_paths import steps, tree
 
 FUZZ = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -50,7 +50,7 @@ def test_documents_print_as_jsonb_does(bench: Any, documents: list[Any]) -> None
     texts = [json.dumps(document) for document in documents]
     table = bench.fill("jsonb", texts)
     printed = [row[0] for row in bench.printed(table, bench.place("jsonb").read)]
-    assert [jsontext.written(jsontext.read(text)) for text in texts] == printed
+    assert [json_text.written(json_text.read(text)) for text in texts] == printed
 
 
 @FUZZ

@@ -33,7 +33,7 @@ from tasks.dumps.table_rules import reached
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan, Overlap, SequenceState
 from tasks.estate.relations import Resolver
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy, parse_policy
 from tasks.masking.session import Session
 

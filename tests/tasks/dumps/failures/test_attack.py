@@ -15,7 +15,7 @@ from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump
 from tasks.dumps.masking_preview import overlaps_in_sample
 from tasks.estate.dumps import AttackResult, Header, Proof
 from tasks.estate.errors import DumpRefused, NotLoaded, PolicyRefused
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 
 Pairs = Callable[..., Any]
 KEPT = """CREATE TYPE face AS (mail text, n int); CREATE TYPE span AS RANGE (subtype = text, collation = "C");

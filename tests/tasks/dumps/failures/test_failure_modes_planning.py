@@ -8,7 +8,7 @@ import pytest
 from tasks.dumps.export_plan import Choices
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import DumpRefused, Misconfigured, NotExported, PolicyRefused
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 
 Pairs = Callable[..., Any]
 PEOPLE = """CREATE TABLE people (id bigint PRIMARY KEY, email varchar(60) UNIQUE, first_name varchar(40) UNIQUE, note text)"""

@@ -13,7 +13,7 @@ import pytest
 from tasks.dumps.connecting import connected_to, share, snapshot_of
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.estate.errors import NotExported, Unreachable
-from tasks.masking import pools
+from tasks.masking import fake_pools
 
 Pairs = Callable[..., Any]
 CLEAR = "Zyxanne.Querulant@example.org"  # nothing makes this up
@@ -180,7 +180,7 @@ def test_mode_16_faker_is_asked_before_the_first_row_and_never_after(
     def broken(*arguments: Any) -> Any:
         raise AssertionError("Faker was asked while rows travelled")
 
-    monkeypatch.setattr(pools, "Faker", broken)
+    monkeypatch.setattr(fake_pools, "Faker", broken)
     assert made.export().trailer.rows == 20_000
 
 

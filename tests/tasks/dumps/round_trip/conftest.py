@@ -32,7 +32,7 @@ from tasks.dumps.missing_on_staging import dumped_tables
 from tasks.dumps.table_rules import reached
 from tasks.estate.dumps import DumpFacts, Header, Loaded
 from tasks.estate.relations import Resolver
-from tasks.masking.keys import Keyring
+from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session
 

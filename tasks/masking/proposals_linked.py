@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.estate.tables import Catalog, Column, ForeignKey, Table
-from tasks.masking.naming import spelling
-from tasks.masking.proposing import HASH, HASHED_ADDRESS, KEEP, UNDECIDED, Proposal, is_unique, undecided
-from tasks.masking.vocabulary import PEOPLE
+from tasks.masking.personal_columns import spelling
+from tasks.masking.proposals import HASH, HASHED_ADDRESS, KEEP, UNDECIDED, Proposal, is_unique, undecided
+from tasks.masking.words_personal import PEOPLE
 
 Spot = tuple[str, str]  # table as it prints, column
 ADDRESS_OF_ID = 38  # characters of `user-<19 digits>@staging.local`: what a bigint key may need

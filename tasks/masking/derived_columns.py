@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Column, Function, Table, Trigger
-from tasks.masking.flowing import BY_ARGUMENTS, Flows, Spot
-from tasks.masking.lexing import Token, called, reads_table, statements, tokens
-from tasks.masking.naming import spelling
+from tasks.masking.personal_columns import spelling
+from tasks.masking.sql_tokens import Token, called, reads_table, statements, tokens
+from tasks.masking.trigger_writes import BY_ARGUMENTS, Flows, Spot
 
 VECTORS = ("vector", "halfvec", "sparsevec")
 TRUTH = "bool"  # a yes or no says next to nothing of what it was computed from

@@ -1,7 +1,7 @@
 """Which columns are keys: declared ones, and those that are named like the key of a table."""
 
 from tasks.estate.tables import Catalog, Table
-from tasks.masking.naming import spelling
+from tasks.masking.personal_columns import spelling
 
 KEY_TYPES = ("int2", "int4", "int8", "uuid")
 Spot = tuple[str, str]  # table as it prints, column

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tasks.estate.tables import Catalog, Table
-from tasks.masking.keying import keys_of
+from tasks.masking.key_columns import keys_of
 from tasks.masking.policy import ColumnRule, Pattern, Policy, TableRule, is_pattern, unquoted
 
 KEEP = ColumnRule()

@@ -18,7 +18,7 @@ from stdnum.at import tin, vnr
 from stdnum.ch import ssn
 from stdnum.de import idnr
 
-from tasks.masking.vocabulary import Kind as Kind
+from tasks.masking.words_personal import Kind as Kind
 
 LONGEST = 20_000  # characters of a value that are looked at: a pattern must not cost more than the column is worth
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from tasks.estate.tables import Catalog
 from tasks.masking.classify import ColumnDraft, Draft
-from tasks.masking.keying import keys_of
-from tasks.masking.patterns import matches
-from tasks.masking.proposing import KEEP
+from tasks.masking.key_columns import keys_of
+from tasks.masking.policy_patterns import matches
+from tasks.masking.proposals import KEEP
 
 SEVERAL = 3  # tables with a column of one name from which a pattern is shorter
 MANY = 8  # columns with one ending from which a pattern is shorter and says something

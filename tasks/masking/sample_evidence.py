@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.masking.recognising import CERTAIN, Kind, recognise_value
+from tasks.masking.personal_values import CERTAIN, Kind, recognise_value
 
 ENOUGH = 5  # values below which a share says nothing, unless a single value is proof enough
 YEARS = 8  # dates of birth spread over more years than this; dates of one school year do not

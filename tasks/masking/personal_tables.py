@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tasks.estate.tables import Column, Table
-from tasks.masking.naming import spelling
-from tasks.masking.recognising import Kind
-from tasks.masking.technical import CATALOGUE, SENSITIVE, SENSITIVE_ROW, STAFF, TERMS
-from tasks.masking.vocabulary import (
+from tasks.masking.personal_columns import spelling
+from tasks.masking.personal_values import Kind
+from tasks.masking.words_personal import (
     ADDRESS_PARTS,
     BESIDE_ADDRESS,
     CARDS,
@@ -24,6 +23,7 @@ from tasks.masking.vocabulary import (
     VALUES,
     WRITINGS,
 )
+from tasks.masking.words_technical import CATALOGUE, SENSITIVE, SENSITIVE_ROW, STAFF, TERMS
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.estate.tables import Column, Table
-from tasks.masking.naming import recognise_name, spelling
-from tasks.masking.proposing import DOCUMENTS, KEEP, TEXTS, UNDECIDED, Proposal, propose, undecided
-from tasks.masking.recognising import Kind
-from tasks.masking.sampling import members_of_arrays, members_of_documents, weigh
-from tasks.masking.technical import TECHNICAL_TEXT
+from tasks.masking.personal_columns import recognise_name, spelling
+from tasks.masking.personal_values import Kind
+from tasks.masking.proposals import DOCUMENTS, KEEP, TEXTS, UNDECIDED, Proposal, propose, undecided
+from tasks.masking.sample_evidence import members_of_arrays, members_of_documents, weigh
+from tasks.masking.words_technical import TECHNICAL_TEXT
 
 
 def propose_for(table: Table, column: Column, samples: Sequence[str], *, linked: bool = False) -> Proposal:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.estate.tables import Catalog, Column, KeyKind, Table
-from tasks.masking.deriving import Derived, derived_columns, is_embedding, left_on, looks_derived
-from tasks.masking.flowing import Spot
-from tasks.masking.naming import spelling
-from tasks.masking.proposing import KEEP, UNDECIDED, Proposal, undecided
-from tasks.masking.recognising import Kind
+from tasks.masking.derived_columns import Derived, derived_columns, is_embedding, left_on, looks_derived
+from tasks.masking.personal_columns import spelling
+from tasks.masking.personal_values import Kind
+from tasks.masking.proposals import KEEP, UNDECIDED, Proposal, undecided
+from tasks.masking.trigger_writes import Spot
 
 SURE = 0.85
 RECOMPUTED = ("recompute", "trigger")  # in a policy: {recompute: …}

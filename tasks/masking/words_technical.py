@@ -1,7 +1,7 @@
 """The words by which a column's name says that it describes the record and no person, in English and German.
 
 They decide only where no word of a person matched and no sampled value looks personal. Rules read a *spelling*: see
-`tasks.masking.vocabulary`.
+`tasks.masking.words_personal`.
 """
 
 import re

@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 from pydantic import Field
 
-from tasks.masking.makers.making import Maker, Place, Row, text_problems
+from tasks.masking.makers.maker import Maker, Place, Row, text_problems
 from tasks.masking.session import Session
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Function, Name, Table, Trigger
-from tasks.masking.deriving import derived_columns, left_on
-from tasks.masking.flowing import Flows
+from tasks.masking.derived_columns import derived_columns, left_on
+from tasks.masking.trigger_writes import Flows
 
 
 def table(name: str, *columns: str) -> Table:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tasks.estate.errors import PolicyRefused
 from tasks.masking.policy import parse_policy
-from tasks.masking.reading import read_yaml
+from tasks.masking.policy_yaml import read_yaml
 
 HEAD = "app: shop\nschema_version: 3\ntables:\n"
 WORDS = (

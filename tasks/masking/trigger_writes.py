@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tasks.estate.tables import Catalog, Name, Table, Trigger
-from tasks.masking.lexing import Token, is_query, parts_of, statements, tokens, without_conditions
+from tasks.masking.sql_tokens import Token, is_query, parts_of, statements, tokens, without_conditions
 
 Spot = tuple[str, str]  # table as it prints, column
 ROWS = ("new", "old")

@@ -16,8 +16,8 @@ from deployments.sandbox.school.database import CANARIES, build
 from tasks.dumps.catalog import identifier, read_catalog
 from tasks.estate.tables import Catalog, Name
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft, draft
+from tasks.masking.draft_yaml import as_yaml
 from tasks.masking.policy import is_pattern, parse_policy
-from tasks.masking.rendering import as_yaml
 
 POLICY = Path(__file__).parents[3] / "deployments" / "policies" / "schulportal.yaml"
 Samples = Mapping[tuple[str, str], Sequence[str]]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Table
-from tasks.masking.patterns import Expanded, expand, matches, parts_of, within
 from tasks.masking.policy import parse_policy
+from tasks.masking.policy_patterns import Expanded, expand, matches, parts_of, within
 
 HEAD = "app: shop\nschema_version: 3\ntables:\n"
 HERE = DatabaseIdentity(

@@ -10,9 +10,9 @@ from psycopg.sql import SQL
 
 from tasks.estate.errors import Misconfigured
 from tasks.estate.tables import Column, Name, Table
-from tasks.masking.keys import Keyring
+from tasks.masking.fake_pools import LISTS, pool
+from tasks.masking.keyring import Keyring
 from tasks.masking.makers import Place, parse
-from tasks.masking.pools import LISTS, pool
 from tasks.masking.session import PASSWORD, Session
 
 KEY = bytes(range(100, 140))

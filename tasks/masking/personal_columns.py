@@ -3,8 +3,8 @@
 import re
 from functools import lru_cache
 
-from tasks.masking.technical import CATALOGUE, TERM_TEXT, TERMS
-from tasks.masking.vocabulary import ABOUT, HASHED, NAME_RULES, PEOPLE, TEXT_RULE, WRITINGS, Kind
+from tasks.masking.words_personal import ABOUT, HASHED, NAME_RULES, PEOPLE, TEXT_RULE, WRITINGS, Kind
+from tasks.masking.words_technical import CATALOGUE, TERM_TEXT, TERMS
 
 
 @lru_cache(maxsize=32768)

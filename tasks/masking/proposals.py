@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.estate.tables import Column, Table
-from tasks.masking.homes import Home, home_of, kind_by_home
-from tasks.masking.naming import recognise_name, spelling
-from tasks.masking.recognising import Kind
-from tasks.masking.sampling import Evidence
-from tasks.masking.technical import (
+from tasks.masking.personal_columns import recognise_name, spelling
+from tasks.masking.personal_tables import Home, home_of, kind_by_home
+from tasks.masking.personal_values import Kind
+from tasks.masking.sample_evidence import Evidence
+from tasks.masking.words_technical import (
     EMPLOYED,
     FOREIGN_ID,
     INTIMATE,
@@ -102,7 +102,7 @@ def undecided(reason: str, kind: Kind | None = None) -> Proposal:
 def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = False) -> Proposal:
     """What is proposed for a column of a plain type. `linked`: it is part of a foreign key, or referenced by one.
 
-    Arrays and JSON documents come apart into members first: see `tasks.masking.nesting`.
+    Arrays and JSON documents come apart into members first: see `tasks.masking.proposals_nested`.
     """
     primary = table.primary is not None and column.name in table.primary.columns
     if (linked or primary or column.identity) and column.base in (*INTEGERS, "uuid"):

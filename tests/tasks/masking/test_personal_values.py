@@ -7,9 +7,9 @@ from faker import Faker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.masking import recognising
-from tasks.masking.naming import recognise_name, spelling
-from tasks.masking.recognising import Kind, recognise_in_text, recognise_value
+from tasks.masking import personal_values as values
+from tasks.masking.personal_columns import recognise_name, spelling
+from tasks.masking.personal_values import Kind, recognise_in_text, recognise_value
 
 BCRYPT = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
 ARGON = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b27dWzhqvqmaZqZ"
@@ -222,9 +222,9 @@ def test_spelling(name: str, spelled: str) -> None:
 
 
 SHAPES = {
-    Kind.EMAIL: recognising.EMAIL, Kind.PASSWORD: recognising.CRYPT, Kind.SECRET: recognising.ISSUED, Kind.UUID: recognising.UUID,
-    Kind.CHECKSUM: recognising.HEX, Kind.URL: recognising.URL, Kind.POSTCODE: recognising.POSTCODE, Kind.BIRTH_DATE: recognising.DATE,
-    Kind.PHONE: recognising.PHONE, Kind.ADDRESS: recognising.PLACE, Kind.STREET: recognising.STREET,
+    Kind.EMAIL: values.EMAIL, Kind.PASSWORD: values.CRYPT, Kind.SECRET: values.ISSUED, Kind.UUID: values.UUID,
+    Kind.CHECKSUM: values.HEX, Kind.URL: values.URL, Kind.POSTCODE: values.POSTCODE, Kind.BIRTH_DATE: values.DATE,
+    Kind.PHONE: values.PHONE, Kind.ADDRESS: values.PLACE, Kind.STREET: values.STREET,
 }  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def test_a_glance_at_a_value_overlooks_no_pattern(kind: Kind, data: st.DataObjec
         assert kind in recognise_value(value)
 
 
-INSIDE = {Kind.EMAIL: recognising.EMAIL, Kind.PASSWORD: recognising.CRYPT, Kind.SECRET: recognising.ISSUED}
+INSIDE = {Kind.EMAIL: values.EMAIL, Kind.PASSWORD: values.CRYPT, Kind.SECRET: values.ISSUED}
 
 
 @pytest.mark.parametrize("kind", INSIDE)

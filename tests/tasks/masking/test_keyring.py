@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tasks.estate.errors import Misconfigured
-from tasks.masking.keys import Keyring, block_keys
+from tasks.masking.keyring import Keyring, block_keys
 
 KEY = bytes(range(100, 132))
 
