@@ -19,7 +19,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed  ## Run the main job on the sandbox (ARGS=--unattended answers by itself)
 	$(BIN)/python -m deployments.sandbox $(ARGS)
 
-# Three processes: many tests wait for servers rather than compute. By file, because fixtures of a session are dear.
+# Three processes: many tests wait for servers rather than compute. By file, because fixtures of a session are expensive.
 test: $(VENV)/.installed  ## Run the linter and the suite (types and import contracts are tests in it)
 	$(BIN)/ruff check .
 	@echo "$$(find tests -name '*.py' -exec cat {} + | wc -l) lines of tests for $$(find flows tasks deployments -name '*.py' -exec cat {} + | wc -l) lines of code (we want 1.3 to 1)"
