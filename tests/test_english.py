@@ -148,14 +148,10 @@ def names(name: str, text: str) -> Iterator[Piece]:
     """Yield the words of the file's name and of every identifier that it defines."""
     yield Piece(name, 1, Path(name).stem)
     for node in ast.walk(ast.parse(text)) if name.endswith(".py") else ():
-        defined = {
-            ast.FunctionDef: "name",
-            ast.AsyncFunctionDef: "name",
-            ast.ClassDef: "name",
-            ast.arg: "arg",
-        }.get(type(node))
-        if defined:
-            yield Piece(name, node.lineno, getattr(node, defined))  # type: ignore[attr-defined]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield Piece(name, node.lineno, node.name)
+        elif isinstance(node, ast.arg):
+            yield Piece(name, node.lineno, node.arg)
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
             yield Piece(name, node.lineno, node.id if isinstance(node, ast.Name) else node.attr)
 
