@@ -5,6 +5,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from itertools import pairwise
 from pathlib import Path
@@ -52,8 +53,14 @@ def sources(root: Path, *folders: str) -> Iterator[tuple[str, str, ast.Module]]:
     """Every Python file below these folders of `root`: path as in the repository, text, syntax tree."""
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
-            text = path.read_text(encoding="utf-8")
-            yield path.relative_to(root).as_posix(), text, ast.parse(text, filename=str(path))
+            yield path.relative_to(root).as_posix(), *parsed(path)
+
+
+@cache
+def parsed(path: Path) -> tuple[str, ast.Module]:
+    """The text and the syntax tree of a file; every check reads the same ones."""
+    text = path.read_text(encoding="utf-8")
+    return text, ast.parse(text, filename=str(path))
 
 
 def functions(root: Path, *folders: str) -> Iterator[tuple[str, Function]]:

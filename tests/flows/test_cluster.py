@@ -10,7 +10,7 @@ from tasks.estate.errors import Misconfigured
 from tasks.runtime.runners import for_exports
 
 
-@pytest.mark.parametrize("runner", ["processes", "dask"])
+@pytest.mark.parametrize("runner", ["processes", pytest.param("dask", marks=pytest.mark.drill)])
 def test_units_run_under_the_task_runner_that_the_environment_names(
     runner: str, start: Callable[..., Any], school: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

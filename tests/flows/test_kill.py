@@ -58,7 +58,11 @@ def kill(verb: str, run: str, moment: str) -> int:
 @pytest.mark.parametrize("verb", [pytest.param("refresh", marks=pytest.mark.drill), "promote"])
 @pytest.mark.parametrize(
     ("moment", "copies", "outcome"),
-    [("before", 0, "OutcomeUnknown"), ("during", 1, "Verified"), ("after", 1, "Verified")],
+    [
+        ("before", 0, "OutcomeUnknown"),
+        ("during", 1, "Verified"),
+        pytest.param("after", 1, "Verified", marks=pytest.mark.drill),
+    ],
 )
 def test_a_killed_run_is_reconciled_and_never_sends_again(
     verb: str, moment: str, copies: int, outcome: str, start: Callable[..., Any], worker: Host, ledger: Ledger

@@ -55,7 +55,8 @@ def kill(run: str, moment: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("moment", "outcome", "status"), [("before", "NotLoaded", "interrupted"), ("after", "Loaded", "succeeded")]
+    ("moment", "outcome", "status"),
+    [("before", "NotLoaded", "interrupted"), pytest.param("after", "Loaded", "succeeded", marks=pytest.mark.drill)],
 )
 def test_w8_a_killed_load_is_found_out_by_its_marker(
     moment: str, outcome: str, status: str, start: Callable[..., Any], school: Any, whole: Any, ledger: Ledger

@@ -34,6 +34,7 @@ def test_a_second_refresh_of_a_quiet_site_ends_well(
     assert up.state == "Suspended", up.message  # production is not held by the quiet refresh
 
 
+@pytest.mark.drill
 def test_without_checkpoints_a_quiet_site_waits_for_the_deadline(
     equal: None, start: Callable[..., Any], worker: Host
 ) -> None:
@@ -44,6 +45,7 @@ def test_without_checkpoints_a_quiet_site_waits_for_the_deadline(
     assert "Nothing that can be seen differed" in run.message
 
 
+@pytest.mark.drill
 def test_a_copy_that_never_lands_is_unknown_where_something_differed(
     equal: None, start: Callable[..., Any], worker: Host
 ) -> None:

@@ -38,7 +38,13 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """
 
 
-@pytest.mark.parametrize(("compression", "sealed"), [("gzip", False), ("gzip", True), ("zstd", False), ("none", False)])
+@pytest.mark.parametrize(
+    ("compression", "sealed"),
+    [
+        ("gzip", True),
+        *(pytest.param(word, False, marks=pytest.mark.drill) for word in ("gzip", "zstd", "none")),
+    ],
+)
 def test_memory_is_flat(tmp_path: Path, new_header: Any, compression: str, sealed: bool) -> None:
     """50 MB of rows take hardly more memory than 5 MB of them, and in all less than the 150 MB a process may have."""
     header = new_header({Name(schema_name="public", name="users"): (4, [])})

@@ -227,7 +227,7 @@ class Pair:
         return found
 
 
-@pytest.fixture(scope="session", params=["embedded", "debian-15"])
+@pytest.fixture(scope="session", params=["embedded", pytest.param("debian-15", marks=pytest.mark.drill)])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """The newest PostgreSQL that we know, and the one that Debian 12 installs."""
     if request.param == "embedded":

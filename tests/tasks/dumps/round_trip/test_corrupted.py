@@ -15,7 +15,7 @@ from tasks.estate.dumps import DumpFacts
 from tasks.estate.errors import DumpRefused, NotLoaded
 from tasks.masking.policy import Policy, TableRule
 
-EXAMPLES = int(os.environ.get("UNDERSTUDY_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("UNDERSTUDY_EXAMPLES", "20"))
 DDL = """CREATE TABLE people (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, boss bigint REFERENCES people);
 CREATE TABLE letters (person bigint REFERENCES people, body text, at timestamptz, tags text[]) PARTITION BY HASH (person);
 CREATE TABLE letters_0 PARTITION OF letters FOR VALUES WITH (MODULUS 2, REMAINDER 0);

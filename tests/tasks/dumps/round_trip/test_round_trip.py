@@ -1,6 +1,6 @@
 """A dump of any schema and any rows, loaded into the same schema elsewhere, gives equal rows where nothing was masked.
 
-40 examples by default, always the same ones; `UNDERSTUDY_EXAMPLES=500` draws that many new ones.
+20 examples by default, always the same ones; `UNDERSTUDY_EXAMPLES=500` draws that many new ones.
 """
 
 import os
@@ -18,7 +18,7 @@ from tasks.estate.tables import Name
 from tasks.masking.makers import parse
 from tasks.masking.policy import ColumnRule, Policy, TableRule
 
-EXAMPLES = int(os.environ.get("UNDERSTUDY_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("UNDERSTUDY_EXAMPLES", "20"))
 drawn = settings(
     max_examples=EXAMPLES,
     derandomize="UNDERSTUDY_EXAMPLES" not in os.environ,  # a build that fails by chance teaches to run it again
