@@ -20,7 +20,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
-from deployments.reaching import server_address, unreachable
+from deployments.prefect_server import server_address, unreachable
 from tasks.automations import foreign_automations
 from tasks.estate.errors import Misconfigured
 

@@ -11,9 +11,9 @@ import httpx
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from deployments.cli.obstacles import Obstacle
 from deployments.cli.output import INTERRUPTED, STILL_OPEN, Ended, Loud, Told, aside
-from deployments.cli.server import Form, Server, form_keys, link
+from deployments.obstacles import Obstacle
+from deployments.prefect_server import Form, Server, form_keys, link
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import yaml
 
 from deployments.cli.follow import follow, state_name, told_end
 from deployments.cli.output import Marked, Told, command, new_group
-from deployments.cli.server import connected, link
+from deployments.prefect_server import connected, link
 
 Source = Annotated[str, typer.Argument(help="Install to copy from, by name.")]
 Destination = Annotated[str, typer.Argument(help="Install that is overwritten, by name.")]

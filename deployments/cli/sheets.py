@@ -10,7 +10,7 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.cli.output import Loud, columns
-from deployments.cli.server import Form, Server, form_keys, link
+from deployments.prefect_server import Form, Server, form_keys, link
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
 from tasks.estate.sheets import Sheet, sheet_key

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from deployments.cli.output import Loud, Marked, Told, columns, command
-from deployments.cli.server import connected, link
 from deployments.cli.sheets import Asked, all_asked, disagreements, fact_lines, facts_of, find_asked
+from deployments.prefect_server import connected, link
 
 Named = Annotated[str, typer.Argument(metavar="CODE|RUN", help="Code of the plan, like 7K3F-92QD, or id of the run.")]
 

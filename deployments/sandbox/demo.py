@@ -6,7 +6,7 @@ from deployments.sandbox.demo_databases import SecondAct
 from deployments.sandbox.demo_websites import FirstAct
 from deployments.sandbox.guide import Guide
 from deployments.sandbox.narrator import Narrator
-from deployments.sandbox.runs import Runs
+from deployments.sandbox.runs import connected_to
 from deployments.sandbox.stack import PROJECT, Stack
 from tasks.ledger.ledger import Ledger
 
@@ -16,7 +16,7 @@ def perform(stack: Stack, narrator: Narrator, *, unattended: bool) -> bool:
     stack.deploy()
     deployments = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     narrator.say(f"Deployed prefect.yaml: {', '.join(each['name'] for each in deployments)}")
-    with Runs(stack.api_url) as runs:
+    with connected_to(stack.api_url) as runs:
         guide = Guide(stack, runs, narrator, unattended=unattended)
         good = FirstAct(guide).play() and SecondAct(guide).play()
     narrator.heading("The end")

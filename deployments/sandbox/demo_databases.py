@@ -2,10 +2,10 @@
 
 import psycopg
 
+from deployments.prefect_server import Form
 from deployments.sandbox.database_comparison import SideBySide, aligned
 from deployments.sandbox.guide import Guide
 from deployments.sandbox.leads import LEAD
-from deployments.sandbox.runs import Question
 from deployments.sandbox.school.database import CANARIES, OWNER, READER
 from deployments.sandbox.stack import HOSTNAME
 
@@ -45,7 +45,7 @@ class SecondAct:
             requested_by="the demo",
         )
 
-    def _answer(self, question: Question) -> dict[str, str]:
+    def _answer(self, question: Form) -> dict[str, str]:
         return {
             "decision": "approve", "plan": question.plan_code, "destination": HOSTNAME, "approver": LEAD,
             "proof": self._guide.proof(), "reason": "demo of a first load",

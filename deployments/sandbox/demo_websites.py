@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 
+from deployments.prefect_server import Form
 from deployments.sandbox import notices
 from deployments.sandbox.guide import Guide
 from deployments.sandbox.leads import LEAD
-from deployments.sandbox.runs import Question
 
 STAGING, PRODUCTION = "schulstage", "schulprod"
 VERIFIED = "Verified"
@@ -47,7 +47,7 @@ class FirstAct:
         )
         return self._guide.accepts(outcome, VERIFIED)
 
-    def _answer(self, question: Question) -> dict[str, str]:
+    def _answer(self, question: Form) -> dict[str, str]:
         """What the demo lead answers: yes to the plan; and about the host's e-mail, what the emulated host knows."""
         if "decision" in question.fields:
             return {

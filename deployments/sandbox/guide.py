@@ -7,9 +7,10 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
+from deployments.prefect_server import Form
 from deployments.sandbox.leads import LEAD
 from deployments.sandbox.narrator import Narrator
-from deployments.sandbox.runs import Question, Runs
+from deployments.sandbox.runs import Runs
 from deployments.sandbox.stack import PROJECT, Stack
 
 PATIENCE = 600.0  # seconds without an end or a question, on a very slow machine; usually 40
@@ -37,13 +38,13 @@ class Guide:
         run = self._runs.start_by_schedule(deployment)
         self.narrator.say(f"The schedule of {deployment} starts a run: {self._link(run)}")
         ended = self.narrator.follow(self._runs, run, patience=PATIENCE)
-        if isinstance(ended, Question):
+        if isinstance(ended, Form):
             self.narrator.say("The run asks a person, although deployments/standing.yaml should cover it.")
             return False
         return self._conclude(run, ended) == until
 
     def lead(
-        self, deployment: str, *, answer: Callable[[Question], dict[str, str]], example: str, **parameters: Any
+        self, deployment: str, *, answer: Callable[[Form], dict[str, str]], example: str, **parameters: Any
     ) -> str:
         """Start a deployment that asks; gives the name of its outcome.
 
@@ -51,7 +52,7 @@ class Guide:
         """
         run = self._start(deployment, parameters)
         outcome = self.narrator.follow(self._runs, run, patience=PATIENCE)
-        while isinstance(outcome, Question):
+        while isinstance(outcome, Form):
             self._present(run, outcome, example)
             if self._unattended:
                 self._answer(run, answer(outcome))
@@ -65,11 +66,11 @@ class Guide:
         return outcome == wanted or (not self._unattended and outcome == REJECTED)
 
     def _start(self, deployment: str, parameters: dict[str, Any]) -> UUID:
-        run = self._runs.start(deployment, **parameters)
+        run = self._runs.start(deployment, parameters)
         self.narrator.say(f"Started {deployment}: {self._link(run)}")
         return run
 
-    def _present(self, run: UUID, question: Question, example: str) -> None:
+    def _present(self, run: UUID, question: Form, example: str) -> None:
         """Show the question as the form shows it, and where to answer."""
         self.narrator.heading("The run waits for an answer")
         self.narrator.quote(question.text)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.sandbox.runs import Question, Runs
+from deployments.prefect_server import Form
+from deployments.sandbox.runs import Runs
 
 LOOK_EVERY = 0.5  # seconds
 SILENT = 30.0  # seconds without a line, after which it is said for what the run waits
@@ -56,9 +57,9 @@ class Narrator:
         run: UUID,
         *,
         patience: float,
-        answered: Question | None = None,
+        answered: Form | None = None,
         meanwhile: Callable[[], None] | None = None,
-    ) -> FlowRun | Question:
+    ) -> FlowRun | Form:
         """Tell what the run does until it ends (gives the run) or asks (gives the question, if not the `answered` one).
 
         `meanwhile` is called between two looks while the answered question is open.
@@ -67,12 +68,12 @@ class Narrator:
         """
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            now = runs.read(run)
+            now = runs.run(run)
             self._tell(runs, now)
             if now.state is not None and now.state.is_final():
                 self._tell(runs, now)
                 return now
-            question = runs.question(run)
+            question = runs.form(now)
             if question is not None and (answered is None or question.key != answered.key):
                 return question
             if question is not None and meanwhile is not None:
@@ -80,7 +81,7 @@ class Narrator:
             if question is None and time.monotonic() - self._last >= SILENT:
                 self.say(f"  … {runs.obstacle(now)}")
             time.sleep(LOOK_EVERY)
-        waits = runs.obstacle(runs.read(run))
+        waits = runs.obstacle(runs.run(run))
         raise TookTooLong(f"Run {run} neither ended nor asked within {patience:.0f} s. {waits}")
 
     def _tell(self, runs: Runs, run: FlowRun) -> None:

@@ -30,7 +30,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 from pydantic import PrivateAttr
 
 from deployments.bootstrap import POOL
-from deployments.reaching import server_address, unreachable
+from deployments.prefect_server import server_address, unreachable
 from deployments.worker.execute import PROJECT, alert, refusal, shown
 from tasks.estate.errors import Misconfigured
 from tasks.estate.failures import why_failed

@@ -125,7 +125,7 @@ def test_a_refusal_of_prefect_is_told_without_the_proof(asked: Any, cli: Callabl
     """The server's reason is shown, the run still waits; of a proof that is too short nothing comes back."""
     done = cli("approve", asked.id, *WHO, "--code", "98765", "--destination", "schulprod")
     assert done.exit_code == 1
-    assert "Prefect did not take the answer" in done.stderr
+    assert "Prefect did not accept the answer" in done.stderr
     assert "98765" not in done.output
     assert asked.state == "Suspended"
 

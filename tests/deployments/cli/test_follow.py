@@ -22,8 +22,8 @@ from prefect.states import AwaitingConcurrencySlot, Completed, Running, Schedule
 from typer.testing import CliRunner
 
 from deployments.cli.follow import PATIENCE, Patience, follow, watch
-from deployments.cli.obstacles import Obstacle
 from deployments.cli.output import Ended, Told, command, new_group
+from deployments.obstacles import Obstacle
 
 ROOT = Path(__file__).parents[3]
 NOBODY = Obstacle("No worker is online.", "Start one.")

@@ -107,7 +107,7 @@ def test_a_server_that_does_not_answer_is_named(cli: Callable[..., Any]) -> None
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
         done = cli("waiting")
     assert done.exit_code == 1
-    assert "http://127.0.0.1:1/api is not reached: nothing listens" in done.stderr
+    assert "http://127.0.0.1:1/api cannot be reached: nothing listens" in done.stderr
 
 
 def test_columns_are_aligned_and_inert() -> None:

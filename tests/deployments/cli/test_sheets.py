@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
-from deployments.cli.server import Form
 from deployments.cli.sheets import Asked, disagreements, fact_lines
+from deployments.prefect_server import Form
 from tasks.estate.errors import PlanIsStale
 from tests.deployments.cli.gates import sheet_of
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
 
-from deployments.sandbox.runs import Runs
+from deployments.sandbox.runs import Runs, connected_to
 from deployments.sandbox.stack import Stack
 from tasks.estate.sheets import Sheet
 from tasks.signoff.proofs import statement
@@ -101,7 +101,7 @@ class Person:
 
     def state(self, run: UUID) -> str:
         """The name of the run's state."""
-        state = self.runs.read(run).state
+        state = self.runs.run(run).state
         return str(state.name) if state else ""
 
     def wait(self, run: UUID, *states: str) -> str:
@@ -115,7 +115,7 @@ class Person:
     def await_question(self, run: UUID, number: int = 0) -> str:
         """Wait until the run puts that question, counted from 0 over all answers; gives the text above the form."""
         deadline = time.monotonic() + PATIENCE
-        while (asked := self.runs.question(run)) is None or not asked.key.endswith(f"-{number}-schema"):
+        while (asked := self.runs.form(self.runs.run(run))) is None or not asked.key.endswith(f"-{number}-schema"):
             name = self.state(run)
             assert time.monotonic() < deadline, f"run is {name}, asks {asked and asked.key}, expected question {number}"
             time.sleep(0.3)
@@ -168,7 +168,7 @@ class Person:
 @contextmanager
 def at_the_browser(stack: Stack) -> Iterator[Person]:
     """A person with a fresh browser profile."""
-    with sync_playwright() as playwright, Runs(stack.api_url) as runs:
+    with sync_playwright() as playwright, connected_to(stack.api_url) as runs:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield Person(browser.new_page(viewport=WINDOW), stack, runs)
         browser.close()

@@ -34,9 +34,8 @@ def person(stack: Stack) -> Iterator[Person]:
 @pytest.fixture(scope="module")
 def unanswered(person: Person) -> UUID:
     """A refresh whose question stays open for a few seconds only; everything else happens meanwhile."""
-    return person.runs.start(
-        "refresh/refresh", source="schulprod", destination="schuldev", answer_within="PT5S", requested_by=REQUESTER
-    )
+    asked = {"source": "schulprod", "destination": "schuldev", "answer_within": "PT5S", "requested_by": REQUESTER}
+    return person.runs.start("refresh/refresh", asked)
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def promotion(person: Person, stack: Stack) -> Callable[..., UUID]:
     def start(**parameters: Any) -> UUID:
         httpx.post(f"{stack.emulator_url}/_sandbox/publish", json={"install": "schulstage", "kind": "files"})
         told = {"source": "schulstage", "destination": "schulprod", "requested_by": REQUESTER}
-        run = person.runs.start("promote/promote", **told | parameters)
+        run = person.runs.start("promote/promote", told | parameters)
         person.await_question(run)
         return run
 
@@ -166,7 +165,7 @@ def test_two_people_approve_what_is_risky(
 @pytest.mark.drill
 def test_silence_means_no(person: Person, stack: Stack, copies: Copies, unanswered: UUID) -> None:
     """A question that nobody answers is ended by the sweep: the run is shown as Expired, and nothing was copied."""
-    person.runs.start("sweep/sweep")
+    person.runs.start("sweep/sweep", {})
     assert person.wait(unanswered, "Expired") == "Expired"
     person.open(f"/runs/flow-run/{unanswered}")
     person.page.get_by_text("Expired").first.wait_for()

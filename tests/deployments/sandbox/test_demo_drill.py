@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from deployments.sandbox.runs import Runs
+from deployments.sandbox.runs import connected_to
 
 pytestmark = [
     pytest.mark.drill,
@@ -35,7 +35,7 @@ def answer(demo: Any, decision: str, destination: str, **more: str) -> str:
         "decision": decision, "plan": code[1], "destination": destination, "approver": "Demo Lead", "proof": digits[1],
         "reason": "as the demo told me",
     }  # fmt: skip
-    with Runs(f"{link[1]}/api") as runs:
+    with connected_to(f"{link[1]}/api") as runs:
         runs.answer(UUID(link[2]), form | more)
     return str(link[1])
 

@@ -12,9 +12,10 @@ from deployments.sandbox.databases import HISTORY, history_serves
 from deployments.sandbox.narrator import Narrator
 from deployments.sandbox.postgres import SUPERUSER
 from deployments.sandbox.processes import ProgramFailed
-from deployments.sandbox.runs import NotAnswered, Runs
+from deployments.sandbox.runs import Runs, connected_to
 from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.stack import Stack, StackBusy
+from tasks.estate.errors import NotApproved
 
 
 def end_of(runs: Runs, run: UUID) -> str:
@@ -66,11 +67,11 @@ class TestRunning:
 
     def test_worker_runs_a_deployed_flow(self, stack: Stack) -> None:
         """A run started through the API is taken by the worker and ends with a named outcome and a report."""
-        with Runs(stack.api_url) as runs:
-            run = runs.start("diagnose/diagnose", install="schulprod")
+        with connected_to(stack.api_url) as runs:
+            run = runs.start("diagnose/diagnose", {"install": "schulprod"})
             assert end_of(runs, run) == "Healthy"
             assert "diagnose: Healthy" in runs.report(run)
-            with pytest.raises(NotAnswered, match="not paused"):
+            with pytest.raises(NotApproved, match="not paused"):
                 runs.answer(run, {"decision": "approve"})
 
     def test_databases_are_two_schools(self, stack: Stack) -> None:

@@ -7,7 +7,7 @@ import pytest
 from prefect.settings import PREFECT_API_TLS_INSECURE_SKIP_VERIFY, PREFECT_API_URL, temporary_settings
 
 from deployments import bootstrap
-from deployments.reaching import server_address, unreachable
+from deployments.prefect_server import server_address, unreachable
 from deployments.worker import worker
 from tasks.estate.errors import Misconfigured
 from tests.tls import certificate, served
@@ -35,7 +35,7 @@ def test_a_server_that_is_not_trusted_is_named_and_not_waited_for(tmp_path: Path
     ):
         for start in (worker.main, bootstrap.main):
             with pytest.raises(
-                SystemExit, match=rf"https://localhost:{port}/api is not reached: TLS: .*by itself"
+                SystemExit, match=rf"https://localhost:{port}/api cannot be reached: TLS: .*by itself"
             ) as no:
                 start([])
             assert "PREFECT_API_SSL_CERT_FILE" in str(no.value)

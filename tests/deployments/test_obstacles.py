@@ -10,8 +10,8 @@ from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun, StateDetails, Worker, WorkPool, WorkQueue
 from prefect.states import Cancelling, Paused, Pending, Running, Scheduled, State
 
-from deployments.cli.obstacles import Scene, obstacle
-from deployments.cli.server import Server
+from deployments.obstacles import Surroundings, find_obstacle
+from deployments.prefect_server import Server
 from tests.deployments.conftest import DIAGNOSE, Pool
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def run_in(state: State[Any] | None, pool: str | None = "understudy") -> FlowRun
 def seen(state: State[Any] | None, **scene: Any) -> Any:
     """The obstacle of a run in this state; a healthy pool, worker and queue if not told otherwise."""
     healthy = {"pool": POOL, "queue": queue(), "workers": [online()]}
-    return obstacle(run_in(state), Scene(NOW, **healthy | scene))
+    return find_obstacle(run_in(state), Surroundings(NOW, **healthy | scene))
 
 
 DUE = Scheduled(scheduled_time=ago(seconds=40))
@@ -118,7 +118,7 @@ def test_what_passes_by_itself_is_no_trouble(kind: str) -> None:
 
 def test_a_run_without_a_pool_says_so() -> None:
     """A deployment for no pool is never taken."""
-    found = obstacle(run_in(DUE, pool=None), Scene(NOW))
+    found = find_obstacle(run_in(DUE, pool=None), Surroundings(NOW))
     assert "names no work pool" in str(found)
 
 

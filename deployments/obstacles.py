@@ -16,7 +16,7 @@ QUEUED = "AwaitingConcurrencySlot"  # Prefect's name of the state in which a run
 
 
 @dataclass(frozen=True)
-class Scene:
+class Surroundings:
     """What Prefect knows about the surroundings of a run: None or empty for what does not exist. `now` is the server's time."""
 
     now: datetime
@@ -40,7 +40,7 @@ class Obstacle:
         return f"{self.what} {self.remedy}".strip()
 
 
-def obstacle(run: FlowRun, scene: Scene) -> Obstacle:
+def find_obstacle(run: FlowRun, around: Surroundings) -> Obstacle:
     """Return for what this run waits, seen from its state and surroundings. It always returns something."""
     state = run.state
     if state is None:
@@ -48,16 +48,16 @@ def obstacle(run: FlowRun, scene: Scene) -> Obstacle:
     if state.is_paused():
         return _paused(run)
     if state.is_cancelling():
-        return _cancelling(run, scene)
+        return _cancelling(run, around)
     if state.is_running():
-        return _running(run, state, scene)
+        return _running(run, state, around)
     if state.name == QUEUED:
         what = "It waits until another run of the same deployment has ended or asks."
         return Obstacle(what, f"Look at the runs of pool {_pool(run)!r} in Prefect.", passes=True)
     due = state.state_details.scheduled_time
-    if state.is_scheduled() and due is not None and due > scene.now + DUE_SOON:
+    if state.is_scheduled() and due is not None and due > around.now + DUE_SOON:
         return Obstacle(f"It is scheduled for {_at(due)} UTC ({state.name}).", passes=True)
-    return _not_taken(run, state, scene)
+    return _not_taken(run, state, around)
 
 
 def _paused(run: FlowRun) -> Obstacle:
@@ -68,29 +68,29 @@ def _paused(run: FlowRun) -> Obstacle:
     )
 
 
-def _cancelling(run: FlowRun, scene: Scene) -> Obstacle:
-    if _online(scene):
+def _cancelling(run: FlowRun, around: Surroundings) -> Obstacle:
+    if _online(around):
         return Obstacle("It is being cancelled; its worker ends its process.", passes=True)
     what = f"It is to be cancelled, but no worker is online for pool {_pool(run)!r} to end its process."
     return Obstacle(what, f"Start one: `understudy-worker --pool {_pool(run)}`.")
 
 
-def _running(run: FlowRun, state: State[Any], scene: Scene) -> Obstacle:
-    if scene.heartbeats:
-        last = max(scene.heartbeats[0], state.timestamp)  # a process that has just begun has sent none yet
-        if scene.now - last > MISSED * _interval(scene.heartbeats):
+def _running(run: FlowRun, state: State[Any], around: Surroundings) -> Obstacle:
+    if around.heartbeats:
+        last = max(around.heartbeats[0], state.timestamp)  # a process that has just begun has sent none yet
+        if around.now - last > MISSED * _interval(around.heartbeats):
             return Obstacle(
                 f"Its process has been silent since {_at(last)} UTC: the process or its machine is gone.",
                 f"See that a worker is online, then run it again: `prefect flow-run retry {run.id}`. A retry never sends a "
                 "call again. `python -m deployments.bootstrap` makes the automation that ends such runs.",
             )
-    elif not _online(scene):
+    elif not _online(around):
         return Obstacle(
             f"It runs as far as Prefect knows, but no worker is online for pool {_pool(run)!r}: its process may be gone.",
             f"Start a worker (`understudy-worker --pool {_pool(run)}`). If the run does not go on, retry it: "
             f"`prefect flow-run retry {run.id}`. A retry never sends a call again.",
         )
-    steps = f": {', '.join(scene.steps[:3])}" if scene.steps else ""
+    steps = f": {', '.join(around.steps[:3])}" if around.steps else ""
     return Obstacle(f"It is at work{steps}.", passes=True)
 
 
@@ -100,9 +100,9 @@ def _interval(heartbeats: Sequence[datetime]) -> timedelta:
     return median_low(apart) if apart else timedelta(seconds=180)  # Prefect's own default
 
 
-def _not_taken(run: FlowRun, state: State[Any], scene: Scene) -> Obstacle:
+def _not_taken(run: FlowRun, state: State[Any], around: Surroundings) -> Obstacle:
     """The run is scheduled and due, or a worker has taken it and no process runs yet."""
-    pool, queue, name = scene.pool, scene.queue, _pool(run)
+    pool, queue, name = around.pool, around.queue, _pool(run)
     if run.work_pool_name is None:
         return Obstacle(
             "Its deployment names no work pool, so no worker takes it.", "Deploy prefect.yaml: `prefect deploy --all`."
@@ -117,8 +117,8 @@ def _not_taken(run: FlowRun, state: State[Any], scene: Scene) -> Obstacle:
     if queue is not None and queue.is_paused:
         resume = f"Resume it: `prefect work-queue resume {queue.name} --pool {name}`."
         return Obstacle(f"The work queue {queue.name!r} of pool {name!r} is paused.", resume)
-    if not _online(scene):
-        seen = max((each.last_heartbeat_time for each in scene.workers if each.last_heartbeat_time), default=None)
+    if not _online(around):
+        seen = max((each.last_heartbeat_time for each in around.workers if each.last_heartbeat_time), default=None)
         last = f" (the last one was seen at {_at(seen)} UTC)" if seen else ""
         return Obstacle(f"No worker is online for pool {name!r}{last}.", start)
     for kind, each in (("pool", pool), ("queue", queue)):
@@ -134,7 +134,7 @@ def _not_taken(run: FlowRun, state: State[Any], scene: Scene) -> Obstacle:
             f"Look at the worker's log. If that worker is gone, cancel the run (`prefect flow-run cancel {run.id}`) and "
             "start a new one: nothing was sent.",
         )
-    if queue is not None and (queue.last_polled is None or scene.now - queue.last_polled > POLLED_WITHIN):
+    if queue is not None and (queue.last_polled is None or around.now - queue.last_polled > POLLED_WITHIN):
         since = f"since {_at(queue.last_polled)} UTC" if queue.last_polled else "at all"
         return Obstacle(
             f"A worker is online for pool {name!r}, but none has asked the queue {queue.name!r} for runs {since}.",
@@ -144,11 +144,11 @@ def _not_taken(run: FlowRun, state: State[Any], scene: Scene) -> Obstacle:
     return Obstacle(what, f"It starts when one of that worker's runs ends or asks. Or: {start}", passes=True)
 
 
-def _online(scene: Scene) -> bool:
+def _online(around: Surroundings) -> bool:
     """Whether a worker lives. Prefect notices one that was killed late, so its heartbeat counts, too."""
     return any(
-        str(getattr(worker.status, "value", worker.status)) != "OFFLINE" and not _silent(worker, scene.now)
-        for worker in scene.workers
+        str(getattr(worker.status, "value", worker.status)) != "OFFLINE" and not _silent(worker, around.now)
+        for worker in around.workers
     )
 
 

@@ -1,0 +1,270 @@
+"""The Prefect server of the current settings: its address, its runs, and the forms of runs that wait for an answer."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    ArtifactCollectionFilter,
+    ArtifactCollectionFilterKey,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterFlowRunId,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
+from prefect.utilities.urls import url_for
+
+from deployments.obstacles import Obstacle, Surroundings, find_obstacle
+from tasks.estate.addresses import prefect_address
+from tasks.estate.errors import Misconfigured, NotApproved, NotFound, Unreachable
+from tasks.estate.failures import why_failed
+
+VARIABLE = "PREFECT_API_URL"
+CERTIFICATE_HINT = " If your own certificate authority signed it, set PREFECT_API_SSL_CERT_FILE."
+SCHEMA_NOT_FOUND = "Run input schema not found"  # a run is reported as suspended a moment before its form is stored
+FORM_WITHIN = 15.0  # seconds to wait for that form
+POLL_EVERY = 0.25  # seconds between two requests for it
+TIMEOUT = 20.0  # seconds for one response; whoever follows a run is informed of a longer silence
+HEARTBEATS = 6  # heartbeats of a run to read, enough to derive their interval
+PAGE = 100  # runs or artifacts per request; the server's limit is 200
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a suspended run: its key, the Markdown above the fields, and the fields (JSON schema)."""
+
+    key: str
+    text: str
+    fields: Mapping[str, Any]
+    required: tuple[str, ...]
+
+    @property
+    def plan_code(self) -> str:
+        """The code to type, taken from the label of the field `plan`."""
+        return str(self.fields["plan"]["title"]).rpartition(" ")[2]
+
+
+class Server:
+    """An open connection to the Prefect API; made by `connected`."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self._client = client
+
+    def start(self, deployment: str, parameters: Mapping[str, Any]) -> UUID:
+        """Start a run of `flow/deployment` and return its id.
+
+        `parameters` override the deployment's own. Raise `NotFound` if there is no such deployment, and `Misconfigured` if
+        Prefect refuses a parameter.
+        """
+        try:
+            found = self._client.read_deployment_by_name(deployment)
+            return self._client.create_flow_run_from_deployment(
+                found.id,
+                parameters=dict(parameters),
+                idempotency_key=uuid4().hex,  # Prefect's client repeats a request whose response is lost
+            ).id
+        except ObjectNotFound as error:
+            raise NotFound(
+                f"Prefect has no deployment {deployment!r}.",
+                next_step="Nothing was started. Run `prefect deploy --all`, then try again.",
+            ) from error
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+                raise
+            raise Misconfigured(
+                f"Prefect refused the parameters of {deployment!r}: {_reason(error)}",
+                next_step="Nothing was started. Correct the parameter that the message names.",
+            ) from error
+
+    def run(self, run: UUID) -> FlowRun:
+        """Return the present state of a run. Raise `NotFound` if Prefect does not have it."""
+        try:
+            return self._client.read_flow_run(run)
+        except ObjectNotFound as error:
+            raise NotFound(
+                f"Prefect has no run {run}: it was deleted, or belongs to another server.",
+                next_step=f"Check the id and {VARIABLE}. `understudy ledger export` shows what the run did.",
+            ) from error
+
+    def obstacle(self, run: FlowRun) -> Obstacle:
+        """Return what a run waits for that has neither ended nor asked."""
+        running = run.state is not None and run.state.is_running()
+        pool = queue = None
+        workers: list[Any] = []
+        with suppress(ObjectNotFound):
+            if run.work_pool_name:
+                pool = self._client.read_work_pool(run.work_pool_name)
+                workers = self._client.read_workers_for_work_pool(run.work_pool_name)
+            if run.work_queue_id:
+                queue = self._client.read_work_queue(run.work_queue_id)
+        surroundings = Surroundings(
+            now=self._now(),
+            pool=pool,
+            queue=queue,
+            workers=workers,
+            heartbeats=self._heartbeats(run.id) if running else (),
+            steps=[step.name for step in self.steps(run.id, running=True)] if running else (),
+        )
+        return find_obstacle(run, surroundings)
+
+    def _now(self) -> datetime:
+        """Return the time of the server's clock, which dates heartbeats and states."""
+        date = self._client.request("GET", "/health").headers.get("date")
+        return parsedate_to_datetime(date) if date else datetime.now(UTC)
+
+    def _heartbeats(self, run: UUID) -> list[datetime]:
+        """Return the times of a run's latest heartbeats, newest first."""
+        chosen = EventFilter(
+            event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+            resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),
+        )
+        found = self._client.read_events(chosen, limit=HEARTBEATS).events
+        return sorted((event.occurred for event in found), reverse=True)
+
+    def steps(self, run: UUID, *, running: bool = False) -> list[TaskRun]:
+        """Return the steps of a run, oldest first; with `running`, only those that run now."""
+        states = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING])) if running else None
+        chosen = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run]), state=states)
+        return sorted(
+            self._client.read_task_runs(task_run_filter=chosen), key=lambda step: str(step.expected_start_time)
+        )
+
+    def paused(self) -> list[FlowRun]:
+        """Return every run that waits for an answer."""
+        waits = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
+        found: list[FlowRun] = []
+        while page := self._client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=waits), limit=PAGE, offset=len(found)
+        ):
+            found += page
+        return found
+
+    def newest(self, keys: list[str]) -> dict[str, str]:
+        """Return the newest Markdown artifact under each of these keys; a key without one is absent."""
+        found: dict[str, str] = {}
+        for start in range(0, len(keys), PAGE):
+            chosen = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=keys[start : start + PAGE]))
+            artifacts = self._client.read_latest_artifacts(artifact_filter=chosen)
+            found |= {artifact.key: str(artifact.data) for artifact in artifacts}
+        return found
+
+    def form(self, run: FlowRun, *, wait: bool = False) -> Form | None:
+        """Return the form of a suspended run; None if it asks nothing, or its form is not stored yet.
+
+        `wait` for up to `FORM_WITHIN` seconds until the form is stored.
+        """
+        keys = form_keys(run.state)
+        deadline = time.monotonic() + (FORM_WITHIN if wait else 0.0)
+        schema = self._input(run.id, keys["schema"]) if keys else None
+        while keys and schema is None and time.monotonic() < deadline:
+            time.sleep(POLL_EVERY)
+            schema = self._input(run.id, keys["schema"])
+        if not isinstance(schema, dict):
+            return None
+        text = str(self._input(run.id, keys.get("description", "")) or "")
+        return Form(keys["schema"], text, schema.get("properties", {}), tuple(schema.get("required", ())))
+
+    def _input(self, run: UUID, key: str) -> Any:
+        try:
+            answer = self._client.request("GET", "/flow_runs/{id}/input/{key}", path_params={"id": run, "key": key})
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
+        return answer.json()
+
+    def answer(self, run: UUID, fields: Mapping[str, str], *, within: float = FORM_WITHIN) -> None:
+        """Submit the form of a suspended run. Raise `NotApproved` with Prefect's reason if it is refused.
+
+        Only "form not stored yet" is tried again, for up to `within` seconds; every other refusal is final.
+        """
+        deadline = time.monotonic() + within
+        while (result := self._client.resume_flow_run(run, run_input=dict(fields))).status.value != "ACCEPT":
+            reason = str(getattr(result.details, "reason", "") or result.status.value)
+            if SCHEMA_NOT_FOUND not in reason or time.monotonic() >= deadline:
+                if proof := fields.get("proof"):
+                    reason = reason.replace(proof, "(your proof)")  # a schema's refusal repeats the refused value
+                raise NotApproved(
+                    f"Prefect did not accept the answer to run {run}: {reason}",
+                    next_step="Check with `understudy waiting` whether the run still waits, then answer again.",
+                )
+            time.sleep(POLL_EVERY)
+
+
+@contextmanager
+def connected() -> Iterator[Server]:
+    """Connect to the Prefect server of the current profile. Raise `Misconfigured` without one, `Unreachable` if it fails."""
+    address = server_address()
+    try:
+        with get_client(sync_client=True, httpx_settings={"timeout": TIMEOUT}) as client:
+            yield Server(client)
+    except httpx.HTTPStatusError as error:
+        raise Unreachable(
+            f"The Prefect server at {without_login(address)} responded with {error.response.status_code}: {_reason(error)}",
+            next_step="Check with `understudy waiting` whether your answer or run arrived, then try again.",
+        ) from error
+    except httpx.TransportError as error:
+        raise unreachable(address, error) from error
+
+
+def server_address() -> str:
+    """Return the address of the Prefect server. Raise `Misconfigured` if it is not set, or cannot be that of an API."""
+    address = get_current_settings().api.url
+    if not address:  # Prefect would start a temporary server, where no worker runs
+        raise Misconfigured(
+            f"{VARIABLE} is not set; expected the address of the Prefect server, with /api at its end.",
+            next_step=f"Nothing was sent. Run `prefect config set {VARIABLE}=http://host:4200/api`, or choose a profile with "
+            "`prefect profile use`.",
+        )
+    return prefect_address(VARIABLE, address)
+
+
+def unreachable(address: str, error: Exception) -> Unreachable:
+    """Return the error that explains why the Prefect server did not respond."""
+    why, remedy = why_failed(error)
+    hint = CERTIFICATE_HINT if why.startswith("TLS: its certificate is signed") else ""
+    return Unreachable(
+        f"The Prefect server at {without_login(address)} cannot be reached: {why}.",
+        next_step=f"{remedy}{hint} Check {VARIABLE} and the network, then try again.".strip(),
+    )
+
+
+def without_login(address: str) -> str:
+    """Return the address without user and password."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def form_keys(state: State[Any] | None) -> Mapping[str, str]:
+    """Return the keys under which Prefect stores the form of a suspended run; empty if the run asks nothing."""
+    if state is None or not state.is_paused():
+        return {}
+    return state.state_details.run_input_keyset or {}
+
+
+def link(run: UUID) -> str:
+    """Return the address of the run's page in Prefect's UI."""
+    return url_for("flow-run", obj_id=run) or f"run {run}"
+
+
+def _reason(error: httpx.HTTPStatusError) -> str:
+    """Return the server's explanation. It may repeat a refused parameter, but never an answer to a form."""
+    try:
+        body = error.response.json()
+    except ValueError:
+        return error.response.reason_phrase
+    return str(body.get("detail", body) if isinstance(body, dict) else body)[:500]
