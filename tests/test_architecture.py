@@ -25,6 +25,7 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/rendering/dumps.py": "all that people read about dumps in one file, so that its words agree",
     "tasks/reports.py": "every end of a run: which outcome, which state and which words, in the order of the flows",
     "tasks/approvals.py": "every way to an approval in one file: people, the signed file, a promotion's permission: seen side by side",
+    "tasks/ledger/facts.py": "one list of every kind of fact, each with the old shapes that are still read: nothing else reads them",
     "tasks/signoff/gate.py": "one protocol in one file: ask, judge, settle and refuse read and write the same facts of a question",
     "tests/tasks/dumps/failures/test_promises.py": "one property: what is drawn, what must be true of it, and how it is judged",
     "tests/tasks/signoff/test_witnesses_kinds.py": "one table of forgeries: every kind of approval side by side, so that a gap shows",

@@ -6,9 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from tasks.estate.errors import Misconfigured
+from pydantic import ValidationError
+
+from tasks.estate.errors import LedgerBroken, Misconfigured
+from tasks.ledger.facts import Recorded
+
+R = TypeVar("R", bound=Recorded)
 
 GENESIS = "0" * 64  # what the first fact names as its predecessor
 HASHED = ("seq", "at", "run_id", "kind", "destination_id", "plan", "detail", "once", "previous")
@@ -34,6 +39,23 @@ class Fact:
     def of(cls, row: Mapping[str, Any]) -> "Fact":
         """The fact of a row as it is stored, where `at` is text."""
         return cls(**{**row, "at": datetime.fromisoformat(row["at"])})
+
+    def as_(self, kind: type[R]) -> R:
+        """Return the detail as a fact of this kind. Raises `LedgerBroken`, without the values, if it cannot be one."""
+        try:
+            return kind.read(self.detail)
+        except ValidationError as error:
+            fields = sorted({".".join(map(str, each["loc"])) or "detail" for each in error.errors(include_input=False)})
+            raise LedgerBroken(
+                f"Fact {self.seq} of the ledger ({self.kind}) cannot be read; missing or malformed: {', '.join(fields)}."
+            ) from None
+
+    def text(self, *path: str) -> str:
+        """Return the text at this path of the detail, or "": for reports, also about facts that are incomplete or broken."""
+        found: Any = self.detail
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return "" if found is None else str(found)
 
 
 class Head(NamedTuple):
