@@ -11,17 +11,17 @@ from pathlib import Path
 from prefect import task
 from prefect.futures import as_completed
 
-from tasks.dumps import attack, extract
-from tasks.dumps.attack import Lookup, Secrets
-from tasks.dumps.bundle import assemble, dump_name
+from tasks.dumps import extract, leak_search
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
-from tasks.dumps.connecting import connected_to, in_turns, share, snapshot_of
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to, in_turns, share, snapshot_of
+from tasks.dumps.draft_masking import draft_masking
+from tasks.dumps.dump_files import assemble, dump_name
 from tasks.dumps.dump_reader import check
 from tasks.dumps.export_plan import Choices, ExportPlan, Snapshot, Unit
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
 from tasks.dumps.finding import removed
+from tasks.dumps.leak_search import Lookup, Secrets
 from tasks.dumps.leak_search_proof import judge, prove_dump, seal, unseal, why_unproven
 from tasks.dumps.masking_sql import prove, tell
 from tasks.dumps.missing_on_staging import dumped_tables
@@ -163,7 +163,7 @@ def _require_no_leak(plan: ExportPlan, parts: Iterable[Part]) -> None:
 
 
 def _overlaps(parts: Iterable[Part]) -> tuple[Overlap, ...]:
-    return attack.added(each for part in parts for each in part.found)
+    return leak_search.added(each for part in parts for each in part.found)
 
 
 class Shown:
@@ -217,7 +217,7 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
         statement_within=settings.statement_within,
     ) as connection:
         share(connection, held.id)
-        found = attack.collect(connection, plan.masking, session, snapshot=held.id)
+        found = leak_search.collect(connection, plan.masking, session, snapshot=held.id)
     sealed = seal(found.pack(), session.keyring.of_proof(this_run()), this_run().encode())
     path = work_folder(this_run()) / HASHES
     path.write_bytes(sealed)
@@ -262,7 +262,7 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
     result = AttackResult(
         searched=not plan.header.raw,
         forms=secrets.size,
-        columns=attack.searched_in(plan.masking.tables),
+        columns=leak_search.searched_in(plan.masking.tables),
         accepted=_overlaps(parts) if not plan.header.raw else (),
     )
     facts = assemble(

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from prefect import task
 
-from tasks.dumps import bundle
-from tasks.dumps.audit import AuditTable
+from tasks.dumps import dump_files
+from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
 from tasks.dumps.dump_reader import Sealed
 from tasks.dumps.export_plan import Choices
@@ -78,7 +78,7 @@ def check_dump(dump: str, policy: str) -> DumpFacts:
     """
     settings = load_settings()
     url = newest_dump(settings.dump_folder, load_policy(settings.policies, policy).app) if dump == "latest" else dump
-    return bundle.check(url, identities=_identities(settings), judge=_judged)
+    return dump_files.check(url, identities=_identities(settings), judge=_judged)
 
 
 def _judged(header: Header, sealed: Sealed | None) -> str:
@@ -111,7 +111,7 @@ def plan_load(
             generation=0,
             requested_by=requested_by,
             run_id=this_run(),
-            events=partial(bundle.read, facts.url, identities=_identities(settings), proven=facts.trailer.digest),
+            events=partial(dump_files.read, facts.url, identities=_identities(settings), proven=facts.trailer.digest),
         )
     overrides = standing_against(plan.verb, plan.destination_name, plan.destination_environment)
     held = any(mark.startswith("hold:") for mark in overrides)
@@ -244,7 +244,7 @@ def _load(
         unsealed=partial(open_proof, file_of(plan.dump), plan.header, keyrings=proof_keyrings(plan.header.run_id)),
         remask=remasking(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
         told=told,
-    ).run(bundle.read(plan.dump, identities=_identities(settings), proven=plan.digest))
+    ).run(dump_files.read(plan.dump, identities=_identities(settings), proven=plan.digest))
 
 
 def _find_out(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:

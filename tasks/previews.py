@@ -11,9 +11,9 @@ from prefect import get_run_logger, task
 
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import samples_of
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_check import vet
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import Choices
 from tasks.dumps.masking_preview import Preview, overlaps_in_sample, preview_tables
 from tasks.dumps.masking_sql import prove

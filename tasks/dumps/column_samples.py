@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from tasks.dumps.connecting import without_values
+from tasks.dumps.connections import without_values
 from tasks.dumps.masking_sql import MANY, rows_of
 from tasks.estate.errors import Misconfigured, Unreachable
 from tasks.estate.tables import Catalog, Column, Table

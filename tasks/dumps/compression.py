@@ -1,7 +1,7 @@
 """Compression of a dump: in blocks that stand alone, so that parts made by many workers join by concatenation.
 
 gzip members and zstd frames both concatenate, and neither format notices a missing or swapped one: that is what the
-digests inside are for (framing.py). What is refused here is what only this layer can see: a member cut short, bytes that
+digests inside are for (dump_lines.py). What is refused here is what only this layer can see: a member cut short, bytes that
 belong to no member, headers that hide something, and input that grows beyond every reason.
 """
 

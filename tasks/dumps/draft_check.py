@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import psycopg
 
-from tasks.dumps.derived import watching, word_faults
+from tasks.dumps.column_groups import groups_of
+from tasks.dumps.derived_columns import watching, word_faults
 from tasks.dumps.export_plan import Choices, TablePlan, anonymizer_of, table_plan
-from tasks.dumps.grouping import groups_of
 from tasks.dumps.masking_sql import faults_of, masked_columns, recomputed_twice, sample_of, tell
 from tasks.dumps.unique_keys import key_faults
 from tasks.estate.errors import Misconfigured

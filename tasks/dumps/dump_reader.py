@@ -11,7 +11,7 @@ import orjson
 
 from tasks.dumps import age_encryption
 from tasks.dumps.compression import CHUNK, Compressed, Limits
-from tasks.dumps.framing import Line, SegmentEnd, SegmentStart, read_line, require_rows, to_copy
+from tasks.dumps.dump_lines import Line, SegmentEnd, SegmentStart, read_line, require_rows, to_copy
 from tasks.estate.dumps import FORMAT, FORMAT_VERSION, NOT_JUDGED, DumpFacts, Header, Proof, TableTotals, Trailer
 from tasks.estate.errors import DumpRefused
 from tasks.estate.sites import Immutable

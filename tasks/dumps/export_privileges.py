@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from tasks.dumps.catalog import asked, identifier, name_of
-from tasks.dumps.connecting import in_turns
+from tasks.dumps.connections import in_turns
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.estate.dumps import SequenceState
 from tasks.estate.errors import NotExported

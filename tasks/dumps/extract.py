@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Literal
 
-from tasks.dumps.attack import Lookup, Search
 from tasks.dumps.catalog import identifier
 from tasks.dumps.compression import Compression
-from tasks.dumps.connecting import connected_to, is_cut_off, share, without_values
+from tasks.dumps.connections import connected_to, is_cut_off, share, without_values
 from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
+from tasks.dumps.leak_search import Lookup, Search
 from tasks.dumps.masking_sql import masked_columns, only, tell
 from tasks.dumps.segment_writer import Part, SegmentWriter
 from tasks.estate.errors import LeakFound, NotExported, Unreachable

@@ -17,8 +17,8 @@ from urllib.parse import unquote
 from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 
-from tasks.dumps.folding import fold, folded
 from tasks.dumps.leak_search_prefilter import ANY, Traits
+from tasks.dumps.unicode_folding import fold, folded
 
 Kind = Literal["identifier", "text", "nested"]
 

@@ -13,8 +13,8 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tasks.dumps.attack import Secrets
 from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.leak_search import Secrets
 from tasks.estate.dumps import AttackResult, Header, Proof
 from tasks.estate.errors import DumpRefused
 from tasks.masking.keyring import Keyring

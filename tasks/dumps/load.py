@@ -10,16 +10,16 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from tasks.dumps.attack import Secrets
 from tasks.dumps.catalog import asked, identifier, name_of
-from tasks.dumps.connecting import own_search_path, without_values
+from tasks.dumps.connections import own_search_path, without_values
 from tasks.dumps.dump_reader import Event, Sealed, Segment
 from tasks.dumps.export_plan import parents_first
-from tasks.dumps.forgiving import forgiving
+from tasks.dumps.leak_search import Secrets
 from tasks.dumps.load_privileges import populated_views
 from tasks.dumps.marker import write_marker
 from tasks.dumps.masking_sql import rows_of
 from tasks.dumps.sequences import restart_sequences
+from tasks.dumps.triggers_and_constraints import forgiving
 from tasks.dumps.verify import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown

@@ -8,16 +8,16 @@ from typing import Any
 import psycopg
 
 from tasks.dumps.catalog import asked, name_of, read_catalog
-from tasks.dumps.derived import firing
+from tasks.dumps.derived_columns import firing
 from tasks.dumps.dump_reader import Event, read
 from tasks.dumps.export_plan import MaskingPlan, inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.fitting import taken_names, unwritable
-from tasks.dumps.forgiving import unvalidated
 from tasks.dumps.load_privileges import event_doubts, missing_rights, require_rights
 from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.missing_on_staging import missing_things, require_partitions
 from tasks.dumps.table_rules import stale_rules
 from tasks.dumps.trial_load import require_taken
+from tasks.dumps.triggers_and_constraints import unvalidated
 from tasks.dumps.verify import plans_for
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget

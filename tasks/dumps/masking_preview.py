@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from tasks.dumps.attack import Lookup, Search, added, collect
-from tasks.dumps.connecting import without_values
+from tasks.dumps.connections import without_values
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
+from tasks.dumps.leak_search import Lookup, Search, added, collect
 from tasks.dumps.masking_sql import masked, masked_columns, sample_of, tell
 from tasks.estate.dumps import Overlap
 from tasks.estate.errors import PolicyRefused, Unreachable

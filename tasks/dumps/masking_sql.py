@@ -7,8 +7,8 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.catalog import identifier
-from tasks.dumps.connecting import configure, without_values
-from tasks.dumps.derived import word_faults
+from tasks.dumps.connections import configure, without_values
+from tasks.dumps.derived_columns import word_faults
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.recomputed_columns import collisions, expression_fault
 from tasks.estate.errors import PolicyRefused

@@ -5,9 +5,9 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.bounds import Places, filled
-from tasks.dumps.demands import Demands, promises
 from tasks.dumps.export_plan import MaskingPlan
+from tasks.dumps.partition_bounds import Places, filled
+from tasks.dumps.row_requirements import Demands, promises
 from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, Header, LoadOrder, Missing
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from tasks.dumps.connecting import without_values
+from tasks.dumps.connections import without_values
 from tasks.dumps.export_plan import ColumnPlan, TablePlan
 from tasks.dumps.unique_keys import reads_of
 from tasks.estate.faults import Fault

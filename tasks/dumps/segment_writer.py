@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tasks.dumps.compression import BLOCK, Compression, compress
-from tasks.dumps.framing import SegmentEnd, SegmentStart, to_rows, write_line
+from tasks.dumps.dump_lines import SegmentEnd, SegmentStart, to_rows, write_line
 from tasks.estate.dumps import Overlap
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name

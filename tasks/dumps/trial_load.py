@@ -1,7 +1,7 @@
 """Trial: before anybody is asked, rows are written to temporary copies of staging's tables where the definitions differ.
 
 Staging's own server decides, with its own types, CHECKs, keys and partitions; everything is rolled back. What cannot be tried
-is a doubt of the plan. Tables whose demands the dump promises already (tasks/dumps/demands.py) are not read at all.
+is a doubt of the plan. Tables whose demands the dump promises already (tasks/dumps/row_requirements.py) are not read at all.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +12,13 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from tasks.dumps.catalog import asked
 from tasks.dumps.changing import Sums
-from tasks.dumps.connecting import own_search_path, without_values
-from tasks.dumps.copying import Copy, Maker
-from tasks.dumps.demands import Demand, Demands, unpromised
+from tasks.dumps.connections import own_search_path, without_values
 from tasks.dumps.dump_reader import Event, Segment
 from tasks.dumps.load import without_skipped
 from tasks.dumps.masking_sql import rows_of
 from tasks.dumps.refused_rows import refusal
+from tasks.dumps.row_requirements import Demand, Demands, unpromised
+from tasks.dumps.trial_tables import Copy, Maker
 from tasks.estate.dumps import LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts, listed

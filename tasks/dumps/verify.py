@@ -8,11 +8,11 @@ import bcrypt
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from tasks.dumps.attack import Lookup, Secrets, added, search_loaded, searched_in
 from tasks.dumps.catalog import asked, identifier, name_of
-from tasks.dumps.connecting import SPELLING
+from tasks.dumps.column_groups import groups_of
+from tasks.dumps.connections import SPELLING
 from tasks.dumps.export_plan import Choices, ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
-from tasks.dumps.grouping import groups_of
+from tasks.dumps.leak_search import Lookup, Secrets, added, search_loaded, searched_in
 from tasks.dumps.masking_sql import masked, only, rows_of
 from tasks.dumps.sequences import require_past
 from tasks.dumps.table_rules import dropped_partitions

@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.audit import AuditTable
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.audit_table import AuditTable
+from tasks.dumps.connections import connected_to
 from tasks.estate.errors import GateClosed, UnderstudyError, WrongTarget
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.policy import load_policy

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from tasks.dumps import attack
-from tasks.dumps.bundle import assemble, check, dump_name, read
+from tasks.dumps import leak_search
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.compression import Compression
-from tasks.dumps.connecting import connected_to, share, snapshot_of
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to, share, snapshot_of
+from tasks.dumps.draft_masking import draft_masking
+from tasks.dumps.dump_files import assemble, check, dump_name, read
 from tasks.dumps.export_plan import Choices, MaskingPlan, TablePlan, Unit
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
@@ -44,7 +44,7 @@ class Export:
     """One export: the dump, what the attack needs, seconds by step, and the peak memory of each worker."""
 
     facts: DumpFacts
-    secrets: attack.Secrets | None
+    secrets: leak_search.Secrets | None
     laps: dict[str, float]
     peaks: list[float]
     held: float = 0.0  # peak of the process that joined the parts
@@ -151,10 +151,10 @@ def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[
     return plan, units, header
 
 
-def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> attack.Secrets:
+def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> leak_search.Secrets:
     with connected_to(source, name="bench", statement_within=WITHIN) as connection:
         share(connection, held)
-        return attack.collect(connection, plan, session)
+        return leak_search.collect(connection, plan, session)
 
 
 def _extracted(
@@ -165,7 +165,7 @@ def _extracted(
     session: Session,
     folder: Path,
     compression: Compression,
-    secrets: attack.Secrets | None,
+    secrets: leak_search.Secrets | None,
 ) -> tuple[Part, float]:
     """In a worker process: one unit, and the most memory that the process has held so far."""
     return extract(
@@ -173,16 +173,16 @@ def _extracted(
     ), peak_mib()
 
 
-_lookups: dict[str, attack.Lookup] = {}
+_lookups: dict[str, leak_search.Lookup] = {}
 
 
-def _lookup(secrets: attack.Secrets | None) -> attack.Lookup | None:
+def _lookup(secrets: leak_search.Secrets | None) -> leak_search.Lookup | None:
     """One lookup per process and export, as the flow has it."""
     if secrets is None:
         return None
     if secrets.key not in _lookups:
         _lookups.clear()
-        _lookups[secrets.key] = attack.Lookup(secrets)
+        _lookups[secrets.key] = leak_search.Lookup(secrets)
     return _lookups[secrets.key]
 
 

@@ -11,8 +11,8 @@ import pytest
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.catalog import identifier, read_catalog
 from tasks.dumps.compression import Compression
-from tasks.dumps.connecting import connected_to
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import Choices
 from tasks.dumps.extract import units_of
 from tests.benchmarks.measuring import Page, in_turn

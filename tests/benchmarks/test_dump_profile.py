@@ -11,10 +11,10 @@ from deployments.sandbox.postgres import Postgres
 from tasks.dumps import extract as extraction
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.compression import compress
-from tasks.dumps.connecting import connected_to
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to
+from tasks.dumps.draft_masking import draft_masking
+from tasks.dumps.dump_lines import require_rows, to_copy, to_rows
 from tasks.dumps.export_plan import Choices, TablePlan, Unit
-from tasks.dumps.framing import require_rows, to_copy, to_rows
 from tasks.dumps.masking_sql import tell
 from tests.benchmarks.measuring import Page
 from tests.benchmarks.ours import WITHIN, session_for

@@ -11,7 +11,7 @@ from psycopg import sql
 from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import CANARIES, READER, build
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import Choices
 from tasks.dumps.masking_sql import masked_columns, prove, rows_of, tell
 from tasks.estate.dumps import Anonymizer

@@ -46,14 +46,14 @@ GROUPS = {
     "dumps": [
         *(
             f"tasks/dumps/{name}.py"
-            for name in ("verify", "attack", "load", "load_plan", "masking_sql", "export_plan", "extract")
+            for name in ("verify", "leak_search", "load", "load_plan", "masking_sql", "export_plan", "extract")
         ),
         *(
             f"tasks/dumps/{name}.py"
             for name in (
                 "leak_search_proof",
                 "load_privileges",
-                "forgiving",
+                "triggers_and_constraints",
                 "fitting",
                 "table_rules",
                 "missing_on_staging",

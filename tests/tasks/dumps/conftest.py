@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.bundle import Compression, SegmentWriter, assemble
+from tasks.dumps.dump_files import Compression, SegmentWriter, assemble
 from tasks.estate.dumps import DumpedColumn, DumpedTable, DumpFacts, Header
 from tasks.estate.tables import Name
 

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.dumps import age_encryption
 from tasks.dumps.age_encryption import require_recipients, seal, unsealed
-from tasks.dumps.bundle import Segment, check, read
+from tasks.dumps.dump_files import Segment, check, read
 from tasks.estate.errors import DumpRefused, Misconfigured
 from tasks.estate.tables import Name
 

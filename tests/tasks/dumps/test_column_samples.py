@@ -8,7 +8,7 @@ import pytest
 
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import Samples, samples_of
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.connections import connected_to
 from tasks.estate.errors import Misconfigured
 from tasks.estate.tables import Catalog
 from tasks.masking.personal_values import LONGEST

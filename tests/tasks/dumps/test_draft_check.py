@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import samples_of
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_check import vet
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import Choices, MaskingPlan
 from tasks.dumps.masking_sql import prove
 from tasks.masking.classify import Draft, draft

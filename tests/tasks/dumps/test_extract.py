@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps import extract
-from tasks.dumps.connecting import connected_to, snapshot_of
+from tasks.dumps.connections import connected_to, snapshot_of
 from tasks.dumps.export_plan import MaskingPlan, Unit
 from tasks.dumps.extract import PAGE, Batch, Source, batches_of, plan_key, query, units_of
 from tasks.estate.errors import LeakFound

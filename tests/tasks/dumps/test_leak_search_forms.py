@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Literal
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps.folding import fold, folded, tell_folding
 from tasks.dumps.leak_search_forms import Kind, forms_in, needles, needles_in
+from tasks.dumps.unicode_folding import fold, folded, tell_folding
 
 ADDRESS = "Jürgen.MÜLLER+news@Grün-Firma.example"
 SPELLINGS = [

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Literal
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps.folding import tell_folding
 from tasks.dumps.leak_search_forms import Kind, forms_in, needles, needles_in
 from tasks.dumps.leak_search_prefilter import Traits
+from tasks.dumps.unicode_folding import tell_folding
 from tests.tasks.dumps.test_leak_search_forms import (
     ACCOUNTS,
     ADDRESS,

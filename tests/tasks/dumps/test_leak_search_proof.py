@@ -4,8 +4,8 @@ from array import array
 
 import pytest
 
-from tasks.dumps.attack import Secrets
 from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.leak_search import Secrets
 from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump, seal, unseal, why_unproven
 from tasks.estate.dumps import Anonymizer, AttackResult
 from tasks.masking.keyring import Keyring

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.connections import connected_to
 from tasks.estate.errors import Misconfigured
 
 PGBOUNCER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")

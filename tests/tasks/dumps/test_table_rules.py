@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import Choices
 from tasks.dumps.table_rules import dropped_partitions, foreign_faults, reached, stale_rules, torn_keys, without_dropped
 from tasks.estate.errors import PolicyRefused

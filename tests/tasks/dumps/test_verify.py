@@ -9,14 +9,14 @@ import psycopg
 import pytest
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps.attack import Secrets
 from tasks.dumps.catalog import read_catalog
+from tasks.dumps.leak_search import Secrets
 from tasks.dumps.verify import masked_now, plans_for, treated, verify_loaded
 from tasks.estate.dumps import Anonymizer, Missing
 from tasks.estate.errors import LeakFound, NotLoaded
 from tasks.masking.session import PASSWORD
 from tests.tasks.dumps.shapes import catalog, dumped, header, loading, order, policy, table
-from tests.tasks.dumps.test_attack import MAIL, knowing
+from tests.tasks.dumps.test_leak_search import MAIL, knowing
 
 Verify = Callable[..., dict[str, str]]
 T = "CREATE TABLE t (id int PRIMARY KEY, v text);"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.connections import connected_to
 from tasks.estate.addresses import ADDRESSES, database_address, ledger_address, prefect_address, said_of
 from tasks.estate.errors import Misconfigured, UnderstudyError
 from tasks.estate.settings import forget_settings, load_settings

@@ -13,15 +13,15 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps import bundle
-from tasks.dumps.attack import Lookup, added, collect, searched_in
+from tasks.dumps import dump_files
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.connecting import connected_to, share, snapshot_of
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to, share, snapshot_of
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_reader import Event
 from tasks.dumps.export_plan import Choices, MaskingPlan
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
+from tasks.dumps.leak_search import Lookup, added, collect, searched_in
 from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
@@ -151,7 +151,7 @@ class Pair:
         )
         keyring = self.session(key).keyring
         target = str(folder / "dump.json")
-        bundle.assemble(
+        dump_files.assemble(
             target, header, parts, compression="none",
             prove=lambda body: prove_dump(secrets, result, body=body, header=header, keyring=keyring),
         )  # fmt: skip
@@ -159,7 +159,7 @@ class Pair:
 
     def check(self, url: str, key: bytes = KEY) -> DumpFacts:
         """Read a dump and judge its proof with this key."""
-        return bundle.check(url, judge=partial(judge, "dump.json", [self.session(key).keyring]))
+        return dump_files.check(url, judge=partial(judge, "dump.json", [self.session(key).keyring]))
 
     def load(
         self,
@@ -191,7 +191,7 @@ class Pair:
                     "dump.json", facts.header, sealed, [self.session(key).keyring] if attack else []
                 ),
                 remask=remasking(plan, masks, self.session()) if masks else None,
-            ).run(on_the_way(bundle.read(facts.url)))
+            ).run(on_the_way(dump_files.read(facts.url)))
 
     def load_plan(self, facts: DumpFacts, *, readers: str = "stay") -> LoadPlan:
         """The plan of a load, as people are shown it."""

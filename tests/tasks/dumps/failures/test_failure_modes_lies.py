@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps import bundle
+from tasks.dumps import dump_files
 from tasks.dumps.dump_reader import Segment
 from tasks.dumps.export_plan import Choices
 from tasks.estate.dumps import Anonymizer, DumpFacts, Header
@@ -21,7 +21,7 @@ ROWS = "INSERT INTO t VALUES (1, 'anna.berger@example.org'), (2, '$2b$10$abcdefg
 def forged(facts: DumpFacts, rule: str, folder: Path, **changes: Any) -> DumpFacts:
     """The same rows under a header that claims that they were masked: whole, with true digests."""
     parts, header = [], facts.header
-    for event in bundle.read(facts.url):
+    for event in dump_files.read(facts.url):
         if isinstance(event, Header):
             columns = tuple(
                 replace(column, rule=rule if column.name == "v" else column.rule, raw=False)
@@ -31,11 +31,13 @@ def forged(facts: DumpFacts, rule: str, folder: Path, **changes: Any) -> DumpFac
                 update={"tables": (event.tables[0].model_copy(update={"columns": columns}),), **changes}
             )
         elif isinstance(event, Segment):
-            with bundle.SegmentWriter(folder / "forged.part", event.table, event.number, compression="none") as writer:
+            with dump_files.SegmentWriter(
+                folder / "forged.part", event.table, event.number, compression="none"
+            ) as writer:
                 for block in event.blocks:
                     writer.write_copy(block)
             parts.append(writer.part)
-    return bundle.assemble(str(folder / f"forged-{rule}.json"), header, parts, compression="none")
+    return dump_files.assemble(str(folder / f"forged-{rule}.json"), header, parts, compression="none")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tasks.dumps import load_plan
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.connections import connected_to
 from tasks.dumps.dump_reader import Event, Segment
 from tasks.dumps.load import require_alone
 from tasks.estate.errors import DestinationBusy, LeakFound, NotLoaded, OutcomeUnknown

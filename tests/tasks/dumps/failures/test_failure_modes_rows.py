@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tasks.dumps.connecting import connected_to, share, snapshot_of
+from tasks.dumps.connections import connected_to, share, snapshot_of
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.estate.errors import NotExported, Unreachable
 from tasks.masking import fake_pools

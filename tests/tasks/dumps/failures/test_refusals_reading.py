@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.connecting import connected_to
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import Choices
 from tasks.dumps.export_privileges import require_readable
 from tasks.estate.errors import NotExported

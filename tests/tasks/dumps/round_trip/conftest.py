@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from psycopg.sql import Identifier, Literal
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps import bundle
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.connecting import connected_to, share, snapshot_of
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to, share, snapshot_of
+from tasks.dumps.draft_masking import draft_masking
+from tasks.dumps.dump_files import Compression, assemble, check, read
 from tasks.dumps.export_plan import Choices
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
@@ -221,7 +221,7 @@ class Trip:
         with connection.cursor().copy(f"COPY {table} ({named}) FROM STDIN".encode()) as copy:
             copy.write("".join(f"{line}\n" for line in lines))
 
-    def dump(self, policy: Policy, *, compression: bundle.Compression = "gzip", range_bytes: int = 2**26) -> DumpFacts:
+    def dump(self, policy: Policy, *, compression: Compression = "gzip", range_bytes: int = 2**26) -> DumpFacts:
         """A dump of production as it is."""
         session = Session(Keyring(b"0123456789abcdef" * 2, run="trip"), policy.locale)
         with connected_to(self.source, name="snap", statement_within=60) as holder, snapshot_of(holder) as snapshot:
@@ -248,10 +248,10 @@ class Trip:
             reached=reached(policy, Resolver.of(catalog)),
         )  # fmt: skip
         url = str(self.folder / f"{uuid4().hex}.dump")
-        bundle.assemble(url, header, parts, compression=compression)
+        assemble(url, header, parts, compression=compression)
         for part in parts:
             part.path.unlink()
-        return bundle.check(url)
+        return check(url)
 
     def load(self, facts: DumpFacts, policy: Policy, *, readers: str = "stay", url: str = "") -> Loaded:
         """Load what was planned from these facts; from another file where `url` names one."""
@@ -264,7 +264,7 @@ class Trip:
             )  # fmt: skip
             catalog = read_catalog(connection)
             lifted = foreign_keys_to_lift(connection, catalog, plan)
-            return Load(connection, plan, catalog, policy, lifted).run(bundle.read(url or facts.url))
+            return Load(connection, plan, catalog, policy, lifted).run(read(url or facts.url))
 
     def state(self) -> list[Any]:
         """A digest of everything on staging: rows of every table with their places, sequences, constraints, triggers."""

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tasks.dumps.connecting import connected_to, share, snapshot_of, without_values
+from tasks.dumps.connections import connected_to, share, snapshot_of, without_values
 from tasks.estate.errors import Misconfigured, NotExported, Unreachable
 
 

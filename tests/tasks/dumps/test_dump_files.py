@@ -9,8 +9,8 @@ from typing import Any
 import fsspec
 import pytest
 
-from tasks.dumps import bundle
-from tasks.dumps.bundle import Compression, Part, Segment, SegmentWriter, assemble, check, dump_name, read
+from tasks.dumps import dump_files
+from tasks.dumps.dump_files import Compression, Part, Segment, SegmentWriter, assemble, check, dump_name, read
 from tasks.estate.dumps import DumpFacts, Header, Trailer
 from tasks.estate.errors import DumpRefused, NotExported
 from tasks.estate.tables import Name
@@ -122,7 +122,7 @@ def test_a_dump_that_appears_meanwhile_is_not_overwritten(
         Path(target).write_bytes(b"theirs")
         link(source, target)
 
-    monkeypatch.setattr(bundle.os, "link", late)
+    monkeypatch.setattr(dump_files.os, "link", late)
     with pytest.raises(NotExported, match="appeared"):
         make_dump()
     assert (tmp_path / "1.dump").read_bytes() == b"theirs"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.attack import Secrets
-from tasks.dumps.connecting import connected_to
+from tasks.dumps.connections import connected_to
 from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.leak_search import Secrets
 from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump
 from tasks.dumps.masking_preview import overlaps_in_sample
 from tasks.estate.dumps import AttackResult, Header, Proof

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.connecting import connected_to
-from tasks.dumps.drafting import draft_masking
+from tasks.dumps.connections import connected_to
+from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import Choices, MaskingPlan
 from tasks.dumps.masking_sql import prove
 from tasks.estate.dumps import Anonymizer

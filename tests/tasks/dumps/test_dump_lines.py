@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.dumps.framing import (
+from tasks.dumps.dump_lines import (
     SegmentEnd,
     SegmentStart,
     parse_row,

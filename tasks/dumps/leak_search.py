@@ -21,12 +21,12 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from tasks.dumps.connecting import in_turns
+from tasks.dumps.connections import in_turns
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
-from tasks.dumps.folding import folded, tell_folding
 from tasks.dumps.leak_search_forms import Kind, forms_in, needles_in
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.dumps.masking_sql import MANY, masked, rows_of, tell
+from tasks.dumps.unicode_folding import folded, tell_folding
 from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table
 from tasks.masking.session import Session

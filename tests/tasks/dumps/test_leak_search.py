@@ -6,9 +6,9 @@ from hashlib import sha256
 
 import pytest
 
-from tasks.dumps import attack
-from tasks.dumps.attack import Lookup, Search, Secrets, added, is_attacked, is_searched, searched_in
+from tasks.dumps import leak_search
 from tasks.dumps.export_plan import Choices
+from tasks.dumps.leak_search import Lookup, Search, Secrets, added, is_attacked, is_searched, searched_in
 from tasks.dumps.leak_search_forms import needles
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.estate.dumps import Anonymizer, Overlap
@@ -122,7 +122,7 @@ def test_constants_are_not_looked_into_and_nothing_is_sought_if_nothing_is_known
 
 def test_an_export_samples_what_is_made_of_the_hash_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A load looks at all of it, and of every other column an export does so too."""
-    monkeypatch.setattr(attack, "SAMPLED", 1)
+    monkeypatch.setattr(leak_search, "SAMPLED", 1)
     rows = b"".join(b"%d\tx%d\tx\n" % (n, n) for n in range(400)) + b"7\t" + MAIL.encode() + b"\tx\n"
     assert look(rows, rules="id: keep, v: hash, w: keep")
     assert not look(rows, rules="id: keep, v: hash, w: keep", whole=False)
@@ -132,7 +132,7 @@ def test_an_export_samples_what_is_made_of_the_hash_alone(monkeypatch: pytest.Mo
 
 def test_a_document_of_hashes_is_looked_at_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its maker may leave texts in it as they are."""
-    monkeypatch.setattr(attack, "SAMPLED", 1)
+    monkeypatch.setattr(leak_search, "SAMPLED", 1)
     lookup = Lookup(knowing({"users.email": [MAIL]}))
     made = planned(table("t", [column("v text[]")]), "v: hash")
     search = Search(lookup, made, whole=False)
@@ -152,7 +152,7 @@ def test_columns_that_are_given_are_the_fields_of_the_block() -> None:
 
 def test_harmless_forms_are_remembered_and_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known to be harmless is not hashed again, what is found is found each time, and memory stays bounded."""
-    monkeypatch.setattr(attack, "CACHED", 3)
+    monkeypatch.setattr(leak_search, "CACHED", 3)
     lookup = Lookup(knowing({"a.b": [MAIL], "c.d": [MAIL]}))
     for _ in range(3):
         assert sorted(lookup.sources({MAIL, "x1", "x2"})) == ["a.b", "c.d"]
@@ -166,7 +166,7 @@ def test_harmless_forms_are_remembered_and_forgotten_in_time(monkeypatch: pytest
         hashed.append(data)
         return sha256(data)
 
-    monkeypatch.setattr(attack, "sha256", counting)
+    monkeypatch.setattr(leak_search, "sha256", counting)
     list(lookup.sources({"z19"}))
     assert hashed == []
 

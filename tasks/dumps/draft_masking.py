@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import partial
 
-from tasks.dumps.attack import is_attacked, is_searched
-from tasks.dumps.derived import accepted_pairs, derived_faults, derived_notes, watching, with_raw_recomputed
+from tasks.dumps.column_groups import groups_of
+from tasks.dumps.derived_columns import accepted_pairs, derived_faults, derived_notes, watching, with_raw_recomputed
 from tasks.dumps.export_plan import (
     Choices,
     MaskingPlan,
@@ -22,7 +22,7 @@ from tasks.dumps.export_plan import (
     table_plan,
     whole_tables,
 )
-from tasks.dumps.grouping import groups_of
+from tasks.dumps.leak_search import is_attacked, is_searched
 from tasks.dumps.table_rules import (
     dropped_partitions,
     foreign_faults,

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tasks.dumps.bundle import Compression, Limits, check
+from tasks.dumps.dump_files import Compression, Limits, check
 from tasks.estate.errors import DumpRefused
 
 Lines = list[bytes]

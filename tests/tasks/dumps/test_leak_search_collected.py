@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps import attack
-from tasks.dumps.attack import Lookup, collect
-from tasks.dumps.connecting import share, snapshot_of
+from tasks.dumps import leak_search
+from tasks.dumps.connections import share, snapshot_of
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
+from tasks.dumps.leak_search import Lookup, collect
 from tasks.dumps.leak_search_forms import needles
 from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
@@ -32,7 +32,7 @@ def source(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-SESSION, TRAITS = Session(Keyring(bytes(range(32)), run="r")), attack.Traits("k")
+SESSION, TRAITS = Session(Keyring(bytes(range(32)), run="r")), leak_search.Traits("k")
 DOC = column("doc jsonb", type="json", base="json")
 USERS = table("users", ["id integer", "email", "login", "name", DOC, "ip inet", "list text[]"])
 EACH = "{maker: array, each: {maker: email, form: hash}}"
@@ -82,7 +82,7 @@ def test_no_more_forms_are_collected_than_the_limit(
     source: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A column that leaks at all leaks many."""
-    monkeypatch.setattr(attack, "VALUES", 1)
+    monkeypatch.setattr(leak_search, "VALUES", 1)
     lookup = collected(source, planned(table("users", ["id integer", "login"]), "id: keep, login: hash"))
     assert lookup.size == 1
 
@@ -102,13 +102,13 @@ def test_the_snapshot_of_an_export_can_be_kept(source: psycopg.Connection[Any]) 
 def test_a_large_table_is_sampled(source: psycopg.Connection[Any]) -> None:
     """By its estimated rows; one with rows on other servers is read whole."""
     large = planned(table("notes", estimated_rows=10**9), "id: keep, v: hash")
-    made = attack._collected(
-        large.table, large.columns[1], attack._replacement(large, large.columns[1], SESSION), TRAITS
+    made = leak_search._collected(
+        large.table, large.columns[1], leak_search._replacement(large, large.columns[1], SESSION), TRAITS
     )
     assert "TABLESAMPLE SYSTEM (0.004)" in made.as_string(None)
     for rows, sampled in ((100_000, False), (100_001, True), (40_000, False)):
         plan = planned(table("notes", estimated_rows=rows), "id: keep, v: hash")
-        text = attack._collected(
-            plan.table, plan.columns[1], attack._replacement(plan, plan.columns[1], SESSION), TRAITS
+        text = leak_search._collected(
+            plan.table, plan.columns[1], leak_search._replacement(plan, plan.columns[1], SESSION), TRAITS
         )
         assert ("TABLESAMPLE" in text.as_string(None)) is sampled

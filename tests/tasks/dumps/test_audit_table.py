@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tasks.dumps.audit import AuditTable
+from tasks.dumps.audit_table import AuditTable
 from tasks.estate.errors import Misconfigured
 from tasks.masking.policy import Audit
 

@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Identifier
 
 from tasks.dumps.catalog import identifier
 from tasks.dumps.changing import Sums
-from tasks.dumps.demands import Demand
+from tasks.dumps.row_requirements import Demand
 from tasks.estate.dumps import DumpedTable, LoadOrder
 from tasks.estate.faults import Fault
 from tasks.estate.relations import Resolver

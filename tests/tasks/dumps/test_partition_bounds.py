@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.dumps.bounds import Places, read_bound
 from tasks.dumps.catalog import read_catalog
+from tasks.dumps.partition_bounds import Places, read_bound
 from tasks.estate.relations import Resolver
 
 

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from tasks.dumps.catalog import identifier
-from tasks.dumps.connecting import without_values
+from tasks.dumps.connections import without_values
 from tasks.estate.errors import Misconfigured
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name

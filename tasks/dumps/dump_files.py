@@ -15,8 +15,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.dumps import age_encryption
 from tasks.dumps.compression import Compression, Limits, compress
+from tasks.dumps.dump_lines import SegmentEnd, SegmentStart, write_line
 from tasks.dumps.dump_reader import Event, Segment, check, read
-from tasks.dumps.framing import SegmentEnd, SegmentStart, write_line
 from tasks.dumps.segment_writer import MODE, Part, SegmentWriter
 from tasks.estate.dumps import SUFFIXES, DumpFacts, Header, Proof, TableTotals, Trailer
 from tasks.estate.errors import NotExported
