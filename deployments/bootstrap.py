@@ -21,7 +21,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from deployments.prefect_server import server_address, unreachable
-from tasks.automations import foreign_automations
+from tasks.automations import harmful_automations
 from tasks.estate.errors import Misconfigured
 
 POOL = "understudy"
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with get_client(sync_client=True) as client:
             changes = bootstrap(client)
-            warnings = foreign_automations(client)
+            warnings = harmful_automations(client)
             server = client.api_url
     except httpx.TransportError as error:
         away = unreachable(address, error)

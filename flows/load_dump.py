@@ -44,11 +44,11 @@ def load_dump(
 ) -> State[Any]:
     """Replace staging's data by a dump: check it, prove the target, ask, load and verify in one transaction, commit."""
     loads.require_import_allowed()
-    with load_target.audited(dump, policy, requested_by=requested_by):
+    with load_target.audit_refusals(dump, policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=True, off=list(off), risk_phrase=risk_phrase)
         facts = loads.check_dump(dump, policy)
         plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)
         approved = approvals.ask_load(plan, mode=approval, within=answer_within)
-        with locks.held_target(plan):
+        with locks.locked_target(plan):
             loaded = loads.load_once(plan, approved, policy)
     return reports.report_load(plan, approved, loaded)

@@ -32,6 +32,6 @@ def preview(
     ] = "",
 ) -> State[Any]:
     """Plan and prove the masking like an export, mask a few rows in production's server, and report. Writes nothing."""
-    originals = choices.require_permission_to_show(show_originals, risk_phrase)
+    originals = choices.require_originals_allowed(show_originals, risk_phrase)
     seen = previews.preview_masking(policy, rows, originals=originals)
     return reports.report_preview(policy, seen)

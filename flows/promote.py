@@ -59,12 +59,12 @@ def promote(
         break_glass=break_glass,
     )
     approved = approvals.ask(plan, comparison, within=answer_within)
-    with locks.held(plan):
-        receipt = copies.send_copy(plan, approved, backups.freshened(plan), other_site=other_site)
+    with locks.locked(plan):
+        receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan), other_site=other_site)
         evidence = copies.await_arrival(plan, receipt)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     purged_at = caches.purge_cache(pair.destination)
     ended = reports.report_outcome(
         plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at)
     )
-    return restores.start_allowed(plan, approved, ended)
+    return restores.start_allowed_restore(plan, approved, ended)

@@ -46,8 +46,8 @@ def provision(
     backup = backups.await_backup(backups.request_backup(pair.destination, "before the first copy"))
     plan = installs.draft_plan("provision", pair, comparison, backup, options, requested_by=requested_by)
     approved = approvals.ask(plan, comparison, within=answer_within)
-    with locks.held(plan):
-        receipt = copies.send_copy(plan, approved, backups.freshened(plan))
+    with locks.locked(plan):
+        receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan))
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt))
     purged_at = caches.purge_cache(pair.destination)
     return reports.report_outcome(

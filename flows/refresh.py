@@ -55,8 +55,8 @@ def refresh(
     )
     approved = approvals.ask_or_standing(plan, comparison, mode=approval, within=answer_within)
     enough = Verdict(proceed_when)
-    with locks.held(plan):
-        receipt = copies.send_copy(plan, approved, backups.freshened(plan), other_site=other_site)
+    with locks.locked(plan):
+        receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan), other_site=other_site)
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt, enough=enough), enough=enough)
     purged_at = caches.purge_cache(pair.destination)
     return reports.report_outcome(

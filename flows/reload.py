@@ -38,10 +38,10 @@ def reload(
 ) -> State[Any]:
     """Export production anonymized and load it into staging; every anonymizer on. For the nightly schedule."""
     loads.require_import_allowed()
-    with load_target.audited("a dump of this run", policy, requested_by=requested_by):
+    with load_target.audit_refusals("a dump of this run", policy, requested_by=requested_by):
         chosen = choices.require_choices(attachments=attachments, off=[], risk_phrase="")
-        loads.meet_target(hostname)
-        if not exports.recall_dump():
+        loads.require_target(hostname)
+        if not exports.recorded_dump():
             with exports.snapshot() as held:
                 plan = exports.plan_export(policy, chosen, held, requested_by=requested_by)
                 exports.collect_secrets(plan, held)
@@ -50,6 +50,6 @@ def reload(
         facts = exports.require_dump()
         load_plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)
         approved = approvals.ask_load(load_plan, mode=approval, within=answer_within)
-        with locks.held_target(load_plan):
+        with locks.locked_target(load_plan):
             loaded = loads.load_once(load_plan, approved, policy)
     return reports.report_load(load_plan, approved, loaded)

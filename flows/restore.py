@@ -55,8 +55,8 @@ def restore(
     )
     approved = approvals.ask_or_preauthorised(plan, comparison, promotion, mode=approval, within=answer_within)
     before = restores.state_before(promotion)
-    with locks.held(plan, undoes=promotion):
-        receipt = restores.send_restore(plan, approved, backups.freshened(plan))
+    with locks.locked(plan, undoes=promotion):
+        receipt = restores.send_restore(plan, approved, backups.fresh_backup(plan))
         evidence = restores.await_restore(plan, receipt, before)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     purged_at = caches.purge_cache(pair.destination)

@@ -20,12 +20,12 @@ def sweep() -> State[Any]:
     problems = upkeep.verify_ledger()
     if problems:
         return upkeep.report_broken_ledger(problems)  # nothing is done on the word of a ledger that somebody changed
-    closed = sweeps.close_questions()
+    closed = sweeps.close_requests()
     ended = sweeps.end_runs()
     corrected = sweeps.correct_states()
     reminded = sweeps.remind_people()
     released = upkeep.release_locks()
-    found = upkeep.report_findings([*automations.find_foreign(), *upkeep.find_undelivered()])
+    found = upkeep.report_findings([*automations.find_harmful(), *upkeep.find_undelivered()])
     stuck = upkeep.report_stuck()
     suspended = leads.compare_leads()
     digest = upkeep.send_digest(stuck)

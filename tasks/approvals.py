@@ -20,11 +20,20 @@ from tasks.rendering import dumps
 from tasks.rendering.approval import approval_text, gate_lines
 from tasks.rendering.markdown import plain
 from tasks.rendering.notices import notice_lines, who_is_missing
-from tasks.runtime.forms import ApprovalForm, Heard, PromotionForm, RiskyForm, end_waiting, form_for, publish_sheet, put
+from tasks.runtime.forms import (
+    ApprovalForm,
+    FormAnswer,
+    PromotionForm,
+    RiskyForm,
+    await_answer,
+    end_waiting,
+    form_for,
+    publish_sheet,
+)
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import approval_gate, require_open
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
-from tasks.runtime.waiting_runs import form_key, parameters_of, require_scheduled, typed_into, why_moved
+from tasks.runtime.waiting_runs import form_key, parameters_of, require_scheduled, typed_proofs, why_moved
 from tasks.safeguards import conditions
 from tasks.signoff import preauthorised
 from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer
@@ -172,7 +181,7 @@ class _Question:
         earlier = gate.ledger.facts(run_id=plan.run_id, kind="asked")
         changed = any(fact.detail.get("parameters", parameters) != parameters for fact in earlier)
         if changed or any(fact.plan != plan.fingerprint for fact in earlier):
-            for typed in typed_into(plan.run_id):
+            for typed in typed_proofs(plan.run_id):
                 if typed.digits:
                     use_up(gate.ledger, gate.leads, typed.digits, run_id=plan.run_id, given_at=typed.at)
         if changed:
@@ -210,7 +219,7 @@ class _Question:
 
     def _hear(self, gate: Gate, waiting: Waiting) -> Approval | Waiting | None:
         plan = self.plan
-        heard = put(
+        heard = await_answer(
             form_key(plan, waiting.index),
             form_for(plan.code, plan.destination_name, self.form, self.text(waiting)),
             self.text(waiting),
@@ -263,7 +272,7 @@ class _Question:
         send_notice("ended", f"{older.verb} of {older.destination}: superseded", [message], run_id=older.run_id)
 
 
-def _answer_in(heard: Heard) -> Answer:
+def _answer_in(heard: FormAnswer) -> Answer:
     form = heard.form
     assert isinstance(form, ApprovalForm), "put() read it as one"  # noqa: S101  # an invariant, not input
     return Answer(

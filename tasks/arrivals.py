@@ -8,7 +8,7 @@ from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.rendering.approval import arrival_text
-from tasks.runtime.forms import ArrivalForm, Heard, arrival_form, publish_sheet, put
+from tasks.runtime.forms import ArrivalForm, FormAnswer, arrival_form, await_answer, publish_sheet
 from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.waiting_runs import parameters_of
@@ -61,7 +61,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
 
     text = arrival_text(plan, receipt, evidence, answer_by=answer_by, refused=why)
     key = f"arrived-{plan.fingerprint[:8]}-{len(refused)}"
-    heard = put(key, arrival_form(text), text, before=announce, until=answer_by, now=utc_now())
+    heard = await_answer(key, arrival_form(text), text, before=announce, until=answer_by, now=utc_now())
     if heard.at >= answer_by:
         raise OutcomeUnknown(f"Nobody said whether the copy to {plan.pair.destination.name} arrived.")
     try:
@@ -72,7 +72,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
         return _told(ledger, plan)
 
 
-def _believe(ledger: Ledger, plan: Plan, heard: Heard, answer_by: datetime) -> Fact:
+def _believe(ledger: Ledger, plan: Plan, heard: FormAnswer, answer_by: datetime) -> Fact:
     """Record what a proven lead said. Raises `BadProof`, or `AlreadyRecorded` for a code that was used before."""
     form, leads = heard.form, read_leads()
     if not isinstance(form, ArrivalForm):

@@ -25,13 +25,13 @@ PAGE = 200  # automations that Prefect gives at once
 
 
 @task(name="Find automations that end waiting runs", **BELOW_THE_GATE)
-def find_foreign() -> list[str]:
+def find_harmful() -> list[str]:
     """Return a sentence for each automation of others that would act on our runs while they wait."""
     with get_client(sync_client=True) as client:
-        return foreign_automations(client)
+        return harmful_automations(client)
 
 
-def foreign_automations(client: SyncPrefectClient) -> list[str]:
+def harmful_automations(client: SyncPrefectClient) -> list[str]:
     """Return a sentence for each enabled automation on this server that would act on our runs while they wait."""
     related = [_related(each) for each in client.read_deployments(limit=PAGE) if is_ours(each.entrypoint)]
     return [

@@ -13,16 +13,16 @@ from tasks.estate.sites import Install
 from tasks.estate.waiting import backing_off, until, utc_now
 from tasks.runtime.current_run import this_run
 from tasks.runtime.progress import Progress
-from tasks.runtime.resources import connected, open_ledger, paced, read_rules
-from tasks.runtime.results import recalled
-from tasks.runtime.retries import ABOVE_THE_GATE, looking
+from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
+from tasks.runtime.results import kept_in_ledger
+from tasks.runtime.retries import ABOVE_THE_GATE, tolerate_transient
 from tasks.signoff.answers import where
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
 
 
 @task(name="Request a backup", task_run_name="Back up {install.name}", timeout_seconds=120, **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def request_backup(install: Install, why: str) -> Backup:
     """Ask the host for a backup of `install`; returns it unfinished.
 
@@ -30,7 +30,7 @@ def request_backup(install: Install, why: str) -> Backup:
     the host lists backups; where it does not, a duplicate costs time, never data. Retried 4 times on `Transient`.
     """
     description = f"Understudy {why} {this_run()}"
-    with connected() as (client, _):
+    with open_clients() as (client, _):
         asked_before = _find(client, install.id, description)
         if asked_before is None:
             asked_before = client.request_backup(install.id, description, [load_settings().notify])
@@ -48,7 +48,7 @@ def _find(client: Client, install_id: str, description: str) -> HostBackup | Non
 
 
 @task(name="Wait for the backup", task_run_name="Wait for the backup of {ticket.install_name}", **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
     """Return this very backup once the host calls it `completed`.
 
@@ -57,11 +57,11 @@ def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
     other word, known or not, means keep waiting. Retried on `Transient`; a look that fails is looked again.
     """
     settings = load_settings()
-    within = within or paced(settings.backup_within)
+    within = within or scaled(settings.backup_within)
     progress = Progress("backup", typical=BACKUP_TYPICAL * settings.pace)
     last = "not seen"
 
-    with connected() as (client, _):
+    with open_clients() as (client, _):
 
         def look() -> Backup | None:
             nonlocal last
@@ -81,7 +81,7 @@ def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
             )
 
         done = until(
-            looking(look),
+            tolerate_transient(look),
             deadline=ticket.requested_at + within,
             started=ticket.requested_at,
             every=lambda s: backing_off(s, pace=settings.pace),
@@ -94,7 +94,7 @@ def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
     return done
 
 
-def freshened(plan: Plan) -> Backup:
+def fresh_backup(plan: Plan) -> Backup:
     """The backup that `restore` would put back: the plan's own, or a second one where waiting has made that one old.
 
     Raises as `await_backup` does. After the call has left, the one that was recorded, whatever its age.

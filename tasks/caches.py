@@ -9,7 +9,7 @@ from tasks.estate.errors import RateLimited
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import utc_now
-from tasks.runtime.resources import connected
+from tasks.runtime.resources import open_clients
 from tasks.runtime.retries import BELOW_THE_GATE
 
 OBJECT_PURGE_INTERVAL = 60.0  # seconds per install; rule of the hosting API, "all" counts as an object purge
@@ -22,7 +22,7 @@ def purge_cache(install: Install) -> datetime:
     The host allows one a minute for each install: a refusal waits that minute once, then the step's own retries (4, on
     `Transient`, backing off with jitter) take over.
     """
-    with connected() as (client, _):
+    with open_clients() as (client, _):
         try:
             client.purge_cache(install.id, "all")
         except RateLimited as limited:

@@ -12,7 +12,7 @@ from tasks.estate.rules import compare
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Survey
 from tasks.estate.waiting import until, utc_now
-from tasks.runtime.resources import connected, paced
+from tasks.runtime.resources import open_clients, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.surveys.checks import look_after_copy, look_at_one
 from tasks.surveys.survey import take
@@ -32,7 +32,7 @@ def verify_site(plan: Plan, expected: Survey, purged_at: datetime | None = None)
     `purged_at`: when the caches were purged.
     Findings are a result, not an exception: raises only `Transient`, which is retried 4 times, backing off with jitter.
     """
-    with connected() as (client, prober):
+    with open_clients() as (client, prober):
         pace = load_settings().pace
         return look_after_copy(client, prober, plan, expected, purged_at=purged_at, pace=pace, settle=_settled)
 
@@ -43,7 +43,7 @@ def diagnose_install(name: str, compare_with: str = "") -> Diagnosis:
 
     Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter.
     """
-    with connected() as (client, prober):
+    with open_clients() as (client, prober):
         survey = take(client, prober, _id_of(client, name))
         if not compare_with:
             return Diagnosis(findings=look_at_one(prober, survey), comparison=None)
@@ -68,6 +68,6 @@ def _settled(look: Callable[[], Finding]) -> Finding:
         return None if last[0].passed is False else last[0]
 
     settled = until(
-        try_once, deadline=started + paced(CDN_SETTLES), started=started, every=lambda s: 10.0 * load_settings().pace
+        try_once, deadline=started + scaled(CDN_SETTLES), started=started, every=lambda s: 10.0 * load_settings().pace
     )
     return settled or (last[0] if last else look())

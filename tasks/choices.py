@@ -19,7 +19,7 @@ def require_choices(*, attachments: bool, off: list[str], risk_phrase: str) -> C
     return Choices(attachments=attachments, opted_out=tuple(kind for kind in Anonymizer if kind.value in off))
 
 
-def require_permission_to_show(originals: bool, risk_phrase: str) -> bool:
+def require_originals_allowed(originals: bool, risk_phrase: str) -> bool:
     """Whether a preview may show originals. Raises `RiskNotAccepted` where they are asked for without the phrase."""
     if originals and risk_phrase != RISK_PHRASE:
         raise RiskNotAccepted(

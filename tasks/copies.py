@@ -10,7 +10,7 @@ from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
-from tasks.runtime.resources import connected, open_ledger, paced
+from tasks.runtime.resources import open_clients, open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE, ONCE
 from tasks.signoff.answers import where
 from tasks.signoff.sending import send_once
@@ -35,7 +35,7 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
     """
     ledger, settings = open_ledger(), load_settings()
     source, destination = plan.pair.source, plan.pair.destination
-    with connected() as (client, prober):
+    with open_clients() as (client, prober):
         return send_once(
             ledger,
             plan,
@@ -69,11 +69,11 @@ def await_arrival(plan: Plan, receipt: Receipt, *, enough: Verdict = Verdict.CON
     `active` status is recorded and never counted. Retried 4 times on `Transient`, backing off with jitter.
     """
     settings = load_settings()
-    gap = paced(settings.settle_gap)
-    host_done = receipt.sent_at + paced(settings.copy_within)
+    gap = scaled(settings.settle_gap)
+    host_done = receipt.sent_at + scaled(settings.copy_within)
     deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
     progress = Progress("copy", typical=COPY_TYPICAL * settings.pace)
-    with connected() as (client, prober):
+    with open_clients() as (client, prober):
         watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=host_done)
         evidence = watch(
             watching, enough=enough, started=receipt.sent_at, deadline=deadline, pace=settings.pace, show=progress.show

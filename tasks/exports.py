@@ -33,7 +33,7 @@ from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy
-from tasks.runtime.current_run import run_logger, show_table, this_run
+from tasks.runtime.current_run import run_logger, show_progress, this_run
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings
 from tasks.runtime.retries import BELOW_THE_GATE
@@ -191,7 +191,7 @@ class Shown:
         self._total_bytes += part.uncompressed
         self._rows[name] = self._rows.get(name, 0) + part.rows
         whole = self._whole[name]
-        show_table(name, rows=self._rows[name], done=whole - self._left[name], whole=whole)
+        show_progress(name, rows=self._rows[name], done=whole - self._left[name], whole=whole)
         share = 1 - self._total_left / self._total
         spent = time.monotonic() - self._started
         left = f"about {spent / share - spent:.0f} s left" if share > 0 else "time left unknown"
@@ -296,7 +296,7 @@ def _read_back(url: str, identities: list[str]) -> DumpFacts:
         raise
 
 
-def recall_dump() -> DumpFacts | None:
+def recorded_dump() -> DumpFacts | None:
     """The dump that this run made before it was suspended or retried, if it did: an export is not made twice."""
     made = open_ledger().facts(run_id=this_run(), kind="exported")
     return DumpFacts.model_validate(made[-1].detail) if made else None
@@ -336,7 +336,7 @@ def work_folder(run_id: str) -> Path:
 
 def require_dump() -> DumpFacts:
     """The dump of this run, which must exist by now."""
-    made = recall_dump()
+    made = recorded_dump()
     if made is None:
         raise NotExported("This run has no dump, although its export ended; expected one in the ledger.")
     return made

@@ -16,10 +16,10 @@ from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.rendering.markdown import plain
 from tasks.rendering.report import report_text
 from tasks.runtime.current_run import this_run
-from tasks.runtime.forms import HoldEndForm, hold_end_form, put
+from tasks.runtime.forms import HoldEndForm, await_answer, hold_end_form
 from tasks.runtime.notices import send_notice
-from tasks.runtime.resources import connected, open_ledger, read_leads, read_rules
-from tasks.runtime.results import recalled
+from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
+from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE
 from tasks.runtime.waiting_runs import parameters_of
 from tasks.safeguards.holds import Hold, active_holds, end, place
@@ -30,7 +30,7 @@ ANSWER_WITHIN = timedelta(hours=1)  # the question who may end a hold; whoever a
 
 
 @task(name="Find what is to be held", task_run_name="Find {destination}", timeout_seconds=120, **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def find_destination(destination: str) -> str:
     """The destination's name as plans name it: an install of the account, or the hostname of this worker's target.
 
@@ -41,7 +41,7 @@ def find_destination(destination: str) -> str:
     if target and name.casefold() == target.casefold():
         return target
     if settings.api_user.get_secret_value():
-        with connected() as (client, _):
+        with open_clients() as (client, _):
             found = next((each.name for each in client.installs() if each.name.casefold() == name.casefold()), None)
         if found is not None:
             return found
@@ -61,7 +61,7 @@ def _target(settings: Settings) -> str:
 
 
 @task(name="Hold the destination", task_run_name="Hold {destination}", **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def place_hold(
     destination: str, *, until: datetime | None, reason: str, your_name: str, release: str = ""
 ) -> tuple[Hold, ...]:
@@ -129,7 +129,7 @@ def _ask_end(ledger: Ledger, destination: str, active: list[Hold], your_name: st
     text = f"{your_name} wants to end what holds {destination}: {names}."
     named = fingerprint([hold.seq for hold in active] + [this_run()])
     message = statement(f"end-hold:{destination}", named, answer_by)
-    heard = put(
+    heard = await_answer(
         f"hold-end-{attempt}",
         hold_end_form(plain(text, 600), message.decode()),
         plain(text, 600),

@@ -15,11 +15,11 @@ from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import backing_off, until, utc_now
 from tasks.runtime.current_run import this_run
-from tasks.runtime.permission import standing_against
+from tasks.runtime.permission import find_overrides
 from tasks.runtime.progress import Progress
-from tasks.runtime.resources import connected, open_ledger, paced, read_rules
-from tasks.runtime.results import recalled
-from tasks.runtime.retries import ABOVE_THE_GATE, looking
+from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
+from tasks.runtime.results import kept_in_ledger
+from tasks.runtime.retries import ABOVE_THE_GATE, tolerate_transient
 from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
 from tasks.surveys.survey import take, to_install
@@ -28,10 +28,10 @@ PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes
 
 
 @task(name="Resolve an install", task_run_name="Resolve {name}", timeout_seconds=120, **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def resolve_install(name: str) -> Install:
     """The install of exactly this name. Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter."""
-    with connected() as (client, _):
+    with open_clients() as (client, _):
         return _by_name(client, name)
 
 
@@ -41,13 +41,13 @@ def resolve_install(name: str) -> Install:
     timeout_seconds=120,
     **ABOVE_THE_GATE,
 )
-@recalled
+@kept_in_ledger
 def resolve_pair(source: str, destination: str, direction: Direction, *, other_site: bool = False) -> Pair:
     """Both installs by name, checked against the rules of the direction.
 
     Raises `NotFound` or `WrongDestination` with the reason. Retried 4 times on `Transient`, backing off with jitter.
     """
-    with connected() as (client, _):
+    with open_clients() as (client, _):
         pair = Pair(source=_by_name(client, source), destination=_by_name(client, destination), direction=direction)
     require_allowed(pair, other_site=other_site)
     return pair
@@ -66,13 +66,13 @@ def _by_name(client: Client, name: str) -> Install:
     timeout_seconds=300,
     **ABOVE_THE_GATE,
 )
-@recalled
+@kept_in_ledger
 def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
     """Everything the host and the public sites tell of both sides, the differences, and what would be lost.
 
     Retried 4 times on `Transient`, backing off with jitter.
     """
-    with connected() as (client, prober):
+    with open_clients() as (client, prober):
         source = take(client, prober, pair.source.id)
         destination = take(client, prober, pair.destination.id)
         _measure_again(client, pair)
@@ -92,7 +92,7 @@ def _measure_again(client: Client, pair: Pair) -> None:
 
 
 @task(name="Draft the plan", task_run_name="Draft the {verb} plan", timeout_seconds=60, **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def draft_plan(
     verb: str,
     pair: Pair,
@@ -112,7 +112,7 @@ def draft_plan(
     require_same(pair, comparison)
     ledger = open_ledger()
     destination = pair.destination
-    overrides = standing_against(verb, destination.name, destination.environment.value, break_glass=break_glass)
+    overrides = find_overrides(verb, destination.name, destination.environment.value, break_glass=break_glass)
     risk = grade_copy(
         read_rules(),
         verb=verb,
@@ -150,7 +150,7 @@ def draft_plan(
 
 
 @task(name="Create the install", task_run_name="Create {name}", timeout_seconds=120, **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def create_install(source: Install, name: str, environment: Environment) -> Install:
     """Create a staging or development install beside `source`, or find the one of this name that we asked for before.
 
@@ -159,7 +159,7 @@ def create_install(source: Install, name: str, environment: Environment) -> Inst
     """
     if environment.may_be_production:
         raise WrongDestination(f"A new install for a copy must be staging or development, not {environment.value}.")
-    with connected() as (client, _):
+    with open_clients() as (client, _):
         found = next((to_install(install) for install in client.installs() if install.name == name), None)
         if found is None:
             return to_install(client.create_install(name, source.account_id, source.site_id, environment.value))
@@ -172,18 +172,18 @@ def create_install(source: Install, name: str, environment: Environment) -> Inst
 
 
 @task(name="Wait for the install", task_run_name="Wait for {install.name}", **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def await_install(install: Install, *, within: timedelta | None = None) -> Install:
     """Return the install once the host calls it active.
 
     `within` counts from the first look. Raises `InstallOverdue`. Retried on `Transient`; a look that fails is looked again.
     """
     started, settings = utc_now(), load_settings()
-    within = within or paced(settings.install_within)
+    within = within or scaled(settings.install_within)
     progress = Progress("provision", typical=PROVISION_TYPICAL * settings.pace)
     last = "not seen"
 
-    with connected() as (client, _):
+    with open_clients() as (client, _):
 
         def look() -> Install | None:
             nonlocal last
@@ -193,7 +193,7 @@ def await_install(install: Install, *, within: timedelta | None = None) -> Insta
             return seen if seen.status == "active" else None
 
         active = until(
-            looking(look),
+            tolerate_transient(look),
             deadline=started + within,
             started=started,
             every=lambda s: backing_off(s, pace=settings.pace),

@@ -13,7 +13,7 @@ from tasks.ledger.ledger import AlreadyRecorded, Entry
 from tasks.rendering.markdown import plain
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
-from tasks.runtime.resources import connected, open_ledger, read_leads, read_rules
+from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.leads import Lead, Leads, plain_name
 from tasks.signoff.suspensions import RESTORED, SUSPENDED, suspended_now
@@ -55,7 +55,7 @@ def _compare_once_a_day(leads: Leads) -> None:
     once = f"leads-checked:{utc_now().date()}"
     if any(fact.once == once for fact in ledger.facts(kind="leads-checked")):
         return
-    with connected() as (client, _):
+    with open_clients() as (client, _):
         accounts = _users_by_account(client)
     before, entries, lines = {plain_name(name): why for name, why in suspended_now(ledger).items()}, [], []
     enrolled = [lead for lead in leads.everybody if not lead.suspended]

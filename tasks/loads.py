@@ -37,12 +37,12 @@ from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.masking.policy import Policy, load_policy
 from tasks.masking.policy_patterns import expand
-from tasks.runtime.current_run import run_logger, show_table, this_run
-from tasks.runtime.load_target import AUDITED, file_of, target_settings, writing
-from tasks.runtime.permission import require_permission, standing_against
+from tasks.runtime.current_run import run_logger, show_progress, this_run
+from tasks.runtime.load_target import AUDITED, connect_target, file_of, target_settings
+from tasks.runtime.permission import find_overrides, require_permission
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings, read_rules
-from tasks.runtime.results import recalled
+from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE, ONCE
 from tasks.safeguards.grading import grade_load
 from tasks.signoff.answers import where
@@ -58,10 +58,10 @@ def _identities(settings: Settings) -> list[str]:
     return [identity] if (identity := settings.dump_identity.get_secret_value()) else []
 
 
-def meet_target(hostname: str) -> None:
+def require_target(hostname: str) -> None:
     """Look at the target before a long export: does it answer, and is it the one that was typed? Raises `WrongHost`."""
     settings = target_settings()
-    with writing(settings, "understudy target") as connection:
+    with connect_target(settings, "understudy target") as connection:
         try:
             require_host(hostname, settings.target_hostname or identify(connection).host)
         except WrongHost as error:
@@ -70,7 +70,7 @@ def meet_target(hostname: str) -> None:
 
 
 @task(name="Check the dump", **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def check_dump(dump: str, policy: str) -> DumpFacts:
     """Read a dump from end to end, before the target is touched. `latest` is the newest one of the policy's application.
 
@@ -86,7 +86,7 @@ def _judged(header: Header, sealed: Sealed | None) -> str:
 
 
 @task(name="Plan the load", **ABOVE_THE_GATE)
-@recalled
+@kept_in_ledger
 def plan_load(
     facts: DumpFacts, policy: str, hostname: str, choices: Choices, *, readers: str = "stay", requested_by: str = ""
 ) -> LoadPlan:
@@ -99,7 +99,7 @@ def plan_load(
     said = load_policy(settings.policies, policy)
     ledger = open_ledger()
     unproven = facts.unproven or leak_of(ledger, facts.trailer.digest)
-    with writing(settings, "understudy plan") as connection:
+    with connect_target(settings, "understudy plan") as connection:
         plan = draft_load(
             connection,
             facts.model_copy(update={"unproven": unproven}),
@@ -113,7 +113,7 @@ def plan_load(
             run_id=this_run(),
             events=partial(dump_files.read, facts.url, identities=_identities(settings), proven=facts.trailer.digest),
         )
-    overrides = standing_against(plan.verb, plan.destination_name, plan.destination_environment)
+    overrides = find_overrides(plan.verb, plan.destination_name, plan.destination_environment)
     held = any(mark.startswith("hold:") for mark in overrides)
     lost = tuple(each.name for each in plan.missing if not each.allowed)
     risk = grade_load(read_rules(), first_load=plan.first_load, raw=plan.arrives_raw, held=held, lost=lost)
@@ -146,7 +146,10 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     said = load_policy(settings.policies, policy)
     if any(fact.kind == "sending" for fact in ledger.facts(run_id=plan.run_id)):
         return _find_out(settings, plan, said)
-    with writing(settings, "understudy load") as connection, writing(settings, "understudy audit") as beside:
+    with (
+        connect_target(settings, "understudy load") as connection,
+        connect_target(settings, "understudy audit") as beside,
+    ):
         require_alone(connection)
         catalog = read_catalog(connection)
         said = expand(said, catalog).policy
@@ -178,7 +181,7 @@ def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: P
         table.end(None)
     except psycopg.Error:
         try:
-            with writing(settings, "understudy audit") as again:
+            with connect_target(settings, "understudy audit") as again:
                 AuditTable(again, policy.audit).close_found(plan.run_id)
         except (UnderstudyError, psycopg.Error):
             run_logger().warning("The load is committed; its row in the audit table could not be closed.")
@@ -230,7 +233,7 @@ def _load(
 
     def told(name: str, count: int) -> None:
         rows[name] = count
-        show_table(name, rows=count, done=count, whole=expected[name])
+        show_progress(name, rows=count, done=count, whole=expected[name])
         progress.at(100 * sum(rows.values()) / whole, f"{sum(rows.values())} of {whole} rows; {name}: {count}")
 
     masks = list(masked_now(plan, catalog, policy))
@@ -261,7 +264,7 @@ def _find_out(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
 def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
     """The marker is there if and only if the load was committed, as long as no later load wrote its own."""
     ledger = open_ledger()
-    with writing(settings, "understudy reconcile") as connection:
+    with connect_target(settings, "understudy reconcile") as connection:
         require_alone(connection)  # an unfinished transaction would still hold the lock
         marker = read_marker(connection)
         if marker is None or marker.run_id != plan.run_id:

@@ -12,7 +12,7 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.approval_requests import close_own
 from tasks.ledger.ledger import Fact
 from tasks.runtime.current_run import this_run
-from tasks.runtime.resources import connected, open_ledger, paced
+from tasks.runtime.resources import open_clients, open_ledger, scaled
 from tasks.runtime.states import is_over
 from tasks.surveys.reconcile import has_arrived
 
@@ -33,7 +33,7 @@ def require_free(*installs: Install, undoes: str = "") -> None:
                 name=install.name,
                 is_over=is_over,
                 settles=_has_arrived,
-                horizon=paced(load_settings().lock_horizon),
+                horizon=scaled(load_settings().lock_horizon),
                 now=utc_now(),
                 undoes=undoes,
             )
@@ -43,7 +43,7 @@ def require_free(*installs: Install, undoes: str = "") -> None:
 
 
 @contextmanager
-def held(plan: Plan, *, undoes: str = "") -> Iterator[None]:
+def locked(plan: Plan, *, undoes: str = "") -> Iterator[None]:
     """Hold source and destination while the block runs. Raises `DestinationBusy` naming the run that holds one.
 
     The source is held too: a refresh of staging must not run while staging is promoted. Left by an exception or a
@@ -65,7 +65,7 @@ def held(plan: Plan, *, undoes: str = "") -> Iterator[None]:
                 name=names[install_id],
                 is_over=is_over,
                 settles=_has_arrived,
-                horizon=paced(load_settings().lock_horizon),
+                horizon=scaled(load_settings().lock_horizon),
                 now=utc_now(),
                 undoes=undoes,
             )
@@ -77,7 +77,7 @@ def held(plan: Plan, *, undoes: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def held_target(plan: LoadPlan) -> Iterator[None]:
+def locked_target(plan: LoadPlan) -> Iterator[None]:
     """Hold the target of a load while the block runs. Raises `DestinationBusy` naming the run that holds it.
 
     A lock of a run that is over can be taken: a load that still runs holds a lock in the database itself, which ends
@@ -90,7 +90,7 @@ def held_target(plan: LoadPlan) -> Iterator[None]:
         name=plan.destination_name,
         is_over=is_over,
         settles=lambda sending: True,
-        horizon=paced(load_settings().lock_horizon),
+        horizon=scaled(load_settings().lock_horizon),
         now=utc_now(),
     )
     try:
@@ -105,7 +105,7 @@ def _has_arrived(sending: Fact) -> bool:
     return has_arrived(
         open_ledger(),
         sending,
-        connect=connected,
-        gap=paced(settings.settle_gap),
-        host_within=paced(settings.copy_within),
+        connect=open_clients,
+        gap=scaled(settings.settle_gap),
+        host_within=scaled(settings.copy_within),
     )

@@ -20,8 +20,8 @@ from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
-from tasks.runtime.resources import connected, open_ledger, paced
-from tasks.runtime.results import recalled
+from tasks.runtime.resources import open_clients, open_ledger, scaled
+from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE
 from tasks.signoff import preauthorised
 from tasks.signoff.sending import send_once
@@ -39,7 +39,7 @@ RESTORE_TYPICAL = 1200.0  # seconds
     timeout_seconds=120,
     **ABOVE_THE_GATE,
 )
-@recalled
+@kept_in_ledger
 def resolve_recorded(run_id: str) -> Plan:
     """The plan of the run whose destination shall go back. Raises `NotFound` if it never sent anything.
 
@@ -63,10 +63,10 @@ def resolve_recorded(run_id: str) -> Plan:
     timeout_seconds=120,
     **ABOVE_THE_GATE,
 )
-@recalled
+@kept_in_ledger
 def resolve_destination(recorded: Plan) -> Pair:
     """The recorded destination as it is now, as both sides of a restore. Raises `NotFound`. Retried on `Transient`."""
-    with connected() as (client, _):
+    with open_clients() as (client, _):
         return _pair(client, recorded)
 
 
@@ -92,7 +92,7 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
     """
     ledger, settings = open_ledger(), load_settings()
     destination, backup_id = plan.pair.destination, plan.restore_backup_id or ""
-    with connected() as (client, prober):
+    with open_clients() as (client, prober):
         return send_once(
             ledger,
             plan,
@@ -108,7 +108,7 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
         )
 
 
-def start_allowed(plan: Plan, approval: Approval, ended: State[Any]) -> State[Any]:
+def start_allowed_restore(plan: Plan, approval: Approval, ended: State[Any]) -> State[Any]:
     """Where the verification of a promotion failed and its approval allows it, start the restore as a run of its own.
 
     Gives the promotion's end as it is. Once: a retry of the promotion starts no second restore. A restore that cannot be
@@ -141,11 +141,11 @@ def start_allowed(plan: Plan, approval: Approval, ended: State[Any]) -> State[An
 def await_restore(plan: Plan, receipt: Receipt, expected: Survey) -> Evidence:
     """Watch the same ladder, against the state before the copy. Deadline and retries as for `await_arrival`."""
     settings = load_settings()
-    gap = paced(settings.settle_gap)
-    host_done = receipt.sent_at + paced(settings.copy_within)
+    gap = scaled(settings.settle_gap)
+    host_done = receipt.sent_at + scaled(settings.copy_within)
     deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
     progress = Progress("restore", typical=RESTORE_TYPICAL * settings.pace)
-    with connected() as (client, prober):
+    with open_clients() as (client, prober):
         watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)
         evidence = watch(
             watching,

@@ -18,7 +18,7 @@ from tasks.rendering.approval import settle_text
 from tasks.rendering.markdown import plain
 from tasks.rendering.report import report_text
 from tasks.runtime.current_run import this_run
-from tasks.runtime.forms import Heard, SettleForm, put, settle_form
+from tasks.runtime.forms import FormAnswer, SettleForm, await_answer, settle_form
 from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.states import is_over
@@ -85,7 +85,7 @@ def _ask(ledger: Ledger, call: Fact, answer_by: datetime, your_name: str, attemp
     text = settle_text(call, _about(ledger, call), your_name, answer_by=answer_by, refused=refused.get(attempt - 1, ""))
     statements = {how: settling.statement_to_sign(call, how, answer_by).decode() for how in HOWS}
     subject = f"What became of the call of run {call.run_id}?"
-    heard = put(
+    heard = await_answer(
         f"settle-{attempt}",
         settle_form(text, statements),
         text,
@@ -123,7 +123,7 @@ def _about(ledger: Ledger, call: Fact) -> str:
     return f"{planned.get('verb', 'call')} of {name}"
 
 
-def _settle(ledger: Ledger, call: Fact, heard: Heard, answer_by: datetime) -> Fact:
+def _settle(ledger: Ledger, call: Fact, heard: FormAnswer, answer_by: datetime) -> Fact:
     """Record what a proven lead said. Raises `NotApproved`, or `AlreadyRecorded` for a code that was used before."""
     form, now = heard.form, utc_now()
     if not isinstance(form, SettleForm):
@@ -149,12 +149,12 @@ def _limit_guesses(ledger: Ledger, form: SettleForm, now: datetime) -> None:
         raise NotApproved("There were too many wrong codes for this lead; sign instead, or wait an hour.")
 
 
-def free_held(run: UUID) -> tuple[str, ...]:
-    """Free what the run of a settled call holds, as `free_if_over`."""
-    return free_if_over(open_ledger(), str(run))
+def release_held(run: UUID) -> tuple[str, ...]:
+    """Free what the run of a settled call holds, as `release_if_over`."""
+    return release_if_over(open_ledger(), str(run))
 
 
-def free_if_over(ledger: Ledger, run_id: str) -> tuple[str, ...]:
+def release_if_over(ledger: Ledger, run_id: str) -> tuple[str, ...]:
     """Free what a run holds whose call is settled, if that run is over; return what was freed, by the hosting API's ids."""
     try:
         over = is_over(run_id)

@@ -16,18 +16,18 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.approval_requests import ApprovalRequest, end_of, open_requests
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.markdown import plain
-from tasks.rendering.sweep import named, reminder_lines
+from tasks.rendering.sweep import describe_request, reminder_lines
 from tasks.runtime.notices import send_notice
-from tasks.runtime.resources import open_ledger, paced
+from tasks.runtime.resources import open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import (
     RETRY_WITHIN,
-    never_resumed,
+    ended_while_waiting,
     restore_state,
     show_end,
     state_of,
     states_of,
-    waited_before_its_end,
+    wait_timed_out,
 )
 from tasks.signoff.leftovers import Unfinished, due_reminders, ending, unfinished
 
@@ -36,7 +36,7 @@ ANSWER_GRACE = 300.0  # seconds after the deadline; a run that was answered in t
 
 
 @task(name="Close questions that nobody can answer any more", **BELOW_THE_GATE)
-def close_questions() -> list[str]:
+def close_requests() -> list[str]:
     """Record the end of every open question whose time is over or whose run is; return a sentence for each.
 
     Over its deadline and a grace: `expired`. Cancelled in Prefect: `rejected`. `lost`: the run was deleted, or ended while
@@ -61,7 +61,7 @@ def close_questions() -> list[str]:
             )
         except AlreadyRecorded:
             continue  # somebody answered at this very moment: that counts
-        closed.append(f"{named(question)}: {kind}, {detail.get('why') or detail.get('reason')}")
+        closed.append(f"{describe_request(question)}: {kind}, {detail.get('why') or detail.get('reason')}")
     return closed
 
 
@@ -69,7 +69,7 @@ def _end_of(
     question: ApprovalRequest, state: State[Any] | None, now: datetime, *, reported: bool
 ) -> tuple[str, dict[str, Any]]:
     """Return the fact that ends a question, its kind and detail; an empty kind if it stays open."""
-    late = now >= question.answer_by + paced(ANSWER_GRACE)
+    late = now >= question.answer_by + scaled(ANSWER_GRACE)
     detail = {"answer_by": question.answer_by.isoformat()}
     if state is None:
         why = (
@@ -79,7 +79,7 @@ def _end_of(
     if state.is_cancelled():
         reason = f"the run was cancelled while the question was open: {state.message or 'no reason given'}"
         return "rejected", {"approver": "Cancelled in Prefect", "proven": False, "reason": reason}
-    if state.is_paused() or (never_resumed(state) and now >= question.answer_by):
+    if state.is_paused() or (wait_timed_out(state) and now >= question.answer_by):
         over = late or state.is_final()
         return ("expired", detail | {"why": "nobody answered in time"}) if over else ("", {})
     kind, why = _lost(question, state, now, reported=reported)
@@ -88,13 +88,13 @@ def _end_of(
 
 def _lost(question: ApprovalRequest, state: State[Any], now: datetime, *, reported: bool) -> tuple[str, str]:
     """Return how the question of a run that neither waits nor was cancelled ends, and why; two empty strings if it does not."""
-    named = f"the run ended as {state.name} while the question was open"
+    ending = f"the run ended as {state.name} while the question was open"
     if state.is_final() and reported:
-        return "expired", named
-    if state.is_final() and (waited_before_its_end(question.run_id) or now - state.timestamp >= paced(RETRY_WITHIN)):
-        return "lost", named
+        return "expired", ending
+    if state.is_final() and (ended_while_waiting(question.run_id) or now - state.timestamp >= scaled(RETRY_WITHIN)):
+        return "lost", ending
     left = state.is_scheduled() or state.is_pending()
-    if left and now >= question.answer_by + paced(RETRY_WITHIN):
+    if left and now >= question.answer_by + scaled(RETRY_WITHIN):
         return "lost", f"no worker took the run, which is {state.name}, within an hour after the deadline"
     return "", ""
 
@@ -113,7 +113,7 @@ def end_runs() -> list[str]:
         error = ending(run)
         if state is not None and not (state.is_paused() or state.is_final() or _is_left(state, error)):
             continue  # its own process tells how it ended
-        if run.sending and state is not None and (never_resumed(state) or state.is_completed()):
+        if run.sending and state is not None and (wait_timed_out(state) or state.is_completed()):
             error = OutcomeUnknown(f"Nobody told whether the copy to {run.destination} arrived, and it is not proven.")
         if error is None and state is not None and _is_forged(run, state):
             error = RunLost(f"The run was set to {state.name} by hand; the ledger has no end of it.")
@@ -134,7 +134,7 @@ def _is_forged(run: Unfinished, state: State[Any]) -> bool:
     """
     if not state.is_completed():
         return False
-    return waited_before_its_end(run.run_id) or utc_now() - state.timestamp >= paced(RETRY_WITHIN)
+    return ended_while_waiting(run.run_id) or utc_now() - state.timestamp >= scaled(RETRY_WITHIN)
 
 
 @task(name="Correct states that the ledger contradicts", **BELOW_THE_GATE)
@@ -144,7 +144,7 @@ def correct_states() -> list[str]:
     Only states that look good are corrected. Returns a sentence for each.
     """
     ledger, corrected = open_ledger(), []
-    since = utc_now() - paced(CORRECTED_FOR)
+    since = utc_now() - scaled(CORRECTED_FOR)
     outcomes = {fact.run_id: str(fact.detail["outcome"]) for fact in ledger.facts(kind="outcome") if fact.at >= since}
     for run_id, state in states_of(outcomes).items():
         outcome = outcomes[run_id]
@@ -177,7 +177,7 @@ def _end(run: Unfinished, state: State[Any] | None, error: UnderstudyError) -> b
         next_step=error.next_step,
     )
     if state is not None:
-        show_end(report, rename=not state.is_final() or never_resumed(state) or state.is_completed())
+        show_end(report, rename=not state.is_final() or wait_timed_out(state) or state.is_completed())
     ledger = open_ledger()
     try:
         ledger.record("outcome", run_id=run.run_id, detail=report.model_dump(mode="json"), once=f"swept:{run.run_id}")
@@ -211,6 +211,6 @@ def remind_people() -> list[str]:
             )
         except AlreadyRecorded:
             continue  # another sweep sends it
-        send_notice("reminder", f"{named(question)} waits", reminder_lines(reminder, now), run_id=question.run_id)
-        sent.append(f"{named(question)}: reminded at {reminder.share} %")
+        send_notice("reminder", f"{describe_request(question)} waits", reminder_lines(reminder, now), run_id=question.run_id)
+        sent.append(f"{describe_request(question)}: reminded at {reminder.share} %")
     return sent

@@ -19,10 +19,10 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.approval_requests import open_requests
 from tasks.ledger.ledger import OLD, AlreadyRecorded, Fact
 from tasks.rendering.markdown import plain
-from tasks.rendering.sweep import digest_lines, named, sweep_text
+from tasks.rendering.sweep import describe_request, digest_lines, sweep_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
-from tasks.runtime.resources import connected, open_ledger, paced, read_rules
+from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, is_over, state_of
 from tasks.signoff.leftovers import unfinished
@@ -66,15 +66,15 @@ def _settle(sending: Fact) -> str:
     ledger = open_ledger()
     if ledger.facts(run_id=sending.run_id, kind="planned-load"):
         how = "a load ends with its connection, and its run is over"
-    elif utc_now() - sending.at > paced(load_settings().lock_horizon):
+    elif utc_now() - sending.at > scaled(load_settings().lock_horizon):
         how = OLD
     elif not load_settings().api_user.get_secret_value():  # databases only: nothing here can ask the host
         return ""
     else:
         try:
             settings = load_settings()
-            gap, within = paced(settings.settle_gap), paced(settings.copy_within)
-            if not has_arrived(ledger, sending, connect=connected, gap=gap, host_within=within):
+            gap, within = scaled(settings.settle_gap), scaled(settings.copy_within)
+            if not has_arrived(ledger, sending, connect=open_clients, gap=gap, host_within=within):
                 return ""
         except UnderstudyError:  # the host cannot be asked now: the next sweep asks again, until then it is stuck
             return ""
@@ -108,11 +108,11 @@ def _stuck_runs(now: datetime) -> list[tuple[str, str, str]]:
     waiting, found = {question.run_id for question in open_requests(open_ledger())}, []
     for run in unfinished(open_ledger()):
         age = now - run.planned.at
-        if run.run_id in waiting or age > paced(STUCK_FOR):
+        if run.run_id in waiting or age > scaled(STUCK_FOR):
             continue
         state = state_of(run.run_id)
-        gone = state is not None and state.is_final() and now - state.timestamp >= paced(RETRY_WITHIN)
-        if gone or age >= paced(STUCK_AFTER):
+        gone = state is not None and state.is_final() and now - state.timestamp >= scaled(RETRY_WITHIN)
+        if gone or age >= scaled(STUCK_AFTER):
             sent = "its call was SENT and is not proven" if run.sending else "nothing was sent"
             known = state.name if state else "not known to Prefect"
             name = f"{plain(run.verb)} of {plain(run.destination)}"
@@ -122,9 +122,9 @@ def _stuck_runs(now: datetime) -> list[tuple[str, str, str]]:
 
 def _stuck_questions(now: datetime) -> list[tuple[str, str, str]]:
     """Questions that the sweep leaves alone because their run should go on, and does not."""
-    late = [q for q in open_requests(open_ledger()) if now >= q.answer_by + paced(RETRY_WITHIN)]
+    late = [q for q in open_requests(open_ledger()) if now >= q.answer_by + scaled(RETRY_WITHIN)]
     return [
-        (q.run_id, "question", f"{named(q)} is past its deadline, and no worker goes on with run {q.run_id}.")
+        (q.run_id, "question", f"{describe_request(q)} is past its deadline, and no worker goes on with run {q.run_id}.")
         for q in late
     ]
 
@@ -147,7 +147,7 @@ def find_undelivered() -> list[str]:
     settings, ledger = load_settings(), open_ledger()
     if not settings.notices.get_secret_value().split():
         return []  # nobody wants notices: docs/settings.md
-    since = utc_now() - paced(UNDELIVERED_FOR)
+    since = utc_now() - scaled(UNDELIVERED_FOR)
     sent = [fact for fact in ledger.facts(kind="notice") if fact.at >= since]
     if not sent or not sent[-1].detail.get("failed"):
         return []

@@ -146,7 +146,7 @@ def worker(estate: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     }
     for name, value in values.items():
         monkeypatch.setenv(f"UNDERSTUDY_{name}", value)
-    monkeypatch.setattr("tasks.runtime.waiting_runs.by_schedule", lambda run: str(run.id) in SCHEDULED)
+    monkeypatch.setattr("tasks.runtime.waiting_runs.was_scheduled", lambda run: str(run.id) in SCHEDULED)
     forget_settings()
     yield estate
     server.close()

@@ -97,7 +97,7 @@ class Sweeping:
     def steps(self) -> list[str]:
         """The steps of a sweep in the flow's order, without Prefect around them: fast. Gives what is stuck."""
         steps = (
-            sweeps.close_questions,
+            sweeps.close_requests,
             sweeps.end_runs,
             sweeps.correct_states,
             sweeps.remind_people,

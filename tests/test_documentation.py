@@ -166,9 +166,9 @@ def test_the_code_reads_variables_beside_the_settings() -> None:
 
 @pytest.mark.parametrize("name", [n for n, field in Settings.model_fields.items() if field.annotation is float])
 def test_every_duration_says_whether_the_pace_scales_it(name: str) -> None:
-    """A setting in seconds that no step passes through `paced` says "not scaled", and only such a one."""
+    """A setting in seconds that no step passes through `scaled` says "not scaled", and only such a one."""
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tasks").rglob("*.py"))
-    scaled = re.search(rf"paced\((load_settings\(\)|settings)\.{name}\b", code) is not None
+    scaled = re.search(rf"scaled\((load_settings\(\)|settings)\.{name}\b", code) is not None
     described = Settings.model_fields[name].description or ""
     assert name == "pace" or scaled != ("not scaled" in described), described
 

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from deployments.cli.output import Loud, Told
 from tasks.estate.errors import Transient, UnderstudyError
 from tasks.estate.settings import forget_settings
-from tasks.runtime.current_run import run_here
+from tasks.runtime.current_run import outside_prefect
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,7 +51,7 @@ def local_run(policy: Path, settings: Mapping[str, str]) -> Iterator[str]:
     forget_settings()
     run_id = str(uuid4())
     try:
-        with temporary_settings(NO_SERVER), _bars() as listener, run_here(run_id, listener):
+        with temporary_settings(NO_SERVER), _bars() as listener, outside_prefect(run_id, listener):
             yield run_id
     finally:
         for name, value in before.items():

@@ -73,7 +73,7 @@ def load(
     with local_run(policy, {"TARGET_DATABASE": target}):
         try:
             loads.require_import_allowed()
-            with load_target.audited(dump, policy.stem, requested_by=requested_by):
+            with load_target.audit_refusals(dump, policy.stem, requested_by=requested_by):
                 chosen = choices.require_choices(
                     attachments=True, off=[each.value for each in off or []], risk_phrase=risk_phrase
                 )
@@ -86,7 +86,7 @@ def load(
                     text = dumps.load_text(plan, answer_by=utc_now() + ANSWER_WITHIN)
                     return ended("Planned", document, [Marked(text), "", "Nothing was loaded, nobody was asked."])
                 approved = _Conversation(approval_gate(), plan, means, name, decision, reason).ask()
-                with locks.held_target(plan):
+                with locks.locked_target(plan):
                     loaded = loads.load_once.fn(plan, approved, policy.stem)
         except UnderstudyError as error:
             return refused(error, document)

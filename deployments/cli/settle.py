@@ -12,7 +12,7 @@ from tasks.estate.errors import NotApproved
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import read_leads
-from tasks.settlements import free_if_over
+from tasks.settlements import release_if_over
 from tasks.signoff import settling
 
 
@@ -54,7 +54,7 @@ def settle(
                 "This code was used before, or somebody else settled the call just now.",
                 next_step="Look with `understudy ledger export`, or wait for the next code and try again.",
             ) from None
-        freed = free_if_over(ledger, run)
+        freed = release_if_over(ledger, run)
     send_notice(
         "decided", f"run {run}: settled as {how}", [f"{fact.detail['approver']}: {fact.detail['words']}"], run_id=run
     )

@@ -13,12 +13,12 @@ DAY = timedelta(days=1)
 SHOWN = 20  # of each kind in a digest; the rest is counted
 
 
-def named(question: ApprovalRequest) -> str:
+def describe_request(question: ApprovalRequest) -> str:
     """A question in three words."""
     return f"{plain(question.verb)} of {plain(question.destination)}, plan {question.code}"
 
 
-def how_long(left: timedelta) -> str:
+def duration(left: timedelta) -> str:
     """A duration as people say it: the two largest units that matter, minutes at least."""
     minutes = max(0, int(left.total_seconds() // 60))
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
@@ -33,8 +33,8 @@ def reminder_lines(reminder: Reminder, now: datetime) -> list[str]:
     missing = max(1, question.people - len(said))
     who = f"{', '.join(map(plain, said))} said yes; " if said else ""
     return [
-        f"{named(question)}, requested by {plain(question.requested_by) or 'not said'}, still waits for an answer.",
-        f"Time left: {how_long(question.answer_by - now)}, until {question.answer_by:%Y-%m-%d %H:%M} UTC; silence means no.",
+        f"{describe_request(question)}, requested by {plain(question.requested_by) or 'not said'}, still waits for an answer.",
+        f"Time left: {duration(question.answer_by - now)}, until {question.answer_by:%Y-%m-%d %H:%M} UTC; silence means no.",
         f"{who}{missing} of {question.people} {'lead' if question.people == 1 else 'leads'} must still answer.",
     ]
 
@@ -51,7 +51,8 @@ def digest_lines(
     places = dict.fromkeys(str(fact.detail["destination"]) for fact in ledger.facts(kind="hold"))
     holds = [hold for place in places for hold in active_holds(ledger, place, now)]
     questions = [
-        f"{named(question)}: until {question.answer_by:%Y-%m-%d %H:%M} UTC" for question in open_requests(ledger)
+        f"{describe_request(question)}: until {question.answer_by:%Y-%m-%d %H:%M} UTC"
+        for question in open_requests(ledger)
     ]
     return [
         "Ended in 24 hours: " + (", ".join(f"{count} {plain(name)}" for name, count in outcomes) or "nothing") + ".",

@@ -16,7 +16,7 @@ _listener: ContextVar[Callable[[str, int, int, int], None] | None] = ContextVar(
 
 
 @contextmanager
-def run_here(run_id: str, listener: Callable[[str, int, int, int], None]) -> Iterator[None]:
+def outside_prefect(run_id: str, listener: Callable[[str, int, int, int], None]) -> Iterator[None]:
     """Work for a run of this process that Prefect does not know: a command in a terminal.
 
     `listener(table, rows, done, whole)` hears of the progress of each table, in bytes or rows of its whole.
@@ -34,7 +34,7 @@ def this_run() -> str:
     return str(flow_run.get_id() or _run_here.get() or "no-run")
 
 
-def show_table(table: str, *, rows: int, done: int, whole: int) -> None:
+def show_progress(table: str, *, rows: int, done: int, whole: int) -> None:
     """Report how far one table of an export or load is; `done` of `whole` in bytes or rows."""
     listener = _listener.get()
     if listener is not None:

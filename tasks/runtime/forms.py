@@ -176,16 +176,16 @@ def _row(line: str) -> str:
 
 
 @dataclass(frozen=True)
-class Heard:
+class FormAnswer:
     """What was typed, and when (UTC) the server got it. `form` is None where it was no answer to the form."""
 
     form: RunInput | None
     at: datetime
 
 
-def put(
+def await_answer(
     key: str, form: type[RunInput], description: str, *, before: Callable[[], None], until: datetime, now: datetime
-) -> Heard:
+) -> FormAnswer:
     """Suspend the run until somebody answers, or give the answer that lies there already; `before` is called before a wait.
 
     An answer counts from when it reached the server, however late a worker reads it. Past `until` without one, gives
@@ -193,7 +193,7 @@ def put(
     """
     heard = _stored(key, form)
     if heard is not None or now >= until:
-        return heard or Heard(None, now)
+        return heard or FormAnswer(None, now)
     before()
     timeout = max(until - now, SHORTEST)
     try:
@@ -203,8 +203,8 @@ def put(
             key=key,
         )
     except (ValidationError, ValueError, KeyError):  # what lies there is no answer to this form
-        return _stored(key, form) or Heard(None, now)
-    return _stored(key, form) or Heard(None, now)
+        return _stored(key, form) or FormAnswer(None, now)
+    return _stored(key, form) or FormAnswer(None, now)
 
 
 def publish_sheet(sheet: Sheet) -> None:
@@ -214,7 +214,7 @@ def publish_sheet(sheet: Sheet) -> None:
     )
 
 
-def _stored(key: str, form: type[RunInput]) -> Heard | None:
+def _stored(key: str, form: type[RunInput]) -> FormAnswer | None:
     """The answer under this key as the server keeps it."""
     wanted = keyset_from_base_key(f"suspended-{key}")["response"]
     with get_client(sync_client=True) as client:
@@ -226,9 +226,9 @@ def _stored(key: str, form: type[RunInput]) -> Heard | None:
         return None
     at = answer.created or datetime.now(UTC)
     try:
-        return Heard(form.model_validate(json.loads(answer.value)), at)
+        return FormAnswer(form.model_validate(json.loads(answer.value)), at)
     except (ValidationError, ValueError, TypeError):
-        return Heard(None, at)
+        return FormAnswer(None, at)
 
 
 def end_waiting(run_id: str, outcome: str, message: str) -> bool:

@@ -17,7 +17,7 @@ AUDITED = "audited"  # fact of an error whose attempt has its audit row already
 
 
 @contextmanager
-def audited(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
+def audit_refusals(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
     """Every attempt gets its row in the application's audit table, refusals too; with the gate closed, none does.
 
     Nor does a target that is proven to be something else: it may be production.
@@ -35,7 +35,7 @@ def audited(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
 def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyError) -> None:
     try:
         settings = target_settings()
-        with writing(settings, "understudy audit") as beside:
+        with connect_target(settings, "understudy audit") as beside:
             table = AuditTable(beside, load_policy(settings.policies, policy).audit, make=False)
             table.refuse(file=file_of(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
     except (UnderstudyError, psycopg.Error):  # the refusal itself is what counts
@@ -47,7 +47,7 @@ def target_settings() -> Settings:
     return load_settings().require("target_database")
 
 
-def writing(settings: Settings, name: str) -> Any:
+def connect_target(settings: Settings, name: str) -> Any:
     """A connection to the target, as the owner of its tables."""
     return connected_to(
         settings.target_database.get_secret_value(),

@@ -6,7 +6,7 @@ from tasks.estate.errors import LedgerBroken, NotApproved, PlanIsStale
 from tasks.estate.plans import Approval, Intent
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
-from tasks.runtime.resources import open_ledger, paced, read_leads, read_rules
+from tasks.runtime.resources import open_ledger, read_leads, read_rules, scaled
 from tasks.runtime.states import state_of
 from tasks.runtime.waiting_runs import require_scheduled, require_unmoved
 from tasks.safeguards.freezes import load_calendar
@@ -25,7 +25,7 @@ def approval_gate() -> Gate:
     """The gate of this worker: its ledger, leads, rules and calendar."""
     rules = read_rules()
     terms = Terms(
-        code_settles=paced(CODE_SETTLES),
+        code_settles=scaled(CODE_SETTLES),
         attempts=rules.answer.attempts,
         codes_an_hour=rules.answer.codes_an_hour,
         execute_within=timedelta(seconds=load_settings().execute_within),
@@ -80,7 +80,7 @@ def _require_evidence(plan: Intent, approval: Approval, now: datetime) -> None:
             )
 
 
-def standing_against(verb: str, destination: str, environment: str, *, break_glass: str = "") -> tuple[str, ...]:
+def find_overrides(verb: str, destination: str, environment: str, *, break_glass: str = "") -> tuple[str, ...]:
     """Freezes and holds that a plan must name, so that whoever approves it sees them: `freeze:<name>`, `hold:<seq>`.
 
     Raises `Frozen` where a freeze holds and nobody has given a break-glass reason.

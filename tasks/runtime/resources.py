@@ -18,7 +18,7 @@ from tasks.signoff.suspensions import suspended_now
 
 
 @contextmanager
-def connected() -> Iterator[tuple[Client, Prober]]:
+def open_clients() -> Iterator[tuple[Client, Prober]]:
     """The hosting API and the public sites, as the settings name them; closed at the end."""
     settings = load_settings().require("api_user", "api_password", "notify")
     with (
@@ -55,7 +55,7 @@ def read_rules() -> RiskRules:
     return load_rules(load_settings().risk_file)
 
 
-def paced(seconds: float) -> timedelta:
+def scaled(seconds: float) -> timedelta:
     """A duration of the settings at the settings' pace."""
     return timedelta(seconds=seconds * load_settings().pace)
 

@@ -20,7 +20,7 @@ from tasks.runtime.retries import R
 P = ParamSpec("P")
 
 
-def recalled(step: Callable[P, R]) -> Callable[P, R]:
+def kept_in_ledger(step: Callable[P, R]) -> Callable[P, R]:
     """Decorate a step above the gate: its result is a fact of the ledger, and a later pass of the run reads it there.
 
     The key is the run, the step and its arguments, not the code: a deployment during the wait does not run it again. The

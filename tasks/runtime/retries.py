@@ -36,7 +36,7 @@ RETRIES: dict[str, Any] = {
 
 
 # Above the gate: the body runs again after a resume, and these must answer what they answered before the wait, on whatever
-# machine. Prefect would keep their results on the disk of the worker; `recalled` keeps them in the ledger.
+# machine. Prefect would keep their results on the disk of the worker; `kept_in_ledger` keeps them in the ledger.
 ABOVE_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
 
 
@@ -59,7 +59,7 @@ def honouring_retry_after() -> Iterator[None]:
         raise
 
 
-def looking(look: Callable[[], R | None]) -> Callable[[], R | None]:
+def tolerate_transient(look: Callable[[], R | None]) -> Callable[[], R | None]:
     """A look that takes `Transient` for "not yet": a wait ends by its deadline, not by one lost answer."""
 
     def patient() -> R | None:

@@ -73,7 +73,7 @@ def is_over(run_id: str) -> bool:
     return state is None or state.is_final()
 
 
-def waited_before_its_end(run_id: str) -> bool:
+def ended_while_waiting(run_id: str) -> bool:
     """Return whether a run went from waiting for an answer straight to its end, so that no process saw the end."""
     try:
         with get_client(sync_client=True) as client:
@@ -84,7 +84,7 @@ def waited_before_its_end(run_id: str) -> bool:
     return bool(ends) and ends[0] > 0 and history[ends[0] - 1].is_paused()
 
 
-def never_resumed(state: State[Any]) -> bool:
+def wait_timed_out(state: State[Any]) -> bool:
     """Whether Prefect ended the run because it waited for an answer in vain: no process was there, so nothing was told."""
     return state.is_failed() and state.message == NEVER_RESUMED
 

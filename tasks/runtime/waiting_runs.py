@@ -29,7 +29,7 @@ MANY = 500  # stored inputs of one run; a question leaves three
 
 
 @dataclass(frozen=True)
-class Typed:
+class TypedProof:
     """What was typed as proof into one form of a run, under which key, and when (UTC) the server stored it."""
 
     key: str
@@ -66,13 +66,13 @@ def _run(client: SyncPrefectClient, run_id: str) -> FlowRun | None:
         return None
 
 
-def typed_into(run_id: str) -> list[Typed]:
+def typed_proofs(run_id: str) -> list[TypedProof]:
     """Return every proof that lies in Prefect as typed into a form of this run; also what no form asked for."""
     with get_client(sync_client=True) as client:
         return [*_typed(client, run_id)]
 
 
-def _typed(client: SyncPrefectClient, run_id: str) -> Iterator[Typed]:
+def _typed(client: SyncPrefectClient, run_id: str) -> Iterator[TypedProof]:
     stored = client.filter_flow_run_input(UUID(run_id), key_prefix="", limit=MANY, exclude_keys=set())
     for each in stored:
         try:
@@ -80,7 +80,7 @@ def _typed(client: SyncPrefectClient, run_id: str) -> Iterator[Typed]:
         except ValueError:
             continue
         if isinstance(value, dict) and isinstance(value.get("proof"), str):
-            yield Typed(each.key, value["proof"], each.created or datetime.now(UTC))
+            yield TypedProof(each.key, value["proof"], each.created or datetime.now(UTC))
 
 
 def _changes(client: SyncPrefectClient, run_id: str) -> list[Change]:
@@ -154,7 +154,7 @@ def require_unmoved(plan: Intent) -> None:
                 )
 
 
-def by_schedule(run: FlowRun) -> bool:
+def was_scheduled(run: FlowRun) -> bool:
     """Return whether Prefect's own scheduler made this run. No client of its API can claim that for a run that it creates."""
     return run.auto_scheduled and run.parent_task_run_id is None
 
@@ -163,7 +163,7 @@ def require_scheduled(plan: Intent) -> None:
     """Raise `NotApproved` unless Prefect's scheduler made this run."""
     with get_client(sync_client=True) as client:
         run = _run(client, plan.run_id)
-    if run is None or not by_schedule(run):
+    if run is None or not was_scheduled(run):
         raise NotApproved(
             f"This {plan.verb} of {plan.destination_name} was started by somebody; a standing approval covers only runs that "
             "the schedule of their deployment started.",

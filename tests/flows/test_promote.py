@@ -122,7 +122,7 @@ def test_any_worker_goes_on_where_another_was_killed(
     shutil.rmtree(PREFECT_LOCAL_STORAGE_PATH.value(), ignore_errors=True)
     monkeypatch.setattr("tasks.runtime.resources._ledgers", {})
     with monkeypatch.context() as dying, contextlib.suppress(Killed):
-        dying.setattr("tasks.locks.held", killed)
+        dying.setattr("tasks.locks.locked", killed)
         run.approve("schulprod")
     assert [fact.kind for fact in ledger.facts(run_id=run.id, kinds=("approved", "sending"))] == ["approved"]
     shutil.rmtree(PREFECT_LOCAL_STORAGE_PATH.value(), ignore_errors=True)

@@ -36,7 +36,7 @@ def test_a_run_that_waited_in_vain_ends_as_expired(office: Sweeping) -> None:
     assert run.state == "Suspended"
     office.ledger.record("planned", run_id=run.id, destination_id="d", plan="p", detail=PLANNED)
     office.asked(ago=9 * HOUR, left=-HOUR, run=run)
-    assert len(sweeps.close_questions.fn()) == 1
+    assert len(sweeps.close_requests.fn()) == 1
     assert run.state == "Suspended"
     report = office.sweep().report
     assert run.state == "Expired"

@@ -19,9 +19,9 @@ from tasks.estate.sites import Direction, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
-from tasks.locks import held
+from tasks.locks import locked
 from tasks.runtime.permission import approval_gate
-from tasks.runtime.resources import connected, read_rules
+from tasks.runtime.resources import open_clients, read_rules
 from tasks.signoff.answers import Answer
 from tasks.signoff.proofs import sign, statement
 from tasks.surveys.survey import take
@@ -57,7 +57,7 @@ class Scene:
         given = {"plan": self.plan, "approval": self.approval, "backup": self.backup} | instead
         if not hold:
             return Receipt.model_validate(step.fn(**given))
-        with held(given["plan"]):
+        with locked(given["plan"]):
             return Receipt.model_validate(step.fn(**given))
 
     def sent(self) -> int:
@@ -83,7 +83,7 @@ def scene(worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.setattr("tasks.locks.is_over", lambda run: False)
 
     def make(verb: str = "refresh", *, run: str = "tonight", **changes: Any) -> Scene:
-        with connected() as (client, prober):
+        with open_clients() as (client, prober):
             ids = {install.name: install.id for install in client.installs()}
             destination = take(client, prober, ids["schulstage"])
             source = destination if verb == "restore" else take(client, prober, ids["schulprod"])

@@ -12,7 +12,7 @@ from prefect.events.schemas.automations import AutomationCore, CompoundTrigger, 
 from prefect.events.schemas.events import Resource
 
 from deployments.bootstrap import zombie_automation
-from tasks.automations import find_foreign, harms_waiting_runs
+from tasks.automations import find_harmful, harms_waiting_runs
 from tests.deployments.conftest import DIAGNOSE, Pool, pool  # noqa: F401  # a fixture
 
 CRASH = ChangeFlowRunState(state=StateType.CRASHED, message="zombie")
@@ -103,12 +103,12 @@ def test_found_on_a_server(pool: Pool) -> None:  # noqa: F811  # the fixture is 
         try:
             for each in (zombie_automation(30), automation(match_related=other)):
                 made.append(client.create_automation(each))
-            assert find_foreign.fn() == []
+            assert find_harmful.fn() == []
             made.append(client.create_automation(automation(match_related=ours)))
-            (finding,) = find_foreign.fn()
+            (finding,) = find_harmful.fn()
             assert "The automation 'theirs'" in finding
             client.pause_automation(made[-1])
-            assert find_foreign.fn() == []
+            assert find_harmful.fn() == []
         finally:
             for id_ in made:
                 client.delete_automation(id_)

@@ -28,7 +28,7 @@ from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.runtime import permission
-from tasks.runtime.resources import paced
+from tasks.runtime.resources import scaled
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
 from tests.tasks.conftest import Scene, approve, freeze, tamper
@@ -299,7 +299,7 @@ def test_the_wait_ends_by_the_call_and_looks_at_least_twice(
     monkeypatch.setattr(copies.Progress, "done", lambda self, text: shown.append(text))
     assert await_arrival.fn(made.plan, receipt, enough=Verdict.PROBABLE).verdict is Verdict.PROBABLE
     ((watching, how),) = waits
-    gap, within = paced(load_settings().settle_gap), paced(load_settings().copy_within)
+    gap, within = scaled(load_settings().settle_gap), scaled(load_settings().copy_within)
     two_looks = now + 2 * gap + timedelta(seconds=1)
     assert how["deadline"] == max(receipt.sent_at + within, two_looks)
     assert (how["deadline"] == two_looks) is (ago > 0)

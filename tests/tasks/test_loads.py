@@ -38,8 +38,8 @@ from tasks.estate.plans import Approval
 from tasks.estate.settings import forget_settings, load_settings
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
-from tasks.locks import held_target
-from tasks.runtime.current_run import run_here
+from tasks.locks import locked_target
+from tasks.runtime.current_run import outside_prefect
 from tasks.runtime.load_target import AUDITED
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
@@ -65,10 +65,10 @@ class Scene:
     def load(self, *, hold: bool = True, **instead: Any) -> Loaded:
         """Run the step as its flow does."""
         given = {"plan": self.plan, "approved": self.approval, "policy": "small"} | instead
-        with run_here("run-2", self.heard):
+        with outside_prefect("run-2", self.heard):
             if not hold:
                 return Loaded.model_validate(loads.load_once.fn(**given))
-            with held_target(given["plan"]):
+            with locked_target(given["plan"]):
                 return Loaded.model_validate(loads.load_once.fn(**given))
 
     def heard(self, *told: Any) -> None:
@@ -115,7 +115,7 @@ def small(postgres: Postgres, worker: Host, tmp_path: Path, monkeypatch: pytest.
 
 def planned(dump: str, **choices: Any) -> LoadPlan:
     """The plan of a load, as the flow draws it."""
-    with run_here("run-2", lambda *_: None):
+    with outside_prefect("run-2", lambda *_: None):
         facts = loads.check_dump.fn(dump, "small")
         return loads.plan_load.fn(facts, "small", HOST, Choices(), requested_by="Dora", **choices)
 
@@ -318,7 +318,7 @@ def test_a_lost_load_that_was_rolled_back_is_not_loaded(scene: Scene, monkeypatc
 
 def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> None:
     """The process died after it opened its row: the next look closes it as interrupted."""
-    with held_target(scene.plan):
+    with locked_target(scene.plan):
         scene.ledger.consume(
             scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
         )
@@ -334,7 +334,7 @@ def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> No
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_later_load_hides_whether_this_one_was_committed(scene: Scene, others: int) -> None:
     """Only its marker could tell, and the later load replaced it: that is not known, and not `not loaded`."""
-    with held_target(scene.plan):
+    with locked_target(scene.plan):
         scene.ledger.consume(
             scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
         )
@@ -419,13 +419,13 @@ def test_the_target_is_met_by_its_name(scene: Scene, monkeypatch: pytest.MonkeyP
     """A wrong name is refused; without a marker no row of ours goes into what may be something else."""
     if loaded:
         scene.load()
-    loads.meet_target(HOST)
+    loads.require_target(HOST)
     with pytest.raises(WrongHost) as raised:
-        loads.meet_target("other.example")
+        loads.require_target("other.example")
     assert raised.value.facts[AUDITED] is not loaded
     monkeypatch.setenv("UNDERSTUDY_TARGET_HOSTNAME", "")
     forget_settings()
     with pytest.raises(WrongHost):
-        loads.meet_target(HOST)
+        loads.require_target(HOST)
     with psycopg.connect(scene.pair.url("target")) as connection:
         assert (read_marker(connection) is not None) is loaded

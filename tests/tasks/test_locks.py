@@ -12,7 +12,7 @@ from tasks.estate.errors import DestinationBusy, Rejected
 from tasks.estate.plans import Plan
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Fact, Ledger
-from tasks.runtime.current_run import run_here
+from tasks.runtime.current_run import outside_prefect
 from tasks.signoff.answers import recorded_answer, where
 from tests.tasks.safeguards.stories import DEV, PROD, STAGE, load_plan, plan
 
@@ -72,10 +72,10 @@ def send_and_fail(world: World) -> None:
 
 def test_both_installs_are_held_and_let_go(world: World) -> None:
     """The source too: it must not be overwritten while it is copied. Neither stays held, also after an error."""
-    with locks.held(plan()):
+    with locks.locked(plan()):
         assert world.holders() == ["tonight", "tonight"]
     assert world.holders() == [None, None]
-    with pytest.raises(ZeroDivisionError), locks.held(plan()):
+    with pytest.raises(ZeroDivisionError), locks.locked(plan()):
         fail()
     assert world.holders() == [None, None]
 
@@ -84,7 +84,7 @@ def test_a_run_that_holds_them_already_keeps_them(world: World) -> None:
     """A retry of the same run goes on."""
     for each in IDS:
         world.hold(each, "tonight")
-    with locks.held(plan()):
+    with locks.locked(plan()):
         assert world.holders() == ["tonight", "tonight"]
 
 
@@ -94,7 +94,7 @@ def test_an_install_that_another_run_holds_is_busy(world: World, taken: str) -> 
     world.hold(taken)
     with (
         pytest.raises(DestinationBusy, match=f"{taken.lower()} is held by run other, which is not over"),
-        locks.held(plan()),
+        locks.locked(plan()),
     ):
         pytest.fail("the block must not run")
     assert sorted(world.holders(), key=str) == sorted([None, "other"], key=str)
@@ -104,7 +104,7 @@ def test_the_lock_of_a_run_that_is_over_is_taken(world: World) -> None:
     """It made no call, so that nothing can still be under way."""
     world.hold(STAGE.id)
     world.over = {"other"}
-    with locks.held(plan()):
+    with locks.locked(plan()):
         assert world.holders() == ["tonight", "tonight"]
     assert world.looked_at == []
 
@@ -118,10 +118,10 @@ def test_the_lock_of_an_ended_run_is_taken_only_after_reconciling(
     world.send(destination)
     world.over, world.arrived = {"other"}, arrived
     if arrived:
-        with locks.held(plan()):
+        with locks.locked(plan()):
             assert world.holders() == ["tonight", "tonight"]
     else:
-        with pytest.raises(DestinationBusy, match="not proven to have ended"), locks.held(plan()):
+        with pytest.raises(DestinationBusy, match="not proven to have ended"), locks.locked(plan()):
             pytest.fail("the block must not run")
     assert [(fact.run_id, fact.kind) for fact in world.looked_at] == [("other", "sending")]
 
@@ -132,14 +132,14 @@ def test_a_call_beyond_the_horizon_holds_nothing(world: World, monkeypatch: pyte
     world.over = {"other"}
     later = utc_now() + timedelta(days=30)
     monkeypatch.setattr(locks, "utc_now", lambda: later)
-    with locks.held(plan()):
+    with locks.locked(plan()):
         assert world.holders() == ["tonight", "tonight"]
     assert world.looked_at == []
 
 
 def test_a_run_whose_own_call_is_not_settled_keeps_its_locks(world: World) -> None:
     """Left by an exception or a suspension after the call, nobody else may overwrite either install."""
-    with pytest.raises(ZeroDivisionError), locks.held(plan()):
+    with pytest.raises(ZeroDivisionError), locks.locked(plan()):
         send_and_fail(world)
     assert world.holders() == ["tonight", "tonight"]
 
@@ -147,9 +147,9 @@ def test_a_run_whose_own_call_is_not_settled_keeps_its_locks(world: World) -> No
 def test_a_target_is_held_and_let_go(world: World) -> None:
     """While it is loaded, also where the load fails."""
     load = load_plan()
-    with locks.held_target(load):
+    with locks.locked_target(load):
         assert world.holders(load.destination_id) == ["tonight"]
-    with pytest.raises(ZeroDivisionError), locks.held_target(load):
+    with pytest.raises(ZeroDivisionError), locks.locked_target(load):
         fail()
     assert world.holders(load.destination_id) == [None]
 
@@ -158,10 +158,10 @@ def test_a_target_is_taken_from_a_run_that_is_over_and_from_no_other(world: Worl
     """A load that still runs holds a lock in the database as well: no evidence is looked for."""
     load = load_plan()
     world.send(load.destination_id)
-    with pytest.raises(DestinationBusy, match="which is not over"), locks.held_target(load):
+    with pytest.raises(DestinationBusy, match="which is not over"), locks.locked_target(load):
         pytest.fail("the block must not run")
     world.over = {"other"}
-    with locks.held_target(load):
+    with locks.locked_target(load):
         assert world.holders(load.destination_id) == ["tonight"]
     assert world.looked_at == []
 
@@ -182,7 +182,7 @@ def test_nobody_is_asked_for_what_is_busy(world: World, taken: str) -> None:
     mine, theirs = plan(), plan(run="unlike", destination=DEV)
     for each in (mine, theirs):
         asked(world.ledger, each)
-    with run_here("tonight", lambda *_: None):
+    with outside_prefect("tonight", lambda *_: None):
         locks.require_free(PROD, STAGE)
         assert recorded_answer(world.ledger, mine) is None
         world.hold(taken)
@@ -208,5 +208,5 @@ def test_what_could_be_taken_over_is_free(world: World, arrived: bool) -> None:
 
 def test_a_run_s_own_locks_do_not_stand_in_its_way(world: World) -> None:
     """It may look again while it holds them."""
-    with run_here("tonight", lambda *_: None), locks.held(plan()):
+    with outside_prefect("tonight", lambda *_: None), locks.locked(plan()):
         locks.require_free(PROD, STAGE)

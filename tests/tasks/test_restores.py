@@ -22,10 +22,10 @@ from tasks.restores import (
     resolve_destination,
     resolve_recorded,
     send_restore,
-    start_allowed,
+    start_allowed_restore,
     state_before,
 )
-from tasks.runtime.resources import paced
+from tasks.runtime.resources import scaled
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import where
 from tests.tasks.conftest import Scene, approve, freeze
@@ -151,7 +151,7 @@ def test_a_failed_verification_starts_one_restore(scene: Make, started: list[Any
     """In a run of its own, which does not wait for it; a retry of the promotion starts none."""
     made = scene()
     for _ in range(2):
-        assert start_allowed(made.plan, permitted(made), FAILED) is FAILED
+        assert start_allowed_restore(made.plan, permitted(made), FAILED) is FAILED
     ((name, how),) = started
     assert (name, how["timeout"], how["as_subflow"]) == ("restore/restore", 0, False)
     assert how["parameters"] == {
@@ -168,7 +168,7 @@ def test_a_failed_verification_starts_one_restore(scene: Make, started: list[Any
 def test_nothing_else_starts_a_restore(scene: Make, started: list[Any], ended: Any, seconds: int) -> None:
     """Neither another end, nor an approval that did not permit it."""
     made = scene()
-    assert start_allowed(made.plan, permitted(made, seconds), ended) is ended
+    assert start_allowed_restore(made.plan, permitted(made, seconds), ended) is ended
     assert (started, made.ledger.facts(kind="restore-started")) == ([], [])
 
 
@@ -186,7 +186,7 @@ def test_a_restore_that_cannot_be_started_is_an_alert(
     monkeypatch.setattr(restores, "send_notice", lambda *what, **how: told.append((what, how)))
     monkeypatch.setattr(restores, "get_run_logger", __import__("logging").getLogger)
     made = scene()
-    assert start_allowed(made.plan, permitted(made), FAILED) is FAILED
+    assert start_allowed_restore(made.plan, permitted(made), FAILED) is FAILED
     (((kind, subject, lines), how),) = told
     assert (kind, how["run_id"]) == ("alert", "tonight")
     assert "schulstage could not be started" in subject
@@ -211,7 +211,7 @@ def test_the_wait_for_a_restore_ends_by_its_call(scene: Make, monkeypatch: pytes
     monkeypatch.setattr(restores.Progress, "done", lambda self, text: shown.append(text))
     assert await_restore.fn(made.plan, receipt, receipt.baseline.destination) is found
     ((watching, how),) = waits
-    gap, within = paced(load_settings().settle_gap), paced(load_settings().copy_within)
+    gap, within = scaled(load_settings().settle_gap), scaled(load_settings().copy_within)
     two_looks = now + 2 * gap + timedelta(seconds=1)
     assert how["deadline"] == max(receipt.sent_at + within, two_looks)
     assert watching._host_done == receipt.sent_at + within

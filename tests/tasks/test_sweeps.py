@@ -215,7 +215,7 @@ def test_two_sweeps_at_once_do_it_once(office: Sweeping) -> None:
 
     def go() -> None:
         ready.wait()
-        for step in (sweeps.close_questions, sweeps.end_runs, sweeps.remind_people):
+        for step in (sweeps.close_requests, sweeps.end_runs, sweeps.remind_people):
             step.fn()
 
     threads = [threading.Thread(target=go) for _ in range(3)]

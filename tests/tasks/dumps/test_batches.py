@@ -16,7 +16,7 @@ from tasks.dumps.export_plan import Choices, MaskingPlan, TablePlan, Unit
 from tasks.dumps.extract import BATCH_BYTES, UNIT_COSTS, batches_of
 from tasks.estate.settings import forget_settings
 from tasks.estate.tables import Catalog, DatabaseIdentity, Name, Table
-from tasks.runtime.current_run import run_here
+from tasks.runtime.current_run import outside_prefect
 
 RUN = "11111111-1111-4111-8111-111111111111"
 
@@ -105,7 +105,7 @@ def work(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         rules = "".join(f"  t{n}: {{id: keep, email: email}}\n" for n in range(count))
         (tmp_path / "many.yaml").write_text(f"app: many\nschema_version: 1\ntables:\n{rules}")
         counted.clear()
-        with run_here(RUN, lambda *_: None), exports.snapshot() as held:
+        with outside_prefect(RUN, lambda *_: None), exports.snapshot() as held:
             plan = exports.plan_export.fn("many", Choices(), held)
             exports.collect_secrets.fn(plan, held)
             parts = command._extract(plan, held, RUN)

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
-from tasks.rendering.sweep import SHOWN, digest_lines, how_long, reminder_lines, sweep_text
+from tasks.rendering.sweep import SHOWN, digest_lines, duration, reminder_lines, sweep_text
 from tasks.signoff.leftovers import Reminder
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 )
 def test_durations(left: timedelta, words: str) -> None:
     """The two largest units, never less than nothing."""
-    assert how_long(left) == words
+    assert duration(left) == words
 
 
 @pytest.mark.parametrize(

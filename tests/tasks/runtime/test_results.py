@@ -8,7 +8,7 @@ import pytest
 from deployments.sandbox.host.host import Host
 from tasks.estate.plans import Backup
 from tasks.runtime.resources import open_ledger
-from tasks.runtime.results import recalled
+from tasks.runtime.results import kept_in_ledger
 
 NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ class Counted:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-        @recalled
+        @kept_in_ledger
         def step(name: str, *, why: str = "") -> Backup:
             self.calls.append(name)
             return Backup(id=f"b{len(self.calls)}", install_id=name, install_name=name, requested_at=NOW)
@@ -67,7 +67,7 @@ def test_a_step_that_failed_is_tried_again(run: str) -> None:
     """Nothing is kept of a step that raised."""
     left = [1]
 
-    @recalled
+    @kept_in_ledger
     def step() -> str:
         if left.pop() if left else 0:
             raise ValueError("not yet")

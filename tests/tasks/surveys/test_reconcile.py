@@ -7,7 +7,7 @@ from typing import Any
 from deployments.sandbox.host.host import Host
 from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
-from tasks.runtime.resources import connected
+from tasks.runtime.resources import open_clients
 from tasks.surveys.reconcile import has_arrived
 
 GAP = timedelta(milliseconds=20)
@@ -31,8 +31,8 @@ def test_what_arrived_is_proven(start: Callable[..., Any], worker: Host, ledger:
     done = start(refresh, source="schulprod", destination="schulstage", approval="ask").approve()
     assert done.state == "Verified", done.message
     sending = again(ledger, done.id, "crashed")
-    assert has_arrived(ledger, sending, connect=connected, gap=GAP, host_within=TIME) is True
+    assert has_arrived(ledger, sending, connect=open_clients, gap=GAP, host_within=TIME) is True
     worker.publish("schulstage", "post")  # staging went its own way
-    assert has_arrived(ledger, sending, connect=connected, gap=GAP, host_within=TIME) is False
+    assert has_arrived(ledger, sending, connect=open_clients, gap=GAP, host_within=TIME) is False
     lost = ledger.record("sending", run_id="no plan")
-    assert has_arrived(ledger, lost, connect=connected, gap=GAP, host_within=TIME) is False
+    assert has_arrived(ledger, lost, connect=open_clients, gap=GAP, host_within=TIME) is False
