@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import choices, exports, reports
+from tasks import exports, reports
+from tasks.estate.dumps import require_choices
 from tasks.estate.forms import Attachments, PolicyName, RequestedBy, asked
 from tasks.runtime import runners
 
@@ -31,7 +32,7 @@ def anonymize(
     requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Export production into one anonymized dump: plan, prove, extract masked in one snapshot, bundle, read back."""
-    chosen = choices.require_choices(attachments=attachments, off=list(off), risk_phrase=risk_phrase)
+    chosen = require_choices(attachments=attachments, off=list(off), risk_phrase=risk_phrase)
     with exports.snapshot() as held:
         plan = exports.plan_export(policy, chosen, held, requested_by=requested_by)
         exports.collect_secrets(plan, held)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, choices, loads, locks, reports
+from tasks import approvals, loads, locks, reports
+from tasks.estate.dumps import require_choices
 from tasks.estate.forms import (
     ANSWER_WITHIN,
     AnswerWithin,
@@ -45,7 +46,7 @@ def load_dump(
     """Replace staging's data by a dump: check it, prove the target, ask, load and verify in one transaction, commit."""
     loads.require_import_allowed()
     with load_target.audit_refusals(dump, policy, requested_by=requested_by):
-        chosen = choices.require_choices(attachments=True, off=list(off), risk_phrase=risk_phrase)
+        chosen = require_choices(attachments=True, off=list(off), risk_phrase=risk_phrase)
         facts = loads.check_dump(dump, policy)
         plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)
         approved = approvals.ask_load(plan, mode=approval, within=answer_within)

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import choices, previews, reports
+from tasks import previews, reports
+from tasks.estate.dumps import require_originals_allowed
 from tasks.estate.forms import PolicyName, asked
 
 
@@ -32,6 +33,6 @@ def preview(
     ] = "",
 ) -> State[Any]:
     """Plan and prove the masking like an export, mask a few rows in production's server, and report. Writes nothing."""
-    originals = choices.require_originals_allowed(show_originals, risk_phrase)
+    originals = require_originals_allowed(show_originals, risk_phrase)
     seen = previews.preview_masking(policy, rows, originals=originals)
     return reports.report_preview(policy, seen)

@@ -5,7 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, choices, exports, loads, locks, reports
+from tasks import approvals, exports, loads, locks, reports
+from tasks.estate.dumps import require_choices
 from tasks.estate.forms import (
     ANSWER_WITHIN,
     AnswerWithin,
@@ -39,7 +40,7 @@ def reload(
     """Export production anonymized and load it into staging; every anonymizer on. For the nightly schedule."""
     loads.require_import_allowed()
     with load_target.audit_refusals("a dump of this run", policy, requested_by=requested_by):
-        chosen = choices.require_choices(attachments=attachments, off=[], risk_phrase="")
+        chosen = require_choices(attachments=attachments, off=[], risk_phrase="")
         loads.require_target(hostname)
         if not exports.recorded_dump():
             with exports.snapshot() as held:

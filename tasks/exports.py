@@ -17,7 +17,7 @@ from tasks.dumps.connections import connected_to, in_turns, share, snapshot_of
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_files import assemble, dump_name
 from tasks.dumps.dump_reader import check
-from tasks.dumps.export_plan import Choices, ExportPlan, Snapshot, Unit
+from tasks.dumps.export_plan import ExportPlan, Snapshot, Unit
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
 from tasks.dumps.finding import removed
@@ -27,7 +27,7 @@ from tasks.dumps.masking_sql import prove, tell
 from tasks.dumps.missing_on_staging import dumped_tables
 from tasks.dumps.segment_writer import Part
 from tasks.dumps.table_rules import reached
-from tasks.estate.dumps import AttackResult, DumpFacts, Header, Overlap
+from tasks.estate.dumps import AttackResult, Choices, DumpFacts, Header, Overlap
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings

@@ -11,7 +11,6 @@ from tasks.dumps import dump_files
 from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
 from tasks.dumps.dump_reader import Sealed
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.finding import newest_dump
 from tasks.dumps.leak_search_proof import judge, open_proof
 from tasks.dumps.load import Load, require_alone
@@ -19,7 +18,7 @@ from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift, require_gate
 from tasks.dumps.marker import prepare_marker, read_marker
 from tasks.dumps.mask_on_load import remasking
 from tasks.dumps.verify import masked_now
-from tasks.estate.dumps import DumpFacts, Header, Loaded, LoadPlan
+from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded, LoadPlan
 from tasks.estate.errors import (
     DestinationBusy,
     LeakFound,

@@ -14,9 +14,9 @@ from tasks.dumps.column_samples import samples_of
 from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_check import vet
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.masking_preview import Preview, overlaps_in_sample, preview_tables
 from tasks.dumps.masking_sql import prove
+from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured
 from tasks.estate.settings import load_settings
 from tasks.masking.classify import Draft, draft

@@ -41,6 +41,7 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/estate/errors.py": "one tree in one file: whoever reads an outcome finds its class, its meaning and its picture here",
     "tests/tasks/surveys/test_evidence_reading.py": "one table for each rung: a reading is judged by all rungs together",
     "tests/tasks/probes/test_findings.py": "one table for each check of a site: passes, fails, not known, side by side",
+    "tests/tasks/dumps/failures/conftest.py": "one database, its export and its load, which every test of a failure starts from",
     "tests/tasks/test_loads.py": "every guard of one load beside the others, so that a gap shows",
     "tests/tasks/test_copies.py": "every guard of one copy beside the others, so that a gap shows",
     "tests/tasks/safeguards/test_grading.py": "one table of every danger with its class: a second table would hide what is missing",

@@ -9,11 +9,11 @@ import typer
 
 from deployments.cli.in_process import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
 from deployments.cli.output import Told, columns, command
-from tasks import choices, exports
+from tasks import exports
 from tasks.dumps.export_plan import ExportPlan, Snapshot
 from tasks.dumps.extract import batches_of
 from tasks.dumps.segment_writer import Part
-from tasks.estate.dumps import Anonymizer, DumpFacts
+from tasks.estate.dumps import Anonymizer, DumpFacts, require_choices
 from tasks.estate.errors import UnderstudyError
 from tasks.runtime import runners
 
@@ -55,7 +55,7 @@ def dump(
     settings = {"SOURCE_DATABASE": source, "DUMP_FOLDER": str(to.resolve()) if to else ""}
     with local_run(policy, settings) as run_id:
         try:
-            chosen = choices.require_choices(
+            chosen = require_choices(
                 attachments=attachments, off=[each.value for each in off or []], risk_phrase=risk_phrase
             )
             with exports.snapshot() as held:

@@ -9,8 +9,8 @@ import typer
 from deployments.cli.in_process import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
 from deployments.cli.output import Loud, Marked, Told, aside, ask, command
 from deployments.cli.proofs import Code, Key, Means
-from tasks import choices, loads, locks
-from tasks.estate.dumps import RISK_PHRASE, Anonymizer, LoadPlan
+from tasks import loads, locks
+from tasks.estate.dumps import RISK_PHRASE, Anonymizer, LoadPlan, require_choices
 from tasks.estate.errors import RiskNotAccepted, UnderstudyError
 from tasks.estate.faults import as_facts
 from tasks.estate.plans import Approval
@@ -74,7 +74,7 @@ def load(
         try:
             loads.require_import_allowed()
             with load_target.audit_refusals(dump, policy.stem, requested_by=requested_by):
-                chosen = choices.require_choices(
+                chosen = require_choices(
                     attachments=True, off=[each.value for each in off or []], risk_phrase=risk_phrase
                 )
                 facts = patiently(loads.check_dump.fn, dump, policy.stem)

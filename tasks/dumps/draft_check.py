@@ -12,9 +12,10 @@ import psycopg
 
 from tasks.dumps.column_groups import groups_of
 from tasks.dumps.derived_columns import watching, word_faults
-from tasks.dumps.export_plan import Choices, TablePlan, anonymizer_of, table_plan
+from tasks.dumps.export_plan import TablePlan, anonymizer_of, table_plan
 from tasks.dumps.masking_sql import faults_of, masked_columns, recomputed_twice, sample_of, tell
 from tasks.dumps.unique_keys import key_faults
+from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured
 from tasks.estate.tables import Catalog, Column, Table
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft

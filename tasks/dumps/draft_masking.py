@@ -11,7 +11,6 @@ from functools import partial
 from tasks.dumps.column_groups import groups_of
 from tasks.dumps.derived_columns import accepted_pairs, derived_faults, derived_notes, watching, with_raw_recomputed
 from tasks.dumps.export_plan import (
-    Choices,
     MaskingPlan,
     TablePlan,
     audit_tables,
@@ -33,6 +32,7 @@ from tasks.dumps.table_rules import (
     without_dropped,
 )
 from tasks.dumps.unique_keys import key_faults
+from tasks.estate.dumps import Choices
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.faults import Fault, as_facts, listed
 from tasks.estate.relations import Resolver

@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from pydantic import Field
 
-from tasks.estate.dumps import Anonymizer, DumpedColumn, DumpedTable, Header
+from tasks.estate.dumps import Anonymizer, Choices, DumpedColumn, DumpedTable, Header
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Name, Stray, Table, by_name
 from tasks.masking.makers.maker import Maker, Place
@@ -14,13 +14,6 @@ from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.policy import ColumnRule, Policy, TableRule
 
 KEEP = ColumnRule()
-
-
-class Choices(Immutable):
-    """What a person chose in the form. `opted_out` needs the risk phrase; that is checked before a plan is made."""
-
-    attachments: bool = True
-    opted_out: tuple[Anonymizer, ...] = ()
 
 
 class ColumnPlan(Immutable):

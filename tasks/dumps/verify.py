@@ -11,12 +11,12 @@ from psycopg.sql import SQL, Identifier, Literal
 from tasks.dumps.catalog import asked, identifier, name_of
 from tasks.dumps.column_groups import groups_of
 from tasks.dumps.connections import SPELLING
-from tasks.dumps.export_plan import Choices, ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
+from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
 from tasks.dumps.leak_search import Lookup, Secrets, added, search_loaded, searched_in
 from tasks.dumps.masking_sql import masked, only, rows_of
 from tasks.dumps.sequences import require_past
 from tasks.dumps.table_rules import dropped_partitions
-from tasks.estate.dumps import LoadPlan
+from tasks.estate.dumps import Choices, LoadPlan
 from tasks.estate.errors import LeakFound, NotLoaded
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic.dataclasses import dataclass
 
+from tasks.estate.errors import Misconfigured, RiskNotAccepted
 from tasks.estate.faults import Fault
 from tasks.estate.plans import ONE_PERSON, Fingerprinted
 from tasks.estate.risks import Risk
@@ -31,6 +32,41 @@ class Anonymizer(StrEnum):
     PASSWORDS = "passwords"
     BODIES = "bodies"
     ATTACHMENTS = "attachments"
+
+
+class Choices(Immutable):
+    """What a person chose in the form. `opted_out` is accepted only with the risk phrase: see `require_choices`."""
+
+    attachments: bool = True
+    opted_out: tuple[Anonymizer, ...] = ()
+
+
+def require_choices(*, attachments: bool, off: list[str], risk_phrase: str) -> Choices:
+    """Return the choices of a form, whatever the form let through.
+
+    Raises `Misconfigured` for an unknown anonymizer, and `RiskNotAccepted` if one is off and the phrase does not match exactly.
+    """
+    known = [kind.value for kind in Anonymizer]
+    for word in off:
+        if word not in known:
+            raise Misconfigured(f"There is no anonymizer {word!r}; expected some of {', '.join(known)}.")
+    if off and risk_phrase != RISK_PHRASE:
+        raise RiskNotAccepted(
+            f"Anonymizers are switched off ({', '.join(sorted(off))}) and the risk field does not contain the phrase; "
+            f"expected exactly {RISK_PHRASE}."
+        )
+    return Choices(attachments=attachments, opted_out=tuple(kind for kind in Anonymizer if kind.value in off))
+
+
+def require_originals_allowed(show_originals: bool, risk_phrase: str) -> bool:
+    """Return whether a preview shows originals. Raises `RiskNotAccepted` if it should and the phrase is missing."""
+    if show_originals and risk_phrase != RISK_PHRASE:
+        raise RiskNotAccepted(
+            "Originals are requested and the risk field does not contain the phrase; Prefect keeps what a report shows, in "
+            f"clear text, for everybody who reaches its API. Expected exactly {RISK_PHRASE}.",
+            next_step="Nothing was read. Leave the originals hidden, or type the phrase that the form names.",
+        )
+    return show_originals
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -19,7 +19,7 @@ from tasks.dumps.compression import Compression
 from tasks.dumps.connections import connected_to, share, snapshot_of
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_files import assemble, check, dump_name, read
-from tasks.dumps.export_plan import Choices, MaskingPlan, TablePlan, Unit
+from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
@@ -27,7 +27,7 @@ from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masking_sql import prove
 from tasks.dumps.segment_writer import Part
-from tasks.estate.dumps import DumpFacts, Header, Loaded
+from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session import Session

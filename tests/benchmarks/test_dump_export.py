@@ -13,8 +13,8 @@ from tasks.dumps.catalog import identifier, read_catalog
 from tasks.dumps.compression import Compression
 from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.extract import units_of
+from tasks.estate.dumps import Choices
 from tests.benchmarks.measuring import Page, in_turn
 from tests.benchmarks.ours import WITHIN, export, workers
 from tests.benchmarks.policies import POLICIES

@@ -14,8 +14,9 @@ from tasks.dumps.compression import compress
 from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_lines import require_rows, to_copy, to_rows
-from tasks.dumps.export_plan import Choices, TablePlan, Unit
+from tasks.dumps.export_plan import TablePlan, Unit
 from tasks.dumps.masking_sql import tell
+from tasks.estate.dumps import Choices
 from tests.benchmarks.measuring import Page
 from tests.benchmarks.ours import WITHIN, session_for
 from tests.benchmarks.policies import POLICIES

@@ -12,9 +12,8 @@ from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import CANARIES, READER, build
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.masking_sql import masked_columns, prove, rows_of, tell
-from tasks.estate.dumps import Anonymizer
+from tasks.estate.dumps import Anonymizer, Choices
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy
 from tasks.masking.session import Session

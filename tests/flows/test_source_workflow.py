@@ -14,10 +14,9 @@ import pytest
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from flows.reload import reload
-from tasks.choices import require_choices
 from tasks.dumps import dump_files
 from tasks.dumps.load_plan import require_host
-from tasks.estate.dumps import RISK_PHRASE, Anonymizer
+from tasks.estate.dumps import RISK_PHRASE, Anonymizer, require_choices
 from tasks.estate.errors import RiskNotAccepted, WrongHost
 from tasks.estate.settings import forget_settings
 from tasks.runtime.forms import ApprovalForm, RiskyForm

@@ -11,9 +11,8 @@ from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from tasks import loads
 from tasks.dumps import dump_files
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.load_plan import require_gate
-from tasks.estate.dumps import RISK_PHRASE, Anonymizer
+from tasks.estate.dumps import RISK_PHRASE, Anonymizer, Choices
 from tasks.estate.errors import GateClosed, WrongHost
 from tasks.estate.settings import forget_settings
 

@@ -13,10 +13,9 @@ import pytest
 from deployments.sandbox.host.host import Host
 from deployments.sandbox.postgres import Postgres
 from tasks import loads
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.load import Load
 from tasks.dumps.marker import read_marker
-from tasks.estate.dumps import Loaded, LoadPlan
+from tasks.estate.dumps import Choices, Loaded, LoadPlan
 from tasks.estate.errors import (
     ApprovalExpired,
     ApprovalUsed,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from deployments.cli.__main__ import app
 from deployments.cli.in_process import local_run
 from tasks import loads
-from tasks.dumps.export_plan import Choices
+from tasks.estate.dumps import Choices
 from tasks.estate.errors import PlanIsStale
 from tasks.estate.settings import load_settings
 from tasks.runtime.resources import open_ledger

@@ -6,7 +6,16 @@ from typing import Any
 
 from tasks.dumps.export_plan import Choices as ExportChoices
 from tasks.dumps.export_plan import ColumnPlan, TablePlan, rules_of, table_plan
-from tasks.estate.dumps import DumpedColumn, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan, TableTotals, Trailer
+from tasks.estate.dumps import (
+    DumpedColumn,
+    DumpedTable,
+    DumpFacts,
+    Header,
+    LoadOrder,
+    LoadPlan,
+    TableTotals,
+    Trailer,
+)
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Relation, Table
 from tasks.masking.policy import Policy, parse_policy
 from tests.tasks.safeguards.stories import load_plan

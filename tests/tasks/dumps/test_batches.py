@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from deployments.cli import dump as command
 from tasks import exports
-from tasks.dumps.export_plan import Choices, MaskingPlan, TablePlan, Unit
+from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
 from tasks.dumps.extract import BATCH_BYTES, UNIT_COSTS, batches_of
+from tasks.estate.dumps import Choices
 from tasks.estate.settings import forget_settings
 from tasks.estate.tables import Catalog, DatabaseIdentity, Name, Table
 from tasks.runtime.current_run import outside_prefect

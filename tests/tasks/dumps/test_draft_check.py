@@ -13,8 +13,9 @@ from tasks.dumps.column_samples import samples_of
 from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_check import vet
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.export_plan import Choices, MaskingPlan
+from tasks.dumps.export_plan import MaskingPlan
 from tasks.dumps.masking_sql import prove
+from tasks.estate.dumps import Choices
 from tasks.masking.classify import Draft, draft
 from tasks.masking.draft_patterns import compress
 from tasks.masking.draft_yaml import as_yaml

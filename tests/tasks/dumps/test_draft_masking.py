@@ -9,9 +9,9 @@ import pytest
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.export_plan import Choices, MaskingPlan
+from tasks.dumps.export_plan import MaskingPlan
 from tasks.dumps.masking_sql import prove
-from tasks.estate.dumps import Anonymizer
+from tasks.estate.dumps import Anonymizer, Choices
 from tasks.estate.errors import PolicyRefused
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import parse_policy

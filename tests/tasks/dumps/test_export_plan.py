@@ -1,7 +1,6 @@
 """Plans of an export: which rule holds for which column, and in which order tables come."""
 
 from tasks.dumps.export_plan import (
-    Choices,
     MaskingPlan,
     anonymizer_of,
     audit_tables,
@@ -11,7 +10,7 @@ from tasks.dumps.export_plan import (
     rules_of,
     whole_tables,
 )
-from tasks.estate.dumps import Anonymizer
+from tasks.estate.dumps import Anonymizer, Choices
 from tests.tasks.dumps.shapes import catalog, column, key, name, planned, planned_column, policy, table
 
 FAMILY = catalog(

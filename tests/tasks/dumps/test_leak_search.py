@@ -7,11 +7,10 @@ from hashlib import sha256
 import pytest
 
 from tasks.dumps import leak_search
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.leak_search import Lookup, Search, Secrets, added, is_attacked, is_searched, searched_in
 from tasks.dumps.leak_search_forms import needles
 from tasks.dumps.leak_search_prefilter import Traits
-from tasks.estate.dumps import Anonymizer, Overlap
+from tasks.estate.dumps import Anonymizer, Choices, Overlap
 from tests.tasks.dumps.shapes import column, planned, planned_column, table
 
 MAIL, OTHER = "anna.mueller@firma.example", "berta@firma.example"

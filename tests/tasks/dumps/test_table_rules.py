@@ -3,8 +3,8 @@
 import pytest
 
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.table_rules import dropped_partitions, foreign_faults, reached, stale_rules, torn_keys, without_dropped
+from tasks.estate.dumps import Choices
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Kind, Name, Relation, Table

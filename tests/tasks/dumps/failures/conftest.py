@@ -18,7 +18,7 @@ from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connections import connected_to, share, snapshot_of
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_reader import Event
-from tasks.dumps.export_plan import Choices, MaskingPlan
+from tasks.dumps.export_plan import MaskingPlan
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
 from tasks.dumps.leak_search import Lookup, added, collect, searched_in
@@ -31,7 +31,17 @@ from tasks.dumps.masking_sql import prove
 from tasks.dumps.missing_on_staging import dumped_tables
 from tasks.dumps.table_rules import reached
 from tasks.dumps.verify import masked_now
-from tasks.estate.dumps import Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan, Overlap, SequenceState
+from tasks.estate.dumps import (
+    Anonymizer,
+    AttackResult,
+    Choices,
+    DumpFacts,
+    Header,
+    Loaded,
+    LoadPlan,
+    Overlap,
+    SequenceState,
+)
 from tasks.estate.relations import Resolver
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy, parse_policy

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.export_plan import Choices
-from tasks.estate.dumps import Anonymizer
+from tasks.estate.dumps import Anonymizer, Choices
 from tasks.estate.errors import DumpRefused, NotLoaded, PolicyRefused
 
 Make = Callable[..., Any]

@@ -9,8 +9,7 @@ import pytest
 
 from tasks.dumps import dump_files
 from tasks.dumps.dump_reader import Segment
-from tasks.dumps.export_plan import Choices
-from tasks.estate.dumps import Anonymizer, DumpFacts, Header
+from tasks.estate.dumps import Anonymizer, Choices, DumpFacts, Header
 from tasks.estate.errors import LeakFound, WrongTarget
 
 Pairs = Callable[..., Any]

@@ -8,8 +8,8 @@ import pytest
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.export_privileges import require_readable
+from tasks.estate.dumps import Choices
 from tasks.estate.errors import NotExported
 
 Pairs = Callable[..., Any]

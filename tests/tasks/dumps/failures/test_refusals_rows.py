@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.export_plan import Choices
-from tasks.estate.dumps import Anonymizer, DumpFacts
+from tasks.estate.dumps import Anonymizer, Choices, DumpFacts
 from tasks.estate.errors import DumpRefused, UnderstudyError
 
 Pairs = Callable[..., Any]

@@ -21,7 +21,6 @@ from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connections import connected_to, share, snapshot_of
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_files import Compression, assemble, check, read
-from tasks.dumps.export_plan import Choices
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
@@ -30,7 +29,7 @@ from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masking_sql import prove
 from tasks.dumps.missing_on_staging import dumped_tables
 from tasks.dumps.table_rules import reached
-from tasks.estate.dumps import DumpFacts, Header, Loaded
+from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded
 from tasks.estate.relations import Resolver
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
