@@ -1,58 +1,62 @@
-"""The one exception tree. The class says who may try again.
+"""All exceptions of the project. The class decides who may retry.
 
 UnderstudyError
-├─ Refused            the world said no and nothing was changed; never retried
-│  ├─ NotFound            a site, install or backup that was named does not exist
-│  ├─ WrongDestination    direction, account, site or environment forbid this pair
-│  ├─ BackupAborted       the host gave the backup up
-│  ├─ BackupOverdue       the backup was not completed by its deadline
-│  ├─ DestinationBusy     another run holds the destination, or its copy may still be running
-│  ├─ Frozen              the freeze calendar is closed for this destination now
-│  ├─ LedgerBroken        our own record was changed or cut: nothing is sent on its word
-│  ├─ OnHold              somebody asked to keep the destination as it is
-│  ├─ TooRisky            nobody may approve this plan
-│  ├─ NotApproved         no valid answer: rejected, expired, superseded or already used
+├─ Refused            nothing was changed; never retried
+│  ├─ NotFound            the site, install or backup does not exist
+│  ├─ WrongDestination    direction, account, site or environment do not allow this pair
+│  ├─ BackupAborted       the host aborted the backup
+│  ├─ BackupOverdue       the backup did not complete by its deadline
+│  ├─ DestinationBusy     another run locks the destination, or its copy may still be running
+│  ├─ Frozen              a freeze window is active for the destination
+│  ├─ LedgerBroken        facts in the ledger were changed or removed
+│  ├─ OnHold              a person holds the destination
+│  ├─ TooRisky            the plan is of the class that nobody may approve
+│  ├─ NotApproved         no valid approval: rejected, expired, superseded or already used
 │  │  ├─ Rejected
 │  │  ├─ ApprovalExpired
 │  │  ├─ ApprovalUsed
 │  │  ├─ Superseded
 │  │  ├─ RunLost
 │  │  └─ Skipped
-│  ├─ PlanIsStale         the world is no longer what was approved
-│  ├─ InstallOverdue      a new install did not become active by its deadline
-│  ├─ HostRefused         the hosting API answered 4xx: not accepted, nothing started
-│  ├─ GateClosed          this worker may not load: the gate of the target's environment is not open
+│  ├─ PlanIsStale         something changed after the plan was shown
+│  ├─ InstallOverdue      the new install did not become active by its deadline
+│  ├─ HostRefused         the hosting API answered 4xx: nothing was started
+│  ├─ GateClosed          imports are not allowed on this worker
 │  ├─ WrongHost           the typed hostname is not that of the target
-│  ├─ RiskNotAccepted     an anonymizer is switched off without the phrase that accepts the risk
-│  ├─ WrongTarget         the database to load into is not proven to be staging
-│  ├─ DumpRefused         the dump is not whole, not what it says it is, or not for this target
+│  ├─ RiskNotAccepted     an anonymizer is switched off without the risk phrase
+│  ├─ WrongTarget         the target database is not proven to be staging
+│  ├─ DumpRefused         the dump is incomplete, altered, or not for this target
 │  │  └─ DumpTooNew
 │  ├─ NotExported         the export ended without a dump
-│  └─ NotLoaded           the load was rolled back: the target is as it was
-│     └─ LeakFound           personal data was found where none may be
-├─ Transient          not now; safe to try again; the step retries it
-│  ├─ RateLimited         429, with `retry_after` in seconds where the host said so
-│  └─ Unreachable         no usable answer: connection, time-out, 5xx, a body that is not what it should be
-├─ OutcomeUnknown     a destructive call left and its effect is not proven; never retried; a person looks
-│  └─ NotVerified        the copy was sent, but a step after it (purge, verify) could not be done
+│  └─ NotLoaded           the load was rolled back
+│     └─ LeakFound           personal data was found in masked data
+├─ Transient          temporary; the step retries it
+│  ├─ RateLimited         429
+│  └─ Unreachable         no usable answer: connection, time-out, 5xx, malformed body
+├─ OutcomeUnknown     a destructive call was sent and its effect is not proven; never retried
+│  └─ NotVerified        the copy was sent, but a later step (purge, checks) failed
 ├─ LedgerUnavailable  the ledger's database cannot be read or written; never retried
-└─ Misconfigured      our own settings or parameters are wrong; found before the first call; never retried
-   └─ PolicyRefused       the masking policy cannot be applied to this database: unclassified, or a maker does not fit
+└─ Misconfigured      settings or parameters are wrong; found before the first call; never retried
+   └─ PolicyRefused       the masking policy does not fit the database
 """
 
 from typing import Any
 
 
 class UnderstudyError(Exception):
-    """Root of everything we raise on purpose.
+    """Base of all errors that this project raises.
 
-    `outcome` is the name under which a run that ends with this error is filed (state name, ledger, report);
-    `next_step` tells the operator what to do; `facts` are plain values (ids, statuses, seconds), never a secret
-    and never a personal value.
+    `outcome` is the outcome of a run that ends with this error (state name, ledger, report): the name of the class, unless
+    the class sets another. `next_step` is what the operator does next. `facts` are plain values (ids, statuses, seconds),
+    never secrets or personal data.
     """
 
     outcome = "Failed"
-    next_step = "Read the run's log; this error has no prepared answer."
+    next_step = "Read the run's log: this error has no documented next step."
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.outcome = cls.__dict__.get("outcome", cls.__name__)
 
     def __init__(self, message: str, *, next_step: str | None = None, **facts: Any) -> None:
         super().__init__(message)
@@ -62,8 +66,7 @@ class UnderstudyError(Exception):
             self.next_step = next_step
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle with all facts."""
-        # Prefect pickles exceptions into persisted states; keyword-only facts would be lost without this.
+        # Prefect pickles exceptions into persisted states. The default would lose the keyword-only facts.
         return (_rebuild, (type(self), self.message, self.next_step, self.facts))
 
 
@@ -72,277 +75,246 @@ def _rebuild(kind: type[UnderstudyError], message: str, next_step: str, facts: d
 
 
 class Refused(UnderstudyError):
-    """The world said no and nothing was changed. Never retried."""
+    """Nothing was changed, because a rule, a person or the other side refused. Never retried."""
 
-    outcome = "Refused"
-    next_step = "Nothing was changed. Correct what the message names and start a new run."
+    next_step = "Nothing was changed. Correct what the message names, then start a new run."
 
 
 class NotFound(Refused):
-    """Something that was named does not exist, or this login may not see it."""
+    """Something that was named does not exist, or the API user may not see it."""
 
-    outcome = "NotFound"
-    next_step = "Nothing was changed. Check the name, and that the API user may see that install."
+    next_step = "Nothing was changed. Check the name, and that the API user may see this install."
 
 
 class WrongDestination(Refused):
-    """Direction, account, site or environment forbid this pair."""
+    """Direction, account, site or environment do not allow this pair."""
 
-    outcome = "WrongDestination"
     next_step = "Nothing was changed. Choose a pair that the message allows."
 
 
 class BackupAborted(Refused):
-    """The host gave the backup up; it never recovers."""
+    """The host aborted the backup; an aborted backup never completes."""
 
-    outcome = "BackupAborted"
-    next_step = "Nothing was overwritten. Start a new run; if it aborts again, ask the host why."
+    next_step = "Nothing was overwritten. Start a new run. If it aborts again, ask the host for the reason."
 
 
 class BackupOverdue(Refused):
-    """The backup was not completed by its deadline."""
+    """The backup did not complete by its deadline."""
 
-    outcome = "BackupOverdue"
-    next_step = "Nothing was overwritten. Look at the backup in the host's portal, then start a new run."
+    next_step = "Nothing was overwritten. Check the backup in the host's portal, then start a new run."
 
 
 class DestinationBusy(Refused):
-    """Another run holds the destination, or its copy may still be running."""
+    """Another run locks the destination, or its copy may still be running."""
 
-    outcome = "DestinationBusy"
-    next_step = "Nothing was changed. Wait for the run that holds the destination, or settle it, then start again."
+    next_step = "Nothing was changed. Wait for the run that locks the destination, or settle it. Then start a new run."
 
 
 class NotApproved(Refused):
-    """There is no valid answer to exactly this plan."""
+    """No valid approval exists for exactly this plan."""
 
-    outcome = "NotApproved"
     next_step = "Nothing was overwritten. Start a new run if the copy is still wanted."
 
 
 class Rejected(NotApproved):
-    """A person said no."""
+    """An approver rejected the plan."""
 
-    outcome = "Rejected"
-    next_step = "Nothing was overwritten. Talk to the person who rejected; a new run asks again."
+    next_step = "Nothing was overwritten. Talk to the person who rejected. A new run asks for a new approval."
 
 
 class ApprovalExpired(NotApproved):
-    """The answer came, or would be used, after its deadline."""
+    """The answer was given, or would be used, after its deadline."""
 
     outcome = "Expired"
 
 
 class ApprovalUsed(NotApproved):
-    """This approval was already used up, by this run or another."""
-
-    outcome = "ApprovalUsed"
+    """The approval was already used, by this run or by another one."""
 
 
 class Superseded(NotApproved):
-    """A newer request for the same destination took this one's place."""
+    """A newer approval request for the same destination replaced this one."""
 
-    outcome = "Superseded"
     next_step = "Nothing was overwritten. Answer the newer run that the message names."
 
 
 class RunLost(NotApproved):
-    """The run was deleted, ended by somebody or something else, or left by its process while its question was open."""
+    """While its approval request was open, the run was deleted or ended from outside, or its process was lost."""
 
-    outcome = "RunLost"
-    next_step = "Nothing was overwritten. Find out who or what ended the run, then start a new one: it asks again."
+    next_step = "Nothing was overwritten. Find out what ended the run, then start a new one, which asks again."
 
 
 class Skipped(NotApproved):
-    """A standing approval covers this pair, but not now: its conditions are not met."""
+    """A standing approval covers this pair, but its conditions are not met now."""
 
-    outcome = "Skipped"
-    next_step = "Nothing was overwritten. The next night tries again; to go on now, start a run that asks a person."
+    next_step = (
+        "Nothing was overwritten. The next scheduled run tries again. To copy now, start a run that asks a person."
+    )
 
 
 class Frozen(Refused):
-    """The freeze calendar is closed for this destination now."""
+    """A freeze window is active for the destination."""
 
-    outcome = "Frozen"
-    next_step = "Nothing was overwritten. Start a new run when it reopens, or one with a break-glass reason."
+    next_step = "Nothing was overwritten. Start a new run after the window ends, or one with a break-glass reason."
 
 
 class LedgerBroken(Refused):
-    """The ledger's past was changed or cut: nothing is sent on its word."""
+    """Facts in the ledger were changed or removed, so that it cannot be relied on."""
 
-    outcome = "LedgerBroken"
     next_step = (
-        "Approve nothing. Compare the ledger with the heads in earlier notices; find out who changed its database."
+        "Approve nothing. Compare the ledger with the heads in earlier notices, and find out who changed its database."
     )
 
 
 class OnHold(Refused):
-    """Somebody asked to keep the destination as it is, after this plan was shown."""
+    """A person placed a hold on the destination after this plan was shown."""
 
-    outcome = "OnHold"
-    next_step = (
-        "Nothing was overwritten. Talk to the person who holds it; a new run shows the hold to whoever approves."
-    )
+    next_step = "Nothing was overwritten. Talk to the person who holds it. A new run shows the hold to the approver."
 
 
 class TooRisky(Refused):
-    """Nobody may approve this plan."""
+    """The plan is of a risk class that nobody may approve."""
 
-    outcome = "TooRisky"
-    next_step = "Nothing was overwritten. Choose less to copy, as the message says; the rules are in the risk file."
+    next_step = "Nothing was overwritten. Copy less, as the message describes. The risk file contains the rules."
 
 
 class PlanIsStale(Refused):
-    """The world is no longer what was approved."""
+    """Something that the plan depends on changed after it was shown."""
 
     outcome = "Stale"
-    next_step = "Nothing was overwritten. Start a new run: it shows and asks for the plan as it is now."
+    next_step = "Nothing was overwritten. Start a new run: it shows the plan as it is now and asks for approval."
 
 
 class InstallOverdue(Refused):
-    """A new install did not become active by its deadline."""
+    """The new install did not become active by its deadline."""
 
-    outcome = "InstallOverdue"
-    next_step = "Nothing was copied. Look at the install in the host's portal; a new run finds it by its name."
+    next_step = "Nothing was copied. Check the install in the host's portal. A new run finds it by its name."
 
 
 class HostRefused(Refused):
-    """The hosting API answered 4xx: the request was not accepted and nothing was started."""
+    """The hosting API answered 4xx: it did not accept the request, and nothing was started."""
 
-    outcome = "HostRefused"
-    next_step = "Nothing was started. The host's own words are in the message; correct that and start a new run."
+    next_step = "Nothing was started. The message quotes the host: correct what it names, then start a new run."
 
 
 class GateClosed(Refused):
-    """This worker may not load: `APP_ALLOW_PROD_IMPORT` is not exactly `true` in its environment."""
+    """Imports are not allowed on this worker: `APP_ALLOW_PROD_IMPORT` is not exactly `true`."""
 
-    outcome = "GateClosed"
     next_step = (
-        "Nothing was written, not even an audit row. Set the variable on the staging side only, never on production."
+        "Nothing was written, not even an audit row. Set the variable on staging workers only, never on production."
     )
 
 
 class WrongHost(Refused):
     """The typed hostname is not that of the database that would be overwritten."""
 
-    outcome = "WrongHost"
     next_step = "Nothing was loaded. Start a new run and type the hostname of the staging instance."
 
 
 class RiskNotAccepted(Refused):
-    """An anonymizer is switched off without the phrase that accepts the risk, word for word."""
+    """An anonymizer is switched off, and the risk phrase was not typed exactly."""
 
-    outcome = "RiskNotAccepted"
-    next_step = "Nothing was read or loaded. Leave the anonymizers on, or type the phrase that the form names."
+    next_step = "Nothing was read or loaded. Leave the anonymizers on, or type the phrase that the form shows."
 
 
 class WrongTarget(Refused):
     """The database to load into is not proven to be staging, or it is the source itself."""
 
-    outcome = "WrongTarget"
-    next_step = "Nothing was loaded. Check UNDERSTUDY_TARGET_DATABASE; docs/dumps.md tells what proves a target."
+    next_step = "Nothing was loaded. Check UNDERSTUDY_TARGET_DATABASE. docs/dumps.md describes what proves a target."
 
 
 class DumpRefused(Refused):
-    """The dump is not whole, not what it says it is, or not for this target."""
+    """The dump is incomplete, was altered, or is not for this target."""
 
-    outcome = "DumpRefused"
-    next_step = "Nothing was loaded. Export again; do not repair a dump by hand."
+    next_step = "Nothing was loaded. Export again. Do not repair a dump manually."
 
 
 class DumpTooNew(DumpRefused):
     """The dump was made for a newer version of the application than this instance supports."""
 
-    outcome = "DumpTooNew"
-    next_step = "Nothing was loaded. Bring the staging application to that version first, or use an older dump."
+    next_step = "Nothing was loaded. Update the staging application to that version first, or use an older dump."
 
 
 class NotExported(Refused):
-    """The export ended without a dump; what had been written of it was removed."""
+    """The export ended without a dump; the parts that it had written were removed."""
 
-    outcome = "NotExported"
-    next_step = "No dump was left behind and production was only read. Correct what the message names and start again."
+    next_step = (
+        "No dump was written, and production was only read. Correct what the message names, then start a new run."
+    )
 
 
 class NotLoaded(Refused):
     """The load was rolled back: the target is as it was before."""
 
-    outcome = "NotLoaded"
     next_step = (
-        "The target is as it was; the audit row has the full error. Correct what the message names and start again."
+        "The target is unchanged. The audit row has the full error. Correct what the message names, then start a new "
+        "run."
     )
 
 
 class LeakFound(NotLoaded):
-    """Personal data of the source was found where none may be. What held it was removed or rolled back."""
+    """Personal data of the source was found in masked data, which was removed or rolled back."""
 
-    outcome = "LeakFound"
-    next_step = "Nothing was kept. Correct the policy for the columns that the message names, then start again."
+    next_step = "Nothing was kept. Correct the policy for the columns that the message names, then start a new run."
 
 
 class Transient(UnderstudyError):
-    """Not now; safe to try again. The step retries it."""
+    """A temporary failure. The step retries it."""
 
     outcome = "Unreachable"
     next_step = "Nothing was overwritten. Start a new run when the host answers again."
 
 
 class RateLimited(Transient):
-    """429. `facts["retry_after"]` is in seconds, or None where the host did not say."""
+    """The host answered 429. `facts["retry_after"]` is in seconds, or None if the host did not send it."""
 
-    outcome = "RateLimited"
-    next_step = "Nothing was overwritten. The host asks for fewer requests: start a new run in a few minutes."
+    next_step = "Nothing was overwritten. The host limits requests: start a new run in a few minutes."
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the host asked us to wait, if it said."""
+        """Seconds that the host asks to wait, or None."""
         value = self.facts.get("retry_after")
         return float(value) if value is not None else None
 
 
 class Unreachable(Transient):
-    """No usable answer: connection, time-out, 5xx, or a body that is not what it should be."""
+    """No usable answer: connection, time-out, 5xx, or a malformed body."""
 
 
 class OutcomeUnknown(UnderstudyError):
-    """A destructive call left and its effect is not proven. Never retried; a person looks."""
+    """A destructive call was sent and its effect is not proven. Never retried; a person checks."""
 
-    outcome = "OutcomeUnknown"
     next_step = (
-        "Do not send it again. Look for the host's e-mail and at the destination; a retry of this run looks again "
-        "and never sends. To go back, start `restore` with this run's id."
+        "Do not send it again. Check the host's e-mail and the destination. A retry of this run checks again and "
+        "never sends. To go back, start `restore` with this run's id."
     )
 
 
 class NotVerified(OutcomeUnknown):
-    """The copy was sent, but a step after it could not be done: the cache may be old and the site is not checked."""
+    """The copy was sent, but a later step failed: the cache may be old, and the site is not checked."""
 
-    outcome = "NotVerified"
     next_step = (
-        "The copy was sent. Retry this run: it looks again, purges and verifies, and never sends. To go back, start "
+        "The copy was sent. Retry this run: it checks again, purges and verifies, and never sends. To go back, start "
         "`restore` with this run's id."
     )
 
 
 class LedgerUnavailable(UnderstudyError):
-    """The ledger's database cannot be read or written: a full disk, a missing folder, a corrupt file, a server that is away."""
+    """The ledger's database cannot be read or written: disk full, folder missing, file corrupt, or server down."""
 
-    outcome = "LedgerUnavailable"
     next_step = (
-        "Mend the ledger's database first. Then retry this run: it reads the ledger, and a copy that was sent is watched, "
-        "never sent again."
+        "Repair the ledger's database first, then retry this run. It checks on a copy that was sent and never sends "
+        "it again."
     )
 
 
 class Misconfigured(UnderstudyError):
-    """Our own settings or parameters are wrong; found before the first call."""
+    """Settings or parameters are wrong. Found before the first call."""
 
-    outcome = "Misconfigured"
     next_step = "Nothing was sent. Correct the setting or parameter that the message names."
 
 
 class PolicyRefused(Misconfigured):
-    """The masking policy cannot be applied to this database: something is unclassified, or a maker does not fit."""
+    """The masking policy does not fit the database: a column has no rule, or a maker does not fit."""
 
-    outcome = "PolicyRefused"
-    next_step = "Nothing was exported. Add or correct the entries that the message names; `classify` drafts them."
+    next_step = "Nothing was exported. Add or correct the entries that the message names. `classify` drafts them."
