@@ -10,7 +10,7 @@ from tasks.estate.errors import BackupAborted, BackupOverdue, NotFound
 from tasks.estate.plans import Backup, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
-from tasks.estate.waiting import backing_off, until, utc_now
+from tasks.estate.waiting import backoff, until, utc_now
 from tasks.runtime.current_run import this_run
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
@@ -84,7 +84,7 @@ def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
             tolerate_transient(look),
             deadline=ticket.requested_at + within,
             started=ticket.requested_at,
-            every=lambda s: backing_off(s, pace=settings.pace),
+            every=lambda s: backoff(s, pace=settings.pace),
         )
     if done is None:
         raise BackupOverdue(

@@ -14,8 +14,8 @@ from tasks.estate.sites import Survey
 from tasks.estate.waiting import until, utc_now
 from tasks.runtime.resources import open_clients, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
-from tasks.surveys.checks import look_after_copy, look_at_one
-from tasks.surveys.survey import take
+from tasks.surveys.checks import check_copy, check_install
+from tasks.surveys.survey import survey_install
 
 CDN_SETTLES = 300.0  # seconds; a CDN purge shows after one to five minutes
 
@@ -34,7 +34,7 @@ def verify_site(plan: Plan, expected: Survey, purged_at: datetime | None = None)
     """
     with open_clients() as (client, prober):
         pace = load_settings().pace
-        return look_after_copy(client, prober, plan, expected, purged_at=purged_at, pace=pace, settle=_settled)
+        return check_copy(client, prober, plan, expected, purged_at=purged_at, pace=pace, settle=_settled)
 
 
 @task(name="Diagnose the install", task_run_name="Diagnose {name}", timeout_seconds=900, **BELOW_THE_GATE)
@@ -44,11 +44,13 @@ def diagnose_install(name: str, compare_with: str = "") -> Diagnosis:
     Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter.
     """
     with open_clients() as (client, prober):
-        survey = take(client, prober, _id_of(client, name))
+        survey = survey_install(client, prober, _id_of(client, name))
         if not compare_with:
-            return Diagnosis(findings=look_at_one(prober, survey), comparison=None)
-        other = take(client, prober, _id_of(client, compare_with))
-        return Diagnosis(findings=look_at_one(prober, survey, other), comparison=compare(other, survey, CopyOptions()))
+            return Diagnosis(findings=check_install(prober, survey), comparison=None)
+        other = survey_install(client, prober, _id_of(client, compare_with))
+        return Diagnosis(
+            findings=check_install(prober, survey, other), comparison=compare(other, survey, CopyOptions())
+        )
 
 
 def _id_of(client: Client, name: str) -> str:

@@ -13,7 +13,7 @@ from tasks.estate.settings import load_settings
 from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
-from tasks.estate.waiting import backing_off, until, utc_now
+from tasks.estate.waiting import backoff, until, utc_now
 from tasks.runtime.current_run import this_run
 from tasks.runtime.permission import find_overrides
 from tasks.runtime.progress import Progress
@@ -22,7 +22,7 @@ from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE, tolerate_transient
 from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
-from tasks.surveys.survey import take, to_install
+from tasks.surveys.survey import survey_install, to_install
 
 PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes
 
@@ -73,8 +73,8 @@ def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
     Retried 4 times on `Transient`, backing off with jitter.
     """
     with open_clients() as (client, prober):
-        source = take(client, prober, pair.source.id)
-        destination = take(client, prober, pair.destination.id)
+        source = survey_install(client, prober, pair.source.id)
+        destination = survey_install(client, prober, pair.destination.id)
         _measure_again(client, pair)
     comparison = compare(source, destination, options)
     if comparison.destination_is_newer:
@@ -196,7 +196,7 @@ def await_install(install: Install, *, within: timedelta | None = None) -> Insta
             tolerate_transient(look),
             deadline=started + within,
             started=started,
-            every=lambda s: backing_off(s, pace=settings.pace),
+            every=lambda s: backoff(s, pace=settings.pace),
         )
     if active is None:
         raise InstallOverdue(f"{install.name} is {last!r} after {within}; expected 'active'.", install=install.name)

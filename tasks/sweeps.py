@@ -211,6 +211,8 @@ def remind_people() -> list[str]:
             )
         except AlreadyRecorded:
             continue  # another sweep sends it
-        send_notice("reminder", f"{describe_request(question)} waits", reminder_lines(reminder, now), run_id=question.run_id)
+        send_notice(
+            "reminder", f"{describe_request(question)} waits", reminder_lines(reminder, now), run_id=question.run_id
+        )
         sent.append(f"{describe_request(question)}: reminded at {reminder.share} %")
     return sent

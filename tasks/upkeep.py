@@ -124,7 +124,11 @@ def _stuck_questions(now: datetime) -> list[tuple[str, str, str]]:
     """Questions that the sweep leaves alone because their run should go on, and does not."""
     late = [q for q in open_requests(open_ledger()) if now >= q.answer_by + scaled(RETRY_WITHIN)]
     return [
-        (q.run_id, "question", f"{describe_request(q)} is past its deadline, and no worker goes on with run {q.run_id}.")
+        (
+            q.run_id,
+            "question",
+            f"{describe_request(q)} is past its deadline, and no worker goes on with run {q.run_id}.",
+        )
         for q in late
     ]
 

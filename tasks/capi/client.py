@@ -16,7 +16,17 @@ import httpx
 from pydantic import SecretStr, ValidationError
 
 from tasks.capi.errors import decipher
-from tasks.capi.models import AccountUser, Backup, Certificate, Domain, DomainReport, Installation, Said, Site, Usage
+from tasks.capi.models import (
+    AccountUser,
+    ApiModel,
+    Backup,
+    Certificate,
+    Domain,
+    DomainReport,
+    Installation,
+    Site,
+    Usage,
+)
 from tasks.estate.errors import HostRefused, Misconfigured, NotFound, OutcomeUnknown, RateLimited, Unreachable
 from tasks.estate.failures import why_failed
 from tasks.estate.tls import tls_context
@@ -27,7 +37,7 @@ LONGEST_ANSWER = 60.0  # seconds for a whole answer: a dripping body must not ho
 PAGE = 100  # the host's default and maximum
 MOST_PAGES = 200  # 20,000 installs; a longer list is a loop
 
-M = TypeVar("M", bound=Said)
+M = TypeVar("M", bound=ApiModel)
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 

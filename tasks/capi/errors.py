@@ -20,17 +20,17 @@ def decipher(status: int, headers: Mapping[str, str], body: bytes, *, what: str)
     """
     if 200 <= status < 300:
         return _success(body, what)
-    said = _said(headers, body)
+    quoted = _quote(headers, body)
     if status == 429:
         raise RateLimited(
-            f"{what}: the host asks for fewer requests.{said}", status=status, retry_after=_retry_after(headers)
+            f"{what}: the host asks for fewer requests.{quoted}", status=status, retry_after=_retry_after(headers)
         )
     if status == 404:
-        raise NotFound(f"{what}: the host answers 404.{said}", status=status)
+        raise NotFound(f"{what}: the host answers 404.{quoted}", status=status)
     if 400 <= status < 500:
         hint = {401: " Expected a valid API user and password.", 403: " Expected an API user with leave to do this."}
-        raise HostRefused(f"{what}: the host refuses with {status}.{said}{hint.get(status, '')}", status=status)
-    raise Unreachable(f"{what}: the host answers {status}.{said}", status=status)
+        raise HostRefused(f"{what}: the host refuses with {status}.{quoted}{hint.get(status, '')}", status=status)
+    raise Unreachable(f"{what}: the host answers {status}.{quoted}", status=status)
 
 
 def _success(body: bytes, what: str) -> Any:
@@ -42,7 +42,7 @@ def _success(body: bytes, what: str) -> Any:
         raise Unreachable(f"{what}: the host's answer is not JSON ({len(body)} bytes); expected JSON.") from error
 
 
-def _said(headers: Mapping[str, str], body: bytes) -> str:
+def _quote(headers: Mapping[str, str], body: bytes) -> str:
     """The host's message and request id, where there are any. HTML and the like are not repeated."""
     parts: list[str] = []
     try:

@@ -32,19 +32,19 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 Count = Annotated[int | None, BeforeValidator(_count)]
 
 
-class Said(BaseModel):
+class ApiModel(BaseModel):
     """Base of all models: immutable, unknown fields ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Reference(Said):
+class Reference(ApiModel):
     """A pointer to another object by id."""
 
     id: str
 
 
-class Installation(Said):
+class Installation(ApiModel):
     """One install. `status`: "active", "pending", another word, or absent; `environment` may be null or unknown."""
 
     id: str
@@ -60,7 +60,7 @@ class Installation(Said):
     is_multisite: bool | None = None
 
 
-class Site(Said):
+class Site(ApiModel):
     """One site, the product whose installs are its environments."""
 
     id: str
@@ -68,7 +68,7 @@ class Site(Said):
     account: Reference | None = None
 
 
-class AccountUser(Said):
+class AccountUser(ApiModel):
     """One person who may log in to an account. `roles`: like "full, billing"; what is absent is not known."""
 
     email: str | None = None
@@ -77,7 +77,7 @@ class AccountUser(Said):
     mfa_enabled: bool | None = None
 
 
-class Backup(Said):
+class Backup(ApiModel):
     """One backup. Only `completed` is a good end and only `aborted` a bad one. Times are UTC."""
 
     id: str
@@ -87,34 +87,34 @@ class Backup(Said):
     complete_time: Moment = None
 
 
-class Tls(Said):
+class Tls(ApiModel):
     """State of a domain's certificate on the network."""
 
     status: str | None = None
 
 
-class NetworkInfo(Said):
+class NetworkInfo(ApiModel):
     """A domain's state on the network."""
 
     status: str | None = None
     ssl: Tls | None = None
 
 
-class DnsConfig(Said):
+class DnsConfig(ApiModel):
     """What the host wants in DNS for a domain: either the CNAME or one of the addresses."""
 
     cname: str | None = None
     a_records: tuple[str, ...] | None = None
 
 
-class NetworkDetails(Said):
+class NetworkDetails(ApiModel):
     """Wrapper of the network state, and of what DNS should say."""
 
     dns_config_info: DnsConfig | None = None
     network_info: NetworkInfo | None = None
 
 
-class Domain(Said):
+class Domain(ApiModel):
     """One domain. `redirects_to` comes as list, object, empty object or not at all."""
 
     id: str
@@ -132,7 +132,7 @@ class Domain(Said):
         return str(first["name"]) if isinstance(first, dict) and first.get("name") else None
 
 
-class Certificate(Said):
+class Certificate(ApiModel):
     """One certificate. `domains`: every name that it covers, `*.` for a wildcard. `expires_time` is UTC."""
 
     common_name: str | None = None
@@ -141,7 +141,7 @@ class Certificate(Said):
     expires_time: Moment = None
 
 
-class DayOfUsage(Said):
+class DayOfUsage(ApiModel):
     """One day's figures. The host writes int64 as JSON strings; `storage_update_time` is when it really measured."""
 
     date: str | None = None
@@ -151,7 +151,7 @@ class DayOfUsage(Said):
     storage_update_time: Moment = None
 
 
-class Usage(Said):
+class Usage(ApiModel):
     """Usage of one install, newest day first."""
 
     install_name: str | None = None
@@ -164,7 +164,7 @@ class Usage(Said):
         return value or ()
 
 
-class DomainReport(Said):
+class DomainReport(ApiModel):
     """A DNS and TLS report on an install's domains; final once `complete`."""
 
     id: str | None = None

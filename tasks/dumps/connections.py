@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
 from tasks.dumps.pooler_check import require_own_server
-from tasks.estate.addresses import database_address, said_of
+from tasks.estate.addresses import database_address, server_and_database
 from tasks.estate.errors import Misconfigured, NotExported, NotLoaded, Unreachable
 
 # Text output must not depend on a server's or role's own settings: a dump is read elsewhere. An empty search_path makes
@@ -119,7 +119,9 @@ def is_cut_off(error: psycopg.Error) -> bool:
 def _open(url: str, variable: str) -> psycopg.Connection[Any]:
     """A fresh connection. Messages name the variable, and the host only if it cannot be a part of a password."""
     address = database_address(variable, url)
-    database = f"The database that {variable} names" + (f" ({said_of(address)})" if said_of(address) else "")
+    database = f"The database that {variable} names" + (
+        f" ({server_and_database(address)})" if server_and_database(address) else ""
+    )
     # Keep-alives: a peer that vanished during a long COPY is noticed within a minute, not after two hours.
     options = {
         "connect_timeout": CONNECT_WITHIN,

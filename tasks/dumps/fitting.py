@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from tasks.estate.faults import Fault
-from tasks.estate.relations import Resolver, words
+from tasks.estate.relations import Resolver, describe
 from tasks.estate.tables import Kind, Name, Relation
 
 
@@ -13,7 +13,7 @@ def unwritable(written: Iterable[Name], resolver: Resolver) -> Iterator[Fault]:
         for leaf in resolver.leaves(name):
             if leaf.kind is Kind.FOREIGN:
                 above = leaf.parents[0]
-                why = f"{leaf.name} is {words(leaf)}, so that emptying and loading {name} would change that server"
+                why = f"{leaf.name} is {describe(leaf)}, so that emptying and loading {name} would change that server"
                 remedy = f"on staging: ALTER TABLE {above} DETACH PARTITION {leaf.name}"
                 yield Fault("foreign-partition", why, str(name), remedy=remedy)
         relation = resolver.find(name)
@@ -29,7 +29,7 @@ def taken_names(absent: Iterable[Name], resolver: Resolver) -> Iterator[Fault]:
     for name in absent:
         relation = resolver.find(name)
         if relation is not None and not _is_table(relation):
-            why = f"the dump has the table {name}, which is {words(relation)} on staging"
+            why = f"the dump has the table {name}, which is {describe(relation)} on staging"
             yield Fault("taken-name", why, str(name), remedy="rename it there")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 
 from tasks.estate.faults import Fault
-from tasks.estate.relations import Resolver, words
+from tasks.estate.relations import Resolver, describe
 from tasks.estate.tables import Catalog, ForeignKey, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy
 
@@ -18,7 +18,7 @@ def name_faults(catalog: Catalog, policy: Policy, resolver: Resolver) -> Iterato
             yield Fault("unknown-table", why, name, remedy="correct or remove the rule")
         elif relation is not None and name not in tables and rule.whole not in (allowed := _allowed(relation)):
             found = rule.whole or "rules of columns"
-            why = f"line {rule.line}: {name} is {words(relation)}: the rule {found!r} would have no effect"
+            why = f"line {rule.line}: {name} is {describe(relation)}: the rule {found!r} would have no effect"
             yield Fault("no-effect", why, name, remedy=f"expected {' or '.join(allowed)}, or no rule")
 
 
@@ -44,7 +44,7 @@ def foreign_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator
         relation = resolver.find(leaf)
         rule = policy.tables.get(str(leaf))
         if relation is not None and (rule is None or rule.whole is None):
-            why = f"{leaf} is {words(relation)}, whose rows do not travel"
+            why = f"{leaf} is {describe(relation)}, whose rows do not travel"
             yield Fault("foreign-partition", why, str(leaf), remedy=f"add `{leaf}: exclude`, or detach it")
 
 

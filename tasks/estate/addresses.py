@@ -101,7 +101,7 @@ def notice_addresses(variable: str, value: str) -> str:
     return value
 
 
-def said_of(address: str) -> str:
+def server_and_database(address: str) -> str:
     """Return host, port and database for people; an empty string if they cannot be told apart from a login for sure."""
     found = DATABASE.fullmatch(address)
     if found is None or found["login"] is None:

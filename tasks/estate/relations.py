@@ -59,14 +59,14 @@ class Resolver:
                 yield from self.heirs(child.name)
 
     def nearest(self, name: str) -> str:
-        """Return the names that a mistyped one may stand for, in words: for messages."""
+        """Return the names that a mistyped one may stand for, in describe: for messages."""
         bare = name.rpartition(".")[2].casefold()
         same = [text for text, relation in self._by_text.items() if relation.name.name.casefold() == bare]
         close = same or get_close_matches(name, self._by_text, n=3, cutoff=0.75)
         return f"; it has {', '.join(sorted(close)[:3])}" if close else ""
 
 
-def words(relation: Relation) -> str:
+def describe(relation: Relation) -> str:
     """Say what a relation is, for messages: `a foreign table on the server far`."""
     if relation.partition:
         kind = "foreign partition" if relation.kind is Kind.FOREIGN else "partition"

@@ -13,7 +13,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def backing_off(elapsed: float, *, pace: float = 1.0) -> float:
+def backoff(elapsed: float, *, pace: float = 1.0) -> float:
     """Seconds to the next look: a tenth of what has passed, between 2 and 10 seconds at pace 1.
 
     So polling adds at most ten per cent or `10 * pace` seconds, whichever is less, to what the remote side takes.
@@ -26,7 +26,7 @@ def until(
     *,
     deadline: datetime,
     started: datetime,
-    every: Callable[[float], float] = backing_off,
+    every: Callable[[float], float] = backoff,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T | None:

@@ -18,7 +18,7 @@ UNSERVED = ("failed", "expired", "error", "revoked")  # it says that it does not
 ACTION = "Renew it in the host's portal."
 
 
-def judge_certificates(survey: Survey, now: datetime) -> list[Finding]:
+def check_certificates(survey: Survey, now: datetime) -> list[Finding]:
     """Return the findings about all domains of an install, redirected ones included: they answer by TLS as well."""
     if survey.domains is None:
         return [_finding("certificates", None, "the host did not list the domains")]

@@ -128,7 +128,7 @@ class Fetcher:
             event_hooks={"response": [_keep_location]},
         )  # fmt: skip
 
-    def learn(self, install: str, names: Iterable[str | None]) -> None:
+    def add_domains(self, install: str, names: Iterable[str | None]) -> None:
         """Learn the domains of one install: redirects among them are followed, and its login is sent to them."""
         own = Names.of(names)
         for host in own.hosts:
@@ -136,7 +136,7 @@ class Fetcher:
             if install in self._logins:
                 self._login_of[host] = self._logins[install]
 
-    def each(self, jobs: Mapping[str, Callable[[], T]], *, budget: float = BUDGET) -> dict[str, T]:
+    def in_parallel(self, jobs: Mapping[str, Callable[[], T]], *, budget: float = BUDGET) -> dict[str, T]:
         """Run the jobs in parallel; return what was done within `budget` seconds. A job that is missing is not known."""
         pool = ThreadPoolExecutor(AT_ONCE)
         running = {pool.submit(job): name for name, job in jobs.items()}

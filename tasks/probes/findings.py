@@ -13,7 +13,7 @@ from tasks.estate.verdicts import ACTIVE, CACHE, CONTENT, FILES_MATCH, FRONT_PAG
 from tasks.probes import markup
 from tasks.probes.addresses import Names, Sides, hosts_in, joined, to_host, writings_of
 from tasks.probes.fetcher import REDIRECTS, Page
-from tasks.probes.freshness import tell_freshness
+from tasks.probes.freshness import freshness
 
 PROXIES = ("cf-ray", "x-sucuri-id", "x-amz-cf-id", "x-akamai-transformed", "x-iinfo", "x-served-by", "x-vercel-id")
 OPTIONS = "Look at the options home and siteurl, and at the redirects in the portal."
@@ -273,7 +273,7 @@ def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], sides: Sides, since_p
     seen = _answers(CACHE, cached, sides, Severity.BLOCK)
     if seen.passed is not True:
         return _found(CACHE, seen.passed, f"from the cache: {seen.detail}", action=action)
-    passed, detail = tell_freshness(cached, fresh, since_purge)
+    passed, detail = freshness(cached, fresh, since_purge)
     return _found(CACHE, passed, detail, action=action)
 
 

@@ -36,7 +36,7 @@ def uncached(page: Page) -> bool:
     return bool(states) and all(UNCACHED.search(state) for state in states) and not age_of(page)
 
 
-def tell_freshness(cached: Page, fresh: tuple[Page, Page], since_purge: float | None) -> tuple[bool | None, str]:
+def freshness(cached: Page, fresh: tuple[Page, Page], since_purge: float | None) -> tuple[bool | None, str]:
     """Return whether the cached page is newer than the purge (None: not known), and what was seen.
 
     `since_purge`: seconds of the host since the purge, or None if there was none. `fresh`: two readings past every cache.

@@ -106,7 +106,7 @@ class Prober(Fetcher):
             if not is_index:
                 return len(addresses), newest
             paths = {each: _path(joined(page.url, each)) for each in addresses[:20]}
-            parts = self.each({url: self._asking(domain, path) for url, path in paths.items()})
+            parts = self.in_parallel({url: self._asking(domain, path) for url, path in paths.items()})
             read = [part for part in (markup.sitemap(p.body) for p in parts.values() if p.status == 200) if part]
             if len(read) == len(addresses):
                 stamps = [part[1] for part in read if part[1]] + ([newest] if newest else [])
@@ -154,7 +154,7 @@ class Prober(Fetcher):
         Files are served from the disk, whatever the database says: they show which files are there.
         """
         named = sorted(markup.asset_versions(self.page(domain, fresh=True).body))[:MOST_ASSETS]
-        read = self.each({path: lambda path=path: self.asset(domain, path) for path in named})  # type: ignore[misc]  # a default binds the loop's value
+        read = self.in_parallel({path: lambda path=path: self.asset(domain, path) for path in named})  # type: ignore[misc]  # a default binds the loop's value
         return {path: digest for path, digest in sorted(read.items()) if digest}
 
     def asset(self, domain: str, path: str) -> str | None:
@@ -182,7 +182,7 @@ class Prober(Fetcher):
             if host is not None and own.is_own(host) and (path != "/" or host != first):
                 chosen.setdefault((host, path))
         asked = {f"{host}{path}": (host, path) for host, path in list(chosen)[: limit - 1]}
-        read = self.each({name: self._asking(*one) for name, one in asked.items()})
+        read = self.in_parallel({name: self._asking(*one) for name, one in asked.items()})
         feed = self._feed(domain)
         return [front, *(read[name] for name in asked if name in read), *([feed] if feed else [])]
 
@@ -191,7 +191,7 @@ class Prober(Fetcher):
         asked = f"per_page={TEXTS}&_fields=link,title,excerpt,content"
         for root in ROOTS:
             paths = [f"{root}/wp/v2/{kind}{'&' if '?' in root else '?'}{asked}" for kind in ("posts", "pages")]
-            read = self.each({path: self._asking(domain, path) for path in paths})
+            read = self.in_parallel({path: self._asking(domain, path) for path in paths})
             listed = [page for page in read.values() if isinstance(_json(page), list)]
             if listed:
                 return listed

@@ -1,4 +1,4 @@
-"""Look at a site as a visitor would and judge what is seen: all checks of one install, without Prefect."""
+"""Look at a site as a visitor would and evaluate what is seen: all checks of one install, without Prefect."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,11 +10,11 @@ from tasks.estate.sites import Content, DomainName, Install, Survey
 from tasks.estate.waiting import utc_now
 from tasks.probes import findings
 from tasks.probes.addresses import Names, Sides
-from tasks.probes.certificates import judge_certificates
+from tasks.probes.certificates import check_certificates
 from tasks.probes.fetcher import Page
 from tasks.probes.websites import Prober
 from tasks.surveys.files import files_arrived
-from tasks.surveys.survey import take
+from tasks.surveys.survey import survey_install
 
 CLOCKS_DIFFER = timedelta(minutes=1)  # between the sites and this machine
 
@@ -22,7 +22,7 @@ CLOCKS_DIFFER = timedelta(minutes=1)  # between the sites and this machine
 Settling = Callable[[Callable[[], Finding]], Finding]
 
 
-def look_after_copy(
+def check_copy(
     client: Client,
     prober: Prober,
     plan: Plan,
@@ -33,12 +33,12 @@ def look_after_copy(
     settle: Settling = lambda look: look(),
 ) -> tuple[Finding, ...]:
     """Check the destination of a copy or restore against what should have arrived (`expected`)."""
-    survey = take(client, prober, plan.pair.destination.id)
+    survey = survey_install(client, prober, plan.pair.destination.id)
     back = plan.verb == "restore"
     other = Names(frozenset()) if back else findings.names_of(expected)
-    prober.learn(plan.pair.source.name, [*findings.names_of(expected).hosts, plan.pair.source.primary_domain])
+    prober.add_domains(plan.pair.source.name, [*findings.names_of(expected).hosts, plan.pair.source.primary_domain])
     sides = Sides(findings.names_of(survey), other)
-    found = look_at(prober, survey, sides, purged_at=purged_at, pace=pace, settle=settle)
+    found = run_checks(prober, survey, sides, purged_at=purged_at, pace=pace, settle=settle)
     whole = plan.options.database and not plan.options.tables
     found += findings.content_matches(
         survey.content,
@@ -64,10 +64,10 @@ def _source_now(prober: Prober, plan: Plan) -> Content | None:
     return seen if seen is not None and seen.reachable else None
 
 
-def look_at_one(prober: Prober, survey: Survey, other: Survey | None = None) -> tuple[Finding, ...]:
+def check_install(prober: Prober, survey: Survey, other: Survey | None = None) -> tuple[Finding, ...]:
     """Check one install by itself; with `other`, also for URLs of that one and for what differs (which only warns)."""
     sides = Sides(findings.names_of(survey), findings.names_of(other) if other else Names(frozenset()))
-    found = look_at(prober, survey, sides)
+    found = run_checks(prober, survey, sides)
     if other is not None:
         matching = findings.content_matches(survey.content, other.content, database=True)
         matching.append(
@@ -79,7 +79,7 @@ def look_at_one(prober: Prober, survey: Survey, other: Survey | None = None) -> 
     return tuple(found)
 
 
-def look_at(
+def run_checks(
     prober: Prober,
     survey: Survey,
     sides: Sides,
@@ -90,14 +90,14 @@ def look_at(
 ) -> list[Finding]:
     """The checks that need no second install."""
     listed = [domain for domain in survey.domains or () if "*" not in domain.name]
-    answers = prober.each({d.name: _asking(prober, d.name) for d in listed})
+    answers = prober.in_parallel({d.name: _asking(prober, d.name) for d in listed})
     addresses = {name: seen for name, seen in answers.items() if seen is not None}
-    pages = prober.each({name: _opening(prober, name) for name, seen in addresses.items() if seen})
+    pages = prober.in_parallel({name: _opening(prober, name) for name, seen in addresses.items() if seen})
     resolved = {name: min(seen, default="") for name, seen in addresses.items()}
     found = [findings.active(survey.install), *findings.domains(survey, resolved, pages, sides)]
     if prober.asks_dns:
         found += _dns(prober, survey.install, listed, addresses, pages)
-    found += judge_certificates(survey, utc_now())
+    found += check_certificates(survey, utc_now())
     primary, multisite = survey.install.primary_domain, bool(survey.install.multisite)
     found.append(findings.home_is_own(survey.content, sides, primary, multisite=multisite))
     if primary is not None:
@@ -125,7 +125,7 @@ def _dns(
     """Compare DNS with what the host wants, for every domain for which it says that."""
     found = []
     targets = {each for domain in listed for each in domain.points_to if not _is_address(each)}
-    behind = prober.each({target: _asking(prober, target) for target in targets})
+    behind = prober.in_parallel({target: _asking(prober, target) for target in targets})
     for domain in listed:
         seen = addresses.get(domain.name, frozenset())
         if not domain.points_to or not seen:

@@ -67,7 +67,7 @@ def _all_equal(part: str, *rungs: _Rung) -> bool:
     return bool(known) and all(known)
 
 
-def judge(earlier: Reading | None, later: Reading, *, host_had_its_time: bool = False) -> Verdict:
+def evaluate(earlier: Reading | None, later: Reading, *, host_had_its_time: bool = False) -> Verdict:
     """Return the verdict of two readings: a rung counts only if both saw it, and a contradiction outweighs all rungs.
 
     `host_had_its_time`: the deadline of the call has passed, so that its work cannot still be going on. A closing checkpoint
@@ -154,7 +154,7 @@ def _content(prober: Prober, plan: Plan, receipt: Receipt, expected: Survey) -> 
     """Public content (database) and files equal what is expected, where the baseline did not."""
     before = receipt.baseline.destination.content
     own = (domain.name for domain in receipt.baseline.destination.domains or ())
-    prober.learn(plan.pair.destination.name, [*own, plan.pair.destination.primary_domain])
+    prober.add_domains(plan.pair.destination.name, [*own, plan.pair.destination.primary_domain])
     now = public_content(prober, plan.pair.destination)
     if not now.reachable or not expected.content.reachable:
         return _Rung((_signal(3, "public content matches", False, "could not be read"),))

@@ -7,7 +7,7 @@ from tasks.estate.rules import pins, require_allowed
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.version import code_version
 from tasks.probes.websites import Prober
-from tasks.surveys.survey import take
+from tasks.surveys.survey import survey_install
 
 
 def recheck(
@@ -21,8 +21,8 @@ def recheck(
     if plan.code_version != code_version():
         raise PlanIsStale(f"Plan {plan.code} was drafted by other code (version {plan.code_version}) than runs now.")
     server_time = client.server_time()
-    destination = take(client, prober, plan.pair.destination.id)
-    source = destination if plan.direction is Direction.BACK else take(client, prober, plan.pair.source.id)
+    destination = survey_install(client, prober, plan.pair.destination.id)
+    source = destination if plan.direction is Direction.BACK else survey_install(client, prober, plan.pair.source.id)
     _require_pins(plan, source, destination)
     if generation != plan.generation:
         raise PlanIsStale(

@@ -8,7 +8,7 @@ from tasks.capi.client import Client
 from tasks.estate.plans import Plan, Verdict
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.probes.websites import Prober
-from tasks.surveys.watch import judge_twice
+from tasks.surveys.watch import evaluate_twice
 
 
 def has_arrived(
@@ -33,7 +33,7 @@ def has_arrived(
         return False
     plan = Plan.model_validate(planned.detail)
     with connect() as (client, prober):
-        evidence = judge_twice(
+        evidence = evaluate_twice(
             client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=receipt.sent_at + host_within
         )
     return evidence.verdict in (Verdict.CONFIRMED, Verdict.UNCHANGED)

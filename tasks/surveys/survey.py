@@ -34,7 +34,7 @@ def to_install(seen: Installation, sites: list[HostSite] | None = None) -> Insta
     )
 
 
-def take(client: Client, prober: Prober, install_id: str) -> Survey:
+def survey_install(client: Client, prober: Prober, install_id: str) -> Survey:
     """Survey one install. What the host refuses to tell becomes a gap; `Transient` goes through, so that the step retries."""
     seen = client.install(install_id)
     install = to_install(seen)
@@ -43,7 +43,7 @@ def take(client: Client, prober: Prober, install_id: str) -> Survey:
     certificates = _or_gap(gaps, "certificates", lambda: _certificates(client, install_id))
     storage = _or_gap(gaps, "storage", lambda: measured(client, install_id))
     names = [domain.name for domain in domains or ()]
-    prober.learn(install.name, [*names, install.primary_domain])
+    prober.add_domains(install.name, [*names, install.primary_domain])
     content = public_content(prober, install)
     if not content.reachable:
         gaps.append(f"public content: {content.detail}")
@@ -71,7 +71,9 @@ def public_content(prober: Prober, install: Install) -> Content:
     if install.primary_domain is None:
         return Content(reachable=False, detail="the install has no primary domain")
     primary = install.primary_domain
-    prober.learn(install.name, [primary, *prober.own_names(primary).own.hosts])  # a retry or a later step starts anew
+    prober.add_domains(
+        install.name, [primary, *prober.own_names(primary).own.hosts]
+    )  # a retry or a later step starts anew
     seen = prober.content(primary)
     return seen.model_copy(update={"files_marker": prober.files_marker(primary), "assets": prober.assets(primary)})
 

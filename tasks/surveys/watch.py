@@ -9,9 +9,9 @@ from tasks.capi.client import Client
 from tasks.estate.errors import UnderstudyError
 from tasks.estate.plans import Evidence, Plan, Receipt, Verdict
 from tasks.estate.sites import Survey
-from tasks.estate.waiting import backing_off, until, utc_now
+from tasks.estate.waiting import backoff, until, utc_now
 from tasks.probes.websites import Prober
-from tasks.surveys.evidence import Reading, judge, read
+from tasks.surveys.evidence import Reading, evaluate, read
 
 
 class Watch:
@@ -43,13 +43,13 @@ class Watch:
         return self._readings[-1][1] if self._readings else None
 
     def step(self) -> Verdict:
-        """Read every rung once, and judge it with the newest reading that is at least `gap` older."""
+        """Read every rung once, and evaluate it with the newest reading that is at least `gap` older."""
         now = utc_now()
         reading = self._look()
         self._ask_for_a_measurement(now, reading)
         earlier = next((old for at, old in reversed(self._readings) if now - at >= self._gap), None)
         self._readings.append((now, reading))
-        return judge(earlier, reading, host_had_its_time=now >= self._host_done)
+        return evaluate(earlier, reading, host_had_its_time=now >= self._host_done)
 
     def _ask_for_a_measurement(self, now: datetime, reading: Reading) -> None:
         """The host measures storage when asked; ask again once per four gaps until the figure matches."""
@@ -89,13 +89,13 @@ def watch(
         show((utc_now() - started).total_seconds(), f"{last.value}; seen: {', '.join(seen) or 'nothing yet'}")
         return last if last in good else None
 
-    every = functools.partial(backing_off, pace=pace)
+    every = functools.partial(backoff, pace=pace)
     # A look that began before the deadline does not show what was there at the deadline.
     until(look, deadline=deadline, started=started, every=every, sleep=sleep) or look()
     return watching.evidence(last)
 
 
-def judge_twice(
+def evaluate_twice(
     client: Client,
     prober: Prober,
     plan: Plan,

@@ -24,7 +24,7 @@ from tasks.runtime.permission import approval_gate
 from tasks.runtime.resources import open_clients, read_rules
 from tasks.signoff.answers import Answer
 from tasks.signoff.proofs import sign, statement
-from tasks.surveys.survey import take
+from tasks.surveys.survey import survey_install
 from tests.people import DEMO_LEAD, PEOPLE
 
 
@@ -85,8 +85,8 @@ def scene(worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Call
     def make(verb: str = "refresh", *, run: str = "tonight", **changes: Any) -> Scene:
         with open_clients() as (client, prober):
             ids = {install.name: install.id for install in client.installs()}
-            destination = take(client, prober, ids["schulstage"])
-            source = destination if verb == "restore" else take(client, prober, ids["schulprod"])
+            destination = survey_install(client, prober, ids["schulstage"])
+            source = destination if verb == "restore" else survey_install(client, prober, ids["schulprod"])
             backup = completed_backup(client, destination.install)
         direction = Direction.BACK if verb == "restore" else Direction.DOWN
         options = CopyOptions()

@@ -9,7 +9,7 @@ import pytest
 from deployments.sandbox.host.host import Host
 from tasks.probes import markup
 from tasks.probes.websites import Prober
-from tasks.surveys.survey import take
+from tasks.surveys.survey import survey_install
 from tests.drills.wordpress.conftest import PRODUCTION, Pair
 from tests.sites import reading
 
@@ -100,7 +100,7 @@ def test_the_survey_of_a_site(host: Host) -> None:
     """The same facts are known of both, and of the same kinds."""
     with reading(host) as (client, prober):
         production = next(install for install in client.installs() if install.name == "schulprod")
-        survey = take(client, prober, production.id)
+        survey = survey_install(client, prober, production.id)
     content = survey.content
     assert content.reachable
     assert content.home == content.site_url == f"http://{PRODUCTION}"

@@ -7,8 +7,8 @@ import pytest
 from tasks.estate.plans import CopyOptions, Finding, Verdict
 from tasks.estate.verdicts import decisive_checks, failed_checks, outcome_of, unknown_checks
 from tasks.estate.waiting import utc_now
-from tasks.surveys.checks import look_after_copy, look_at_one
-from tasks.surveys.survey import take
+from tasks.surveys.checks import check_copy, check_install
+from tasks.surveys.survey import survey_install
 from tests.drills.wordpress.conftest import SCALE, Pair
 from tests.drills.wordpress.host import HERE, RealHost, Sites
 from tests.drills.wordpress.servers import run
@@ -36,7 +36,7 @@ class Case:
         with reading(self.host, logins=self._logins) as (client, prober):
             self._ids = {install.name: install.id for install in client.installs()}
             ids = self._ids[self.source], self._ids[self.destination]
-            self._before, there = take(client, prober, ids[0]), take(client, prober, ids[1])
+            self._before, there = survey_install(client, prober, ids[0]), survey_install(client, prober, ids[1])
             self._plan = made(self._verb, self._before, there, self._options)
             options = {"include_files": files, "include_db": database, "db_tables": None}
             self.host.land_copy(self.host, {"source": ids[0], "destination": ids[1], "options": options})
@@ -53,16 +53,14 @@ class Case:
     def outcome(self) -> str:
         """Look at the destination; return how a run would end."""
         with reading(self.host, logins=self._logins) as (client, prober):
-            self.findings = look_after_copy(
-                client, prober, self._plan, self._before, purged_at=self._purged_at, pace=SCALE
-            )
+            self.findings = check_copy(client, prober, self._plan, self._before, purged_at=self._purged_at, pace=SCALE)
         decisive = decisive_checks(self._plan, Verdict.CONFIRMED)
         return outcome_of(failed_checks(self.findings), unknown_checks(self.findings, decisive))
 
     def diagnosis(self) -> list[str]:
         """Look at the destination alone; return the checks that fail."""
         with reading(self.host, logins=self._logins) as (client, prober):
-            self.findings = look_at_one(prober, take(client, prober, self._ids[self.destination]))
+            self.findings = check_install(prober, survey_install(client, prober, self._ids[self.destination]))
         return failed_checks(self.findings)
 
     def shown(self) -> list[tuple[str, bool | None, str, str]]:

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
 from tasks.dumps.connections import connected_to
-from tasks.estate.addresses import ADDRESSES, database_address, ledger_address, prefect_address, said_of
+from tasks.estate.addresses import ADDRESSES, database_address, ledger_address, prefect_address, server_and_database
 from tasks.estate.errors import Misconfigured, UnderstudyError
 from tasks.estate.settings import forget_settings, load_settings
 
@@ -86,7 +86,7 @@ def test_an_encoded_password_arrives_as_it_is(secret: str, scheme: str) -> None:
     found = conninfo_to_dict(database_address(VARIABLE, address))
     assert (found["password"], found["host"], str(found["port"])) == (secret, "db.example.org", "5432")
     assert make_url(ledger_address("UNDERSTUDY_LEDGER_URL", address)).password == secret
-    assert said_of(database_address(VARIABLE, address)) == "db.example.org:5432/app"
+    assert server_and_database(database_address(VARIABLE, address)) == "db.example.org:5432/app"
 
 
 @given(SECRETS)

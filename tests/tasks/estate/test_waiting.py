@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.estate.waiting import backing_off, until
+from tasks.estate.waiting import backoff, until
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -62,4 +62,4 @@ def test_a_wait_resumed_after_its_deadline_still_looks_once() -> None:
 
 def test_intervals_grow_and_are_capped() -> None:
     """Looks come every two seconds at first and every ten seconds later."""
-    assert [backing_off(s) for s in (0, 50, 5000)] == [2.0, 5.0, 10.0]
+    assert [backoff(s) for s in (0, 50, 5000)] == [2.0, 5.0, 10.0]

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.estate.plans import Severity
 from tasks.estate.sites import CertificateFact, Content, DomainName, Environment, Install, Survey
-from tasks.probes.certificates import judge_certificates
+from tasks.probes.certificates import check_certificates
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 HOME = "www.schulfest.example"
@@ -33,7 +33,7 @@ def judged(
         content=Content(reachable=True),
         taken_at=NOW,
     )
-    return {finding.check: (finding.passed, finding.severity) for finding in judge_certificates(seen, NOW)}
+    return {finding.check: (finding.passed, finding.severity) for finding in check_certificates(seen, NOW)}
 
 
 @pytest.mark.parametrize(

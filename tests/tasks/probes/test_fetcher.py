@@ -27,7 +27,7 @@ def asking(answers: dict[str, Answer] | Callable[[httpx.Request], Answer], **opt
         return seen
 
     prober = Prober("http", transport=httpx.MockTransport(answer), **options)  # type: ignore[arg-type]  # options of tests
-    prober.learn("site", ["own.example", "www.own.example", "bücher.example"])
+    prober.add_domains("site", ["own.example", "www.own.example", "bücher.example"])
     return prober
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.probes.fetcher import Page
-from tasks.probes.freshness import same_but_for_noise, tell_freshness
+from tasks.probes.freshness import freshness, same_but_for_noise
 
 OLD, NEW = b"<p>News of May</p><b>12.1 ms</b>", b"<p>News of June</p><b>14.7 ms</b>"
 
@@ -39,13 +39,13 @@ def page(body: bytes = NEW, **headers: str) -> Page:
 )
 def test_headers_decide_before_bodies(cached: Page, since: float | None, fresh: bool | None) -> None:
     """Each kind of answer has its result."""
-    assert tell_freshness(cached, (page(), page()), since)[0] is fresh
+    assert freshness(cached, (page(), page()), since)[0] is fresh
 
 
 def test_a_cache_that_ignores_the_query_proves_nothing() -> None:
     """If the request past the cache is answered from it, equal bodies are no proof."""
     stale = page(OLD, x_cache="HIT", age="500")
-    assert tell_freshness(stale, (stale, stale), 60.0)[0] is None
+    assert freshness(stale, (stale, stale), 60.0)[0] is None
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_pages_are_read_on_the_domain_to_which_they_belong() -> None:
         return httpx.Response(200, html=body)
 
     with Prober("http", transport=httpx.MockTransport(answer)) as prober:
-        prober.learn("network", ["one.example", "two.example"])
+        prober.add_domains("network", ["one.example", "two.example"])
         prober.pages("one.example")
     assert sorted(set(asked)) == ["one.example/", "one.example/about/", "one.example/feed/", "two.example/"]
 

@@ -12,8 +12,8 @@ from tasks.estate.plans import CopyOptions, Finding, Severity, Verdict
 from tasks.estate.sites import Survey
 from tasks.estate.verdicts import DECISIVE, decisive_checks, failed_checks, outcome_of, unknown_checks
 from tasks.estate.waiting import utc_now
-from tasks.surveys.checks import look_after_copy, look_at_one
-from tasks.surveys.survey import take
+from tasks.surveys.checks import check_copy, check_install
+from tasks.surveys.survey import survey_install
 from tests.sites import made, reading
 
 DOCS = Path(__file__).parents[3] / "docs" / "faults.md"
@@ -56,7 +56,7 @@ def copied(
         if everywhere:
             for name in variants:
                 host.vary(name)
-        source, destination = take(client, prober, ids[left]), take(client, prober, ids[right])
+        source, destination = survey_install(client, prober, ids[left]), survey_install(client, prober, ids[right])
         chosen = CopyOptions(files=True, database=case != "files")
         plan = made(case, source, destination, chosen)
         land(host, source, destination, chosen, leak=leak)
@@ -64,7 +64,7 @@ def copied(
         if not everywhere:
             for name in variants:
                 host.vary(name, install=right)
-        found = look_after_copy(client, prober, plan, source, purged_at=utc_now())
+        found = check_copy(client, prober, plan, source, purged_at=utc_now())
     return outcome_of(failed_checks(found), unknown_checks(found, decisive_checks(plan, arrival))), found
 
 
@@ -144,8 +144,8 @@ def test_a_healthy_site_is_healthy_by_itself(variant: str, name: str) -> None:
     host = Host(scale=1 / 6000)
     host.vary(variant)
     with reading(host) as (client, prober):
-        found = look_at_one(
-            prober, take(client, prober, next(each.id for each in client.installs() if each.name == name))
+        found = check_install(
+            prober, survey_install(client, prober, next(each.id for each in client.installs() if each.name == name))
         )
     assert (failed_checks(found), unknown_checks(found, DECISIVE["diagnose"])) == ([], []), shown(found)
     assert not [f for f in found if f.passed is False and f.severity is Severity.WARN], shown(found)

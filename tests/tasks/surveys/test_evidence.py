@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.estate.plans import Signal, Verdict
-from tasks.surveys.evidence import Reading, judge
+from tasks.surveys.evidence import Reading, evaluate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,26 +27,26 @@ def reading(*ranks: int, contradicted: bool = False, unchanged: bool = False) ->
 )  # fmt: skip
 def test_the_verdict_follows_the_ladder(ranks: tuple[int, ...], verdict: Verdict) -> None:
     """Each combination of rungs, seen twice, has its verdict; a status alone has none."""
-    assert judge(reading(*ranks), reading(*ranks)) is verdict
+    assert evaluate(reading(*ranks), reading(*ranks)) is verdict
 
 
 def test_one_reading_is_no_reading() -> None:
     """Whatever is seen once may be gone a minute later."""
-    assert judge(None, reading(1, 2, 3)) is Verdict.UNCONFIRMED
+    assert evaluate(None, reading(1, 2, 3)) is Verdict.UNCONFIRMED
 
 
 @pytest.mark.parametrize("ranks", [(), (4,), (2,), (3,)])
 def test_a_quiet_site_is_settled_once_the_host_has_had_its_time(ranks: tuple[int, ...]) -> None:
     """Nothing differed and nothing differs: before the host's time is over that may still change, after it that is an end."""
     same = reading(*ranks, unchanged=True)
-    assert judge(same, same) is Verdict.UNCONFIRMED
-    assert judge(same, same, host_had_its_time=True) is Verdict.UNCHANGED
+    assert evaluate(same, same) is Verdict.UNCONFIRMED
+    assert evaluate(same, same, host_had_its_time=True) is Verdict.UNCHANGED
 
 
 def test_a_closing_checkpoint_says_that_the_host_is_done() -> None:
     """With the checkpoint after the overwrite, a quiet site is settled without waiting for the deadline."""
-    assert judge(reading(1, unchanged=True), reading(1, unchanged=True)) is Verdict.UNCHANGED
-    assert judge(reading(1, unchanged=True), reading(unchanged=True)) is Verdict.UNCONFIRMED
+    assert evaluate(reading(1, unchanged=True), reading(1, unchanged=True)) is Verdict.UNCHANGED
+    assert evaluate(reading(1, unchanged=True), reading(unchanged=True)) is Verdict.UNCONFIRMED
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,18 @@ def test_a_closing_checkpoint_says_that_the_host_is_done() -> None:
 )
 def test_a_difference_on_either_reading_is_not_quiet(first: Reading | None, second: Reading) -> None:
     """Both readings must show that nothing differs; what was not read counts as a difference."""
-    assert judge(first, second, host_had_its_time=True) is Verdict.UNCONFIRMED
+    assert evaluate(first, second, host_had_its_time=True) is Verdict.UNCONFIRMED
 
 
 def test_an_arrival_that_is_proven_outweighs_quiet() -> None:
     """If something did change as it should, the copy arrived, whatever did not differ."""
-    assert judge(reading(1, 3, unchanged=True), reading(1, 3, unchanged=True)) is Verdict.CONFIRMED
+    assert evaluate(reading(1, 3, unchanged=True), reading(1, 3, unchanged=True)) is Verdict.CONFIRMED
 
 
 def test_a_rung_counts_only_if_it_holds() -> None:
     """A rung seen on one of two readings only does not count."""
-    assert judge(reading(1, 2), reading(1)) is Verdict.PROBABLE
-    assert judge(reading(2, 3), reading(3)) is Verdict.UNCONFIRMED
+    assert evaluate(reading(1, 2), reading(1)) is Verdict.PROBABLE
+    assert evaluate(reading(2, 3), reading(3)) is Verdict.UNCONFIRMED
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_a_rung_counts_only_if_it_holds() -> None:
 )
 def test_a_contradiction_outweighs_every_rung(first: bool, second: bool) -> None:
     """Something that must match and does not means that the copy landed half, or not yet."""
-    assert judge(reading(1, 2, 3, contradicted=first), reading(1, 2, 3, contradicted=second)) is Verdict.UNCONFIRMED
+    assert evaluate(reading(1, 2, 3, contradicted=first), reading(1, 2, 3, contradicted=second)) is Verdict.UNCONFIRMED

@@ -52,7 +52,7 @@ class World:
     wanted_storage: Storage | None = None
     ids: tuple[str, ...] | None = ("old",)
     compared: list[Any] = field(default_factory=list)
-    learned: list[Any] = field(default_factory=list)
+    added: list[Any] = field(default_factory=list)
     status: Any = "active"
 
     def backups(self, install_id: str) -> Any:
@@ -63,9 +63,9 @@ class World:
         """As the host tells of it."""
         return Installation(id=install_id, name="stage", status=_given(self.status))
 
-    def learn(self, install: str, names: Any) -> None:
-        """As the prober learns names."""
-        self.learned.append((install, list(names)))
+    def add_domains(self, install: str, names: Any) -> None:
+        """As `Prober.add_domains`."""
+        self.added.append((install, list(names)))
 
     def read(self, options: CopyOptions | None = None, **changes: Any) -> Reading:
         """One reading for a plan with these options."""
@@ -198,7 +198,7 @@ def test_content_that_came_with_the_copy_is_seen(world: World) -> None:
     reading = world.read()
     assert [(s.name, s.seen) for s in reading.signals if s.rank == 3] == [(CONTENT, True), (FILE, True)]
     assert (reading.contradicted, reading.unchanged) == (False, False)
-    assert ("stage", ["www.stage.example", "stage.example"]) in world.learned
+    assert ("stage", ["www.stage.example", "stage.example"]) in world.added
 
 
 @pytest.mark.parametrize(

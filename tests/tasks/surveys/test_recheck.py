@@ -17,7 +17,7 @@ from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.probes.websites import Prober
 from tasks.surveys.recheck import listed_backup_ids, recheck
-from tasks.surveys.survey import take
+from tasks.surveys.survey import survey_install
 from tests.tasks.surveys.test_checks import made, reading
 
 GENERATION = 4
@@ -59,7 +59,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     host = Host(scale=1 / 6000)
     with reading(host) as (client, prober):
         ids = {install.name: install.id for install in client.installs()}
-        source, destination = take(client, prober, ids["schulstage"]), take(client, prober, ids["schulprod"])
+        source, destination = (
+            survey_install(client, prober, ids["schulstage"]),
+            survey_install(client, prober, ids["schulprod"]),
+        )
         options = CopyOptions()
         pinned = pins(source, destination, Direction.UP, options)
         changes = {"generation": GENERATION, "pinned": pinned, "code_version": code_version()}

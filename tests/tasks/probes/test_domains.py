@@ -45,9 +45,9 @@ def test_many_slow_domains_take_no_longer_than_the_budget() -> None:
     with Fetcher("http", transport=httpx.MockTransport(answer)) as fetcher:
         started = time.monotonic()
         jobs = {name: (lambda name=name: fetcher.page(name)) for name in names}
-        assert len(fetcher.each(jobs)) == 48
+        assert len(fetcher.in_parallel(jobs)) == 48
         assert time.monotonic() - started < 48 * 0.05
-        assert len(fetcher.each(jobs, budget=0.07)) < 48
+        assert len(fetcher.in_parallel(jobs, budget=0.07)) < 48
 
 
 def test_a_login_goes_to_its_own_domains_only() -> None:
@@ -61,8 +61,8 @@ def test_a_login_goes_to_its_own_domains_only() -> None:
         return httpx.Response(302, headers={"location": there}) if there else httpx.Response(200)
 
     with Fetcher("http", transport=httpx.MockTransport(answer), logins={"stage": ("u", "p")}) as fetcher:
-        fetcher.learn("stage", ["stage.example", "www.stage.example"])
-        fetcher.learn("other", ["other.example"])
+        fetcher.add_domains("stage", ["stage.example", "www.stage.example"])
+        fetcher.add_domains("other", ["other.example"])
         assert fetcher.page("stage.example").detail == "redirects to evil.example"
         fetcher.page("other.example")
     assert (bool(received["stage.example"]), bool(received["www.stage.example"])) == (True, True)
