@@ -1,13 +1,12 @@
-"""A typed client of the hosting API: one method per endpoint we use.
+"""A typed client of the hosting API, with one method for each endpoint that is used.
 
-What it retries: nothing. What it sends twice: nothing. A request that surely was not sent raises `Unreachable`; so does a
-read whose answer was lost. A copy or restore whose answer was lost raises `OutcomeUnknown`. Time-outs per request:
-connect 5 s, read 30 s, write 10 s. Redirects are not followed; `next` links of a list only on the API's own origin.
+It retries nothing and sends nothing twice. A request that was not sent raises `Unreachable`, as does a read whose answer was
+lost. A copy or restore whose answer was lost raises `OutcomeUnknown`. Redirects are not followed, and `next` links of a list
+only on the API's own origin.
 """
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -18,7 +17,7 @@ from pydantic import SecretStr, ValidationError
 from tasks.capi.errors import decipher
 from tasks.capi.models import (
     AccountUser,
-    ApiModel,
+    Answer,
     Backup,
     Certificate,
     Domain,
@@ -33,11 +32,11 @@ from tasks.estate.tls import tls_context
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=5.0)  # the host's gateway gives up after about 29 s
 BIGGEST_ANSWER = 16 * 1024 * 1024  # bytes; a list page is far below one
-LONGEST_ANSWER = 60.0  # seconds for a whole answer: a dripping body must not hold a step for ever
+LONGEST_ANSWER = 60.0  # seconds for a whole answer: a dripping body must not block a step
 PAGE = 100  # the host's default and maximum
 MOST_PAGES = 200  # 20,000 installs; a longer list is a loop
 
-M = TypeVar("M", bound=ApiModel)
+M = TypeVar("M", bound=Answer)
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
@@ -59,52 +58,49 @@ class Client:
         )
 
     def __repr__(self) -> str:
-        """Without the login."""
-        return f"Client({self._base!r})"
+        return f"Client({self._base!r})"  # without the login
 
     def __enter__(self) -> Self:
-        """Open."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the pool."""
+    def __exit__(self, *error: object) -> None:
         self._http.close()
 
     def installs(self) -> list[Installation]:
-        """All installs this login may see, every page."""
+        """Return all installs that this login may see."""
         return self._list("/installs", Installation)
 
     def sites(self) -> list[Site]:
-        """All sites this login may see, every page."""
+        """Return all sites that this login may see."""
         return self._list("/sites", Site)
 
     def account_users(self, account_id: str) -> list[AccountUser]:
-        """Everybody who may log in to an account. The host gives them all at once and documents no paging here."""
+        """Return everybody who may log in to an account. This endpoint has no pages."""
         return self._list(f"/accounts/{_uuid(account_id)}/account_users", AccountUser, query="")
 
     def install(self, install_id: str) -> Installation:
-        """One install, with the fields that lists leave out (`wp_version`)."""
+        """Return one install, with the fields that lists leave out (`wp_version`)."""
         return self._one(f"/installs/{_uuid(install_id)}", Installation)
 
     def create_install(self, name: str, account_id: str, site_id: str | None, environment: str) -> Installation:
-        """Ask for a new install; it is pending at first. A lost answer raises `Unreachable`: look the name up before again."""
+        """Request a new install, which is pending at first.
+
+        A lost answer raises `Unreachable`: look the name up before you request it again.
+        """
         body = {"name": name, "account_id": account_id, "site_id": site_id, "environment": environment}
-        return _model(
-            Installation, self._send("POST", "/installs", {k: v for k, v in body.items() if v}), "POST /installs"
-        )
+        made = self._send("POST", "/installs", {k: v for k, v in body.items() if v})
+        return _model(Installation, made, "POST /installs")
 
     def backups(self, install_id: str) -> list[Backup]:
-        """All backups of an install, in every state, checkpoints included. `NotFound` where the host has no such list."""
+        """Return all backups of an install, checkpoints included. Raise `NotFound` if the host has no such list."""
         return self._list(f"/installs/{_uuid(install_id)}/backups", Backup)
 
     def backup(self, install_id: str, backup_id: str) -> Backup:
-        """One backup."""
+        """Return one backup."""
         return self._one(f"/installs/{_uuid(install_id)}/backups/{_uuid(backup_id)}", Backup)
 
     def request_backup(self, install_id: str, description: str, emails: list[str]) -> Backup:
-        """Ask for a backup; the answer is unfinished. A lost answer raises `Unreachable`: look before asking again."""
+        """Request a backup. A lost answer raises `Unreachable`: look for the backup before you request it again."""
         path = f"/installs/{_uuid(install_id)}/backups"
         body = {"description": description, "notification_emails": emails}
         return _model(Backup, self._send("POST", path, body), f"POST {path}")
@@ -112,15 +108,15 @@ class Client:
     def send_copy(
         self, source_id: str, destination_id: str, *, files: bool, database: bool, tables: list[str], emails: list[str]
     ) -> None:
-        """Overwrite one install with another. Destructive: call it once. Returns after a 202.
+        """Overwrite one install with another; return after a 202. Destructive: call it once.
 
-        Raises `OutcomeUnknown` if the answer was lost, `HostRefused` for 4xx (429 too: not started), `Unreachable` if it
-        surely was not sent, `Misconfigured` for options that contradict.
+        Raise `OutcomeUnknown` if the answer was lost, `HostRefused` for 4xx (also 429: not started), `Unreachable` if the
+        request was not sent, `Misconfigured` if the options contradict each other.
         """
         if not files and not database:
-            raise Misconfigured("A copy of neither files nor database was asked for; expected at least one.")
+            raise Misconfigured("A copy of neither files nor database was requested; expected at least one.")
         if tables and not database:
-            raise Misconfigured("A copy of tables without the database was asked for; the host refuses that.")
+            raise Misconfigured("A copy of tables without the database was requested; the host refuses that.")
         options: dict[str, Any] = {"include_files": files, "include_db": database}
         if tables:
             options["db_tables"] = tables
@@ -133,22 +129,22 @@ class Client:
         self._destroy("/install_copy", body)
 
     def send_restore(self, install_id: str, backup_id: str, *, database: bool, emails: list[str]) -> None:
-        """Put a backup back over an install, with a checkpoint before. Destructive: call it once. Raises as `send_copy`."""
+        """Restore a backup over an install, after a checkpoint. Destructive: call it once. Raise as `send_copy`."""
         body = {"notification_emails": emails, "restore_database": database, "create_checkpoint": True}
         self._destroy(f"/installs/{_uuid(install_id)}/backups/{_uuid(backup_id)}/restore", body)
 
     def purge_cache(self, install_id: str, kind: str) -> None:
-        """Purge "object", "page", "cdn" or "all". The host allows one object purge a minute for each install."""
+        """Purge the cache "object", "page", "cdn" or "all". The host allows one object purge a minute for each install."""
         self._send("POST", f"/installs/{_uuid(install_id)}/purge_cache", {"type": kind})
 
     def domains(self, install_id: str) -> list[Domain]:
-        """All domains of an install."""
+        """Return all domains of an install."""
         return self._list(f"/installs/{_uuid(install_id)}/domains", Domain)
 
     def certificates(self, install_id: str) -> list[Certificate]:
-        """Return all certificates that the host holds for an install, in every state, every page.
+        """Return all certificates that the host holds for an install, in every state.
 
-        Empty if it answers 404, which is normal on its modern networks.
+        The list is empty if the host answers 404, which is normal on its modern networks.
         """
         path, found = f"/installs/{_uuid(install_id)}/ssl_certificates", list[Any]()
         for _ in range(MOST_PAGES):
@@ -169,15 +165,15 @@ class Client:
         raise Unreachable(f"GET {path}: the list does not end ({len(found)} certificates).")
 
     def usage(self, install_id: str) -> Usage:
-        """Visits and storage of an install, newest day first."""
+        """Return visits and storage of an install, newest day first."""
         return self._one(f"/installs/{_uuid(install_id)}/usage", Usage)
 
     def refresh_usage(self, install_id: str) -> None:
-        """Ask the host to measure the storage of an install again; it takes minutes, and requests are merged."""
+        """Request a new measurement of the storage of an install. It takes minutes; the host merges requests."""
         self._send("POST", f"/installs/{_uuid(install_id)}/usage/refresh_disk_usage")
 
     def request_domain_report(self, install_id: str, domain_id: str) -> str:
-        """Ask for a DNS and TLS report; returns its id. The host allows one every 5 seconds for each install."""
+        """Request a DNS and TLS report and return its id. The host allows one every 5 seconds for each install."""
         path = f"/installs/{_uuid(install_id)}/domains/{_uuid(domain_id)}/check_status"
         answer = self._send("POST", path)
         if not isinstance(answer, dict) or not answer.get("report_id"):
@@ -185,13 +181,13 @@ class Client:
         return str(answer["report_id"])
 
     def domain_report(self, install_id: str, report_id: str) -> DomainReport:
-        """The report, complete or not yet."""
+        """Return the report, which may not be complete yet."""
         path = f"/installs/{_uuid(install_id)}/domains/check_status/{quote(report_id, safe='')}"
         answer = self._send("GET", path)
         return _model(DomainReport, answer.get("report") if isinstance(answer, dict) else None, path)
 
     def server_time(self) -> datetime:
-        """The host's clock (UTC, whole seconds), from the Date header of an open endpoint."""
+        """Return the host's clock (UTC, whole seconds), from the Date header of an endpoint without login."""
         try:
             response = self._exchange("GET", f"{self._base}/status", None, auth=None)
         except httpx.HTTPError as error:
@@ -205,7 +201,7 @@ class Client:
         return _model(model, self._send("GET", path), f"GET {path}")
 
     def _list(self, path: str, model: type[M], *, query: str = f"?limit={PAGE}") -> list[M]:
-        """Every page, or an error: a part of a list is never given for the whole."""
+        """Return all pages of a list, or raise: a part is never returned as the whole list."""
         url, found, visited, count = f"{self._base}{path}{query}", list[M](), set[str](), None
         while url:
             if url in visited or len(visited) >= MOST_PAGES:
@@ -225,7 +221,7 @@ class Client:
         return found
 
     def _same_origin(self, link: Any, path: str) -> str:
-        """The `next` link, if it stays on the API's own origin: it would receive the credentials."""
+        """Return the `next` link if it is on the API's own origin: another one would receive the credentials."""
         if not link:
             return ""
         own, other = urlsplit(self._base), urlsplit(str(link))
@@ -239,26 +235,25 @@ class Client:
         try:
             response = self._exchange(method, url, body)
         except httpx.HTTPError as error:
-            sent = "not sent" if isinstance(error, NOT_SENT) else "the answer was lost"
-            ambiguous = not isinstance(error, NOT_SENT)
-            raise self._unreachable(what, error, sent, ambiguous=ambiguous) from error
+            raise self._unreachable(what, error) from error
         return decipher(response.status_code, response.headers, response.content, what=what)
 
-    def _unreachable(self, what: str, error: Exception, sent: str, *, ambiguous: bool) -> Unreachable:
-        """Say why the host could not be reached, and at which address."""
+    def _unreachable(self, what: str, error: Exception) -> Unreachable:
         why, remedy = why_failed(error)
+        ambiguous = not isinstance(error, NOT_SENT)
+        sent = "the answer was lost" if ambiguous else "not sent"
         step = f"{remedy} Nothing was overwritten. Then start a new run." if remedy else None
         return Unreachable(
             f"{what}: {urlsplit(self._base).netloc}: {why}, {sent}.", next_step=step, ambiguous=ambiguous
         )
 
     def _destroy(self, path: str, body: dict[str, Any]) -> None:
-        """A destructive POST: 202 is accepted, 4xx refused, everything else after sending is unknown."""
+        """Send a destructive POST: 202 is accepted, 4xx refused, everything else after sending unknown."""
         what = f"POST {path}"
         try:
             response = self._exchange("POST", f"{self._base}{path}", body)
         except NOT_SENT as error:
-            raise self._unreachable(what, error, "not sent", ambiguous=False) from error
+            raise self._unreachable(what, error) from error
         except httpx.HTTPError as error:
             why = why_failed(error)[0]
             raise OutcomeUnknown(f"{what}: {why} after it was sent; its answer is lost.") from error
@@ -274,7 +269,7 @@ class Client:
         )
 
     def _exchange(self, method: str, url: str, body: dict[str, Any] | None, **options: Any) -> httpx.Response:
-        """One request, one answer, read up to a limit in size and time."""
+        """Send one request and read its answer, up to a limit in size and time."""
         started = datetime.now(UTC)
         with self._http.stream(method, url, json=body, **options) as response:
             content = bytearray()
@@ -288,7 +283,7 @@ class Client:
 
 
 def _uuid(value: str) -> str:
-    """The id, if it is a UUID: install names are accepted by one endpoint only, and a path must not be steered."""
+    """Return the id if it is a UUID. Anything else could change the path, and only one endpoint accepts names."""
     try:
         return str(UUID(value))
     except (ValueError, AttributeError, TypeError) as error:
@@ -300,4 +295,4 @@ def _model(model: type[M], value: Any, what: str) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, part["loc"])) for part in error.errors()})) or "the object"
-        raise Unreachable(f"{what}: the answer does not look like a {model.__name__} ({fields}).") from None
+        raise Unreachable(f"{what}: the answer is not a valid {model.__name__} ({fields}).") from None

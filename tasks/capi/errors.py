@@ -1,4 +1,4 @@
-"""(status, headers, body) → JSON value, or the exception that says who may try again. One pure function."""
+"""Map an answer (status, headers, body) to its JSON value or to an exception. Pure functions."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from typing import Any
 
 from tasks.estate.errors import HostRefused, NotFound, RateLimited, Unreachable
 
-LONGEST_QUOTE = 300  # characters of the host's own message that we repeat
+LONGEST_QUOTE = 300  # characters of the host's message that are repeated
 
 
 def decipher(status: int, headers: Mapping[str, str], body: bytes, *, what: str) -> Any:
-    """The JSON value of a success (None where the body is empty), or the error it stands for.
+    """Return the JSON value of a success (None if the body is empty), or raise.
 
-    `what` names the request in messages. Raises `RateLimited` (429, `retry_after` in seconds where told), `Unreachable`
-    (5xx, redirects, a success that is not JSON), `NotFound` (404) or `HostRefused` (every other 4xx), each with the
-    host's own message and request id. Bodies may be empty, HTML or JSON: 429, 502 and 503 have no schema.
+    `what` names the request in messages. Raise `RateLimited` (429, `retry_after` in seconds or None), `Unreachable` (5xx,
+    redirects, a success that is not JSON), `NotFound` (404) or `HostRefused` (every other 4xx), each with the host's message
+    and request id. Bodies may be empty, HTML or JSON: 429, 502 and 503 have no schema.
     """
     if 200 <= status < 300:
         return _success(body, what)
@@ -28,7 +28,10 @@ def decipher(status: int, headers: Mapping[str, str], body: bytes, *, what: str)
     if status == 404:
         raise NotFound(f"{what}: the host answers 404.{quoted}", status=status)
     if 400 <= status < 500:
-        hint = {401: " Expected a valid API user and password.", 403: " Expected an API user with leave to do this."}
+        hint = {
+            401: " Expected a valid API user and password.",
+            403: " Expected an API user that is allowed to do this.",
+        }
         raise HostRefused(f"{what}: the host refuses with {status}.{quoted}{hint.get(status, '')}", status=status)
     raise Unreachable(f"{what}: the host answers {status}.{quoted}", status=status)
 
@@ -43,7 +46,7 @@ def _success(body: bytes, what: str) -> Any:
 
 
 def _quote(headers: Mapping[str, str], body: bytes) -> str:
-    """The host's message and request id, where there are any. HTML and the like are not repeated."""
+    """Return the host's message and request id for a message of ours. HTML is not repeated."""
     parts: list[str] = []
     try:
         parsed = json.loads(body)
@@ -57,11 +60,11 @@ def _quote(headers: Mapping[str, str], body: bytes) -> str:
                 parts.append(f"{error.get('field', '?')}: {error.get('message', error.get('code', '?'))}")
     text = "; ".join(parts)[:LONGEST_QUOTE]
     request_id = headers.get("x-amzn-requestid")
-    return (f" It says: {text}." if text else "") + (f" (request id {request_id[:64]})" if request_id else "")
+    return (f" Its message: {text}." if text else "") + (f" (request id {request_id[:64]})" if request_id else "")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from `Retry-After`, which may be a number or a date; None where absent or not understood."""
+    """Return the seconds in `Retry-After`, a number or a date; None if it is absent or malformed."""
     value = headers.get("retry-after", "").strip()
     try:
         return max(0.0, float(value)) if value.replace(".", "", 1).isdigit() else _seconds_until(value)

@@ -1,4 +1,4 @@
-"""What the hosting API says. Tolerant: unknown fields are ignored, all but ids may be absent, enum words stay text."""
+"""Answers of the hosting API. Unknown fields are ignored, all fields but ids may be absent, enum values stay text."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,9 +7,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
 
 def _moment(value: object) -> datetime | None:
-    """Return a moment in UTC, or None for what is no moment: the host declares most times as any string, and "" occurs.
+    """Return a time in UTC, or None if the value is not a time: the host declares most times as any string, and "" occurs.
 
-    A time without a zone is UTC, as everything that the host writes.
+    A time without a zone is UTC.
     """
     if not isinstance(value, str | datetime):
         return None
@@ -21,7 +21,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def _count(value: object) -> int | None:
-    """Return a whole number, which the host writes as a JSON string; None for what is none."""
+    """Return a whole number, which the host writes as a JSON string, or None if the value is not a number."""
     try:
         return int(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
     except ValueError:
@@ -32,19 +32,19 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 Count = Annotated[int | None, BeforeValidator(_count)]
 
 
-class ApiModel(BaseModel):
+class Answer(BaseModel):
     """Base of all models: immutable, unknown fields ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Reference(ApiModel):
+class Reference(Answer):
     """A pointer to another object by id."""
 
     id: str
 
 
-class Installation(ApiModel):
+class Installation(Answer):
     """One install. `status`: "active", "pending", another word, or absent; `environment` may be null or unknown."""
 
     id: str
@@ -60,7 +60,7 @@ class Installation(ApiModel):
     is_multisite: bool | None = None
 
 
-class Site(ApiModel):
+class Site(Answer):
     """One site, the product whose installs are its environments."""
 
     id: str
@@ -68,8 +68,8 @@ class Site(ApiModel):
     account: Reference | None = None
 
 
-class AccountUser(ApiModel):
-    """One person who may log in to an account. `roles`: like "full, billing"; what is absent is not known."""
+class AccountUser(Answer):
+    """One person who may log in to an account. `roles`: like "full, billing". Absent fields are unknown."""
 
     email: str | None = None
     roles: str | None = None
@@ -77,8 +77,8 @@ class AccountUser(ApiModel):
     mfa_enabled: bool | None = None
 
 
-class Backup(ApiModel):
-    """One backup. Only `completed` is a good end and only `aborted` a bad one. Times are UTC."""
+class Backup(Answer):
+    """One backup. Its final states are `completed` and `aborted`. Times are UTC."""
 
     id: str
     status: str | None = None
@@ -87,35 +87,35 @@ class Backup(ApiModel):
     complete_time: Moment = None
 
 
-class Tls(ApiModel):
+class Tls(Answer):
     """State of a domain's certificate on the network."""
 
     status: str | None = None
 
 
-class NetworkInfo(ApiModel):
+class NetworkInfo(Answer):
     """A domain's state on the network."""
 
     status: str | None = None
     ssl: Tls | None = None
 
 
-class DnsConfig(ApiModel):
-    """What the host wants in DNS for a domain: either the CNAME or one of the addresses."""
+class DnsConfig(Answer):
+    """What DNS must contain for a domain: either the CNAME or one of the addresses."""
 
     cname: str | None = None
     a_records: tuple[str, ...] | None = None
 
 
-class NetworkDetails(ApiModel):
-    """Wrapper of the network state, and of what DNS should say."""
+class NetworkDetails(Answer):
+    """Network state and required DNS records of a domain."""
 
     dns_config_info: DnsConfig | None = None
     network_info: NetworkInfo | None = None
 
 
-class Domain(ApiModel):
-    """One domain. `redirects_to` comes as list, object, empty object or not at all."""
+class Domain(Answer):
+    """One domain. `redirects_to` is a list, an object, an empty object or absent."""
 
     id: str
     name: str
@@ -127,12 +127,12 @@ class Domain(ApiModel):
 
     @property
     def redirect_target(self) -> str | None:
-        """Name of the domain it redirects to, if any."""
+        """Return the name of the domain that it redirects to, or None."""
         first = self.redirects_to[0] if isinstance(self.redirects_to, list) and self.redirects_to else self.redirects_to
         return str(first["name"]) if isinstance(first, dict) and first.get("name") else None
 
 
-class Certificate(ApiModel):
+class Certificate(Answer):
     """One certificate. `domains`: every name that it covers, `*.` for a wildcard. `expires_time` is UTC."""
 
     common_name: str | None = None
@@ -141,8 +141,8 @@ class Certificate(ApiModel):
     expires_time: Moment = None
 
 
-class DayOfUsage(ApiModel):
-    """One day's figures. The host writes int64 as JSON strings; `storage_update_time` is when it really measured."""
+class DayOfUsage(Answer):
+    """One day's figures. The host writes int64 as JSON strings. `storage_update_time`: time of the measurement."""
 
     date: str | None = None
     storage_file_bytes: Count = None
@@ -151,7 +151,7 @@ class DayOfUsage(ApiModel):
     storage_update_time: Moment = None
 
 
-class Usage(ApiModel):
+class Usage(Answer):
     """Usage of one install, newest day first."""
 
     install_name: str | None = None
@@ -164,7 +164,7 @@ class Usage(ApiModel):
         return value or ()
 
 
-class DomainReport(ApiModel):
+class DomainReport(Answer):
     """A DNS and TLS report on an install's domains; final once `complete`."""
 
     id: str | None = None
