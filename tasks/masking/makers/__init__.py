@@ -1,4 +1,7 @@
-"""Every maker there is, and how a policy names one: by its name alone, or as a mapping with options."""
+"""The registry of makers, and how a policy names one: by its name alone, or as a mapping with options.
+
+A new maker is a class in one of these files and an entry in `OneOf`.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
@@ -14,12 +17,11 @@ from tasks.masking.makers.documents import Document, Member
 from tasks.masking.makers.email import Email
 from tasks.masking.makers.expression import Expression
 from tasks.masking.makers.iban import Iban
-from tasks.masking.makers.identifiers import Hash, Token, Url, Uuid
-from tasks.masking.makers.ip import Ip
+from tasks.masking.makers.identifiers import Hash, Ip, Token, Url, Uuid
 from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness
 from tasks.masking.makers.names import Company, FirstName, FullName, LastName
 from tasks.masking.makers.numbers import Choice, Number
-from tasks.masking.makers.recompute import ByTrigger, Recompute, spelled_out
+from tasks.masking.makers.recompute import ByTrigger, Recompute, with_maker
 from tasks.masking.makers.texts import Blank, Constant, Null, Password, Scrub
 
 __all__ = ["KINDS", "AnyMaker", "Maker", "Place", "Row", "Uniqueness", "parse"]
@@ -31,11 +33,7 @@ OneOf = (
 )  # fmt: skip
 
 
-def _spelled_out(given: Any) -> Any:
-    return {"maker": given} if isinstance(given, str) else spelled_out(given)
-
-
-AnyMaker = Annotated[Annotated[OneOf, Field(discriminator="maker")], BeforeValidator(_spelled_out)]
+AnyMaker = Annotated[Annotated[OneOf, Field(discriminator="maker")], BeforeValidator(with_maker)]
 KINDS: dict[str, type[Maker]] = {kind.model_fields["maker"].default: kind for kind in get_args(OneOf)}
 
 for _nesting in (Member, Array, Document):  # their fields name AnyMaker, which is complete only now
@@ -44,12 +42,12 @@ _adapter: TypeAdapter[AnyMaker] = TypeAdapter(AnyMaker)
 
 
 def parse(given: Mapping[str, Any] | str) -> AnyMaker:
-    """The maker that a policy names. Raises `Misconfigured` with every option that is wrong, never with its value."""
+    """Return the maker that a policy names. Raise `Misconfigured` naming every wrong option, never its value."""
     try:
-        return _adapter.validate_python(_spelled_out(given))
+        return _adapter.validate_python(with_maker(given))
     except ValidationError as wrong:
         raise Misconfigured(
-            f"The policy names no such maker: {_reasons(wrong)}",
+            f"The policy names no maker that exists with these options: {_reasons(wrong)}",
             next_step="Nothing was read. Correct the maker or its option in the policy.",
         ) from None
 

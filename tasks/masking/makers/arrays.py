@@ -1,4 +1,4 @@
-"""Arrays: a maker for each element. NULL elements stay NULL; what had several dimensions becomes flat."""
+"""Arrays: a maker for each element. NULL elements stay NULL; arrays of several dimensions become flat."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,12 +10,10 @@ from tasks.masking.makers.maker import Maker, Place, Row
 from tasks.masking.session import Session
 
 if TYPE_CHECKING:
-    from tasks.masking.makers.maker import (
-        Maker as AnyMaker,  # the union of all, set by the package: it imports this file
-    )
+    from tasks.masking.makers.maker import Maker as AnyMaker  # the package sets the union of all makers
 
 ELEMENT = SQL("understudy_element")
-QUOTED = frozenset('{},"\\ \t\n\r\v\f')  # what array_out quotes an element for, besides the empty one and NULL
+QUOTED = frozenset('{},"\\ \t\n\r\v\f')  # array_out quotes elements with these, the empty one and NULL
 
 
 class Array(Maker):
@@ -29,11 +27,11 @@ class Array(Maker):
 
     @property
     def has_python_twin(self) -> bool:
-        """As for the elements."""
+        """Whether the maker of the elements has one."""
         return self.each.has_python_twin
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """An array of what the maker gives. An array that is empty, or NULL, becomes an empty one."""
+        """Return an array of the replacements. An array that is empty, or NULL, becomes an empty one."""
         made = SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(ELEMENT, self.each.sql(self._element(place), session))
         whole = SQL("SELECT array_agg({}) FROM unnest({}) AS understudy_array({})").format(made, place.read, ELEMENT)
         return SQL("coalesce(({}), '{{}}')").format(whole)
@@ -45,14 +43,14 @@ class Array(Maker):
         return "{" + ",".join(map(_printed, made)) + "}"
 
     def problems(self, place: Place) -> list[str]:
-        """Needs an array whose elements the maker can serve."""
+        """Require an array whose elements the maker can serve."""
         if not place.column.array:
-            return [f"{place.column.type} is no array"]
+            return [f"{place.column.type} is not an array"]
         return self.each.problems(self._element(place))
 
 
 def elements(printed: str) -> Iterator[str | None]:
-    """The elements of an array as PostgreSQL prints it, flat. Array bounds before `=` are dropped."""
+    """Yield the elements of an array as PostgreSQL prints it, flat. Array bounds before `=` are dropped."""
     text = printed[printed.find("{") :]
     at, inside, quoted, begun = 0, "", False, False
     while at < len(text):

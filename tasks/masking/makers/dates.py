@@ -1,4 +1,4 @@
-"""Dates: birth dates made coarse, and other dates moved by a keyed offset that keeps the intervals of one person."""
+"""Dates: birth dates reduced to a year, and dates moved by a keyed offset that keeps the intervals of one person."""
 
 import re
 from typing import Annotated, Literal
@@ -17,13 +17,13 @@ ERA = 146_097  # days in 400 years of the Gregorian calendar
 
 
 class Dated(Maker):
-    """What works on date, timestamp and timestamptz columns only."""
+    """A maker for date, timestamp and timestamptz columns."""
 
     def problems(self, place: Place) -> list[str]:
-        """Needs one of the three types: dates in text have too many forms to read safely."""
+        """Require one of the three types: dates in text have too many forms to read safely."""
         if place.column.array:
             return [f"{place.column.type} is an array: use `array` with a maker for each element"]
-        return [] if place.column.base in EPOCH else [f"{place.column.type} is no date or timestamp"]
+        return [] if place.column.base in EPOCH else [f"{place.column.type} is not a date or timestamp"]
 
 
 class DateShift(Dated):
@@ -40,7 +40,7 @@ class DateShift(Dated):
         return (self.days + 1) // 2
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """An expression of the column's own type. Odd offsets, so that one draw gives sign and size and never zero."""
+        """Return an expression of the column's own type. Offsets are odd, so that one number is sign and size and never zero."""
         epoch = EPOCH[place.column.base]
         drawn = SQL("mod({}, {})").format(session.number(place.group, place.message), Quoted(2 * self._half))
         offset = SQL("(2 * {} - {})::int").format(drawn, Quoted(2 * self._half - 1))
@@ -66,15 +66,14 @@ class BirthDate(Dated):
     days: Annotated[int, Field(ge=1, le=36_500)] = 90
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """An expression of the column's own type; timestamps become midnight."""
+        """Return an expression of the column's own type; timestamps become midnight."""
         if self.mode == "shift":
             return DateShift(days=self.days).sql(place, session)
         kind = SQL(place.column.base)
         read = SQL("coalesce({}::{}, 'epoch')").format(place.read, kind)
         if self.mode == "year":
-            start = (
-                SQL("{}::timestamp").format(read) if place.column.base == "date" else read
-            )  # or it takes twice as long
+            # Without this cast a date takes twice as long.
+            start = SQL("{}::timestamp").format(read) if place.column.base == "date" else read
             return SQL("date_trunc('year', {})::{}").format(start, kind)
         year = SQL("extract(year FROM {})::int / {} * {}").format(read, Quoted(self.band), Quoted(self.band))
         first = SQL("make_date(coalesce(nullif({}, 0), 1), 1, 1)::{}").format(year, kind)
@@ -94,13 +93,9 @@ class BirthDate(Dated):
             year, era = (year, era) if year else (1, "")
         return f"{year:04}-01-01{epoch[10:]}{era}"
 
-    def space(self, place: Place) -> float:
-        """Nothing to count on: the point is that people share a date."""
-        return 0.0
-
 
 def moved(printed: str, days: int) -> str:
-    """A printed date or timestamp, that many days later. Python's own dates end at 9999 and know no years BC."""
+    """Return a printed date or timestamp, `days` later. Python's own dates end at 9999 and have no years BC."""
     parts = PRINTED.fullmatch(printed)
     if parts is None:
         return printed  # infinity and -infinity
@@ -111,14 +106,14 @@ def moved(printed: str, days: int) -> str:
 
 
 def _ordinal(year: int, month: int, day: int) -> int:
-    """Days since 1 March of the year 0: years that begin in March have their leap day at the end."""
+    """Return the days since 1 March of the year 0: years that begin in March have their leap day at the end."""
     year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
     era, of_era = divmod(year, 400)
     return era * ERA + of_era * 365 + of_era // 4 - of_era // 100 + (153 * month + 2) // 5 + day - 1
 
 
 def _civil(ordinal: int) -> tuple[int, int, int]:
-    """The inverse of `_ordinal`: year, month, day."""
+    """Return year, month and day: the inverse of `_ordinal`."""
     era, of_era = divmod(ordinal, ERA)
     year = next(y for y in range(of_era // 365, -1, -1) if y * 365 + y // 4 - y // 100 <= of_era)
     of_year = of_era - (year * 365 + year // 4 - year // 100)

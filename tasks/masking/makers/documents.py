@@ -1,6 +1,12 @@
-"""JSON documents: makers for the values at given paths, wherever those exist; the rest stays, or becomes null."""
+"""JSON documents: makers for the values at given paths, wherever those exist; the rest stays, or becomes null.
 
+In Python a document is read and printed as jsonb does it: keys by length, then by bytes; the last of equal keys; numbers as
+numeric.
+"""
+
+import json
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,15 +16,12 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Column
-from tasks.masking.makers import json_text
 from tasks.masking.makers.json_paths import Branch, tree
 from tasks.masking.makers.maker import JSON, Maker, Place, Row
 from tasks.masking.session import Session
 
 if TYPE_CHECKING:
-    from tasks.masking.makers.maker import (
-        Maker as AnyMaker,  # the union of all, set by the package: it imports this file
-    )
+    from tasks.masking.makers.maker import Maker as AnyMaker  # the package sets the union of all makers
 
 KEY, VALUE = SQL("understudy_key"), SQL("understudy_value")
 NULL = SQL("'null'::jsonb")
@@ -35,8 +38,8 @@ def _text_column(name: str) -> Column:
 
 
 class Member(Immutable):
-    """The maker for a path. `group` and `by` are the column's, unless given: an address in a document can so stay equal
-    to the same address in a column. A policy writes all options into one mapping.
+    """The maker for a path. `group` and `by` are the column's, unless given: with them, an address in a document stays
+    equal to the same address in a column. A policy writes all options into one mapping.
     """
 
     maker: "AnyMaker"
@@ -54,22 +57,21 @@ class Member(Immutable):
         return {**own, "maker": {key: value for key, value in given.items() if key not in own}}
 
     def place(self, place: Place, expression: Composable) -> Place:
-        """The place of a value in the document: text, whatever JSON type it has."""
+        """Return the place of a value in the document: text, whatever its JSON type."""
         column = _text_column(place.column.name)
         by = place.table.column(self.by) if self.by is not None else place.by
         return replace(place, column=column, expression=expression, group=self.group or place.group, by=by)
 
 
 class Document(Maker):
-    """`paths` maps paths to makers. What a path does not find is left alone, and so is JSON null.
+    """`paths` maps paths to makers. Paths that a document does not have are ignored, and JSON null stays.
 
     Results are JSON strings (those of `number` and `placeholder_size` are numbers). An object or array at the end of a
     path is replaced as a whole. With `else: null`, every other value on the way becomes null; keys are always kept.
 
-    No path applies to a value on the way that has another shape than its paths say: an array or a string that holds a
-    document instead of an object. `else` decides about it: `refuse`, as without `else`, is a fault of the plan if a
-    sampled row has one, and makes it null; with `keep` it stays, with `null` it becomes null. What is empty, true or
-    false holds nothing and is no such value.
+    A value on the way may have another shape than the paths expect: an array, or a string that contains a document,
+    instead of an object. `else` decides about it: with `refuse`, the default, it becomes null, and the plan is refused if a
+    sampled row has one; with `keep` it stays; with `null` it becomes null. Empty values, true and false always stay.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ignored_types=(cached_property,))
@@ -80,7 +82,7 @@ class Document(Maker):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_said_plainly(cls, given: Any) -> Any:
+    def _null_of_yaml(cls, given: Any) -> Any:
         """In YAML, `else: null` is None."""
         return {**given, "else": "null"} if isinstance(given, dict) and given.get("else", "") is None else given
 
@@ -99,12 +101,12 @@ class Document(Maker):
         return all(member.maker.has_python_twin for member in self.paths.values())
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """An expression of type jsonb, also for json columns. A NULL becomes JSON null."""
+        """Return an expression of type jsonb, also for json columns. A NULL becomes JSON null."""
         read = place.read if place.column.base == "jsonb" else SQL("{}::jsonb").format(place.read)
         return SQL("coalesce({}, {})").format(self._sql(self._tree, read, place, session), NULL)
 
     def _sql(self, branch: Branch[Member], value: Composable, place: Place, session: Session) -> Composable:
-        """NULL where `value` is NULL."""
+        """Return an expression that is NULL if `value` is NULL."""
         if branch.leaf is not None:
             text = SQL("{} #>> '{{}}'").format(value)
             return self._leaf(branch.leaf, text, place, session)
@@ -122,7 +124,7 @@ class Document(Maker):
         return SQL("CASE jsonb_typeof({}) {} ELSE {} END").format(value, SQL(" ").join(cases), otherwise)
 
     def _object(self, branch: Branch[Member], value: Composable, place: Place, session: Session) -> Composable:
-        """Named members in an object that is kept are set one by one; otherwise every member is looked at."""
+        """Set named members one by one if the rest is kept; otherwise visit every member."""
         if branch.member is None and self.rest != "null":
             whole = value
             for key, child in branch.keys.items():
@@ -142,7 +144,7 @@ class Document(Maker):
         ).format(KEY, made, value, KEY, VALUE)
 
     def _member(self, child: Branch[Member], value: Composable, key: str, place: Place, session: Session) -> Composable:
-        """Never NULL: jsonb_set() would make the whole document NULL. Where the key is absent, the result is not used."""
+        """Return an expression that is never NULL: jsonb_set() would make the whole document NULL."""
         if child.leaf is not None:
             made = self._leaf(child.leaf, SQL("{} ->> {}").format(value, Quoted(key)), place, session)
         else:
@@ -157,8 +159,8 @@ class Document(Maker):
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
         """See the class."""
-        document = json_text.read(original or "null")
-        return json_text.written(self._value(self._tree, document, place, session, row))
+        document = read_json(original or "null")
+        return print_json(self._value(self._tree, document, place, session, row))
 
     def _value(self, branch: Branch[Member], value: Any, place: Place, session: Session, row: Row) -> Any:
         if branch.leaf is not None:
@@ -179,9 +181,9 @@ class Document(Maker):
         return value if self.rest != "null" else None
 
     def misfit(self, place: Place) -> Composable | None:
-        """Return an SQL expression of the first place of a document to which no path applies, with the shape found there.
+        """Return an SQL expression for the first place where a document has another shape than the paths expect.
 
-        It is NULL for a document that fits; there is none if the policy says what becomes of such values.
+        It is NULL for a document that fits. Without `else: refuse` there is no such expression: None.
         """
         if self.rest != "refuse":
             return None
@@ -209,23 +211,23 @@ class Document(Maker):
             elements = SQL("jsonb_array_elements({}) AS understudy_elements({})").format(value, VALUE)
             inside = self._first(self._misfit(branch.element, VALUE, f"{path}[*]"), elements)
             cases.append(SQL("WHEN 'array' THEN {}").format(inside))
-        told = SQL("{} || jsonb_typeof({})").format(Quoted(f"{path}: "), value)
+        shape = SQL("{} || jsonb_typeof({})").format(Quoted(f"{path}: "), value)
         return SQL(
-            "CASE WHEN {value} IS NULL OR {nothing} THEN NULL ELSE CASE jsonb_typeof({value}) {cases} ELSE {told} END END"
-        ).format(value=value, nothing=_holds_nothing(value), cases=SQL(" ").join(cases), told=told)
+            "CASE WHEN {value} IS NULL OR {nothing} THEN NULL ELSE CASE jsonb_typeof({value}) {cases} ELSE {shape} END END"
+        ).format(value=value, nothing=_holds_nothing(value), cases=SQL(" ").join(cases), shape=shape)
 
-    def _first(self, told: Composable, source: Composable) -> Composable:
-        return SQL("(SELECT min({}) FROM {})").format(told, source)
+    def _first(self, shape: Composable, source: Composable) -> Composable:
+        return SQL("(SELECT min({}) FROM {})").format(shape, source)
 
     def _leaf_of(self, member: Member, value: Any, place: Place, session: Session, row: Row) -> Any:
-        text = json_text.scalar_text(value)
+        text = _scalar_text(value)
         if text is None:
             return None
         made = member.maker.value(text, member.place(place, SQL("")), session, row)
-        return json_text.Digits(made) if member.maker.gives_number and made is not None else made
+        return Digits(made) if member.maker.is_numeric and made is not None else made
 
     def problems(self, place: Place) -> list[str]:
-        """Needs json or jsonb, makers that can serve text, and the columns that paths name with `by`."""
+        """Require json or jsonb, makers that can serve text, and the columns that paths name with `by`."""
         if place.column.base not in JSON or place.column.array:
             return [f"{place.column.type} is not json or jsonb"]
         found = []
@@ -234,3 +236,45 @@ class Document(Maker):
                 found.append(f"{path}: {place.table.name} has no column {member.by!r}")
             found += [f"{path}: {problem}" for problem in member.maker.problems(member.place(place, VALUE))]
         return found
+
+
+class Digits(str):
+    """A number as the digits that jsonb prints for it: a float would lose some."""
+
+
+def read_json(text: str) -> Any:
+    """Return the document, numbers as `Digits`. Raise `ValueError` for text that is not JSON."""
+    return json.loads(text, parse_int=_digits, parse_float=_digits, parse_constant=_refuse_constant, strict=True)
+
+
+def print_json(document: Any) -> str:
+    """Return the document as jsonb prints it."""
+    if isinstance(document, Digits):
+        return str(document)
+    if isinstance(document, dict):
+        members = sorted(document.items(), key=lambda member: (len(member[0].encode()), member[0].encode()))
+        return "{" + ", ".join(f"{_json_string(key)}: {print_json(value)}" for key, value in members) + "}"
+    if isinstance(document, list):
+        return "[" + ", ".join(map(print_json, document)) + "]"
+    return _json_string(document)
+
+
+def _scalar_text(value: Any) -> str | None:
+    """Return what `->>` returns: text without quotes, everything else as it prints; None for null."""
+    if value is None:
+        return None
+    return str(value) if isinstance(value, str) else print_json(value)
+
+
+def _json_string(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)  # strings, true, false, null: escaped as PostgreSQL does
+
+
+def _digits(number: str) -> Digits:
+    value = Decimal(number)
+    # numeric has no negative zero; its scale is never negative, as with format "f"
+    return Digits(f"{value:f}".removeprefix("-") if value.is_zero() else f"{value:f}")
+
+
+def _refuse_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")

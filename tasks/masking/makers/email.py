@@ -1,4 +1,4 @@
-"""E-mail addresses that nobody can receive mail at, and that stay as unique as the rows are."""
+"""E-mail addresses that cannot receive mail and that stay as unique as the rows are."""
 
 import re
 from typing import Annotated, Literal
@@ -29,7 +29,7 @@ SAFE_IN_AN_ADDRESS = re.compile(r"int[248]|uuid")  # key types whose text is a v
 class Email(Maker):
     """`user-<id>@staging.local` of the row's own single-column primary key (or of `by`), or `u<hash>@staging.local`.
 
-    Form `id` is unique where the key is; form `hash` (of the value: equal addresses stay equal) serves tables without
+    Form `id` is unique if the key is; form `hash` (of the value: equal addresses stay equal) serves tables without
     a single-column key, and columns that refer to an address elsewhere. `chars` is the hash's length: 16 are 64 bits.
     """
 
@@ -60,7 +60,7 @@ class Email(Maker):
         return f"user-{key}@{self.domain}"
 
     def problems(self, place: Place) -> list[str]:
-        """Needs a key for form `id`, one whose text may stand in an address; and room for the longest result."""
+        """Require room for the longest result and, for form `id`, a key whose text is valid in an address."""
         owner = self._owner(place)
         if self.form == "hash":
             return text_problems(place, 1 + self.chars + 1 + len(self.domain))
@@ -74,12 +74,12 @@ class Email(Maker):
         return found
 
     def uniqueness(self, place: Place) -> Uniqueness:
-        """Unique if made of a key. Not inside arrays and documents, where one row may hold many addresses."""
+        """Return `unique` if made of a key, except inside arrays and documents: one row may have many addresses there."""
         owner = self._owner(place)
         if self.form == "id" and owner is not None and is_unique(place.table, owner) and place.expression is None:
             return "unique"
         return "collides"
 
     def space(self, place: Place) -> float:
-        """Four bits a hexadecimal digit; nothing for an owner that repeats."""
+        """Return four bits for each digit of a hash, and 0 for an owner that repeats."""
         return 4.0 * self.chars if self.form == "hash" else 0.0

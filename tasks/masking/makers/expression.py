@@ -1,19 +1,19 @@
-"""The way out: an SQL expression from the policy, for what no maker does."""
+"""An SQL expression from the policy, for columns that no other maker serves."""
 
 from typing import Annotated, Literal
 
-from psycopg.sql import SQL, Composable
+from psycopg.sql import SQL, Composable, Composed
 from pydantic import AfterValidator, Field
 
 from tasks.estate.errors import Misconfigured
-from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness
+from tasks.masking.makers.maker import Maker, Place, Row
 from tasks.masking.session import Session
 
 COLUMN = "{column}"
 
 
 def _one_expression(text: str) -> str:
-    """Not a sandbox (the policy is reviewed), only a guard against an expression that swallows what comes after it."""
+    """Require that the expression cannot swallow what follows it. Not a sandbox: the policy is reviewed."""
     for forbidden in (";", "--", "/*"):
         if forbidden in text:
             raise ValueError(f"contains {forbidden!r}; expected one expression without comments")
@@ -27,39 +27,29 @@ def _one_expression(text: str) -> str:
     return text
 
 
-class Expression(Maker):
-    """An SQL expression over the row; `{column}` stands for the column, quoted. It must not read other tables' rows.
+class SqlOnly(Maker):
+    """A maker without a Python form: it cannot mask a raw dump while it is loaded. Its results may collide."""
 
-    Has no Python form: a raw dump cannot be masked with it on its way in. Nothing is known of its uniqueness.
-    """
+    @property
+    def has_python_twin(self) -> bool:
+        """Always false."""
+        return False
+
+    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
+        """Raise `Misconfigured`: the plan refuses such a load earlier."""
+        raise Misconfigured(
+            f"{place.table.name}.{place.column.name} is masked with SQL, which cannot run on a raw dump while it is loaded.",
+            next_step="Nothing was loaded. Export with the anonymizers on, or use another maker for the column.",
+        )
+
+
+class Expression(SqlOnly):
+    """An SQL expression over the row; `{column}` is replaced by the quoted column. It must not read rows of other tables."""
 
     maker: Literal["sql"] = "sql"
     expression: Annotated[str, Field(min_length=1), AfterValidator(_one_expression)]
 
-    @property
-    def has_python_twin(self) -> bool:
-        """Never."""
-        return False
-
     def sql(self, place: Place, session: Session) -> Composable:
-        """The expression in parentheses."""
-        parts = [SQL(part) for part in self.expression.split(COLUMN)]
-        return SQL("({})").format(_joined(parts, place.read))
-
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """Raises `Misconfigured`: the plan should have refused before."""
-        raise Misconfigured(
-            f"{place.table.name}.{place.column.name} is masked by SQL, which a raw dump cannot be on its way in.",
-            next_step="Nothing was loaded. Export with the anonymizers on, or give the column another maker.",
-        )
-
-    def uniqueness(self, place: Place) -> Uniqueness:
-        """Unknown, so: collides, with no bits to count on."""
-        return "collides"
-
-
-def _joined(parts: list[SQL], column: Composable) -> Composable:
-    whole: Composable = parts[0]
-    for part in parts[1:]:
-        whole = whole + column + part
-    return whole
+        """Return the expression in parentheses."""
+        first, *rest = map(SQL, self.expression.split(COLUMN))
+        return SQL("({})").format(Composed([first, *(each for part in rest for each in (place.read, part))]))

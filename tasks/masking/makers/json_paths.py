@@ -20,11 +20,11 @@ class Branch(Generic[Leaf]):
 
     @property
     def below(self) -> list["Branch[Leaf]"]:
-        """The branches one step further."""
+        """Return the branches one step further."""
         return [*self.keys.values(), *filter(None, (self.member, self.element))]
 
     def step(self, kind: str, key: str) -> "Branch[Leaf]":
-        """The branch one step further, made if it was not there."""
+        """Return the branch one step further, made if it does not exist."""
         if kind == "member":
             self.member = self.member or Branch()
             return self.member
@@ -35,7 +35,7 @@ class Branch(Generic[Leaf]):
 
 
 def steps(path: str) -> list[tuple[str, str]]:
-    """The steps of a path: ("key", name), ("member", "") or ("element", ""). Raises `ValueError` naming the path."""
+    """Return the steps of a path: ("key", name), ("member", "") or ("element", ""). Raise `ValueError` naming the path."""
     found, at = [], 1
     while path[:1] == "$" and at < len(path):
         match = STEP.match(path, at)
@@ -45,12 +45,12 @@ def steps(path: str) -> list[tuple[str, str]]:
         found.append(("key" if kind == "quoted" else kind, match[kind] if kind in ("key", "quoted") else ""))
         at = match.end()
     if path[:1] != "$" or at != len(path):
-        raise ValueError(f'{path!r} is no path; expected e.g. $.a.b, $.items[*].email, $.*, or $."a.b"')
+        raise ValueError(f'{path!r} is not a path; expected e.g. $.a.b, $.items[*].email, $.*, or $."a.b"')
     return found
 
 
 def tree(leaves: Iterable[tuple[str, Leaf]]) -> Branch[Leaf]:
-    """All paths as one tree. Raises `ValueError` where a path leads through the end of another."""
+    """Return all paths as one tree. Raise `ValueError` if a path leads through the end of another."""
     root: Branch[Leaf] = Branch()
     for path, leaf in leaves:
         branch = root
@@ -65,7 +65,7 @@ def tree(leaves: Iterable[tuple[str, Leaf]]) -> Branch[Leaf]:
 
 def _require_ends(branch: Branch[Leaf], path: str) -> None:
     if branch.leaf is not None and branch.below:
-        raise ValueError(f"{path!r} ends where another path goes on")
+        raise ValueError(f"{path!r} ends where another path continues")
     signs = [f".{key}" for key in branch.keys] + [".*"] * (branch.member is not None) + ["[*]"]
     for sign, child in zip(signs, branch.below, strict=False):
         _require_ends(child, path + sign)

@@ -1,4 +1,4 @@
-"""What every maker is: the same replacement twice, as an SQL expression and in Python, and what it proves about itself."""
+"""What every maker has: one replacement as an SQL expression and in Python, and what it guarantees about its results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,11 +23,11 @@ ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstu
 
 @dataclass(frozen=True)
 class Place:
-    """Where a maker works: a column, the group whose key it uses, and the column that says whose value it is (`by`).
+    """Where a maker works: a column, the group whose key it uses, and the column that identifies the person (`by`).
 
-    With `by`, that column's text is hashed in place of the value: the same person gets the same fake in every column
-    and table of the group. A NULL there falls back to the value, and a NULL value counts as the empty text.
-    `expression` is what to read in place of the column: a member of an array or of a JSON document.
+    With `by`, the text of that column is hashed instead of the value, so that a person gets the same fake in every column
+    and table of the group. If `by` is NULL, the value is hashed; a NULL value counts as the empty text. `expression` is
+    read instead of the column for an element of an array or a member of a JSON document.
     """
 
     table: Table
@@ -38,26 +38,26 @@ class Place:
 
     @property
     def read(self) -> Composable:
-        """The value itself, in its own type; may be NULL."""
+        """Return the value in its own type; it may be NULL."""
         return self.expression if self.expression is not None else Identifier(self.column.name)
 
     @property
     def text(self) -> Composable:
-        """The value as text, in the form that is hashed: never NULL."""
+        """Return the value as the text that is hashed; never NULL."""
         if self.column.not_null and self.expression is None:
             return text_of(self.column, self.read)
         return SQL("coalesce({}, '')").format(text_of(self.column, self.read))
 
     @property
     def message(self) -> Composable:
-        """What is hashed: the text of `by`, or else of the value. Never NULL."""
+        """Return what is hashed: the text of `by`, else of the value. Never NULL."""
         if self.by is None:
             return self.text
         by = text_of(self.by, Identifier(self.by.name))
         return by if self.by.not_null else SQL("coalesce({}, {})").format(by, self.text)
 
     def message_of(self, original: str, row: Row) -> str:
-        """The same in Python, from values as COPY prints them."""
+        """Return the same in Python, from values as COPY prints them."""
         by = row.get(self.by.name) if self.by is not None else None
         if self.by is not None and by is not None:
             return canonical(self.by, by)
@@ -65,22 +65,22 @@ class Place:
 
     @property
     def primary(self) -> Column | None:
-        """The table's primary key, if it is a single column."""
+        """Return the table's primary key, if it is a single column."""
         key = self.table.primary
         return self.table.column(key.columns[0]) if key is not None and len(key.columns) == 1 else None
 
     @property
     def one_each(self) -> bool:
-        """Whether no two rows can hash the same: no `by`, or one that is unique by itself."""
+        """Whether different rows hash different texts: there is no `by`, or `by` is unique by itself."""
         return self.by is None or is_unique(self.table, self.by)
 
     def inside(self, expression: Composable, column: Column | None = None) -> "Place":
-        """The place of a member of this value."""
+        """Return the place of an element or member of this value."""
         return replace(self, expression=expression, column=column or self.column)
 
 
 def is_unique(table: Table, column: Column) -> bool:
-    """Whether a key of the table proves that every row has another value in this column."""
+    """Return whether a key of the table proves that no two rows have the same value in this column."""
     kinds = (KeyKind.PRIMARY, KeyKind.UNIQUE)
     plain = (
         key for key in table.unique_keys if key.kind in kinds and not (key.expressions or key.predicate or key.leaf)
@@ -89,18 +89,16 @@ def is_unique(table: Table, column: Column) -> bool:
 
 
 def text_of(column: Column, expression: Composable) -> Composable:
-    """A value as text, equal for values that PostgreSQL calls equal: char(n) without padding, citext in lower case."""
-    if column.array:
-        return SQL("{}::text").format(expression)
-    if column.base in AS_PRINTED:
+    """Return a value as text, equal for values that PostgreSQL calls equal: char(n) unpadded, citext in lower case."""
+    if not column.array and column.base in AS_PRINTED:
         return SQL("nullif(concat({}), '')").format(expression)
-    if column.base == "citext":
+    if not column.array and column.base == "citext":
         return SQL('lower({}::text COLLATE "C")').format(expression)
     return SQL("{}::text").format(expression)
 
 
 def canonical(column: Column, text: str) -> str:
-    """The same in Python, from what COPY prints. Only ASCII is lowered: the two sides agree on nothing else."""
+    """Return the same in Python, from what COPY prints. Only ASCII is lowered: the two sides agree on nothing else."""
     if column.base == "bpchar" and not column.array:
         return text.rstrip(" ")
     if column.base == "citext" and not column.array:
@@ -109,65 +107,83 @@ def canonical(column: Column, text: str) -> str:
 
 
 class Maker(Immutable):
-    """A way to replace a value. `anonymizer` is the switch it belongs to; None is never switched off.
+    """A way to replace a value. `anonymizer` is the switch that it belongs to; None: it cannot be switched off.
 
-    `sql` gives an expression over the row, of type text unless its maker says otherwise; it is never NULL unless that
-    is the maker's meaning. `value` gives equal bytes from what COPY prints; None is NULL.
+    `sql` returns an expression over the row, of type text unless the maker documents another type, and never NULL unless
+    NULL is the replacement. `value` returns equal bytes, from what COPY prints; None is NULL.
     """
 
     maker: str
     anonymizer: Anonymizer | None = None
 
     @property
-    def gives_number(self) -> bool:
+    def is_numeric(self) -> bool:
         """Whether the result is of a type of number, also as a member of a JSON document."""
         return False
 
     @property
     def has_python_twin(self) -> bool:
-        """Whether `value` can be called: a raw dump can only be masked on its way in by makers that have it."""
+        """Whether `value` can be called. Only such makers can mask a raw dump while it is loaded."""
         return True
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """The replacement as an SQL expression over the row."""
+        """Return the replacement as an SQL expression over the row."""
         raise NotImplementedError
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """The same in Python; `row` holds the row's values as COPY prints them."""
+        """Return the same in Python; `row` contains the row's values as COPY prints them."""
         raise NotImplementedError
 
     def problems(self, place: Place) -> list[str]:
-        """Why this maker cannot serve this column, in words; empty if it can. CHECKs and domains are not looked at."""
+        """Return why this maker cannot serve this column; empty if it can. CHECKs and domains are not considered."""
         return []
 
     def uniqueness(self, place: Place) -> Uniqueness:
-        """Whether results differ for certain, differ as far as `bits` go, or are all the same."""
+        """Return whether results provably differ, differ as far as `bits` allows, or are all the same."""
         return "collides"
 
     def bits(self, place: Place) -> float:
-        """Size of the output space in bits: n rows collide with probability n²/2^(bits+1). 0 if `by` repeats."""
+        """Return the size of the output space in bits: n rows collide with probability n²/2^(bits+1). 0 if `by` repeats."""
         unique = self.uniqueness(place)
         if unique == "unique":
             return inf
         return 0.0 if unique == "constant" or not place.one_each else self.space(place)
 
     def space(self, place: Place) -> float:
-        """How many bits a single result can tell, where every row hashes something else. 0 is the safe answer."""
+        """Return the bits of a single result, if every row hashes another text. 0 is the safe answer."""
         return 0.0
 
 
+class FromNumber(Maker):
+    """A maker whose result depends on the keyed number of the value (or of `by`) alone."""
+
+    def sql(self, place: Place, session: Session) -> Composable:
+        """See the class."""
+        return self._sql(session.number(place.group, place.message), place, session)
+
+    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
+        """See the class."""
+        return self._value(session.number_of(place.group, place.message_of(original, row)), place, session)
+
+    def _sql(self, number: Composable, place: Place, session: Session) -> Composable:
+        raise NotImplementedError
+
+    def _value(self, number: int, place: Place, session: Session) -> str:
+        raise NotImplementedError
+
+
 def text_problems(place: Place, longest: int | None = None, *, also: tuple[str, ...] = ()) -> list[str]:
-    """Why text of up to `longest` characters does not fit: not a text column (nor a type in `also`), or too short."""
+    """Return why text of up to `longest` characters does not fit: not a text column (nor of a type in `also`), or too short."""
     column = place.column
     if column.array:
         return [f"{column.type} is an array: use `array` with a maker for each element"]
     if column.category != "S" and column.base not in also:
-        return [f"{column.type} holds no text"]
+        return [f"{column.type} is not a text type"]
     return length_problems(place, longest)
 
 
 def length_problems(place: Place, longest: int | None) -> list[str]:
-    """Why `longest` characters do not fit the column."""
+    """Return why `longest` characters do not fit the column."""
     limit = place.column.max_length
     if longest is None or limit is None or longest <= limit or place.column.array:
         return []
@@ -175,7 +191,7 @@ def length_problems(place: Place, longest: int | None) -> list[str]:
 
 
 def once(number: Composable, result: Composable) -> Composable:
-    """`result`, which reads `DRAWN` more than once, over a number that is computed once (OFFSET 0 sees to that)."""
+    """Return `result`, which reads `DRAWN` more than once, over a number that PostgreSQL computes once because of OFFSET 0."""
     return SQL("(SELECT {} FROM (SELECT {} AS n OFFSET 0) AS understudy_drawn)").format(result, number)
 
 

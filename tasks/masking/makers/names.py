@@ -1,4 +1,4 @@
-"""Names of people and companies from a locale's pool, drawn by a keyed hash: the same person, the same name."""
+"""Names of people and companies from a locale's pool, picked by a keyed hash: the same person gets the same name."""
 
 from typing import ClassVar, Literal
 
@@ -7,109 +7,89 @@ from psycopg.sql import Literal as Quoted
 
 from tasks.estate.dumps import Anonymizer
 from tasks.masking.fake_pools import Kind, longest, pool
-from tasks.masking.makers.maker import DRAWN, Maker, Place, Row, once, text_problems
+from tasks.masking.makers.maker import DRAWN, FromNumber, Place, once, text_problems
 from tasks.masking.session import Pool, Session
 
 SHORTEST_FULL_NAME = 7  # characters: less leaves no room for two names
 
 
-class Drawn(Maker):
-    """A fake out of one pool, at the keyed hash of the value or of `by`. Collides: never on a unique column."""
+class FromPool(FromNumber):
+    """A fake from one pool, cut to the column's length. Collides: never for a unique column."""
 
-    drawn_from: ClassVar[Kind]
+    pool_kind: ClassVar[Kind]
 
-    def sql(self, place: Place, session: Session) -> Composable:
-        """See the class."""
-        pool = session.pool(self.drawn_from, place.column.max_length)
-        return pool.pick(session.number(place.group, place.message))
+    def _sql(self, number: Composable, place: Place, session: Session) -> Composable:
+        return session.pool(self.pool_kind, place.column.max_length).pick(number)
 
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """See the class."""
-        pool = session.pool(self.drawn_from, place.column.max_length)
-        return pool.pick_of(session.number_of(place.group, place.message_of(original, row)))
+    def _value(self, number: int, place: Place, session: Session) -> str:
+        return session.pool(self.pool_kind, place.column.max_length).pick_of(number)
 
     def problems(self, place: Place) -> list[str]:
-        """Needs a text column. Fakes are cut to its length."""
+        """Require a text column."""
         return text_problems(place)
 
     def space(self, place: Place) -> float:
-        """Nothing to count on: pools hold some 50 to 3,000 fakes, far too few for any unique column."""
+        """Return a safe minimum: pools hold some 50 to 3,000 fakes, far too few for any unique column."""
         return 5.0
 
 
-class FirstName(Drawn):
+class FirstName(FromPool):
     """A first name."""
 
     maker: Literal["first_name"] = "first_name"
     anonymizer: Anonymizer | None = Anonymizer.NAMES
-    drawn_from: ClassVar[Kind] = "first_names"
+    pool_kind: ClassVar[Kind] = "first_names"
 
 
-class LastName(Maker):
-    """A last name. Read from the part of the hash that the first name leaves over: in one group and with one `by`,
-    first names, last names and full names of a person agree, and first and last vary independently.
+class LastName(FromPool):
+    """A last name. It depends on the part of the hash that the first name does not use: in one group and with one `by`,
+    the first, last and full names of a person agree, and first and last names vary independently.
     """
 
     maker: Literal["last_name"] = "last_name"
     anonymizer: Anonymizer | None = Anonymizer.NAMES
+    pool_kind: ClassVar[Kind] = "last_names"
 
-    def sql(self, place: Place, session: Session) -> Composable:
-        """See the class."""
-        number = session.number(place.group, place.message)
-        lasts = session.pool("last_names", place.column.max_length)
-        return lasts.pick(SQL("{} / {}").format(number, Quoted(len(pool("first_names", session.locale)))))
+    def _sql(self, number: Composable, place: Place, session: Session) -> Composable:
+        rest = SQL("{} / {}").format(number, Quoted(len(pool("first_names", session.locale))))
+        return super()._sql(rest, place, session)
 
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """See the class."""
-        number = session.number_of(place.group, place.message_of(original, row))
-        lasts = session.pool("last_names", place.column.max_length)
-        return lasts.pick_of(number // len(pool("first_names", session.locale)))
-
-    def problems(self, place: Place) -> list[str]:
-        """Needs a text column. Fakes are cut to its length."""
-        return text_problems(place)
-
-    def space(self, place: Place) -> float:
-        """As for first names."""
-        return 5.0
+    def _value(self, number: int, place: Place, session: Session) -> str:
+        return super()._value(number // len(pool("first_names", session.locale)), place, session)
 
 
-class FullName(Maker):
-    """First and last name, as `first_name` and `last_name` would give them for the same group and `by`.
+class FullName(FromNumber):
+    """First and last name, equal to those of `first_name` and `last_name` for the same group and `by`.
 
-    Where the column is too short for the longest pair, each half is cut to half of it.
+    If the column is too short for the longest pair, each name is cut to half of it.
     """
 
     maker: Literal["full_name"] = "full_name"
     anonymizer: Anonymizer | None = Anonymizer.NAMES
 
-    def sql(self, place: Place, session: Session) -> Composable:
-        """One hash for both names."""
+    def _sql(self, number: Composable, place: Place, session: Session) -> Composable:
         firsts, lasts = _halves(place, session)
         rest = SQL("{} / {}").format(DRAWN, Quoted(len(firsts.names)))
-        both = SQL("{} || ' ' || {}").format(firsts.pick(DRAWN), lasts.pick(rest))
-        return once(session.number(place.group, place.message), both)
+        return once(number, SQL("{} || ' ' || {}").format(firsts.pick(DRAWN), lasts.pick(rest)))
 
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """See the class."""
+    def _value(self, number: int, place: Place, session: Session) -> str:
         firsts, lasts = _halves(place, session)
-        number = session.number_of(place.group, place.message_of(original, row))
         return f"{firsts.pick_of(number)} {lasts.pick_of(number // len(firsts.names))}"
 
     def problems(self, place: Place) -> list[str]:
-        """Needs a text column with room for two names."""
+        """Require a text column with room for two names."""
         return text_problems(place, SHORTEST_FULL_NAME)
 
     def space(self, place: Place) -> float:
-        """The sum of its halves."""
+        """Return the sum of both names."""
         return 10.0
 
 
-class Company(Drawn):
+class Company(FromPool):
     """The name of a company."""
 
     maker: Literal["company"] = "company"
-    drawn_from: ClassVar[Kind] = "companies"
+    pool_kind: ClassVar[Kind] = "companies"
 
 
 def _halves(place: Place, session: Session) -> tuple[Pool, Pool]:

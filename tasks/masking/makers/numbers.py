@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 from pydantic import Field, model_validator
 
-from tasks.masking.makers.maker import Maker, Place, Row, text_problems
+from tasks.masking.makers.maker import FromNumber, Place, text_problems
 from tasks.masking.session import Session
 
 INTEGERS = {"int2": 2**15 - 1, "int4": 2**31 - 1, "int8": 2**63 - 1}
@@ -15,7 +15,7 @@ OTHERS = ("numeric", "float4", "float8")
 WIDEST = 2**59  # the hash is read as 60 bits, so that no remainder is more than twice as frequent as another
 
 
-class Number(Maker):
+class Number(FromNumber):
     """A keyed integer from `low` to `high`, both included."""
 
     maker: Literal["number"] = "number"
@@ -29,25 +29,22 @@ class Number(Maker):
         return self
 
     @property
-    def gives_number(self) -> bool:
-        """A bigint."""
+    def is_numeric(self) -> bool:
+        """The result is a bigint."""
         return True
 
     @property
     def _count(self) -> int:
         return self.high - self.low + 1
 
-    def sql(self, place: Place, session: Session) -> Composable:
-        """An expression of type bigint."""
-        number = session.number(place.group, place.message)
+    def _sql(self, number: Composable, place: Place, session: Session) -> Composable:
         return SQL("({}::bigint + mod({}, {}))").format(Quoted(self.low), number, Quoted(self._count))
 
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """See the class."""
-        return str(self.low + session.number_of(place.group, place.message_of(original, row)) % self._count)
+    def _value(self, number: int, place: Place, session: Session) -> str:
+        return str(self.low + number % self._count)
 
     def problems(self, place: Place) -> list[str]:
-        """Needs a number that reaches so far, or text with room for the digits."""
+        """Require a numeric column with this range, or text with room for the digits."""
         column = place.column
         found = text_problems(place, max(len(str(self.low)), len(str(self.high))), also=(*INTEGERS, *OTHERS))
         limit = INTEGERS.get(column.base)
@@ -56,28 +53,25 @@ class Number(Maker):
         return found
 
     def space(self, place: Place) -> float:
-        """As many bits as the range holds."""
+        """Return the bits of the range."""
         return log2(self._count)
 
 
-class Choice(Maker):
+class Choice(FromNumber):
     """One of `values`, the same for the same value (or `by`). For enums, flags in words, and anything with few values."""
 
     maker: Literal["choice"] = "choice"
     values: Annotated[tuple[str, ...], Field(min_length=1, max_length=200)]
 
-    def sql(self, place: Place, session: Session) -> Composable:
-        """A constant array: cheap because it is short."""
-        number = session.number(place.group, place.message)
-        listed = SQL(", ").join(map(Quoted, self.values))
+    def _sql(self, number: Composable, place: Place, session: Session) -> Composable:
+        listed = SQL(", ").join(map(Quoted, self.values))  # a constant array: cheap because it is short
         return SQL("(ARRAY[{}]::text[])[1 + mod({}, {})]").format(listed, number, Quoted(len(self.values)))
 
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """See the class."""
-        return self.values[session.number_of(place.group, place.message_of(original, row)) % len(self.values)]
+    def _value(self, number: int, place: Place, session: Session) -> str:
+        return self.values[number % len(self.values)]
 
     def problems(self, place: Place) -> list[str]:
-        """Length and labels of an enum are looked at; whether another type reads the values, the plan asks the database."""
+        """Check the length and the labels of an enum. For other types the plan asks the database."""
         column = place.column
         if column.array:
             return [f"{column.type} is an array: use `array` with a maker for each element"]
@@ -89,5 +83,5 @@ class Choice(Maker):
         return found
 
     def space(self, place: Place) -> float:
-        """As many bits as there are values."""
+        """Return the bits of a choice among the values."""
         return log2(len(self.values))

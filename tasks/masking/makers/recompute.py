@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from psycopg.sql import SQL, Composable
 from pydantic import AfterValidator, Field
 
-from tasks.estate.errors import Misconfigured
-from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness
+from tasks.masking.makers.expression import SqlOnly
+from tasks.masking.makers.maker import Maker, Place, Row
 from tasks.masking.session import Session
 from tasks.masking.sql_tokens import Token, called, columns_in, faults_of_expression, tokens
 
@@ -17,8 +17,10 @@ BY_TRIGGER = "trigger"
 WHOLE_COLUMN = "recompute works on a whole column, not on a member of it"
 
 
-def spelled_out(given: Any) -> Any:
-    """Return the mapping with its maker, if it is the short form `{recompute: …}`."""
+def with_maker(given: Any) -> Any:
+    """Return a rule with its maker named: a bare word, or the short form `{recompute: …}`, names it implicitly."""
+    if isinstance(given, str):
+        return {"maker": given}
     if not isinstance(given, dict) or "recompute" not in given or "maker" in given:
         return given
     if given["recompute"] == BY_TRIGGER:
@@ -33,20 +35,14 @@ def _one_row_expression(text: str) -> str:
     return text
 
 
-class Recompute(Maker):
+class Recompute(SqlOnly):
     """An SQL expression over the masked row: other columns of the table, as they arrive on the target.
 
-    It exists in SQL only: a raw dump cannot be masked with it on its way in. The plan proves on all rows that its results
-    keep unique keys.
+    The plan proves on all rows that the results keep unique keys.
     """
 
     maker: Literal["recompute"] = "recompute"
     recompute: Annotated[str, Field(min_length=1), AfterValidator(_one_row_expression)]
-
-    @property
-    def has_python_twin(self) -> bool:
-        """Never."""
-        return False
 
     @property
     def tokens(self) -> list[Token]:
@@ -64,31 +60,20 @@ class Recompute(Maker):
         return called(self.tokens)
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """Return the expression. What its names stand for is for `tasks.dumps.masking_sql` to say: the masked columns."""
+        """Return the expression. `tasks.dumps.masking_sql` binds its names to the masked columns."""
         return SQL("({})").format(SQL(self.recompute))
 
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """Raise `Misconfigured`: the plan refuses this before."""
-        raise Misconfigured(
-            f"{place.table.name}.{place.column.name} is recomputed in SQL, which a raw dump cannot be on its way in.",
-            next_step="Nothing was loaded. Export with the anonymizers on, or give the column another maker.",
-        )
-
     def problems(self, place: Place) -> list[str]:
-        """Return why the expression cannot be computed from the masked row, as far as names alone tell."""
+        """Return why the expression cannot be computed from the masked row, as far as its names show."""
         if place.expression is not None:
             return [WHOLE_COLUMN]
         generated = {column.name for column in place.table.columns if column.generated}
-        told = [f"recompute reads {place.column.name} itself"] if place.column.name in self.reads else []
-        told += [
+        found = [f"recompute reads {place.column.name} itself"] if place.column.name in self.reads else []
+        found += [
             f"recompute reads the generated column {name}; name what it is computed from"
             for name in sorted(self.reads & generated)
         ]
-        return told
-
-    def uniqueness(self, place: Place) -> Uniqueness:
-        """Return `collides`: the rows themselves are the proof."""
-        return "collides"
+        return found
 
 
 class ByTrigger(Maker):
@@ -105,9 +90,5 @@ class ByTrigger(Maker):
         return None
 
     def problems(self, place: Place) -> list[str]:
-        """Return a problem for a member of a column; whether there is such a trigger is for the plan to say."""
+        """Refuse a member of a column. The plan checks that the table has such a trigger."""
         return [WHOLE_COLUMN] if place.expression is not None else []
-
-    def uniqueness(self, place: Place) -> Uniqueness:
-        """Return `collides`: PostgreSQL tells when the rows are written."""
-        return "collides"

@@ -1,4 +1,4 @@
-"""The smallest valid file of each kind: opens in a viewer, shows nothing, weighs nothing. Made here, byte for byte."""
+"""The smallest valid file of each kind, which a viewer opens and shows empty. Made here, byte for byte."""
 
 import struct
 import zipfile
@@ -7,7 +7,7 @@ from functools import cache
 from io import BytesIO
 
 DEFAULT = "image/png"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time a ZIP archive can tell; a real one would change the bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a ZIP archive can store; a real one would change the bytes
 OFFICE = "application/vnd.openxmlformats-officedocument."
 WORD, SHEET = f"{OFFICE}wordprocessingml.document", f"{OFFICE}spreadsheetml.sheet"
 XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
@@ -18,7 +18,7 @@ MAIN = "http://schemas.openxmlformats.org/{}/2006/main"
 
 @cache
 def stubs() -> dict[str, bytes]:
-    """MIME type → file. The default, for every type that is not here, is a 1x1 PNG."""
+    """Return the files by MIME type. Every other type gets `DEFAULT`, a 1x1 PNG."""
     return {
         "image/png": _png(),
         "image/jpeg": _jpeg(),
@@ -37,12 +37,12 @@ def stubs() -> dict[str, bytes]:
 
 
 def stub_for(mime: str) -> bytes:
-    """The stub for a MIME type as an application stores it: any case, parameters after a semicolon."""
+    """Return the file for a MIME type as applications store it: any case, parameters after a semicolon."""
     return stubs().get(mime.partition(";")[0].strip(" ").lower(), stubs()[DEFAULT])
 
 
 def _png() -> bytes:
-    """One transparent pixel. The stream is stored, not deflated: every zlib then writes the same bytes."""
+    """Return one transparent pixel. The stream is stored, not deflated: every zlib then writes the same bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -54,7 +54,7 @@ def _png() -> bytes:
 
 
 def _jpeg() -> bytes:
-    """One grey pixel: two Huffman tables of one code each, "difference 0" and "end of block" (ITU-T T.81)."""
+    """Return one grey pixel: two Huffman tables of one code each, "difference 0" and "end of block" (ITU-T T.81)."""
 
     def segment(marker: int, data: bytes) -> bytes:
         return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
@@ -75,14 +75,14 @@ def _jpeg() -> bytes:
 
 
 def _gif() -> bytes:
-    """One white pixel: palette of two, then the LZW codes clear, 0, end."""
+    """Return one white pixel: palette of two, then the LZW codes clear, 0, end."""
     screen = struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\xff\xff\xff\x00\x00\x00"
     image = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     return b"GIF89a" + screen + image + b"\x3b"
 
 
 def _pdf() -> bytes:
-    """One empty page, with a cross-reference table whose offsets are true."""
+    """Return one empty page, with a cross-reference table whose offsets are right."""
     bodies = (
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
@@ -107,7 +107,7 @@ def _zipped(files: dict[str, str]) -> bytes:
 
 
 def _package(folder: str, main: tuple[str, str, str], others: dict[str, tuple[str, str]], relations: str = "") -> bytes:
-    """An Office Open XML package (ECMA-376 part 2). A part is its name, its content type and its text."""
+    """Return an Office Open XML package (ECMA-376 part 2). A part is its name, its content type and its text."""
     parts = {main[0]: main[1:], **others}
     types = "".join(f'<Override PartName="/{name}" ContentType="{kind}"/>' for name, (kind, _) in parts.items())
     files = {
@@ -127,14 +127,14 @@ def _relations(kind: str, target: str) -> str:
 
 
 def _word() -> bytes:
-    """A document of one empty paragraph."""
+    """Return a document of one empty paragraph."""
     space = MAIN.format("wordprocessingml")
     text = f'<w:document xmlns:w="{space}"><w:body><w:p/></w:body></w:document>'
     return _package("word", ("word/document.xml", f"{WORD}.main+xml", text), {})
 
 
 def _sheet() -> bytes:
-    """A workbook of one empty sheet."""
+    """Return a workbook of one empty sheet."""
     space = MAIN.format("spreadsheetml")
     book = f'<workbook xmlns="{space}" xmlns:r="{RELATIONS}"><sheets><sheet name="1" sheetId="1" r:id="r1"/></sheets>'
     empty = f'<worksheet xmlns="{space}"><sheetData/></worksheet>'

@@ -1,4 +1,4 @@
-"""Text that says nothing: blank, a constant, NULL, the scrubbed body, and the password everybody knows."""
+"""Fixed results: blank, a constant, NULL, the scrubbed text, and the staging password."""
 
 import json
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from tasks.masking.session import Session
 
 SCRUBBED = "[scrubbed for staging]"
 BCRYPT_CHARACTERS = 60
-REPEATED = 1000  # repetitions of a filler: what `keep_length` cuts from; longer originals end at its length
+REPEATED = 1000  # repetitions of a filler that `keep_length` cuts; longer originals get this length
 
 
 class Same(Maker):
@@ -23,20 +23,20 @@ class Same(Maker):
         raise NotImplementedError
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """A literal."""
+        """Return a literal."""
         return SQL("{}::text").format(Quoted(self._text(place, session)))
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """The same text."""
+        """Return the same text."""
         return self._text(place, session)
 
     def uniqueness(self, place: Place) -> Uniqueness:
-        """Constant."""
+        """Return `constant`."""
         return "constant"
 
 
 class Blank(Same):
-    """The empty text. Belongs to no anonymizer unless the policy says so: blanked columns are not only contact details."""
+    """The empty text. It belongs to an anonymizer only if the policy names one: not only contact details are blanked."""
 
     maker: Literal["blank"] = "blank"
 
@@ -44,12 +44,12 @@ class Blank(Same):
         return ""
 
     def problems(self, place: Place) -> list[str]:
-        """Needs a text column. Whether a CHECK refuses the empty text, the plan asks the database."""
+        """Require a text column. The plan asks the database whether a CHECK refuses the empty text."""
         return text_problems(place)
 
 
 class Constant(Same):
-    """The text of `value`, in any column whose type reads it. The plan asks the database whether it does."""
+    """The text of `value`, in any column whose type reads it. The plan checks that with the database."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -60,7 +60,7 @@ class Constant(Same):
         return self.text
 
     def problems(self, place: Place) -> list[str]:
-        """Length, label of an enum and JSON are looked at here."""
+        """Check the length, the label of an enum and JSON."""
         found = length_problems(place, len(self.text))
         column = place.column
         if column.enum_labels and not column.array and self.text not in column.enum_labels:
@@ -71,33 +71,33 @@ class Constant(Same):
 
 
 class Null(Maker):
-    """NULL, in any column that may hold it."""
+    """NULL, in any column that allows it."""
 
     maker: Literal["null"] = "null"
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """A literal."""
+        """Return a literal."""
         return SQL("NULL::text")
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """NULL."""
+        """Return None."""
         return None
 
     def problems(self, place: Place) -> list[str]:
-        """Refused by NOT NULL, also that of a domain."""
+        """Refuse a column that is NOT NULL, also by its domain."""
         return [f"{place.column.name} is NOT NULL"] if place.column.not_null else []
 
     def uniqueness(self, place: Place) -> Uniqueness:
-        """NULLs never collide, unless an index says NULLS NOT DISTINCT (PostgreSQL 15 and newer)."""
+        """Return `unique`, but `constant` if an index has NULLS NOT DISTINCT (PostgreSQL 15 and newer)."""
         keys = (key for key in place.table.unique_keys if place.column.name in key.columns)
         return "constant" if any("NULLS NOT DISTINCT" in key.definition for key in keys) else "unique"
 
 
 class Scrub(Same):
-    """The body of a message or letter becomes `text`, cut to the column's length. In JSON it becomes a JSON string.
+    """The body of a message or letter becomes `text`, cut to the column's length. In JSON columns it is a JSON string.
 
     With `keep_length` the text is repeated to the length of the original (at most a thousand times), so that sizes and
-    page breaks stay real; that also keeps the length itself, which may identify a text.
+    page breaks stay realistic; the length itself is kept too, and may identify a text.
     """
 
     maker: Literal["scrub"] = "scrub"
@@ -110,7 +110,7 @@ class Scrub(Same):
         return json.dumps(text, ensure_ascii=False) if place.column.base in JSON else text
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """A literal, or the first n characters of a long one. Only the count of characters is read of the original."""
+        """Return a literal, or the first n characters of a long one. Of the original, only the length is read."""
         if not self.keep_length:
             return super().sql(place, session)
         filler = SQL("repeat({}, least(1 + char_length({}) / {}, {}))")
@@ -125,21 +125,21 @@ class Scrub(Same):
         return (self.text * min(1 + len(original) // len(self.text), REPEATED))[: len(original)]
 
     def problems(self, place: Place) -> list[str]:
-        """Needs a text or JSON column; a kept length means text."""
+        """Require a text or JSON column; with `keep_length`, text."""
         found = text_problems(place, also=JSON)
         if self.keep_length and place.column.base in JSON:
             found.append(f"{place.column.type} has no length to keep")
         return found
 
     def uniqueness(self, place: Place) -> Uniqueness:
-        """Constant, or as different as lengths are."""
+        """Return `constant`, or `collides` with `keep_length`."""
         return "collides" if self.keep_length else "constant"
 
 
 class Password(Same):
-    """The bcrypt hash of the staging password, computed once: every account logs in with it, no original hash travels.
+    """The bcrypt hash of the staging password, computed once: every account logs in with it, and no original hash is copied.
 
-    `prefix` is what the application reads ($2y$ for PHP, $2a$ for older libraries); the algorithm is one and the same.
+    `prefix` is what the application expects ($2y$ for PHP, $2a$ for older libraries); the algorithm is the same.
     """
 
     maker: Literal["password"] = "password"
@@ -151,7 +151,7 @@ class Password(Same):
         return session.password_hash(self.prefix, self.cost)
 
     def problems(self, place: Place) -> list[str]:
-        """Needs a text column of 60 characters."""
+        """Require a text column of 60 characters."""
         return text_problems(place, BCRYPT_CHARACTERS)
 
 

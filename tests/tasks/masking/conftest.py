@@ -1,4 +1,4 @@
-"""A bench that runs a maker both ways over the same rows: in PostgreSQL and in Python."""
+"""A bench that runs a maker in PostgreSQL and in Python on the same rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from tasks.masking.makers import Maker, Place, parse
 from tasks.masking.session import Session
 
 KEY = bytes(range(7, 47))
-COLUMNS = {  # declared type → what the catalogue says of it
+COLUMNS = {  # declared type → its properties in the catalogue
     "text": {"base": "text", "category": "S"},
     "varchar(80)": {"type": "character varying(80)", "base": "varchar", "category": "S", "max_length": 80},
     "varchar(12)": {"type": "character varying(12)", "base": "varchar", "category": "S", "max_length": 12},
@@ -49,12 +49,12 @@ class Bench:
         self.connection = connection
 
     def column(self, declared: str) -> Column:
-        """The value's column."""
-        said: dict[str, Any] = {"type": declared, **COLUMNS[declared]}
-        return Column(name="v", **said)
+        """Return the value's column."""
+        properties: dict[str, Any] = {"type": declared, **COLUMNS[declared]}
+        return Column(name="v", **properties)
 
     def place(self, declared: str, *, by: str = "", group: str = "people", table: str = "t") -> Place:
-        """The value's place in its table."""
+        """Return the value's place in its table."""
         whole = Table(
             name=Name(schema_name="public", name=table),
             columns=(
@@ -68,7 +68,7 @@ class Bench:
         return Place(whole, self.column(declared), group, by=whole.column(by) if by else None)
 
     def fill(self, declared: str, values: Sequence[str | None]) -> str:
-        """A table of these values. Gives its name."""
+        """Create a table with these values and return its name."""
         name = f"t_{uuid4().hex[:12]}"
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -83,7 +83,7 @@ class Bench:
         return name
 
     def printed(self, table: str, *expressions: Composable) -> list[tuple[str | None, ...]]:
-        """What these expressions print, row by row, as COPY would write them."""
+        """Return what these expressions print, row by row, as COPY writes them."""
         listed = SQL(", ").join(SQL("({})").format(each) for each in expressions)
         with self.connection.cursor() as cursor:
             cursor.execute(SQL("SELECT {} FROM {} ORDER BY id").format(listed, Identifier(table)))
@@ -93,7 +93,7 @@ class Bench:
         return [tuple(None if value is None else value.decode() for value in row) for row in raw]
 
     def set(self, session: Session) -> None:
-        """Tell the connection what the session collected."""
+        """Set the settings that the session collected."""
         for name, value in session.settings.items():
             self.connection.execute("SELECT set_config(%s, %s, false)", (name, value))
 
@@ -108,7 +108,7 @@ class Bench:
         key: bytes = KEY,
         table: str = "",
     ) -> tuple[list[str | None], list[str | None]]:
-        """What the maker gives in PostgreSQL, cast to the column's type or not (it must not matter), and in Python."""
+        """Return the results in PostgreSQL and in Python. A cast to the column's type must not change them."""
         made = maker if isinstance(maker, Maker) else parse(maker)
         place = self.place(declared, by=by, group=group)
         assert made.problems(place) == []
@@ -128,6 +128,6 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(postgres: Postgres) -> Iterator[Bench]:
-    """The bench, in a database of its own."""
+    """Provide the bench, in a database of its own."""
     with psycopg.connect(postgres.create(f"bench_{uuid4().hex[:12]}"), autocommit=True) as connection:
         yield Bench(connection)

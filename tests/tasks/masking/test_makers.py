@@ -1,4 +1,4 @@
-"""Every maker, in PostgreSQL and in Python: equal bytes, the same again, another key another value, never too long."""
+"""Every maker in PostgreSQL and in Python: equal bytes, repeatable, different with another key, never too long."""
 
 from typing import Any
 
@@ -91,14 +91,14 @@ BY_ROW = {"email"}
 
 
 def name(case: Any) -> str:
-    """A readable id for a case."""
+    """Return a readable id for a case."""
     return str(case) if isinstance(case, str | dict) else ""
 
 
 @pytest.mark.parametrize("by", ["", "person", "id"])
 @pytest.mark.parametrize(("maker", "declared", "values"), CASES, ids=name)
-def test_sql_and_python_give_equal_bytes(bench: Any, maker: Any, declared: str, values: list[str], by: str) -> None:
-    """A maker gives the same in PostgreSQL and in Python, for nasty values and for NULL, and fits the column."""
+def test_sql_and_python_produce_equal_bytes(bench: Any, maker: Any, declared: str, values: list[str], by: str) -> None:
+    """PostgreSQL and Python produce the same result, for difficult values and for NULL, and it fits the column."""
     if by == "person" and parse(maker).problems(bench.place(declared, by=by)):
         pytest.skip("this maker needs a `by` that is never NULL")
     in_sql, in_python = bench.both(maker, declared, [*values, None], by=by)
@@ -108,13 +108,13 @@ def test_sql_and_python_give_equal_bytes(bench: Any, maker: Any, declared: str, 
 
 
 def test_every_maker_is_among_the_cases() -> None:
-    """A new maker without a case here fails; the user's own SQL, and what is computed from a row, have no Python form."""
+    """Every maker with a Python form has a case here."""
     assert {parse(maker).maker for maker, _, _ in CASES} == set(KINDS) - {"sql", "recompute", "trigger"}
 
 
 @pytest.mark.parametrize(("maker", "declared", "values"), CASES, ids=name)
 def test_two_keys_differ(bench: Any, maker: Any, declared: str, values: list[str]) -> None:
-    """Another key gives other values, the same key the same; makers that read no key say that they are constant."""
+    """Another key produces other values, the same key the same; makers without a key are constant."""
     first, again, other = (
         bench.both(maker, declared, values, key=key)[0] for key in (b"a1" * 20, b"a1" * 20, b"b2" * 20)
     )
@@ -134,7 +134,7 @@ def test_two_keys_differ(bench: Any, maker: Any, declared: str, values: list[str
     values=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=20)
 )
 def test_any_text_is_masked_alike(bench: Any, values: list[str]) -> None:
-    """Whatever text PostgreSQL can hold, both forms give equal bytes."""
+    """Both forms produce equal bytes for any text that PostgreSQL can store."""
     table = bench.fill("text", values)
     for maker in TEXTS:
         in_sql, in_python = bench.both(maker, "text", values, table=table)
@@ -142,7 +142,7 @@ def test_any_text_is_masked_alike(bench: Any, values: list[str]) -> None:
 
 
 def test_the_same_person_has_the_same_names_everywhere(bench: Any) -> None:
-    """In one group and with one `by`, full names are the first and last names of the same person."""
+    """In one group and with one `by`, a full name consists of the person's first and last name."""
     firsts, lasts, fulls = (
         bench.both(maker, declared, ["a", "b", "c", "d"], by="id")[0]
         for maker, declared in (("first_name", "text"), ("last_name", "varchar(80)"), ("full_name", "char(70)"))
@@ -158,7 +158,7 @@ def test_groups_do_not_join(bench: Any) -> None:
 
 @pytest.mark.parametrize("maker", ["hash", "ip"])
 def test_equal_values_of_other_types_stay_equal(bench: Any, maker: str) -> None:
-    """The padding of char(n) and the way a type prints do not change what is hashed."""
+    """Neither the padding of char(n) nor how a type is printed changes what is hashed."""
     texts, padded = (bench.both(maker, declared, ["192.168.1.1"])[0] for declared in ("text", "char(70)"))
     assert texts == padded
     assert maker == "hash" or texts == bench.both(maker, "inet", ["192.168.1.1"])[0]

@@ -1,4 +1,4 @@
-"""What makers say of themselves is true: what they refuse, how unique they are, and that fakes reach nobody."""
+"""Makers keep their promises: the columns that they refuse, how unique results are, and that fakes reach nobody."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ from tasks.masking.session import Session
 
 ANY = [str(number) for number in range(400)]
 REFUSED: list[tuple[Any, str, str]] = [
-    *[(kind, "integer", "no text") for kind in ("email", "first_name", "full_name", "blank", "hash", "url", "password", "iban")],
+    *[(kind, "integer", "text type") for kind in ("email", "first_name", "full_name", "blank", "hash", "url", "password", "iban")],
     *[(kind, "text[]", "array") for kind in ("email", "city", "blank", "scrub", "date_shift", "hash")],
     *[(kind, "varchar(12)", "too short") for kind in ("email", "hash", "token", "iban", "uuid", "password", "url")],
     ({"maker": "email", "form": "hash"}, "varchar(12)", "31"), ({"maker": "ip"}, "varchar(12)", "too short"),
@@ -32,20 +32,20 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"maker": "number", "high": 40000}, "smallint", "reach"), ({"maker": "number", "high": 10**13}, "varchar(12)", "14"),
     ({"maker": "choice", "values": ["thirteen char"]}, "varchar(12)", "13"),
     ({"maker": "scrub", "keep_length": True}, "jsonb", "length"),
-    ("date_shift", "text", "no date"), ("birth_date", "integer", "no date"),
-    ({"maker": "array", "each": "hash"}, "text", "no array"), ({"maker": "array", "each": "date_shift"}, "text[]", "no date"),
-    ({"maker": "array", "each": {"maker": "birth_date"}}, "varchar(80)[]", "no date"),
+    ("date_shift", "text", "not a date"), ("birth_date", "integer", "not a date"),
+    ({"maker": "array", "each": "hash"}, "text", "not an array"), ({"maker": "array", "each": "date_shift"}, "text[]", "not a date"),
+    ({"maker": "array", "each": {"maker": "birth_date"}}, "varchar(80)[]", "not a date"),
     ({"maker": "jsonb", "paths": {"$.a": "hash"}}, "text", "jsonb"),
     ({"maker": "jsonb", "paths": {"$.a": "date_shift"}}, "jsonb", r"\$.a"),
     ({"maker": "jsonb", "paths": {"$.a": {"maker": "hash", "by": "nobody"}}}, "jsonb", "nobody"),
     ({"maker": "placeholder", "mime_column": "nowhere"}, "bytea", "nowhere"), ("placeholder", "varchar(12)", "too short"),
-    ("placeholder_checksum", "varchar(12)", "64"), ("placeholder_size", "boolean", "no text"), ("ip", "bytea", "no text"),
+    ("placeholder_checksum", "varchar(12)", "64"), ("placeholder_size", "boolean", "text type"), ("ip", "bytea", "text type"),
 ]  # fmt: skip
 WRONG: list[tuple[Any, str]] = [
     ("nonsense", "nonsense"), ({"maker": "hash", "chars": 7}, "chars"), ({"maker": "hash", "size": 16}, "size"), ({}, "maker"),
     ({"maker": "number", "low": 5, "high": 5}, "low < high"), ({"maker": "number", "high": 2**60}, "2\\^59"),
-    ({"maker": "jsonb", "paths": {"a.b": "hash"}}, "no path"), ({"maker": "jsonb", "paths": {}}, "paths"),
-    ({"maker": "jsonb", "paths": {"$.a": "hash", "$.a.b": "hash"}}, "goes on"), ({"maker": "constant"}, "value"),
+    ({"maker": "jsonb", "paths": {"a.b": "hash"}}, "not a path"), ({"maker": "jsonb", "paths": {}}, "paths"),
+    ({"maker": "jsonb", "paths": {"$.a": "hash", "$.a.b": "hash"}}, "another path continues"), ({"maker": "constant"}, "value"),
     ({"maker": "jsonb", "paths": {"$.a": "hash", '$."a"': "hash"}}, "twice"), ({"maker": "email", "domain": "a b"}, "domain"),
     *[({"maker": "sql", "expression": text}, "sql.expression") for text in ("1; DROP", "1 -- x", "1) OR (1", "(1", "", "/* 1")],
 ]  # fmt: skip
@@ -53,7 +53,7 @@ WRONG: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("maker", "declared", "word"), REFUSED)
 def test_a_maker_refuses_what_it_cannot_serve(bench: Any, maker: Any, declared: str, word: str) -> None:
-    """Wrong type, too short, an array, a missing column: one problem at least, and it says what."""
+    """A wrong type, a short column, an array or a missing column is at least one problem with its reason."""
     problems = parse(maker).problems(bench.place(declared))
     assert problems
     with pytest.raises(AssertionError, match=word):
@@ -62,13 +62,13 @@ def test_a_maker_refuses_what_it_cannot_serve(bench: Any, maker: Any, declared: 
 
 @pytest.mark.parametrize(("given", "word"), WRONG)
 def test_a_wrong_maker_is_refused(given: Any, word: str) -> None:
-    """Unknown makers and options are refused by name."""
+    """The refusal of an unknown maker or option names it."""
     with pytest.raises(Misconfigured, match=word):
         parse(given)
 
 
 def rekeyed(place: Place, **changes: Any) -> Place:
-    """The place in a table whose key, or whose value column, is another."""
+    """Return the place in a table with other keys or with changed columns."""
     columns = tuple(replace(c, **changes.get(c.name, {})) for c in place.table.columns)
     table = place.table.model_copy(
         update={"columns": columns, "unique_keys": changes.get("keys", place.table.unique_keys)}
@@ -78,8 +78,8 @@ def rekeyed(place: Place, **changes: Any) -> Place:
     return Place(table, value, place.group, by=table.column(place.by.name) if place.by else None)
 
 
-def test_email_needs_a_key_that_can_stand_in_an_address(bench: Any) -> None:
-    """Without a single-column key, with a text key or with a `by` that may be NULL, form `id` is refused; `hash` is not."""
+def test_email_needs_a_key_that_is_valid_in_an_address(bench: Any) -> None:
+    """Form `id` is refused without a single-column key, with a text key and with a nullable `by`; `hash` is not."""
     place = bench.place("text")
     both = Key(name="k", kind=KeyKind.PRIMARY, columns=("id", "person"))
     wrong = [
@@ -95,7 +95,7 @@ def test_email_needs_a_key_that_can_stand_in_an_address(bench: Any) -> None:
 
 
 def test_null_and_enum_labels_are_checked(bench: Any) -> None:
-    """NULL is refused by NOT NULL, a word that is no label by an enum."""
+    """A NOT NULL column refuses NULL, and an enum refuses a word that is not a label."""
     place = bench.place("text")
     assert parse("null").problems(rekeyed(place, v={"not_null": True})) == ["v is NOT NULL"]
     mood = rekeyed(place, v={"type": "mood", "base": "mood", "category": "E", "enum_labels": ("good", "bad")})
@@ -119,9 +119,9 @@ UNIQUENESS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize("by", ["", "id", "mime"])
 @pytest.mark.parametrize(("maker", "declared"), UNIQUENESS, ids=str)
 def test_the_uniqueness_class_is_true(bench: Any, maker: Any, declared: str, by: str) -> None:
-    """On 400 different values: unique makers pass a unique index, constant ones give one value, the others keep `bits`.
+    """On 400 different values, unique makers have no duplicates, constant ones have one result, the others keep `bits`.
 
-    A maker that claims 40 bits or more must have no collision here; one that does collide must claim few.
+    A maker that claims 40 bits or more must have no collision here; one that collides must claim fewer than 26.
     """
     made, place = parse(maker), bench.place(declared, by=by)
     if made.problems(place):
@@ -139,14 +139,14 @@ def test_the_uniqueness_class_is_true(bench: Any, maker: Any, declared: str, by:
 
 
 def test_by_must_be_unique_itself(bench: Any) -> None:
-    """A hash of a column that repeats tells as many bits as are certain: none."""
+    """A hash of a column that repeats guarantees no bits."""
     for maker in ("hash", "uuid", "token", "iban"):
         assert parse(maker).bits(bench.place("text", by="id")) > 40
         assert parse(maker).bits(bench.place("text", by="person")) == 0
 
 
 def test_unique_email_survives_a_unique_index(bench: Any) -> None:
-    """PostgreSQL itself agrees: form `id` builds a unique index, a first name does not."""
+    """PostgreSQL builds a unique index on addresses of form `id`, and refuses one on first names."""
     table = bench.fill("text", ANY * 8)
     for maker, fits in (("email", True), ("first_name", False)):
         session = Session(Keyring(bytes(range(40)), run="1"))
@@ -165,7 +165,7 @@ def test_unique_email_survives_a_unique_index(bench: Any) -> None:
 
 @pytest.mark.parametrize("country", ["DE", "AT", "CH"])
 def test_ibans_pass_the_checksum_and_belong_to_no_bank(bench: Any, country: str) -> None:
-    """Another library finds every IBAN valid in length and checksum, and its bank code begins with 9."""
+    """Another library accepts length and checksum of every IBAN, and its bank code begins with 9."""
     for made in bench.both({"maker": "iban", "country": country}, "text", ANY)[0]:
         assert iban.is_valid(made, check_country=False)
         assert made[:2] == country
@@ -173,7 +173,7 @@ def test_ibans_pass_the_checksum_and_belong_to_no_bank(bench: Any, country: str)
 
 
 def test_fakes_reach_nobody(bench: Any) -> None:
-    """Phones are from the unassigned ranges, addresses from the documentation networks, UUIDs are of version 4."""
+    """Phone numbers are from unassigned ranges, IP addresses from documentation networks, UUIDs are of version 4."""
     ranges = ("+493023125", "+496990009", "+494066969", "+492214710", "+498999998")
     assert all(str(phone).startswith(ranges) for phone in bench.both("phone", "text", ANY)[0])
     assert all(
@@ -185,8 +185,8 @@ def test_fakes_reach_nobody(bench: Any) -> None:
     assert {UUID(made).version for made in bench.both("uuid", "text", ANY)[0]} == {4}
 
 
-def test_stubs_are_what_they_say() -> None:
-    """The PNG's checksums hold and its pixel inflates, ZIP-based files open, the PDF's offsets point at its objects."""
+def test_stub_files_are_valid() -> None:
+    """The PNG's checksum is right and its pixel inflates, ZIP-based files open, the PDF's offsets point to its objects."""
     png = stub_for("")
     length, kind = struct.unpack(">I4s", png[33:41])
     assert kind == b"IDAT"
@@ -202,7 +202,7 @@ def test_stubs_are_what_they_say() -> None:
 
 
 def test_own_sql_reads_the_quoted_column(bench: Any) -> None:
-    """`{column}` becomes the quoted column; there is no Python form, also not inside arrays and documents."""
+    """`{column}` becomes the quoted column; there is no Python form, nor one of an array or document with such a maker."""
     maker = parse({"maker": "sql", "expression": "upper({column}) || '%' || length({column})"})
     place = rekeyed(bench.place("text"))
     session = Session(Keyring(bytes(range(40)), run="1"))
@@ -215,7 +215,7 @@ def test_own_sql_reads_the_quoted_column(bench: Any) -> None:
 
 
 def test_columns_with_difficult_names_are_quoted(bench: Any) -> None:
-    """A column named like a keyword, with quotes and braces, is read as what it is."""
+    """A column with a keyword, quotes and braces in its name is quoted."""
     name = 'sel"ect {x} %s'
     column = Column(name=name, type="text", base="text", category="S")
     table = bench.place("text").table.model_copy(update={"columns": (column,)})
@@ -224,7 +224,7 @@ def test_columns_with_difficult_names_are_quoted(bench: Any) -> None:
 
 
 def test_only_a_plain_key_that_cannot_be_null_proves_uniqueness(bench: Any) -> None:
-    """Partial indexes, computed ones, several columns, exclusion constraints and nullable columns prove nothing."""
+    """Partial and computed indexes, several columns, exclusion constraints and nullable columns prove nothing."""
     place = bench.place("text")
     assert parse("email").bits(place) == float("inf")
     plain = Key(name="k", kind=KeyKind.UNIQUE, columns=("id",))
@@ -238,14 +238,14 @@ def test_only_a_plain_key_that_cannot_be_null_proves_uniqueness(bench: Any) -> N
     assert parse("hash").bits(nullable) == 0
 
 
-def test_nulls_collide_where_an_index_says_so(bench: Any) -> None:
-    """NULL is unique on an ordinary unique index, and constant on one with NULLS NOT DISTINCT."""
+def test_nulls_collide_with_nulls_not_distinct(bench: Any) -> None:
+    """NULL is unique in an ordinary unique index, and constant in one with NULLS NOT DISTINCT."""
     for clause, claim in (("", "unique"), (" NULLS NOT DISTINCT", "constant")):
         key = Key(name="k", kind=KeyKind.UNIQUE, columns=("v",), definition=f"CREATE UNIQUE INDEX k ON t (v){clause}")
         assert parse("null").uniqueness(rekeyed(bench.place("text"), keys=(key,))) == claim
 
 
 def test_an_email_inside_an_array_is_not_unique(bench: Any) -> None:
-    """One row may hold many addresses: what is unique for a column is not for its elements."""
+    """One row may have many addresses, so that form `id` is not unique for the elements."""
     place = bench.place("text")
     assert parse("email").uniqueness(place.inside(place.read)) == "collides"

@@ -1,4 +1,4 @@
-"""JSON documents and arrays: any document, any paths, the same bytes both ways, and nothing named survives."""
+"""JSON documents and arrays: SQL and Python produce the same bytes, and no named value survives."""
 
 import json
 from datetime import date, timedelta
@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.masking.makers import json_text, parse
+from tasks.masking.makers import parse
 from tasks.masking.makers.arrays import elements
 from tasks.masking.makers.dates import moved
+from tasks.masking.makers.documents import print_json, read_json
 from tasks.masking.makers.json_paths import steps, tree
 
 FUZZ = settings(
@@ -37,7 +38,7 @@ PATHS = [
 @pytest.mark.parametrize("declared", ["jsonb", "json"])
 @pytest.mark.parametrize("paths", PATHS, ids=str)
 def test_any_document_is_masked_alike(bench: Any, declared: str, paths: Any, documents: list[Any], rest: str) -> None:
-    """Whatever the document, PostgreSQL and Python give equal bytes, and neither fails on a path that does not fit."""
+    """Whatever the document, PostgreSQL and Python produce equal bytes, and neither fails on a path that does not fit."""
     texts = [json.dumps(document, ensure_ascii=False) for document in documents]
     in_sql, in_python = bench.both({"maker": "jsonb", "paths": paths, "else": rest}, declared, texts)
     assert in_sql == in_python
@@ -46,17 +47,17 @@ def test_any_document_is_masked_alike(bench: Any, declared: str, paths: Any, doc
 @FUZZ
 @given(documents=st.lists(DOCUMENTS, min_size=1, max_size=20))
 def test_documents_print_as_jsonb_does(bench: Any, documents: list[Any]) -> None:
-    """Reading and writing a document in Python gives what PostgreSQL's jsonb prints for it."""
+    """Python prints a document as PostgreSQL prints its jsonb."""
     texts = [json.dumps(document) for document in documents]
     table = bench.fill("jsonb", texts)
     printed = [row[0] for row in bench.printed(table, bench.place("jsonb").read)]
-    assert [json_text.written(json_text.read(text)) for text in texts] == printed
+    assert [print_json(read_json(text)) for text in texts] == printed
 
 
 @FUZZ
 @given(arrays=st.lists(st.lists(st.none() | TEXT, max_size=5), min_size=1, max_size=15))
 def test_any_array_is_masked_alike(bench: Any, arrays: list[list[str | None]]) -> None:
-    """Elements of any text are found in what PostgreSQL prints, and printed as it would print them."""
+    """Elements with any text are read from what PostgreSQL prints, and are printed as it prints them."""
     quote = str.maketrans({'"': '\\"', "\\": "\\\\"})
     texts = ["{" + ",".join("NULL" if e is None else f'"{e.translate(quote)}"' for e in a) + "}" for a in arrays]
     table = bench.fill("text[]", texts)
@@ -106,7 +107,7 @@ NESTED = {"$.a.email": "hash", "$.items[*].email": "hash"}
 def test_a_value_to_which_no_path_applies_is_named_and_not_kept(
     bench: Any, text: str, refused: str, misfit: str | None
 ) -> None:
-    """Another shape than the paths say is found at its place and becomes null; what is empty or absent is healthy."""
+    """Another shape than the paths say is reported with its place and becomes null; empty and absent values are accepted."""
     for declared in ("jsonb", "json"):
         assert bench.both({"maker": "jsonb", "paths": NESTED}, declared, [text]) == ([refused], [refused])
         expression = parse({"maker": "jsonb", "paths": NESTED}).misfit(bench.place(declared))  # type: ignore[attr-defined]  # a Document
@@ -124,8 +125,8 @@ def test_an_address_in_a_document_joins_the_column(bench: Any) -> None:
     assert json.loads(inside) == {"to": column}
 
 
-def test_by_reads_the_table_even_where_names_coincide(bench: Any) -> None:
-    """The `by` of a member is a column of the table, one value a row, inside wildcards too."""
+def test_by_reads_the_table_even_if_names_coincide(bench: Any) -> None:
+    """The `by` of a member is a column of the table, with one value for each row, also inside wildcards."""
     paths = {"$[*]": {"maker": "hash", "by": "id"}}
     (text,), _ = bench.both({"maker": "jsonb", "paths": paths}, "jsonb", ['["a", "b"]'])
     assert len(set(json.loads(text))) == 1
@@ -133,13 +134,13 @@ def test_by_reads_the_table_even_where_names_coincide(bench: Any) -> None:
 
 @pytest.mark.parametrize("path", ["a", "", "$.", "$..a", "$.a[0]", "$.a[", "$a", '$."', "$.a b", "$[*]x"])
 def test_a_wrong_path_is_named(path: str) -> None:
-    """What is no path is refused, and the message shows it."""
-    with pytest.raises(ValueError, match="no path"):
+    """Text that is not a path is refused, and the message quotes it."""
+    with pytest.raises(ValueError, match="not a path"):
         steps(path)
 
 
 def test_paths_make_one_tree() -> None:
-    """Paths share their beginnings; a named key beats the wildcard beside it."""
+    """Paths share their beginnings; a named key has precedence over a wildcard."""
     root = tree([("$.a.b", 1), ("$.a.c", 2), ("$.*", 3), ("$.list[*].x", 4)])
     assert {key: child.leaf for key, child in root.keys["a"].keys.items()} == {"b": 1, "c": 2}
     assert root.member is not None
@@ -149,7 +150,7 @@ def test_paths_make_one_tree() -> None:
 
 @given(start=st.dates(), days=st.integers(-40_000, 40_000))
 def test_days_are_counted_as_the_calendar_does(start: date, days: int) -> None:
-    """Where Python's own dates reach, they agree with ours."""
+    """Within the range of Python's own dates, the results agree with them."""
     try:
         expected = (start + timedelta(days=days)).isoformat()
     except OverflowError:
@@ -158,8 +159,8 @@ def test_days_are_counted_as_the_calendar_does(start: date, days: int) -> None:
 
 
 @pytest.mark.parametrize("days", [1, 2, 7, 90])
-def test_a_shift_keeps_intervals_and_never_stands_still(bench: Any, days: int) -> None:
-    """Two dates of one person stay as far apart as they were; every date moves, by at most so many days."""
+def test_a_shift_keeps_intervals_and_moves_every_date(bench: Any, days: int) -> None:
+    """The interval between two dates of a person stays; every date moves, by at most `days`."""
     starts = [date(2001, 1, 1) + timedelta(days=n * 10) for n in range(200)]
     made, _ = bench.both({"maker": "date_shift", "days": days}, "date", [d.isoformat() for d in starts], by="id")
     offsets = [(date.fromisoformat(new) - old).days for new, old in zip(made, starts, strict=True)]
@@ -173,6 +174,6 @@ def test_a_shift_keeps_intervals_and_never_stands_still(bench: Any, days: int) -
 
 
 def test_nested_makers_are_checked_when_parsed() -> None:
-    """A wrong maker inside is refused with its path, a short form is read as its name."""
+    """The short form of a nested maker is its name, and `else: null` in YAML is the option `null`."""
     assert parse({"maker": "array", "each": "hash"}) == parse({"maker": "array", "each": {"maker": "hash"}})
     assert parse({"maker": "jsonb", "paths": {"$.a": "hash"}, "else": None}).model_dump()["rest"] == "null"
