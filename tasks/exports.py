@@ -22,11 +22,11 @@ from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
 from tasks.dumps.finding import removed
 from tasks.dumps.leak_search import Lookup, Secrets
-from tasks.dumps.leak_search_proof import judge, prove_dump, seal, unseal, why_unproven
-from tasks.dumps.masking_sql import prove, tell
+from tasks.dumps.leak_search_proof import prove_dump, seal, unproven_reason, unseal
+from tasks.dumps.masking_sql import require_masked_rows_fit, set_mask_settings
 from tasks.dumps.missing_on_staging import dumped_tables
 from tasks.dumps.segment_writer import Part
-from tasks.dumps.table_rules import reached
+from tasks.dumps.table_rules import existing_names
 from tasks.estate.dumps import AttackResult, Choices, DumpFacts, Header, Overlap
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
@@ -81,11 +81,11 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         masking = draft_masking(catalog, policy, choices)
         sequences, notes = require_readable(connection, catalog, masking, snapshot=held.id)
         masking = masking.model_copy(update={"notes": (*masking.notes, *notes)})
-        prove(
+        require_masked_rows_fit(
             connection,
             masking,
             session,
-            tables=in_turns(connection, held.id, masking.tables, lambda: tell(connection, session)),
+            tables=in_turns(connection, held.id, masking.tables, lambda: set_mask_settings(connection, session)),
         )
         units = units_of(connection, masking)
         resolver = Resolver.of(catalog)
@@ -106,7 +106,7 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
         attachments=choices.attachments,
         tables=tables,
         sequences=sequences,
-        reached=reached(policy, resolver),
+        reached=existing_names(policy, resolver),
     )
     return ExportPlan(policy=name, header=header, masking=masking, units=tuple(units), strays=catalog.strays)
 
@@ -279,7 +279,7 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
         facts = _read_back(url, [identity] if identity else [])
     else:  # only whoever has the identity can read it; its load judges the proof again
         facts = facts.model_copy(
-            update={"unproven": "" if result.searched else why_unproven(plan.header, None, opened=False)}
+            update={"unproven": "" if result.searched else unproven_reason("", (), plan.header, None)}
         )
     open_ledger().record(
         "exported", run_id=this_run(), detail=facts.model_dump(mode="json"), once=f"exported:{this_run()}"
@@ -290,7 +290,9 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
 def _read_back(url: str, identities: list[str]) -> DumpFacts:
     """Read the dump from end to end. A dump that fails is removed, and the error says so."""
     try:
-        return check(url, identities=identities, judge=partial(judge, url, proof_keyrings(this_run())))
+        return check(
+            url, identities=identities, evaluate_proof=partial(unproven_reason, url, proof_keyrings(this_run()))
+        )
     except UnderstudyError as error:
         error.next_step = f"{removed(url)} {error.next_step}"
         raise

@@ -10,13 +10,19 @@ from prefect import task
 from tasks.dumps import dump_files
 from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
-from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.dump_reader import SealedProof
 from tasks.dumps.finding import newest_dump
-from tasks.dumps.leak_search_proof import judge, open_proof
+from tasks.dumps.leak_search_proof import open_proof, unproven_reason
 from tasks.dumps.load import Load, require_alone
-from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift, require_gate, require_host, structure
+from tasks.dumps.load_plan import (
+    draft_load,
+    foreign_keys_to_lift,
+    require_host,
+    require_import_enabled,
+    structure_fingerprint,
+)
 from tasks.dumps.marker import prepare_marker, read_marker
-from tasks.dumps.mask_on_load import remasking
+from tasks.dumps.mask_on_load import segment_masker
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded, LoadPlan
 from tasks.estate.errors import (
@@ -50,7 +56,7 @@ from tasks.signoff.leaks import leak_of, record_leak
 
 def require_import_allowed() -> None:
     """The first check of a load: this worker's environment must allow it. Raises `GateClosed`, and nothing is written."""
-    require_gate()
+    require_import_enabled()
 
 
 def _identities(settings: Settings) -> list[str]:
@@ -77,11 +83,11 @@ def check_dump(dump: str, policy: str) -> DumpFacts:
     """
     settings = load_settings()
     url = newest_dump(settings.dump_folder, load_policy(settings.policies, policy).app) if dump == "latest" else dump
-    return dump_files.check(url, identities=_identities(settings), judge=_judged)
+    return dump_files.check(url, identities=_identities(settings), evaluate_proof=_unproven_reason)
 
 
-def _judged(header: Header, sealed: Sealed | None) -> str:
-    return judge(header.app, proof_keyrings(header.run_id), header, sealed)
+def _unproven_reason(header: Header, sealed: SealedProof | None) -> str:
+    return unproven_reason(header.app, proof_keyrings(header.run_id), header, sealed)
 
 
 @task(name="Plan the load", **ABOVE_THE_GATE)
@@ -93,7 +99,7 @@ def plan_load(
 
     Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
     """
-    require_gate()
+    require_import_enabled()
     settings = target_settings()
     said = load_policy(settings.policies, policy)
     ledger = open_ledger()
@@ -140,7 +146,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     Raises `NotLoaded` or `LeakFound` (the target is as it was), `PlanIsStale`, or `OutcomeUnknown` where not even the
     marker could be read.
     """
-    require_gate()
+    require_import_enabled()
     settings, ledger = target_settings(), open_ledger()
     said = load_policy(settings.policies, policy)
     if any(fact.kind == "sending" for fact in ledger.facts(run_id=plan.run_id)):
@@ -203,7 +209,7 @@ def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog:
     marker = read_marker(connection)
     found = {
         "database": (catalog.identity.system_identifier, catalog.identity.database_oid),
-        "structure": structure(catalog, policy),
+        "structure": structure_fingerprint(catalog, policy),
         "number of loads": open_ledger().generation(plan.destination_id),
         "marker": marker is None,
         "version of the code": code_version(),
@@ -244,7 +250,7 @@ def _load(
         policy,
         lifted,
         unsealed=partial(open_proof, file_of(plan.dump), plan.header, keyrings=proof_keyrings(plan.header.run_id)),
-        remask=remasking(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
+        remask=segment_masker(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
         told=told,
     ).run(dump_files.read(plan.dump, identities=_identities(settings), proven=plan.digest))
 

@@ -12,10 +12,10 @@ from prefect import get_run_logger, task
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import samples_of
 from tasks.dumps.connections import connected_to
-from tasks.dumps.draft_check import vet
+from tasks.dumps.draft_check import correct_draft
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.masking_preview import Preview, overlaps_in_sample, preview_tables
-from tasks.dumps.masking_sql import prove
+from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured
 from tasks.estate.settings import load_settings
@@ -50,7 +50,7 @@ def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
     with _production("understudy preview") as connection:
         catalog = read_catalog(connection)
         plan = draft_masking(catalog, policy, Choices())
-        prove(connection, plan, session)
+        require_masked_rows_fit(connection, plan, session)
         tables = preview_tables(connection, plan, session, rows=rows, originals=originals, canaries=policy.canaries)
         overlaps = overlaps_in_sample(connection, plan, session)
     return Preview(
@@ -85,7 +85,7 @@ def draft_policy(name: str, said: dict[str, Any] | None, sample: int) -> Draft:
     with _production("understudy classify") as connection:
         catalog = read_catalog(connection)
         samples = samples_of(connection, catalog, sample, without=unread)
-        drafted = compress(vet(connection, catalog, draft(catalog, samples, said)), catalog)
+        drafted = compress(correct_draft(connection, catalog, draft(catalog, samples, said)), catalog)
     get_run_logger().info("Looked at %d values of %d columns.", sum(map(len, samples.values())), len(samples))
     return drafted if said is not None else drafted.model_copy(update={"app": name})
 

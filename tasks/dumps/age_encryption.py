@@ -26,7 +26,7 @@ class Reader(Protocol):
         ...
 
 
-def seal(source: Reader, target: BinaryIO, *, recipients: Sequence[str] = (), passphrase: str | None = None) -> None:
+def encrypt(source: Reader, target: BinaryIO, *, recipients: Sequence[str] = (), passphrase: str | None = None) -> None:
     """Encrypt to every recipient (`age1…`), or with a passphrase. Raises `Misconfigured` where they make no sense."""
     if bool(recipients) == (passphrase is not None):
         raise Misconfigured("A sealed dump needs recipients or a passphrase, and not both.")
@@ -90,7 +90,7 @@ def require_recipients(recipients: Sequence[str]) -> list[Any]:
     return parsed
 
 
-def unsealed(
+def decrypted(
     name: str, start: bytes, source: Reader, *, identities: Sequence[str] = (), passphrase: str | None = None
 ) -> Generator[bytes, None, None]:
     """The clear bytes of a sealed dump whose first bytes, `start`, were read already; each authentic when it comes out.
@@ -104,12 +104,12 @@ def unsealed(
         yield from _by_identities(name, whole, _require_identities(name, identities))
 
 
-def is_sealed(start: bytes) -> bool:
+def is_encrypted(start: bytes) -> bool:
     """Whether these first bytes are those of an age file."""
     return start.startswith(MAGIC)
 
 
-START = _STANZA  # how many first bytes `unsealed` wants to see
+START_BYTES = _STANZA  # how many first bytes `decrypted` wants to see
 
 
 class _Joined:

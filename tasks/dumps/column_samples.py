@@ -7,7 +7,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from tasks.dumps.connections import without_values
-from tasks.dumps.masking_sql import MANY, rows_of
+from tasks.dumps.masking_sql import LARGE_TABLE, rows_of
 from tasks.estate.errors import Misconfigured, Unreachable
 from tasks.estate.tables import Catalog, Column, Table
 from tasks.masking.personal_values import LONGEST
@@ -58,7 +58,7 @@ def _sample(connection: psycopg.Connection[Any], table: Table, column: Column, s
 def _rows(table: Table, size: int) -> Composable:
     """All rows of a small table, some pages of a big one; the same pages each time, so that two drafts agree."""
     rows = table.estimated_rows or table.bytes // ROW_BYTES
-    if rows <= MANY or table.foreign_leaves:
+    if rows <= LARGE_TABLE or table.foreign_leaves:
         return rows_of(table)
     percent = Literal(min(100.0, 100.0 * SPREAD * size / rows))
     return SQL("{} TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(rows_of(table), percent)

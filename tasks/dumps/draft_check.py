@@ -13,7 +13,13 @@ import psycopg
 from tasks.dumps.column_groups import groups_of
 from tasks.dumps.derived_columns import watching, word_faults
 from tasks.dumps.export_plan import TablePlan, anonymizer_of, table_plan
-from tasks.dumps.masking_sql import faults_of, masked_columns, recomputed_twice, sample_of, tell
+from tasks.dumps.masking_sql import (
+    masked_columns,
+    masked_row_faults,
+    recomputed_key_faults,
+    sample_of,
+    set_mask_settings,
+)
 from tasks.dumps.unique_keys import key_faults
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured
@@ -29,7 +35,7 @@ LONGEST_HASH, SHORTEST_HASH = 32, 8  # hex digits; with 8 two of a hundred rows 
 Rules = dict[str, dict[str, ColumnRule]]
 
 
-def vet(connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft) -> Draft:
+def correct_draft(connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft) -> Draft:
     """Return the draft with every maker replaced that the plan would refuse. Decided columns are left as they are."""
     session = Session(Keyring(os.urandom(32), run="draft"), drafted.locale)  # only forms count: any key will do
     rules = {str(t.name): {c.name: _rule(c) for c in t.columns} for t in drafted.tables if t.whole is None}
@@ -61,8 +67,10 @@ def _fits(connection: psycopg.Connection[object], session: Session, table: Table
     if any(c.rule.by and table.column(c.rule.by) is None for c in plan.columns):
         return False
     select = masked_columns(plan, session)
-    tell(connection, session)
-    return not any(faults_of(connection, plan, select)) and not any(recomputed_twice(connection, plan, select))
+    set_mask_settings(connection, session)
+    return not any(masked_row_faults(connection, plan, select)) and not any(
+        recomputed_key_faults(connection, plan, select)
+    )
 
 
 def _rule(column: ColumnDraft) -> ColumnRule:
@@ -137,9 +145,9 @@ def _refusals(
         update={"columns": tuple(c if c is each else c.model_copy(update={"rule": AS_IS}) for c in plan.columns)}
     )
     select = masked_columns(alone, session)
-    tell(connection, session)
-    yield from map(str, faults_of(connection, alone, select))
-    yield from map(str, recomputed_twice(connection, alone, select))
+    set_mask_settings(connection, session)
+    yield from map(str, masked_row_faults(connection, alone, select))
+    yield from map(str, recomputed_key_faults(connection, alone, select))
 
 
 def _plan(table: Table, rules: Rules) -> TablePlan:

@@ -24,11 +24,11 @@ from tasks.dumps.export_plan import (
 from tasks.dumps.leak_search import is_attacked, is_searched
 from tasks.dumps.table_rules import (
     dropped_partitions,
-    foreign_faults,
-    kin_faults,
+    foreign_partition_faults,
+    inheritance_faults,
+    keys_to_dropped_partitions,
     name_faults,
     name_notes,
-    torn_keys,
     without_dropped,
 )
 from tasks.dumps.unique_keys import key_faults
@@ -52,7 +52,7 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     faults = [
         *(Fault("pattern", each) for each in written_out.faults),
         *name_faults(catalog, policy, resolver), *_unknown_columns(catalog, policy),
-        *_unclassified(catalog, policy), *kin_faults(catalog, policy),
+        *_unclassified(catalog, policy), *inheritance_faults(catalog, policy),
     ]  # fmt: skip
     if catalog.identity.encoding == "SQL_ASCII":
         why = "the database has the encoding SQL_ASCII: its text may be anything"
@@ -64,7 +64,7 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     dropped = set(dropped_partitions(policy, resolver))
     plans = [table_plan(without_dropped(table, dropped), rules[str(table.name)], groups, choices) for table in wanted]
     for plan in plans:
-        faults += foreign_faults(plan.table, policy, resolver)
+        faults += foreign_partition_faults(plan.table, policy, resolver)
         faults += _maker_faults(plan)
         faults += key_faults(plan.table, plan.makers)
     known = derived_columns(catalog)
@@ -75,7 +75,9 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
         if stray.kind == "generated"
     ]
     faults += _orphans(catalog, policy, plans)
-    faults += torn_keys(catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans}))
+    faults += keys_to_dropped_partitions(
+        catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans})
+    )
     faults += _accepted_in_vain(policy, plans, accepted_pairs(catalog, plans, known))
     if faults:
         raise PolicyRefused(

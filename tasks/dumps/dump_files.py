@@ -70,7 +70,7 @@ def assemble(
         with _new_file(target_url) as file:
             target = _Hashing(file)
             if encrypted:
-                age_encryption.seal(source, target, recipients=recipients, passphrase=passphrase)  # type: ignore[arg-type]  # it writes
+                age_encryption.encrypt(source, target, recipients=recipients, passphrase=passphrase)  # type: ignore[arg-type]  # it writes
             else:
                 while chunk := source.read(_CHUNK):
                     target.write(chunk)

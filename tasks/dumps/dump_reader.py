@@ -30,14 +30,14 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Sealed:
+class SealedProof:
     """The proof of a dump, and the digest over all lines before it, to which it is bound."""
 
     proof: Proof
     body: str
 
 
-Event = Header | Segment | Sealed | Trailer
+Event = Header | Segment | SealedProof | Trailer
 
 
 def read(
@@ -68,9 +68,9 @@ def check(
     identities: Sequence[str] = (),
     passphrase: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    judge: Callable[[Header, Sealed | None], str] = lambda header, sealed: NOT_JUDGED,
+    evaluate_proof: Callable[[Header, SealedProof | None], str] = lambda header, sealed: NOT_JUDGED,
 ) -> DumpFacts:
-    """Read a dump from end to end. `judge` returns why it is unproven, or nothing if its proof holds.
+    """Read a dump from end to end. `evaluate_proof` returns why it is unproven, or nothing if its proof holds.
 
     Raises `DumpRefused` naming the file, what was found and what was expected."""
     with _opened(url, identities, passphrase) as opened:
@@ -87,7 +87,7 @@ def check(
             sha256=opened.stored.digest.hexdigest(),
             encrypted=opened.encrypted,
             compression=dump.compression,
-            unproven=judge(header, sealed if isinstance(sealed, Sealed) else None),
+            unproven=evaluate_proof(header, sealed if isinstance(sealed, SealedProof) else None),
         )
 
 
@@ -124,10 +124,10 @@ def _opened(url: str, identities: Sequence[str], passphrase: str | None) -> Iter
         raise DumpRefused(f"The dump {path} cannot be opened ({error.strerror or 'not found'}).") from error
     with file:
         stored = _Stored(path, file)
-        start = stored.read(age_encryption.START)
-        encrypted = age_encryption.is_sealed(start)
+        start = stored.read(age_encryption.START_BYTES)
+        encrypted = age_encryption.is_encrypted(start)
         if encrypted:
-            chunks = age_encryption.unsealed(path, start, stored, identities=identities, passphrase=passphrase)
+            chunks = age_encryption.decrypted(path, start, stored, identities=identities, passphrase=passphrase)
         else:
             chunks = _chunks(start, stored)
         with closing(chunks):  # a thread may be decrypting: it ends before its file is closed
@@ -174,7 +174,7 @@ class _Dump:
         attack = None
         if isinstance(said, Proof):
             attack = said.attack
-            yield Sealed(said, self._body)
+            yield SealedProof(said, self._body)
             said = self._said()
         total = sum(table.rows for table in self._totals)
         end = Trailer(tables=tuple(self._totals), rows=total, digest=self._digest.hexdigest(), attack=attack)

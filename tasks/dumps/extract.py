@@ -14,7 +14,7 @@ from tasks.dumps.compression import Compression
 from tasks.dumps.connections import connected_to, is_cut_off, share, without_values
 from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
 from tasks.dumps.leak_search import Lookup, Search
-from tasks.dumps.masking_sql import masked_columns, only, tell
+from tasks.dumps.masking_sql import masked_columns, only, set_mask_settings
 from tasks.dumps.segment_writer import Part, SegmentWriter
 from tasks.estate.errors import LeakFound, NotExported, Unreachable
 from tasks.estate.sites import Immutable
@@ -147,10 +147,10 @@ def extract_all(
     searched = tuple(canary.encode() for canary in canaries)
     statements = [
         query(plan, unit, session) for plan, unit in batch.units
-    ]  # before `tell`: they say which keys it needs
+    ]  # before `set_mask_settings`: they say which keys it needs
     with connected_to(url, name="understudy export", statement_within=source.statement_within) as connection:
         share(connection, source.snapshot)
-        tell(connection, session)
+        set_mask_settings(connection, session)
         return tuple(
             _extract_unit(
                 connection,

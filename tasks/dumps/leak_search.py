@@ -23,9 +23,9 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.connections import in_turns
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
-from tasks.dumps.leak_search_forms import Kind, forms_in, needles_in
+from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms_sql
 from tasks.dumps.leak_search_prefilter import Traits
-from tasks.dumps.masking_sql import MANY, masked, rows_of, tell
+from tasks.dumps.masking_sql import LARGE_TABLE, masked, rows_of, set_mask_settings
 from tasks.dumps.unicode_folding import folded, tell_folding
 from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table
@@ -119,7 +119,7 @@ def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Ses
     ]
 
     def prepare() -> None:
-        tell(connection, session)
+        set_mask_settings(connection, session)
         tell_folding(connection)
         connection.execute("SELECT set_config('understudy.attack', %s, true)", (found.key,))
 
@@ -164,7 +164,7 @@ def _kind(each: ColumnPlan) -> Kind:
 def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits) -> Composed:
     """Return a query of the hashes and traits of a column's forms: those that are rare enough and really replaced."""
     source = rows_of(table)
-    if table.estimated_rows > 2 * VALUES and table.estimated_rows > MANY and not table.foreign_leaves:
+    if table.estimated_rows > 2 * VALUES and table.estimated_rows > LARGE_TABLE and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
         source = SQL("{} TABLESAMPLE SYSTEM ({})").format(source, share)
     column: Composable = Identifier(each.column.name)
@@ -187,9 +187,9 @@ def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits)
         source=source,
         compared=Literal(COMPARED),
         hash=_hash(SQL("form")),
-        trait=traits.of_form(SQL("form")),
+        trait=traits.of_sql(SQL("form")),
         folded=folded(SQL("made")),
-        needles=needles_in(SQL("v"), _kind(each)),
+        needles=search_forms_sql(SQL("v"), _kind(each)),
         frequent=Literal(FREQUENT),
         most=Literal(VALUES),
     )

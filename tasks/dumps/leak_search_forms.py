@@ -1,7 +1,7 @@
 """Spellings: the forms under which the attack knows a value, and the forms that a text contains.
 
-Both sides use the patterns of this file on folded text. `needles` has a twin in SQL, because production's values never
-leave its server in clear: `needles_in` hashes them there. `forms_in` reads what was written, with all escapes undone.
+Both sides use the patterns of this file on folded text. `search_forms` has a twin in SQL, because production's values never
+leave its server in clear: `search_forms_sql` hashes them there. `forms_in` reads what was written, with all escapes undone.
 
 A form is a token (`anna@firma.example`, `bwinter92`), the squeezed digits of a number (`#66412345`), a squeezed IBAN, or
 the sorted words of a whole value (`= anna xylander`), so that `Xylander, Anna` is the same.
@@ -69,8 +69,8 @@ _NOT_DIGIT = re.compile("[^0-9]+")
 # What the source knows ------------------------------------------------------------------------------------------------
 
 
-def needles(value: str, kind: Kind) -> set[str]:
-    """Return the forms by which a value of a masked column is searched for. The Python twin of `needles_in`."""
+def search_forms(value: str, kind: Kind) -> set[str]:
+    """Return the forms by which a value of a masked column is searched for. The Python twin of `search_forms_sql`."""
     if kind == "nested":
         parts = (found.group() for found in _PART_OR_WORD.finditer(_without_breaks(value[:READ])))
         return {form for part in parts for form in _needles(fold(part), kind, whole=False)}
@@ -130,8 +130,8 @@ def _number_forms(number: str) -> Iterator[str]:
             yield f"#{rest}"
 
 
-def needles_in(value: Composable, kind: Kind) -> Composable:
-    """Return the SQL twin of `needles`: a query of one column `form`, over a text expression that may be dear.
+def search_forms_sql(value: Composable, kind: Kind) -> Composable:
+    """Return the SQL twin of `search_forms`: a query of one column `form`, over a text expression that may be dear.
 
     Needs `folding.tell_folding` on its connection.
     """

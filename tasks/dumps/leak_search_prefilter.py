@@ -40,7 +40,7 @@ class Traits:
         self._tokens: dict[tuple[int, str], bool] = {}
 
     def of(self, form: str) -> int:
-        """Return the trait of a form. The Python twin of `of_form`."""
+        """Return the trait of a form. The Python twin of `of_sql`."""
         if "@" in form:
             return self._hashed(form[form.index("@") :])
         if form[0] == "#":
@@ -90,7 +90,7 @@ class Traits:
     def _hashed(self, text: str) -> int:
         return int.from_bytes(sha256(f"{self._key}/{text}".encode()).digest()[:7], "big") & _HASH | _OTHERS
 
-    def of_form(self, form: Composable) -> Composable:
+    def of_sql(self, form: Composable) -> Composable:
         """Return the SQL twin of `of`: a bigint, of a text expression. The key is read from `understudy.attack`."""
         counts = SQL(" | ").join(
             SQL(

@@ -13,7 +13,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.dump_reader import SealedProof
 from tasks.dumps.leak_search import Secrets
 from tasks.estate.dumps import AttackResult, Header, Proof
 from tasks.estate.errors import DumpRefused
@@ -43,7 +43,7 @@ def prove_dump(secrets: Secrets, result: AttackResult, *, body: str, header: Hea
     return Proof(attack=result, sealed=base64.b64encode(sealed).decode())
 
 
-def open_proof(name: str, header: Header, sealed: Sealed, keyrings: Sequence[Keyring]) -> Secrets | None:
+def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequence[Keyring]) -> Secrets | None:
     """Return the hashes of a dump's proof, or None if it was sealed under a masking key that is not among these.
 
     Raises `DumpRefused` if the key is the right one and the seal does not fit: somebody changed result, hashes or rows.
@@ -63,14 +63,12 @@ def open_proof(name: str, header: Header, sealed: Sealed, keyrings: Sequence[Key
     return None
 
 
-def judge(name: str, keyrings: Sequence[Keyring], header: Header, sealed: Sealed | None) -> str:
-    """Return why a dump that is read is unproven, or nothing. Raises `DumpRefused` as `open_proof` does."""
+def unproven_reason(name: str, keyrings: Sequence[Keyring], header: Header, sealed: SealedProof | None) -> str:
+    """Return why a dump counts as unproven, or nothing if the leak search has read it and its seal fits.
+
+    Raises `DumpRefused` as `open_proof` does.
+    """
     opened = sealed is not None and open_proof(name, header, sealed, keyrings) is not None
-    return why_unproven(header, sealed, opened=opened)
-
-
-def why_unproven(header: Header, sealed: Sealed | None, *, opened: bool) -> str:
-    """Return why a dump counts as unproven, or nothing if the attack has searched it and its seal fits."""
     if header.raw:
         return "anonymizers were switched off, so that it contains personal data"
     if sealed is None:

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.catalog import asked, identifier, name_of
 from tasks.dumps.connections import own_search_path, without_values
-from tasks.dumps.dump_reader import Event, Sealed, Segment
+from tasks.dumps.dump_reader import Event, SealedProof, Segment
 from tasks.dumps.export_plan import parents_first
 from tasks.dumps.leak_search import Secrets
 from tasks.dumps.load_privileges import populated_views
@@ -74,7 +74,7 @@ class Load:
         policy: Policy,
         lifted: list[ForeignKey],
         *,
-        unsealed: Callable[[Sealed], Secrets | None] = lambda sealed: None,
+        unsealed: Callable[[SealedProof], Secrets | None] = lambda sealed: None,
         remask: Remask | None = None,
         told: Told = lambda table, rows: None,
     ) -> None:
@@ -250,7 +250,7 @@ class Load:
         for event, segments in groupby(events, key=lambda event: _together(event, held)):
             if isinstance(event, Trailer) and event.digest != self._plan.digest:
                 raise NotLoaded(f"The dump {self._plan.dump} is not the one that was planned; expected its digest.")
-            if isinstance(event, Sealed):
+            if isinstance(event, SealedProof):
                 self._secrets = self._unsealed(event)
             if not isinstance(event, tuple):
                 continue

@@ -12,11 +12,11 @@ from tasks.dumps.derived_columns import firing
 from tasks.dumps.dump_reader import Event, read
 from tasks.dumps.export_plan import MaskingPlan, inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.fitting import taken_names, unwritable
-from tasks.dumps.load_privileges import event_doubts, missing_rights, require_rights
+from tasks.dumps.load_privileges import event_trigger_doubts, missing_privileges, require_privileges
 from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.missing_on_staging import missing_things, require_partitions
 from tasks.dumps.table_rules import stale_rules
-from tasks.dumps.trial_load import require_taken
+from tasks.dumps.trial_load import require_rows_accepted
 from tasks.dumps.triggers_and_constraints import unvalidated
 from tasks.dumps.verify import plans_for
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
@@ -29,13 +29,13 @@ from tasks.masking.policy import Policy
 from tasks.masking.policy_patterns import expand
 
 ABSENT = "staging has no such table"
-GATE = "APP_ALLOW_PROD_IMPORT"
+IMPORT_VARIABLE = "APP_ALLOW_PROD_IMPORT"
 CHEAP_TO_SCAN = 2**20  # bytes of a table that may be read once for every deleted row of another one
 
 
-def require_gate() -> None:
+def require_import_enabled() -> None:
     """The environment of this worker must say that it may load. Only the exact value `true` opens the gate."""
-    if os.environ.get(GATE) != "true":
+    if os.environ.get(IMPORT_VARIABLE) != "true":
         raise GateClosed("Import is not enabled on this instance.")
 
 
@@ -70,7 +70,7 @@ def require_version(header: Header, policy: Policy) -> None:
         raise DumpTooNew(f"Dump schema version {header.schema_version} is newer than this instance supports.")
 
 
-def structure(catalog: Catalog, policy: Policy) -> str:
+def structure_fingerprint(catalog: Catalog, policy: Policy) -> str:
     """The fingerprint of a target's structure: a plan drafted before a migration is not a plan after it.
 
     What this project itself makes on a first load, marker and audit table, does not count.
@@ -132,7 +132,7 @@ def kept_tables(catalog: Catalog, policy: Policy) -> Iterator[str]:
             yield str(view)
 
 
-def require_reachable(match: Match, header: Header, catalog: Catalog, policy: Policy) -> None:
+def require_writable(match: Match, header: Header, catalog: Catalog, policy: Policy) -> None:
     """Every table that the load writes must be stored in the target itself, all of it visible to the loading role, and
     every rule of the policy must apply to something.
 
@@ -241,7 +241,7 @@ def draft_load(
     require_version(facts.header, policy)
     require_masked(facts.header, catalog, policy)
     match = Match(facts, catalog, policy)
-    require_reachable(match, facts.header, catalog, policy)
+    require_writable(match, facts.header, catalog, policy)
     plan = LoadPlan(
         dump=facts.url,
         sha256=facts.sha256,
@@ -264,14 +264,14 @@ def draft_load(
         first_load=marker is None,
         mask_now=tuple(kind for kind in to_mask_now(facts.header) if kind not in opted_out),
         arrives_raw=tuple(kind for kind in to_mask_now(facts.header) if kind in opted_out),
-        catalog=structure(catalog, policy),
+        catalog=structure_fingerprint(catalog, policy),
         generation=generation,
         requested_by=requested_by,
         run_id=run_id,
     )
     plan = _with_needs(connection, catalog, plan)
     reading = events or partial(read, facts.url, proven=facts.trailer.digest)
-    return plan.model_copy(update={"doubts": require_taken(connection, plan, catalog, reading)})
+    return plan.model_copy(update={"doubts": require_rows_accepted(connection, plan, catalog, reading)})
 
 
 def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> LoadPlan:
@@ -280,11 +280,11 @@ def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: Loa
     lifted = foreign_keys_to_lift(connection, catalog, plan)
     forgiven = unvalidated(connection, (table.name for table in catalog.tables if str(table.name) in names))
     altered = {name_of(row) for row in forgiven}
-    require_rights(missing_rights(connection, catalog, plan, lifted, altered))
+    require_privileges(missing_privileges(connection, catalog, plan, lifted, altered))
     ruled = (str(name_of(row)) for row in asked(connection, "rules"))
     waiting = {str(name) for key in lifted for name in (key.table, key.references)} | set(map(str, altered))
     waiting |= names if plan.readers == "wait" else names.intersection(ruled)  # ALTER TABLE locks readers out
-    doubts = (*plan.doubts, *event_doubts(connection))
+    doubts = (*plan.doubts, *event_trigger_doubts(connection))
     return plan.model_copy(update={"readers_wait": tuple(sorted(waiting)), "doubts": doubts})
 
 

@@ -14,7 +14,7 @@ from tasks.estate.tables import Catalog, ForeignKey, Name, Sequence
 Connection = psycopg.Connection[Any]
 
 
-def missing_rights(
+def missing_privileges(
     connection: Connection, catalog: Catalog, plan: LoadPlan, lifted: list[ForeignKey], altered: set[Name]
 ) -> Iterator[Fault]:
     """Yield what the loading role may not do and must, each with the statement that allows it.
@@ -45,7 +45,7 @@ def missing_rights(
     yield from _views_without_data(connection, refreshed, rights)
 
 
-def require_rights(missing: Iterator[Fault]) -> None:
+def require_privileges(missing: Iterator[Fault]) -> None:
     """The loading role must be able to do all that the load does. Raises `DumpRefused` naming every missing right."""
     if faults := list(dict.fromkeys(missing)):
         raise DumpRefused(
@@ -122,7 +122,7 @@ def _populated(catalog: Catalog, plan: LoadPlan, rights: dict[Name, dict[str, An
     return [view for view in catalog.materialized_views if view in held and str(view) not in plan.kept]
 
 
-def event_doubts(connection: Connection) -> Iterator[Fault]:
+def event_trigger_doubts(connection: Connection) -> Iterator[Fault]:
     """Yield the event triggers that run the application's code inside the load: what they do cannot be proven. Each stands
     under its own name in place of a table's.
     """

@@ -18,19 +18,21 @@ ESCAPE = re.compile(rb"\\.", re.DOTALL)
 ESCAPED = str.maketrans({value: key.decode() for key, value in PLAIN.items()})
 
 
-def remasking(plan: LoadPlan, tables: Sequence[TablePlan], session: Session) -> Callable[[Segment, Blocks], Blocks]:
+def segment_masker(
+    plan: LoadPlan, tables: Sequence[TablePlan], session: Session
+) -> Callable[[Segment, Blocks], Blocks]:
     """What a load does to each segment on its way in: these tables are masked, all others pass."""
     masks = {str(each.table.name): each for each in tables}
     columns = {str(order.name): order.columns for order in plan.tables}
 
     def masked(segment: Segment, blocks: Blocks) -> Blocks:
         name = str(segment.table)
-        return remask(masks[name], columns[name], blocks, session) if name in masks else blocks
+        return mask_rows(masks[name], columns[name], blocks, session) if name in masks else blocks
 
     return masked
 
 
-def remask(plan: TablePlan, columns: tuple[str, ...], blocks: Iterable[bytes], session: Session) -> Iterator[bytes]:
+def mask_rows(plan: TablePlan, columns: tuple[str, ...], blocks: Iterable[bytes], session: Session) -> Iterator[bytes]:
     """COPY text with the plan's masks applied. `columns`: those of the dump, in the order of its values.
 
     Raises `DumpRefused` where a maker exists in the database only.

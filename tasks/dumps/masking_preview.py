@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from tasks.dumps.connections import without_values
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.leak_search import Lookup, Search, added, collect
-from tasks.dumps.masking_sql import masked, masked_columns, sample_of, tell
+from tasks.dumps.masking_sql import masked, masked_columns, sample_of, set_mask_settings
 from tasks.estate.dumps import Overlap
 from tasks.estate.errors import PolicyRefused, Unreachable
 from tasks.estate.sites import Immutable
@@ -83,7 +83,7 @@ def overlaps_in_sample(connection: psycopg.Connection[Any], plan: MaskingPlan, s
         SQL("COPY (SELECT {} FROM {} AS s) TO STDOUT").format(masked_columns(table, session), sample_of(table))
         for table in plan.tables
     ]
-    tell(connection, session)
+    set_mask_settings(connection, session)
     return added(
         overlap
         for table, statement in zip(plan.tables, statements, strict=True)
@@ -119,7 +119,7 @@ def preview_tables(
     Raises `PolicyRefused` where a mask fails on a row, `Unreachable` where the connection is lost.
     """
     statements = {str(t.table.name): _statement(t, session, rows, originals) for t in plan.tables if _masked(t)}
-    tell(connection, session)  # after the statements are made: making them is what collects keys and pools
+    set_mask_settings(connection, session)  # after the statements are made: making them is what collects keys and pools
     found = []
     for table in plan.tables:
         changed = _masked(table)

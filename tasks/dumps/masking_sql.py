@@ -18,11 +18,11 @@ from tasks.masking.makers.documents import Document
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.session import Session
 
-SAMPLED = 1000  # rows of each table on which makers are tried against CHECKs, domains and types before the export
+SAMPLE_ROWS = 1000  # rows of each table on which makers are tried against CHECKs, domains and types before the export
 EVERY = SQL("*")  # column
 FITTING = "use another maker or other options, or keep the column"
 SHAPES = 5  # places of documents in one message
-MANY = 100_000  # rows from which a sample is taken by pages instead of from the front
+LARGE_TABLE = 100_000  # rows from which a sample is taken by pages instead of from the front
 
 
 def masked_columns(plan: TablePlan, session: Session) -> Composed:
@@ -83,7 +83,7 @@ def _by(table: Table, each: ColumnPlan, by: str) -> Any:
     return each.model_copy(update={"rule": each.rule.model_copy(update={"by": by})}).place(table)
 
 
-def tell(connection: psycopg.Connection[Any], session: Session) -> None:
+def set_mask_settings(connection: psycopg.Connection[Any], session: Session) -> None:
     """Set what the expressions read, keys and pools, as bound parameters and never as statement text.
 
     In a transaction they last until its end, so that nobody else meets them on a server connection that is used again.
@@ -91,7 +91,7 @@ def tell(connection: psycopg.Connection[Any], session: Session) -> None:
     configure(connection, session.settings)
 
 
-def prove(
+def require_masked_rows_fit(
     connection: psycopg.Connection[Any],
     plan: MaskingPlan,
     session: Session,
@@ -104,13 +104,13 @@ def prove(
     `PolicyRefused` naming every column that would be refused at the load.
     """
     selects = {str(t.table.name): masked_columns(t, session) for t in plan.tables}
-    tell(connection, session)
+    set_mask_settings(connection, session)
     faults = [
         fault
         for table in tables or plan.tables
         for fault in (
-            *faults_of(connection, table, selects[str(table.table.name)]),
-            *recomputed_twice(connection, table, selects[str(table.table.name)]),
+            *masked_row_faults(connection, table, selects[str(table.table.name)]),
+            *recomputed_key_faults(connection, table, selects[str(table.table.name)]),
             *word_faults(connection, table, sample_of(table)),
         )
     ]
@@ -120,7 +120,7 @@ def prove(
         )
 
 
-def faults_of(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[Fault]:
+def masked_row_faults(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[Fault]:
     """Yield why the masked rows of a sample of one table would be refused."""
     changed = [
         each for each in plan.columns if (each.masked or each.unread) and not isinstance(each.rule.maker, ByTrigger)
@@ -262,7 +262,7 @@ def _typed_rows(plan: TablePlan, select: Composed, source: Composable) -> Compos
     return SQL("(SELECT {} FROM (SELECT {} FROM {}) AS u ({})) AS t").format(typed, select, source, names)
 
 
-def recomputed_twice(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[Fault]:
+def recomputed_key_faults(connection: psycopg.Connection[Any], plan: TablePlan, select: Composed) -> Iterator[Fault]:
     """Yield the unique keys that recomputed values break: all rows are looked at, because nothing else proves it."""
     return collisions(
         connection,
@@ -300,15 +300,15 @@ def sample_of(plan: TablePlan, leaf: Name | None = None) -> Composable:
     columns = SQL(", ").join(named) if unread else EVERY
     if leaf is None:
         return sample(plan.table, columns)
-    return SQL("(SELECT {} FROM {} LIMIT {})").format(columns, only(leaf), Literal(SAMPLED))
+    return SQL("(SELECT {} FROM {} LIMIT {})").format(columns, only(leaf), Literal(SAMPLE_ROWS))
 
 
 def sample(table: Table, columns: Composable = EVERY) -> Composable:
-    """Up to `SAMPLED` rows of a table as a sub-select."""
-    limit = Literal(SAMPLED)
-    if table.estimated_rows <= MANY or table.foreign_leaves:
+    """Up to `SAMPLE_ROWS` rows of a table as a sub-select."""
+    limit = Literal(SAMPLE_ROWS)
+    if table.estimated_rows <= LARGE_TABLE or table.foreign_leaves:
         return SQL("(SELECT {} FROM {} LIMIT {})").format(columns, rows_of(table), limit)
-    percent = Literal(min(100.0, 100.0 * 4 * SAMPLED / table.estimated_rows))
+    percent = Literal(min(100.0, 100.0 * 4 * SAMPLE_ROWS / table.estimated_rows))
     return SQL("(SELECT {} FROM {} TABLESAMPLE SYSTEM ({}) LIMIT {})").format(columns, rows_of(table), percent, limit)
 
 

@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.dumps.connections import without_values
 from tasks.dumps.export_plan import ColumnPlan, TablePlan
-from tasks.dumps.unique_keys import reads_of
+from tasks.dumps.unique_keys import columns_read_by
 from tasks.estate.faults import Fault
 from tasks.estate.tables import Key, KeyKind, Name
 from tasks.masking.makers.recompute import ByTrigger, Recompute
@@ -20,7 +20,7 @@ def collisions(
     """Yield the unique keys that the recomputed values of all rows break. `rows`: all masked rows of a partition, or all."""
     computed = {each.column.name for each in plan.columns if isinstance(each.rule.maker, Recompute) and each.masked}
     for key in plan.table.unique_keys:
-        touched = sorted(computed & reads_of(key, plan.table))
+        touched = sorted(computed & columns_read_by(key, plan.table))
         if touched:
             where = f"{plan.table.name}.{touched[0]}"
             for why in _collisions(connection, plan, key, rows(key.leaf)):

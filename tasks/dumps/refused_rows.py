@@ -19,7 +19,7 @@ VALUES = {  # SQLSTATE of a value that a type refuses
 }
 
 
-def refusal(error: psycopg.Error, table: Table, dumped: DumpedTable, names: Mapping[str, Name]) -> Fault:
+def refused_row_fault(error: psycopg.Error, table: Table, dumped: DumpedTable, names: Mapping[str, Name]) -> Fault:
     """Return the fault behind an error of writing to a copy of `table`. `names`: which table or partition a copy stands for."""
     diagnosis, state = error.diag, error.sqlstate or ""
     where = names.get(diagnosis.table_name or "", table.name)

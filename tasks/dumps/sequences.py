@@ -78,7 +78,7 @@ def _furthest(connection: Connection, sequence: Sequence, catalog: Catalog, low:
             yield int(value)
 
 
-def require_past(connection: Connection, plan: LoadPlan, catalog: Catalog) -> str:
+def require_sequences_ahead(connection: Connection, plan: LoadPlan, catalog: Catalog) -> str:
     """The next value of every sequence of a loaded table lies past every value in use, or there is none any more.
 
     Gives what was looked at, in words; raises `NotLoaded`.

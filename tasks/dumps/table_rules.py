@@ -36,7 +36,7 @@ def name_notes(policy: Policy, resolver: Resolver) -> Iterator[str]:
             yield f"line {rule.line}: the source has no table {name}{resolver.nearest(name)}; {rule.whole!r} can apply to staging only"
 
 
-def foreign_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator[Fault]:
+def foreign_partition_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator[Fault]:
     """Yield the foreign partitions of a table that travels: their rows are stored elsewhere and do not, so that the policy
     must agree.
     """
@@ -48,7 +48,7 @@ def foreign_faults(table: Table, policy: Policy, resolver: Resolver) -> Iterator
             yield Fault("foreign-partition", why, str(leaf), remedy=f"add `{leaf}: exclude`, or detach it")
 
 
-def kin_faults(catalog: Catalog, policy: Policy) -> Iterator[Fault]:
+def inheritance_faults(catalog: Catalog, policy: Policy) -> Iterator[Fault]:
     """Yield the tables with several inheritance parents whose rules disagree about the whole table."""
     for table in catalog.tables:
         if len(table.parents) < 2 or str(table.name) in policy.tables:
@@ -68,7 +68,7 @@ def dropped_partitions(policy: Policy, resolver: Resolver) -> Iterator[Name]:
             yield from (leaf.name for leaf in resolver.leaves(relation.name) if leaf.kind is Kind.ORDINARY)
 
 
-def torn_keys(
+def keys_to_dropped_partitions(
     catalog: Catalog, travelling: Collection[str], dropped: set[Name], emptied: Callable[[ForeignKey], bool]
 ) -> Iterator[Fault]:
     """Yield the foreign keys from tables that travel to tables of which a partition is dropped: rows may point at nothing.
@@ -88,7 +88,7 @@ def without_dropped(table: Table, dropped: set[Name]) -> Table:
     return table if left == table.leaves else table.model_copy(update={"leaves": left})
 
 
-def reached(policy: Policy, resolver: Resolver) -> tuple[str, ...]:
+def existing_names(policy: Policy, resolver: Resolver) -> tuple[str, ...]:
     """Return the names of the policy that this database has."""
     return tuple(sorted(name for name in policy.tables if resolver.find(name) is not None))
 

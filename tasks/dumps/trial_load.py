@@ -16,7 +16,7 @@ from tasks.dumps.connections import own_search_path, without_values
 from tasks.dumps.dump_reader import Event, Segment
 from tasks.dumps.load import without_skipped
 from tasks.dumps.masking_sql import rows_of
-from tasks.dumps.refused_rows import refusal
+from tasks.dumps.refused_rows import refused_row_fault
 from tasks.dumps.row_requirements import Demand, Demands, unpromised
 from tasks.dumps.trial_tables import Copy, Maker
 from tasks.estate.dumps import LoadOrder, LoadPlan
@@ -31,7 +31,7 @@ REFUSED = ("22", "23", "54")  # SQLSTATE classes in which staging refuses a valu
 SHOWN = 20  # faults in one message
 
 
-def require_taken(
+def require_rows_accepted(
     connection: Connection, plan: LoadPlan, catalog: Catalog, events: Callable[[], Iterator[Event]]
 ) -> tuple[Fault, ...]:
     """Return the plan's doubts: those that the trial does not settle, and what may refuse rows and could not be tried.
@@ -153,7 +153,7 @@ class Trial:
                     raise
             else:
                 names = {temporary: name for name, temporary in copy.temporary.items()}
-                copy.fault = refusal(error, copy.table, copy.dumped, names)
+                copy.fault = refused_row_fault(error, copy.table, copy.dumped, names)
 
     def _write(self, copy: Copy, blocks: Iterable[bytes]) -> None:
         order, target = copy.order, Identifier("pg_temp", copy.temporary[copy.table.name])

@@ -16,7 +16,7 @@ def key_faults(table: Table, masked: Masked) -> Iterator[Fault]:
     """Yield why masking could break a key of the table."""
     yield from _twins(table, masked)
     for key in table.unique_keys:
-        touched = [name for name in masked if name in reads_of(key, table)]
+        touched = [name for name in masked if name in columns_read_by(key, table)]
         if not touched or _held_by_another(key, table, masked):
             continue
         reasons = {name: why for name in touched if (why := _why_not(key, *masked[name], table))}
@@ -47,7 +47,7 @@ def _remedy(key: Key) -> str:
     return "use a maker that tells rows apart (hash, uuid, email by the key), or keep the column"
 
 
-def reads_of(key: Key, table: Table) -> set[str]:
+def columns_read_by(key: Key, table: Table) -> set[str]:
     """Return the columns that the key reads, through generated columns down to those that are copied."""
     named = {*key.columns, *key.computed, *key.conditions}
     return named | {base for column in table.columns if column.name in named for base in column.computed_from}
@@ -60,7 +60,7 @@ def _held_by_another(key: Key, table: Table, masked: Masked) -> bool:
     others = (other for other in table.unique_keys if other.kind is not KeyKind.EXCLUSION and other.columns)
     return any(
         set(other.columns) <= set(key.columns) and not other.expressions and not other.predicate
-        and other.leaf in (None, key.leaf) and not any(name in masked for name in reads_of(other, table))
+        and other.leaf in (None, key.leaf) and not any(name in masked for name in columns_read_by(other, table))
         for other in others
     )  # fmt: skip
 

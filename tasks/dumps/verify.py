@@ -14,7 +14,7 @@ from tasks.dumps.connections import SPELLING
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
 from tasks.dumps.leak_search import Lookup, Secrets, added, search_loaded, searched_in
 from tasks.dumps.masking_sql import masked, only, rows_of
-from tasks.dumps.sequences import require_past
+from tasks.dumps.sequences import require_sequences_ahead
 from tasks.dumps.table_rules import dropped_partitions
 from tasks.estate.dumps import Choices, LoadPlan
 from tasks.estate.errors import LeakFound, NotLoaded
@@ -46,7 +46,7 @@ def verify_loaded(
         ("other tables", _unchanged(connection, plan, catalog)),
         ("foreign keys and unique keys", "held by PostgreSQL for every loaded row"),
         ("references of the policy", _references(connection, policy, catalog)),
-        ("sequences", require_past(connection, plan, catalog)),
+        ("sequences", require_sequences_ahead(connection, plan, catalog)),
         ("masked columns", _constants(connection, tables)),
         ("attack", _attack(connection, tables, secrets, plan, policy.accepted)),
     ]

@@ -25,7 +25,7 @@ from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker
-from tasks.dumps.masking_sql import prove
+from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.dumps.segment_writer import Part
 from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded
 from tasks.masking.keyring import Keyring
@@ -132,7 +132,7 @@ def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[
         catalog = read_catalog(connection)
         plan = draft_masking(catalog, policy, Choices())
         sequences, _ = require_readable(connection, catalog, plan, snapshot=held)
-        prove(connection, plan, session)
+        require_masked_rows_fit(connection, plan, session)
         units = units_of(connection, plan)
     header = Header(
         app=policy.app,

@@ -15,7 +15,7 @@ from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_lines import require_rows, to_copy, to_rows
 from tasks.dumps.export_plan import TablePlan, Unit
-from tasks.dumps.masking_sql import tell
+from tasks.dumps.masking_sql import set_mask_settings
 from tasks.estate.dumps import Choices
 from tests.benchmarks.measuring import Page
 from tests.benchmarks.ours import WITHIN, session_for
@@ -68,7 +68,7 @@ class _Measured:
 
 def _run(connection: Any, server: Postgres, statement: Any, *, tell_first: Any = None) -> _Measured:
     if tell_first is not None:
-        tell(connection, tell_first)
+        set_mask_settings(connection, tell_first)
     before, began, started = cpu_seconds(server), time.process_time(), time.perf_counter()
     size, blocks = 0, []
     for block in extraction._blocks(connection, statement):

@@ -12,7 +12,7 @@ from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import CANARIES, READER, build
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.masking_sql import masked_columns, prove, rows_of, tell
+from tasks.dumps.masking_sql import masked_columns, require_masked_rows_fit, rows_of, set_mask_settings
 from tasks.estate.dumps import Anonymizer, Choices
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy
@@ -39,9 +39,9 @@ def masked(postgres: Postgres, production: str) -> dict[str, list[list[str]]]:
     with psycopg.connect(postgres.url(DATABASE, user=READER)) as connection:
         plan = draft_masking(read_catalog(connection), policy, Choices())
         assert plan.anonymizers == tuple(Anonymizer)
-        prove(connection, plan, session)
+        require_masked_rows_fit(connection, plan, session)
         selects = {str(each.table.name): (masked_columns(each, session), rows_of(each.table)) for each in plan.tables}
-        tell(connection, session)
+        set_mask_settings(connection, session)
         for name, parts in selects.items():
             with connection.cursor().copy(sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(*parts)) as copy:
                 found[name] = [line.split("\t") for line in b"".join(copy).decode().splitlines()]

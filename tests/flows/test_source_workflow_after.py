@@ -11,7 +11,7 @@ from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from tasks import loads
 from tasks.dumps import dump_files
-from tasks.dumps.load_plan import require_gate
+from tasks.dumps.load_plan import require_import_enabled
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, Choices
 from tasks.estate.errors import GateClosed, WrongHost
 from tasks.estate.settings import forget_settings
@@ -130,7 +130,7 @@ def test_silent_only_exactly_true_opens_the_gate(value: str | None, monkeypatch:
         monkeypatch.setenv("APP_ALLOW_PROD_IMPORT", value)
     nothing: Any = None
     for step in (
-        require_gate,
+        require_import_enabled,
         loads.require_import_allowed,
         lambda: loads.plan_load.fn(nothing, "schulportal", HOST, nothing),
         lambda: loads.load_once.fn(nothing, nothing, "schulportal"),

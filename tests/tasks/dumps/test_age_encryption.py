@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from tasks.dumps import age_encryption
-from tasks.dumps.age_encryption import require_recipients, seal, unsealed
+from tasks.dumps.age_encryption import decrypted, encrypt, require_recipients
 from tasks.dumps.dump_files import Segment, check, read
 from tasks.estate.errors import DumpRefused, Misconfigured
 from tasks.estate.tables import Name
@@ -98,11 +98,11 @@ def test_large_data_streams(pair: tuple[str, str]) -> None:
     """More than any buffer holds passes through, and stopping in the middle does not hang."""
     clear = os.urandom(3_000_000)
     sealed = io.BytesIO()
-    seal(io.BytesIO(clear), sealed, recipients=[pair[1]])
+    encrypt(io.BytesIO(clear), sealed, recipients=[pair[1]])
     data = sealed.getvalue()
-    start, rest = data[: age_encryption.START], data[age_encryption.START :]
-    assert b"".join(unsealed("x", start, io.BytesIO(rest), identities=[pair[0]])) == clear
-    stopped = unsealed("x", start, io.BytesIO(rest), identities=[pair[0]])
+    start, rest = data[: age_encryption.START_BYTES], data[age_encryption.START_BYTES :]
+    assert b"".join(decrypted("x", start, io.BytesIO(rest), identities=[pair[0]])) == clear
+    stopped = decrypted("x", start, io.BytesIO(rest), identities=[pair[0]])
     assert clear.startswith(next(stopped))
     stopped.close()
 
@@ -122,13 +122,13 @@ class Broken:
 def test_a_failing_source_is_not_called_a_bad_dump(pair: tuple[str, str]) -> None:
     """What fails below keeps its own error on both ways, and is not mistaken for a wrong key."""
     with pytest.raises(ConnectionResetError):
-        seal(Broken(b"abc"), io.BytesIO(), recipients=[pair[1]])
+        encrypt(Broken(b"abc"), io.BytesIO(), recipients=[pair[1]])
     sealed = io.BytesIO()
-    seal(io.BytesIO(b"abc" * 100_000), sealed, recipients=[pair[1]])
-    start = sealed.getvalue()[: age_encryption.START]
-    cut = Broken(sealed.getvalue()[age_encryption.START : -1])
+    encrypt(io.BytesIO(b"abc" * 100_000), sealed, recipients=[pair[1]])
+    start = sealed.getvalue()[: age_encryption.START_BYTES]
+    cut = Broken(sealed.getvalue()[age_encryption.START_BYTES : -1])
     with pytest.raises(ConnectionResetError):
-        list(unsealed("x", start, cut, identities=[pair[0]]))
+        list(decrypted("x", start, cut, identities=[pair[0]]))
 
 
 def test_settings_that_make_no_sense_are_named(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,14 +137,14 @@ def test_settings_that_make_no_sense_are_named(pair: tuple[str, str], monkeypatc
         require_recipients([pair[1], "age1nonsense"])
     for options in ({}, {"recipients": [pair[1]], "passphrase": "x"}, {"passphrase": ""}):
         with pytest.raises(Misconfigured):
-            seal(io.BytesIO(b"abc"), io.BytesIO(), **options)  # type: ignore[arg-type]  # one of each kind
+            encrypt(io.BytesIO(b"abc"), io.BytesIO(), **options)  # type: ignore[arg-type]  # one of each kind
     monkeypatch.setattr(age_encryption, "PASSPHRASE_LIMIT", 2)
     with pytest.raises(Misconfigured, match="more than 2 bytes"):
-        seal(io.BytesIO(b"abc"), io.BytesIO(), passphrase="x")
+        encrypt(io.BytesIO(b"abc"), io.BytesIO(), passphrase="x")
 
 
 def test_a_large_sealed_file_is_not_taken_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A passphrase file is opened in memory, so a huge one is refused before that."""
     monkeypatch.setattr(age_encryption, "PASSPHRASE_LIMIT", 100)
     with pytest.raises(DumpRefused, match="too large"):
-        list(unsealed("x", age_encryption.MAGIC + b"-> scrypt ", io.BytesIO(bytes(1000)), passphrase="x"))
+        list(decrypted("x", age_encryption.MAGIC + b"-> scrypt ", io.BytesIO(bytes(1000)), passphrase="x"))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import samples_of
 from tasks.dumps.connections import connected_to
-from tasks.dumps.draft_check import vet
+from tasks.dumps.draft_check import correct_draft
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import MaskingPlan
-from tasks.dumps.masking_sql import prove
+from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.estate.dumps import Choices
 from tasks.masking.classify import Draft, draft
 from tasks.masking.draft_patterns import compress
@@ -31,7 +31,7 @@ def drafted(url: str, existing: dict[str, Any] | None = None) -> Draft:
     with connected_to(url, name="test", statement_within=10) as connection:
         catalog = read_catalog(connection)
         return compress(
-            vet(connection, catalog, draft(catalog, samples_of(connection, catalog, 50), existing)), catalog
+            correct_draft(connection, catalog, draft(catalog, samples_of(connection, catalog, 50), existing)), catalog
         )
 
 
@@ -46,7 +46,7 @@ def planned(url: str, result: Draft) -> MaskingPlan:
             content["tables"][name] = {**content["tables"].get(name, {}), **dict.fromkeys(columns, "keep")}
     with connected_to(url, name="test", statement_within=10) as connection:
         plan = draft_masking(read_catalog(connection), parse_policy(yaml.safe_dump(content)), Choices())
-        prove(connection, plan, Session(Keyring(b"0123456789abcdef" * 2, run="r")))
+        require_masked_rows_fit(connection, plan, Session(Keyring(b"0123456789abcdef" * 2, run="r")))
     return plan
 
 
@@ -96,7 +96,7 @@ def test_a_healthy_draft_is_left_as_it_is(database: str) -> None:
     with connected_to(database, name="test", statement_within=10) as connection:
         catalog = read_catalog(connection)
         plain = draft(catalog, samples_of(connection, catalog, 50))
-        assert vet(connection, catalog, plain) == plain
+        assert correct_draft(connection, catalog, plain) == plain
 
 
 def test_what_a_person_decided_is_not_replaced(database: str) -> None:

@@ -10,7 +10,7 @@ from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connections import connected_to
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.export_plan import MaskingPlan
-from tasks.dumps.masking_sql import prove
+from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.estate.dumps import Anonymizer, Choices
 from tasks.estate.errors import PolicyRefused
 from tasks.masking.keyring import Keyring
@@ -33,7 +33,7 @@ def drafted(database: str) -> Draft:
         policy = parse_policy(f"app: shop\nschema_version: 1\ntables:\n{body}{tail}")
         with connected_to(database, name="test", statement_within=10) as connection:
             plan = draft_masking(read_catalog(connection), policy, choices or Choices())
-            prove(connection, plan, Session(Keyring(b"0123456789abcdef" * 2, run="r")))
+            require_masked_rows_fit(connection, plan, Session(Keyring(b"0123456789abcdef" * 2, run="r")))
         return plan
 
     return make

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.dumps import leak_search
 from tasks.dumps.leak_search import Lookup, Search, Secrets, added, is_attacked, is_searched, searched_in
-from tasks.dumps.leak_search_forms import needles
+from tasks.dumps.leak_search_forms import search_forms
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.estate.dumps import Anonymizer, Choices, Overlap
 from tests.tasks.dumps.shapes import column, planned, planned_column, table
@@ -22,7 +22,7 @@ def knowing(values: dict[str, Iterable[str]]) -> Secrets:
     traits = Traits(found.key)
     seen: set[int] = set()
     for label, each in values.items():
-        forms = {form for value in each for form in needles(value, "identifier")}
+        forms = {form for value in each for form in search_forms(value, "identifier")}
         seen |= {traits.of(form) for form in forms}
         found.hashes[label] = array("q", sorted(
             int.from_bytes(sha256((found.key + form).encode()).digest()[:8], "big", signed=True) for form in forms

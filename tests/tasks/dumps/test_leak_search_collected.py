@@ -11,7 +11,7 @@ from tasks.dumps import leak_search
 from tasks.dumps.connections import share, snapshot_of
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.dumps.leak_search import Lookup, collect
-from tasks.dumps.leak_search_forms import needles
+from tasks.dumps.leak_search_forms import search_forms
 from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
 from tests.tasks.dumps.shapes import column, planned, table
@@ -47,7 +47,7 @@ def collected(source: psycopg.Connection[Any], *plans: TablePlan, snapshot: str 
 
 def whose(lookup: Lookup, value: str, kind: Any = "identifier") -> list[str]:
     """The columns of the source in which a value is known."""
-    return sorted({*lookup.sources(needles(value, kind))})
+    return sorted({*lookup.sources(search_forms(value, kind))})
 
 
 def test_values_of_masked_columns_are_known_and_no_others(source: psycopg.Connection[Any]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Literal
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps.leak_search_forms import Kind, forms_in, needles, needles_in
+from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms, search_forms_sql
 from tasks.dumps.unicode_folding import fold, folded, tell_folding
 
 ADDRESS = "Jürgen.MÜLLER+news@Grün-Firma.example"
@@ -140,7 +140,7 @@ PEOPLE: list[tuple[str, Kind]] = [
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_an_address_is_found_however_it_is_spelled(text: str) -> None:
     """Every spelling of one address has the form by which it is searched for."""
-    assert needles(ADDRESS, "identifier") & forms_in([text], nested=False)
+    assert search_forms(ADDRESS, "identifier") & forms_in([text], nested=False)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_numbers_accounts_logins_and_names_are_found_however_they_are_spelled(
     value: str, kind: Kind, texts: list[str]
 ) -> None:
     """Every spelling of a number, an account, a login or a name has a form by which it is searched for."""
-    wanted = needles(value, kind)
+    wanted = search_forms(value, kind)
     assert [text for text in texts if not wanted & forms_in([text], nested=text[0] in "{(")] == []
 
 
 def test_ordinary_business_language_is_no_alarm() -> None:
     """Twenty texts hold nothing of people whose names and subjects are words of those texts."""
-    wanted = set().union(*(needles(value, kind) for value, kind in PEOPLE))
+    wanted = set().union(*(search_forms(value, kind) for value, kind in PEOPLE))
     assert len(ORDINARY) == 20
     assert wanted & forms_in(ORDINARY, nested=True) == set()
     assert [text for text in ORDINARY if wanted & forms_in([text], nested=False)] == []
@@ -171,7 +171,7 @@ def test_ordinary_business_language_is_no_alarm() -> None:
 
 def test_digits_within_a_hash_are_no_number() -> None:
     """Hashes and identifiers hold rows of digits by chance; a word for a telephone in front makes them a number."""
-    wanted = needles("10.1.57.107", "identifier") | needles("0664 1234567", "identifier")
+    wanted = search_forms("10.1.57.107", "identifier") | search_forms("0664 1234567", "identifier")
     for text in ("u3f10157107ab9c12d@staging.local", "c10157107", "10157107f", "e6641234567", "a716-6641234567b"):
         assert not wanted & forms_in([text], nested=False), text
     for text in ("tel06641234567", "Fax06641234567", "10157107", "10.1.57.107", "ip=10.1.57.107;"):
@@ -223,8 +223,10 @@ def test_folding_is_the_same_in_sql(connection: "psycopg.Connection[object]", te
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_needles_are_the_same_in_sql(connection: "psycopg.Connection[object]", text: str, kind: Kind) -> None:
     """PostgreSQL makes the same forms of a value as Python does."""
-    found = connection.execute(SQL("{}").format(needles_in(SQL("{}::text").format(Literal(text)), kind))).fetchall()
-    assert {row[0] for row in found} == needles(text, kind)  # type: ignore[index]  # rows of one
+    found = connection.execute(
+        SQL("{}").format(search_forms_sql(SQL("{}::text").format(Literal(text)), kind))
+    ).fetchall()
+    assert {row[0] for row in found} == search_forms(text, kind)  # type: ignore[index]  # rows of one
 
 
 @given(text=VALUES.filter(lambda text: "\\" not in text and "%" not in text and "&" not in text))
@@ -232,7 +234,7 @@ def test_needles_are_the_same_in_sql(connection: "psycopg.Connection[object]", t
 def test_a_value_that_stays_as_it_is_is_found(text: str) -> None:
     """What is searched for in a value is a form of the value itself, as a cell of its own; an address counts once."""
     cell = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
-    wanted, found = needles(text, "identifier"), forms_in([cell], nested=False)
+    wanted, found = search_forms(text, "identifier"), forms_in([cell], nested=False)
     if re.search(r"[^\W\d_][0-9]|[0-9][^\W\d_]", fold(text)):  # a piece of a word is no number
         wanted = {form for form in wanted if form[0] != "#"}
     assert wanted <= found or ("@" in text and wanted & found)

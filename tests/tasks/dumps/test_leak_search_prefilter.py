@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Literal
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps.leak_search_forms import Kind, forms_in, needles, needles_in
+from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms, search_forms_sql
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.dumps.unicode_folding import tell_folding
 from tests.tasks.dumps.test_leak_search_forms import (
@@ -45,7 +45,7 @@ def connection(postgres: Postgres) -> Iterator["psycopg.Connection[object]"]:
 )  # fmt: skip
 def test_no_spelling_is_ruled_out(value: str, kind: Kind, texts: list[str]) -> None:
     """With the traits of one value known, each spelling of it is found among ordinary texts."""
-    wanted = needles(value, kind)
+    wanted = search_forms(value, kind)
     traits = Traits(KEY, {*map(Traits(KEY).of, wanted)})
     missed = [text for text in texts if not wanted & forms_in([*ORDINARY, text], nested=text[0] in "{(", traits=traits)]
     assert missed == []
@@ -55,7 +55,7 @@ def test_no_spelling_is_ruled_out(value: str, kind: Kind, texts: list[str]) -> N
 @settings(max_examples=150, deadline=None)
 def test_traits_change_nothing_of_what_is_found(values: list[str], cells: list[str], nested: bool) -> None:
     """Whatever the texts are, the forms of values that are found are the same with traits and without."""
-    wanted = {form for value in values for form in needles(value, "nested" if nested else "identifier")}
+    wanted = {form for value in values for form in search_forms(value, "nested" if nested else "identifier")}
     traits = Traits(KEY, {*map(Traits(KEY).of, wanted)})
     texts = [text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") for text in (*cells, *values)]
     assert forms_in(texts, nested=nested, traits=traits) & wanted == forms_in(texts, nested=nested) & wanted
@@ -63,7 +63,7 @@ def test_traits_change_nothing_of_what_is_found(values: list[str], cells: list[s
 
 def test_ordinary_texts_are_ruled_out() -> None:
     """Of twenty ordinary texts hardly a form is left to be hashed if one person is searched for."""
-    wanted = needles(ADDRESS, "identifier") | needles("+43 664 1234567", "identifier")
+    wanted = search_forms(ADDRESS, "identifier") | search_forms("+43 664 1234567", "identifier")
     traits = Traits(KEY, {*map(Traits(KEY).of, wanted)})
     assert 8 * len(forms_in(ORDINARY, nested=False, traits=traits)) < len(forms_in(ORDINARY, nested=False))
 
@@ -77,7 +77,7 @@ def test_traits_are_the_same_in_sql(connection: "psycopg.Connection[object]", te
     """PostgreSQL gives each form the trait that Python gives it."""
     traits = Traits(KEY)
     question = SQL("SELECT form, {} FROM ({}) AS n").format(
-        traits.of_form(SQL("form")), needles_in(SQL("{}::text").format(Literal(text)), kind)
+        traits.of_sql(SQL("form")), search_forms_sql(SQL("{}::text").format(Literal(text)), kind)
     )
     rows: list[tuple[str, int]] = connection.execute(question).fetchall()  # type: ignore[assignment]  # text and bigint
     assert [(form, traits.of(form)) for form, _ in rows] == rows

@@ -4,9 +4,9 @@ from array import array
 
 import pytest
 
-from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.dump_reader import SealedProof
 from tasks.dumps.leak_search import Secrets
-from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump, seal, unseal, why_unproven
+from tasks.dumps.leak_search_proof import open_proof, prove_dump, seal, unproven_reason, unseal
 from tasks.estate.dumps import Anonymizer, AttackResult
 from tasks.masking.keyring import Keyring
 from tests.tasks.dumps.shapes import header
@@ -18,14 +18,14 @@ SECRETS = Secrets(hashes={"t.c": array("q", [1])})
 BODY = "b" * 64
 
 
-def sealed(result: AttackResult = RESULT) -> Sealed:
+def sealed(result: AttackResult = RESULT) -> SealedProof:
     """A dump's proof."""
-    return Sealed(prove_dump(SECRETS, result, body=BODY, header=HEADER, keyring=MINE), BODY)
+    return SealedProof(prove_dump(SECRETS, result, body=BODY, header=HEADER, keyring=MINE), BODY)
 
 
 def test_a_searched_dump_with_a_fitting_seal_is_proven() -> None:
     """The right key may be one of several."""
-    assert judge("d", [OTHERS, MINE], HEADER, sealed()) == ""
+    assert unproven_reason("d", [OTHERS, MINE], HEADER, sealed()) == ""
     opened = open_proof("d", HEADER, sealed(), [OTHERS, MINE])
     assert opened is not None
     assert opened.key == SECRETS.key
@@ -33,14 +33,16 @@ def test_a_searched_dump_with_a_fitting_seal_is_proven() -> None:
 
 def test_every_reason_for_an_unproven_dump_is_told() -> None:
     """Without the key, without a proof, of an old version, not searched, or raw."""
-    assert "masking key" in judge("d", [OTHERS], HEADER, sealed())
+    assert "masking key" in unproven_reason("d", [OTHERS], HEADER, sealed())
     assert open_proof("d", HEADER, sealed(), [OTHERS]) is None
-    assert judge("d", [MINE], HEADER, None) == "it carries no proof"
-    assert "did not search" in judge("d", [MINE], header(format_version=1), None)
-    assert judge("d", [MINE], HEADER, sealed(RESULT.model_copy(update={"searched": False}))) == "it was not searched"
+    assert unproven_reason("d", [MINE], HEADER, None) == "it carries no proof"
+    assert "did not search" in unproven_reason("d", [MINE], header(format_version=1), None)
+    assert (
+        unproven_reason("d", [MINE], HEADER, sealed(RESULT.model_copy(update={"searched": False})))
+        == "it was not searched"
+    )
     raw = HEADER.model_copy(update={"opted_out": (Anonymizer.EMAIL,)})
-    assert "contains personal data" in judge("d", [MINE], raw, sealed())
-    assert why_unproven(HEADER, sealed(), opened=True) == ""
+    assert "contains personal data" in unproven_reason("d", [MINE], raw, sealed())
 
 
 def test_equal_data_is_sealed_differently_each_time() -> None:

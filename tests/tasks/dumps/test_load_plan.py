@@ -7,17 +7,17 @@ import pytest
 
 from tasks.dumps import load_plan
 from tasks.dumps.load_plan import (
-    GATE,
+    IMPORT_VARIABLE,
     Match,
     foreign_keys_to_lift,
     kept_tables,
-    require_gate,
     require_host,
+    require_import_enabled,
     require_masked,
-    require_reachable,
     require_staging,
     require_version,
-    structure,
+    require_writable,
+    structure_fingerprint,
     to_mask_now,
 )
 from tasks.dumps.marker import Marker
@@ -56,11 +56,11 @@ MARKER = Marker(
 @pytest.mark.parametrize("value", [None, "", "True", "1", "yes", " true"])
 def test_the_gate_opens_to_one_word_only(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
     """Nothing but `true` opens it."""
-    monkeypatch.setenv(GATE, "true")
-    require_gate()
-    monkeypatch.setenv(GATE, value) if value is not None else monkeypatch.delenv(GATE)
+    monkeypatch.setenv(IMPORT_VARIABLE, "true")
+    require_import_enabled()
+    monkeypatch.setenv(IMPORT_VARIABLE, value) if value is not None else monkeypatch.delenv(IMPORT_VARIABLE)
     with pytest.raises(GateClosed):
-        require_gate()
+        require_import_enabled()
 
 
 def test_the_hostname_must_be_typed_whole() -> None:
@@ -125,7 +125,7 @@ VIEW = Relation(name=name("v"), kind=Kind.VIEW)
 def test_the_structure_tells_what_a_load_depends_on(changed: Catalog, same: bool) -> None:
     """Sizes, names of servers, texts and our own tables are no structure; tables, parts, columns and keys are."""
     mine = policy("users: keep")
-    assert (structure(changed, mine) == structure(catalog(USERS), mine)) is same
+    assert (structure_fingerprint(changed, mine) == structure_fingerprint(catalog(USERS), mine)) is same
 
 
 MINE = policy("users: keep, gone: keep, old: {id: keep, v: hash}, quiet: drop, own: exclude", "audit: {table: journal}")
@@ -184,7 +184,7 @@ def test_a_column_that_staging_needs_and_the_dump_lacks_is_refused(more: Any, ro
 
 def reach(said: Any, target: Catalog, mine: Any) -> None:
     """Match and require that everything can be reached."""
-    require_reachable(Match(said, target, mine), said.header, target, mine)
+    require_writable(Match(said, target, mine), said.header, target, mine)
 
 
 def test_a_load_writes_only_what_is_stored_in_the_target() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.dumps import load_privileges
-from tasks.dumps.load_privileges import event_doubts, missing_rights, populated_views, require_rights
+from tasks.dumps.load_privileges import event_trigger_doubts, missing_privileges, populated_views, require_privileges
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault
 from tasks.estate.tables import ForeignKey, Name, Sequence
@@ -45,14 +45,14 @@ def missing(
 ) -> list[str]:  # fmt: skip
     """What is missing for a load of `t`."""
     plan = loading(order("t"), readers=readers, emptied=emptied)
-    return list(map(str, missing_rights(CONNECTION, catalog(table("t"), **more), plan, list(lifted), set(altered))))
+    return list(map(str, missing_privileges(CONNECTION, catalog(table("t"), **more), plan, list(lifted), set(altered))))
 
 
 def test_the_owner_of_everything_lacks_nothing(answers: Answers) -> None:
     """Tables that the load does not write need no right."""
     answers(row("t"), row("other", owned=False, reachable=False, lacking=["SELECT"]), row("v", kind="m"))
     assert missing(materialized_views=(name("v"),)) == []
-    require_rights(iter([]))
+    require_privileges(iter([]))
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_rights_on_the_database_are_named(answers: Answers, field: str, told: st
     (fault,) = missing()
     assert told in fault
     with pytest.raises(DumpRefused, match="The load cannot be done"):
-        require_rights(iter([Fault("right", fault)]))
+        require_privileges(iter([Fault("right", fault)]))
 
 
 def test_a_fault_is_told_once() -> None:
     """The same right may be missing for two reasons."""
     with pytest.raises(DumpRefused) as refused:
-        require_rights(Fault("right", each) for each in ("one", "two", "one"))
+        require_privileges(Fault("right", each) for each in ("one", "two", "one"))
     assert "done: one; two." in refused.value.message
 
 
@@ -187,6 +187,6 @@ def test_a_view_over_a_view_without_data_cannot_be_refreshed(
 def test_an_event_trigger_is_a_doubt(answers: Answers) -> None:
     """Each is named with its function."""
     answers(event_triggers=[{"name": "e", "event": "ddl_command_end", "function": "f()"}])
-    (doubt,) = event_doubts(CONNECTION)
+    (doubt,) = event_trigger_doubts(CONNECTION)
     assert doubt.message == "the event trigger e (ddl_command_end) runs f(), which may refuse the load's statements"
     assert doubt.names == {"e"}

@@ -9,7 +9,17 @@ import pytest
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
-from tasks.dumps.masking_sql import MANY, faults_of, masked, masked_columns, only, prove, rows_of, sample, sample_of
+from tasks.dumps.masking_sql import (
+    LARGE_TABLE,
+    masked,
+    masked_columns,
+    masked_row_faults,
+    only,
+    require_masked_rows_fit,
+    rows_of,
+    sample,
+    sample_of,
+)
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.tables import Check
 from tasks.masking.keyring import Keyring
@@ -84,10 +94,12 @@ def test_rows_are_those_that_are_stored_here() -> None:
 
 def test_a_large_table_is_sampled_by_pages() -> None:
     """From the front where it is small or where some of its rows are elsewhere, and never more than all of it."""
-    assert sample(table("t", estimated_rows=MANY)).as_string(None) == '(SELECT * FROM ONLY "public"."t" LIMIT 1000)'
+    assert (
+        sample(table("t", estimated_rows=LARGE_TABLE)).as_string(None) == '(SELECT * FROM ONLY "public"."t" LIMIT 1000)'
+    )
     assert "TABLESAMPLE SYSTEM (1.0)" in sample(table("t", estimated_rows=400_000)).as_string(None)
-    assert "TABLESAMPLE SYSTEM (3.999" in sample(table("t", estimated_rows=MANY + 1)).as_string(None)
-    far = table("p", partitioned=True, foreign_leaves=(name("p_3"),), estimated_rows=MANY + 1)
+    assert "TABLESAMPLE SYSTEM (3.999" in sample(table("t", estimated_rows=LARGE_TABLE + 1)).as_string(None)
+    far = table("p", partitioned=True, foreign_leaves=(name("p_3"),), estimated_rows=LARGE_TABLE + 1)
     assert "TABLESAMPLE" not in sample(far).as_string(None)
 
 
@@ -119,7 +131,7 @@ def faults(source: psycopg.Connection[Any], rule: str, *checks: Check, **more: A
     with source.transaction():
         for key, value in SESSION.settings.items():
             source.execute("SELECT set_config(%s, %s, true)", (key, value))
-        return [fault.message for fault in faults_of(source, plan, select)]
+        return [fault.message for fault in masked_row_faults(source, plan, select)]
 
 
 def test_masked_rows_that_fit_have_no_fault(source: psycopg.Connection[Any]) -> None:
@@ -177,7 +189,7 @@ def test_a_proof_names_the_faults_of_all_tables(source: psycopg.Connection[Any])
     good = planned(table("t"), "id: keep, v: hash")
     bad = planned(table("t", ["id integer", column("v", max_length=3)]), f"id: keep, v: {CONSTANT}")
     with source.transaction():
-        prove(source, MaskingPlan(tables=(good,)), SESSION)
+        require_masked_rows_fit(source, MaskingPlan(tables=(good,)), SESSION)
         with pytest.raises(PolicyRefused, match=r"would not fit the tables: t\.v \(constant\)"):
-            prove(source, MaskingPlan(tables=(bad,)), SESSION)
-        prove(source, MaskingPlan(tables=(bad,)), SESSION, tables=[good])
+            require_masked_rows_fit(source, MaskingPlan(tables=(bad,)), SESSION)
+        require_masked_rows_fit(source, MaskingPlan(tables=(bad,)), SESSION, tables=[good])

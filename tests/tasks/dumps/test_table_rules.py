@@ -3,7 +3,14 @@
 import pytest
 
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.table_rules import dropped_partitions, foreign_faults, reached, stale_rules, torn_keys, without_dropped
+from tasks.dumps.table_rules import (
+    dropped_partitions,
+    existing_names,
+    foreign_partition_faults,
+    keys_to_dropped_partitions,
+    stale_rules,
+    without_dropped,
+)
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.relations import Resolver
@@ -91,7 +98,7 @@ def test_a_whole_rule_for_a_table_that_only_staging_can_have_is_noted() -> None:
     assert [note for note in plan.notes if "staging only" in note] == [
         "line 3: the source has no table scratch; 'drop' can apply to staging only"
     ]
-    known = {*reached(said, Resolver.of(CATALOG))}
+    known = {*existing_names(said, Resolver.of(CATALOG))}
     assert known == {"p", "users"}
     staging = Resolver([Relation(name=name("scratch"), kind=Kind.ORDINARY)])
     assert not list(stale_rules(said, known, staging))
@@ -117,10 +124,10 @@ def test_foreign_partitions_must_be_excluded_by_name() -> None:
     """A rule of columns does not say that their rows stay behind."""
     root = Table(name=name("p"), columns=(ID,), partitioned=True, foreign_leaves=(name("p_far"), name("unknown")))
     resolver = Resolver([Relation(name=name("p"), kind=Kind.PARTITIONED), part("p_far", "p", Kind.FOREIGN, "away")])
-    (fault,) = foreign_faults(root, policy(""), resolver)
+    (fault,) = foreign_partition_faults(root, policy(""), resolver)
     assert fault.message.startswith("p_far is a foreign partition of p on the server away")
-    assert len(list(map(str, foreign_faults(root, policy("p_far: {id: keep}"), resolver)))) == 1
-    assert list(map(str, foreign_faults(root, policy("p_far: exclude"), resolver))) == []
+    assert len(list(map(str, foreign_partition_faults(root, policy("p_far: {id: keep}"), resolver)))) == 1
+    assert list(map(str, foreign_partition_faults(root, policy("p_far: exclude"), resolver))) == []
 
 
 def test_only_leaves_of_dropped_partitions_are_emptied() -> None:
@@ -141,12 +148,12 @@ def test_a_key_to_a_partition_that_is_dropped_is_torn() -> None:
 
     catalog = CATALOG.model_copy(update={"foreign_keys": (key("users", "p"), key("p", "users"))})
     gone = {name("p_a"), name("p_b_1")}
-    assert list(map(str, torn_keys(catalog, {"users", "p"}, gone, lambda each: False))) == [
+    assert list(map(str, keys_to_dropped_partitions(catalog, {"users", "p"}, gone, lambda each: False))) == [
         "users refers to p by users_fk, and the partition p_a, p_b_1 of it is dropped; keep it, or mask with null"
     ]
-    assert list(map(str, torn_keys(catalog, {"p"}, gone, lambda each: False))) == []
-    assert list(map(str, torn_keys(catalog, {"users", "p"}, gone, lambda each: True))) == []
-    assert list(map(str, torn_keys(catalog, {"users", "p"}, set(), lambda each: False))) == []
+    assert list(map(str, keys_to_dropped_partitions(catalog, {"p"}, gone, lambda each: False))) == []
+    assert list(map(str, keys_to_dropped_partitions(catalog, {"users", "p"}, gone, lambda each: True))) == []
+    assert list(map(str, keys_to_dropped_partitions(catalog, {"users", "p"}, set(), lambda each: False))) == []
 
 
 def test_a_table_without_its_dropped_partitions_is_the_same_otherwise() -> None:
@@ -162,4 +169,4 @@ def test_the_audit_table_and_known_names_are_never_stale() -> None:
     resolver = Resolver([Relation(name=name("here"), kind=Kind.ORDINARY)])
     assert [line.split()[-1] for line in stale_rules(said, {"p", "users", "known"}, resolver)] == []
     assert len(list(stale_rules(said, {"p", "users"}, resolver))) == 1
-    assert reached(said, Resolver(RELATIONS)) == ("p", "users")
+    assert existing_names(said, Resolver(RELATIONS)) == ("p", "users")

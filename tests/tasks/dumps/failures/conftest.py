@@ -22,14 +22,14 @@ from tasks.dumps.export_plan import MaskingPlan
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
 from tasks.dumps.leak_search import Lookup, added, collect, searched_in
-from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump
+from tasks.dumps.leak_search_proof import open_proof, prove_dump, unproven_reason
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker
-from tasks.dumps.mask_on_load import remasking
-from tasks.dumps.masking_sql import prove
+from tasks.dumps.mask_on_load import segment_masker
+from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.dumps.missing_on_staging import dumped_tables
-from tasks.dumps.table_rules import reached
+from tasks.dumps.table_rules import existing_names
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import (
     Anonymizer,
@@ -106,7 +106,7 @@ class Pair:
             catalog = read_catalog(connection)
             plan = draft_masking(catalog, self.policy, choices or Choices())
             self.sequences, self.notes = require_readable(connection, catalog, plan, snapshot=snapshot)
-            prove(connection, plan, self.session(key))
+            require_masked_rows_fit(connection, plan, self.session(key))
             return plan
 
     def export(
@@ -153,7 +153,7 @@ class Pair:
             key=self.session(key).keyring.fingerprint, opted_out=chosen.opted_out, attachments=chosen.attachments,
             tables=tables,
             sequences=self.sequences,
-            reached=reached(self.policy, Resolver.of(catalog)),
+            reached=existing_names(self.policy, Resolver.of(catalog)),
         )  # fmt: skip
         self.found = added(each for part in parts for each in part.found)
         result = AttackResult(
@@ -169,7 +169,7 @@ class Pair:
 
     def check(self, url: str, key: bytes = KEY) -> DumpFacts:
         """Read a dump and judge its proof with this key."""
-        return dump_files.check(url, judge=partial(judge, "dump.json", [self.session(key).keyring]))
+        return dump_files.check(url, evaluate_proof=partial(unproven_reason, "dump.json", [self.session(key).keyring]))
 
     def load(
         self,
@@ -200,7 +200,7 @@ class Pair:
                 unsealed=lambda sealed: open_proof(
                     "dump.json", facts.header, sealed, [self.session(key).keyring] if attack else []
                 ),
-                remask=remasking(plan, masks, self.session()) if masks else None,
+                remask=segment_masker(plan, masks, self.session()) if masks else None,
             ).run(on_the_way(dump_files.read(facts.url)))
 
     def load_plan(self, facts: DumpFacts, *, readers: str = "stay") -> LoadPlan:

@@ -186,7 +186,7 @@ def test_mode_17_a_deferred_constraint_is_checked_before_the_commit(
     pair: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deferred key that the plan did not see and the rows break: a refusal with its name and no value, not an unknown end."""
-    monkeypatch.setattr(load_plan, "require_taken", lambda *_: ())
+    monkeypatch.setattr(load_plan, "require_rows_accepted", lambda *_: ())
     made = pair(*SIMPLE, old=OLD)
     made.change("ALTER TABLE t ADD CONSTRAINT one_v UNIQUE (v) DEFERRABLE INITIALLY DEFERRED")
     facts, before = made.export(), made.contents()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tasks.dumps.connections import connected_to
-from tasks.dumps.dump_reader import Sealed
+from tasks.dumps.dump_reader import SealedProof
 from tasks.dumps.leak_search import Secrets
-from tasks.dumps.leak_search_proof import judge, open_proof, prove_dump
+from tasks.dumps.leak_search_proof import open_proof, prove_dump, unproven_reason
 from tasks.dumps.masking_preview import overlaps_in_sample
 from tasks.estate.dumps import AttackResult, Header, Proof
 from tasks.estate.errors import DumpRefused, NotLoaded, PolicyRefused
@@ -160,17 +160,17 @@ def test_a_changed_result_or_row_does_not_fit_the_seal() -> None:
     result = AttackResult(searched=True, forms=1, columns=1)
     secrets = Secrets(hashes={"t.c": array("q", [-5, 7])})
     proof = prove_dump(secrets, result, body="b" * 64, header=header, keyring=keyring)
-    opened = open_proof("d", header, Sealed(proof, "b" * 64), [keyring])
+    opened = open_proof("d", header, SealedProof(proof, "b" * 64), [keyring])
     assert opened is not None
     assert (opened.key, list(opened.hashes["t.c"])) == (secrets.key, [-5, 7])
     changed = bytearray(base64.b64decode(proof.sealed))
     changed[20] ^= 1
     for sealed in (
-        Sealed(proof, "c" * 64),
-        Sealed(proof.model_copy(update={"attack": result.model_copy(update={"forms": 2})}), "b" * 64),
-        Sealed(Proof(attack=result, sealed=base64.b64encode(bytes(changed)).decode()), "b" * 64),
-        Sealed(Proof(attack=result, sealed="no base64!"), "b" * 64),
-        Sealed(Proof(attack=result, sealed=""), "b" * 64),
+        SealedProof(proof, "c" * 64),
+        SealedProof(proof.model_copy(update={"attack": result.model_copy(update={"forms": 2})}), "b" * 64),
+        SealedProof(Proof(attack=result, sealed=base64.b64encode(bytes(changed)).decode()), "b" * 64),
+        SealedProof(Proof(attack=result, sealed="no base64!"), "b" * 64),
+        SealedProof(Proof(attack=result, sealed=""), "b" * 64),
     ):
         with pytest.raises(DumpRefused, match="does not fit"):
-            judge("d", [keyring], header, sealed)
+            unproven_reason("d", [keyring], header, sealed)

@@ -68,7 +68,7 @@ def check(pair: Pairs, monkeypatch: pytest.MonkeyPatch, source: str, staging: st
         plan = made.load_plan(facts)
     except UnderstudyError as refused:
         with monkeypatch.context() as patched:
-            patched.setattr(load_plan, "require_taken", lambda *_: ())
+            patched.setattr(load_plan, "require_rows_accepted", lambda *_: ())
             with pytest.raises((NotLoaded, type(refused))):  # the server agrees
                 made.load(facts)
         return

@@ -26,9 +26,9 @@ from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker
-from tasks.dumps.masking_sql import prove
+from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.dumps.missing_on_staging import dumped_tables
-from tasks.dumps.table_rules import reached
+from tasks.dumps.table_rules import existing_names
 from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded
 from tasks.estate.relations import Resolver
 from tasks.masking.keyring import Keyring
@@ -229,7 +229,7 @@ class Trip:
                 catalog = read_catalog(connection)
                 plan = draft_masking(catalog, policy, Choices())
                 sequences, _ = require_readable(connection, catalog, plan, snapshot=snapshot)
-                prove(connection, plan, session)
+                require_masked_rows_fit(connection, plan, session)
                 units = units_of(connection, plan, range_bytes=range_bytes)
                 tables = dumped_tables(connection, plan, catalog)
             source = Source(snapshot=snapshot, statement_within=60)
@@ -244,7 +244,7 @@ class Trip:
             server_version=identity.server_version, exported_at=datetime.now(UTC), policy=policy.fingerprint,
             tables=tables,
             sequences=sequences,
-            reached=reached(policy, Resolver.of(catalog)),
+            reached=existing_names(policy, Resolver.of(catalog)),
         )  # fmt: skip
         url = str(self.folder / f"{uuid4().hex}.dump")
         assemble(url, header, parts, compression=compression)
