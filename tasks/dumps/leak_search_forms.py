@@ -51,7 +51,7 @@ WORDS = r"|[^\s\"<>,;:=(){}\[\]\\]{6,}"  # of documents: also what has a digit i
 _TOKEN, _WORDS, _SINGLE = re.compile(TOKEN), re.compile(f"{WORD}+"), re.compile(SINGLE)
 _NUMBER, _IBAN, _ABROAD, _DIALLED = map(re.compile, (NUMBER, IBAN, ABROAD, DIALLED))
 _LETTER, _MIXED, _IPV4 = map(re.compile, (LETTER, MIXED, IPV4))
-_PART, _PART_OR_WORD = re.compile(PART), re.compile(PART + WORDS)
+_PART, _PART_OR_WORD, _WORD = re.compile(PART), re.compile(PART + WORDS), re.compile(WORDS.removeprefix("|"))
 # A word of letters alone counts where the text marks it: `@word`, `login: word`, `"word"`, `/word`; not within a sentence.
 # Patterns over everything that is written begin with a set of characters, which Python finds fast.
 _MARKED = re.compile(rf"[@=:/\"<(`'](?:(?<=[=:]) (?={WORD}+(?! ?{WORD})))?({WORD}{{{SHORTEST},}})")
@@ -72,7 +72,7 @@ _NOT_DIGIT = re.compile("[^0-9]+")
 def search_forms(value: str, kind: Kind) -> set[str]:
     """Return the forms by which a value of a masked column is searched for. The Python twin of `search_forms_sql`."""
     if kind == "nested":
-        parts = (found.group() for found in _PART_OR_WORD.finditer(_without_breaks(value[:READ])))
+        parts = _longest_parts(re.sub(r"\\+[nrtbf]", " ", value[:READ]))
         return {form for part in parts for form in _needles(fold(part), kind, whole=False)}
     if len(value) <= LONGEST:
         return set(_needles(fold(value), kind, whole=True))
@@ -80,8 +80,13 @@ def search_forms(value: str, kind: Kind) -> set[str]:
     return {form for part in parts for form in _needles(fold(part), kind, whole=False)}
 
 
-def _without_breaks(document: str) -> str:
-    return re.sub(r"\\+[nrtbf]", " ", document)
+def _longest_parts(document: str) -> Iterator[str]:
+    """Yield the parts of a document. Of several that begin at one place PostgreSQL takes the longest, Python the first."""
+    place = 0
+    while found := _PART_OR_WORD.search(document, place):
+        word = _WORD.match(document, found.start())
+        place = max(found.end(), word.end() if word else 0)
+        yield document[found.start() : place]
 
 
 def _needles(text: str, kind: Kind, *, whole: bool) -> Iterator[str]:

@@ -220,6 +220,7 @@ def test_folding_is_the_same_in_sql(connection: "psycopg.Connection[object]", te
 @given(text=VALUES, kind=st.sampled_from(["identifier", "text", "nested"]))
 @example(text="+43 (0)664 1234567", kind="identifier")
 @example(text="Xylander, Anna", kind="text")
+@example(text="1234343anna", kind="nested")
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_needles_are_the_same_in_sql(connection: "psycopg.Connection[object]", text: str, kind: Kind) -> None:
     """PostgreSQL makes the same forms of a value as Python does."""
