@@ -17,9 +17,8 @@ from tasks.estate.waiting import until, utc_now
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering import dumps
-from tasks.rendering.approval import approval_text, gate_lines
+from tasks.rendering.approval import approval_text, gate_lines, missing_people, notice_lines
 from tasks.rendering.markdown import plain
-from tasks.rendering.notices import notice_lines, who_is_missing
 from tasks.runtime.forms import (
     ApprovalForm,
     FormAnswer,
@@ -263,7 +262,7 @@ class _Question:
         """The question as data, and a notice to those who answer."""
         plan = self.plan
         publish_sheet(Sheet(plan=plan, comparison=self.comparison, answer_by=waiting.answer_by, question=waiting.index))
-        subject = f"{plan.verb} of {plan.destination_name} waits for {who_is_missing(plan, waiting)}"
+        subject = f"{plan.verb} of {plan.destination_name} waits for {missing_people(plan, waiting)}"
         send_notice("asked", subject, notice_lines(plan, waiting), run_id=plan.run_id)
 
     def _tell_superseded(self, older: ApprovalRequest) -> None:

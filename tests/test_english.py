@@ -67,7 +67,6 @@ NOT_YET = (
     "tests/tasks/masking",
     "tests/tasks/masking/labels",
     "tests/tasks/probes",
-    "tests/tasks/rendering",
     "tests/tasks/runtime",
     "tests/tasks/safeguards",
     "tests/tasks/signoff",

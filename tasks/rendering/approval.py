@@ -1,7 +1,4 @@
-"""What people read: the approval form's text, the question about arrival, and the report. The only place that formats.
-
-Values that come from outside (titles, domains, reasons) are made harmless for Markdown before they are shown.
-"""
+"""What people read before they answer: the texts of the approval, arrival and settle forms, and the notice of a request."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,10 +6,10 @@ from datetime import datetime, timedelta
 from tasks.estate.plans import Comparison, CopyOptions, Evidence, Intent, Plan, Receipt, Severity
 from tasks.estate.sites import Direction, Install
 from tasks.ledger.ledger import Fact
-from tasks.rendering.markdown import _when, plain
+from tasks.rendering.markdown import bullets, plain, table, utc_time
 from tasks.signoff.gate import Waiting
 
-ARROWS = {
+HEADINGS = {
     Direction.DOWN: "REFRESH (down)",
     Direction.UP: "PROMOTION TO PRODUCTION (up)",
     Direction.BACK: "RESTORE (back)",
@@ -20,35 +17,55 @@ ARROWS = {
 
 
 def what_travels(options: CopyOptions) -> str:
-    """The options in words."""
+    """Return the options in words."""
     if not options.database:
         return "files only, no database"
     tables = f"database tables {', '.join(map(plain, options.tables))} only" if options.tables else "the whole database"
     return f"files and {tables}" if options.files else tables
 
 
-def _named(install: Install, title: str | None) -> str:
+def _install(install: Install, title: str | None) -> str:
     shown = f", titled “{plain(title)}”" if title else ", title unknown"
     domain = plain(install.primary_domain or "no domain")
     return f"**{plain(install.name)}** ({install.environment.value}, {domain}{shown})"
 
 
+def requester(name: str) -> str:
+    """Return who requested a plan, as inert Markdown."""
+    return plain(name) or "unknown"
+
+
+def refused_line(why: str, attempts_left: int | None = None) -> list[str]:
+    """Return the item about the last answer if it did not count."""
+    left = "" if attempts_left is None else f" Attempts left: {attempts_left}"
+    return [f"* **The last answer did not count: {plain(why, 300)}**{left}"] if why else []
+
+
 def gate_lines(plan: Intent, waiting: Waiting) -> list[str]:
-    """What the gate demands, who has said yes, and why the last answer did not count."""
+    """Return what the approval gate requires, who has approved, and why the last answer did not count."""
     risk = plan.risk
-    people = "one person" if risk.people == 1 else f"{risk.people} different people"
-    lines = [f"* Risk: **{risk.grade.value.upper()}**, {people} must approve"]
-    lines += [f"    * {plain(reason, 300)}" for reason in risk.reasons]
+    who = "1 person" if risk.people == 1 else f"{risk.people} different people"
+    details = [plain(reason, 300) for reason in risk.reasons]
     if risk.cool_down:
-        lines.append(f"    * nobody before {_when(waiting.asked_at + timedelta(seconds=risk.cool_down))}")
+        details.append(f"nobody before {utc_time(waiting.asked_at + timedelta(seconds=risk.cool_down))}")
     if risk.signatures:
-        lines.append(f"    * {risk.signatures} of them by SSH signature")
-    lines += [f"* **{plain(yes.name)}** said yes ({yes.proof}, {_when(yes.answered_at)})" for yes in waiting.yes]
-    if waiting.refused:
-        lines.append(
-            f"* **The last answer did not count: {plain(waiting.refused, 300)}** Attempts left: {waiting.attempts_left}"
-        )
-    return lines
+        details.append(f"{risk.signatures} of them by SSH signature")
+    return [
+        f"* Risk: **{risk.grade.value.upper()}**, {who} must approve",
+        *(f"    {line}" for line in bullets(details)),
+        *(f"* **{plain(yes.name)}** approved ({yes.proof}, {utc_time(yes.answered_at)})" for yes in waiting.yes),
+        *refused_line(waiting.refused, waiting.attempts_left),
+    ]
+
+
+def plan_lines(plan: Intent, answer_by: datetime, gate: Sequence[str]) -> list[str]:
+    """Return requester, plan code, deadline, what the gate requires, and what an approval overrides."""
+    return [
+        f"* Requested by: {requester(plan.requested_by)} · plan **{plan.code}**",
+        f"* Answer by: **{utc_time(answer_by)}**; without an answer nothing is overwritten",
+        *gate,
+        *(f"* Overrides: **{plain(mark)}**" for mark in plan.overrides),
+    ]
 
 
 def approval_text(
@@ -59,31 +76,28 @@ def approval_text(
     notes: tuple[str, ...] = (),
     gate: Sequence[str] = (),
 ) -> str:
-    """The Markdown above the approval form: direction, both sites, the diff, the losses, the backup, the deadline."""
+    """Return the text of the approval form: direction, both sites, what is lost, backup, deadline and differences."""
     source, destination = plan.pair.source, plan.pair.destination
-    lines = [f"## {ARROWS[plan.direction]}", ""]
-    if plan.direction is Direction.BACK:
-        lines.append(
-            f"Put backup `{plan.restore_backup_id}` back onto {_named(destination, comparison.destination.content.title)}."
-        )
+    overwritten = _install(destination, comparison.destination.content.title)
+    back = plan.direction is Direction.BACK
+    lines = [f"## {HEADINGS[plan.direction]}", ""]
+    if back:
+        lines.append(f"Put backup `{plan.restore_backup_id}` back onto {overwritten}.")
     else:
-        lines.append(f"From {_named(source, comparison.source.content.title)}")
-        lines.append(f"**onto** {_named(destination, comparison.destination.content.title)}, which is **overwritten**.")
+        lines.append(f"From {_install(source, comparison.source.content.title)}")
+        lines.append(f"**onto** {overwritten}, which is **overwritten**.")
     lines += ["", f"* What travels: **{what_travels(plan.options)}**"]
-    if comparison.destination_is_newer and plan.direction is not Direction.BACK:
+    if comparison.destination_is_newer and not back:
         lines.append(
             f"* **The destination is NEWER than the source.** {plain(destination.name)} has changes that the source lacks."
         )
-    lines += [f"* Lost for good: {plain(loss)}" for loss in comparison.losses]
+    lines += [f"* Permanently lost: {plain(loss)}" for loss in comparison.losses]
     lines.append(
-        f"* Backup of {plain(destination.name)}: `{plan.backup.id}`, completed {_when(plan.backup.completed_at)}"
+        f"* Backup of {plain(destination.name)}: `{plan.backup.id}`, completed {utc_time(plan.backup.completed_at)}"
     )
-    lines.append(f"* Requested by: {plain(plan.requested_by) or 'not said'} · plan **{plan.code}**")
-    lines.append(f"* Answer by: **{_when(answer_by)}**; silence means no")
-    lines += gate
+    lines += plan_lines(plan, answer_by, gate)
     if plan.break_glass:
         lines.append(f"* **Break-glass, during a freeze: {plain(plan.break_glass, 300)}**")
-    lines += [f"* Stands against it: **{plain(mark)}**" for mark in plan.overrides]
     lines += [f"* **{plain(note, 400)}**" for note in notes]
     lines += ["", *difference_table(comparison)]
     gaps = (*comparison.source.gaps, *comparison.destination.gaps)
@@ -92,51 +106,60 @@ def approval_text(
 
 
 def difference_table(comparison: Comparison, *, all_rows: bool = False) -> list[str]:
-    """The comparison as a Markdown table: what differs or is not known, or every row."""
+    """Return the comparison as a table: the rows that differ or are not known, or every row."""
     rows = [
-        d for d in comparison.differences if all_rows or d.source != d.destination or d.severity is Severity.UNKNOWN
+        (d.aspect, plain(d.source, 90), plain(d.destination, 90), f"{d.severity.value} {plain(d.note)}")
+        for d in comparison.differences
+        if all_rows or d.source != d.destination or d.severity is Severity.UNKNOWN
     ]
-    if not rows:
-        return ["No difference was found."]
-    head = [
-        f"| | {plain(comparison.source.install.name)} | {plain(comparison.destination.install.name)} | |",
-        "|---|---|---|---|",
-    ]
-    return head + [
-        f"| {d.aspect} | {plain(d.source, 90)} | {plain(d.destination, 90)} | {d.severity.value} {plain(d.note)} |"
-        for d in rows
-    ]
+    names = (plain(side.install.name) for side in (comparison.source, comparison.destination))
+    return list(table(("", *names, ""), rows)) if rows else ["No difference was found."]
 
 
 def arrival_text(plan: Plan, receipt: Receipt, evidence: Evidence, *, answer_by: datetime, refused: str = "") -> str:
-    """The question that only the host's e-mail can answer."""
-    rows = [
-        f"* rank {s.rank}, {s.name}: {'seen' if s.seen else 'not seen'} ({plain(s.detail)})" for s in evidence.signals
-    ]
+    """Return the text of the form that asks what the host's e-mail about a copy reported."""
     return "\n".join(
         [
             f"## Did the {plan.verb} of {plain(plan.pair.destination.name)} arrive?",
             "",
-            f"It was sent at {_when(receipt.sent_at)} (answer of the host: {receipt.answer}). The evidence is "
+            f"It was sent at {utc_time(receipt.sent_at)} (answer of the host: {receipt.answer}). The evidence is "
             f"**{evidence.verdict.value}**, which is not enough for production. The host's e-mail decides.",
             "",
-            f"* Plan **{plan.code}** · answer by **{_when(answer_by)}**",
-            *([f"* **The last answer did not count: {plain(refused, 300)}**"] if refused else []),
-            *rows,
+            f"* Plan **{plan.code}** · answer by **{utc_time(answer_by)}**",
+            *refused_line(refused),
+            *(
+                f"* rank {s.rank}, {s.name}: {'seen' if s.seen else 'not seen'} ({plain(s.detail)})"
+                for s in evidence.signals
+            ),
         ]
     )
 
 
 def settle_text(call: Fact, about: str, your_name: str, *, answer_by: datetime, refused: str = "") -> str:
-    """Return the question what became of a call whose outcome is unknown. `about` names its verb and destination."""
+    """Return the text of the form that asks for the outcome of a call. `about` names its verb and destination."""
     return "\n".join(
         [
-            f"## What became of the {plain(about)}?",
+            f"## Did the {plain(about)} arrive or fail?",
             "",
-            f"Run {call.run_id} sent its call at {_when(call.at)}, and its outcome is unknown. Say **arrived** or **failed** only if "
-            "you know: by the host's e-mail, or by what you saw on the site.",
+            f"Run {call.run_id} sent its call at {utc_time(call.at)}, and the outcome is unknown. Answer **arrived** or **failed** "
+            "only if you know: from the host's e-mail, or from what you see on the site.",
             "",
-            f"* Plan {call.plan[:8]} · asked by {plain(your_name)} · answer by **{_when(answer_by)}**",
-            *([f"* **The last answer did not count: {plain(refused, 300)}**"] if refused else []),
+            f"* Plan {call.plan[:8]} · asked by {plain(your_name)} · answer by **{utc_time(answer_by)}**",
+            *refused_line(refused),
         ]
     )
+
+
+def missing_people(plan: Intent, waiting: Waiting) -> str:
+    """Return how many people must still approve, in words."""
+    left = plan.risk.people - len(waiting.yes)
+    return f"{left}{' more' if waiting.yes else ''} {'person' if left == 1 else 'people'}"
+
+
+def notice_lines(plan: Intent, waiting: Waiting) -> list[str]:
+    """Return the notice of an approval request: no more than the form shows, and nothing that could serve as an answer."""
+    return [
+        f"{plan.verb} of {plain(plan.destination_name)}, plan {plan.code}, requested by {requester(plan.requested_by)}.",
+        f"Risk {plan.risk.grade.value.upper()}: {plain('; '.join(plan.risk.reasons), 600)}",
+        f"Answer by {utc_time(waiting.answer_by)}. Without an answer nothing is overwritten.",
+    ]

@@ -25,7 +25,7 @@ def test_reminds_at_half_and_at_four_fifths(office: Sweeping) -> None:
     assert office.subjects == ["promote of schulprod, plan 7K3F-92QD waits"]
     body = office.catcher.caught[0].body
     assert "59 min" in body
-    assert "Erin Lead said yes; 1 of 2 leads must still answer" in body
+    assert "Erin Lead approved; 1 of 2 leads must still answer" in body
     assert run.id in body
     assert run.state == "Suspended"
 

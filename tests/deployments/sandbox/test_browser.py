@@ -151,7 +151,7 @@ def test_two_people_approve_what_is_risky(
     person.fill(Proof_that=stack.leads.fresh_code())  # last: a code is good for half a minute
     person.picture_of_form("form-wrong-code")
     person.submit()
-    assert f"**{LEAD}** said yes (code," in person.await_question(run, 2)
+    assert f"**{LEAD}** approved (code," in person.await_question(run, 2)
     assert copies().count("schulprod") == before
     signed = person.signature(run, "approve", SECOND)
     person.answer(run, "approve", Your_name=SECOND, Proof_that=signed, Reason="looked at it too")

@@ -1,4 +1,4 @@
-"""The words of a sweep: durations as people say them, reminders, and lists that end."""
+"""The texts of a sweep: durations, reminders, and lists that end."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,41 +23,32 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
     ],
 )
 def test_durations(left: timedelta, words: str) -> None:
-    """The two largest units, never less than nothing."""
+    """A duration has its two largest units and is never negative."""
     assert duration(left) == words
 
 
 @pytest.mark.parametrize(
-    ("people", "yes", "words"),
+    ("people", "approved", "words"),
     [
         (1, (), "1 of 1 lead must still answer."),
         (2, (), "2 of 2 leads must still answer."),
-        (2, ("Ada",), "Ada said yes; 1 of 2 leads must still answer."),
+        (2, ("Ada",), "Ada approved; 1 of 2 leads must still answer."),
     ],
 )
-def test_a_reminder_says_who_is_missing(people: int, yes: tuple[str, ...], words: str) -> None:
-    """Who said yes is named, who is missing counted, markup from outside inert."""
-    question = ApprovalRequest(
-        "r",
-        "p",
-        "C",
-        "promote",
-        "d",
-        "[prod](x)",
-        "s",
-        "Dora",
-        people,
-        NOW - timedelta(hours=1),
-        NOW + timedelta(hours=1),
-    )
-    first, until, who = reminder_lines(Reminder(question, 50, yes), NOW)
+def test_a_reminder_names_who_approved(people: int, approved: tuple[str, ...], words: str) -> None:
+    """People who approved are named, missing people are counted, markup from outside is inert."""
+    hour = timedelta(hours=1)
+    request = ApprovalRequest(
+        "r", "p", "C", "promote", "d", "[prod](x)", "s", "Dora", people, NOW - hour, NOW + hour
+    )  # fmt: skip
+    first, until, who = reminder_lines(Reminder(request, 50, approved), NOW)
     assert "promote of \\[prod\\](x), plan C, requested by Dora" in first
-    assert "1 h 0 min, until 2026-11-21 13:00 UTC" in until
+    assert "1 h 0 min, until 2026-11-21 13:00:00 UTC" in until
     assert who == words
 
 
 def test_a_digest_ends(tmp_path: Path) -> None:
-    """Of each kind a digest shows so many and counts the rest; of an empty ledger it says so."""
+    """A digest shows a limited number of items of each kind and counts the rest; an empty ledger has none."""
     stuck = [f"run {number}" for number in range(SHOWN + 3)]
     lines = digest_lines(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), NOW, standing=[], stuck=stuck)
     assert lines[0] == "Ended in 24 hours: nothing."
@@ -65,7 +56,7 @@ def test_a_digest_ends(tmp_path: Path) -> None:
     assert lines[-2:] == ["* and 3 more", "The ledger is whole."]
 
 
-def test_a_report_of_nothing_says_so() -> None:
-    """A report without a heading would look like a lost one."""
+def test_an_empty_report_has_a_sentence() -> None:
+    """A report without any text would look like a lost one."""
     assert sweep_text("Swept", {}) == "# sweep: Swept\n\nThere was nothing to do.\n"
     assert "## Stuck\n\n* a\n* b\n" in sweep_text("Swept", {"Stuck": ["a", "* b"]})
