@@ -27,7 +27,7 @@ from tasks.dumps.masking_sql import require_masked_rows_fit, set_mask_settings
 from tasks.dumps.missing_on_staging import dumped_tables
 from tasks.dumps.segment_writer import Part
 from tasks.dumps.table_rules import existing_names
-from tasks.estate.dumps import AttackResult, Choices, DumpFacts, Header, Overlap
+from tasks.estate.dumps import Choices, DumpFacts, Header, LeakSearchResult, Overlap
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
@@ -259,7 +259,7 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
         Path(settings.dump_folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     keyring = masking_session(load_policy(settings.policies, plan.policy), this_run()).keyring
     secrets = _secrets_of(work_folder(this_run()), keyring, this_run())
-    result = AttackResult(
+    result = LeakSearchResult(
         searched=not plan.header.raw,
         forms=secrets.size,
         columns=leak_search.searched_in(plan.masking.tables),

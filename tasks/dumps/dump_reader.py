@@ -12,7 +12,7 @@ import orjson
 from tasks.dumps import age_encryption
 from tasks.dumps.compression import CHUNK, Compressed, Limits
 from tasks.dumps.dump_lines import Line, SegmentEnd, SegmentStart, read_line, require_rows, to_copy
-from tasks.estate.dumps import FORMAT, FORMAT_VERSION, NOT_JUDGED, DumpFacts, Header, Proof, TableTotals, Trailer
+from tasks.estate.dumps import FORMAT, FORMAT_VERSION, NOT_CHECKED, DumpFacts, Header, Proof, TableTotals, Trailer
 from tasks.estate.errors import DumpRefused
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
@@ -68,7 +68,7 @@ def check(
     identities: Sequence[str] = (),
     passphrase: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    evaluate_proof: Callable[[Header, SealedProof | None], str] = lambda header, sealed: NOT_JUDGED,
+    evaluate_proof: Callable[[Header, SealedProof | None], str] = lambda header, sealed: NOT_CHECKED,
 ) -> DumpFacts:
     """Read a dump from end to end. `evaluate_proof` returns why it is unproven, or nothing if its proof holds.
 

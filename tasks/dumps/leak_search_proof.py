@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tasks.dumps.dump_reader import SealedProof
 from tasks.dumps.leak_search import Secrets
-from tasks.estate.dumps import AttackResult, Header, Proof
+from tasks.estate.dumps import Header, LeakSearchResult, Proof
 from tasks.estate.errors import DumpRefused
 from tasks.masking.keyring import Keyring
 
@@ -37,7 +37,7 @@ def unseal(sealed: bytes, key: bytes, bound: bytes) -> bytes:
         raise ValueError("the seal does not fit") from None
 
 
-def prove_dump(secrets: Secrets, result: AttackResult, *, body: str, header: Header, keyring: Keyring) -> Proof:
+def prove_dump(secrets: Secrets, result: LeakSearchResult, *, body: str, header: Header, keyring: Keyring) -> Proof:
     """Return the proof line of a dump whose lines so far have the digest `body`."""
     sealed = seal(secrets.pack(), keyring.of_proof(header.run_id), _bound(result, body))
     return Proof(attack=result, sealed=base64.b64encode(sealed).decode())
@@ -78,7 +78,7 @@ def unproven_reason(name: str, keyrings: Sequence[Keyring], header: Header, seal
     return "" if sealed.proof.attack.searched else "it was not searched"
 
 
-def _bound(result: AttackResult, body: str) -> bytes:
+def _bound(result: LeakSearchResult, body: str) -> bytes:
     return b"understudy/proof/1\n" + orjson.dumps(
         {"body": body, **result.model_dump(mode="json")}, option=orjson.OPT_SORT_KEYS
     )

@@ -1,1 +1,1 @@
-"""The nouns of the trade: sites and environments, plans, evidence, findings, errors. Imports nothing of ours."""
+"""The types of the domain: sites, plans, evidence, findings, dumps, errors. Imports no other part of the project."""

@@ -1,8 +1,8 @@
-"""Addresses that settings hold: parsed once, at the start, by the rules of RFC 3986, and never repeated in a message.
+"""Addresses in settings: validated at the start by the rules of RFC 3986, and never shown in a message.
 
-A password with `/`, `@`, `#`, `?` or `%` in it makes another address of what was meant, and drivers then print parts of it
-as a host. So an address is taken only if it can be read in one way: everything else is `Misconfigured`, which names the
-variable and says how to encode, and shows no part of the value.
+A password that contains `/`, `@`, `#`, `?` or `%` changes what an address means, and drivers then print parts of it as a
+host. So only an address with exactly one meaning is accepted. For any other value, `Misconfigured` names the variable and
+how to encode special characters, and shows no part of the value.
 """
 
 import re
@@ -34,15 +34,15 @@ KEYWORDS = re.compile(r"\s*[a-z_]+\s*=")  # libpq's other form: host=… dbname=
 
 
 def database_address(variable: str, value: str) -> str:
-    """Return the address as libpq reads it: a URI, or libpq's keywords. Raises `Misconfigured`."""
+    """Return the address for libpq: a URI, or libpq's keywords. Raise `Misconfigured` if it is ambiguous."""
     if KEYWORDS.match(value):
         return _keywords(variable, value)
     found = _matched(variable, value, DATABASE, "postgresql://user:password@host:port/database")
-    return _keywords(variable, "postgresql" + value[len(found["scheme"]) :])  # libpq knows the names of parameters
+    return _keywords(variable, "postgresql" + value[len(found["scheme"]) :])  # libpq validates the parameters
 
 
 def ledger_address(variable: str, value: str) -> str:
-    """Return the address as SQLAlchemy reads it, with the driver that we have. Raises `Misconfigured`."""
+    """Return the address for SQLAlchemy, with the installed driver. Raise `Misconfigured` if it is ambiguous."""
     if value.startswith("sqlite"):
         _matched(variable, value, SQLITE, "sqlite:////path/to/ledger.db")
         return value
@@ -51,18 +51,18 @@ def ledger_address(variable: str, value: str) -> str:
 
 
 def web_address(variable: str, value: str) -> str:
-    """Return the address of an API: http or https, a host, perhaps a path; no login, query or fragment."""
+    """Return the address of an API: http or https, a host, optionally a path; no login, query or fragment."""
     _matched(variable, value, WEB, "https://host/path, without user, password, query and fragment")
     return value
 
 
 def api_address(variable: str, value: str) -> str:
-    """Return the address of the hosting API, which ends with its version. Without it the host answers 404 to everything."""
+    """Return the address of the hosting API, which must end with its version: without it every request gets a 404."""
     address = web_address(variable, value).rstrip("/")
     if not address.endswith("/v1"):
         raise Misconfigured(
             f"{variable} does not end with /v1; expected an address like https://api.wpengineapi.com/v1. Its value is not shown.",
-            next_step="Nothing was sent. Add the version of the API to the address.",
+            next_step="Nothing was sent. Add /v1 to the address.",
         )
     return address
 
@@ -71,15 +71,15 @@ def prefect_address(variable: str, value: str) -> str:
     """Return the address of a Prefect server's API, or of a workspace of Prefect Cloud."""
     if _parsed(value, PREFECT) is None:
         raise Misconfigured(
-            f"{variable} is not the address of a Prefect API; expected one like http://host:4200/api, with /api at its end. Its "
-            "value is not shown.",
+            f"{variable} is not the address of a Prefect API; expected an address like http://host:4200/api, which ends with "
+            "/api. Its value is not shown.",
             next_step=f"Nothing was sent. Correct it: `prefect config set {variable}=http://host:4200/api`.",
         )
     return value
 
 
 def folder_address(variable: str, value: str) -> str:
-    """Return a path as it is, or the address of a folder that fsspec reaches."""
+    """Return a path, or the address of a folder for fsspec."""
     if "://" in value:
         _matched(variable, value, FOLDER, "a path, or an address like s3://bucket/folder")
     return value
@@ -92,7 +92,7 @@ def gateway_address(variable: str, value: str) -> str:
 
 
 def notice_addresses(variable: str, value: str) -> str:
-    """Return places for notices, separated by blanks: Prefect blocks, or Apprise's addresses."""
+    """Return where notices go, separated by blanks: Prefect blocks or Apprise addresses."""
     for number, place in enumerate(value.split(), start=1):
         if not BLOCK.fullmatch(place) and not NOTICE.fullmatch(place):
             raise _wrong(
@@ -102,7 +102,7 @@ def notice_addresses(variable: str, value: str) -> str:
 
 
 def server_and_database(address: str) -> str:
-    """Return host, port and database for people; an empty string if they cannot be told apart from a login for sure."""
+    """Return host, port and database for messages; an empty string if they might be part of a login."""
     found = DATABASE.fullmatch(address)
     if found is None or found["login"] is None:
         return ""
@@ -110,14 +110,14 @@ def server_and_database(address: str) -> str:
 
 
 def _keywords(variable: str, value: str) -> str:
-    from psycopg import ProgrammingError  # the driver knows its own form; a library that has none need not load it
+    from psycopg import ProgrammingError  # loaded only when it is needed
     from psycopg.conninfo import conninfo_to_dict
 
     wrong = False
     try:
         conninfo_to_dict(value)
     except ProgrammingError:
-        wrong = True  # raised outside, so that no context holds the driver's words
+        wrong = True  # raised below, so that the driver's message, which quotes the value, is not its context
     if wrong:
         raise _wrong(variable, "libpq's keywords, like host=db.example.org dbname=app user=reader")
     return value
@@ -131,7 +131,7 @@ def _matched(variable: str, value: str, pattern: re.Pattern[str], expected: str)
 
 
 def _parsed(value: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
-    """Return the parts of an address whose ports can be ports."""
+    """Return the parts of an address, or None if it does not match or a port is out of range."""
     found = pattern.fullmatch(value)
     ports = re.findall(r":([0-9]+)(?=,|$)", found.groupdict().get("hosts") or "") if found else []
     return found if all(0 < int(port) < 65536 for port in ports) else None
@@ -139,7 +139,7 @@ def _parsed(value: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
 
 def _wrong(variable: str, expected: str) -> Misconfigured:
     return Misconfigured(
-        f"{variable} is not an address that can be read in one way; expected {expected}. Its value is not shown.",
+        f"{variable} is ambiguous or not an address; expected {expected}. Its value is not shown.",
         next_step=f"Nothing was sent. {ENCODE}",
     )
 

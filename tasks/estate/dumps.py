@@ -1,4 +1,4 @@
-"""What a dump says of itself, and how a column was treated on its way into it. Plain data, no row of it."""
+"""The contents of a dump except its rows, the choices for an export or load, and the plan of a load."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,13 +14,10 @@ from tasks.estate.tables import STRICT, Column, DatabaseIdentity, Name
 
 FORMAT = "understudy-dump"
 FORMAT_VERSION = 2  # of the file's layout; a reader refuses a newer one
-RISK_PHRASE = (
-    "I_UNDERSTAND_THE_PII_RISK"  # typed by a person who switches an anonymizer off; compared letter for letter
-)
+RISK_PHRASE = "I_UNDERSTAND_THE_PII_RISK"  # typed by a person who switches an anonymizer off; must match exactly
 SUFFIXES = {"gzip": ".json.gz", "zstd": ".json.zst", "none": ".json"}
 
-
-NOT_JUDGED = "nobody has looked at its proof"  # also of facts that version 0.1 recorded
+NOT_CHECKED = "its proof has not been checked"  # also the value for facts that version 0.1 recorded
 
 
 class Anonymizer(StrEnum):
@@ -71,7 +68,7 @@ def require_originals_allowed(show_originals: bool, risk_phrase: str) -> bool:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class DumpedColumn:
-    """A column in a dump. `rule` is how it was treated, as the policy says it ("keep", "email", …)."""
+    """A column in a dump. `rule` is the policy's rule for it ("keep", "email", …)."""
 
     name: str
     type: str
@@ -83,45 +80,47 @@ class DumpedColumn:
     def of(
         cls, column: Column, rule: str, *, anonymizer: Anonymizer | None = None, raw: bool = False
     ) -> "DumpedColumn":
-        """The entry for a column of the catalogue."""
+        """Return the entry for a column of the catalogue."""
         return cls(name=column.name, type=column.type, rule=rule, anonymizer=anonymizer, raw=raw)
 
 
 class DumpedPart(Immutable):
-    """A partition of a dumped table that holds rows, or one that such a partition is part of."""
+    """A partition of a dumped table that contains rows, or a partition above it."""
 
     name: Name
     parent: Name
     bound: str
-    key: str = ""  # what it is partitioned by itself; "" for a leaf
+    key: str = ""  # its own partition key; "" for a leaf
 
 
 class DumpedTable(Immutable):
-    """A table in a dump, columns in the order of the values in its rows. A dump of 0.1 tells no more than these two."""
+    """A table in a dump, columns in the order of the values in its rows. A dump of 0.1 has the first two fields only."""
 
     name: Name
     columns: tuple[DumpedColumn, ...]
     parents: tuple[Name, ...] = ()  # what it inherits from
     key: str = ""  # what it is partitioned by
     parts: tuple[DumpedPart, ...] = ()
-    promises: tuple[str, ...] | None = None  # hashes of what the source demands of its rows; None in a dump of 0.1
-    sampled: tuple[str, ...] = ()  # the same, but tried only on a sample of the masked rows
+    promises: tuple[str, ...] | None = (
+        None  # hashes of the constraints on its rows at the source; None in a dump of 0.1
+    )
+    sampled: tuple[str, ...] = ()  # the same, but checked only on a sample of the masked rows
 
 
 class SequenceState(Immutable):
-    """Where a sequence stood in the snapshot."""
+    """The value of a sequence in the snapshot."""
 
     name: Name
     last: int | None
 
 
 class Header(Immutable):
-    """The first line of a dump. Never holds the key, only its fingerprint. Times are UTC."""
+    """The first line of a dump. Contains the fingerprint of the masking key, never the key. Times are UTC."""
 
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
     app: str
-    schema_version: int  # of the application's data; a loader refuses a newer one than it was told it supports
+    schema_version: int  # of the application's data; a load refuses a version that is newer than staging supports
     source_host: str
     source_system: str  # system identifier of the source server
     source_database: str
@@ -139,12 +138,12 @@ class Header(Immutable):
 
     @property
     def raw(self) -> bool:
-        """Whether any anonymizer was switched off: such a dump contains personal data."""
+        """Whether an anonymizer was switched off, so that the dump contains personal data."""
         return bool(self.opted_out)
 
 
 class TableTotals(Immutable):
-    """What the trailer says of one table: its rows, and the SHA-256 (hex) over the SHA-256 of its segments."""
+    """The totals of one table: its rows, and the SHA-256 (hex) over the SHA-256 of its segments."""
 
     name: Name
     rows: int
@@ -152,7 +151,7 @@ class TableTotals(Immutable):
 
 
 class Overlap(Immutable):
-    """A pair that the attack found: values of the column `source` stand in the column `found`, in so many forms."""
+    """A finding of the leak search: the column `found` contains values of the column `source`, in `forms` forms."""
 
     found: str
     source: str
@@ -162,10 +161,10 @@ class Overlap(Immutable):
         return f"{self.found} holds {self.forms} values of {self.source}"
 
 
-class AttackResult(Immutable):
-    """What the attack found in a dump when it was written. `forms`: so many were searched for, in `columns` columns.
+class LeakSearchResult(Immutable):
+    """The result of the leak search in a new dump: `forms` forms were searched for in `columns` columns.
 
-    `searched=False`: anonymizers were switched off, so that personal data was expected, and nothing is proven.
+    `searched=False`: an anonymizer was switched off, so that personal data was expected, and nothing is proven.
     """
 
     searched: bool
@@ -175,9 +174,9 @@ class AttackResult(Immutable):
 
 
 class Proof(Immutable):
-    """The line before the trailer: the result of the attack, and its hashes, sealed under the masking key (base64)."""
+    """The line before the trailer: the result of the leak search, and its hashes, sealed under the masking key (base64)."""
 
-    attack: AttackResult
+    attack: LeakSearchResult
     sealed: str
 
 
@@ -188,11 +187,11 @@ class Trailer(Immutable):
     tables: tuple[TableTotals, ...]
     rows: int
     digest: str
-    attack: AttackResult | None = None  # that of the proof; a dump of format version 1 has none
+    attack: LeakSearchResult | None = None  # that of the proof; a dump of format version 1 has none
 
 
 class DumpFacts(Immutable):
-    """A dump that was read from end to end and found whole."""
+    """A dump that was read in full and is complete."""
 
     url: str
     header: Header
@@ -201,11 +200,11 @@ class DumpFacts(Immutable):
     sha256: str  # of the stored file
     encrypted: bool = False
     compression: str = "gzip"
-    unproven: str = NOT_JUDGED  # why the attack proves nothing of it; empty: it does
+    unproven: str = NOT_CHECKED  # why the leak search does not prove it clean; empty: it does
 
 
 class LoadOrder(Immutable):
-    """One table of a load: the dump's columns in order, and those of them that the target lacks (`skipped`)."""
+    """One table of a load: the columns of the dump in order, and those that the target does not have (`skipped`)."""
 
     name: Name
     columns: tuple[str, ...]
@@ -214,43 +213,43 @@ class LoadOrder(Immutable):
 
 
 class Missing(Immutable):
-    """What the dump has and staging lacks: `what` is a table, an inheritance child or a column, `rows` how many rows of the
-    dump are concerned. `allowed`: the policy lists it in `missing_on_staging`.
+    """Something that is in the dump and not on staging. `what`: a table, an inheritance child or a column. `rows`: how many
+    rows of the dump are affected. `allowed`: the policy lists it in `missing_on_staging`.
     """
 
     name: str
     what: str
     rows: int
-    statement: str  # that makes it, as far as the dump knows it
+    statement: str  # SQL that creates it, as far as the dump describes it
     allowed: bool = False
 
 
 class LoadPlan(Fingerprinted):
-    """The whole intent of one load. Frozen before a person sees it; `fingerprint` names exactly this plan."""
+    """The plan of one load, fixed before a person sees it. `fingerprint` identifies exactly this plan."""
 
     verb: str = "load_dump"
     dump: str  # URL
     sha256: str  # of the stored file
-    digest: str  # of the trailer: what the rows must add up to
+    digest: str  # of the trailer: the digest that the rows must have
     header: Header
-    hostname: str  # of the staging instance, as the worker knows it
+    hostname: str  # of the staging instance, from the worker's settings
     target: DatabaseIdentity
     tables: tuple[LoadOrder, ...]
-    emptied: tuple[str, ...] = ()  # tables of staging that the policy knows and the dump lacks
+    emptied: tuple[str, ...] = ()  # tables of staging that the policy lists and the dump does not contain
     skipped: tuple[tuple[str, str], ...] = ()  # in the dump, not loaded: (name, why)
     kept: tuple[str, ...] = ()  # staging's own: excluded and audit tables
     missing: tuple[Missing, ...] = ()
-    untouched: tuple[str, ...] = ()  # tables of staging that neither the dump nor the policy knows
-    doubts: tuple[Fault, ...] = ()  # what may refuse a row or a statement of the load, and cannot be proven before
+    untouched: tuple[str, ...] = ()  # tables of staging that neither the dump nor the policy lists
+    doubts: tuple[Fault, ...] = ()  # what may refuse a row or statement of the load and cannot be checked in advance
     accepted_doubts: tuple[str, ...] = ()  # tables, columns and event triggers whose doubts the policy accepts
     firing: tuple[tuple[Name, str], ...] = ()  # triggers, by table, that compute columns while rows are written
-    readers_wait: tuple[str, ...] = ()  # tables whose readers wait for the end, and see old data never again
+    readers_wait: tuple[str, ...] = ()  # tables whose readers wait until the load ends
     readers: str = "stay"
-    first_load: bool = False  # the target carries no marker yet
-    attack: AttackResult | None = None  # what was found in the dump when it was written
-    unproven: str = ""  # why the attack proves nothing of the dump; empty: it does
-    mask_now: tuple[Anonymizer, ...] = ()  # what the dump holds raw and the load replaces
-    arrives_raw: tuple[Anonymizer, ...] = ()  # what the dump holds raw and the load leaves so, under the risk phrase
+    first_load: bool = False  # the target has no marker yet
+    attack: LeakSearchResult | None = None  # what was found in the dump when it was written
+    unproven: str = ""  # why the leak search does not prove the dump clean; empty: it does
+    mask_now: tuple[Anonymizer, ...] = ()  # raw in the dump, masked by the load
+    arrives_raw: tuple[Anonymizer, ...] = ()  # raw in the dump and after the load, allowed by the risk phrase
     catalog: str  # fingerprint of the target's structure
     generation: int  # ledger: number of loads ever journaled for this target when the plan was drafted
     risk: Risk = ONE_PERSON
@@ -261,17 +260,17 @@ class LoadPlan(Fingerprinted):
 
     @property
     def lost(self) -> tuple[Missing, ...]:
-        """What does not arrive although the dump has rows of it, and the policy does not allow that."""
+        """What the dump has rows for, staging does not have, and the policy does not allow to be missing."""
         return tuple(each for each in self.missing if each.rows and not each.allowed)
 
     @property
     def open_doubts(self) -> tuple[Fault, ...]:
-        """The doubts that the policy does not accept by name: a person must answer."""
+        """The doubts that the policy does not accept by name, so that a person must approve."""
         return tuple(doubt for doubt in self.doubts if not doubt.names & {*self.accepted_doubts})
 
     @property
     def destination_id(self) -> str:
-        """The target in the ledger: server and database, whatever name they are reached by."""
+        """The target in the ledger: server and database, independent of the address."""
         return f"{self.target.system_identifier}/{self.target.database_oid}"
 
     @property
@@ -281,15 +280,15 @@ class LoadPlan(Fingerprinted):
 
     @property
     def destination_environment(self) -> str:
-        """A load is for staging only: everything else was refused before the plan."""
+        """Always staging: any other target is refused before the plan is made."""
         return "staging"
 
 
 class Loaded(Immutable):
-    """What a load did, as committed. `checks` are (what, result) in words; times in seconds."""
+    """The committed result of a load. `checks` are pairs of check and result; times in seconds."""
 
     rows: tuple[tuple[str, int], ...]
     checks: tuple[tuple[str, str], ...]
     committed_at: datetime
     took_seconds: float
-    found_again: bool = False  # proven by the marker after its answer was lost or its process died
+    found_again: bool = False  # proven later by the marker, because the answer or the process was lost

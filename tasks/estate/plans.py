@@ -1,4 +1,4 @@
-"""Plans, answers, receipts, evidence and findings: what a run intends, was allowed, did and saw."""
+"""Plans, approvals, receipts, evidence, findings and reports of a run."""
 
 import hashlib
 import json
@@ -11,20 +11,18 @@ from tasks.estate.errors import Misconfigured
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Direction, Immutable, Pair, Survey
 
-PLAN_SCHEMA = 2  # part of the fingerprint: an approval given under other rules is not an approval under these
-ALPHABET = (
-    "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter that reads like a digit or another letter
-)
+PLAN_SCHEMA = 2  # part of the fingerprint: an approval under other rules is not valid under these
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter looks like a digit or another letter
 ONE_PERSON = Risk(grade=Grade.YELLOW, reasons=())
 
 
 class Severity(StrEnum):
-    """How much a finding or difference matters: `block` stops, `warn` is shown to the approver, `info` is context."""
+    """The weight of a finding or difference: `block` stops, `warn` is shown to the approver, `info` is context."""
 
     BLOCK = "block"
     WARN = "warn"
     INFO = "info"
-    UNKNOWN = "unknown"  # could not be checked; never reads as "ok"
+    UNKNOWN = "unknown"  # could not be checked; never shown as "ok"
 
 
 class Difference(Immutable):
@@ -48,7 +46,7 @@ class Finding(Immutable):
 
 
 class CopyOptions(Immutable):
-    """What travels. `tables` is an include-list and goes with the database only (rule of the hosting API)."""
+    """What is copied. `tables` limits the copy of the database (rule of the hosting API: only with the database)."""
 
     files: bool = True
     database: bool = True
@@ -56,30 +54,31 @@ class CopyOptions(Immutable):
 
     @classmethod
     def chosen(cls, *, files: bool, database: bool, tables: list[str]) -> "CopyOptions":
-        """The options of a form, tables sorted and without repeats. Raises `Misconfigured` where they contradict."""
+        """Return the options of a form, tables sorted and unique. Raise `Misconfigured` if they contradict each other."""
         if not files and not database:
-            raise Misconfigured("Neither files nor the database are to be copied; expected at least one of them.")
+            raise Misconfigured("Neither files nor the database are selected; expected at least one of them.")
         if tables and not database:
             raise Misconfigured(
-                "Tables are listed but the database is not to be copied; expected no tables, or the database."
+                "Tables are listed, but the database is not selected; expected no tables, or the database."
             )
         wrong = [table for table in tables if not re.fullmatch(r"[A-Za-z0-9_$]{1,64}", table)]
         if wrong:
             raise Misconfigured(
-                f"{len(wrong)} table name(s) are not names of database tables, the first is {wrong[0][:64]!r}."
+                f"{wrong[0][:64]!r} is not the name of a database table ({len(wrong)} such entries); expected letters, digits, "
+                "_ and $."
             )
         return cls(files=files, database=database, tables=tuple(sorted(set(tables))))
 
 
 class Comparison(Immutable):
-    """Two surveys side by side, the differences, and what the destination would lose."""
+    """Two surveys, their differences, and what the destination would lose."""
 
     source: Survey
     destination: Survey
     differences: tuple[Difference, ...]
     losses: tuple[str, ...]
     destination_is_newer: bool | None
-    files_are_newer: bool | None = None  # of the destination, by the versions in public asset URLs; None = not told
+    files_are_newer: bool | None = None  # of the destination, by the versions in public asset URLs; None: not known
 
 
 class Backup(Immutable):
@@ -93,7 +92,7 @@ class Backup(Immutable):
 
 
 class Intent(Protocol):
-    """What the gate needs to know of any plan: which it is, whose run's, and what it would overwrite."""
+    """What the approval gate reads from any plan."""
 
     @property
     def fingerprint(self) -> str:
@@ -101,19 +100,19 @@ class Intent(Protocol):
 
     @property
     def code(self) -> str:
-        """The fingerprint's beginning, for people."""
+        """The plan code: the first digits of the fingerprint."""
 
     @property
     def run_id(self) -> str:
-        """The run that drafted it."""
+        """The run that made it."""
 
     @property
     def destination_id(self) -> str:
-        """What is overwritten, as the ledger names it."""
+        """The id of what is overwritten, as in the ledger."""
 
     @property
     def destination_name(self) -> str:
-        """What is overwritten, as a person types it."""
+        """The name of what is overwritten, as a person types it."""
 
     @property
     def destination_environment(self) -> str:
@@ -121,75 +120,75 @@ class Intent(Protocol):
 
     @property
     def verb(self) -> str:
-        """What the run does."""
+        """The action: the name of the flow."""
 
     @property
     def risk(self) -> Risk:
-        """How dangerous it is, and what its gate demands."""
+        """Its risk class, with what the approval requires."""
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """What stands against it and is shown to whoever approves: freezes and holds, as `freeze:<name>`, `hold:<seq>`."""
+        """What it overrides, shown to the approver: `freeze:<name>`, `hold:<seq>`."""
 
     @property
     def requested_by(self) -> str:
-        """Who asked for it, as claimed."""
+        """The name that the requester typed."""
 
 
 class Fingerprinted(Immutable):
-    """A plan that is named by what it says: any change of it is another plan."""
+    """A plan that is identified by its content: any change makes another plan."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical plan (sorted keys, UTF-8, no floats), hexadecimal."""
+        """SHA-256 (hex) of the canonical plan: sorted keys, UTF-8, no floats."""
         return fingerprint(self.model_dump(mode="json"))
 
     @property
     def code(self) -> str:
-        """The first 40 bits for people, like `7K3F-92QD`: Crockford's base 32."""
+        """The first 40 bits, like `7K3F-92QD`, in Crockford's base 32."""
         bits = int(self.fingerprint[:10], 16)
         letters = "".join(ALPHABET[bits >> shift & 31] for shift in range(35, -1, -5))
         return f"{letters[:4]}-{letters[4:]}"
 
 
 class Plan(Fingerprinted):
-    """The whole intent of one destructive call. Frozen before a person sees it; `fingerprint` names exactly this plan."""
+    """The plan of one destructive call, fixed before a person sees it. `fingerprint` identifies exactly this plan."""
 
     verb: Literal["refresh", "provision", "promote", "restore"]
     direction: Direction
     pair: Pair
     options: CopyOptions
     backup: Backup
-    restore_backup_id: str | None = None  # restore only: what is put back
-    generation: int  # ledger: number of destructive calls ever journaled for either install when the plan was drafted
-    pinned: dict[str, str]  # facts of the world that must not have changed when the call is made
+    restore_backup_id: str | None = None  # restore only: the backup to restore
+    generation: int  # number of destructive calls in the ledger for either install when the plan was made
+    pinned: dict[str, str]  # facts that must not have changed when the call is made
     risk: Risk = ONE_PERSON
     overrides: tuple[str, ...] = ()
-    code_version: str = ""  # of the code that drafted it
-    break_glass: str = ""  # why it may be done during a freeze
-    shown: str = ""  # SHA-256 of the comparison that people saw
+    code_version: str = ""  # of the code that made the plan
+    break_glass: str = ""  # reason for a copy during a freeze window
+    shown: str = ""  # SHA-256 of the comparison that was shown
     requested_by: str = ""
     run_id: str
     schema_version: int = PLAN_SCHEMA
 
     @property
     def destination_id(self) -> str:
-        """The install that is overwritten, as the ledger names it."""
+        """The id of the install that is overwritten."""
         return self.pair.destination.id
 
     @property
     def destination_name(self) -> str:
-        """The install that is overwritten, as a person types it."""
+        """The name of the install that is overwritten."""
         return self.pair.destination.name
 
     @property
     def destination_environment(self) -> str:
-        """Its role, as the host named it when the plan was drafted."""
+        """The role of that install when the plan was made."""
         return self.pair.destination.environment.value
 
 
 class Signer(Immutable):
-    """One person who said yes, and how they proved who they are."""
+    """One approver with the kind of proof."""
 
     name: str
     proof: Literal["code", "signature"]
@@ -197,11 +196,11 @@ class Signer(Immutable):
 
 
 class Approval(Immutable):
-    """Leave for one plan, once. Times are UTC.
+    """The approval of one plan, valid once. Times are UTC.
 
-    `kind`: "person" (everybody in `signers` said yes), "standing" (a reviewed, signed entry), or "pre-authorised" (a restore
-    that the promotion's approval allowed). `restore_within`: seconds in which a failed verification may be undone without
-    asking again; 0 = not at all.
+    `kind`: "person" (everybody in `signers` approved), "standing" (a reviewed, signed entry), or "pre-authorised" (a restore
+    that the promotion's approval allowed). `restore_within`: seconds after a failed verification in which a restore needs no
+    new approval; 0: always needs one.
     """
 
     id: str
@@ -217,36 +216,36 @@ class Approval(Immutable):
 
 
 class Receipt(Immutable):
-    """What is known of a destructive call that left: `accepted` (202 seen) or `unknown` (no answer seen). UTC."""
+    """A destructive call that was sent: `accepted` (202) or `unknown` (no answer). Times are UTC."""
 
     plan: str
     sent_at: datetime
     answer: Literal["accepted", "unknown"]
-    recalled: bool = False  # read from the ledger by a later process instead of sent by this one
+    recalled: bool = False  # read from the ledger, not sent by this process
     baseline: "Baseline"
 
 
 class Baseline(Immutable):
-    """What the world looked like before the call: a signal counts only against this."""
+    """The state before the call. A signal counts only as a change from this state."""
 
     backup_ids: tuple[str, ...] | None
-    server_time: datetime  # the host's own clock (Date header): measurements are compared with it, not with ours
+    server_time: datetime  # the host's clock (Date header), with which its measurements are compared
     source: Survey
     destination: Survey
 
 
 class Verdict(StrEnum):
-    """How well the arrival of a copy is proven."""
+    """How strongly the arrival of a copy is proven."""
 
     CONFIRMED = "confirmed"
-    UNCHANGED = "unchanged"  # nothing differed before the call and nothing differs now, and the host has had its time
+    UNCHANGED = "unchanged"  # nothing differed before the call, nothing differs now, and the host has finished
     PROBABLE = "probable"
     UNCONFIRMED = "unconfirmed"
     FAILED = "failed"
 
 
 class Signal(Immutable):
-    """One reading of the evidence ladder; `rank` 1 is the strongest, 0 is a person with the host's e-mail."""
+    """One signal of arrival. `rank` 1 is the strongest; 0 is a person who read the host's e-mail."""
 
     rank: int
     name: str
@@ -256,14 +255,14 @@ class Signal(Immutable):
 
 
 class Diagnosis(Immutable):
-    """What a read-only look at one install found, and the comparison with a second one where asked."""
+    """The findings about one install, and the comparison with a second one if requested."""
 
     findings: tuple[Finding, ...]
     comparison: Comparison | None = None
 
 
 class Evidence(Immutable):
-    """Every signal with value and time, used or not, and the verdict drawn from them."""
+    """All signals, used or not, and the verdict."""
 
     verdict: Verdict
     signals: tuple[Signal, ...]
@@ -271,7 +270,7 @@ class Evidence(Immutable):
 
 
 class Report(Immutable):
-    """What we tell: every run ends in exactly one of these."""
+    """The report of a run."""
 
     verb: str
     outcome: str
@@ -291,7 +290,7 @@ class Report(Immutable):
 
 
 def fingerprint(value: Any) -> str:
-    """SHA-256 (hex) of a JSON value in canonical form. Lists of tables are sorted by their owners, not here."""
+    """Return the SHA-256 (hex) of a JSON value in canonical form. Lists keep their order."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

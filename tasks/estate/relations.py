@@ -1,4 +1,4 @@
-"""Relations: what every name in a database is, and where its rows are stored. Read from the catalogue, decided here."""
+"""What each name in a database is, and where its rows are stored."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from tasks.estate.tables import Catalog, Kind, Name, Relation, Table
 
 
 class Resolver:
-    """Answers what a name is in one database. Built once from all its relations; each answer is one look-up."""
+    """Finds relations of one database by name, with their partitions and children. Each call is a look-up."""
 
     def __init__(self, relations: Iterable[Relation]) -> None:
         self._by_name = {relation.name: relation for relation in relations}
@@ -20,12 +20,12 @@ class Resolver:
 
     @classmethod
     def of(cls, catalog: Catalog) -> "Resolver":
-        """Return the resolver of a catalogue; its tables count as relations also where it lists no relations."""
+        """Return the resolver of a catalogue. Tables without a listed relation are included."""
         known = {relation.name for relation in catalog.relations}
         return cls([*catalog.relations, *(_as_relation(t) for t in catalog.tables if t.name not in known)])
 
     def find(self, name: Name | str) -> Relation | None:
-        """Return the relation of that name, or of the name that prints like that."""
+        """Return the relation with this name, given as `Name` or as its text."""
         return self._by_text.get(name) if isinstance(name, str) else self._by_name.get(name)
 
     def root(self, relation: Relation) -> Relation:
@@ -39,27 +39,27 @@ class Resolver:
         return [child for child in self._children.get(name, ()) if child.partition]
 
     def partitions(self, name: Name) -> Iterator[Relation]:
-        """Yield all partitions below a partitioned table, at any depth, each after the one that it is part of."""
+        """Yield all partitions below a partitioned table, at any depth, parents first."""
         for child in self.parts(name):
             yield child
             yield from self.partitions(child.name)
 
     def leaves(self, name: Name) -> tuple[Relation, ...]:
-        """Return the relations that hold a table's rows: itself, or its partitions that have no partitions."""
+        """Return the relations that store a table's rows: the table itself, or its leaf partitions."""
         relation = self._by_name.get(name)
         if relation is None or relation.kind is not Kind.PARTITIONED:
             return (relation,) if relation is not None else ()
         return tuple(each for each in self.partitions(name) if each.kind is not Kind.PARTITIONED)
 
     def heirs(self, name: Name) -> Iterator[Relation]:
-        """Yield the inheritance children of a table, at any depth; partitions are none."""
+        """Yield the inheritance children of a table, at any depth, without partitions."""
         for child in self._children.get(name, ()):
             if not child.partition:
                 yield child
                 yield from self.heirs(child.name)
 
     def nearest(self, name: str) -> str:
-        """Return the names that a mistyped one may stand for, in describe: for messages."""
+        """Return similar names, as the end of a message about an unknown name."""
         bare = name.rpartition(".")[2].casefold()
         same = [text for text, relation in self._by_text.items() if relation.name.name.casefold() == bare]
         close = same or get_close_matches(name, self._by_text, n=3, cutoff=0.75)
@@ -67,7 +67,7 @@ class Resolver:
 
 
 def describe(relation: Relation) -> str:
-    """Say what a relation is, for messages: `a foreign table on the server far`."""
+    """Return a description of a relation for messages: `a foreign table on the server far`."""
     if relation.partition:
         kind = "foreign partition" if relation.kind is Kind.FOREIGN else "partition"
         where = f" on the server {relation.server}" if relation.server else ""

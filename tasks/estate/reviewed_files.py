@@ -1,6 +1,6 @@
-"""Reviewed files: lists in YAML that people change under review, and that decide what a worker may do.
+"""Reviewed files: YAML lists that people change under review and that decide what a worker may do.
 
-A mistake in one is an error that names file, entry and field; it is never read as an empty list.
+A mistake in a file raises an error with file, entry and field. It is never read as an empty list.
 """
 
 from collections.abc import Hashable
@@ -12,40 +12,42 @@ from pydantic import BaseModel, ValidationError
 
 from tasks.estate.errors import Misconfigured
 
+DUPLICATE = "a key occurs twice"
 Entry = TypeVar("Entry", bound=BaseModel)
 
 
 class _OnceOnly(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping: plain YAML keeps the last, a reviewer sees the first."""
+    """Refuses a duplicate key in a mapping: YAML keeps the last one, a reviewer reads the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """The mapping, unless a key stands in it twice."""
+        """Return the mapping, or raise if a key is duplicate."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, "a key stands twice", key.start_mark)
+                    raise yaml.constructor.ConstructorError(None, None, DUPLICATE, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def parse(text: str, path: Path) -> Any:
-    """The YAML in `text`, which was read from `path`. Raises `Misconfigured` with the line, never with the line's words:
-    the file may hold secrets.
+    """Return the content of `text`, which was read from `path`.
+
+    Raise `Misconfigured` with the number of the line but not its text: the file may contain secrets.
     """
     try:
         return yaml.load(text, Loader=_OnceOnly)  # noqa: S506  # a SafeLoader that refuses more
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        twice = ": a key stands twice" if error.problem == "a key stands twice" else ""
-        raise Misconfigured(f"{path} is not YAML that we read{line}{twice}.") from None
+        reason = f": {DUPLICATE}" if error.problem == DUPLICATE else ""
+        raise Misconfigured(f"{path} is not valid YAML{line}{reason}.") from None
     except (yaml.YAMLError, ValueError):  # ValueError: a date such as 2026-02-30
-        raise Misconfigured(f"{path} is not YAML that we read.") from None
+        raise Misconfigured(f"{path} is not valid YAML.") from None
 
 
 def read_entries(path: Path, kind: type[Entry], *, called: str) -> list[Entry]:
-    """The entries of a YAML list, each a `kind`, which messages call `called` ("a lead"). An absent or empty file is no
-    entry. Raises `Misconfigured` naming the file, the entry's number from 1, and its fields that are wrong.
+    """Return the entries of a YAML list, each a `kind`, which messages call `called` ("a lead"). A missing or empty file has
+    no entries. Raise `Misconfigured` with the file, the number of the entry from 1, and its wrong fields.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -57,7 +59,7 @@ def read_entries(path: Path, kind: type[Entry], *, called: str) -> list[Entry]:
     if entries is None:
         return []
     if not isinstance(entries, list):
-        raise Misconfigured(f"{path} holds a {type(entries).__name__}; expected a list.")
+        raise Misconfigured(f"{path} contains a {type(entries).__name__}; expected a list.")
     return [_validated(entry, kind, f"Entry {n} of {path} is not {called}") for n, entry in enumerate(entries, start=1)]
 
 

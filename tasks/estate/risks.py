@@ -1,4 +1,4 @@
-"""Risk: how dangerous a plan is, why, and therefore what its gate demands."""
+"""The risk class of a plan, its reasons, and what its approval requires."""
 
 from enum import StrEnum
 
@@ -6,19 +6,19 @@ from tasks.estate.sites import Immutable
 
 
 class Grade(StrEnum):
-    """The class of a plan. The order is the order of danger."""
+    """The risk class of a plan, from the least to the most dangerous."""
 
     GREEN = "green"  # a standing approval may cover it
-    YELLOW = "yellow"  # one person
-    RED = "red"  # two people
+    YELLOW = "yellow"  # one approver
+    RED = "red"  # two approvers
     BLACK = "black"  # refused; nobody can approve it
 
 
 class Risk(Immutable):
-    """The grade of one plan with its reasons, and what the rules demand for it. Part of the plan's fingerprint.
+    """The risk class of one plan with its reasons and requirements. Part of the plan's fingerprint.
 
-    `people` must say yes, `signatures` of them by SSH signature; none of them before `cool_down` seconds have passed since
-    the question. `rules` is the SHA-256 of the rules that graded it.
+    `people`: how many approvers are needed, `signatures` of them with an SSH signature. `cool_down`: seconds after the
+    request in which no approval is accepted. `rules`: SHA-256 of the rules that were applied.
     """
 
     grade: Grade

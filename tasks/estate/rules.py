@@ -1,4 +1,4 @@
-"""The rules of the trade as pure functions: which pairs are allowed, what differs, what would be lost, what is pinned."""
+"""Rules as pure functions: which pairs are allowed, what differs, what would be lost, what is pinned."""
 
 import re
 
@@ -7,22 +7,22 @@ from tasks.estate.plans import Comparison, CopyOptions, Difference, Severity
 from tasks.estate.sites import Direction, Environment, Install, Pair, Survey
 
 UNKNOWN = "unknown"
-DOTTED = re.compile(r"\d{1,9}(\.\d{1,9})+")  # a version that people give; not a time stamp or a hash
+DOTTED = re.compile(r"\d{1,9}(\.\d{1,9})+")  # a version number; not a time stamp or a hash
 
 
 def require_allowed(pair: Pair, *, other_site: bool = False) -> None:
-    """Raise `WrongDestination` unless the direction allows this pair. Not configurable, but for `other_site`.
+    """Raise `WrongDestination` unless the direction allows this pair. Only `other_site` is configurable.
 
-    `other_site` is the explicit leave to copy between two sites of one account (or where the host names no site).
+    `other_site` allows a copy between two sites of one account, or if the host does not report the site.
     """
     source, destination = pair.source, pair.destination
     if pair.direction is not Direction.BACK:
         _require_two_of_one_account(source, destination, other_site=other_site)
     if pair.direction is Direction.DOWN and destination.environment.may_be_production:
         raise WrongDestination(
-            f"{destination.name} is {_role(destination)}; a refresh needs a destination that the host calls staging or "
-            "development (unknown counts as production).",
-            next_step="Nothing was changed. Choose a staging install; to change production, start `promote`.",
+            f"{destination.name} is {_role(destination)}; a refresh needs a destination that the host labels staging "
+            "or development (unknown counts as production).",
+            next_step="Nothing was changed. Choose a staging install. To change production, start `promote`.",
             install=destination.name,
         )
     if pair.direction is Direction.UP:
@@ -31,14 +31,14 @@ def require_allowed(pair: Pair, *, other_site: bool = False) -> None:
         if install.status != "active":
             raise WrongDestination(
                 f"{install.name} has status {install.status!r}; expected 'active'.",
-                next_step="Nothing was changed. Wait until the host calls the install active, then start again.",
+                next_step="Nothing was changed. Wait until the install is active, then start a new run.",
                 install=install.name,
             )
 
 
 def _require_two_of_one_account(source: Install, destination: Install, *, other_site: bool) -> None:
     if source.id == destination.id:
-        raise WrongDestination(f"Source and destination are the same install, {source.name}; expected two.")
+        raise WrongDestination(f"Source and destination are the same install, {source.name}; expected two installs.")
     if source.account_id != destination.account_id:
         raise WrongDestination(
             f"{source.name} and {destination.name} belong to different accounts; the host copies within one account only."
@@ -46,20 +46,20 @@ def _require_two_of_one_account(source: Install, destination: Install, *, other_
     same_site = source.site_id is not None and source.site_id == destination.site_id
     if not same_site and not other_site:
         raise WrongDestination(
-            f"{source.name} is of site {source.site_name or source.site_id or UNKNOWN}, {destination.name} of site "
+            f"{source.name} belongs to site {source.site_name or source.site_id or UNKNOWN}, {destination.name} to site "
             f"{destination.site_name or destination.site_id or UNKNOWN}; expected one site.",
-            next_step="Nothing was changed. If this really is meant, start again with 'Allow another site' switched on.",
+            next_step="Nothing was changed. If this is intended, start a new run with 'Allow another site' switched on.",
         )
 
 
 def _require_promotable(source: Install, destination: Install) -> None:
     if destination.environment is not Environment.PRODUCTION:
         raise WrongDestination(
-            f"{destination.name} is {_role(destination)}; a promotion needs a destination that the host calls production.",
+            f"{destination.name} is {_role(destination)}; a promotion needs a destination that the host labels production.",
             next_step="Nothing was changed. To overwrite a staging install, start `refresh`.",
         )
     if source.environment.may_be_production:
-        raise WrongDestination(f"{source.name} is {_role(source)}; a promotion starts from staging or development.")
+        raise WrongDestination(f"{source.name} is {_role(source)}; a promotion copies from staging or development.")
 
 
 def _role(install: Install) -> str:
@@ -68,7 +68,7 @@ def _role(install: Install) -> str:
 
 
 def compare(source: Survey, destination: Survey, options: CopyOptions) -> Comparison:
-    """Put two surveys side by side: graded differences, what the destination would lose, and who is newer."""
+    """Compare two surveys: differences with their severity, what the destination would lose, and which side is newer."""
     newer = _destination_is_newer(source, destination)
     return Comparison(
         source=source,
@@ -112,7 +112,7 @@ def _differences(source: Survey, destination: Survey) -> list[Difference]:
 
 
 def require_same(pair: Pair, comparison: Comparison) -> None:
-    """Raise `PlanIsStale` if a side was renamed, relabelled or moved between resolving and comparing it."""
+    """Raise `PlanIsStale` if a side was renamed, relabelled or moved before it was compared."""
     for resolved, compared in (
         (pair.source, comparison.source.install),
         (pair.destination, comparison.destination.install),
@@ -120,13 +120,13 @@ def require_same(pair: Pair, comparison: Comparison) -> None:
         for field in ("name", "environment", "account_id", "site_id", "primary_domain"):
             old, new = getattr(resolved, field), getattr(compared, field)
             if old != new:
-                raise PlanIsStale(f"{resolved.name} changed while it was looked at: {field} was {old}, is {new}.")
+                raise PlanIsStale(f"{resolved.name} changed while it was checked: {field} was {old}, is now {new}.")
 
 
 def _row(aspect: str, source: object, destination: object, severity: Severity, *, note: str = "") -> Difference:
     left, right = _say(source), _say(destination)
     if UNKNOWN in (left, right):
-        return Difference(aspect=aspect, source=left, destination=right, severity=Severity.UNKNOWN, note="not told")
+        return Difference(aspect=aspect, source=left, destination=right, severity=Severity.UNKNOWN, note="not known")
     grade = Severity.INFO if left == right else severity
     return Difference(aspect=aspect, source=left, destination=right, severity=grade, note="" if left == right else note)
 
@@ -150,7 +150,7 @@ def _storage(survey: Survey, field: str) -> object:
 
 
 def _live(survey: Survey) -> str | None:
-    """Plugins whose data grows by itself: orders, members, forms."""
+    """Return the plugins that collect data of visitors: orders, members, forms."""
     seen = survey.content.live_data
     return None if seen is None else ", ".join(seen) or "none seen"
 
@@ -166,9 +166,9 @@ def _destination_is_newer(source: Survey, destination: Survey) -> bool | None:
 
 
 def _files_are_newer(source: Survey, destination: Survey) -> bool | None:
-    """Return whether the destination shows newer files: of the versions that only one side has, it has the highest.
+    """Return whether the destination has newer files: the highest of the versions that only one side shows.
 
-    Only dotted versions count. A time stamp or a hash in an asset's URL is made by each site for itself and tells no age.
+    Only dotted versions count: time stamps and hashes in asset URLs differ from site to site.
     """
     left, right = (_versions(side.content.files_marker) for side in (source, destination))
     if left is None or right is None:
@@ -178,7 +178,7 @@ def _files_are_newer(source: Survey, destination: Survey) -> bool | None:
 
 
 def _versions(marker: str | None) -> set[tuple[int, ...]] | None:
-    """The dotted versions of a marker as numbers; None if there are none to compare."""
+    """Return the dotted versions of a marker as numbers, or None if it has no such version."""
     found = {tuple(map(int, word.split("."))) for word in (marker or "").split(",") if DOTTED.fullmatch(word)}
     return found or None
 
@@ -188,9 +188,9 @@ def _losses(source: Survey, destination: Survey, options: CopyOptions, newer: bo
     name = destination.install.name
     if options.database:
         scope = f"the tables {', '.join(options.tables)}" if options.tables else "the whole database"
-        lines.append(f"{scope} of {name} is replaced: posts, orders, users and comments made there since are lost")
+        lines.append(f"{scope} of {name} is replaced: newer posts, orders, users and comments on it are lost")
         if newer is None:
-            lines.append("how much that is: unknown (public content could not be compared)")
+            lines.append("how much is lost is unknown: public content could not be compared")
         elif newer:
             lines.append(
                 f"{name} is NEWER than {source.install.name}: newest change {_newest(destination)} against {_newest(source)}"
@@ -205,16 +205,16 @@ def _losses(source: Survey, destination: Survey, options: CopyOptions, newer: bo
             f"{destination.content.files_marker} against {source.content.files_marker}"
         )
     if options.files:
-        lines.append(f"files of {name} are replaced: uploads, themes and plugins changed there since are lost")
+        lines.append(f"files of {name} are replaced: newer uploads, themes and plugins on it are lost")
     return lines
 
 
 def pins(source: Survey, destination: Survey, direction: Direction, options: CopyOptions) -> dict[str, str]:
-    """What must be the same when the call is made as when the plan was shown; any change makes the plan stale.
+    """Return the facts that must not change between the plan and the call; any change makes the plan stale.
 
-    Identity and platform always. Content only where a change would alter what the person agreed to: the content of the
-    destination when its database is replaced, the content of the source when it goes to production (production as a
-    source is live and moves on by itself).
+    Identity and platform are always pinned. Content is pinned if a change would alter what was approved: content of the
+    destination if its database is replaced, content of the source if it is copied to production (production as a source
+    is live and changes all the time).
     """
     pinned: dict[str, str] = {}
     for side, survey in (("source", source), ("destination", destination)):

@@ -1,7 +1,7 @@
-"""Where secrets and addresses enter: environment variables `UNDERSTUDY_…`, and nowhere else.
+"""Settings of the worker, from environment variables `UNDERSTUDY_…` only.
 
-One way in, on purpose: a Prefect Block can be read back in clear by every API client, an environment variable of our
-worker cannot (deployments/worker/worker.py). Secrets leave this object only as client constructor arguments.
+Prefect Blocks are not used: every API client can read them in clear text, but not the environment of a worker
+(deployments/worker/worker.py). Secrets leave this object only as arguments of client constructors.
 """
 
 from functools import lru_cache
@@ -19,7 +19,7 @@ LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
 class Settings(BaseSettings):
-    """Everything a worker needs to know that is not a flow parameter. Durations are in seconds of real time at pace 1."""
+    """The settings of a worker. Durations are in seconds of real time at pace 1."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", extra="ignore", hide_input_in_errors=True)
 
@@ -32,62 +32,63 @@ class Settings(BaseSettings):
     )
     api_password: SecretStr = Field(SecretStr(""), description="API password, from the same page.")
     notify: str = Field(
-        "", description="E-mail address that the host tells about backups and copies (the API requires one)."
+        "", description="E-mail address that the host notifies of backups and copies (the API requires one)."
     )
     source_database: SecretStr = Field(
-        SecretStr(""), description="postgresql://… of production, with a role that may only read. Needed to export."
+        SecretStr(""), description="postgresql://… of production, with a read-only role. Needed to export."
     )
     target_database: SecretStr = Field(
         SecretStr(""), description="postgresql://… of staging, as the owner of its tables. Needed to load."
     )
     source_hostname: str = Field(
-        "", description="Hostname of production for reports and dumps; empty: that of the connection."
+        "", description="Hostname of production for reports and dumps. Empty: that of the connection."
     )
     target_hostname: str = Field(
-        "", description="Hostname of the staging instance as people know it; empty: that of the connection."
+        "", description="Hostname of the staging instance, which people type. Empty: that of the connection."
     )
     policies: Path = Field(
-        Path("deployments/policies"), description="Folder of masking policies, one `<name>.yaml` an application."
+        Path("deployments/policies"), description="Folder of masking policies, one `<name>.yaml` for each application."
     )
     masking_key: SecretStr = Field(
-        SecretStr(""), description="Key of the masking, 32 bytes or more; from a secret store, never from a form."
+        SecretStr(""), description="Masking key, 32 bytes or more. Keep it in a secret store."
     )
     masking_key_rotates: bool = Field(
-        True, description="True: each run masks differently. False: equal values stay equal from dump to dump."
+        True, description="True: each run masks differently. False: equal values stay equal in all dumps."
     )
     dump_folder: str = Field(
         default_factory=lambda: str(Path.home() / ".understudy" / "dumps"),
-        description="Folder for finished dumps: a path, or any fsspec URL (s3://…).",
+        description="Folder for finished dumps: a path or an fsspec URL (s3://…).",
     )
     dump_work: Path = Field(
         default_factory=lambda: Path.home() / ".understudy" / "work",
-        description="Folder for the parts of an unfinished dump; shared, where several machines export.",
+        description="Folder for the parts of an unfinished dump. Several exporting machines must share it.",
     )
     dump_compression: Literal["gzip", "zstd", "none"] = Field("gzip", description="How dumps are compressed.")
     dump_recipients: str = Field(
-        "", description="age recipients (age1…), separated by spaces; empty: dumps are not encrypted."
+        "", description="age recipients (age1…), separated by spaces. Empty: dumps are not encrypted."
     )
     dump_identity: SecretStr = Field(
-        SecretStr(""), description="age identity (AGE-SECRET-KEY-…) that opens encrypted dumps; needed to load them."
+        SecretStr(""),
+        description="age identity (AGE-SECRET-KEY-…) that decrypts dumps. Needed to load encrypted dumps.",
     )
     statement_within: float = Field(
-        3600.0, gt=0, description="Longest single statement on either database (1 h); not scaled by the pace."
+        3600.0, gt=0, description="Time limit of one statement on either database (1 h); not scaled by the pace."
     )
     lock_within: float = Field(
-        30.0, gt=0, description="How long a load waits for a lock on staging before it gives up; not scaled."
+        30.0, gt=0, description="How long a load waits for a lock on staging; not scaled by the pace."
     )
     ledger_url: str = Field(
         default_factory=lambda: f"sqlite:///{Path.home() / '.understudy' / 'ledger.db'}",
-        description="SQLAlchemy URL of the ledger; SQLite by default, postgresql+psycopg://… for several workers.",
+        description="SQLAlchemy URL of the ledger. Several workers need postgresql+psycopg://…",
     )
     site_scheme: str = Field("https", description="Scheme of the public sites: https, or http on the sandbox.")
     site_gateway: str = Field(
-        "", description="host:port that answers for every public site (like curl --connect-to); empty: ask DNS."
+        "", description="host:port to which requests to all public sites go (like curl --connect-to). Empty: DNS."
     )
     site_logins: SecretStr = Field(
         SecretStr(""),
-        description="Logins of sites behind Basic authentication: install=user:password, separated by spaces; "
-        "percent-encode what is not a letter or digit.",
+        description="Logins of sites behind Basic authentication: install=user:password, separated by spaces. "
+        "Percent-encode all characters but letters and digits.",
     )
     standing_file: Path = Field(
         Path("deployments/standing.yaml"),
@@ -98,57 +99,55 @@ class Settings(BaseSettings):
     )
     codes_file: Path = Field(
         default_factory=lambda: Path.home() / ".understudy" / "codes.yaml",
-        description="Secrets of the leads' one-time codes; readable by the worker alone, never in git.",
+        description="Secrets of the leads' one-time codes. Readable only by the worker, never in git.",
     )
     risk_file: Path = Field(
         Path("deployments/risks.yaml"),
-        description="Reviewed file of what makes a plan green, yellow or red, and what each demands.",
+        description="Reviewed file of the risk rules: what makes a plan green, yellow or red, and what each class requires.",
     )
     freeze_file: Path = Field(
-        Path("deployments/freezes.yaml"), description="Reviewed freeze calendar; without the file nothing is frozen."
+        Path("deployments/freezes.yaml"), description="Reviewed freeze calendar. Without the file nothing is frozen."
     )
     notices: SecretStr = Field(
         SecretStr(""),
         description="Where notices go, separated by spaces: Prefect blocks (slack-webhook/leads) or Apprise URLs "
-        "(mailtos://…). Empty: nowhere.",
+        "(mailtos://…). Empty: no notices.",
     )
     pace: float = Field(
-        1.0, gt=0, le=1, description="Factor on every deadline and interval; 1 in real life, 1/60 on the sandbox."
+        1.0, gt=0, le=1, description="Factor for deadlines and intervals: 1 in production, 1/60 on the sandbox."
     )
     backup_within: float = Field(2700.0, gt=0, description="Deadline for a backup, from its request (45 min).")
-    copy_within: float = Field(5400.0, gt=0, description="Deadline for evidence of a copy or restore (90 min).")
+    copy_within: float = Field(5400.0, gt=0, description="Deadline for the arrival of a copy or restore (90 min).")
     install_within: float = Field(1800.0, gt=0, description="Deadline for a new install to become active (30 min).")
-    execute_within: float = Field(
-        1800.0, gt=0, description="How long an approval may be used after its answer (30 min); not scaled."
-    )
-    settle_gap: float = Field(60.0, ge=0, description="A signal must hold on two readings this far apart.")
+    execute_within: float = Field(1800.0, gt=0, description="Approval lifetime, from the answer (30 min); not scaled.")
+    settle_gap: float = Field(60.0, ge=0, description="Time between the two readings in which a signal must be seen.")
     lock_horizon: float = Field(
         86400.0,
         gt=0,
-        description="After this long an unproven copy of an ended run no longer holds its destination (24 h).",
+        description="When an unproven copy of an ended run no longer locks its destination (24 h).",
     )
 
     def logins(self) -> dict[str, tuple[str, str]]:
-        """User and password of each site behind Basic authentication, by install name. Raises `Misconfigured`."""
+        """Return user and password of each site behind Basic authentication, by install name. Raise `Misconfigured`."""
         found = {}
         for number, each in enumerate(self.site_logins.get_secret_value().split(), 1):
             install, _, login = each.partition("=")
             user, colon, password = login.partition(":")
             if not (install and user and colon):
                 raise Misconfigured(
-                    f"Entry {number} of UNDERSTUDY_SITE_LOGINS is not install=user:password.",
-                    next_step="Correct the environment variable on the worker; docs/settings.md describes it.",
+                    f"Entry {number} of UNDERSTUDY_SITE_LOGINS is not valid; expected install=user:password. Its value is not shown.",
+                    next_step="Correct the environment variable on the worker. docs/settings.md describes it.",
                 )
             found[install] = (unquote(user), unquote(password))
         return found
 
     def require(self, *names: str) -> "Settings":
-        """These settings, if each of these is set. Raises `Misconfigured` naming those that are empty."""
+        """Return these settings. Raise `Misconfigured` if any of `names` is empty."""
         empty = [f"UNDERSTUDY_{name.upper()}" for name in names if not _plain(getattr(self, name))]
         if empty:
             raise Misconfigured(
-                f"The worker's settings are not usable: {', '.join(empty)} (not set).",
-                next_step="Set these environment variables on the worker; docs/settings.md lists them.",
+                f"Settings of the worker are missing: {', '.join(empty)}.",
+                next_step="Set these environment variables on the worker. docs/settings.md lists them.",
             )
         return self
 
@@ -166,17 +165,17 @@ def _load(_key: None = None) -> Settings:
             sorted(f"UNDERSTUDY_{str(part['loc'][0]).upper()} ({part['msg']})" for part in error.errors())
         )
         raise Misconfigured(
-            f"The worker's settings are not usable: {wrong}.",
-            next_step="Set these environment variables on the worker; README, 'Your own account', lists them.",
-        ) from None  # the pydantic error would carry the values
+            f"Settings of the worker are not valid: {wrong}.",
+            next_step="Correct these environment variables on the worker. docs/settings.md lists them.",
+        ) from None  # the pydantic error contains the values
     settings = settings.model_copy(update=_parsed(settings))
     if not settings.api_url.startswith("https://") and not settings.api_url.startswith(LOOPBACK):
-        raise Misconfigured("UNDERSTUDY_API_URL is not https://…; http is for loopback only, on the sandbox.")
+        raise Misconfigured("UNDERSTUDY_API_URL does not begin with https://; http is allowed on loopback only.")
     return settings
 
 
 def _parsed(settings: Settings) -> dict[str, str | SecretStr]:
-    """Every setting that holds an address, in the one form in which it is used. Raises `Misconfigured`."""
+    """Return the settings that are addresses, validated and in the form that is used. Raise `Misconfigured`."""
     parsed: dict[str, str | SecretStr] = {}
     for name, parse in ADDRESSES.items():
         held = getattr(settings, name)
@@ -188,7 +187,7 @@ def _parsed(settings: Settings) -> dict[str, str | SecretStr]:
 
 
 def load_settings() -> Settings:
-    """The worker's settings, read once per process. Raises `Misconfigured` naming every variable that is wrong."""
+    """Return the worker's settings, read once per process. Raise `Misconfigured` with all variables that are wrong."""
     return _load()
 
 

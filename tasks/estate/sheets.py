@@ -1,4 +1,4 @@
-"""Sheets: one question as data, so that whoever answers can check with their own eyes what the form says."""
+"""Sheets: the facts of an approval request as data, so that the approver can check the form locally."""
 
 import json
 from datetime import datetime
@@ -12,41 +12,39 @@ FENCE = "```"
 
 
 class Sheet(Immutable):
-    """The plan that waits, the comparison that people see, and until when (UTC) it may be answered.
+    """The plan, the comparison that is shown, and until when (UTC) the request may be answered.
 
-    It lies in Prefect, where everybody can change it: whoever reads it recomputes `plan.fingerprint`, signs that, and the
-    worker compares it with its own. A changed sheet makes a signature worthless, not dangerous.
+    It is stored in Prefect, where everybody can change it. The reader recomputes `plan.fingerprint` and signs that, and the
+    worker compares it with its own. A changed sheet makes the signature invalid, not dangerous.
     """
 
     plan: Plan | LoadPlan
     comparison: Comparison | None = None
     answer_by: datetime
-    question: int = 0  # how many answers were given before
+    question: int = 0  # number of earlier answers
 
     def as_markdown(self) -> str:
-        """The sheet as an artifact's text."""
+        """Return the sheet as the text of an artifact."""
         return f"{FENCE}json\n{self.model_dump_json(indent=1)}\n{FENCE}\n"
 
     @classmethod
     def of_markdown(cls, text: str) -> "Sheet":
-        """The sheet in an artifact's text. Raises `PlanIsStale` where the comparison is not the plan's own, ValueError else."""
+        """Return the sheet in the text of an artifact. Raise `PlanIsStale` if plan and comparison do not match, or ValueError."""
         sheet = cls.model_validate(json.loads(text.strip().removeprefix(f"{FENCE}json").removesuffix(FENCE)))
         if (
             isinstance(sheet.plan, Plan)
             and sheet.comparison is not None
             and sheet.plan.shown != digest(sheet.comparison)
         ):
-            raise PlanIsStale(
-                f"The comparison on the sheet of plan {sheet.plan.code} is not the one that the plan was made of."
-            )
+            raise PlanIsStale(f"The sheet of plan {sheet.plan.code} contains another comparison than the plan.")
         return sheet
 
 
 def sheet_key(run_id: object) -> str:
-    """The key of the artifact that holds the sheet of this run."""
+    """Return the key of the artifact with the sheet of this run."""
     return f"plan-{run_id}"
 
 
 def digest(comparison: Comparison) -> str:
-    """SHA-256 of a comparison: what `Plan.shown` holds."""
+    """Return the SHA-256 of a comparison, as in `Plan.shown`."""
     return fingerprint(comparison.model_dump(mode="json"))

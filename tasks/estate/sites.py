@@ -1,4 +1,4 @@
-"""Installs, what we know of them, and the direction of a copy.
+"""Installs, surveys of them, and the direction of a copy.
 
 An *install* is one running copy of a *site*; its *environment* is its role. Whatever is not proven to be staging or
 development counts as production.
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Environment(StrEnum):
-    """The role of an install. `UNKNOWN` covers null, absent and any word we do not know."""
+    """The role of an install. `UNKNOWN`: null, absent, or a value that is not listed here."""
 
     PRODUCTION = "production"
     STAGING = "staging"
@@ -20,7 +20,7 @@ class Environment(StrEnum):
 
     @property
     def may_be_production(self) -> bool:
-        """True unless the host says staging or development: unknown counts as production."""
+        """Whether the role is neither staging nor development: unknown counts as production."""
         return self not in (Environment.STAGING, Environment.DEVELOPMENT)
 
 
@@ -33,13 +33,13 @@ class Direction(StrEnum):
 
 
 class Immutable(BaseModel):
-    """Base of our plain-data types: immutable, no unknown fields, safe to persist."""
+    """Base of plain-data types: immutable, no unknown fields, safe to persist."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Storage(Immutable):
-    """Measured size of an install. Bytes and counts; None = the host did not say. `measured_at` is UTC."""
+    """Measured size of an install, in bytes and counts. None: not reported. `measured_at` is UTC."""
 
     file_bytes: int | None = None
     database_bytes: int | None = None
@@ -51,22 +51,21 @@ FEED = "feed items"
 
 
 class Content(Immutable):
-    """Public content of a site, as its REST surface tells. `reachable=False`: nothing else is known.
+    """Public content of a site. `reachable=False`: nothing else is known.
 
-    `totals` maps a collection (posts, pages, media, comments; of a site whose REST surface is closed: feed items, sitemap
-    entries) to its public count; `newest` to the newest change (UTC). `feed_items` and `feed_newest` tell the feed of any site.
-    `live_data` names the plugins seen that collect data of visitors (shops, members, forms), sorted. None = not told. A
-    plugin without a public REST namespace is not seen, so an empty tuple means "none seen", not "none there".
+    `totals` maps a collection (posts, pages, media, comments; if the REST API is closed: feed items, sitemap entries) to its
+    public count, `newest` to its newest change (UTC). `feed_items` and `feed_newest` describe the feed. `live_data`: plugins
+    that collect data of visitors (shops, members, forms), sorted; None: not known. A plugin without a public REST namespace is
+    not seen, so an empty tuple does not prove that there is no such plugin.
     """
 
     reachable: bool
     home: str | None = None
-    # Where WordPress itself lies; another host than `home` on a site with a separate front end.
-    site_url: str | None = None
+    site_url: str | None = None  # of WordPress itself; another host than `home` if the front end is separate
     title: str | None = None
     totals: dict[str, int] = {}
     newest: dict[str, datetime] = {}
-    files_marker: str | None = None  # versions in the public asset URLs: the one trace of the files that HTTP shows
+    files_marker: str | None = None  # versions in the public asset URLs
     assets: dict[str, str] = {}  # digests of some public files, by path below wp-content
     live_data: tuple[str, ...] | None = None
     feed_items: int | None = None
@@ -74,9 +73,9 @@ class Content(Immutable):
     detail: str = ""
 
     def comparable_with(self, other: "Content") -> "Content":
-        """Return this content as it is if both tell a collection, else what its feed tells.
+        """Return this content if both have a common collection, otherwise only its feed.
 
-        One of two sites may have closed its REST surface: then their feeds are what they have in common.
+        If one of two sites has closed its REST API, only their feeds can be compared.
         """
         if self.totals.keys() & other.totals.keys():
             return self
@@ -94,18 +93,18 @@ class Content(Immutable):
 
 
 class DomainName(Immutable):
-    """One domain of an install. `tls` is the host's word for its certificate on the network, None = not said."""
+    """One domain of an install. `tls`: state of its certificate on the network, None: not reported."""
 
     name: str
     primary: bool = False
     verified: bool | None = None
     redirects_to: str | None = None
     tls: str | None = None
-    points_to: tuple[str, ...] = ()  # the CNAME and addresses that the host wants in DNS; empty = not said
+    points_to: tuple[str, ...] = ()  # the CNAME and addresses that DNS must contain; empty: not reported
 
 
 class CertificateFact(Immutable):
-    """One certificate the host holds for an install. `domains`: every name that it covers. `expires_at` is UTC."""
+    """One certificate of an install at the host. `domains`: all names that it covers. `expires_at` is UTC."""
 
     common_name: str
     status: str
@@ -114,7 +113,7 @@ class CertificateFact(Immutable):
 
 
 class Install(Immutable):
-    """One install, as far as the hosting API identifies it. `status` is "active", "pending" or "unknown"."""
+    """One install, from the hosting API. `status` is "active", "pending" or "unknown"."""
 
     id: str
     name: str
@@ -130,7 +129,7 @@ class Install(Immutable):
 
 
 class Survey(Immutable):
-    """Everything we could learn about one install at one moment. None = could not be looked up, see `gaps`."""
+    """The state of one install at one time. None: could not be read, see `gaps`."""
 
     install: Install
     domains: tuple[DomainName, ...] | None = None

@@ -1,4 +1,4 @@
-"""What a PostgreSQL database consists of, as far as a dump and its masking need to know. Plain data, no row of it."""
+"""The structure of a PostgreSQL database, as far as a dump and its masking need it. Contains no rows."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -11,23 +11,22 @@ from tasks.estate.sites import Immutable
 
 T = TypeVar("T")
 
-# For what a database has tens of thousands of: dataclasses with slots, which take a tenth of the memory of `Immutable`.
+# A database has tens of thousands of columns: dataclasses with slots take a tenth of the memory of `Immutable`.
 STRICT = ConfigDict(extra="forbid")
 
-COUNTING = ("int2", "int4", "int8", "numeric", "float4", "float8")  # types that a sequence's numbers are kept in
+COUNTING = ("int2", "int4", "int8", "numeric", "float4", "float8")  # types that store the numbers of a sequence
 
 
 class Name(Immutable):
-    """A schema-qualified name, as the catalogue spells it: unquoted, any characters."""
+    """A schema-qualified name as in the catalogue: unquoted, any characters."""
 
     schema_name: str
     name: str
 
     def __str__(self) -> str:
-        """`schema.name`, for people and for policy keys; the schema is left out where it is `public`.
+        """Return `schema.name`, without the schema if it is `public`: for messages and policy keys.
 
-        A part with a dot, a quote or a `*` is in quotes: `public."a.b"` and `a.b` must not look the same, and a name
-        must not look like a pattern.
+        A part with a dot, a quote or a `*` is quoted, to distinguish `public."a.b"` from `a.b` and a name from a pattern.
         """
         schema_name, name = (
             '"' + part.replace('"', '""') + '"' if any(sign in part for sign in '."*') else part
@@ -37,7 +36,7 @@ class Name(Immutable):
 
 
 class Kind(StrEnum):
-    """What a relation is, in the words of PostgreSQL's manual."""
+    """The kind of a relation, as PostgreSQL's manual calls it."""
 
     ORDINARY = "table"
     PARTITIONED = "partitioned table"
@@ -48,7 +47,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Relation:
-    """One relation. `parents` are the tables that it inherits from; of a partition, the one that it is part of."""
+    """One relation. `parents`: the tables that it inherits from; of a partition, its partitioned table."""
 
     name: Name
     kind: Kind
@@ -58,12 +57,12 @@ class Relation:
     key: str = ""  # of a partitioned table: `RANGE (at)`
     of_extension: bool = False
     unlogged: bool = False
-    server: str = ""  # of a foreign table: where its rows are stored
+    server: str = ""  # of a foreign table: the server that stores its rows
     hidden: bool = False  # row security hides rows from the connected role
 
     @property
     def holds_rows(self) -> bool:
-        """Whether rows of it are stored in this database, in itself or in its partitions."""
+        """Whether its rows are stored in this database, in itself or in its partitions."""
         return self.kind in (Kind.ORDINARY, Kind.PARTITIONED)
 
 
@@ -81,19 +80,19 @@ class Column:
     array: bool = False
     max_length: int | None = None  # characters, of varchar(n) or char(n), also below a domain
     not_null: bool = False  # declared on the column or on its domain, and validated
-    not_null_leaves: tuple[Name, ...] = ()  # partitions that alone forbid NULL
+    not_null_leaves: tuple[Name, ...] = ()  # partitions that forbid NULL although the table does not
     generated: bool = False  # GENERATED ALWAYS AS (…): computed, never copied
     computed_from: tuple[str, ...] = ()  # the columns that a generated column reads
     identity: bool = False
     default: str | None = None
     enum_labels: tuple[str, ...] = ()
     domain: str | None = None
-    domain_checks: tuple[str, ...] = ()  # CHECK definitions that speak of VALUE; "… NOT VALID" included
+    domain_checks: tuple[str, ...] = ()  # CHECK definitions that use VALUE, also "… NOT VALID"
     comment: str | None = None
 
 
 class KeyKind(StrEnum):
-    """What forbids two equal rows."""
+    """The kind of a constraint on equal rows."""
 
     PRIMARY = "primary"
     UNIQUE = "unique"
@@ -102,9 +101,9 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Key:
-    """A primary key, unique constraint, unique index or exclusion constraint. `columns` are the plain ones; `computed`
-    are those inside its expressions, `conditions` those inside its predicate, `folded` those that a part of it reads as
-    lower(column) or upper(column). `leaf` is the partition that alone has it; it says nothing about the other partitions.
+    """A primary key, unique constraint, unique index or exclusion constraint. `columns` are its plain columns, `computed`
+    those in its expressions, `conditions` those in its predicate, `folded` those that it reads as lower(column) or
+    upper(column). `leaf`: the only partition that has it, if the table does not.
     """
 
     name: str
@@ -116,32 +115,32 @@ class Key:
     conditions: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     formulas: tuple[str, ...] = ()  # its expressions, as PostgreSQL prints them
-    rule: str = ""  # what it forbids, without any name of index or table: equal rules forbid the same rows
+    rule: str = ""  # what it forbids, without the names of index and table: equal rules forbid the same rows
     definition: str = ""
     leaf: Name | None = None
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Check:
-    """A CHECK constraint: its expression in SQL, and the columns it reads. `leaf` is the partition that alone has it.
+    """A CHECK constraint: its SQL expression and the columns that it reads. `leaf`: the only partition that has it.
 
-    `functions` are the application's own functions that it calls; they may read other tables.
+    `functions`: functions of the application that it calls, which may read other tables.
     """
 
     name: str
     expression: str
     columns: tuple[str, ...]
-    validated: bool = True  # False: NOT VALID, rows from before need not satisfy it
+    validated: bool = True  # False: NOT VALID, older rows may violate it
     enforced: bool = True
-    local: bool = True  # declared on the table itself, and not only inherited
+    local: bool = True  # declared on the table itself, not inherited
     definition: str = ""
     functions: tuple[str, ...] = ()
     leaf: Name | None = None
 
 
 class ForeignKey(Immutable):
-    """A foreign key, columns in the order of their pairs. `definition` re-creates it (`FOREIGN KEY (…) REFERENCES …`).
-    `table` and `references` are logical tables; `partition` is the part of `table` that declares it, where one does.
+    """A foreign key, columns in the order of their pairs. `definition` creates it again (`FOREIGN KEY (…) REFERENCES …`).
+    `table` and `references` are logical tables. `partition`: the partition of `table` that declares it, if one does.
     """
 
     name: str
@@ -153,18 +152,18 @@ class ForeignKey(Immutable):
     validated: bool = True
     partition: Name | None = None
     comment: str | None = None
-    watched: bool = True  # False: somebody switched the triggers off that enforce it
+    watched: bool = True  # False: the triggers that enforce it are disabled
 
     @property
     def declared_on(self) -> Name:
-        """The table that ALTER TABLE must name."""
+        """The table for ALTER TABLE."""
         return self.partition or self.table
 
 
 class Table(Immutable):
-    """A logical table: an ordinary table, or a partition root with all that is below it. `leaves` are the tables that
-    hold the rows: the table itself, or every leaf partition. Inheritance children (not partitions) are tables of their
-    own, with `parents` naming what they inherit from; their rows are read with ONLY.
+    """A logical table: an ordinary table, or a partitioned table with its partitions. `leaves` are the tables that store
+    the rows: the table itself, or every leaf partition. Inheritance children (not partitions) are separate tables whose
+    `parents` are what they inherit from; their rows are read with ONLY.
     """
 
     name: Name
@@ -181,27 +180,27 @@ class Table(Immutable):
 
     @property
     def copied(self) -> tuple[Column, ...]:
-        """The columns that travel: all but the generated ones."""
+        """The columns that are copied: all but the generated ones."""
         return tuple(column for column in self.columns if not column.generated)
 
     @property
     def primary(self) -> Key | None:
-        """The primary key, if there is one."""
+        """The primary key, or None."""
         return next((key for key in self.unique_keys if key.kind is KeyKind.PRIMARY), None)
 
     def column(self, name: str) -> Column | None:
-        """The column of that name, if there is one."""
+        """Return the column with this name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
     def counts(self, name: str) -> bool:
-        """Whether a column holds a sequence's numbers themselves, and not text made of them ('A-' || nextval(…))."""
+        """Return whether a column stores the numbers of a sequence, and not text made of them ('A-' || nextval(…))."""
         column = self.column(name)
         return column is not None and column.base in COUNTING and not column.array
 
 
 class Function(Immutable):
-    """A function of the application: neither PostgreSQL's own nor an extension's. `volatility` is the catalogue's letter
-    (i immutable, s stable, v volatile), `source` its text.
+    """A function of the application, not of PostgreSQL or an extension. `volatility` is the catalogue's letter (i immutable,
+    s stable, v volatile).
     """
 
     name: Name
@@ -211,9 +210,9 @@ class Function(Immutable):
 
 
 class Trigger(Immutable):
-    """A trigger of people on a table or on the root of its partitions, with the function that it runs.
+    """A user-defined trigger on a table or a partitioned table, with the function that it runs.
 
-    A rewrite rule counts as one in the language `rule`; `source` is then its definition.
+    A rewrite rule counts as a trigger in the language `rule`, with its definition as `source`.
     """
 
     name: str
@@ -223,16 +222,16 @@ class Trigger(Immutable):
     row: bool = True
     before: bool = True
     insert: bool = True  # whether an INSERT fires it
-    conditional: bool = False  # it has a WHEN
+    conditional: bool = False  # it has a WHEN clause
     language: str = "plpgsql"
     function: str = ""  # without its schema
     source: str = ""
     arguments: tuple[str, ...] = ()
-    transitions: tuple[str, ...] = ()  # names under which its function reads the changed rows as a table
+    transitions: tuple[str, ...] = ()  # names of its transition tables
 
 
 class Sequence(Immutable):
-    """A sequence and the column that draws from it, its owner first; `uses` are all such columns, with their tables."""
+    """A sequence and the column that uses it, preferably its owner. `uses`: all such columns, with their tables."""
 
     name: Name
     table: Name | None
@@ -242,16 +241,16 @@ class Sequence(Immutable):
 
 
 class Stray(Immutable):
-    """Text outside the rows that may hold personal data: a comment, a default, a view, a function body, an option."""
+    """Text outside the rows that may contain personal data: a comment, a default, a view, a function body, an option."""
 
     where: str
     kind: str  # comment, default, generated, view, function, check, foreign-server
-    what: str  # which kind of personal data it looks like; never the text itself
+    what: str  # the kind of personal data that it resembles; never the text
 
 
 class DatabaseIdentity(Immutable):
-    """Which database this is. `system_identifier` is that of the server's data directory: a copy at file level has it
-    too, so an equal one forbids, but a different one alone proves nothing.
+    """The identity of a database. `system_identifier` is that of the server's data directory. A copy at file level has the
+    same one: an equal one refuses a load, a different one alone proves nothing.
     """
 
     host: str
@@ -265,19 +264,19 @@ class DatabaseIdentity(Immutable):
 
 
 def by_name(owner: Immutable, items: tuple[T, ...], name_of: Callable[[T], str]) -> dict[str, T]:
-    """Return the items by name, from an index that is kept with their owner and made once for each tuple.
+    """Return the items by name, from an index that is stored with their owner and made once for each tuple.
 
-    A search through a tuple for each table makes everything quadratic: ten thousand tables are real.
+    Searching the tuple for each name would take quadratic time, and databases with ten thousand tables exist.
     """
     kept: tuple[tuple[T, ...], dict[str, T]] | None = owner.__dict__.get("_by_name")
-    if kept is None or kept[0] is not items:  # a changed copy carries the index of the original
+    if kept is None or kept[0] is not items:  # a changed copy has the index of the original
         kept = (items, {name_of(item): item for item in items})
-        owner.__dict__["_by_name"] = kept  # past the frozen model: it is no part of its value
+        owner.__dict__["_by_name"] = kept  # bypasses the frozen model: it is not part of its value
     return kept[1]
 
 
 class Catalog(Immutable):
-    """Everything about a database's structure that a plan needs."""
+    """The structure of a database, as far as a plan needs it."""
 
     identity: DatabaseIdentity
     tables: tuple[Table, ...]
@@ -291,5 +290,5 @@ class Catalog(Immutable):
     strays: tuple[Stray, ...] = ()
 
     def table(self, name: str) -> Table | None:
-        """Return the table that prints as `name` (`users`, `billing.invoices`), if there is one."""
+        """Return the table whose text is `name` (`users`, `billing.invoices`), or None."""
         return by_name(self, self.tables, lambda table: str(table.name)).get(name)

@@ -1,4 +1,4 @@
-"""The one TLS context for requests to the hosting API and to websites."""
+"""The TLS context of all requests to the hosting API and to websites."""
 
 import ssl
 from functools import cache
@@ -8,8 +8,8 @@ import httpx
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the context that verifies certificates by certifi's list, whatever the environment says.
+    """Return a context that verifies certificates with certifi's list, whatever the environment contains.
 
-    httpx reads that list, which takes 50 ms, for every client that has no context; a run opens dozens.
+    httpx would read that list for every client, which takes 50 ms; a run opens dozens of clients.
     """
     return httpx.create_ssl_context(trust_env=False)

@@ -1,7 +1,4 @@
-"""Which checks decide how a verb ends, and the outcome that follows from their three results.
-
-docs/evidence.md has the same table; the suite compares them.
-"""
+"""The checks that decide the outcome of each flow. docs/evidence.md has the same table; a test compares them."""
 
 from collections.abc import Iterable
 
@@ -15,9 +12,9 @@ UNHEALTHY = "Unhealthy"
 HEALTHY_IN_PART = "HealthyInPart"
 
 ALWAYS = "always"
-DATABASE = "if the whole database travelled"
-ANY_DATABASE = "if the database or some of its tables travelled"
-FILES = "if files travelled and the evidence of arrival is weaker than `confirmed`"
+DATABASE = "if the whole database was copied"
+ANY_DATABASE = "if the database or some of its tables were copied"
+FILES = "if files were copied and the evidence of arrival is weaker than `confirmed`"
 
 FRONT_PAGE = "front page"
 HOME = "home is the site's own domain"
@@ -27,7 +24,7 @@ FILES_MATCH = "files match the source"
 CACHE = "cache is fresh"
 ACTIVE = "install active"
 
-# When a check that is not known keeps a run from ending Verified. A check that is not listed decides only if it fails.
+# When a check that is not known prevents Verified. A check that is not listed decides only if it fails.
 _COPY = {
     FRONT_PAGE: ALWAYS, HOME: ALWAYS, CACHE: ALWAYS, LEAKS: ANY_DATABASE, CONTENT: DATABASE, FILES_MATCH: FILES,
 }  # fmt: skip
@@ -41,7 +38,7 @@ DECISIVE: dict[str, dict[str, str]] = {
 
 
 def decisive_checks(plan: Plan, arrival: Verdict) -> frozenset[str]:
-    """Return the checks that must be known before a run of this plan may end Verified."""
+    """Return the checks that must be known for a run of this plan to end Verified."""
     holds = {
         ALWAYS: True,
         DATABASE: plan.options.database and not plan.options.tables,
@@ -52,16 +49,16 @@ def decisive_checks(plan: Plan, arrival: Verdict) -> frozenset[str]:
 
 
 def failed_checks(findings: Iterable[Finding]) -> list[str]:
-    """Return the checks that failed and matter."""
+    """Return the checks that failed with severity `block`."""
     return [f.check for f in findings if f.passed is False and f.severity is Severity.BLOCK]
 
 
 def unknown_checks(findings: Iterable[Finding], decisive: Iterable[str]) -> list[str]:
-    """Return the decisive checks that are not known, those included that were never made; sorted."""
+    """Return the decisive checks that are not known or were not made, sorted."""
     known = {f.check for f in findings if f.passed is not None}
     return sorted(set(decisive) - known | {f.check for f in findings if f.passed is None and f.check in set(decisive)})
 
 
 def outcome_of(failed: list[str], unknown: list[str]) -> str:
-    """Return how a run ends whose copy arrived: what failed outweighs what is not known."""
+    """Return the outcome of a run whose copy arrived: a failed check outweighs one that is not known."""
     return VERIFY_FAILED if failed else IN_PART if unknown else VERIFIED

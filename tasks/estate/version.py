@@ -1,4 +1,4 @@
-"""Version: which code works for a run. A plan that was drafted by other code is another plan."""
+"""The version of the code. A plan that other code made is not valid."""
 
 import hashlib
 from functools import lru_cache
@@ -9,9 +9,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Return a SHA-256 (the first 16 hexadecimal digits) over all files of flows/ and tasks/, as this process found them.
+    """Return the first 16 hex digits of a SHA-256 over all files of flows/ and tasks/ except Python's caches.
 
-    Queries and word lists decide as much as Python does, so every file counts but what Python caches.
+    It includes SQL and word lists, which decide as much as Python code does.
     """
     digest = hashlib.sha256()
     for folder in ("flows", "tasks"):

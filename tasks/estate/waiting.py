@@ -1,4 +1,4 @@
-"""Waiting as a value: a deadline, an interval that backs off, a look; clock and sleep are arguments."""
+"""Polling with a deadline and growing intervals. Clock and sleep are arguments."""
 
 import time
 from collections.abc import Callable
@@ -9,14 +9,14 @@ T = TypeVar("T")
 
 
 def utc_now() -> datetime:
-    """The current time, UTC, to the microsecond."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def backoff(elapsed: float, *, pace: float = 1.0) -> float:
-    """Seconds to the next look: a tenth of what has passed, between 2 and 10 seconds at pace 1.
+    """Return the seconds to the next poll: a tenth of the elapsed time, between 2 and 10 seconds at pace 1.
 
-    So polling adds at most ten per cent or `10 * pace` seconds, whichever is less, to what the remote side takes.
+    So polling adds at most ten per cent or `10 * pace` seconds, whichever is less, to the time that the remote side takes.
     """
     return max(2.0 * pace, min(10.0 * pace, elapsed / 10))
 
@@ -30,10 +30,10 @@ def until(
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T | None:
-    """Call `look` until it returns something, and return that; None once `deadline` has passed.
+    """Call `look` until it returns a value, and return that value, or None after `deadline`.
 
-    `look` runs at least once, even after the deadline: a resumed process must see before it judges. `every` maps the
-    seconds since `started` to the seconds until the next look; the last sleep ends at the deadline.
+    `look` is called at least once, even after the deadline, so that a resumed process does not give up without a check.
+    `every` maps the seconds since `started` to the seconds until the next call; the last sleep ends at the deadline.
     """
     while True:
         found = look()

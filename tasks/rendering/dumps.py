@@ -5,7 +5,7 @@ from datetime import datetime
 
 from tasks.dumps.export_plan import ExportPlan
 from tasks.dumps.masking_preview import HIDDEN, Change, ColumnPreview, Preview, TablePreview
-from tasks.estate.dumps import RISK_PHRASE, Anonymizer, AttackResult, DumpFacts, Header, Loaded, LoadPlan
+from tasks.estate.dumps import RISK_PHRASE, Anonymizer, DumpFacts, Header, LeakSearchResult, Loaded, LoadPlan
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
 from tasks.masking.draft_yaml import as_yaml
 from tasks.rendering.approval import plan_lines
@@ -119,7 +119,7 @@ def anonymizers_lines(header: Header, ran: tuple[Anonymizer, ...], raw: tuple[An
     return lines
 
 
-def leak_search_line(unproven: str, result: AttackResult | None) -> str:
+def leak_search_line(unproven: str, result: LeakSearchResult | None) -> str:
     """Return whether production's own values were searched for in the dump, and what was accepted."""
     if unproven or result is None:
         return f"**UNPROVEN dump**: nothing shows that it is free of production's values: {plain(unproven, 300)}"

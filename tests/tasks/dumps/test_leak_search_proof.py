@@ -7,18 +7,18 @@ import pytest
 from tasks.dumps.dump_reader import SealedProof
 from tasks.dumps.leak_search import Secrets
 from tasks.dumps.leak_search_proof import open_proof, prove_dump, seal, unproven_reason, unseal
-from tasks.estate.dumps import Anonymizer, AttackResult
+from tasks.estate.dumps import Anonymizer, LeakSearchResult
 from tasks.masking.keyring import Keyring
 from tests.tasks.dumps.shapes import header
 
 MINE, OTHERS = Keyring(bytes(range(32)), run="r"), Keyring(bytes(range(1, 33)), run="r")
 HEADER = header(key=MINE.fingerprint)
-RESULT = AttackResult(searched=True, forms=1, columns=1)
+RESULT = LeakSearchResult(searched=True, forms=1, columns=1)
 SECRETS = Secrets(hashes={"t.c": array("q", [1])})
 BODY = "b" * 64
 
 
-def sealed(result: AttackResult = RESULT) -> SealedProof:
+def sealed(result: LeakSearchResult = RESULT) -> SealedProof:
     """A dump's proof."""
     return SealedProof(prove_dump(SECRETS, result, body=BODY, header=HEADER, keyring=MINE), BODY)
 

@@ -1,4 +1,4 @@
-"""Addresses: read in one way or refused, and never repeated."""
+"""Addresses in settings: accepted if they have one meaning, otherwise refused, and never shown."""
 
 from urllib.parse import quote
 
@@ -52,7 +52,7 @@ RIGHT = {
 
 
 def refusal(name: str, value: str) -> str:
-    """What anybody can read of a refused setting: message, remedy and facts; nothing hangs on it. Empty if it is taken."""
+    """Return all texts of the refusal of a setting, which has no cause or context; "" if the value is accepted."""
     try:
         ADDRESSES[name](f"UNDERSTUDY_{name.upper()}", value)
     except Misconfigured as error:
@@ -66,14 +66,14 @@ def refusal(name: str, value: str) -> str:
 
 @pytest.mark.parametrize("address", WRONG)
 def test_an_address_that_can_be_read_in_two_ways_is_refused(address: str) -> None:
-    """The error names the variable and says how to encode, in the same words whatever the value is."""
+    """The error names the variable and the encoding, with the same text for every value."""
     found = refusal("target_database", address)
     assert found in (refusal("target_database", "~"), refusal("target_database", "host='"))
     assert (VARIABLE in found, "@ as %40" in found) == (True, True)
 
 
 @pytest.mark.parametrize("address", RIGHT)
-def test_every_form_that_libpq_knows_is_taken(address: str) -> None:
+def test_every_form_for_libpq_is_accepted(address: str) -> None:
     """URIs with encoded passwords, several hosts, sockets and IPv6, and libpq's keywords."""
     found = conninfo_to_dict(database_address(VARIABLE, address))
     assert found.get("host") == RIGHT[address]
@@ -81,7 +81,7 @@ def test_every_form_that_libpq_knows_is_taken(address: str) -> None:
 
 @given(SECRETS, st.sampled_from(["postgresql://", "postgres://", "postgresql+psycopg://"]))
 def test_an_encoded_password_arrives_as_it_is(secret: str, scheme: str) -> None:
-    """Whatever a password holds: encoded, it is taken, and libpq reads the same password and the real host."""
+    """Any encoded password is accepted, and libpq reads the same password and the right host."""
     address = f"{scheme}loader:{quote(secret, safe='')}@db.example.org:5432/app"
     found = conninfo_to_dict(database_address(VARIABLE, address))
     assert (found["password"], found["host"], str(found["port"])) == (secret, "db.example.org", "5432")
@@ -91,7 +91,7 @@ def test_an_encoded_password_arrives_as_it_is(secret: str, scheme: str) -> None:
 
 @given(SECRETS)
 def test_a_raw_password_is_read_right_or_refused(secret: str) -> None:
-    """Never is a part of it taken for a host, a port or a database."""
+    """No part of a password is read as a host, a port or a database."""
     address = f"postgresql://loader:{secret}@db.example.org:5432/app"
     if found := refusal("target_database", address):
         assert found == refusal("target_database", "~")
@@ -106,7 +106,7 @@ def test_a_raw_password_is_read_right_or_refused(secret: str) -> None:
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60),
 )
 def test_nothing_of_any_value_is_shown_for_any_setting(name: str, scheme: str, value: str) -> None:
-    """Random text as each of the settings: taken, or refused in words that do not depend on it."""
+    """Random text in each setting is accepted, or refused with a text that does not depend on it."""
     assert refusal(name, scheme + value) in (
         "",
         refusal(name, "a://b#~"),
@@ -118,13 +118,13 @@ def test_nothing_of_any_value_is_shown_for_any_setting(name: str, scheme: str, v
 
 @pytest.mark.parametrize("address", ["https://api.example", "https://api.example/", "https://api.example/v1/installs"])
 def test_the_hosting_api_needs_its_version(address: str) -> None:
-    """Without /v1 the host answers 404 to everything, and no message of it says why."""
+    """An address without /v1 is refused: the host would answer 404 to everything."""
     assert "UNDERSTUDY_API_URL does not end with /v1" in refusal("api_url", address)
 
 
 @pytest.mark.parametrize("address", ["https://api.example/v1", "https://gateway.example:8443/host/v1/"])
-def test_the_hosting_api_with_its_version_is_taken(address: str) -> None:
-    """A gateway with a path of its own, and a slash at the end, are well."""
+def test_the_hosting_api_with_its_version_is_accepted(address: str) -> None:
+    """A gateway with a path and a slash at the end are accepted."""
     assert ADDRESSES["api_url"]("UNDERSTUDY_API_URL", address) == address.rstrip("/")
 
 
@@ -134,7 +134,7 @@ def test_the_hosting_api_with_its_version_is_taken(address: str) -> None:
      "http://host:99999/api", "http://host/api?x=1", "https://app.prefect.cloud/account/1/workspace/2"],
 )  # fmt: skip
 def test_an_address_that_is_no_prefect_api_is_refused(address: str) -> None:
-    """The message names the variable, the form and the remedy, and no part of the value."""
+    """The message contains the variable, the expected form and the remedy, and no part of the value."""
     with pytest.raises(Misconfigured, match="PREFECT_API_URL is not the address of a Prefect API") as refused:
         prefect_address("PREFECT_API_URL", address)
     assert "http://host:4200/api" in refused.value.next_step
@@ -146,19 +146,19 @@ def test_an_address_that_is_no_prefect_api_is_refused(address: str) -> None:
     ["http://host:4200/api", "http://[::1]:4200/api/", "https://user:pass@host/prefect/api",
      "https://api.prefect.cloud/api/accounts/1-2/workspaces/3-4"],
 )  # fmt: skip
-def test_every_form_of_a_prefect_api_is_taken(address: str) -> None:
-    """A server of one's own, behind a path, with a login, and a workspace of Prefect Cloud."""
+def test_every_form_of_a_prefect_api_is_accepted(address: str) -> None:
+    """A server, also behind a path or with a login, and a workspace of Prefect Cloud are accepted."""
     assert prefect_address("PREFECT_API_URL", address) == address
 
 
 def test_a_place_for_notices_is_named_by_its_number() -> None:
-    """The address of a place is its password."""
+    """A wrong entry is identified by its number, because its address contains a password."""
     assert "entry 2" in refusal("notices", "slack-webhook/leads not~a~place mailtos://a:b@c")
 
 
 @pytest.mark.parametrize("name", sorted(ADDRESSES))
 def test_a_wrong_address_ends_before_the_first_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings are refused as a whole, by the variable's name, whichever of them it is."""
+    """Any wrong address makes the settings as a whole not valid, with the name of the variable."""
     monkeypatch.setenv(f"UNDERSTUDY_{name.upper()}", "http//geheim:wort@nirgends:99999:/@ %")
     forget_settings()
     if name == "dump_folder":
@@ -173,7 +173,7 @@ def test_a_wrong_address_ends_before_the_first_step(name: str, monkeypatch: pyte
 @given(SECRETS)
 @settings(max_examples=20)
 def test_a_server_that_does_not_answer_shows_no_part_of_a_login(secret: str) -> None:
-    """Also if the user was left out, so that the password stands where a host would."""
+    """A failed connection shows no login, even if the password is in the place of the host."""
     hidden = quote(secret, safe="")
     assert _unreachable(f"postgresql://loader:{hidden}@127.0.0.1:1/app") == _unreachable(
         "postgresql://a:b@127.0.0.1:1/app"

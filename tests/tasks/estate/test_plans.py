@@ -1,4 +1,4 @@
-"""Plans: named by what they say, and by nothing else."""
+"""Plans: identified by their content."""
 
 import re
 from datetime import UTC, datetime
@@ -20,18 +20,18 @@ def plan(tables: list[str], **instead: object) -> Plan:
         Install(id=name, name=name, account_id="a", site_id="s", environment=role, status="active", primary_domain=None)
         for name, role in (("stage", Environment.STAGING), ("prod", Environment.PRODUCTION))
     )
-    said = {
+    seen = {
         "verb": "promote", "direction": Direction.UP, "pair": Pair(source=stage, destination=prod, direction=Direction.UP),
         "options": CopyOptions.chosen(files=True, database=True, tables=tables), "generation": 0,
         "backup": Backup(id="b", install_id="prod", install_name="prod", requested_at=datetime(2026, 1, 1, tzinfo=UTC)),
         "pinned": {"destination.php": "8.3", "source.wordpress": "6.9"}, "run_id": "r", "requested_by": "Dora",
     }  # fmt: skip
-    return Plan.model_validate(said | instead)
+    return Plan.model_validate(seen | instead)
 
 
 @given(tables=TABLES, data=st.data())
 def test_09_the_order_of_tables_changes_nothing(tables: list[str], data: st.DataObject) -> None:
-    """Acceptance 9: the same tables in another order, or named twice, are the same plan."""
+    """The same tables in another order, or repeated, are the same plan."""
     shuffled = data.draw(st.permutations(tables + tables[:1]))
     assert plan(tables).fingerprint == plan(shuffled).fingerprint
 
@@ -58,14 +58,14 @@ FIELDS = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_09_any_change_of_content_is_another_plan(what: str) -> None:
-    """Acceptance 9: tables, platform, backup, requester, risk, rules, code, what people saw: each names another plan."""
+    """A change of tables, platform, backup, requester, risk, rules, code or comparison makes another plan."""
     changed = plan(["wp_posts"], **{FIELDS.get(what, what): CHANGES[what]})
     assert changed.fingerprint != plan(["wp_posts"]).fingerprint
 
 
 @given(run=st.text(min_size=1, max_size=8))
 def test_a_code_is_easy_to_read_aloud(run: str) -> None:
-    """Eight characters in two groups, without letters that look like digits; the same for the same plan."""
+    """A plan code has eight characters in two groups, without letters that look like digits; equal plans have equal codes."""
     one = plan(["wp_posts"], run_id=run)
     assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", one.code)
     assert one.code == plan(["wp_posts"], run_id=run).code

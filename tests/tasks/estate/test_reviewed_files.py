@@ -1,4 +1,4 @@
-"""Reviewed files: a mistake is named with file, entry and field, and is never an empty list."""
+"""Reviewed files: a mistake is reported with file, entry and field, and is never read as an empty list."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from tasks.estate.sites import Immutable
 
 
 class Rule(Immutable):
-    """An entry with one field that must be there."""
+    """An entry with one required field."""
 
     name: str
     days: int = 1
 
 
 def test_entries_are_read_in_their_order(tmp_path: Path) -> None:
-    """Each entry of the list is one object, first first."""
+    """Each entry of the list is one object, in their order."""
     path = tmp_path / "rules.yaml"
     path.write_text("- name: a\n- {name: b, days: 2}\n")
     assert read_entries(path, Rule, called="a rule") == [Rule(name="a"), Rule(name="b", days=2)]
@@ -25,7 +25,7 @@ def test_entries_are_read_in_their_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [None, "", "# nothing yet\n", "[]\n"])
 def test_nothing_in_it_is_no_entry(text: str | None, tmp_path: Path) -> None:
-    """An absent file, an empty one and an empty list say the same."""
+    """A missing file, an empty one and an empty list have no entries."""
     path = tmp_path / "rules.yaml"
     if text is not None:
         path.write_text(text)
@@ -35,19 +35,19 @@ def test_nothing_in_it_is_no_entry(text: str | None, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("{}", "holds a dict; expected a list"),
+        ("{}", "contains a dict; expected a list"),
         ("- {name: a}\n- {days: x}", r"Entry 2 of .*rules.yaml is not a rule: name: .*; days: "),
         ("- 7", "Entry 1 of .* is not a rule: entry: "),
         ("- {name: a, more: b}", "Entry 1 of .*: more: "),
-        ("- {name: a, name: b}", r"not YAML that we read \(line 1\): a key stands twice"),
-        ("- name: a\n- [", r"not YAML that we read \(line 2\)"),
-        ("- name: 2026-02-30", "not YAML that we read"),
-        ("- !!python/name:os.system a", "not YAML that we read"),
+        ("- {name: a, name: b}", r"not valid YAML \(line 1\): a key occurs twice"),
+        ("- name: a\n- [", r"not valid YAML \(line 2\)"),
+        ("- name: 2026-02-30", "not valid YAML"),
+        ("- !!python/name:os.system a", "not valid YAML"),
         (b"\xff", "cannot be read: UnicodeDecodeError"),
     ],
 )
 def test_a_wrong_file_is_one_clear_error(text: str | bytes, named: str, tmp_path: Path) -> None:
-    """Wrong YAML, a wrong entry and a wrong field each say where."""
+    """Wrong YAML, a wrong entry and a wrong field are reported with their place."""
     path = tmp_path / "rules.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(Misconfigured, match=named):
@@ -55,13 +55,13 @@ def test_a_wrong_file_is_one_clear_error(text: str | bytes, named: str, tmp_path
 
 
 def test_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
-    """What is there and cannot be read is not nothing."""
+    """A path that cannot be read is an error, not an empty list."""
     with pytest.raises(Misconfigured, match="cannot be read: IsADirectoryError"):
         read_entries(tmp_path, Rule, called="a rule")
 
 
-def test_what_stands_on_a_wrong_line_is_not_repeated(tmp_path: Path) -> None:
-    """The file may hold secrets, and messages reach logs."""
+def test_a_wrong_line_is_not_shown(tmp_path: Path) -> None:
+    """The message does not contain the line, because the file may contain secrets."""
     with pytest.raises(Misconfigured) as caught:
         parse("anna: GEZDGNBVGY3TQOJQ: x\n", tmp_path / "codes.yaml")
     assert "GEZDG" not in caught.value.message

@@ -1,4 +1,4 @@
-"""Which checks decide: the table of the docs is that of the code, and not known never ends well."""
+"""The checks that decide: docs and code have the same table, and an unknown check is never Verified."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ def finding(check: str, passed: bool | None, severity: Severity = Severity.BLOCK
     return Finding(check=check, passed=passed, severity=severity, detail="")
 
 
-def test_the_table_of_the_docs_is_that_of_the_code() -> None:
+def test_docs_and_code_have_the_same_table() -> None:
     """docs/evidence.md has exactly the rows of `DECISIVE`."""
     rows = [f"| {verb} | {check} | {when} |" for verb, checks in DECISIVE.items() for check, when in checks.items()]
     shown = [
@@ -53,20 +53,20 @@ def test_the_table_of_the_docs_is_that_of_the_code() -> None:
     ],
 )
 def test_the_outcome_follows_from_three_results(found: list[tuple[str, bool | None]], outcome: str) -> None:
-    """A decisive check that is not known, or that was not made, is never Verified; a failure outweighs it."""
+    """A decisive check that is not known or was not made prevents Verified; a failure outweighs it."""
     findings = [finding(check, passed) for check, passed in found]
     assert outcome_of(failed_checks(findings), unknown_checks(findings, ("a", "b"))) == outcome
 
 
 def test_a_warning_fails_nothing() -> None:
-    """Only a failure that blocks counts as failed."""
+    """Only a failure with severity `block` counts as failed."""
     assert failed_checks([finding("a", False, Severity.WARN)]) == []
 
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 WHOLE, TABLES = CopyOptions(), CopyOptions(files=False, database=True, tables=("wp_posts",))
 FILES_ONLY, DATABASE_ONLY = CopyOptions(files=True, database=False), CopyOptions(files=False, database=True)
-# When each condition of the table holds: (what travels, evidence of the arrival) that demands the check, and that does not.
+# When each condition of the table holds: (what is copied, verdict on the arrival).
 HOLDS: dict[str, list[tuple[CopyOptions, Verdict]]] = {
     ALWAYS: [(o, v) for o in (WHOLE, TABLES, FILES_ONLY, DATABASE_ONLY) for v in Verdict],
     DATABASE: [(o, v) for o in (WHOLE, DATABASE_ONLY) for v in Verdict],
@@ -92,13 +92,13 @@ def made(verb: str, options: CopyOptions) -> Plan:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("result", ["unknown", "not made", "unknown beside passed"])
+@pytest.mark.parametrize("result", ["unknown", "not made", "unknown and passed"])
 @pytest.mark.parametrize(("verb", "check", "when"), CASES)
 def test_a_decisive_check_that_is_not_known_is_never_verified(verb: str, check: str, when: str, result: str) -> None:
-    """For each verb and each check of its table, in every case in which it decides, with all other checks passed."""
+    """For each flow, each check and each case in which it decides, with all other checks passed."""
     others = [finding(each, True) for each in DECISIVE[verb] if each != check]
     seen = {
-        "unknown": [finding(check, None)], "not made": [], "unknown beside passed": [finding(check, True), finding(check, None)],
+        "unknown": [finding(check, None)], "not made": [], "unknown and passed": [finding(check, True), finding(check, None)],
     }[result]  # fmt: skip
     for options in (WHOLE, TABLES, FILES_ONLY, DATABASE_ONLY):
         for arrival in Verdict:

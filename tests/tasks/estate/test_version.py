@@ -1,4 +1,4 @@
-"""The version of the code: every file that decides counts, and nothing that Python makes by itself."""
+"""The version of the code: it depends on every file except Python's caches."""
 
 from pathlib import Path
 
@@ -18,21 +18,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def now() -> str:
-    """The version of the files as they are at this moment."""
+    """Return the version of the files as they are now."""
     version.code_version.cache_clear()
     return version.code_version()
 
 
 @pytest.mark.parametrize("name", ["flows/refresh.py", "tasks/copies.py", "tasks/dumps/sql/keys.sql", "tasks/new.json"])
 def test_a_change_of_any_file_is_another_version(project: Path, name: str) -> None:
-    """Python, SQL and data alike."""
+    """A change of Python, SQL or data changes the version."""
     before = now()
     (project / name).write_text("changed")
     assert now() != before
 
 
-def test_what_python_caches_is_no_version(project: Path) -> None:
-    """Compiled files come and go."""
+def test_caches_of_python_do_not_change_the_version(project: Path) -> None:
+    """Compiled files do not count."""
     before = now()
     (project / "tasks" / "__pycache__").mkdir()
     (project / "tasks" / "__pycache__" / "copies.pyc").write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""Waiting: deadline, back-off, and at least one look."""
+"""Polling: deadline, back-off, and at least one call."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeTime:
-    """A clock that only sleeping moves."""
+    """A clock that only `sleep` moves."""
 
     def __init__(self) -> None:
         self.now = START
@@ -26,7 +26,7 @@ class FakeTime:
 
 
 def wait(time: FakeTime, finished_after: float, within: float) -> str | None:
-    """Wait for something that is there `finished_after` seconds from the start."""
+    """Wait for something that appears `finished_after` seconds after the start."""
     return until(
         lambda: "there" if (time.now - START).total_seconds() >= finished_after else None,
         deadline=START + timedelta(seconds=within),
@@ -46,14 +46,14 @@ def test_polling_adds_at_most_ten_seconds_to_what_the_remote_side_takes(takes: f
 
 @given(st.floats(1, 3000))
 def test_an_overdue_wait_ends_at_its_deadline(within: float) -> None:
-    """A wait that finds nothing ends at the deadline, not after it."""
+    """A wait without a result ends at the deadline, not after it."""
     time = FakeTime()
     assert wait(time, 1e9, within) is None
     assert abs((time.now - START).total_seconds() - within) < 0.01
 
 
-def test_a_wait_resumed_after_its_deadline_still_looks_once() -> None:
-    """A resumed process sees before it judges."""
+def test_a_wait_resumed_after_its_deadline_still_polls_once() -> None:
+    """A resumed process checks once before it gives up."""
     time = FakeTime()
     time.now += timedelta(hours=1)
     assert wait(time, 0, 10) == "there"
@@ -61,5 +61,5 @@ def test_a_wait_resumed_after_its_deadline_still_looks_once() -> None:
 
 
 def test_intervals_grow_and_are_capped() -> None:
-    """Looks come every two seconds at first and every ten seconds later."""
+    """Polls come every two seconds at first and every ten seconds later."""
     assert [backoff(s) for s in (0, 50, 5000)] == [2.0, 5.0, 10.0]

@@ -98,7 +98,11 @@ def test_a_file_that_weakens_what_is_sacred_is_refused(told: dict[str, Any], nam
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("- red", "rules: "), ("red: [", "is not YAML"), ("lone_lead: false\nlone_lead: true", "a key stands twice")],
+    [
+        ("- red", "rules: "),
+        ("red: [", "is not valid YAML"),
+        ("lone_lead: false\nlone_lead: true", "a key occurs twice"),
+    ],
 )
 def test_a_file_that_is_no_rules_is_refused(text: str, named: str, tmp_path: Path) -> None:
     """A list, broken YAML, and a rule that stands twice are named, never read as no rules."""

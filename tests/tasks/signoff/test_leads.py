@@ -131,12 +131,12 @@ def test_usual_keys_are_accepted(kind: str) -> None:
         (ANNA + "- {name: anna LEAD, email: b@x}", "", "leads.yaml .*Two leads have the name 'anna LEAD'"),
         (ANNA, f"Eve: {SECRET}", "'Eve' has a secret for codes and is no lead"),
         (ANNA, f"Anna Lead: {SECRET}\nanna lead: {SECRET}", "two secrets"),
-        (ANNA, f"Anna Lead: {SECRET}\nAnna Lead: {SECRET}", "a key stands twice"),
+        (ANNA, f"Anna Lead: {SECRET}\nAnna Lead: {SECRET}", "a key occurs twice"),
         (ANNA, "Anna Lead: GEZDGNBVGY3TQOJQ", "Entry 1 of .*codes.yaml is not a name and a base32 secret"),
         (ANNA, "Anna Lead: " + "A" * 27, "Entry 1 of .*codes.yaml"),
         (ANNA, "Anna Lead: 12345678901234567890123456", "Entry 1 of .*codes.yaml"),
         (ANNA, "- 1", "holds a list; expected one line per lead"),
-        (ANNA, "{", "codes.yaml is not YAML"),
+        (ANNA, "{", "codes.yaml is not valid YAML"),
     ],
 )
 def test_a_wrong_file_is_named(leads: str, codes: str, named: str, files: tuple[Path, Path]) -> None:

@@ -33,10 +33,10 @@ from tasks.dumps.table_rules import existing_names
 from tasks.dumps.verify import masked_now
 from tasks.estate.dumps import (
     Anonymizer,
-    AttackResult,
     Choices,
     DumpFacts,
     Header,
+    LeakSearchResult,
     Loaded,
     LoadPlan,
     Overlap,
@@ -156,7 +156,7 @@ class Pair:
             reached=existing_names(self.policy, Resolver.of(catalog)),
         )  # fmt: skip
         self.found = added(each for part in parts for each in part.found)
-        result = AttackResult(
+        result = LeakSearchResult(
             searched=not chosen.opted_out, forms=secrets.size, columns=searched_in(plan.tables), accepted=()
         )
         keyring = self.session(key).keyring
