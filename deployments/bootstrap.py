@@ -1,14 +1,15 @@
-"""Tell a Prefect server what our deployments need; say what was changed. May be repeated at any time.
+"""Prepare a Prefect server for our deployments and print what was changed. May be repeated at any time.
 
-Run as `python -m deployments.bootstrap`, with `PREFECT_API_URL` naming the server, before `prefect deploy`.
-Needed: one work pool, and one automation that ends runs whose machine was lost. Not here, on purpose: concurrency
-limits (the lock is in our ledger), blocks (secrets are environment variables of the worker), and standing approvals
-(they are in `standing.yaml`, because everybody who reaches the Prefect API can edit a variable).
+Run as `python -m deployments.bootstrap`, with `PREFECT_API_URL` naming the server, before `prefect deploy`. It creates one
+work pool, and one automation that ends runs whose machine was lost. Not here, on purpose: concurrency limits (the lock is
+in our ledger), blocks (secrets are environment variables of the worker), and standing approvals (they are in
+`standing.yaml`, because everybody who reaches the Prefect API can edit a variable).
 """
 
 import argparse
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -27,27 +28,27 @@ from tasks.estate.errors import Misconfigured
 POOL = "understudy"
 POOL_TYPE = "process"
 ZOMBIES = "understudy: end runs without a heartbeat"
-MISSED_HEARTBEATS = 3  # one or two may be late on a busy machine; a shorter window ends healthy runs
-DEFAULT_HEARTBEAT = 180  # seconds; Prefect's own, where the setting is switched off here but not on the worker
+MISSED_HEARTBEATS = 3  # one or two may be late on a busy machine; a shorter window would end healthy runs
+DEFAULT_HEARTBEAT = 180  # seconds; Prefect's default, for when the setting is off here but not on the worker
 
 
 class WrongPool(Exception):
-    """A work pool of our name exists with another type; we do not touch what we did not make."""
+    """A work pool of our name has another type. It is somebody else's, and is not changed."""
 
 
 def bootstrap(client: SyncPrefectClient) -> list[str]:
-    """Make the server as our deployments need it. Returns one sentence for each change, none where all was right.
+    """Create what is missing on the server, and return one sentence for each change.
 
-    Raises `WrongPool`, and httpx errors where the server does not answer.
+    Raise `WrongPool`, and httpx errors if the server does not respond.
     """
     return [*_ensure_pool(client), *_ensure_automation(client, zombie_automation(_heartbeat()))]
 
 
 def zombie_automation(heartbeat: int) -> AutomationCore:
-    """The automation that marks a run `Crashed` when its process and its worker are gone.
+    """Return the automation that marks a run `Crashed` when its process and its worker are gone.
 
     `heartbeat`: seconds between two heartbeats, as set on the *workers* (`PREFECT_FLOWS_HEARTBEAT_FREQUENCY`). Without
-    this automation such a run stays `Running` for ever, and so does its lock.
+    this automation, such a run remains `Running` and keeps its lock.
     """
     return AutomationCore(
         name=ZOMBIES,
@@ -84,7 +85,7 @@ def _ensure_pool(client: SyncPrefectClient) -> list[str]:
 
 
 def _ensure_automation(client: SyncPrefectClient, wanted: AutomationCore) -> list[str]:
-    """Exactly one automation of that name, as wanted. Prefect itself would keep several of one name."""
+    """Keep or create exactly one automation of that name, as wanted. Prefect allows several of one name."""
     existing = client.read_automations_by_name(wanted.name)
     right = [automation for automation in existing if _same(automation, wanted)]
     changes = []
@@ -99,25 +100,19 @@ def _ensure_automation(client: SyncPrefectClient, wanted: AutomationCore) -> lis
 
 
 def _same(found: Automation, wanted: AutomationCore) -> bool:
-    """Equal in what we set. `enabled` is left out: somebody may have paused it on purpose."""
-    fields = {"name", "description", "trigger", "actions"}
-    ignored = {"id"}  # the server numbers triggers
-
-    def shape(automation: AutomationCore) -> object:
-        dumped = automation.model_dump(mode="json", include=fields)
-        return dumped | {"trigger": {k: v for k, v in dumped["trigger"].items() if k not in ignored}}
-
-    return shape(found) == shape(wanted)
+    """Compare what we set. `enabled` is left out: somebody may have paused the automation on purpose."""
+    compared: Any = {"name": True, "description": True, "actions": True, "trigger": set(EventTrigger.model_fields) - {"id"}}
+    return found.model_dump(mode="json", include=compared) == wanted.model_dump(mode="json", include=compared)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Bootstrap the server of the current settings and print what changed. Exit code 2 if none is named."""
+    """Prepare the server of the current settings and print what was changed. Exit with 2 if no server is configured."""
     parser = argparse.ArgumentParser(
         prog="python -m deployments.bootstrap", description=(__doc__ or "").splitlines()[0]
     )
     parser.parse_args(arguments)
     try:
-        address = server_address()  # without one, Prefect would start a temporary server, change that one, and end it
+        address = server_address()  # without one, Prefect would start a temporary server and change that
     except Misconfigured as error:
         parser.error(f"{error.message} {error.next_step}")
     try:

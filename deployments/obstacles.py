@@ -1,7 +1,7 @@
-"""Say for what a run waits that neither asks nor ends, and what to do about it."""
+"""What a run waits for that neither asks nor ends, and what to do about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median_low
@@ -10,26 +10,26 @@ from typing import Any
 from prefect.client.schemas.objects import FlowRun, State, Worker, WorkPool, WorkQueue
 
 MISSED = 3  # heartbeats after which a worker or the process of a run counts as gone, as in `deployments.bootstrap`
-POLLED_WITHIN = timedelta(minutes=2)  # a worker asks every 10 to 20 s; while it cannot reach the server, every minute
-DUE_SOON = timedelta(seconds=10)  # a start that is nearer than this is not worth a word
+POLLED_WITHIN = timedelta(minutes=2)  # a worker polls every 10 to 20 s, and every minute while its server is away
+DUE_SOON = timedelta(seconds=10)  # a run that starts sooner than this counts as due
 QUEUED = "AwaitingConcurrencySlot"  # Prefect's name of the state in which a run waits for another of its deployment
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What Prefect knows about the surroundings of a run: None or empty for what does not exist. `now` is the server's time."""
+    """The pool, queue, workers and process of a run: None or empty for what does not exist. `now` is the server's time."""
 
     now: datetime
     pool: WorkPool | None = None
     queue: WorkQueue | None = None
     workers: Sequence[Worker] = ()
-    heartbeats: Sequence[datetime] = ()  # of the run's process, the newest first
-    steps: Sequence[str] = field(default=())  # names of the steps that run now
+    heartbeats: Sequence[datetime] = ()  # of the run's process, newest first
+    steps: Sequence[str] = ()  # names of the steps that run now
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """For what a run waits. `passes`: it ends without anybody's help, so whoever follows the run may go on waiting."""
+    """What a run waits for. If it `passes`, it ends without anybody's action."""
 
     what: str
     remedy: str = ""
@@ -41,53 +41,50 @@ class Obstacle:
 
 
 def find_obstacle(run: FlowRun, around: Surroundings) -> Obstacle:
-    """Return for what this run waits, seen from its state and surroundings. It always returns something."""
+    """Return what this run waits for, derived from its state and surroundings."""
     state = run.state
     if state is None:
         return Obstacle("The run has no state yet.", passes=True)
     if state.is_paused():
-        return _paused(run)
+        return Obstacle(
+            "It is paused, and shows no form to answer.",
+            "If somebody paused it manually, resume it in Prefect's UI. Otherwise cancel it with "
+            f"`prefect flow-run cancel {run.id}`.",
+        )
     if state.is_cancelling():
         return _cancelling(run, around)
     if state.is_running():
         return _running(run, state, around)
     if state.name == QUEUED:
         what = "It waits until another run of the same deployment has ended or asks."
-        return Obstacle(what, f"Look at the runs of pool {_pool(run)!r} in Prefect.", passes=True)
+        return Obstacle(what, f"Look at the runs of pool {run.work_pool_name!r} in Prefect.", passes=True)
     due = state.state_details.scheduled_time
     if state.is_scheduled() and due is not None and due > around.now + DUE_SOON:
         return Obstacle(f"It is scheduled for {_at(due)} UTC ({state.name}).", passes=True)
     return _not_taken(run, state, around)
 
 
-def _paused(run: FlowRun) -> Obstacle:
-    """Somebody paused it without a question, or its question cannot be read."""
-    return Obstacle(
-        "It is paused, and shows no form to answer.",
-        f"If somebody paused it by hand, resume it in Prefect's UI; else cancel it with `prefect flow-run cancel {run.id}`.",
-    )
-
-
 def _cancelling(run: FlowRun, around: Surroundings) -> Obstacle:
     if _online(around):
         return Obstacle("It is being cancelled; its worker ends its process.", passes=True)
-    what = f"It is to be cancelled, but no worker is online for pool {_pool(run)!r} to end its process."
-    return Obstacle(what, f"Start one: `understudy-worker --pool {_pool(run)}`.")
+    what = f"It is to be cancelled, but no worker is online for pool {run.work_pool_name!r} to end its process."
+    return Obstacle(what, f"Start one: `understudy-worker --pool {run.work_pool_name}`.")
 
 
 def _running(run: FlowRun, state: State[Any], around: Surroundings) -> Obstacle:
     if around.heartbeats:
-        last = max(around.heartbeats[0], state.timestamp)  # a process that has just begun has sent none yet
+        last = max(around.heartbeats[0], state.timestamp)  # a process that has just started has sent none yet
         if around.now - last > MISSED * _interval(around.heartbeats):
             return Obstacle(
                 f"Its process has been silent since {_at(last)} UTC: the process or its machine is gone.",
-                f"See that a worker is online, then run it again: `prefect flow-run retry {run.id}`. A retry never sends a "
-                "call again. `python -m deployments.bootstrap` makes the automation that ends such runs.",
+                f"Make sure that a worker is online, then retry the run: `prefect flow-run retry {run.id}`. A retry never "
+                "sends a call again. `python -m deployments.bootstrap` creates the automation that ends such runs.",
             )
     elif not _online(around):
         return Obstacle(
-            f"It runs as far as Prefect knows, but no worker is online for pool {_pool(run)!r}: its process may be gone.",
-            f"Start a worker (`understudy-worker --pool {_pool(run)}`). If the run does not go on, retry it: "
+            f"It is running according to Prefect, but no worker is online for pool {run.work_pool_name!r}: its process may "
+            "be gone.",
+            f"Start a worker (`understudy-worker --pool {run.work_pool_name}`). If the run does not continue, retry it: "
             f"`prefect flow-run retry {run.id}`. A retry never sends a call again.",
         )
     steps = f": {', '.join(around.steps[:3])}" if around.steps else ""
@@ -95,21 +92,21 @@ def _running(run: FlowRun, state: State[Any], around: Surroundings) -> Obstacle:
 
 
 def _interval(heartbeats: Sequence[datetime]) -> timedelta:
-    """The usual time between two heartbeats: the median, because a run sends none while it waits for an answer."""
+    """Return the usual time between two heartbeats: the median, because a run sends none while it waits for an answer."""
     apart = [newer - older for newer, older in pairwise(heartbeats)]
-    return median_low(apart) if apart else timedelta(seconds=180)  # Prefect's own default
+    return median_low(apart) if apart else timedelta(seconds=180)  # Prefect's default
 
 
 def _not_taken(run: FlowRun, state: State[Any], around: Surroundings) -> Obstacle:
-    """The run is scheduled and due, or a worker has taken it and no process runs yet."""
-    pool, queue, name = around.pool, around.queue, _pool(run)
-    if run.work_pool_name is None:
+    """Return why a run does not start that is due, or that a worker has taken without starting a process."""
+    pool, queue, name = around.pool, around.queue, run.work_pool_name
+    if name is None:
         return Obstacle(
             "Its deployment names no work pool, so no worker takes it.", "Deploy prefect.yaml: `prefect deploy --all`."
         )
     if pool is None:
         return Obstacle(
-            f"Its work pool {name!r} does not exist any more.", "Make it: `python -m deployments.bootstrap`."
+            f"Its work pool {name!r} no longer exists.", "Create it with `python -m deployments.bootstrap`."
         )
     start = f"Start one: `understudy-worker --pool {name}`."
     if pool.is_paused:
@@ -137,15 +134,15 @@ def _not_taken(run: FlowRun, state: State[Any], around: Surroundings) -> Obstacl
     if queue is not None and (queue.last_polled is None or around.now - queue.last_polled > POLLED_WITHIN):
         since = f"since {_at(queue.last_polled)} UTC" if queue.last_polled else "at all"
         return Obstacle(
-            f"A worker is online for pool {name!r}, but none has asked the queue {queue.name!r} for runs {since}.",
-            f"Look at the worker's log, and whether it was started for another queue. {start}",
+            f"A worker is online for pool {name!r}, but none has polled the queue {queue.name!r} {since}.",
+            f"Look at the worker's log, and check whether it was started for another queue. {start}",
         )
     what = f"A worker is online for pool {name!r} and has not taken the run yet: it may be at its own `--limit`."
     return Obstacle(what, f"It starts when one of that worker's runs ends or asks. Or: {start}", passes=True)
 
 
 def _online(around: Surroundings) -> bool:
-    """Whether a worker lives. Prefect notices one that was killed late, so its heartbeat counts, too."""
+    """Return whether any worker is alive. Prefect detects a killed worker late, so its heartbeat counts as well."""
     return any(
         str(getattr(worker.status, "value", worker.status)) != "OFFLINE" and not _silent(worker, around.now)
         for worker in around.workers
@@ -153,12 +150,8 @@ def _online(around: Surroundings) -> bool:
 
 
 def _silent(worker: Worker, now: datetime) -> bool:
-    every = timedelta(seconds=worker.heartbeat_interval_seconds or 30)  # seconds; Prefect's default
+    every = timedelta(seconds=worker.heartbeat_interval_seconds or 30)  # Prefect's default
     return worker.last_heartbeat_time is not None and now - worker.last_heartbeat_time > MISSED * every
-
-
-def _pool(run: FlowRun) -> str:
-    return run.work_pool_name or ""
 
 
 def _at(moment: datetime) -> str:

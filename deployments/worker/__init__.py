@@ -1,1 +1,1 @@
-"""The worker: takes runs from our pool and runs one of our flows in a process of its own."""
+"""The worker: takes runs from our pool and runs each of our flows in a process of its own."""

@@ -1,8 +1,8 @@
-"""Worker: takes runs from our pool and starts one fixed command for each, whatever the Prefect API says about commands.
+"""The worker: takes runs from our pool and starts one fixed command for each, whatever the Prefect API specifies.
 
-Run as `python -m deployments.worker --pool understudy`. The standard `prefect worker start` takes command, environment
-and folder of a run from the API, where everybody who can write a deployment or the pool can set them. This one knows
-only `deployments.worker.execute`; a run for which anything else is asked ends as `Refused`.
+Run as `python -m deployments.worker --pool understudy`. The standard `prefect worker start` takes command, environment and
+folder of a run from the API, where everybody who can write a deployment or the pool can set them. This worker starts only
+`deployments.worker.execute`; a run that asks for anything else ends as `Refused`.
 """
 
 import argparse
@@ -21,9 +21,6 @@ import anyio.to_thread
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
-from prefect.runner._process_manager import ProcessHandle
-from prefect.runner._starter_engine import EngineCommandStarter
 from prefect.states import Scheduled
 from prefect.utilities.processutils import command_to_string
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
@@ -31,31 +28,34 @@ from pydantic import PrivateAttr
 
 from deployments.bootstrap import POOL
 from deployments.prefect_server import server_address, unreachable
-from deployments.worker.execute import PROJECT, alert, refusal, shown
+from deployments.worker.execute import PROJECT, alert, printable, refusal
+from deployments.worker.prefect_private import (
+    EngineCommandStarter,
+    FlowRunExecutionResult,
+    FlowRunExecutorContext,
+    ProcessHandle,
+)
 from tasks.estate.errors import Misconfigured
 from tasks.estate.failures import why_failed
 
 MODULE = "deployments.worker.execute"
-# Seconds from a signal to the end of the worker, whatever still hangs; service managers kill after 10.
-ENDED_WITHIN = 4.5
-CHANCE = 2.5  # seconds that the processes of runs get to record their end, of these
+SHUTDOWN_WITHIN = 4.5  # seconds from a signal to the end of the worker; service managers kill after 10
+GRACE = 2.5  # of these, seconds in which the processes of runs can record their end
 
 
 def foreign_settings(pool: WorkPool, deployment: DeploymentResponse | None, run: FlowRun) -> tuple[str, ...]:
-    """Names of everything that the API sets for the process of a run: `deployment: command`, `pool: env`, …
+    """Return the names of everything that the API sets for the process of a run: `deployment: command`, `pool: env`, …
 
-    Empty values, and the defaults that every new pool has, do not count.
+    Empty values, and the defaults of every new pool, do not count.
     """
     default = ProcessWorker.get_default_base_job_template()
     template = pool.base_job_template
     usual = _defaults(default)
-    return tuple(
-        [
-            *_set_in("pool", template.get("job_configuration", {}), default["job_configuration"]),
-            *_set_in("pool variable", _defaults(template), usual),
-            *_set_in("deployment", (deployment and deployment.job_variables) or {}, usual),
-            *_set_in("run", run.job_variables or {}, usual),
-        ]
+    return (
+        *_set_in("pool", template.get("job_configuration", {}), default["job_configuration"]),
+        *_set_in("pool variable", _defaults(template), usual),
+        *_set_in("deployment", (deployment and deployment.job_variables) or {}, usual),
+        *_set_in("run", run.job_variables or {}, usual),
     )
 
 
@@ -65,14 +65,13 @@ def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set_in(where: str, values: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
-    """Keys with a value that is neither empty nor usual."""
     for key, value in sorted(values.items()):
         if value not in (None, "", {}, []) and value != usual.get(key):
             yield f"{where}: {key}"
 
 
 class FixedJob(ProcessJobConfiguration):
-    """What a run's process gets: nothing of the API. Only remembers the names of what was asked for."""
+    """The configuration of a run's process. It takes no value from the API, only the names of what the API sets."""
 
     _foreign: tuple[str, ...] = PrivateAttr(default=())
 
@@ -92,7 +91,7 @@ class FixedJob(ProcessJobConfiguration):
         worker_id: UUID | None = None,
         deployment: DeploymentResponse | None = None,
     ) -> "FixedJob":
-        """A configuration without any value from the API. No template is filled in, no block or variable looked up."""
+        """Return a configuration without any value from the API. No template is filled in, no block or variable looked up."""
         if deployment is None and flow_run.deployment_id is not None:
             deployment = await client.read_deployment(flow_run.deployment_id)
         job = cls()
@@ -103,13 +102,13 @@ class FixedJob(ProcessJobConfiguration):
 
 
 class NoHooks:
-    """Runs no hooks: our flows have none, and Prefect's own way to find a flow's hooks runs its deployment's pull steps."""
+    """A runner of no hooks: our flows have none, and to find a flow's hooks, Prefect would run its deployment's pull steps."""
 
     async def run_cancellation_hooks(self, flow_run: FlowRun, state: State[Any]) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     async def run_crashed_hooks(self, flow_run: FlowRun, state: State[Any]) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 class Worker(ProcessWorker):
@@ -118,14 +117,13 @@ class Worker(ProcessWorker):
     job_configuration: type[ProcessJobConfiguration] = FixedJob
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """As Prefect's; it also knows the processes that it has started and not seen end."""
         super().__init__(*args, **kwargs)
-        self._processes: set[int] = set()
+        self._processes: set[int] = set()  # started, and not known to have ended
         self._stopping = False
 
     @classmethod
     def __dispatch_key__(cls) -> str:
-        """A name of its own in Prefect's list of worker classes, where that of type `process` stays what it is."""
+        """Return a name of its own in Prefect's registry of workers, so that type `process` remains the standard one."""
         return "understudy"
 
     async def run(
@@ -136,7 +134,7 @@ class Worker(ProcessWorker):
     ) -> ProcessWorkerResult:
         """Start the fixed command for this run and wait for its end, or refuse the run."""
         started = task_status or anyio.TASK_STATUS_IGNORED
-        if self._stopping:  # it was taken while the worker ends: another worker, or this one's successor, takes it
+        if self._stopping:  # taken while the worker ends: another worker, or this one after its restart, takes the run
             await self.client.set_flow_run_state(flow_run.id, Scheduled(), force=True)
             started.started(0)  # no process
             return ProcessWorkerResult(status_code=0, identifier="given back")
@@ -168,29 +166,29 @@ class Worker(ProcessWorker):
         return ProcessWorkerResult(status_code=done[0].status_code, identifier=str(process.pid))
 
     async def end_processes(self) -> None:
-        """Ask the processes of all runs to end, wait `CHANCE` seconds for them, and kill those that are left.
+        """Send SIGTERM to the processes of all runs, wait `GRACE` seconds for them, and kill those that are left.
 
-        A run that ends so is Crashed in Prefect, as after a crash of the machine: a retry goes on and sends no call again.
+        Such a run is Crashed in Prefect, as after a crash of the machine: a retry continues it and sends no call again.
         """
         self._stopping = True
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process in self._processes:
-                with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended just now
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended
                     os.killpg(process, number)
-            with anyio.move_on_after(CHANCE if number == signal.SIGTERM else 0.5):
+            with anyio.move_on_after(GRACE if number == signal.SIGTERM else 0.5):
                 while self._processes:
                     await anyio.sleep(0.05)
 
     async def _refuse(self, flow_run: FlowRun, foreign: Sequence[str]) -> None:
-        names = shown(", ".join(foreign))
+        names = printable(", ".join(foreign))
         self._logger.warning("Refused flow run %s: these are set for its process: %s", flow_run.id, names)
-        reason = f"These are set for its process, and are to be empty: {names}."
+        reason = f"These are set for its process, and must be empty: {names}."
         await self.client.set_flow_run_state(flow_run.id, refusal(reason), force=True)  # forced: never retried
         await anyio.to_thread.run_sync(alert, flow_run.id, reason)
 
 
 async def serve(worker: Worker) -> None:
-    """Take runs until SIGTERM or SIGINT; then end within `ENDED_WITHIN` seconds. A second signal ends at once."""
+    """Take runs until SIGTERM or SIGINT, then end within `SHUTDOWN_WITHIN` seconds. A second signal ends at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     received: list[int] = []
 
@@ -199,9 +197,9 @@ async def serve(worker: Worker) -> None:
             os._exit(128 + number)
         received.append(number)
         print(f"Received {signal.Signals(number).name}: ending the processes of runs, then the worker.", flush=True)
-        last = threading.Timer(ENDED_WITHIN, os._exit, (128 + number,))  # Prefect waits for its server, up to minutes
-        last.daemon = True
-        last.start()
+        timer = threading.Timer(SHUTDOWN_WITHIN, os._exit, (128 + number,))  # Prefect may wait minutes for its server
+        timer.daemon = True
+        timer.start()
         loop.call_soon_threadsafe(stop.set)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -215,11 +213,11 @@ async def serve(worker: Worker) -> None:
         await serving
     if stop.is_set():
         sys.stdout.flush()
-        os._exit(0)  # Python's own end would wait for Prefect's threads, which may wait for the server
+        os._exit(0)  # a normal exit would wait for Prefect's threads, which may wait for the server
 
 
 def require_trusted(address: str) -> None:
-    """End with a message if the server's certificate is not accepted. A server that is away is waited for, by Prefect."""
+    """Exit with a message if the server's certificate is not accepted. Prefect itself waits for a server that is away."""
     with get_client(sync_client=True) as client:
         failed = client.api_healthcheck()
     if failed is not None and why_failed(failed)[0].startswith("TLS:"):
@@ -228,13 +226,13 @@ def require_trusted(address: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Start a worker and stay until a signal. Ends with a message if no Prefect server is named, or not by an API's address."""
+    """Run a worker until a signal. Exit with a message if no Prefect server is configured, or its address is not an API's."""
     parser = argparse.ArgumentParser(
         prog="understudy-worker", description="Run this project's flows, and nothing else."
     )
-    parser.add_argument("--pool", default=POOL, help="the work pool to take runs from")
-    parser.add_argument("--name", help="the worker's name in Prefect; one of its own by default")
-    parser.add_argument("--limit", type=int, help="how many runs at the same time; no limit by default")
+    parser.add_argument("--pool", default=POOL, help="work pool to take runs from (default: %(default)s)")
+    parser.add_argument("--name", help="name of the worker in Prefect (default: a generated one)")
+    parser.add_argument("--limit", type=int, help="maximum number of runs at the same time (default: no limit)")
     given = parser.parse_args(arguments)
     try:
         require_trusted(server_address())

@@ -1,4 +1,4 @@
-"""Bootstrap: a server becomes as our deployments need it, and a second run finds nothing to do."""
+"""Bootstrap: it prepares a server for our deployments, and a second run changes nothing."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from deployments import bootstrap
 
 @pytest.fixture
 def client(prefect_server: None) -> Iterator[SyncPrefectClient]:
-    """A client of a server that knows nothing of ours yet."""
+    """A client of a server that has nothing of ours yet."""
     with get_client(sync_client=True) as client:
         _forget(client)
         yield client
@@ -30,8 +30,8 @@ def _forget(client: SyncPrefectClient) -> None:
         client.delete_work_pool(bootstrap.POOL)
 
 
-def test_makes_what_is_missing(client: SyncPrefectClient) -> None:
-    """On a new server it makes a process pool and the automation, and says so, one sentence each."""
+def test_creates_what_is_missing(client: SyncPrefectClient) -> None:
+    """On a new server it creates the process pool and the automation, and reports each in one sentence."""
     changes = bootstrap.bootstrap(client)
     assert changes == [
         "Created the work pool 'understudy' of type 'process'.",
@@ -42,7 +42,7 @@ def test_makes_what_is_missing(client: SyncPrefectClient) -> None:
 
 
 def test_changes_nothing_twice(client: SyncPrefectClient) -> None:
-    """A second run finds everything right and leaves the very same automation in place."""
+    """A second run changes nothing and keeps the same automation."""
     bootstrap.bootstrap(client)
     first = client.read_automations_by_name(bootstrap.ZOMBIES)
     assert bootstrap.bootstrap(client) == []
@@ -73,14 +73,14 @@ def _window(client: SyncPrefectClient) -> timedelta:
 
 
 def test_without_a_heartbeat_here_assumes_the_default(client: SyncPrefectClient) -> None:
-    """Where the setting is off, the window is three of Prefect's own 180 s, which suits a worker left at its default."""
+    """If the setting is off, the window is three times Prefect's default of 180 s, which fits a worker with that default."""
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         bootstrap.bootstrap(client)
     assert _window(client) == timedelta(seconds=540)
 
 
 def test_keeps_an_automation_that_somebody_paused(client: SyncPrefectClient) -> None:
-    """Paused in the UI on purpose, it stays paused."""
+    """An automation that somebody paused in the UI remains paused."""
     bootstrap.bootstrap(client)
     (automation,) = client.read_automations_by_name(bootstrap.ZOMBIES)
     assert automation.id is not None
@@ -90,7 +90,7 @@ def test_keeps_an_automation_that_somebody_paused(client: SyncPrefectClient) -> 
 
 
 def test_leaves_a_foreign_pool_alone(client: SyncPrefectClient) -> None:
-    """A pool of our name but another type is somebody's own: it is refused by name, not overwritten."""
+    """A pool of our name and another type is somebody else's: it is reported and not changed."""
     client.create_work_pool(WorkPoolCreate(name="understudy", type="docker"))
     with pytest.raises(bootstrap.WrongPool, match="has type 'docker'; expected 'process'"):
         bootstrap.bootstrap(client)
@@ -98,7 +98,7 @@ def test_leaves_a_foreign_pool_alone(client: SyncPrefectClient) -> None:
 
 
 def test_prints_what_it_changed(client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prints each change, and says so when there is none."""
+    """The command prints each change, or that there is none."""
     bootstrap.main([])
     assert "Created the work pool 'understudy'" in capsys.readouterr().out
     bootstrap.main([])
@@ -106,7 +106,7 @@ def test_prints_what_it_changed(client: SyncPrefectClient, capsys: pytest.Captur
 
 
 def test_asking_for_help_changes_nothing(client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--help` explains the command and makes no pool."""
+    """`--help` explains the command and creates no pool."""
     with pytest.raises(SystemExit) as ended:
         bootstrap.main(["--help"])
     shown = " ".join(capsys.readouterr().out.split())  # lines are wrapped to the terminal
@@ -116,7 +116,7 @@ def test_asking_for_help_changes_nothing(client: SyncPrefectClient, capsys: pyte
 
 
 def test_without_a_server_nothing_is_bootstrapped(capsys: pytest.CaptureFixture[str]) -> None:
-    """A temporary server would be changed and thrown away: the command says what to set instead."""
+    """Without a configured server, the command names the setting; it does not start a temporary server."""
     with temporary_settings({PREFECT_API_URL: None}), pytest.raises(SystemExit) as ended:
         bootstrap.main([])
     assert (ended.value.code, "PREFECT_API_URL" in capsys.readouterr().err) == (2, True)

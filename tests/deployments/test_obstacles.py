@@ -1,4 +1,4 @@
-"""For what a run waits: every kind is named with its remedy, and what is well is not called an obstacle."""
+"""Obstacles: everything that a run can wait for is reported with its remedy."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,17 +19,17 @@ POOL = WorkPool(name="understudy", type="process", base_job_template={})
 
 
 def ago(**time: float) -> datetime:
-    """A moment before now."""
+    """Return a moment before now."""
     return NOW - timedelta(**time)
 
 
 def queue(**more: Any) -> WorkQueue:
-    """The pool's queue, which a worker asked just now."""
+    """Return the pool's queue, which a worker has just polled."""
     return WorkQueue(name="default", work_pool_id=uuid4(), **{"last_polled": ago(seconds=5)} | more)
 
 
 def online(**more: Any) -> Worker:
-    """A worker that lives."""
+    """Return a worker that is alive."""
     given = {
         "name": "one",
         "status": "ONLINE",
@@ -40,12 +40,12 @@ def online(**more: Any) -> Worker:
 
 
 def run_in(state: State[Any] | None, pool: str | None = "understudy") -> FlowRun:
-    """A run of a pool in this state."""
+    """Return a run in this state."""
     return FlowRun(flow_id=uuid4(), work_pool_name=pool, state=state)
 
 
 def seen(state: State[Any] | None, **scene: Any) -> Any:
-    """The obstacle of a run in this state; a healthy pool, worker and queue if not told otherwise."""
+    """Return the obstacle of a run in this state, by default with a healthy pool, worker and queue."""
     healthy = {"pool": POOL, "queue": queue(), "workers": [online()]}
     return find_obstacle(run_in(state), Surroundings(NOW, **healthy | scene))
 
@@ -63,12 +63,12 @@ STUCK: dict[str, tuple[State[Any], dict[str, Any], str, str]] = {
         LATE, {"workers": [online(last_heartbeat_time=ago(minutes=3))]}, "No worker is online", "understudy-worker --pool",
     ),
     "pool paused": (DUE, {"pool": POOL.model_copy(update={"is_paused": True})}, "is paused", "work-pool resume understudy"),
-    "pool gone": (DUE, {"pool": None, "workers": []}, "does not exist", "deployments.bootstrap"),
+    "pool gone": (DUE, {"pool": None, "workers": []}, "no longer exists", "deployments.bootstrap"),
     "queue paused": (DUE, {"queue": queue(is_paused=True)}, "queue 'default' of pool", "work-queue resume default"),
     "pool limit 0": (DUE, {"pool": POOL.model_copy(update={"concurrency_limit": 0})}, "limit of 0", "work-pool set-"),
     "queue limit 0": (DUE, {"queue": queue(concurrency_limit=0)}, "queue 'default' has a concurrency", "work-queue set-"),
-    "another queue": (DUE, {"queue": queue(last_polled=ago(hours=2))}, "for runs since 10:00:00 UTC", "worker's log"),
-    "never polled": (DUE, {"queue": queue(last_polled=None)}, "for runs at all", "another queue"),
+    "another queue": (DUE, {"queue": queue(last_polled=ago(hours=2))}, "since 10:00:00 UTC", "worker's log"),
+    "never polled": (DUE, {"queue": queue(last_polled=None)}, "at all", "another queue"),
     "taken, not started": (Pending(timestamp=ago(minutes=5)), {}, "took it at 11:55:00 UTC", "prefect flow-run cancel"),
     "taken, worker gone": (Pending(timestamp=ago(minutes=5)), {"workers": []}, "No worker is online", "understudy-worker"),
     "process gone": (
@@ -79,7 +79,7 @@ STUCK: dict[str, tuple[State[Any], dict[str, Any], str, str]] = {
     ),
     "process unknown": (AT_WORK, {"workers": []}, "its process may be gone", "flow-run retry"),
     "cancelled, no worker": (Cancelling(), {"workers": []}, "to be cancelled, but no worker", "understudy-worker --pool"),
-    "paused by hand": (Paused(), {}, "shows no form", "resume it in Prefect's UI"),
+    "paused manually": (Paused(), {}, "shows no form", "resume it in Prefect's UI"),
 }  # fmt: skip
 PASSING: dict[str, tuple[State[Any] | None, dict[str, Any], str]] = {
     "no state": (None, {}, "no state yet"),
@@ -101,46 +101,46 @@ PASSING: dict[str, tuple[State[Any] | None, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", STUCK)
-def test_what_does_not_pass_by_itself_is_named_with_a_remedy(kind: str) -> None:
-    """Each obstacle that somebody must take away says what it is and how."""
+def test_an_obstacle_that_does_not_pass_has_a_remedy(kind: str) -> None:
+    """An obstacle that somebody must remove states what it is and how to remove it."""
     state, scene, what, remedy = STUCK[kind]
     found = seen(state, **scene)
     assert (what in found.what, remedy in found.remedy, found.passes) == (True, True, False), str(found)
 
 
 @pytest.mark.parametrize("kind", PASSING)
-def test_what_passes_by_itself_is_no_trouble(kind: str) -> None:
-    """A run in its turn, later, or at work is told as such, and nobody is asked to do anything about a process that lives."""
+def test_an_obstacle_that_passes_needs_no_action(kind: str) -> None:
+    """A run that is queued, scheduled or at work is reported as such, and no action is requested."""
     state, scene, what = PASSING[kind]
     found = seen(state, **scene)
     assert (what in found.what, found.passes) == (True, True), str(found)
 
 
-def test_a_run_without_a_pool_says_so() -> None:
-    """A deployment for no pool is never taken."""
+def test_a_run_without_a_pool_is_reported() -> None:
+    """A run of a deployment without a work pool is reported, because no worker takes it."""
     found = find_obstacle(run_in(DUE, pool=None), Surroundings(NOW))
     assert "names no work pool" in str(found)
 
 
-def test_the_server_tells_the_surroundings_of_a_run(pool: Pool) -> None:
-    """Over Prefect's real API: no worker, then one that is online, a paused queue, a full and a paused pool, no state."""
+def test_the_server_reads_the_surroundings_of_a_run(pool: Pool) -> None:
+    """Through Prefect's API: no worker, then one that is online, a paused queue, a pool with limit 0, a paused pool, a running run."""
     run = pool.start(DIAGNOSE)
     with get_client(sync_client=True) as client:
         server = Server(client)
 
-        def told() -> str:
+        def waits_for() -> str:
             return str(server.obstacle(server.run(run)))
 
-        assert f"No worker is online for pool '{pool.name}'" in told()
+        assert f"No worker is online for pool '{pool.name}'" in waits_for()
         client.send_worker_heartbeat(pool.name, "one", heartbeat_interval_seconds=30)
-        assert "none has asked the queue 'default' for runs at all" in told()
+        assert "none has polled the queue 'default' at all" in waits_for()
         client.update_work_queue(client.read_flow_run(run).work_queue_id, is_paused=True)
-        assert "The work queue 'default'" in told()
+        assert "The work queue 'default'" in waits_for()
         client.update_work_pool(pool.name, WorkPoolUpdate(concurrency_limit=0))
         client.update_work_queue(client.read_flow_run(run).work_queue_id, is_paused=False)
-        assert "limit of 0" in told()
+        assert "limit of 0" in waits_for()
         client.update_work_pool(pool.name, WorkPoolUpdate(is_paused=True))
-        assert "is paused. Resume it" in told()
+        assert "is paused. Resume it" in waits_for()
         state = Running(state_details=StateDetails(flow_run_id=run))
         client.set_flow_run_state(run, state, force=True)
-        assert "It is at work." in told()
+        assert "It is at work." in waits_for()

@@ -1,4 +1,4 @@
-"""The Prefect server's address, and why it is not reached: named for the command line, the worker and the bootstrap."""
+"""The Prefect server's address, and why it cannot be reached: the same messages for every program."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from tasks.estate.errors import Misconfigured
 from tests.tls import certificate, served
 
 
-def test_an_address_without_api_starts_nothing() -> None:
-    """Worker, bootstrap and commands end with the same sentence; it names the variable and the form."""
+def test_an_address_without_api_is_refused() -> None:
+    """Worker, bootstrap and commands end with the same sentence; it names the expected form."""
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9"}):
         with pytest.raises(Misconfigured, match="with /api at its end"):
             server_address()
@@ -25,8 +25,8 @@ def test_an_address_without_api_starts_nothing() -> None:
     assert ended.value.code == 2
 
 
-def test_a_server_that_is_not_trusted_is_named_and_not_waited_for(tmp_path: Path) -> None:
-    """The worker ends with address, fault and Prefect's own setting for an authority; so does the bootstrap."""
+def test_an_untrusted_server_is_not_waited_for(tmp_path: Path) -> None:
+    """Worker and bootstrap end with the address, the fault, and Prefect's setting for a certificate authority."""
     with (
         served(certificate(tmp_path)) as port,
         temporary_settings(
@@ -42,13 +42,13 @@ def test_a_server_that_is_not_trusted_is_named_and_not_waited_for(tmp_path: Path
 
 
 def test_a_server_that_is_away_does_not_end_a_worker() -> None:
-    """Prefect's worker waits for it; only what no waiting mends ends the start."""
+    """Prefect's worker waits for a server that is away."""
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         worker.require_trusted("http://127.0.0.1:9/api")
 
 
 def test_a_login_in_the_address_is_not_shown() -> None:
-    """The address stands in the message, without user and password."""
+    """The message contains the address without user and password."""
     error = unreachable("https://user:geheim@prefect.example/api", httpx.ConnectError(""))
     assert "https://prefect.example/api" in error.message
     assert "geheim" not in error.message + error.next_step

@@ -51,7 +51,7 @@ def test_everything_in_prefect_yaml_is_a_verb() -> None:
     """What we deploy ourselves is never refused for its entrypoint or its pull steps."""
     told = yaml.safe_load((execute.PROJECT / "prefect.yaml").read_text())
     assert {deployment["entrypoint"] for deployment in told["deployments"]} <= set(verbs())
-    assert {name for step in told["pull"] for name in step} <= execute.HARMLESS_STEPS
+    assert {name for step in told["pull"] for name in step} <= execute.ACCEPTED_STEPS
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_results_stay_on_this_machine(pool: Pool, worker: Host, theirs: LocalFil
 def planted(pool: Pool, block: LocalFileSystem, mark: Path) -> UUID:
     """A run that is said to be complete, its result a pickle that writes `mark`."""
     record = {
-        "metadata": {"storage_key": "key", "serializer": {"type": "pickle"}, "prefect_version": "3.8.8"},
+        "metadata": {"storage_key": "key", "serializer": {"type": "pickle"}, "prefect_version": "3.9.1"},
         "result": base64.encodebytes(cloudpickle.dumps(Marks(mark))).decode(),
     }
     block.write_path("key", json.dumps(record).encode())

@@ -205,11 +205,11 @@ def test_a_signal_ends_an_idle_worker_at_once(
 def test_a_second_signal_or_a_worker_that_hangs_is_ended_by_force(
     signals: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At once by the second signal; after `ENDED_WITHIN` seconds whatever Prefect waits for."""
+    """At once by the second signal; after `SHUTDOWN_WITHIN` seconds whatever Prefect waits for."""
     stopped(Idle(grip=0.5), signal.SIGTERM, signal.SIGTERM)
     assert signals == [128 + signal.SIGTERM, 0]
-    assert worker_module.ENDED_WITHIN < 5
-    monkeypatch.setattr(worker_module, "ENDED_WITHIN", 0.2)
+    assert worker_module.SHUTDOWN_WITHIN < 5
+    monkeypatch.setattr(worker_module, "SHUTDOWN_WITHIN", 0.2)
     stopped(Idle(grip=0.6), signal.SIGTERM)
     assert signals[2:] == [128 + signal.SIGTERM, 0]
 
@@ -225,7 +225,7 @@ def test_processes_of_runs_get_their_chance_first(
     program: str, code: int, signals: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGTERM to each, with time to record its end; what is left then is killed. The worker ends after them."""
-    monkeypatch.setattr(worker_module, "CHANCE", 0.5)
+    monkeypatch.setattr(worker_module, "GRACE", 0.5)
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
