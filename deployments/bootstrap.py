@@ -101,7 +101,8 @@ def _ensure_automation(client: SyncPrefectClient, wanted: AutomationCore) -> lis
 
 def _same(found: Automation, wanted: AutomationCore) -> bool:
     """Compare what we set. `enabled` is left out: somebody may have paused the automation on purpose."""
-    compared: Any = {"name": True, "description": True, "actions": True, "trigger": set(EventTrigger.model_fields) - {"id"}}
+    trigger = set(EventTrigger.model_fields) - {"id"}  # the server numbers triggers
+    compared: Any = {"name": True, "description": True, "actions": True, "trigger": trigger}
     return found.model_dump(mode="json", include=compared) == wanted.model_dump(mode="json", include=compared)
 
 
