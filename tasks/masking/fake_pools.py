@@ -1,7 +1,7 @@
-"""Pools of fakes: taken from Faker once per locale and process, then only indexed. Faker itself is never called per row.
+"""Pools of fakes: taken from Faker once for each locale and process, then only indexed. Faker is never called for a row.
 
-Sorted, so that the same Faker gives the same pool on every machine; another version of Faker may give another pool, and
-then a stable key no longer gives the same names.
+Pools are sorted, so that the same Faker produces the same pool on every machine. Another version of Faker may produce
+another pool; a stable key then no longer produces the same names.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from tasks.estate.errors import Misconfigured
 Kind = Literal[
     "first_names", "last_names", "streets", "cities", "companies", "phones", "national_phones", "ipv4_addresses"
 ]
-LONGEST = 63  # bytes of PostgreSQL's type `name`, whose fixed width is what makes a pool cheap to index
-DRAWS = 4000  # where Faker builds an entry from parts: about 30 ms, and some 1,600 to 4,000 different ones
-FEWEST = 20  # a provider list shorter than this is a stub of Faker's (or one of several lists), so we draw instead
+LONGEST = 63  # bytes of PostgreSQL's type `name`, whose fixed width makes a pool cheap to index
+DRAWS = 4000  # if Faker builds an entry from parts: about 30 ms, and some 1,600 to 4,000 different ones
+FEWEST = 20  # a shorter list of a provider is a stub (or one of several lists), so entries are drawn instead
 LISTS: dict[str, tuple[str, str]] = {  # kind → the provider's own list, and the method that draws one
     "first_names": ("first_names", "first_name"),
     "last_names": ("last_names", "last_name"),
-    "streets": ("", "street_address"),  # with the house number: one draw gives both
+    "streets": ("", "street_address"),  # with the house number: one draw has both
     "cities": ("cities", "city"),
     "companies": ("", "company"),
 }
@@ -35,10 +35,10 @@ DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 
 @cache
 def pool(kind: Kind, locale: str) -> tuple[str, ...]:
-    """The fakes of a kind, sorted, each once, none longer than 63 bytes. Raises `Misconfigured` for an unknown locale."""
+    """Return the fakes of a kind, sorted and distinct, at most 63 bytes each. Raise `Misconfigured` for an unknown locale."""
     if locale not in AVAILABLE_LOCALES:
         raise Misconfigured(
-            f"Locale {locale!r} is not one Faker has; expected e.g. de_DE, de_AT or en_GB.",
+            f"Locale {locale!r} is not a locale of Faker; expected e.g. de_DE, de_AT or en_GB.",
             next_step="Nothing was read. Correct `locale` in the policy.",
         )
     entries = _faked(kind, locale) if kind in LISTS else _reserved(kind)
@@ -47,13 +47,13 @@ def pool(kind: Kind, locale: str) -> tuple[str, ...]:
 
 @cache
 def longest(kind: Kind, locale: str) -> int:
-    """Characters of the longest fake of a kind."""
+    """Return the number of characters of the longest fake of a kind."""
     return max(map(len, pool(kind, locale)))
 
 
 def _faked(kind: str, locale: str) -> set[str]:
     faker = Faker(locale)
-    faker.seed_instance(0)  # the same draws on every worker; what hides a person is the keyed index, not the pool
+    faker.seed_instance(0)  # the same draws on every worker; the keyed index hides a person, not the pool
     attribute, method = LISTS[kind]
     lists: Iterable[Any] = (getattr(provider, attribute, ()) for provider in faker.get_providers() if attribute)
     entries = {entry for entries in lists for entry in entries if isinstance(entry, str)}

@@ -1,4 +1,4 @@
-"""Which columns are keys: declared ones, and those that are named like the key of a table."""
+"""Which columns are keys: declared keys, and columns that are named like the key of a table."""
 
 from tasks.estate.tables import Catalog, Table
 from tasks.masking.personal_columns import spelling
@@ -8,7 +8,7 @@ Spot = tuple[str, str]  # table as it prints, column
 
 
 def keys_of(catalog: Catalog) -> frozenset[Spot]:
-    """Every column of an integer or UUID type that is a key: of a primary key, of a foreign key or referenced by one, or
+    """Return every column of an integer or UUID type that is in a primary key or a foreign key, is referenced by one, or is
     named like the single-column key of a table of the database (`user_id`, `approved_by_user_id` for `users.id`).
     """
     declared = {(str(table.name), column) for table in catalog.tables for column in _primary(table)}
@@ -31,7 +31,7 @@ def _primary(table: Table) -> tuple[str, ...]:
 
 
 def _words_of_tables(catalog: Catalog) -> dict[str, set[str]]:
-    """How the tables are called in the singular → the types of their keys, as `uuid` or `int`.
+    """Return the names of tables in the singular, with the types of their keys (`uuid` or `int`).
 
     A prefix that several tables share (`auth_user`, `auth_group`) may be missing from the name of a key.
     """
@@ -55,7 +55,7 @@ def _family(base: str) -> str:
 
 
 def _singulars(word: str) -> set[str]:
-    """The word as it is, and without the ending of an English plural."""
+    """Return the word as it is, and without the ending of an English plural."""
     found = {word}
     for ending, instead in (("ies", "y"), ("ses", "s"), ("xes", "x"), ("ches", "ch"), ("s", "")):
         if word.endswith(ending) and len(word) > len(ending) + 2:
@@ -64,7 +64,7 @@ def _singulars(word: str) -> set[str]:
 
 
 def _points_at(column: str, base: str, named: dict[str, set[str]]) -> bool:
-    """Whether `…_<table>_id` or `id_<table>` names a table whose key is of this type."""
+    """Return whether `…_<table>_id` or `id_<table>` names a table whose key has this type."""
     words = spelling(column).strip("_").split("_")
     if len(words) > 1 and words[-1] in ("id", "uuid"):
         stem = words[:-1]

@@ -1,4 +1,4 @@
-"""The masking key, and the sub-keys drawn from it: one per group of columns, new in every run unless it must be stable."""
+"""The masking key and the sub-keys derived from it: one for each group of columns, new in every run unless stable."""
 
 import hashlib
 import hmac
@@ -10,11 +10,11 @@ SETTING = "UNDERSTUDY_MASKING_KEY"
 
 
 class Keyring:
-    """Sub-keys by HKDF-SHA256 (RFC 5869). Holds the extracted key only, never what the operator configured.
+    """Sub-keys by HKDF-SHA256 (RFC 5869). Contains the extracted key only, never the configured one.
 
-    `run` is mixed in, so that two dumps cannot be joined on masked values; None keeps the key stable over runs, which is
-    an opt-in. Can be pickled, because workers need it; says nothing but its fingerprint when printed. Raises
-    `Misconfigured` for a key that is absent, short or plainly not random, and for an empty `run` (stable by accident).
+    `run` is part of the derivation, so that two dumps cannot be joined on masked values; with None, an opt-in, the key is
+    stable over runs. It can be pickled, because workers need it, and prints only its fingerprint. Raise `Misconfigured` for
+    a key that is absent, short or clearly not random, and for an empty `run` (stable by accident).
     """
 
     __slots__ = ("_extracted", "fingerprint")
@@ -24,14 +24,14 @@ class Keyring:
         if run is not None and not run.strip():
             raise Misconfigured(
                 "The run's id for the masking key is empty; expected an id, or None for a stable key.",
-                next_step="Nothing was read. Give the run's id, or opt in to a stable key.",
+                next_step="Nothing was read. Pass the run's id, or opt in to a stable key.",
             )
         salt = "understudy/1/stable" if run is None else f"understudy/1/run/{run}"
         self._extracted = hmac.digest(salt.encode(), key, "sha256")
         self.fingerprint = self._expand("fingerprint").hex()[:16]
 
     def group(self, name: str) -> bytes:
-        """The 32-byte sub-key of a group of columns. Equal groups join, others do not: that is what a group is for."""
+        """Return the 32-byte sub-key of a group of columns. Masked values can be joined within a group only."""
         return self._expand(f"group/{name}")
 
     def of_proof(self, run: str) -> bytes:
@@ -46,19 +46,17 @@ class Keyring:
 
 
 def _require_random(key: bytes) -> None:
+    fault = ""
     if len(key) < MIN_BYTES:
-        raise Misconfigured(
-            f"{SETTING} has {len(key)} bytes; expected at least {MIN_BYTES}.",
-            next_step=f"Nothing was read. Set {SETTING} to {MIN_BYTES} random bytes, e.g. `openssl rand -hex 32`.",
-        )
-    if len(set(key)) == 1:
-        raise Misconfigured(
-            f"{SETTING} repeats one byte {len(key)} times; expected random bytes.",
-            next_step=f"Nothing was read. Set {SETTING} to {MIN_BYTES} random bytes, e.g. `openssl rand -hex 32`.",
-        )
+        fault = f"has {len(key)} bytes; expected at least {MIN_BYTES}"
+    elif len(set(key)) == 1:
+        fault = f"repeats one byte {len(key)} times; expected random bytes"
+    if fault:
+        next_step = f"Nothing was read. Set {SETTING} to {MIN_BYTES} random bytes, e.g. `openssl rand -hex 32`."
+        raise Misconfigured(f"{SETTING} {fault}.", next_step=next_step)
 
 
 def block_keys(key: bytes) -> tuple[bytes, bytes]:
-    """The two 64-byte blocks with which HMAC-SHA256 of a 32-byte key is two plain SHA-256 (RFC 2104: inner, outer)."""
+    """Return the two 64-byte blocks with which HMAC-SHA256 of a 32-byte key is two plain SHA-256 (RFC 2104: inner, outer)."""
     block = key.ljust(hashlib.sha256().block_size, b"\0")
     return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)

@@ -1,4 +1,4 @@
-"""The masking policy: one YAML file an application, which says of every column what becomes of it."""
+"""The masking policy: one YAML file for each application, with a rule for every column."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +14,7 @@ from tasks.estate.errors import Misconfigured, PolicyRefused
 from tasks.estate.faults import Fault, as_facts
 from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Immutable
-from tasks.masking.accepting import Accept, accepted_pairs
-from tasks.masking.makers import KINDS, AnyMaker, parse
+from tasks.masking.makers import KINDS, AnyMaker, parse, reasons_of
 from tasks.masking.policy_yaml import Lines, WrongKey, read_yaml
 
 Nulls = Literal["keep", "mask", "equalise"]
@@ -25,9 +24,9 @@ FIRST = ("app", "schema_version", "locale", "tables", "references", "audit", "ca
 
 
 class ColumnRule(Immutable):
-    """What becomes of one column. `maker=None`: kept as it is. `by`: the column that stands for the person, so that one
+    """The rule for one column. `maker=None`: the column is kept. `by`: the column that identifies the person, so that one
     person gets one name everywhere. `group`: columns that must stay equal to each other share one. `nulls`: a NULL stays
-    (`keep`), gets a made value too (`mask`), or every value becomes NULL so that NULL tells nothing (`equalise`).
+    (`keep`), is replaced like a value (`mask`), or every value becomes NULL, so that NULL reveals nothing (`equalise`).
     """
 
     maker: AnyMaker | None = None
@@ -39,13 +38,13 @@ class ColumnRule(Immutable):
 
     @property
     def word(self) -> str:
-        """The rule as reports and the dump's header name it."""
+        """Return the name of the rule in reports and in the dump's header."""
         return self.maker.maker if self.maker is not None else "keep"
 
 
 class TableRule(Immutable):
-    """What becomes of one table: `columns` by name, or the whole table kept, dropped (no rows travel, staging's are
-    emptied) or excluded (neither dumped nor loaded: staging keeps its own).
+    """The rule for one table: `columns` by name, or the whole table kept, dropped (no rows are copied, and staging's are
+    deleted) or excluded (neither dumped nor loaded: staging keeps its own).
     """
 
     whole: Whole | None = None
@@ -54,9 +53,9 @@ class TableRule(Immutable):
 
 
 class Pattern(Immutable):
-    """A rule for every table or column whose name matches. `name` is the key as the policy spells it (`*.created_at`,
-    `auth.*`, `public.log_*`). It has one of: `rule` (of columns; None is `keep`, of tables or of columns, whichever the
-    name matches), `whole` (`drop` or `exclude`, of tables) and `columns` (of every matching table, by name or pattern).
+    """A rule for every table or column whose name matches. `name` is the key as written in the policy (`*.created_at`,
+    `auth.*`, `public.log_*`). It has one of: `rule` (for columns; `keep` also for whole tables, if the name matches
+    tables), `whole` (`drop` or `exclude`, for tables) and `columns` (of every matching table, by name or pattern).
     """
 
     name: str
@@ -67,7 +66,7 @@ class Pattern(Immutable):
 
 
 class Reference(Immutable):
-    """A foreign key that only the application knows: equal values must stay equal."""
+    """A foreign key that the database does not declare: equal values must stay equal."""
 
     table: str
     column: str
@@ -77,36 +76,44 @@ class Reference(Immutable):
 
 
 class Audit(Immutable):
-    """The application's own audit table on staging: never dumped, never loaded, one row an attempt."""
+    """The application's own audit table on staging: never dumped, never loaded, one row for each attempt."""
 
     table: str = "ImportExportAudit"
     error: str = "ErrorMessage"
 
 
+class Accept(Immutable):
+    """A reviewed false alarm of the leak search: values of the masked column `source` also occur in the column `found`."""
+
+    source: str
+    found: str
+    reason: str = Field(min_length=5)
+    line: int = 0
+
+
 class Policy(Immutable):
-    """A whole policy. `schema_version` is the application's: what a dump made under this policy carries, and the newest
-    that a load under it accepts.
+    """A whole policy. `schema_version` is the application's: dumps made under the policy carry it, and loads accept it and
+    older ones.
     """
 
     app: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")  # becomes part of a file name
     schema_version: int = Field(ge=0)
     locale: str = "de_DE"
     tables: dict[str, TableRule]
-    patterns: tuple[Pattern, ...] = ()  # they fill what `tables` leaves open: see tasks.masking.policy_patterns
+    patterns: tuple[Pattern, ...] = ()  # for what `tables` leaves open: see tasks.masking.policy_patterns
     keys: Literal["keep"] | None = None  # keys, and columns named like a table's key, are kept without a rule
     references: tuple[Reference, ...] = ()
     audit: Audit = Audit()
-    accept: tuple[Accept, ...] = ()  # false alarms of the attack, reviewed
-    missing_on_staging: tuple[str, ...] = ()  # tables, or `table.column`, that staging may lack: a load goes on without
-    # Tables, `table.column` or event triggers whose doubts about a load are accepted.
-    accept_doubts: tuple[str, ...] = ()
+    accept: tuple[Accept, ...] = ()  # reviewed false alarms of the leak search
+    missing_on_staging: tuple[str, ...] = ()  # tables, or `table.column`, that staging may lack
+    accept_doubts: tuple[str, ...] = ()  # tables, `table.column` or event triggers: accepted doubts about a load
     canaries: tuple[str, ...] = ()  # planted values that no dump may contain; searched for in every block
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (first 16 hex) of what the policy says, whatever its layout and comments.
+        """Return the first 16 hexadecimal digits of the SHA-256 of the rules, without layout and comments.
 
-        Fields that version 0.1 did not have count only if they are used: its fingerprints stay valid.
+        Fields that version 0.1 did not have count only if they are used, so that its fingerprints stay valid.
         """
         content = self.model_dump(mode="json")
         used = {key: value for key, value in content.items() if value or key in FIRST}
@@ -114,19 +121,19 @@ class Policy(Immutable):
 
     @property
     def accepted(self) -> set[tuple[str, str]]:
-        """Return the pairs (source, found) that the attack may find."""
+        """Return the pairs (source, found) that the leak search may find."""
         return {(each.source, each.found) for each in self.accept}
 
 
 def _without_lines(content: Any) -> Any:
-    """The content without the numbers of lines; a column may be named `line`, too, and its rule is no number."""
+    """Return the content without line numbers. A column may be named `line`, too: its rule is not a number."""
     if isinstance(content, dict):
         return {k: _without_lines(v) for k, v in content.items() if k != "line" or not isinstance(v, int)}
     return [_without_lines(each) for each in content] if isinstance(content, list | tuple) else content
 
 
 def load_policy(folder: Path, name: str) -> Policy:
-    """Return the policy `<folder>/<name>.yaml`. Raises `PolicyRefused` naming file, line, table and column.
+    """Return the policy `<folder>/<name>.yaml`. Raise `PolicyRefused` naming file, line, table and column.
 
     The file is read at each call, and parsed again only if its text has changed.
     """
@@ -140,9 +147,9 @@ def _parsed(text: str, where: str) -> Policy:
 
 
 def policy_as_written(folder: Path, name: str) -> dict[str, Any] | None:
-    """What the policy file says, as YAML gives it, for those who compare; None where there is no such file.
+    """Return the content of the policy file as parsed YAML, or None if there is no such file.
 
-    Raises `PolicyRefused` where the file is no policy.
+    Raise `PolicyRefused` if the file is not a policy.
     """
     path = policy_path(folder, name)
     if not path.exists():
@@ -154,7 +161,7 @@ def policy_as_written(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def policy_path(folder: Path, name: str) -> Path:
-    """Where the policy of that name lies, or would. Raises `Misconfigured` where it could be another folder's."""
+    """Return the path of the policy with that name. Raise `Misconfigured` if the name could lead to another folder."""
     if not name.replace("-", "").replace("_", "").isalnum():
         raise Misconfigured(f"{name!r} is not the name of a policy; expected letters, digits, '-' and '_'.")
     return folder / f"{name}.yaml"
@@ -171,28 +178,28 @@ def _text(path: Path) -> str:
 
 
 def parse_policy(text: str, *, where: str = "policy") -> Policy:
-    """The policy in `text`. Raises `PolicyRefused` naming every fault with its line, so that one pass finds them all."""
+    """Return the policy in `text`. Raise `PolicyRefused` naming every fault with its line."""
     try:
-        said, lines = read_yaml(text)
+        content, lines = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         what = "" if isinstance(error, WrongKey) else "not YAML: "
         raise PolicyRefused(f"{where}: {line}{what}{getattr(error, 'problem', error)}.") from error
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise PolicyRefused(
-            f"{where} holds a {type(said).__name__}; expected a mapping with app, schema_version and tables."
+            f"{where} contains a {type(content).__name__}; expected a mapping with app, schema_version and tables."
         )
     faults: list[str] = []
-    tables, patterns = _tables(said.get("tables"), lines, faults)
+    tables, patterns = _tables(content.get("tables"), lines, faults)
     given = {
-        **said,
+        **content,
         "tables": tables,
         "patterns": patterns,
-        "references": list(_references(said.get("references"), lines, faults)),
-        "accept": list(accepted_pairs(said.get("accept"), lines, faults)),
+        "references": list(_references(content.get("references"), lines, faults)),
+        "accept": list(_accepted_pairs(content.get("accept"), lines, faults)),
     }
-    if "patterns" in said:
+    if "patterns" in content:
         faults.append(f'line {lines[("patterns",)]}: patterns: expected them among the tables, as `"*.name": rule`')
     if given.pop("unclassified", "fail") != "fail":
         faults.append(
@@ -213,29 +220,27 @@ def _at(lines: Lines, path: tuple[Any, ...]) -> str:
     return f"line {line}: " if line else ""
 
 
-def _tables(said: Any, lines: Lines, faults: list[str]) -> tuple[dict[str, TableRule], list[Pattern]]:
+def _tables(content: Any, lines: Lines, faults: list[str]) -> tuple[dict[str, TableRule], list[Pattern]]:
     rules: dict[str, TableRule] = {}
     patterns: list[Pattern] = []
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         faults.append("tables: expected a mapping of table to columns")
         return rules, patterns
-    for name, content in said.items():
+    for name, given in content.items():
         line = lines.get(("tables", name), 0)
         if is_pattern(name):
-            patterns += _pattern(name, content, line, lines, faults)
-        elif isinstance(content, str) and content in WHOLE:
-            rules[name] = TableRule(whole=content, line=line)
-        elif isinstance(content, dict):
-            columns = _columns(name, content, lines, faults)
+            patterns += _pattern(name, given, line, lines, faults)
+        elif isinstance(given, str) and given in WHOLE:
+            rules[name] = TableRule(whole=given, line=line)
+        elif isinstance(given, dict):
+            columns = _columns(name, given, lines, faults)
             plain = {unquoted(column): rule for column, rule in columns.items() if not is_pattern(column)}
             rules[name] = TableRule(columns=plain, line=line)
             if len(plain) < len(columns):
                 wild = {column: rule for column, rule in columns.items() if is_pattern(column)}
                 patterns.append(Pattern(name=name, columns=wild, line=line))
         else:
-            faults.append(
-                f"line {line}: table {name}: expected columns, or one of {', '.join(WHOLE)}; found {content!r}"
-            )
+            faults.append(f"line {line}: table {name}: expected columns, or one of {', '.join(WHOLE)}; found {given!r}")
     return rules, patterns
 
 
@@ -245,19 +250,19 @@ def _columns(table: str, content: Mapping[str, Any], lines: Lines, faults: list[
 
 
 def unquoted(column: str) -> str:
-    """A column whose name holds a `*` is written in double quotes; the name of every other one is the key itself."""
+    """Return the name of a column from its key: a name with a `*` is written in double quotes."""
     quoted = len(column) > 2 and "*" in column and column[0] == column[-1] == '"'
     return column[1:-1].replace('""', '"') if quoted else column
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a key of the policy has a wildcard: a `*` outside double quotes."""
+    """Return whether a key of the policy has a wildcard: a `*` outside double quotes."""
     return "*" in re.sub(r'"(?:[^"]|"")*"', "", name)
 
 
 def _pattern(name: str, content: Any, line: int, lines: Lines, faults: list[str]) -> Iterator[Pattern]:
-    """The pattern, unless it is a fault. A mapping with the key `maker` or an expression to `recompute`
-    is a rule of columns, any other holds columns.
+    """Yield the pattern, unless it is a fault. A mapping with the key `maker`, or with an expression to `recompute`, is a
+    rule for columns; any other mapping has columns as keys.
     """
     if content in ("drop", "exclude"):
         yield Pattern(name=name, whole=content, line=line)
@@ -294,15 +299,14 @@ def _column(path: tuple[str, ...], given: Any, lines: Lines, faults: list[str]) 
         maker = None if wanted == {"maker": "keep"} else parse(wanted)
         return ColumnRule(maker=maker, line=line, **own)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'rule'}: {e['msg']}" for e in error.errors())
-        faults.append(f"line {line}: {name}: {told}")
+        faults.append(f"line {line}: {name}: {reasons_of(error, 'rule')}")
     except Misconfigured as error:
         faults.append(f"line {line}: {name}: {error.message}")
     return None
 
 
 def rule_from(given: Any) -> ColumnRule:
-    """The rule that a policy's content is for one column. Raises `Misconfigured` if it is none."""
+    """Return the rule for a column from its content in a policy. Raise `Misconfigured` if it is not a rule."""
     faults: list[str] = []
     rule = _column(("tables", "column"), given, {}, faults)
     if rule is None:
@@ -311,7 +315,7 @@ def rule_from(given: Any) -> ColumnRule:
 
 
 def as_given(rule: ColumnRule) -> Any:
-    """The rule as a policy file says it: a word, or a mapping with the options that differ from their defaults."""
+    """Return the rule as written in a policy: a word, or a mapping with the options that differ from their defaults."""
     own = rule.model_dump(mode="json", include={"group", "by", "nulls", "anonymizer"}, exclude_defaults=True)
     if rule.maker is None:
         return {"maker": "keep", **own} if own else "keep"
@@ -322,12 +326,12 @@ def as_given(rule: ColumnRule) -> Any:
 
 
 def references_from(texts: Iterable[str]) -> tuple[Reference, ...]:
-    """The references that a policy's texts are; what is none is left out."""
+    """Return the references in these texts; texts that are not references are ignored."""
     return tuple(_references(list(texts), {}, []))
 
 
-def _references(said: Any, lines: Lines, faults: list[str]) -> Iterator[Reference]:
-    for number, text in enumerate(said or []):
+def _references(content: Any, lines: Lines, faults: list[str]) -> Iterator[Reference]:
+    for number, text in enumerate(content or []):
         line = lines.get(("references", str(number)), 0)
         left, arrow, right = str(text).partition("->")
         table, dot, column = left.strip().rpartition(".")
@@ -336,3 +340,22 @@ def _references(said: Any, lines: Lines, faults: list[str]) -> Iterator[Referenc
             faults.append(f"line {line}: reference {text!r}: expected 'table.column -> table.column'")
             continue
         yield Reference(table=table, column=column, references=references, referenced_column=referenced, line=line)
+
+
+def _accepted_pairs(content: Any, lines: Lines, faults: list[str]) -> Iterator[Accept]:
+    """Yield the entries of `accept`; append what is wrong with others to `faults`."""
+    if content is not None and not isinstance(content, list):
+        faults.append(f"line {lines.get(('accept',), 1)}: accept: expected a list; found {type(content).__name__}")
+        return
+    seen: set[tuple[str, str]] = set()
+    for number, entry in enumerate(content or []):
+        line = lines.get(("accept", str(number)), 0)
+        try:
+            made = Accept.model_validate({**entry, "line": line} if isinstance(entry, dict) else entry)
+        except ValidationError as error:
+            faults.append(f"line {line}: accept: expected source, found and reason: {reasons_of(error, 'entry')}")
+            continue
+        if (made.source, made.found) in seen:
+            faults.append(f"line {line}: accept: the pair {made.source}, {made.found} is listed twice")
+        seen.add((made.source, made.found))
+        yield made

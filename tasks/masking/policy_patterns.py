@@ -1,7 +1,7 @@
 """Patterns of a policy (`*.created_at: keep`, `auth.*: exclude`): which rule each table and column gets from them.
 
-A rule that names its table and column beats every pattern. Of two patterns, the one whose matches are a part of the
-other's beats it. Two different rules of patterns of which neither is a part of the other are a fault: a person decides.
+A rule for a named table and column has precedence over every pattern, and a pattern over one that matches more. If two
+patterns have different rules and neither matches only a part of the other, that is a fault: a person decides.
 """
 
 import re
@@ -20,27 +20,27 @@ PART = re.compile(r'"((?:[^"]|"")*)"|([^".]*)')
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a pattern. `column` is None if it speaks of whole tables; all parts are names with wildcards."""
+    """One way to read a pattern. `column` is None if it matches whole tables; all parts are names with wildcards."""
 
     pattern: Pattern
     schema: str
     table: str
     column: str | None
-    rule: ColumnRule | str  # a rule of columns, or `drop` or `exclude`
+    rule: ColumnRule | str  # a rule for columns, or `drop` or `exclude`
 
     @property
     def scope(self) -> tuple[str, str, str]:
-        """What it matches: schema, table and column."""
+        """Return the names that it matches: schema, table and column."""
         return self.schema, self.table, ANY if self.column is None else self.column
 
     def has_table(self, table: Table) -> bool:
-        """Whether it matches the table."""
+        """Return whether it matches the table."""
         return matches(self.schema, table.name.schema_name) and matches(self.table, table.name.name)
 
 
 @dataclass(frozen=True)
 class Expanded:
-    """A policy whose patterns are written out for one database, and what is wrong with them there."""
+    """A policy with its patterns written out for one database, and the faults of the patterns there."""
 
     policy: Policy
     faults: tuple[str, ...] = ()
@@ -50,8 +50,8 @@ class Expanded:
 def expand(policy: Policy, catalog: Catalog) -> Expanded:
     """Write out the policy's patterns and `keys: keep` for the tables of `catalog`.
 
-    The policy that is returned has rules of tables and columns only. A database that lags behind may have nothing that a
-    pattern matches: the export treats `faults` as faults, the load does not.
+    The returned policy has rules for tables and columns only. Exports are refused with `faults`; loads ignore them, because
+    a database with an older schema may have nothing that a pattern matches.
     """
     if not policy.patterns and policy.keys is None:
         return Expanded(policy)
@@ -70,7 +70,7 @@ def expand(policy: Policy, catalog: Catalog) -> Expanded:
 
 
 def parts_of(name: str) -> tuple[str, ...]:
-    """The parts of a key between its dots. In a quoted part `*` is a letter like others: it comes back as `\\*`."""
+    """Return the parts of a key between its dots. In a quoted part `*` is a literal, returned as `\\*`."""
     parts, at = [], 0
     while at <= len(name):
         found = PART.match(name, at)
@@ -89,17 +89,17 @@ def _regex(glob: str) -> re.Pattern[str]:
 
 
 def matches(glob: str, name: str) -> bool:
-    """Whether a name with wildcards matches a name; case counts."""
+    """Return whether a name with wildcards matches a name. Case-sensitive."""
     return _regex(glob).fullmatch(name) is not None
 
 
 def within(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
-    """Whether everything that `inner` matches is matched by `outer`, too, part by part."""
+    """Return whether `outer` matches everything that `inner` matches, part by part."""
     return all(matches(there, here) for here, there in zip(inner, outer, strict=True))
 
 
 def _reading(pattern: Pattern, catalog: Catalog, faults: list[str]) -> Iterator[Reading]:
-    """The ways to read a pattern that match something in the database; a pattern without one is a fault."""
+    """Yield the ways to read a pattern that match something in the database; a pattern without one is a fault."""
     parts = parts_of(pattern.name)
     tables = _as_tables(parts)
     if pattern.columns is not None:
@@ -135,20 +135,20 @@ def _reading(pattern: Pattern, catalog: Catalog, faults: list[str]) -> Iterator[
 
 
 def _literal(columns: Mapping[str, ColumnRule]) -> Iterator[tuple[str, ColumnRule]]:
-    """The columns of a table pattern; a name without a wildcard may be in quotes."""
+    """Yield the columns of a table pattern; a name without a wildcard may be in quotes."""
     for name, rule in columns.items():
         yield name if is_pattern(name) else unquoted(name).replace(ANY, "\\*"), rule
 
 
 def _as_tables(parts: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(schema, table) of a key that names tables. A single `*` is every table of every schema."""
+    """Return (schema, table) of a key for tables. A single `*` is every table of every schema."""
     if len(parts) == 1:
         return [(ANY if parts[0] == ANY else "public", parts[0])]
     return [(parts[0], parts[1])] if len(parts) == 2 else []
 
 
 def _as_columns(parts: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """(schema, table, column) of a key that names columns."""
+    """Return (schema, table, column) of a key for columns."""
     if len(parts) == 2:
         return [(ANY if parts[0] == ANY else "public", parts[0], parts[1])]
     return [(parts[0], parts[1], parts[2])] if len(parts) == 3 else []
@@ -170,7 +170,7 @@ def _table_rule(
     keys: frozenset[tuple[str, str]],
     faults: list[str],
 ) -> tuple[TableRule | None, dict[str, str]]:
-    """The rule of one table with what patterns add to it, or None if they add nothing."""
+    """Return the rule of one table with what patterns add to it, and the pattern of each added column."""
     name = str(table.name)
     own = policy.tables.get(name)
     inherited = [rule for each in _ancestors(table, catalog) if (rule := policy.tables.get(each)) is not None]
@@ -185,7 +185,7 @@ def _table_rule(
     for column in table.copied:
         if column.name in taken:
             continue
-        best = _best(f"{name}.{column.name}", [r for r in readings if _speaks_of(r, column.name)], faults)
+        best = _best(f"{name}.{column.name}", [r for r in readings if _applies(r, column.name)], faults)
         if best is not None and isinstance(best.rule, ColumnRule):
             columns[column.name] = best.rule
             sources[column.name] = best.pattern.name
@@ -197,7 +197,7 @@ def _table_rule(
     return TableRule(columns=columns, line=own.line if own is not None else 0), sources
 
 
-def _speaks_of(reading: Reading, column: str) -> bool:
+def _applies(reading: Reading, column: str) -> bool:
     return isinstance(reading.rule, ColumnRule) and (reading.column is None or matches(reading.column, column))
 
 
@@ -210,7 +210,7 @@ def _ancestors(table: Table, catalog: Catalog) -> Iterator[str]:
 
 
 def _whole(name: str, readings: list[Reading], faults: list[str]) -> TableRule | None:
-    """`drop` or `exclude` by the best pattern that speaks of tables; a better one with columns lets the table travel."""
+    """Return `drop` or `exclude` by the narrowest pattern for tables, unless it has rules for columns."""
     found = {id(each.pattern): _of_table(each) for each in readings if each.column is None or each.pattern.columns}
     best = _best(name, list(found.values()), faults)
     if best is None or isinstance(best.rule, ColumnRule):
@@ -219,12 +219,12 @@ def _whole(name: str, readings: list[Reading], faults: list[str]) -> TableRule |
 
 
 def _of_table(reading: Reading) -> Reading:
-    """The reading as far as whole tables are compared: every rule of columns lets the table travel."""
+    """Return the reading for the comparison of whole tables: every rule for columns means that the table is copied."""
     return replace(reading, column=None, rule=reading.rule if isinstance(reading.rule, str) else KEEP)
 
 
 def _best(name: str, found: list[Reading], faults: list[str]) -> Reading | None:
-    """The pattern whose matches are a part of all others'; a fault if two differ and neither is a part of the other."""
+    """Return the narrowest pattern. It is a fault if two differ and neither matches only a part of the other."""
     if not found:
         return None
     narrow = [each for each in found if not any(_narrower(other, each) for other in found)]

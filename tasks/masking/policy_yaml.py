@@ -1,4 +1,4 @@
-"""Read a policy's YAML: keys stay the text that they are written as, and every key has its line."""
+"""Read a policy's YAML: keys stay the text as written, and every key has its line."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,21 +7,19 @@ import yaml
 
 TEXT = "tag:yaml.org,2002:str"
 Lines = dict[tuple[str, ...], int]  # path of a key → its line, from 1
-
-
 KINDS: dict[type[yaml.Node], str] = {yaml.MappingNode: "mapping", yaml.SequenceNode: "sequence"}
 
 
 class WrongKey(yaml.MarkedYAMLError):
-    """A key that YAML reads and a policy cannot use."""
+    """A key that is valid YAML and that a policy cannot use."""
 
 
 def read_yaml(text: str) -> tuple[Any, Lines]:
     """Return the content and the line of every key.
 
-    Keys are names of tables, columns and options: `no:`, `on:`, `null:`, `~:`, `007:` and `2026-01-01:` are the texts
-    that stand there, and not what YAML 1.1 makes of them. Raises `yaml.YAMLError` with the line for a key that is not
-    a single text, or that is given twice: YAML would silently keep the last one, and a mask would be lost.
+    Keys are names of tables, columns and options: `no:`, `on:`, `null:`, `~:`, `007:` and `2026-01-01:` stay these texts
+    instead of the values that YAML 1.1 reads. Raise `yaml.YAMLError` with the line for a key that is not a single text,
+    or that is given twice: YAML would silently keep the last one, and a mask would be lost.
     """
     loader = yaml.SafeLoader(text)
     try:
@@ -30,16 +28,16 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
             return None, {}
         lines = dict(_lines(root, ()))
         return loader.construct_document(root), lines
-    except ValueError as error:  # a value that looks like a date or a number and is none, as in 2026-13-45
-        raise yaml.YAMLError("a value looks like a date or number and is none; quote it") from error
+    except ValueError as error:  # as in 2026-13-45
+        raise yaml.YAMLError("a value looks like a date or number and is not valid; quote it") from error
     except RecursionError as error:
-        raise yaml.YAMLError("nested too deeply, or an alias that holds itself") from error
+        raise yaml.YAMLError("nested too deeply, or an alias that contains itself") from error
     finally:
         loader.dispose()
 
 
 def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Make every key a text, and return its line."""
+    """Make every key a text, and yield its line."""
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:

@@ -1,4 +1,4 @@
-"""What a database session must be told before masking expressions run in it, and the keyed hash on both sides.
+"""The settings that masking expressions need in a database session, and the keyed hash in SQL and in Python.
 
 Keys and pools travel as settings (`set_config` with bound parameters), never in a statement's text. Expressions read
 them in uncorrelated sub-selects, which PostgreSQL evaluates once per statement.
@@ -16,8 +16,8 @@ from psycopg.sql import Literal as Quoted
 from tasks.masking.fake_pools import Kind, pool
 from tasks.masking.keyring import Keyring, block_keys
 
-PASSWORD = "staging123"  # noqa: S105  # public by design: every account of staging logs in with it
-OUTPUT = {  # how values are printed: the Python forms read exactly this
+PASSWORD = "staging123"  # noqa: S105  # public by design: the password of every account on staging
+OUTPUT = {  # how values are printed: the Python forms parse exactly this
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -32,24 +32,25 @@ BCRYPT_ALPHABET = bytes.maketrans(
 
 @dataclass(frozen=True)
 class Pool:
-    """Fakes to draw from. `array` is the same list as SQL: `name[]`, whose members PostgreSQL finds without walking."""
+    """A list of fakes. `array` is the list in SQL, of type `name[]`: PostgreSQL finds a member by its offset."""
 
     names: tuple[str, ...]
     array: Composable
 
     def pick(self, number: Composable) -> Composable:
-        """The fake at a number (bigint, from 0; counted round), as text."""
+        """Return the fake at a number (bigint, from 0, modulo the pool size), as text."""
         return SQL("({})[1 + mod({}, {})]::text").format(self.array, number, Quoted(len(self.names)))
 
     def pick_of(self, number: int) -> str:
-        """The same in Python."""
+        """Return the same in Python."""
         return self.names[number % len(self.names)]
 
 
 class Session:
-    """Collects settings while expressions are built. Build all expressions first, then set `settings`, then run them.
+    """The settings of the expressions that are built with it. Build all expressions, then set `settings`, then run them.
 
-    Names of settings depend on groups and pools only, so a statement's text is the same in every run. Can be pickled.
+    The names of settings depend on groups and pools only, so that a statement's text is the same in every run. It can be
+    pickled.
     """
 
     def __init__(self, keyring: Keyring, locale: str = "de_DE") -> None:
@@ -70,7 +71,7 @@ class Session:
         return SQL("(SELECT current_setting({})::" + kind + ")").format(Quoted(name))
 
     def hmac(self, group: str, message: Composable) -> Composable:
-        """HMAC-SHA256 of a text expression under the group's key, as bytea."""
+        """Return the HMAC-SHA256 of a text expression under the group's key, as bytea."""
         inner, outer = block_keys(self._key(group))
         short = hashlib.sha256(group.encode()).hexdigest()[:12]
         return SQL("sha256({} || sha256({} || convert_to({}, 'UTF8')))").format(
@@ -80,28 +81,28 @@ class Session:
         )
 
     def hmac_of(self, group: str, message: str) -> bytes:
-        """The same in Python: 32 bytes."""
+        """Return the same in Python: 32 bytes."""
         return hmac.digest(self._key(group), message.encode(), "sha256")
 
     def number(self, group: str, message: Composable) -> Composable:
-        """The first 60 bits of the keyed hash as a bigint from 0 to 2^60 - 1."""
+        """Return the first 60 bits of the keyed hash as a bigint from 0 to 2^60 - 1."""
         return SQL("('x' || encode(substr({}, 1, 8), 'hex'))::bit(60)::bigint").format(self.hmac(group, message))
 
     def number_of(self, group: str, message: str) -> int:
-        """The same in Python."""
+        """Return the same in Python."""
         return int(self.hmac_of(group, message).hex()[:15], 16)
 
     def hex(self, group: str, message: Composable, length: int) -> Composable:
-        """The first `length` hexadecimal digits of the keyed hash."""
+        """Return the first `length` hexadecimal digits of the keyed hash."""
         digits = SQL("encode(substr({}, 1, {}), 'hex')").format(self.hmac(group, message), Quoted((length + 1) // 2))
         return digits if length % 2 == 0 else SQL("left({}, {})").format(digits, Quoted(length))
 
     def hex_of(self, group: str, message: str, length: int) -> str:
-        """The same in Python."""
+        """Return the same in Python."""
         return self.hmac_of(group, message).hex()[:length]
 
     def pool(self, kind: Kind, longest: int | None = None) -> Pool:
-        """The fakes of a kind in the session's locale, each cut to `longest` characters: a cut keeps its place."""
+        """Return the fakes of a kind in the session's locale, cut to `longest` characters. Cut fakes keep their order."""
         if (kind, longest) not in self._pools:
             names = pool(kind, self.locale)
             name = f"understudy.p_{kind}"
@@ -112,10 +113,10 @@ class Session:
         return self._pools[kind, longest]
 
     def password_hash(self, prefix: str = "$2b$", cost: int = 10) -> str:
-        """The bcrypt hash of the staging password, the same for every row and every worker of a run.
+        """Return the bcrypt hash of the staging password, the same for every row and every worker of a run.
 
-        Its salt comes from the key instead of a random source, so that workers need not agree on it. `$2y$` is what
-        PHP's password_hash() writes; the algorithm is that of `$2b$`.
+        The salt comes from the key instead of a random source, so that all workers have the same. `$2y$` is the prefix of
+        PHP's password_hash(); the algorithm is that of `$2b$`.
         """
         return f"{prefix}{self._password_hashes(cost)}"
 

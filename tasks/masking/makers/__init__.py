@@ -24,7 +24,7 @@ from tasks.masking.makers.numbers import Choice, Number
 from tasks.masking.makers.recompute import ByTrigger, Recompute, with_maker
 from tasks.masking.makers.texts import Blank, Constant, Null, Password, Scrub
 
-__all__ = ["KINDS", "AnyMaker", "Maker", "Place", "Row", "Uniqueness", "parse"]
+__all__ = ["KINDS", "AnyMaker", "Maker", "Place", "Row", "Uniqueness", "parse", "reasons_of"]
 
 OneOf = (
     Array | BirthDate | Blank | ByTrigger | Choice | City | Company | Constant | DateShift | Document | Email | Expression
@@ -47,11 +47,12 @@ def parse(given: Mapping[str, Any] | str) -> AnyMaker:
         return _adapter.validate_python(with_maker(given))
     except ValidationError as wrong:
         raise Misconfigured(
-            f"The policy names no maker that exists with these options: {_reasons(wrong)}",
+            f"The policy names no maker that exists with these options: {reasons_of(wrong, 'maker')}",
             next_step="Nothing was read. Correct the maker or its option in the policy.",
         ) from None
 
 
-def _reasons(wrong: ValidationError) -> str:
+def reasons_of(wrong: ValidationError, whole: str) -> str:
+    """Return what is wrong with each option, without its value. A fault of the whole is named `whole`."""
     errors = wrong.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(str(part) for part in error['loc']) or 'maker'}: {error['msg']}" for error in errors)
+    return "; ".join(f"{'.'.join(map(str, error['loc'])) or whole}: {error['msg']}" for error in errors)

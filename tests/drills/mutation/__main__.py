@@ -60,7 +60,6 @@ GROUPS = {
             )
         ),
         "tasks/masking/policy.py",
-        "tasks/masking/accepting.py",
     ],
 }
 

@@ -1,4 +1,4 @@
-"""Pools and the session that carries them: deterministic, short enough, cut in place, nothing secret in a statement."""
+"""Pools of fakes and the session: deterministic, short enough, cut in order, and without secrets in statements."""
 
 import pickle
 from typing import Any
@@ -21,7 +21,7 @@ KEY = bytes(range(100, 140))
 @pytest.mark.parametrize("locale", ["de_DE", "de_AT", "de_CH", "en_GB", "fr_FR", "ja_JP", "pl_PL", "tr_TR"])
 @pytest.mark.parametrize("kind", sorted(LISTS))
 def test_a_pool_is_sorted_short_and_not_a_stub(kind: Any, locale: str) -> None:
-    """Sorted, each fake once, none beyond 63 bytes, enough of them, and none with a line break."""
+    """A pool is sorted and distinct, has 20 fakes or more, and no fake exceeds 63 bytes or has a line break."""
     fakes = pool(kind, locale)
     assert list(fakes) == sorted(set(fakes))
     assert len(fakes) >= 20
@@ -29,7 +29,7 @@ def test_a_pool_is_sorted_short_and_not_a_stub(kind: Any, locale: str) -> None:
 
 
 def test_every_locale_has_names() -> None:
-    """No locale of Faker's gives an empty pool of first names."""
+    """No locale of Faker has an empty pool of first names."""
     assert all(pool("first_names", locale) for locale in sorted(AVAILABLE_LOCALES)[::6])
 
 
@@ -39,15 +39,15 @@ def test_an_unknown_locale_is_refused() -> None:
         pool("cities", "xx_XX")
 
 
-def test_a_cut_pool_keeps_places() -> None:
-    """A short column holds the beginning of what a long one holds, for the same hash."""
+def test_a_cut_pool_keeps_its_order() -> None:
+    """For the same hash, a short column gets the beginning of the fake of a long one."""
     session = Session(Keyring(KEY, run="1"))
     whole, cut = session.pool("last_names"), session.pool("last_names", 4)
     assert [name[:4].rstrip() for name in whole.names] == list(cut.names)
 
 
-def test_statements_hold_no_key_and_no_fake() -> None:
-    """The text of every maker's expression is the same under two keys: the key travels as a setting."""
+def test_statements_contain_no_key_and_no_fake() -> None:
+    """Expressions have the same text under two keys: the key is passed as a setting."""
 
     def text(key: bytes, bench_place: Any) -> str:
         session = Session(Keyring(key, run="1"))
@@ -63,7 +63,7 @@ def test_statements_hold_no_key_and_no_fake() -> None:
 
 
 def test_a_statement_evaluates_keys_and_pools_once(bench: Any) -> None:
-    """Settings are read in sub-selects that PostgreSQL plans as InitPlans, not per row."""
+    """PostgreSQL plans the sub-selects for settings as InitPlans, not for each row."""
     session = Session(Keyring(KEY, run="1"))
     expression = parse("full_name").sql(bench.place("text"), session)
     table = bench.fill("text", ["a", "b"])
@@ -77,7 +77,7 @@ def test_a_statement_evaluates_keys_and_pools_once(bench: Any) -> None:
 
 
 def test_the_password_hash_is_one_per_run() -> None:
-    """Two workers agree on the hash without talking, another run has another salt, and the password logs in."""
+    """Two workers have the same hash, another run has another salt, and the password matches."""
     one, same, other = (Session(Keyring(KEY, run=run)).password_hash() for run in ("1", "1", "2"))
     assert one == same != other
     assert bcrypt.checkpw(PASSWORD.encode(), one.encode())
@@ -88,7 +88,7 @@ def test_the_password_hash_is_one_per_run() -> None:
 
 
 def test_a_session_survives_pickling() -> None:
-    """A worker that gets a pickled session hashes alike and has the same settings."""
+    """A pickled session has the same hashes and settings."""
     session = Session(Keyring(KEY, run="1"))
     session.pool("cities")
     session.number_of("g", "x")

@@ -1,4 +1,4 @@
-"""The key: refused when weak, never printed, different sub-keys for different groups and runs."""
+"""The masking key: refused if weak, never printed, with different sub-keys for different groups and runs."""
 
 import hashlib
 import hmac
@@ -30,13 +30,13 @@ def test_an_empty_run_is_refused(run: str) -> None:
 
 
 def test_sub_keys_are_those_of_hkdf() -> None:
-    """The construction is RFC 5869, as another implementation computes it."""
+    """Sub-keys are equal to those of another implementation of RFC 5869."""
     expected = HKDF(SHA256(), 32, salt=b"understudy/1/run/r1", info=b"group/person.email").derive(KEY)
     assert Keyring(KEY, run="r1").group("person.email") == expected
 
 
 def test_groups_runs_and_keys_differ() -> None:
-    """Two groups, two runs, two keys, and stable against rotated: all sub-keys differ; the same again is equal."""
+    """Other groups, runs and keys, and a stable keyring, have other sub-keys; the same again is equal."""
     rings = [Keyring(KEY, run="1"), Keyring(KEY, run="2"), Keyring(KEY, run=None), Keyring(KEY[::-1], run="1")]
     keys = {ring.group(group) for ring in rings for group in ("a", "b")}
     assert len(keys) == 8
@@ -45,7 +45,7 @@ def test_groups_runs_and_keys_differ() -> None:
 
 
 def test_printing_shows_the_fingerprint_only() -> None:
-    """Neither repr nor str holds the key or a sub-key; the fingerprint is 16 hexadecimal digits and no sub-key's start."""
+    """Neither repr nor str contains a key; the fingerprint is 16 hexadecimal digits and not the start of a sub-key."""
     ring = Keyring(KEY, run="1")
     assert repr(ring) == str(ring) == f"Keyring({ring.fingerprint})"
     assert len(ring.fingerprint) == 16
@@ -53,14 +53,14 @@ def test_printing_shows_the_fingerprint_only() -> None:
 
 
 def test_a_worker_gets_the_same_keys_but_not_the_secret() -> None:
-    """Pickled and read again it gives equal sub-keys; the configured key is not in the pickle."""
+    """A pickled keyring has the same sub-keys, and the pickle does not contain the configured key."""
     pickled = pickle.dumps(Keyring(KEY, run="1"))
     assert pickle.loads(pickled).group("a") == Keyring(KEY, run="1").group("a")
     assert KEY not in pickled
 
 
 def test_block_keys_make_hmac_of_two_hashes() -> None:
-    """With the two blocks, HMAC is two plain SHA-256: what the expressions in PostgreSQL do."""
+    """With the two blocks, HMAC is two plain SHA-256, as the expressions in PostgreSQL compute it."""
     inner, outer = block_keys(KEY)
     twice = hashlib.sha256(outer + hashlib.sha256(inner + b"text").digest()).digest()
     assert twice == hmac.digest(KEY, b"text", "sha256")

@@ -1,7 +1,8 @@
-"""The policy file: what it may say, and errors that name line, table and column."""
+"""The policy file: its keys and rules, and errors that name line, table and column."""
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,21 +25,21 @@ from tasks.masking.policy import (
 HEAD = "app: shop\nschema_version: 3\ntables:\n"
 
 
-def said(body: str) -> Policy:
-    """The policy with these tables."""
+def policy_of(body: str) -> Policy:
+    """Return the policy with these tables."""
     return parse_policy(HEAD + body)
 
 
 def refusal(text: str) -> str:
-    """The message with which a policy is refused."""
+    """Return the message with which a policy is refused."""
     with pytest.raises(PolicyRefused) as caught:
         parse_policy(text)
     return caught.value.message
 
 
 def test_a_column_is_kept_or_gets_a_maker_by_name_or_with_options() -> None:
-    """The short form and the mapping mean the same; options that every maker has do not reach the maker."""
-    users = said(
+    """The short form and the mapping mean the same; `group` and `by` are of the column's rule, not of the maker."""
+    users = policy_of(
         "  users:\n    id: keep\n    email: email\n    name: {maker: last_name, group: person, by: id}\n"
     ).tables["users"]
     assert users.columns["id"].maker is None
@@ -47,15 +48,15 @@ def test_a_column_is_kept_or_gets_a_maker_by_name_or_with_options() -> None:
 
 
 def test_an_unquoted_null_is_the_maker_null() -> None:
-    """YAML reads `null` as nothing; nobody should have to know."""
-    users = said("  users:\n    a: null\n    b: {maker: null}\n").tables["users"]
+    """YAML reads an unquoted `null` as None; in a policy it is the maker."""
+    users = policy_of("  users:\n    a: null\n    b: {maker: null}\n").tables["users"]
     assert [rule.word for rule in users.columns.values()] == ["null", "null"]
 
 
 @pytest.mark.parametrize("whole", ["keep", "drop", "exclude"])
 def test_a_table_can_be_treated_as_a_whole(whole: str) -> None:
-    """A word in place of the columns says it explicitly."""
-    assert said(f"  users: {whole}\n").tables["users"].whole == whole
+    """A word instead of the columns is a rule for the whole table."""
+    assert policy_of(f"  users: {whole}\n").tables["users"].whole == whole
 
 
 @pytest.mark.parametrize(
@@ -74,12 +75,12 @@ def test_a_table_can_be_treated_as_a_whole(whole: str) -> None:
     ],
 )
 def test_each_fault_names_its_line(body: str, expected: str) -> None:
-    """Whoever wrote the line finds it."""
+    """The message contains the line and the place of the fault."""
     assert expected in refusal(HEAD + body)
 
 
-def test_all_faults_are_told_at_once() -> None:
-    """One pass over the file is enough to correct it."""
+def test_all_faults_are_reported_at_once() -> None:
+    """One message names every faulty line."""
     message = refusal(HEAD + "  users:\n    a: mail\n    b: 7\n  orders: forget\n")
     assert all(f"line {number}" in message for number in (5, 6, 7))
 
@@ -95,28 +96,28 @@ def test_all_faults_are_told_at_once() -> None:
         "app: Sh/op\nschema_version: 1\ntables: {}",
     ],
 )
-def test_what_is_no_policy_is_refused(text: str) -> None:
-    """An empty file, another shape, broken YAML, a missing or impossible head."""
+def test_a_file_that_is_not_a_policy_is_refused(text: str) -> None:
+    """An empty file, another shape, broken YAML and a missing or impossible head are refused."""
     assert refusal(text)
 
 
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_parser(text: str) -> None:
-    """Whatever a file holds, it is a policy or it is refused in words."""
+    """Any text is a policy, or it is refused with `PolicyRefused`."""
     with suppress(PolicyRefused):
         assert parse_policy(text).app
 
 
-def test_the_fingerprint_tells_meaning_and_not_layout() -> None:
-    """Comments and line numbers change nothing, a rule does."""
-    plain = said("  users:\n    id: keep\n    email: email\n")
+def test_the_fingerprint_depends_on_rules_and_not_on_layout() -> None:
+    """Comments and line numbers do not change the fingerprint, another rule does."""
+    plain = policy_of("  users:\n    id: keep\n    email: email\n")
     spaced = parse_policy("# ours\n\n" + HEAD + "  users:\n\n    id: keep   # number\n    email: {maker: email}\n")
-    other = said("  users:\n    id: keep\n    email: {maker: email, form: hash}\n")
+    other = policy_of("  users:\n    id: keep\n    email: {maker: email, form: hash}\n")
     assert plain.fingerprint == spaced.fingerprint != other.fingerprint
 
 
 def test_a_policy_is_found_by_its_name_alone(tmp_path: Path) -> None:
-    """The name is no path, and a missing one is answered with those that exist."""
+    """A name that is a path is refused, and the refusal of a missing policy lists those that exist."""
     (tmp_path / "shop.yaml").write_text(HEAD + "  users: keep\n")
     assert load_policy(tmp_path, "shop").app == "shop"
     with pytest.raises(Misconfigured, match="the folder has: shop"):
@@ -126,7 +127,7 @@ def test_a_policy_is_found_by_its_name_alone(tmp_path: Path) -> None:
 
 
 def test_a_policy_is_parsed_once_until_its_text_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step reads the file; only another text is parsed again, and a wrong one is refused each time."""
+    """A policy is parsed again only after its text has changed, and a wrong one is refused each time."""
     parsed: list[str] = []
     parse = policies.parse_policy
 
@@ -148,16 +149,19 @@ def test_a_policy_is_parsed_once_until_its_text_changes(tmp_path: Path, monkeypa
 
 
 def test_comments_change_no_fingerprint_and_new_fields_count_only_if_used() -> None:
-    """Lines of references, accepted pairs and patterns are no content; a column may be named `line`."""
+    """Line numbers of references, accepted pairs and patterns do not count; a column may be named `line`."""
     body = '  users:\n    id: keep\n    line: hash\n  "log.*": drop\n'
     more = (
         "references: [users.line -> users.id]\naccept:\n  - {source: users.line, found: users.id, reason: reviewed}\n"
     )
-    plain = said(body + more)
+    plain = policy_of(body + more)
     assert parse_policy("# comment\n" + HEAD + body + "\n" + more).fingerprint == plain.fingerprint
-    assert said(body.replace("line: hash", "line: token") + more).fingerprint != plain.fingerprint
-    assert said(body).fingerprint != plain.fingerprint
-    small = said("  users: keep\n")
+    assert policy_of(body.replace("line: hash", "line: token") + more).fingerprint != plain.fingerprint
+    assert parse_policy("# comment\n" + HEAD + body + more).references[0].line != plain.references[0].line
+    for other in ("", more.replace("users.line ->", "users.id ->")):
+        assert policy_of(body + other).fingerprint != plain.fingerprint
+    assert policy_of(body.replace("log.*", "logs.*") + more).fingerprint != plain.fingerprint
+    small = policy_of("  users: keep\n")
     assert len(small.fingerprint) == 16
     assert (
         small.model_copy(update={"accept": (), "missing_on_staging": (), "keys": None}).fingerprint == small.fingerprint
@@ -167,7 +171,7 @@ def test_comments_change_no_fingerprint_and_new_fields_count_only_if_used() -> N
 
 
 @pytest.mark.parametrize(
-    ("accept", "told"),
+    ("accept", "expected"),
     [
         ("[{source: a.b, found: c.d, reason: reviewed}, {source: a.b, found: c.e, reason: reviewed}]", ""),
         ("[{source: a.b, found: c.d, reason: reviewed}, {source: a.b, found: c.d, reason: again}]",
@@ -176,11 +180,11 @@ def test_comments_change_no_fingerprint_and_new_fields_count_only_if_used() -> N
         ("[text]", "line 5: accept: expected source, found and reason: entry"), ("", ""), ("[]", ""),
     ],
 )  # fmt: skip
-def test_accepted_pairs_are_listed_once_with_a_reason(accept: str, told: str) -> None:
-    """What is wrong is told with its line, and good entries beside it are read."""
+def test_accepted_pairs_are_listed_once_with_a_reason(accept: str, expected: str) -> None:
+    """A wrong entry is refused with its line; a valid list is read with lines."""
     text = HEAD + f"  users: keep\naccept: {accept}\n"
-    if told:
-        assert told in refusal(text)
+    if expected:
+        assert expected in refusal(text)
         return
     policy = parse_policy(text)
     assert policy.accepted == {(each.source, each.found) for each in policy.accept}
@@ -188,7 +192,7 @@ def test_accepted_pairs_are_listed_once_with_a_reason(accept: str, told: str) ->
 
 
 def test_a_wildcard_in_quotes_is_a_name() -> None:
-    """A `*` outside of double quotes makes a pattern."""
+    """Only a `*` outside double quotes makes a pattern."""
     assert [is_pattern(each) for each in ("*.a", "a*", '"a*b"', '"a""*"', '"a"*', "plain")] == [
         True, True, False, False, True, False,
     ]  # fmt: skip
@@ -202,17 +206,17 @@ def test_a_wildcard_in_quotes_is_a_name() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["*", '"*.*"'.strip('"'), "**", "?*"])
+@pytest.mark.parametrize("name", ["*", "*.*", "*.*.*", "**", "?*"])
 def test_a_pattern_that_would_keep_everything_is_a_fault(name: str) -> None:
-    """It would classify what nobody has looked at; a mask for everything leaks nothing."""
+    """It would classify columns that nobody has reviewed. A mask for everything is allowed: it leaks nothing."""
     assert "keep would keep every column" in refusal(HEAD + f'  "{name}": keep\n')
-    assert said(f'  "{name}": hash\n').patterns[0].rule is not None
-    assert said('  "a*": keep\n').patterns[0].rule is not None
+    assert policy_of(f'  "{name}": hash\n').patterns[0].rule is not None
+    assert policy_of('  "a*": keep\n').patterns[0].rule is not None
 
 
 def test_patterns_are_of_tables_or_of_columns() -> None:
-    """A mapping with a maker is a rule, any other has columns; plain and wild columns of one table are told apart."""
-    made = said(
+    """A mapping with a maker is a rule, any other has columns; a table's plain columns and patterns are separated."""
+    made = policy_of(
         '  "a.*": drop\n  "b.*": {maker: hash}\n  "c.*": {id: keep}\n  users: {id: keep, "*_at": keep}\n  u: {id: keep}\n'
     )
     first, second, third, fourth = made.patterns
@@ -230,7 +234,7 @@ def test_patterns_are_of_tables_or_of_columns() -> None:
 
 @pytest.mark.parametrize("text", ["tables: {a: keep}", "patterns: {}\ntables: {a: keep}"])
 def test_patterns_have_no_list_of_their_own(text: str) -> None:
-    """They are among the tables."""
+    """Patterns are keys of `tables`; a list `patterns` is refused."""
     whole = f"app: shop\nschema_version: 1\n{text}\n"
     if "patterns" in text:
         assert "line 3: patterns: expected them among the tables" in refusal(whole)
@@ -246,12 +250,12 @@ def test_patterns_have_no_list_of_their_own(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_rule_is_written_as_it_was_read(written: object) -> None:
-    """A word where nothing differs from the defaults, a mapping of what does."""
+    """A rule is written as a word if nothing differs from the defaults, else as a mapping."""
     assert as_given(rule_from(written)) == written
 
 
-def test_what_is_no_rule_is_refused() -> None:
-    """With the fault."""
+def test_content_that_is_not_a_rule_is_refused() -> None:
+    """A number, an unknown maker and a wrong option are refused; None is the maker `null`."""
     for wrong in (7, "no-such-maker", {"maker": "email", "nulls": "perhaps"}):
         with pytest.raises(Misconfigured):
             rule_from(wrong)
@@ -260,7 +264,7 @@ def test_what_is_no_rule_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["a.b -> c.d", " s.a.b->c.d "])
 def test_a_reference_names_two_columns(text: str) -> None:
-    """Schemas may be in front, spaces around."""
+    """A reference may have schemas and surrounding spaces."""
     (made,) = references_from([text])
     assert (made.table.endswith("a"), made.column, made.references, made.referenced_column) == (True, "b", "c", "d")
 
@@ -268,17 +272,53 @@ def test_a_reference_names_two_columns(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a.b > c.d", "a -> c.d", "a.b -> c", ".b -> c.d", "a. -> c.d", "a.b -> .d", "a.b -> c.", "", "->"]
 )
-def test_what_is_no_reference_is_a_fault(text: str) -> None:
-    """Each half must have a table and a column."""
+def test_text_that_is_not_a_reference_is_a_fault(text: str) -> None:
+    """Both sides must have a table and a column."""
     assert references_from([text]) == ()
     assert "expected 'table.column -> table.column'" in refusal(HEAD + f"  users: keep\nreferences: ['{text}']\n")
 
 
 def test_the_text_of_a_policy_can_be_compared(tmp_path: Path) -> None:
-    """As YAML gives it; no file is None, and a file that is no policy is refused."""
+    """The content is returned as parsed YAML; without a file it is None, and a file that is not a policy is refused."""
     assert policy_as_written(tmp_path, "shop") is None
     (tmp_path / "shop.yaml").write_text(HEAD + "  users: keep\n")
     assert policy_as_written(tmp_path, "shop") == {"app": "shop", "schema_version": 3, "tables": {"users": "keep"}}
     (tmp_path / "shop.yaml").write_text("tables: 3\n")
     with pytest.raises(PolicyRefused, match="shop"):
         policy_as_written(tmp_path, "shop")
+
+
+@pytest.mark.parametrize(
+    ("rule", "given"),
+    [
+        ('{recompute: "lower(title)"}', {"recompute": "lower(title)"}),
+        ("{maker: recompute, recompute: lower(title), nulls: mask}", {"recompute": "lower(title)", "nulls": "mask"}),
+        ("{recompute: trigger}", "trigger"),
+        ("trigger", "trigger"),
+    ],
+)
+def test_a_recomputed_column_reads_as_it_is_written(rule: str, given: Any) -> None:
+    """`recompute` is read in each form, also in a pattern, and written in the short form."""
+    policy = parse_policy(f'app: a\nschema_version: 1\ntables:\n  t: {{slug: {rule}}}\n  "*.slug": {rule}\n')
+    made = policy.tables["t"].columns["slug"]
+    assert as_given(made) == given
+    assert rule_from(given).maker == made.maker
+    assert policy.patterns[0].rule is not None
+    assert policy.patterns[0].rule.maker == made.maker
+
+
+def test_a_table_pattern_may_have_a_column_named_recompute() -> None:
+    """In a table pattern, `keep` and the name of a maker are rules for a column `recompute`, not expressions."""
+    policy = parse_policy(
+        'app: a\nschema_version: 1\ntables:\n  "shop.*": {recompute: keep}\n  "a.*": {recompute: hash}\n'
+    )
+    assert [set(each.columns or {}) for each in policy.patterns] == [{"recompute"}, {"recompute"}]
+
+
+@pytest.mark.parametrize(
+    "expression", ["1; 2", "a -- b", "a /* b */", "(a", "a)", "(SELECT 1)", "current_setting('a')", "'a"]
+)
+def test_an_expression_that_reads_more_than_a_row_is_refused_with_its_line(expression: str) -> None:
+    """An expression that is not one expression over a row is refused before a database is asked."""
+    with pytest.raises(PolicyRefused, match=r"line 4: t\.slug: .*expected one expression over the columns of the row"):
+        parse_policy(f'app: a\nschema_version: 1\ntables:\n  t: {{slug: {{recompute: "{expression}"}}}}\n')
