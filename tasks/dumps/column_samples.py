@@ -7,7 +7,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from tasks.dumps.connections import without_values
-from tasks.dumps.masking_sql import LARGE_TABLE, rows_of
+from tasks.dumps.row_sources import LARGE_TABLE, rows_of
 from tasks.estate.errors import Misconfigured, Unreachable
 from tasks.estate.tables import Catalog, Column, Table
 from tasks.masking.personal_values import LONGEST

@@ -13,13 +13,8 @@ import psycopg
 from tasks.dumps.column_groups import groups_of
 from tasks.dumps.derived_columns import watching, word_faults
 from tasks.dumps.export_plan import TablePlan, anonymizer_of, table_plan
-from tasks.dumps.masking_sql import (
-    masked_columns,
-    masked_row_faults,
-    recomputed_key_faults,
-    sample_of,
-    set_mask_settings,
-)
+from tasks.dumps.masking_sql import masked_columns, masked_row_faults, recomputed_key_faults, set_mask_settings
+from tasks.dumps.row_sources import sample_of
 from tasks.dumps.unique_keys import key_faults
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured

@@ -1,6 +1,7 @@
-"""Plans of an export: what becomes of every column of this database under this policy, and in which units of work."""
+"""The plan of an export: how the policy treats every column of this database, and the units of work."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 
@@ -17,47 +18,50 @@ KEEP = ColumnRule()
 
 
 class ColumnPlan(Immutable):
-    """One column: its rule, the group of its key, and whether it travels raw or is not read at all."""
+    """One column: its rule, the group of its key, and whether it is exported raw or not read at all."""
 
     column: Column
     rule: ColumnRule
     group: str
     raw: bool = False
     unread: bool = False
-    watched: tuple[str, ...] = ()  # masked columns of whose words the rows of this kept one must hold none
+    watched: tuple[str, ...] = ()  # masked columns whose words must not occur in the rows of this kept one
 
     @property
     def masked(self) -> bool:
-        """Whether a maker replaces the value."""
+        """Return whether a maker replaces the value."""
         return self.rule.maker is not None and not self.raw and not self.unread
 
     @property
     def anonymizer(self) -> Anonymizer | None:
-        """The switch this column belongs to."""
+        """Return the anonymizer that switches this column's mask."""
         return anonymizer_of(self.rule)
 
-    def place(self, table: Table) -> Place:
-        """Where its maker works."""
+    def place(self, table: Table, *, of_null: bool = False) -> Place:
+        """Return where its maker works. `of_null`: a masked NULL is made by the row's key if the rule names no column;
+        otherwise all NULLs would become one value, which shows them.
+        """
         by = table.column(self.rule.by) if self.rule.by else None
-        return Place(table=table, column=self.column, group=self.group, by=by)
+        place = Place(table=table, column=self.column, group=self.group, by=by)
+        return replace(place, by=place.by or place.primary) if of_null else place
 
 
 class TablePlan(Immutable):
-    """One table with its copied columns in order."""
+    """One table with its exported columns in order."""
 
     table: Table
     columns: tuple[ColumnPlan, ...]
 
     @property
     def makers(self) -> dict[str, tuple[Maker | None, Place]]:
-        """The makers that themselves must keep unique keys, by column. What is recomputed is proven by its rows."""
+        """Return the makers that must keep unique keys, by column. Recomputed columns are checked on their rows instead."""
         computed = (Recompute, ByTrigger)
         chosen = (each for each in self.columns if each.masked and not isinstance(each.rule.maker, computed))
         return {each.column.name: (each.rule.maker, each.place(self.table)) for each in chosen}
 
     @property
     def dumped(self) -> DumpedTable:
-        """The entry of the dump's header."""
+        """Return the table's entry in the dump's header."""
         columns = (
             DumpedColumn.of(c.column, c.rule.word if not c.unread else "unread", anonymizer=c.anonymizer, raw=c.raw)
             for c in self.columns
@@ -66,18 +70,18 @@ class TablePlan(Immutable):
 
 
 class Unit(Immutable):
-    """A unit of work: the rows of one leaf in a range of pages, `[first_page, last_page)`; None = to the end."""
+    """A unit of work: the rows of one leaf in a range of pages, `[first_page, last_page)`; None means to the end."""
 
     table: Name
     leaf: Name
     number: int  # of the segment in its table, from 0
     first_page: int = 0
     last_page: int | None = None
-    bytes: int = 0  # on disk, estimated; the share of the whole
+    bytes: int = 0  # on disk, estimated
 
 
 class MaskingPlan(Immutable):
-    """Everything an export does, parents before children. `dropped` tables travel without rows, `excluded` ones not."""
+    """All tables of an export, parents before children. `dropped` tables are exported without rows, `excluded` ones not."""
 
     tables: tuple[TablePlan, ...]
     dropped: tuple[str, ...] = ()
@@ -87,12 +91,12 @@ class MaskingPlan(Immutable):
 
     @property
     def anonymizers(self) -> tuple[Anonymizer, ...]:
-        """The anonymizers that run on at least one column."""
+        """Return the anonymizers that run on at least one column."""
         ran = {c.anonymizer for t in self.tables for c in t.columns if c.masked}
         return tuple(kind for kind in Anonymizer if kind in ran)
 
     def table(self, name: str) -> TablePlan | None:
-        """The plan of the table that prints as `name`."""
+        """Return the plan of the table that prints as `name`, or None."""
         return by_name(self, self.tables, lambda plan: str(plan.table.name)).get(name)
 
     def of(self, unit: Unit) -> TablePlan:
@@ -101,12 +105,12 @@ class MaskingPlan(Immutable):
 
 
 def anonymizer_of(rule: ColumnRule) -> Anonymizer | None:
-    """The switch a rule belongs to: its own word, else its maker's kind. None is never switched off."""
+    """Return the anonymizer of a rule: the one it names, else its maker's. A rule without one cannot be switched off."""
     return rule.anonymizer or (rule.maker.anonymizer if rule.maker is not None else None)
 
 
 class Snapshot(Immutable):
-    """An exported snapshot of the source, by its id; it lives as long as the connection that holds it. UTC."""
+    """An exported snapshot of the source. It lasts as long as the connection that exported it; the time is UTC."""
 
     id: str
     taken_at: datetime
@@ -114,7 +118,7 @@ class Snapshot(Immutable):
 
 
 class ExportPlan(Immutable):
-    """A whole export: what the dump will say of itself, what becomes of every column, and the units of work."""
+    """A whole export: the dump's header, the treatment of every column, and the units of work."""
 
     policy: str  # name of its file
     header: Header
@@ -124,7 +128,7 @@ class ExportPlan(Immutable):
 
 
 def rule_for(table: Table, catalog: Catalog, policy: Policy) -> TableRule | None:
-    """The table's own rule, or that of a table it inherits from: a mask on the parent holds for its children."""
+    """Return the table's own rule, or that of a table from which it inherits: a parent's mask applies to its children."""
     own = policy.tables.get(str(table.name))
     if own is not None:
         return own
@@ -133,7 +137,7 @@ def rule_for(table: Table, catalog: Catalog, policy: Policy) -> TableRule | None
 
 
 def rules_of(catalog: Catalog, policy: Policy) -> Iterator[tuple[str, dict[str, ColumnRule]]]:
-    """The rule of every column that travels, by table and column."""
+    """Yield the rules of every exported column, by table and column."""
     audit = set(audit_tables(catalog, policy))
     for table in catalog.tables:
         rule = rule_for(table, catalog, policy)
@@ -147,7 +151,7 @@ def rules_of(catalog: Catalog, policy: Policy) -> Iterator[tuple[str, dict[str, 
 
 
 def inherited_rules(table: Table, catalog: Catalog, policy: Policy) -> dict[str, ColumnRule]:
-    """The table's column rules over those of its inheritance parents."""
+    """Return the table's column rules over those of its inheritance parents."""
     rules: dict[str, ColumnRule] = {}
     for parent in reversed([catalog.table(str(name)) for name in table.parents]):
         if parent is not None:
@@ -157,12 +161,12 @@ def inherited_rules(table: Table, catalog: Catalog, policy: Policy) -> dict[str,
 
 
 def audit_tables(catalog: Catalog, policy: Policy) -> list[str]:
-    """The application's audit table, where the database has it: in a list of one, or none."""
+    """Return the application's audit table in a list, which is empty if the database has none."""
     return [policy.audit.table] if catalog.table(policy.audit.table) is not None else []
 
 
 def whole_tables(catalog: Catalog, policy: Policy, kind: str) -> Iterator[str]:
-    """The tables that the policy treats as a whole in this way ("drop", "exclude")."""
+    """Yield the tables that the policy treats as a whole in this way ("drop", "exclude")."""
     for table in catalog.tables:
         rule = rule_for(table, catalog, policy)
         if rule is not None and rule.whole == kind:
@@ -170,7 +174,7 @@ def whole_tables(catalog: Catalog, policy: Policy, kind: str) -> Iterator[str]:
 
 
 def parents_first(catalog: Catalog) -> list[Table]:
-    """Tables in an order in which foreign keys find what they point at, as far as there is one."""
+    """Return the tables in an order in which foreign keys find what they refer to, as far as circles allow."""
     by_name = {str(table.name): table for table in catalog.tables}
     before: dict[str, set[str]] = {name: set() for name in by_name}
     for key in catalog.foreign_keys:
@@ -188,7 +192,7 @@ def parents_first(catalog: Catalog) -> list[Table]:
 def table_plan(
     table: Table, rules: dict[str, ColumnRule], groups: dict[tuple[str, str], str], choices: Choices
 ) -> TablePlan:
-    """The plan of one table from the rules of its columns."""
+    """Return the plan of one table from the rules of its columns."""
     columns = []
     for column in table.copied:
         rule = rules[column.name]

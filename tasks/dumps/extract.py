@@ -14,7 +14,8 @@ from tasks.dumps.compression import Compression
 from tasks.dumps.connections import connected_to, is_cut_off, share, without_values
 from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
 from tasks.dumps.leak_search import Lookup, Search
-from tasks.dumps.masking_sql import masked_columns, only, set_mask_settings
+from tasks.dumps.masking_sql import masked_columns, set_mask_settings
+from tasks.dumps.row_sources import only
 from tasks.dumps.segment_writer import Part, SegmentWriter
 from tasks.estate.errors import LeakFound, NotExported, Unreachable
 from tasks.estate.sites import Immutable

@@ -25,7 +25,8 @@ from tasks.dumps.connections import in_turns
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms_sql
 from tasks.dumps.leak_search_prefilter import Traits
-from tasks.dumps.masking_sql import LARGE_TABLE, masked, rows_of, set_mask_settings
+from tasks.dumps.masking_sql import masked, set_mask_settings
+from tasks.dumps.row_sources import LARGE_TABLE, rows_of
 from tasks.dumps.unicode_folding import folded, tell_folding
 from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table

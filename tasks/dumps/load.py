@@ -17,7 +17,7 @@ from tasks.dumps.export_plan import parents_first
 from tasks.dumps.leak_search import Secrets
 from tasks.dumps.load_privileges import populated_views
 from tasks.dumps.marker import write_marker
-from tasks.dumps.masking_sql import rows_of
+from tasks.dumps.row_sources import rows_of
 from tasks.dumps.sequences import restart_sequences
 from tasks.dumps.triggers_and_constraints import forgiving
 from tasks.dumps.verify import verify_loaded

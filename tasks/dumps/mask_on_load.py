@@ -1,6 +1,6 @@
-"""Masking on the way in: a dump that was exported raw is masked in the worker's stream, before staging sees a byte.
+"""Masking during the load: the worker masks a dump that was exported raw, before staging receives a byte.
 
-The Python forms of the makers give what the SQL forms would have given. Slow, a row at a time: this is the exception.
+The Python forms of the makers return what the SQL forms would have returned. It is slow, a row at a time.
 """
 
 import re
@@ -21,7 +21,7 @@ ESCAPED = str.maketrans({value: key.decode() for key, value in PLAIN.items()})
 def segment_masker(
     plan: LoadPlan, tables: Sequence[TablePlan], session: Session
 ) -> Callable[[Segment, Blocks], Blocks]:
-    """What a load does to each segment on its way in: these tables are masked, all others pass."""
+    """Return the function through which a load passes each segment: it masks these tables and no others."""
     masks = {str(each.table.name): each for each in tables}
     columns = {str(order.name): order.columns for order in plan.tables}
 
@@ -33,9 +33,9 @@ def segment_masker(
 
 
 def mask_rows(plan: TablePlan, columns: tuple[str, ...], blocks: Iterable[bytes], session: Session) -> Iterator[bytes]:
-    """COPY text with the plan's masks applied. `columns`: those of the dump, in the order of its values.
+    """Yield COPY text with the plan's masks applied. `columns`: those of the dump, in the order of its values.
 
-    Raises `DumpRefused` where a maker exists in the database only.
+    Raise `DumpRefused` if a maker has no Python form.
     """
     wanted = {each.column.name: each for each in plan.columns if each.masked}
     without = [
@@ -43,7 +43,7 @@ def mask_rows(plan: TablePlan, columns: tuple[str, ...], blocks: Iterable[bytes]
     ]
     if without:
         raise DumpRefused(
-            f"{plan.table.name}.{without[0]} is masked by an SQL expression, which cannot be applied to a raw dump on its way in.",
+            f"{plan.table.name}.{without[0]} is masked by an SQL expression, which cannot be applied while a raw dump is loaded.",
             next_step="Nothing was loaded. Export again with the anonymizers on.",
         )
     for block in blocks:
@@ -61,17 +61,12 @@ def _line(
 
 def _masked(plan: TablePlan, name: str, row: dict[str, str | None], session: Session) -> str | None:
     each = next(each for each in plan.columns if each.column.name == name)
-    value, maker, place = row[name], each.rule.maker, each.place(plan.table)
+    value, maker = row[name], each.rule.maker
     if maker is None or each.rule.nulls == "equalise":
         return None
-    if value is None:
-        if each.rule.nulls == "keep" and not each.column.not_null:
-            return None
-        by = place.by or place.primary
-        if by is not None:
-            rule = each.rule.model_copy(update={"by": by.name})
-            place = each.model_copy(update={"rule": rule}).place(plan.table)
-    return maker.value(value or "", place, session, row)
+    if value is None and each.rule.nulls == "keep" and not each.column.not_null:
+        return None
+    return maker.value(value or "", each.place(plan.table, of_null=value is None), session, row)
 
 
 def _read(field: bytes) -> str | None:

@@ -16,7 +16,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from tasks.dumps.connections import without_values
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.leak_search import Lookup, Search, added, collect
-from tasks.dumps.masking_sql import masked, masked_columns, sample_of, set_mask_settings
+from tasks.dumps.masking_sql import masked, masked_columns, set_mask_settings
+from tasks.dumps.row_sources import sample_of
 from tasks.estate.dumps import Overlap
 from tasks.estate.errors import PolicyRefused, Unreachable
 from tasks.estate.sites import Immutable

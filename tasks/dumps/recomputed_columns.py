@@ -1,4 +1,4 @@
-"""Proving what is recomputed: an expression reads one masked row and nothing else, and its results keep unique keys."""
+"""Checks of recomputed columns: an expression reads one masked row and nothing else, and its results keep unique keys."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -8,16 +8,17 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.dumps.connections import without_values
 from tasks.dumps.export_plan import ColumnPlan, TablePlan
+from tasks.dumps.row_sources import count_rows
 from tasks.dumps.unique_keys import columns_read_by
 from tasks.estate.faults import Fault
 from tasks.estate.tables import Key, KeyKind, Name
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 
 
-def collisions(
+def key_collisions(
     connection: psycopg.Connection[Any], plan: TablePlan, rows: Callable[[Name | None], Composable]
 ) -> Iterator[Fault]:
-    """Yield the unique keys that the recomputed values of all rows break. `rows`: all masked rows of a partition, or all."""
+    """Yield the unique keys that recomputed values break. `rows` returns all masked rows, of one partition or of the table."""
     computed = {each.column.name for each in plan.columns if isinstance(each.rule.maker, Recompute) and each.masked}
     for key in plan.table.unique_keys:
         touched = sorted(computed & columns_read_by(key, plan.table))
@@ -28,11 +29,10 @@ def collisions(
 
 
 def _collisions(connection: psycopg.Connection[Any], plan: TablePlan, key: Key, rows: Composable) -> Iterator[str]:
-    there = {each.column.name for each in plan.columns}
     if key.kind is KeyKind.EXCLUSION:
         yield f"the exclusion constraint {key.name} reads it; nothing proves that recomputed values keep it"
         return
-    if not {*key.columns, *key.computed, *key.conditions} <= there:
+    if not {*key.columns, *key.computed, *key.conditions} <= {each.column.name for each in plan.columns}:
         yield f"the unique index {key.name} reads a generated column; nothing proves that recomputed values keep it"
         return
     parts: list[Composable] = [*map(Identifier, key.columns), *(SQL("({})").format(SQL(text)) for text in key.formulas)]
@@ -41,27 +41,27 @@ def _collisions(connection: psycopg.Connection[Any], plan: TablePlan, key: Key, 
     )
     if "NULLS NOT DISTINCT" not in key.rule:
         wanted += [SQL("{} IS NOT NULL").format(part) for part in parts]
-    question = SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} GROUP BY {} HAVING count(*) > 1) AS equal").format(
+    equal = SQL("(SELECT FROM {} WHERE {} GROUP BY {} HAVING count(*) > 1) AS equal").format(
         rows, SQL(" AND ").join(wanted or [SQL("true")]), SQL(", ").join(parts)
     )
     try:
         with connection.transaction():
-            (count,) = connection.execute(question).fetchone() or (0,)
+            count = count_rows(connection, equal)
     except psycopg.Error as error:
-        yield f"whether recomputed values keep the unique {key.name} cannot be told ({without_values(error)})"
+        yield f"whether recomputed values keep the unique {key.name} is not known ({without_values(error)})"
         return
     if count:
         yield (
-            f"recomputed values are equal in {count} groups of rows, but {key.name} must be unique; add what tells rows "
-            "apart, for example: || '-' || id"
+            f"recomputed values are equal in {count} groups of rows, but {key.name} must be unique; add what differs in "
+            "each row, for example: || '-' || id"
         )
 
 
 def expression_fault(connection: psycopg.Connection[Any], plan: TablePlan, each: ColumnPlan) -> str:
     """Return why an expression is not computed from one masked row alone; empty if it is.
 
-    PostgreSQL's planner is the judge: an expression that only reads the row, and nothing volatile, plans as one Result. (The 1: a
-    sub-select of which nothing else is wanted would be left out of the plan.)
+    PostgreSQL's planner decides: an expression that reads only the row, and nothing volatile, is planned as one Result.
+    (The 1 is there because the planner leaves out a sub-select of which nothing else is selected.)
     """
     maker = each.rule.maker
     if not isinstance(maker, Recompute):
@@ -71,29 +71,29 @@ def expression_fault(connection: psycopg.Connection[Any], plan: TablePlan, each:
         if c is not each and not c.unread and not isinstance(c.rule.maker, Recompute | ByTrigger)
     ]  # fmt: skip
     row = SQL(", ").join(SQL("NULL::{} AS {}").format(SQL(c.column.type), Identifier(c.column.name)) for c in readable)
-    question = SQL(
+    query = SQL(
         "EXPLAIN (FORMAT JSON) SELECT understudy.made, 1 FROM (SELECT ({}) AS made FROM (SELECT {}) AS {}) AS understudy"
     )
     try:
         with connection.transaction():
             ((plans,),) = connection.execute(
-                question.format(SQL(maker.recompute), row, Identifier(plan.table.name.name))
+                query.format(SQL(maker.recompute), row, Identifier(plan.table.name.name))
             ).fetchall()
             functions = connection.execute(_VOLATILITY, [sorted(maker.calls)]).fetchall()
     except psycopg.Error as error:
-        return f"cannot be computed from the other columns of the row ({_as_policy(error)})"
+        return f"cannot be computed from the other columns of the row ({_policy_error(error)})"
     if why := next((WHY[key] for key in WHY if key in _nodes(plans[0]["Plan"])), ""):
         return why
     return f"it calls {functions[0][0]}, which is not IMMUTABLE and may read other rows" if functions else ""
 
 
-# The application's functions (not PostgreSQL's, not an extension's) of these names that do not promise to read nothing.
+# The application's functions (not PostgreSQL's or an extension's) of these names that are not declared IMMUTABLE.
 _VOLATILITY = """SELECT p.oid::regproc::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE p.proname = ANY (%s) AND p.provolatile <> 'i' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
     ORDER BY 1 LIMIT 1"""
 WHY = {
-    "ProjectSet": "gives several rows; expected one value",
+    "ProjectSet": "returns several rows; expected one value",
     "Aggregate": "is an aggregate; expected one value of one row",
     "WindowAgg": "is a window function; expected one value of one row",
     "SubPlan": "has a sub-select; expected the columns of the row alone",
@@ -113,8 +113,8 @@ def _nodes(plan: Mapping[str, Any]) -> set[str]:
     return own.union(*below)
 
 
-def _as_policy(error: psycopg.Error) -> str:
-    """What PostgreSQL says of the text of a policy: names and syntax, no value of a row. It was not run."""
+def _policy_error(error: psycopg.Error) -> str:
+    """Return PostgreSQL's message about the text of a policy: names and syntax, no value of a row, because it was not run."""
     if (error.sqlstate or "").startswith("42"):
         return str(error.diag.message_primary)
     return without_values(error)

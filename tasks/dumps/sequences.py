@@ -7,7 +7,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.catalog import identifier
-from tasks.dumps.masking_sql import rows_of
+from tasks.dumps.row_sources import rows_of
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import NotLoaded
 from tasks.estate.tables import Catalog, Sequence

@@ -15,9 +15,9 @@ from tasks.dumps.changing import Sums
 from tasks.dumps.connections import own_search_path, without_values
 from tasks.dumps.dump_reader import Event, Segment
 from tasks.dumps.load import without_skipped
-from tasks.dumps.masking_sql import rows_of
 from tasks.dumps.refused_rows import refused_row_fault
 from tasks.dumps.row_requirements import Demand, Demands, unpromised
+from tasks.dumps.row_sources import rows_of
 from tasks.dumps.trial_tables import Copy, Maker
 from tasks.estate.dumps import LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused

@@ -13,7 +13,8 @@ from tasks.dumps.column_groups import groups_of
 from tasks.dumps.connections import SPELLING
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
 from tasks.dumps.leak_search import Lookup, Secrets, added, search_loaded, searched_in
-from tasks.dumps.masking_sql import masked, only, rows_of
+from tasks.dumps.masking_sql import masked
+from tasks.dumps.row_sources import only, rows_of
 from tasks.dumps.sequences import require_sequences_ahead
 from tasks.dumps.table_rules import dropped_partitions
 from tasks.estate.dumps import Choices, LoadPlan

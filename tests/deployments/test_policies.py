@@ -12,7 +12,8 @@ from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import CANARIES, READER, build
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.masking_sql import masked_columns, require_masked_rows_fit, rows_of, set_mask_settings
+from tasks.dumps.masking_sql import masked_columns, require_masked_rows_fit, set_mask_settings
+from tasks.dumps.row_sources import rows_of
 from tasks.estate.dumps import Anonymizer, Choices
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy

@@ -46,7 +46,16 @@ GROUPS = {
     "dumps": [
         *(
             f"tasks/dumps/{name}.py"
-            for name in ("verify", "leak_search", "load", "load_plan", "masking_sql", "export_plan", "extract")
+            for name in (
+                "verify",
+                "leak_search",
+                "load",
+                "load_plan",
+                "masking_sql",
+                "row_sources",
+                "export_plan",
+                "extract",
+            )
         ),
         *(
             f"tasks/dumps/{name}.py"

@@ -9,17 +9,8 @@ import pytest
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
-from tasks.dumps.masking_sql import (
-    LARGE_TABLE,
-    masked,
-    masked_columns,
-    masked_row_faults,
-    only,
-    require_masked_rows_fit,
-    rows_of,
-    sample,
-    sample_of,
-)
+from tasks.dumps.masking_sql import masked, masked_columns, masked_row_faults, require_masked_rows_fit
+from tasks.dumps.row_sources import LARGE_TABLE, only, rows_of, sample, sample_of
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.tables import Check
 from tasks.masking.keyring import Keyring
@@ -144,13 +135,13 @@ def test_masked_rows_that_fit_have_no_fault(source: psycopg.Connection[Any]) -> 
 def test_every_refusal_of_a_masked_value_is_told(source: psycopg.Connection[Any]) -> None:
     """NULL, length and type, each with how many of the sampled rows."""
     assert faults(source, "'null'", not_null=True) == [
-        "t.v (null): gives NULL, but the column is NOT NULL in 2 of the sampled rows"
+        "t.v (null): produces NULL, but the column is NOT NULL in 2 of the sampled rows"
     ]
     assert faults(source, CONSTANT, max_length=3) == [
-        "t.v (constant): gives more than 3 characters in 2 of the sampled rows"
+        "t.v (constant): produces more than 3 characters in 2 of the sampled rows"
     ]
     (fault,) = faults(source, CONSTANT, type="integer")
-    assert fault.startswith("t.v (constant): gives values that integer refuses")
+    assert fault.startswith("t.v (constant): produces values that integer refuses")
 
 
 def check(expression: str, *columns: str, **more: Any) -> Check:
