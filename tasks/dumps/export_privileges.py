@@ -1,4 +1,4 @@
-"""The rights that an export needs on its source: all of them are looked at when it is planned, and nothing else is read."""
+"""The privileges that an export needs on its source, all checked when it is planned."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,11 +22,11 @@ Rights = dict[Name, dict[str, Any]]
 def require_readable(
     connection: Connection, catalog: Catalog, plan: MaskingPlan, *, snapshot: str
 ) -> tuple[tuple[SequenceState, ...], tuple[str, ...]]:
-    """Return where the sequences stand that the dump needs, and notes on those that are not read.
+    """Return the last values of the sequences that the dump needs, and notes on those that are not read.
 
     `snapshot` is that of the connection, which reads in turns (`connecting.in_turns`): each sequence read is a lock.
 
-    Raises `NotExported` naming every right that the role lacks, each with the statement that gives it.
+    Raise `NotExported` with every privilege that the role lacks, each with the statement that grants it.
     """
     rights = {name_of(row): row for row in asked(connection, "readable")}
     needed, notes = _needed(catalog, plan, rights)
@@ -34,9 +34,9 @@ def require_readable(
     faults += [fault for name in needed for fault in _sequence_faults(name, rights[name])]
     if faults:
         raise NotExported(
-            f"The exporting role may not read all that travels: {'; '.join(dict.fromkeys(map(str, faults)))}.",
-            next_step="Give the role what it lacks on production, in the order of the message, or exclude the tables in the"
-            " policy. Nothing was read.",
+            f"The exporting role may not read all that is exported: {'; '.join(dict.fromkeys(map(str, faults)))}.",
+            next_step="Nothing was read. Grant the role what it lacks on production, in the order of the message, or exclude the"
+            " tables in the policy.",
             faults=as_facts(dict.fromkeys(faults)),
         )
     turns = in_turns(connection, snapshot, needed, lambda: None)
@@ -45,20 +45,20 @@ def require_readable(
 
 
 def _needed(catalog: Catalog, plan: MaskingPlan, rights: Rights) -> tuple[list[Name], list[str]]:
-    """Return the sequences from which a travelling column draws, with those of no column, and notes on what stays unread."""
+    """Return the sequences of exported columns and those of no column, and notes on those that are not read."""
     resolver = Resolver.of(catalog)
-    travelling = {table.table.name for table in plan.tables}
+    exported = {table.table.name for table in plan.tables}
     needed, notes = [], []
     for sequence in catalog.sequences:
         row = rights.get(sequence.name)
-        if row is None or (sequence.uses and not travelling & set(_roots(sequence, resolver))):
+        if row is None or (sequence.uses and not exported & set(_roots(sequence, resolver))):
             continue
         if catalog.identity.standby and row["unlogged"]:
-            notes.append(f"the sequence {sequence.name} is unlogged, so that a standby does not know where it stands")
+            notes.append(f"the sequence {sequence.name} is unlogged, so that a standby does not have its last value")
         elif not sequence.uses and not row["reachable"]:
             notes.append(
                 f"the sequence {sequence.name} belongs to no column and is not read, because {row['role']} may not use its"
-                f" schema; to have staging's stand past it: GRANT USAGE ON SCHEMA {row['quoted_schema']} TO {row['role']};"
+                f" schema; to set staging's past it: GRANT USAGE ON SCHEMA {row['quoted_schema']} TO {row['role']};"
                 f" GRANT SELECT ON SEQUENCE {row['quoted']} TO {row['role']}"
             )
         else:
@@ -67,14 +67,14 @@ def _needed(catalog: Catalog, plan: MaskingPlan, rights: Rights) -> tuple[list[N
 
 
 def _roots(sequence: Sequence, resolver: Resolver) -> Iterator[Name]:
-    """Yield the logical tables whose columns draw from it."""
+    """Yield the logical tables whose columns draw from the sequence."""
     for name, _ in sequence.uses:
         relation = resolver.find(name)
         yield resolver.root(relation).name if relation is not None else name
 
 
 def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator[Fault]:
-    """Yield what the role may not read of a table that travels: of its root, and of the partitions that hold the rows."""
+    """Yield what the role may not read of an exported table: of its root, and of the partitions that contain the rows."""
     unread = {each.column.name for each in plan.columns if each.unread}
     masked = {each.column.name for each in plan.columns if each.masked}
     for name in dict.fromkeys((plan.table.name, *plan.table.leaves)):
@@ -93,7 +93,7 @@ def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator
             yield _lacking(name, f"GRANT SELECT ON {row['quoted']} TO {row['role']}")
         for column, schema in row["types"]:
             if column in masked:
-                usage = f"{_usage(schema, row['role'])} (the type of {plan.table.name}.{column} lies there)"
+                usage = f"{_usage(schema, row['role'])} (the schema of the type of {plan.table.name}.{column})"
                 yield _lacking(plan.table.name, usage, column)
         if catalog.identity.standby and row["unlogged"]:
             why = f"{name} is unlogged and cannot be read on a standby: export from the primary, or drop or exclude it"
@@ -108,7 +108,7 @@ def _sequence_faults(name: Name, row: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _lacking(name: Name, statement: str, column: str = "") -> Fault:
-    """Return the fault of a missing right: in one message about them all, the statement says enough."""
+    """Return the fault of a missing privilege; its message is the statement alone, because one error lists them all."""
     return Fault("right", statement, str(name), column)
 
 
@@ -121,6 +121,6 @@ def _quoted(column: str) -> str:
 
 
 def _last(connection: Connection, name: Name) -> int | None:
-    question = sql.SQL("SELECT CASE WHEN is_called THEN last_value END FROM {}").format(identifier(name))
-    (value,) = connection.execute(question).fetchone() or (None,)
+    query = sql.SQL("SELECT CASE WHEN is_called THEN last_value END FROM {}").format(identifier(name))
+    (value,) = connection.execute(query).fetchone() or (None,)
     return value

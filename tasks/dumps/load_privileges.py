@@ -1,4 +1,4 @@
-"""The rights that a load needs on its target: all of them are looked at when it is planned."""
+"""The privileges that a load needs on its target, all checked when it is planned."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from tasks.dumps.catalog import asked, name_of
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts
-from tasks.estate.tables import Catalog, ForeignKey, Name, Sequence
+from tasks.estate.tables import Catalog, ForeignKey, Name
 
 Connection = psycopg.Connection[Any]
 
@@ -17,9 +17,9 @@ Connection = psycopg.Connection[Any]
 def missing_privileges(
     connection: Connection, catalog: Catalog, plan: LoadPlan, lifted: list[ForeignKey], altered: set[Name]
 ) -> Iterator[Fault]:
-    """Yield what the loading role may not do and must, each with the statement that allows it.
+    """Yield each privilege that the loading role lacks, with the statement that grants it.
 
-    `altered`: tables whose constraints the load drops and makes again, beside those of `lifted`.
+    `altered`: tables whose constraints the load drops and creates again, in addition to those of `lifted`.
     """
     (role,) = asked(connection, "role")
     who = role["role"]
@@ -46,12 +46,12 @@ def missing_privileges(
 
 
 def require_privileges(missing: Iterator[Fault]) -> None:
-    """The loading role must be able to do all that the load does. Raises `DumpRefused` naming every missing right."""
+    """Raise `DumpRefused` with every privilege that the loading role lacks."""
     if faults := list(dict.fromkeys(missing)):
         raise DumpRefused(
             f"The load cannot be done: {'; '.join(map(str, faults))}.",
             faults=as_facts(faults),
-            next_step="Give the loading role what it lacks on staging, then start again. Nothing was loaded.",
+            next_step="Nothing was loaded. Grant the loading role what it lacks on staging, then start again.",
         )
 
 
@@ -84,12 +84,9 @@ def _not_owner(name: Name, row: dict[str, Any], who: str) -> Fault:
 def _sequences(catalog: Catalog, rights: dict[Name, dict[str, Any]], written: set[str], who: str) -> Iterator[Fault]:
     for sequence in catalog.sequences:
         row = rights.get(sequence.name)
-        if row is not None and not row["owned"] and _restarted(sequence, written):
+        restarted = not written.isdisjoint(str(table) for table, _ in sequence.uses)
+        if row is not None and not row["owned"] and restarted:
             yield _not_owner(sequence.name, row, who)
-
-
-def _restarted(sequence: Sequence, written: set[str]) -> bool:
-    return bool({str(table) for table, _ in sequence.uses} & written)
 
 
 def _views(refreshed: set[Name], rights: dict[Name, dict[str, Any]], who: str) -> Iterator[Fault]:
@@ -111,8 +108,8 @@ def _views_without_data(
 
 
 def populated_views(connection: Connection, catalog: Catalog, plan: LoadPlan) -> list[Name]:
-    """Return the materialized views to refresh, in the order in which to do it: those that hold data. One that was made
-    WITH NO DATA stays as it is, because its query may not even run; so does one that the policy excludes.
+    """Return the materialized views to refresh, in order: those that are populated and that the policy does not exclude.
+    The query of a view that was created WITH NO DATA may fail.
     """
     return _populated(catalog, plan, {name_of(row): row for row in asked(connection, "rights")})
 
@@ -123,8 +120,8 @@ def _populated(catalog: Catalog, plan: LoadPlan, rights: dict[Name, dict[str, An
 
 
 def event_trigger_doubts(connection: Connection) -> Iterator[Fault]:
-    """Yield the event triggers that run the application's code inside the load: what they do cannot be proven. Each stands
-    under its own name in place of a table's.
+    """Yield a doubt for each event trigger that runs the application's code during the load, because its effect is not
+    known. The trigger's name is in place of a table's.
     """
     for row in asked(connection, "event_triggers"):
         message = f"the event trigger {row['name']} ({row['event']}) runs {row['function']}, which may refuse the load's statements"

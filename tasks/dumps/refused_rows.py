@@ -1,4 +1,4 @@
-"""Refusing: what a server's refusal of a row says, with the names of staging's things and without any value."""
+"""Rows that staging refuses: the fault behind the server's error, with staging's names and without any value."""
 
 import re
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from tasks.estate.tables import Name, Table
 
 MIGRATE = "run the application's migrations on staging"
 VALUES = {  # SQLSTATE of a value that a type refuses
-    "22001": "holds a value that is too long",
-    "22003": "holds a number that is too large",
-    "22P02": "holds a value that is none of the type's",
-    "22007": "holds a value that is no date or time",
-    "22008": "holds a date or time that is out of range",
+    "22001": "contains a value that is too long",
+    "22003": "contains a number that is too large",
+    "22P02": "contains a value that the type does not have",
+    "22007": "contains a value that is not a date or time",
+    "22008": "contains a date or time that is out of range",
 }
 
 
 def refused_row_fault(error: psycopg.Error, table: Table, dumped: DumpedTable, names: Mapping[str, Name]) -> Fault:
-    """Return the fault behind an error of writing to a copy of `table`. `names`: which table or partition a copy stands for."""
+    """Return the fault behind an error of writing to a copy of `table`. `names`: the table or partition of each copy."""
     diagnosis, state = error.diag, error.sqlstate or ""
     where = names.get(diagnosis.table_name or "", table.name)
     if state == "23502" and diagnosis.column_name:
@@ -52,7 +52,7 @@ def _check(name: str, table: Table, where: Name) -> Fault:
 
 
 def _key(error: psycopg.Error, table: Table, where: Name) -> Fault:
-    """The copy's index has a name of its own: its key is found by the columns, which the server names in brackets."""
+    """Return the fault of a violated key. The copy's index has another name: find the key by the columns in the message."""
     detail = error.diag.message_detail or ""
     listed = re.search(r"\(([^=]*)\)=\(", detail)
     read = {part.strip().strip('"') for part in listed[1].split(",")} if listed else set()
@@ -63,12 +63,14 @@ def _key(error: psycopg.Error, table: Table, where: Name) -> Fault:
     ]
     names = " or ".join(dict.fromkeys(key.name for key in named)) or "a unique key"
     columns = tuple(dict.fromkeys(c for key in named for c in (*key.columns, *key.computed, *key.conditions)))
-    message = f"{where}{_of(columns)}: two rows of the dump are alike to staging's unique or exclusion key {names}"
+    message = f"{where}{_of(columns)}: two rows of the dump conflict under staging's unique or exclusion key {names}"
     return _fault("unique", message, table, _one(columns), f"drop {names} on staging")
 
 
 def _value(error: psycopg.Error, table: Table, dumped: DumpedTable, where: Name) -> Fault:
-    """A value that a type, a domain, a computed column or an index refuses. CONTEXT names the column, then quotes the value."""
+    """Return the fault of a value that a type, domain, computed column or index refuses. CONTEXT has its column, then the
+    value, which is not read.
+    """
     head = (error.diag.context or "").split("\n")[0].partition(": ")[0]
     found = [each for each in dumped.columns if head.endswith(f" {each.name}")]
     state = error.sqlstate or ""
@@ -76,9 +78,9 @@ def _value(error: psycopg.Error, table: Table, dumped: DumpedTable, where: Name)
         why = f"({type(error).__name__}, SQLSTATE {state})"
         what = f"a computed column, a default or an index of staging fails for a row of the dump {why}"
         return Fault("computed", f"{where}: {what}", str(table.name), "", MIGRATE)
-    what = VALUES.get(state, f"holds a value that is refused ({type(error).__name__}, SQLSTATE {state})")
+    what = VALUES.get(state, f"contains a value that is refused ({type(error).__name__}, SQLSTATE {state})")
     if error.diag.constraint_name:
-        what = f"holds a value that does not satisfy the CHECK {error.diag.constraint_name} of {column.domain or column.type}"
+        what = f"contains a value that does not satisfy the CHECK {error.diag.constraint_name} of {column.domain or column.type}"
     known = f"; labels: {', '.join(column.enum_labels)}" if column.enum_labels else ""
     message = f"{table.name}.{column.name}: the dump, where it is {found[-1].type}, {what}; staging expects {column.type}{known}"
     same = column.type == found[-1].type

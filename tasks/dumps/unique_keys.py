@@ -1,4 +1,4 @@
-"""Uniqueness after masking, proven before the first byte: by what makers guarantee, or by the birthday bound."""
+"""Unique keys after masking, checked before the first byte: by what makers guarantee, or by the birthday bound."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,15 +6,15 @@ from tasks.estate.faults import Fault
 from tasks.estate.tables import Key, KeyKind, Table
 from tasks.masking.makers.maker import Maker, Place
 
-# n rows drawn from 2^b values collide with probability about n²/2^(b+1); one failed night in a million is accepted.
+# n rows drawn from 2^b values collide with probability about n²/2^(b+1); one failed export in a million is accepted.
 ACCEPTED = 1e-6
-FEWEST = 10_000  # rows to reckon with where statistics say less: they may be old
+FEWEST = 10_000  # rows to expect if the statistics have fewer: they may be old
 Masked = Mapping[str, tuple[Maker | None, Place]]
 
 
 def key_faults(table: Table, masked: Masked) -> Iterator[Fault]:
-    """Yield why masking could break a key of the table."""
-    yield from _twins(table, masked)
+    """Yield why masking could break a unique key of the table."""
+    yield from _equal_addresses(table, masked)
     for key in table.unique_keys:
         touched = [name for name in masked if name in columns_read_by(key, table)]
         if not touched or _held_by_another(key, table, masked):
@@ -28,15 +28,15 @@ def key_faults(table: Table, masked: Masked) -> Iterator[Fault]:
             yield Fault("unique", f"{table.name}.{name}{where}: {why}", str(table.name), name, _remedy(key))
 
 
-def _twins(table: Table, masked: Masked) -> Iterator[Fault]:
-    """Two unique addresses made of one key would be equal in every row: whoever may have either could not be told apart."""
+def _equal_addresses(table: Table, masked: Masked) -> Iterator[Fault]:
+    """Yield unique columns of addresses that would be equal in every row, because both are made from the row's key."""
     made: dict[Maker, str] = {}
     unique = {key.columns[0] for key in table.unique_keys if len(key.columns) == 1}
     for name, (maker, _) in masked.items():
         if maker is None or getattr(maker, "form", "") != "id" or name not in unique:
             continue
         if maker in made:
-            why = f"{table.name}.{name}: its addresses would be those of {made[maker]} again"
+            why = f"{table.name}.{name}: its addresses would be equal to those of {made[maker]}"
             yield Fault("unique", why, str(table.name), name, "use form: hash for one of them")
         made.setdefault(maker, name)
 
@@ -44,7 +44,7 @@ def _twins(table: Table, masked: Masked) -> Iterator[Fault]:
 def _remedy(key: Key) -> str:
     if key.kind is KeyKind.EXCLUSION:
         return "keep the column, or drop the table"
-    return "use a maker that tells rows apart (hash, uuid, email by the key), or keep the column"
+    return "use a maker with a value of its own for each row (hash, uuid, email by the key), or keep the column"
 
 
 def columns_read_by(key: Key, table: Table) -> set[str]:
@@ -54,7 +54,7 @@ def columns_read_by(key: Key, table: Table) -> set[str]:
 
 
 def _held_by_another(key: Key, table: Table, masked: Masked) -> bool:
-    """Return whether some of the key's columns are kept and unique by themselves: then the rest may be anything."""
+    """Return whether some of the key's columns are kept and unique by themselves: then the other columns do not matter."""
     if key.kind is KeyKind.EXCLUSION:
         return False
     others = (other for other in table.unique_keys if other.kind is not KeyKind.EXCLUSION and other.columns)
@@ -80,10 +80,10 @@ def _why_not(key: Key, maker: Maker | None, place: Place, table: Table) -> str:
     if kind == "unique":
         return ""
     if kind == "constant":
-        return f"{maker.maker} gives equal values, but {key.name} must be unique"
+        return f"{maker.maker} makes equal values, but {key.name} must be unique"
     rows = max(2 * table.estimated_rows, FEWEST)
     bits = maker.bits(place)
     risk = rows**2 / 2 ** (bits + 1)
     if risk <= ACCEPTED:
         return ""
-    return f"{maker.maker} tells apart 2^{bits:.0f} values, too few for {rows} rows of the unique {key.name}"
+    return f"{maker.maker} makes 2^{bits:.0f} different values, too few for {rows} rows of the unique {key.name}"

@@ -217,8 +217,8 @@ STEPS = {
     "_checked": "of it: unpack, count, digest, prove each line",
     "to_copy": "of it: back to COPY text",
     "_restore_foreign_keys": "foreign keys again",
-    "verify_loaded": "verify, the attack included",
-    "_attack": "of it: the attack",
+    "verify_loaded": "verify, the leak search included",
+    "_leak_search": "of it: the leak search",
     "_constants": "of it: masked columns computed again",
     "_commit": "commit",
 }

@@ -117,7 +117,7 @@ def unchanged(target: psycopg.Connection[Any]) -> bool:
     ("given", "told"),
     [
         ({"digest": "e"}, "is not the one that was planned"),
-        ({"counts": {"a": 4, "b": 1}}, "the dump's trailer says 4"),
+        ({"counts": {"a": 4, "b": 1}}, "expected 4, as in the dump's trailer"),
         ({"rows": {"a": [b"x\ty\n"]}, "counts": {"a": 1}}, "rolled back"),
         ({"rows": {"a": [b"1\tx\n"], "b": [b"7\t5\n"]}, "counts": {"a": 1, "b": 1}}, "rolled back: .*b_a_id_fkey"),
         ({"emptied": ("gone",)}, "Staging has no table gone any more"),

@@ -1,4 +1,4 @@
-"""The rights of a load: each that is missing is named with the statement that gives it, and no other."""
+"""The privileges of a load: each missing one is named with the statement that grants it, and no other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ Answers = Callable[..., None]
 
 
 def row(text: str, **more: Any) -> dict[str, Any]:
-    """What the catalogue says of a relation that the role owns."""
+    """The catalogue's row about a relation that the role owns."""
     fields = {
         "schema": "public", "name": text, "root_schema": "public", "root": text, "kind": "r", "owned": True, "owner": "boss",
         "reachable": True, "lacking": [], "published": "", "populated": False, "maintained": False, "oid": hash(text),
@@ -28,13 +28,13 @@ def row(text: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """A function that says what the catalogue answers."""
+    """A function that sets the rows of the catalogue."""
 
     def answer(*relations: dict[str, Any], role: dict[str, Any] = ROLE, **others: list[dict[str, Any]]) -> None:
-        said = {
+        rows = {
             "role": [role], "rights": list(relations), "triggers": [], "rules": [], "view_dependencies": [], "event_triggers": [],
         } | others  # fmt: skip
-        monkeypatch.setattr(load_privileges, "asked", lambda connection, question: said[question])
+        monkeypatch.setattr(load_privileges, "asked", lambda connection, query: rows[query])
 
     return answer
 
@@ -43,71 +43,71 @@ def missing(
     *, readers: str = "stay", lifted: tuple[ForeignKey, ...] = (), altered: tuple[Name, ...] = (),
     emptied: tuple[str, ...] = (), **more: Any,
 ) -> list[str]:  # fmt: skip
-    """What is missing for a load of `t`."""
+    """The missing privileges of a load of `t`."""
     plan = loading(order("t"), readers=readers, emptied=emptied)
     return list(map(str, missing_privileges(CONNECTION, catalog(table("t"), **more), plan, list(lifted), set(altered))))
 
 
 def test_the_owner_of_everything_lacks_nothing(answers: Answers) -> None:
-    """Tables that the load does not write need no right."""
+    """Tables that the load does not write need no privilege."""
     answers(row("t"), row("other", owned=False, reachable=False, lacking=["SELECT"]), row("v", kind="m"))
     assert missing(materialized_views=(name("v"),)) == []
     require_privileges(iter([]))
 
 
 @pytest.mark.parametrize(
-    ("field", "told"),
+    ("field", "statement"),
     [
         ("temporary", "GRANT TEMPORARY ON DATABASE app TO loader"),
         ("may_create", "GRANT CREATE ON DATABASE app TO loader"),
     ],
 )
-def test_rights_on_the_database_are_named(answers: Answers, field: str, told: str) -> None:
+def test_privileges_on_the_database_are_named(answers: Answers, field: str, statement: str) -> None:
     """Temporary tables and the schema of the marker."""
     answers(row("t"), role=ROLE | {field: False})
     (fault,) = missing()
-    assert told in fault
+    assert statement in fault
     with pytest.raises(DumpRefused, match="The load cannot be done"):
         require_privileges(iter([Fault("right", fault)]))
 
 
-def test_a_fault_is_told_once() -> None:
-    """The same right may be missing for two reasons."""
+def test_a_fault_is_reported_once() -> None:
+    """The same privilege may be missing for two reasons."""
     with pytest.raises(DumpRefused) as refused:
         require_privileges(Fault("right", each) for each in ("one", "two", "one"))
     assert "done: one; two." in refused.value.message
 
 
 @pytest.mark.parametrize(
-    ("readers", "lacking", "told"),
+    ("readers", "lacking", "statement"),
     [
         ("stay", ["SELECT", "INSERT"], "GRANT SELECT, INSERT ON t"), ("stay", ["DELETE"], "GRANT DELETE ON t"),
         ("wait", ["TRUNCATE"], "GRANT TRUNCATE ON t"), ("stay", ["TRUNCATE"], ""), ("wait", ["DELETE"], ""),
     ],
 )  # fmt: skip
-def test_rights_on_a_written_table_depend_on_the_readers(
-    answers: Answers, readers: str, lacking: list[str], told: str
+def test_privileges_on_a_written_table_depend_on_the_readers(
+    answers: Answers, readers: str, lacking: list[str], statement: str
 ) -> None:
-    """DELETE where they stay, TRUNCATE where they wait, in loaded and in emptied tables, of a partitioned table at its root."""
+    """Loaded and emptied tables need DELETE if readers stay and TRUNCATE if they wait; a partitioned table at its root."""
     answers(row("t", lacking=lacking, owned=False))
     faults = missing(readers=readers)
-    assert [told in fault for fault in faults] == [True] * bool(told)
+    assert [statement in fault for fault in faults] == [True] * bool(statement)
     answers(
         row("t"), row("e", kind="p", lacking=lacking, owned=False), row("e_1", root="e", lacking=lacking, owned=False)
     )
-    assert len(missing(readers=readers, emptied=("e",))) == bool(told)
+    assert len(missing(readers=readers, emptied=("e",))) == bool(statement)
     answers(row("t"), row("v", kind="v", lacking=lacking))
     assert missing(readers=readers, emptied=("v",)) == []
 
 
 def test_a_leaf_of_the_same_name_in_another_schema_is_no_root(answers: Answers) -> None:
-    """Rights are needed on the table that statements name."""
+    """Privileges are needed on the table that statements name."""
     answers(row("t", kind="p"), row("t", schema="parts", root="t", lacking=["SELECT"], owned=False))
     assert missing() == []
 
 
 def test_a_schema_without_usage_is_named_alone(answers: Answers) -> None:
-    """What else is missing there comes after that."""
+    """Further privileges in that schema are not reported yet."""
     answers(row("t", reachable=False, lacking=["SELECT"], published="p", owned=False))
     (fault,) = missing(altered=(name("t"),))
     assert "GRANT USAGE ON SCHEMA public TO loader" in fault
@@ -143,7 +143,7 @@ def test_a_published_table_without_identity_is_named_if_rows_are_deleted(answers
 
 @pytest.mark.parametrize(("owned", "used_by", "faults"), [(False, "t", 1), (True, "t", 0), (False, "other", 0)])
 def test_a_sequence_of_a_written_table_must_be_owned(answers: Answers, owned: bool, used_by: str, faults: int) -> None:
-    """Others are not restarted; one that the catalogue of rights does not list is passed over."""
+    """Others are not restarted; a sequence that the catalogue does not list is ignored."""
     drawn = Sequence(name=name("s"), table=name(used_by), column="id", uses=((name(used_by), "id"),))
     unlisted = drawn.model_copy(update={"name": name("unlisted")})
     answers(row("t"), row("s", kind="S", owned=owned))
@@ -173,7 +173,7 @@ def test_a_view_with_data_must_be_refreshable(answers: Answers, more: dict[str, 
 def test_a_view_over_a_view_without_data_cannot_be_refreshed(
     answers: Answers, view: bool, source: bool, faults: int
 ) -> None:
-    """Unless it has none itself; tables that a view reads do not matter."""
+    """It is no fault if the view has no data either; tables that a view reads do not matter."""
     upper, lower, base = row("upper", kind="m", populated=view), row("lower", kind="m", populated=source), row("t")
     edges = [{"view": upper["oid"], "source": lower["oid"]}, {"view": upper["oid"], "source": base["oid"]},
              {"view": base["oid"], "source": lower["oid"]}]  # fmt: skip

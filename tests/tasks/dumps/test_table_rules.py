@@ -1,4 +1,4 @@
-"""What the rules of a policy reach: names that are no table of their own, and names that are nowhere."""
+"""The table rules of a policy in one database: rules without effect, unknown names and dropped partitions."""
 
 import pytest
 
@@ -54,14 +54,14 @@ def policy(more: str, *, p: str = "keep", users: str = "keep") -> Policy:
 @pytest.mark.parametrize("rule", ["keep", "exclude", "{id: keep}", "{id: null}"])
 @pytest.mark.parametrize("leaf", ["p_a", "p_b", "p_b_1"])
 def test_a_rule_that_a_partition_cannot_have_is_a_fault(leaf: str, rule: str) -> None:
-    """The rule of the partitioned table holds for all of it: another one would be ignored."""
+    """The rule of the partitioned table applies to all its partitions: another one would be ignored."""
     with pytest.raises(PolicyRefused, match=f"{leaf} is a partition of p.*would have no effect; expected drop"):
         draft_masking(CATALOG, policy(f"{leaf}: {rule}"), Choices())
 
 
 @pytest.mark.parametrize(("leaf", "left"), [("p_a", ["p_b_1", "p_b_2"]), ("p_b", ["p_a"]), ("p_b_2", ["p_a", "p_b_1"])])
-def test_a_dropped_partition_does_not_travel(leaf: str, left: list[str]) -> None:
-    """Neither do the partitions below it; the others do."""
+def test_a_dropped_partition_is_not_exported(leaf: str, left: list[str]) -> None:
+    """Neither are the partitions below it; the others are."""
     plan = draft_masking(CATALOG, policy(f"{leaf}: drop"), Choices())
     table = plan.table("p")
     assert table is not None
@@ -72,7 +72,7 @@ def test_a_dropped_partition_does_not_travel(leaf: str, left: list[str]) -> None
 @pytest.mark.parametrize(("other", "what"), [("v", "a view"), ("mv", "a materialized view"), ("far", "a foreign table on the server"),
                                              ("srs", "a table that belongs to an extension")])  # fmt: skip
 def test_what_has_no_rows_of_its_own_can_only_be_excluded(other: str, what: str, rule: str) -> None:
-    """Views, foreign tables and an extension's tables are not exported: another rule says what does not happen."""
+    """Views, foreign tables and an extension's tables are not exported: any other rule has no effect."""
     with pytest.raises(PolicyRefused, match=f"{other} is {what}.*expected exclude"):
         draft_masking(CATALOG, policy(f"{other}: {rule}"), Choices())
     draft_masking(CATALOG, policy(f"{other}: exclude"), Choices())
@@ -92,23 +92,23 @@ def test_an_unknown_column_names_the_columns_that_it_may_mean() -> None:
 
 
 def test_a_whole_rule_for_a_table_that_only_staging_can_have_is_noted() -> None:
-    """The source cannot tell whether staging has it; the plan of the load can."""
-    said = policy("scratch: drop, ImportExportAudit: exclude")
-    plan = draft_masking(CATALOG, said, Choices())
+    """Only the plan of the load knows whether staging has it."""
+    rules = policy("scratch: drop, ImportExportAudit: exclude")
+    plan = draft_masking(CATALOG, rules, Choices())
     assert [note for note in plan.notes if "staging only" in note] == [
         "line 3: the source has no table scratch; 'drop' can apply to staging only"
     ]
-    known = {*existing_names(said, Resolver.of(CATALOG))}
+    known = {*existing_names(rules, Resolver.of(CATALOG))}
     assert known == {"p", "users"}
     staging = Resolver([Relation(name=name("scratch"), kind=Kind.ORDINARY)])
-    assert not list(stale_rules(said, known, staging))
-    assert [fault.message for fault in stale_rules(said, known, Resolver([]))] == [
+    assert not list(stale_rules(rules, known, staging))
+    assert [fault.message for fault in stale_rules(rules, known, Resolver([]))] == [
         "line 3: neither the dump's source nor staging has a table scratch"
     ]
 
 
 def test_parents_with_different_rules_need_a_rule_of_the_child() -> None:
-    """Which parent's rule a child of two has is not left to chance."""
+    """A child of two parents with different rules is a fault until it has its own."""
     child = Table(name=name("both"), columns=(ID,), leaves=(name("both"),), parents=(name("users"), name("others")))
     others = Table(name=name("others"), columns=(ID,), leaves=(name("others"),))
     catalog = CATALOG.model_copy(update={"tables": (*CATALOG.tables, others, child)})
@@ -121,7 +121,7 @@ def test_parents_with_different_rules_need_a_rule_of_the_child() -> None:
 
 
 def test_foreign_partitions_must_be_excluded_by_name() -> None:
-    """A rule of columns does not say that their rows stay behind."""
+    """A rule of columns does not state that their rows are not exported."""
     root = Table(name=name("p"), columns=(ID,), partitioned=True, foreign_leaves=(name("p_far"), name("unknown")))
     resolver = Resolver([Relation(name=name("p"), kind=Kind.PARTITIONED), part("p_far", "p", Kind.FOREIGN, "away")])
     (fault,) = foreign_partition_faults(root, policy(""), resolver)
@@ -131,14 +131,14 @@ def test_foreign_partitions_must_be_excluded_by_name() -> None:
 
 
 def test_only_leaves_of_dropped_partitions_are_emptied() -> None:
-    """Of a dropped layer those that hold rows; a dropped table is another thing, and so is a foreign leaf."""
+    """Leaves of a dropped partition are emptied, without foreign ones and without those of a dropped table."""
     resolver = Resolver([*RELATIONS, part("p_b_far", "p_b", Kind.FOREIGN, "away")])
-    said = policy("p_b: drop, nowhere: drop, p_a: keep", users="drop")
-    assert list(dropped_partitions(said, resolver)) == [name("p_b_1"), name("p_b_2")]
+    rules = policy("p_b: drop, nowhere: drop, p_a: keep", users="drop")
+    assert list(dropped_partitions(rules, resolver)) == [name("p_b_1"), name("p_b_2")]
 
 
-def test_a_key_to_a_partition_that_is_dropped_is_torn() -> None:
-    """Unless its table does not travel, or its columns arrive as NULL."""
+def test_a_key_to_a_dropped_partition_is_a_fault() -> None:
+    """It is no fault if its table is not exported, or if its columns arrive as NULL."""
 
     def key(table: str, references: str) -> ForeignKey:
         return ForeignKey(
@@ -157,7 +157,7 @@ def test_a_key_to_a_partition_that_is_dropped_is_torn() -> None:
 
 
 def test_a_table_without_its_dropped_partitions_is_the_same_otherwise() -> None:
-    """Nothing is copied if nothing is dropped."""
+    """The same object is returned if no partition is dropped."""
     root = CATALOG.tables[0]
     assert without_dropped(root, {name("other")}) is root
     assert without_dropped(root, {name("p_a")}).leaves == (name("p_b_1"), name("p_b_2"))
@@ -165,8 +165,8 @@ def test_a_table_without_its_dropped_partitions_is_the_same_otherwise() -> None:
 
 def test_the_audit_table_and_known_names_are_never_stale() -> None:
     """Staging's own tables may be in the policy of a source that lacks them."""
-    said = policy("ImportExportAudit: exclude, known: drop, here: keep")
+    rules = policy("ImportExportAudit: exclude, known: drop, here: keep")
     resolver = Resolver([Relation(name=name("here"), kind=Kind.ORDINARY)])
-    assert [line.split()[-1] for line in stale_rules(said, {"p", "users", "known"}, resolver)] == []
-    assert len(list(stale_rules(said, {"p", "users"}, resolver))) == 1
-    assert existing_names(said, Resolver(RELATIONS)) == ("p", "users")
+    assert [line.split()[-1] for line in stale_rules(rules, {"p", "users", "known"}, resolver)] == []
+    assert len(list(stale_rules(rules, {"p", "users"}, resolver))) == 1
+    assert existing_names(rules, Resolver(RELATIONS)) == ("p", "users")

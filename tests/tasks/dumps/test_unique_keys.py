@@ -1,4 +1,4 @@
-"""Uniqueness after masking is proven before the first byte, or the plan is refused."""
+"""Unique keys after masking are proven before the first byte, or the plan is refused."""
 
 from typing import Any
 
@@ -37,8 +37,8 @@ def unique(*columns: str, **more: Any) -> Key:
 @pytest.mark.parametrize(
     "maker", ["email", {"maker": "email", "form": "hash"}, {"maker": "hash", "chars": 32}, "uuid", {"maker": "token"}]
 )
-def test_makers_that_tell_rows_apart_serve_a_unique_column(maker: Any) -> None:
-    """What is made from the key, or from enough bits of the keyed hash, is proven."""
+def test_makers_with_a_value_for_each_row_keep_a_unique_column(maker: Any) -> None:
+    """Values made from the row's key, or from enough bits of the keyed hash, are unique."""
     assert faults(maker, unique("email")) == []
 
 
@@ -58,11 +58,11 @@ def test_the_birthday_bound_counts_the_rows() -> None:
 
 
 def test_a_key_that_holds_without_the_masked_column_allows_anything() -> None:
-    """Where the other columns are unique by themselves, the masked one may repeat."""
+    """If the other columns are unique by themselves, the masked one may repeat."""
     assert faults("blank", unique("id", "email")) == []
 
 
-def test_an_index_over_lower_case_is_held_by_results_in_one_case() -> None:
+def test_an_index_over_lower_case_accepts_results_in_one_case() -> None:
     """lower(email) stays unique under the makers of addresses; other computations are not trusted."""
     lower = unique(expressions=True, computed=("email",), folded=("email",), formulas=("lower(email)",))
     cut = unique(expressions=True, computed=("email",), formulas=('"left"(email, 5)',))
@@ -71,7 +71,7 @@ def test_an_index_over_lower_case_is_held_by_results_in_one_case() -> None:
 
 
 def test_no_maker_is_proven_for_an_exclusion_constraint() -> None:
-    """What an exclusion constraint compares is not equality alone."""
+    """An exclusion constraint does not compare for equality alone."""
     key = unique("email", kind=KeyKind.EXCLUSION)
     assert "exclusion constraint" in faults({"maker": "hash", "chars": 64}, key)[0]
 

@@ -48,7 +48,7 @@ BROKEN = {  # what is done to staging, (kind, table, column) of the fault, what 
     "an array of shorter texts": ("ALTER TABLE t ALTER l TYPE varchar(3)[]", ("type", "t", "l"), "character varying(3)[]"),
     "a composite with a shorter part": ("CREATE TYPE pair2 AS (a varchar(3), b int); ALTER TABLE t ALTER p TYPE pair2 USING NULL",
                                         ("type", "t", "p"), "too long"),
-    "a number for a text": ("ALTER TABLE t ALTER s TYPE int USING s::int", ("type", "t", "s"), "none of the type's"),
+    "a number for a text": ("ALTER TABLE t ALTER s TYPE int USING s::int", ("type", "t", "s"), "the type does not have"),
     "not null": ("ALTER TABLE t ALTER born SET NOT NULL", ("not-null", "t", "born"), "DROP NOT NULL"),
     "a check": ("ALTER TABLE t ADD CONSTRAINT old CHECK (born < '2005-01-01')", ("check", "t", "born"), "CHECK old"),
     "a check of two columns": ("ALTER TABLE t ADD CONSTRAINT two CHECK (id < 3 OR n > 0)", None, None),
