@@ -218,38 +218,43 @@ def schools(postgres: Postgres, staging_server: Postgres) -> tuple[str, str]:
 
 
 @pytest.fixture
-def school(
-    schools: tuple[str, str],
-    postgres: Postgres,
-    staging_server: Postgres,
-    worker: Host,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> School:
+def new_school(
+    schools: tuple[str, str], postgres: Postgres, staging_server: Postgres, worker: Host, tmp_path: Path
+) -> Callable[[pytest.MonkeyPatch], School]:
+    """Make fresh copies of both databases, and set up a worker that anonymizes one into the other."""
+
+    def make(patch: pytest.MonkeyPatch) -> School:
+        name = f"school_{uuid4().hex[:12]}"
+        postgres.create(name, template="school_template")
+        staging_server.create(name, template="school_template", owner=OWNER)
+        made = School(
+            production=postgres.url(name),
+            staging=staging_server.url(name, user="schulportal"),
+            hostname="staging.schule.example",
+            folder=tmp_path / name / "dumps",
+        )
+        standing = write_standing(tmp_path, "schulportal", "staging.schule.example")
+        values = {
+            "SOURCE_DATABASE": postgres.url(name, user="schulportal_reader"),
+            "TARGET_DATABASE": made.staging,
+            "TARGET_HOSTNAME": made.hostname,
+            "SOURCE_HOSTNAME": "schule.example",
+            "MASKING_KEY": "0123456789abcdef" * 4,
+            "DUMP_FOLDER": str(made.folder),
+            "DUMP_WORK": str(tmp_path / name / "work"),
+            "STANDING_FILE": str(standing),
+            "POLICIES": str(Path(__file__).parents[1] / "deployments" / "policies"),
+        }
+        for key, value in values.items():
+            patch.setenv(f"UNDERSTUDY_{key}", value)
+        patch.setenv("APP_ALLOW_PROD_IMPORT", "true")
+        forget_settings()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def school(new_school: Callable[[pytest.MonkeyPatch], School], monkeypatch: pytest.MonkeyPatch) -> School:
     """Fresh copies of both databases, and a worker that is set up to anonymize one into the other."""
-    name = f"school_{uuid4().hex[:12]}"
-    postgres.create(name, template="school_template")
-    staging_server.create(name, template="school_template", owner=OWNER)
-    made = School(
-        production=postgres.url(name),
-        staging=staging_server.url(name, user="schulportal"),
-        hostname="staging.schule.example",
-        folder=tmp_path / "dumps",
-    )
-    standing = write_standing(tmp_path, "schulportal", "staging.schule.example")
-    values = {
-        "SOURCE_DATABASE": postgres.url(name, user="schulportal_reader"),
-        "TARGET_DATABASE": made.staging,
-        "TARGET_HOSTNAME": made.hostname,
-        "SOURCE_HOSTNAME": "schule.example",
-        "MASKING_KEY": "0123456789abcdef" * 4,
-        "DUMP_FOLDER": str(made.folder),
-        "DUMP_WORK": str(tmp_path / "work"),
-        "STANDING_FILE": str(standing),
-        "POLICIES": str(Path(__file__).parents[1] / "deployments" / "policies"),
-    }
-    for key, value in values.items():
-        monkeypatch.setenv(f"UNDERSTUDY_{key}", value)
-    monkeypatch.setenv("APP_ALLOW_PROD_IMPORT", "true")
-    forget_settings()
-    return made
+    return new_school(monkeypatch)

@@ -34,18 +34,21 @@ _made: list[Whole] = []
 def whole(request: pytest.FixtureRequest) -> Whole:
     """Production exported and loaded into a staging that differs. Made by the first test that asks; do not change it."""
     if not _made:
-        school, start = request.getfixturevalue("school"), request.getfixturevalue("start")
-        request.getfixturevalue("monkeypatch").setenv("UNDERSTUDY_MASKING_KEY_ROTATES", "false")
+        start = request.getfixturevalue("start")
+        with pytest.MonkeyPatch.context() as own:  # so that the test goes on with its own school
+            school = request.getfixturevalue("new_school")(own)
+            own.setenv("UNDERSTUDY_MASKING_KEY_ROTATES", "false")
+            forget_settings()
+            school.change(DIFFERENT)
+            before = school.contents()
+            exported = start(anonymize, requested_by="Ada Admin")
+            assert exported.state == "Exported", exported.message
+            (dump,) = school.folder.iterdir()
+            loaded = start(load_dump, hostname=school.hostname, requested_by="Ada Admin")
+            loaded.approve()
+            assert loaded.state == "LoadedInPart", loaded.message
+            _made.append(Whole(school, exported, loaded, str(dump), before))
         forget_settings()
-        school.change(DIFFERENT)
-        before = school.contents()
-        exported = start(anonymize, requested_by="Ada Admin")
-        assert exported.state == "Exported", exported.message
-        (dump,) = school.folder.iterdir()
-        loaded = start(load_dump, hostname=school.hostname, requested_by="Ada Admin")
-        loaded.approve()
-        assert loaded.state == "LoadedInPart", loaded.message
-        _made.append(Whole(school, exported, loaded, str(dump), before))
     return _made[0]
 
 
