@@ -39,7 +39,7 @@ GROUPS = {
         "deployments/worker/execute.py",
     ],
     "sites": [
-        *(f"tasks/surveys/{name}.py" for name in ("rechecking", "evidence")),
+        *(f"tasks/surveys/{name}.py" for name in ("recheck", "evidence")),
         "tasks/probes/findings.py",
         "tasks/capi/client.py",
     ],
