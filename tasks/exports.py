@@ -13,15 +13,14 @@ from prefect.futures import as_completed
 
 from tasks.dumps import extract, leak_search
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
-from tasks.dumps.connections import connected_to, in_turns, share, snapshot_of
+from tasks.dumps.connections import connected_to, exported_snapshot, in_short_transactions, use_snapshot
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.dump_files import assemble, dump_name
+from tasks.dumps.dump_files import assemble, dump_name, remove_dump
 from tasks.dumps.dump_reader import check
 from tasks.dumps.export_plan import ExportPlan, Snapshot, Unit
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Batch, Source, batches_of, units_of
-from tasks.dumps.finding import removed
-from tasks.dumps.leak_search import Lookup, Secrets
+from tasks.dumps.leak_search import HashedValues, Lookup
 from tasks.dumps.leak_search_proof import prove_dump, seal, unproven_reason, unseal
 from tasks.dumps.masking_sql import require_masked_rows_fit, set_mask_settings
 from tasks.dumps.missing_on_staging import dumped_tables
@@ -54,7 +53,7 @@ def snapshot() -> Iterator[Snapshot]:
     url = settings.source_database.get_secret_value()
     with (
         connected_to(url, name="understudy snapshot", statement_within=settings.statement_within) as connection,
-        snapshot_of(connection) as held,
+        exported_snapshot(connection) as held,
     ):
         identity = identify(connection)
         identity = identity.model_copy(update={"host": settings.source_hostname or identity.host})
@@ -76,7 +75,7 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
     with connected_to(
         settings.source_database.get_secret_value(), name="understudy plan", statement_within=settings.statement_within
     ) as connection:
-        share(connection, held.id)
+        use_snapshot(connection, held.id)
         catalog = read_catalog(connection)
         masking = draft_masking(catalog, policy, choices)
         sequences, notes = require_readable(connection, catalog, masking, snapshot=held.id)
@@ -85,7 +84,9 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
             connection,
             masking,
             session,
-            tables=in_turns(connection, held.id, masking.tables, lambda: set_mask_settings(connection, session)),
+            tables=in_short_transactions(
+                connection, held.id, masking.tables, lambda: set_mask_settings(connection, session)
+            ),
         )
         units = units_of(connection, masking)
         resolver = Resolver.of(catalog)
@@ -163,7 +164,7 @@ def _require_no_leak(plan: ExportPlan, parts: Iterable[Part]) -> None:
 
 
 def _overlaps(parts: Iterable[Part]) -> tuple[Overlap, ...]:
-    return leak_search.added(each for part in parts for each in part.found)
+    return leak_search.sum_overlaps(each for part in parts for each in part.found)
 
 
 class Shown:
@@ -216,8 +217,8 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
         name="understudy attack",
         statement_within=settings.statement_within,
     ) as connection:
-        share(connection, held.id)
-        found = leak_search.collect(connection, plan.masking, session, snapshot=held.id)
+        use_snapshot(connection, held.id)
+        found = leak_search.collect_hashes(connection, plan.masking, session, snapshot=held.id)
     sealed = seal(found.pack(), session.keyring.of_proof(this_run()), this_run().encode())
     path = work_folder(this_run()) / HASHES
     path.write_bytes(sealed)
@@ -225,10 +226,10 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
     return found.size
 
 
-def _secrets_of(folder: Path, keyring: Keyring, run_id: str) -> Secrets:
+def _secrets_of(folder: Path, keyring: Keyring, run_id: str) -> HashedValues:
     """Return the hashes that `collect_secrets` kept. Raises `NotExported` if they are gone or were changed."""
     try:
-        return Secrets.unpack(unseal((folder / HASHES).read_bytes(), keyring.of_proof(run_id), run_id.encode()))
+        return HashedValues.unpack(unseal((folder / HASHES).read_bytes(), keyring.of_proof(run_id), run_id.encode()))
     except (OSError, ValueError) as error:
         raise NotExported(
             f"The hashes for the attack cannot be read ({type(error).__name__}); expected those of this run."
@@ -262,7 +263,7 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
     result = LeakSearchResult(
         searched=not plan.header.raw,
         forms=secrets.size,
-        columns=leak_search.searched_in(plan.masking.tables),
+        columns=leak_search.count_searched(plan.masking.tables),
         accepted=_overlaps(parts) if not plan.header.raw else (),
     )
     facts = assemble(
@@ -294,7 +295,7 @@ def _read_back(url: str, identities: list[str]) -> DumpFacts:
             url, identities=identities, evaluate_proof=partial(unproven_reason, url, proof_keyrings(this_run()))
         )
     except UnderstudyError as error:
-        error.next_step = f"{removed(url)} {error.next_step}"
+        error.next_step = f"{remove_dump(url)} {error.next_step}"
         raise
 
 
@@ -317,7 +318,7 @@ def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -
     settings = export_settings()
     policy = load_policy(settings.policies, policy_name)
     session = masking_session(policy, run_id)
-    return extract.extract_all(
+    return extract.extract_batch(
         settings.source_database.get_secret_value(),
         Source(snapshot=held.id, statement_within=settings.statement_within),
         batch,

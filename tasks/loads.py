@@ -7,13 +7,13 @@ from typing import Any
 import psycopg
 from prefect import task
 
-from tasks.dumps import dump_files
+from tasks.dumps import dump_reader
 from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
+from tasks.dumps.dump_files import newest_dump
 from tasks.dumps.dump_reader import SealedProof
-from tasks.dumps.finding import newest_dump
 from tasks.dumps.leak_search_proof import open_proof, unproven_reason
-from tasks.dumps.load import Load, require_alone
+from tasks.dumps.load import Load, require_no_other_load
 from tasks.dumps.load_plan import (
     draft_load,
     foreign_keys_to_lift,
@@ -83,7 +83,7 @@ def check_dump(dump: str, policy: str) -> DumpFacts:
     """
     settings = load_settings()
     url = newest_dump(settings.dump_folder, load_policy(settings.policies, policy).app) if dump == "latest" else dump
-    return dump_files.check(url, identities=_identities(settings), evaluate_proof=_unproven_reason)
+    return dump_reader.check(url, identities=_identities(settings), evaluate_proof=_unproven_reason)
 
 
 def _unproven_reason(header: Header, sealed: SealedProof | None) -> str:
@@ -116,7 +116,7 @@ def plan_load(
             generation=0,
             requested_by=requested_by,
             run_id=this_run(),
-            events=partial(dump_files.read, facts.url, identities=_identities(settings), proven=facts.trailer.digest),
+            events=partial(dump_reader.read, facts.url, identities=_identities(settings), proven=facts.trailer.digest),
         )
     overrides = find_overrides(plan.verb, plan.destination_name, plan.destination_environment)
     held = any(mark.startswith("hold:") for mark in overrides)
@@ -155,7 +155,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         connect_target(settings, "understudy load") as connection,
         connect_target(settings, "understudy audit") as beside,
     ):
-        require_alone(connection)
+        require_no_other_load(connection)
         catalog = read_catalog(connection)
         said = expand(said, catalog).policy
         _require_fresh(connection, plan, catalog, said)
@@ -251,8 +251,8 @@ def _load(
         lifted,
         unsealed=partial(open_proof, file_of(plan.dump), plan.header, keyrings=proof_keyrings(plan.header.run_id)),
         remask=segment_masker(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
-        told=told,
-    ).run(dump_files.read(plan.dump, identities=_identities(settings), proven=plan.digest))
+        on_table_loaded=told,
+    ).run(dump_reader.read(plan.dump, identities=_identities(settings), proven=plan.digest))
 
 
 def _find_out(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
@@ -270,7 +270,7 @@ def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded
     """The marker is there if and only if the load was committed, as long as no later load wrote its own."""
     ledger = open_ledger()
     with connect_target(settings, "understudy reconcile") as connection:
-        require_alone(connection)  # an unfinished transaction would still hold the lock
+        require_no_other_load(connection)  # an unfinished transaction would still hold the lock
         marker = read_marker(connection)
         if marker is None or marker.run_id != plan.run_id:
             if ledger.generation(plan.destination_id) > plan.generation + 1:

@@ -33,7 +33,7 @@ OLDEST = 140000  # server_version_num: PostgreSQL 14, the oldest we promise
 Rows = list[dict[str, Any]]
 
 
-def asked(connection: psycopg.Connection[Any], question: str) -> Rows:
+def query_catalog(connection: psycopg.Connection[Any], question: str) -> Rows:
     """The rows that answer sql/<question>.sql."""
     text = files("tasks.dumps").joinpath("sql", f"{question}.sql").read_text(encoding="utf-8")
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -42,33 +42,35 @@ def asked(connection: psycopg.Connection[Any], question: str) -> Rows:
 
 def identify(connection: psycopg.Connection[Any]) -> DatabaseIdentity:
     """Which database this connection speaks to; host and port as the connection has them, not as a parameter says."""
-    (row,) = asked(connection, "identity")
+    (row,) = query_catalog(connection, "identity")
     info = connection.info
     return DatabaseIdentity(host=info.host or "localhost", port=info.port, **row)
 
 
 def read_catalog(connection: psycopg.Connection[Any]) -> Catalog:
     """Return the whole catalogue. It needs no right on any table or sequence."""
-    relations = asked(connection, "relations")
+    relations = query_catalog(connection, "relations")
     by_name = {name_of(row): row for row in relations}
     known = tuple(_relations(relations))
     resolver = Resolver(known)
-    of = {question: _by_oid(asked(connection, question)) for question in ("columns", "keys", "checks")}
+    of = {question: _by_oid(query_catalog(connection, question)) for question in ("columns", "keys", "checks")}
     own = [row for row in relations if not row["of_extension"]]
     roots = [row for row in own if row["kind"] in "rp" and not row["partition"]]
     tables = tuple(_table(row, resolver, by_name, of) for row in roots)
-    sequences = _sequences(asked(connection, "sequences"))
+    sequences = _sequences(query_catalog(connection, "sequences"))
     return Catalog(
         identity=identify(connection),
         tables=tables,
         relations=known,
-        foreign_keys=tuple(_foreign_key(row, resolver) for row in asked(connection, "foreign_keys")),
+        foreign_keys=tuple(_foreign_key(row, resolver) for row in query_catalog(connection, "foreign_keys")),
         sequences=sequences,
-        triggers=tuple(_trigger(row, resolver) for row in asked(connection, "trigger_functions")),
-        functions=tuple(Function(name=name_of(row), **_without_name(row)) for row in asked(connection, "functions")),
+        triggers=tuple(_trigger(row, resolver) for row in query_catalog(connection, "trigger_functions")),
+        functions=tuple(
+            Function(name=name_of(row), **_without_name(row)) for row in query_catalog(connection, "functions")
+        ),
         materialized_views=_refresh_order(connection, own),
         left_out=tuple(sorted(_left_out(relations))),
-        strays=scan_strays((r["where"], r["kind"], r["text"]) for r in asked(connection, "stray_texts")),
+        strays=scan_strays((r["where"], r["kind"], r["text"]) for r in query_catalog(connection, "stray_texts")),
     )
 
 
@@ -209,7 +211,7 @@ def _refresh_order(connection: psycopg.Connection[Any], own: Rows) -> tuple[Name
     """Materialized views, each after those that it reads."""
     views = {row["oid"]: name_of(row) for row in own if row["kind"] == "m"}
     sorter: TopologicalSorter[int] = TopologicalSorter({oid: set() for oid in views})
-    for edge in asked(connection, "view_dependencies"):
+    for edge in query_catalog(connection, "view_dependencies"):
         if edge["view"] in views and edge["source"] in views:
             sorter.add(edge["view"], edge["source"])
     try:
@@ -226,4 +228,4 @@ def _left_out(relations: Rows) -> Iterable[tuple[str, str]]:
             yield str(name_of(row)), "foreign table: its rows live elsewhere"
 
 
-__all__ = ["OLDEST", "Stray", "asked", "identifier", "identify", "read_catalog"]
+__all__ = ["OLDEST", "Stray", "identifier", "identify", "query_catalog", "read_catalog"]

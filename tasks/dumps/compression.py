@@ -45,7 +45,7 @@ def compress(data: bytes, compression: Compression, *, level: int = 1) -> bytes:
     return data
 
 
-def recognise(start: bytes) -> Compression | None:
+def detect_compression(start: bytes) -> Compression | None:
     """What the first bytes of a dump look like; the name of a file proves nothing."""
     if start.startswith(b"\x1f\x8b"):
         return "gzip"
@@ -90,7 +90,7 @@ class Compressed:
         self._start = b""
         while len(self._start) < len(zstandard.FRAME_HEADER) and (more := next(self._chunks, b"")):
             self._start += more
-        compression = recognise(self._start)
+        compression = detect_compression(self._start)
         if compression is None:
             raise self._refused("does not start like a dump", "gzip, zstd, or a JSON object")
         self.compression: Compression = compression

@@ -67,7 +67,7 @@ def connected_to(
             if pooled:
                 _leave_clean(connection)
     except psycopg.Error as error:
-        kind = Unreachable if is_cut_off(error) else NotExported if reading else NotLoaded
+        kind = Unreachable if is_connection_lost(error) else NotExported if reading else NotLoaded
         raise kind(f"{name}: {without_values(error)}.") from None
     finally:
         connection.close()
@@ -83,7 +83,7 @@ def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) 
 
 
 @contextmanager
-def own_search_path(connection: psycopg.Connection[Any]) -> Iterator[None]:
+def role_search_path(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """Write with the search_path that the database's role has by itself, until the block or the transaction ends: generated
     columns, index expressions, CHECKs, defaults and triggers may call functions without their schema.
 
@@ -110,7 +110,7 @@ def _leave_clean(connection: psycopg.Connection[Any]) -> None:
         connection.execute("DISCARD ALL")
 
 
-def is_cut_off(error: psycopg.Error) -> bool:
+def is_connection_lost(error: psycopg.Error) -> bool:
     """Whether the connection is gone, and not merely a statement refused or out of time."""
     state = error.sqlstate or "08"
     return isinstance(error, psycopg.OperationalError) and state[:2] in ("08", "57") and state != "57014"
@@ -143,7 +143,7 @@ def _open(url: str, variable: str) -> psycopg.Connection[Any]:
 
 
 @contextmanager
-def snapshot_of(connection: psycopg.Connection[Any]) -> Iterator[str]:
+def exported_snapshot(connection: psycopg.Connection[Any]) -> Iterator[str]:
     """Hold a read-only snapshot that other connections can share; gives its id. It ends with the block."""
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     try:
@@ -154,7 +154,7 @@ def snapshot_of(connection: psycopg.Connection[Any]) -> Iterator[str]:
             connection.execute("ROLLBACK")
 
 
-def share(connection: psycopg.Connection[Any], snapshot: str) -> None:
+def use_snapshot(connection: psycopg.Connection[Any], snapshot: str) -> None:
     """Read in that snapshot until the transaction ends. Raises `NotExported` where this server does not hold it: behind
     a pooler or a load balancer each connection may meet another server.
     """
@@ -168,7 +168,7 @@ def share(connection: psycopg.Connection[Any], snapshot: str) -> None:
         ) from error
 
 
-def in_turns(
+def in_short_transactions(
     connection: psycopg.Connection[Any],
     snapshot: str,
     items: Iterable[T],
@@ -186,7 +186,7 @@ def in_turns(
     for number, item in enumerate(items):
         if number and number % at_a_time == 0:
             connection.execute("COMMIT")
-            share(connection, snapshot)
+            use_snapshot(connection, snapshot)
             prepare()
         yield item
 

@@ -139,7 +139,7 @@ def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[Fault]:
         )
 
 
-def watching(policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> list[TablePlan]:
+def with_watched_columns(policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> list[TablePlan]:
     """Return the plans with the columns marked whose rows must show that they hold no words of masked columns.
 
     These look derived by name or type, and nothing in the catalogue says from what: the application fills them.
@@ -250,7 +250,7 @@ def _by_trigger(plan: TablePlan) -> list[str]:
     return [each.column.name for each in plan.columns if isinstance(each.rule.maker, ByTrigger)]
 
 
-def firing(catalog: Catalog, plan: MaskingPlan, orders: Collection[LoadOrder]) -> Iterator[tuple[Name, str]]:
+def triggers_to_fire(catalog: Catalog, plan: MaskingPlan, orders: Collection[LoadOrder]) -> Iterator[tuple[Name, str]]:
     """Yield the triggers of a target, with their tables, that must run while these tables are loaded.
 
     Raises `DumpRefused` if the target has no such trigger, or one that does more than to compute the columns.

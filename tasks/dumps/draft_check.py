@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tasks.dumps.column_groups import groups_of
-from tasks.dumps.derived_columns import watching, word_faults
+from tasks.dumps.derived_columns import with_watched_columns, word_faults
 from tasks.dumps.export_plan import TablePlan, anonymizer_of, table_plan
 from tasks.dumps.masking_sql import masked_columns, masked_row_faults, recomputed_key_faults, set_mask_settings
 from tasks.dumps.row_sources import sample_of
@@ -163,7 +163,7 @@ def _without_words(
         if each.whole is not None or table is None:
             yield each
             continue
-        (plan,) = watching(policy, [_plan(table, rules)], known)
+        (plan,) = with_watched_columns(policy, [_plan(table, rules)], known)
         found = {fault.column: _words_of(fault.message) for fault in word_faults(connection, plan, sample_of(plan))}
         columns = tuple(
             column.model_copy(update={"rule": None, "confidence": 0.0, "reason": found[column.name]})

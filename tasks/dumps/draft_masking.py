@@ -9,7 +9,13 @@ from difflib import get_close_matches
 from functools import partial
 
 from tasks.dumps.column_groups import groups_of
-from tasks.dumps.derived_columns import accepted_pairs, derived_faults, derived_notes, watching, with_raw_recomputed
+from tasks.dumps.derived_columns import (
+    accepted_pairs,
+    derived_faults,
+    derived_notes,
+    with_raw_recomputed,
+    with_watched_columns,
+)
 from tasks.dumps.export_plan import (
     MaskingPlan,
     TablePlan,
@@ -21,7 +27,7 @@ from tasks.dumps.export_plan import (
     table_plan,
     whole_tables,
 )
-from tasks.dumps.leak_search import is_attacked, is_searched
+from tasks.dumps.leak_search import is_hashed, is_searched
 from tasks.dumps.table_rules import (
     dropped_partitions,
     foreign_partition_faults,
@@ -85,7 +91,7 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
             faults=as_facts(faults),
         )
     return MaskingPlan(
-        tables=tuple(watching(policy, [with_raw_recomputed(plan) for plan in plans], known)),
+        tables=tuple(with_watched_columns(policy, [with_raw_recomputed(plan) for plan in plans], known)),
         dropped=(*whole_tables(catalog, policy, "drop"), *sorted(map(str, dropped))),
         excluded=tuple(sorted({*whole_tables(catalog, policy, "exclude"), *audit_tables(catalog, policy)})),
         left_out=catalog.left_out,
@@ -170,7 +176,7 @@ def _accepted_in_vain(policy: Policy, plans: list[TablePlan], derived: set[tuple
         if (entry.source, entry.found) in derived:
             continue
         source, found = columns.get(entry.source), columns.get(entry.found)
-        if source is None or not is_attacked(source):
+        if source is None or not is_hashed(source):
             why = f"line {entry.line}: accept: the attack does not search for values of {entry.source}"
             yield Fault("no-effect", why, *_split(entry.source), "remove the entry")
         if found is None or not is_searched(found):

@@ -14,27 +14,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.dumps import age_encryption
-from tasks.dumps.compression import Compression, Limits, compress
+from tasks.dumps.compression import Compression, compress
 from tasks.dumps.dump_lines import SegmentEnd, SegmentStart, write_line
-from tasks.dumps.dump_reader import Event, Segment, check, read
-from tasks.dumps.segment_writer import MODE, Part, SegmentWriter
+from tasks.dumps.segment_writer import MODE, Part
 from tasks.estate.dumps import SUFFIXES, DumpFacts, Header, Proof, TableTotals, Trailer
-from tasks.estate.errors import NotExported
-
-__all__ = [
-    "Compression",
-    "Event",
-    "Limits",
-    "Part",
-    "Segment",
-    "SegmentWriter",
-    "assemble",
-    "check",
-    "dump_name",
-    "read",
-]
+from tasks.estate.errors import NotExported, NotFound
 
 _CHUNK = 1 << 20  # bytes copied at a time
+_NAME = r"{}-export-(\d{{8}}-\d{{6}})\.json(\.gz|\.zst)?(\.age)?"
 
 
 def dump_name(app: str, when: datetime, compression: Compression = "gzip", encrypted: bool = False) -> str:
@@ -43,6 +30,34 @@ def dump_name(app: str, when: datetime, compression: Compression = "gzip", encry
         raise ValueError("The time of a dump has no time zone; its name is in UTC.")
     sealed = ".age" if encrypted else ""
     return f"{app}-export-{when.astimezone(UTC):%Y%m%d-%H%M%S}{SUFFIXES[compression]}{sealed}"
+
+
+def newest_dump(folder: str, app: str) -> str:
+    """The address of the newest dump of an application, by the time in its name. Raises `NotFound`."""
+    system, path = fsspec.core.url_to_fs(folder)
+    pattern = re.compile(_NAME.format(re.escape(app)))
+    names = [str(each) for each in system.ls(path, detail=False)] if system.exists(path) else []
+    dumps = {found[1]: name for name in names if (found := pattern.fullmatch(name.rsplit("/", 1)[-1]))}
+    if not dumps:
+        raise NotFound(
+            f"There is no dump of {app!r} in {Path(folder).name or folder}; expected {app}-export-….json.gz.",
+            next_step="Run `anonymize` first, or name a dump by its path or URL.",
+        )
+    newest = dumps[max(dumps)]
+    return system.unstrip_protocol(newest) if "://" in folder else newest
+
+
+def remove_dump(url: str) -> str:
+    """Remove a dump, and return a sentence that says whether that was possible."""
+    system, path = fsspec.core.url_to_fs(url)
+    name = path.rsplit("/", 1)[-1]
+    try:
+        if not system.exists(path):
+            return f"The dump {name} is gone."
+        system.rm(path)
+    except OSError as error:
+        return f"The dump {name} could NOT be removed ({type(error).__name__}): remove it."
+    return f"The dump {name} was removed."
 
 
 def assemble(

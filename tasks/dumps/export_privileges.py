@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tasks.dumps.catalog import asked, identifier, name_of
-from tasks.dumps.connections import in_turns
+from tasks.dumps.catalog import identifier, name_of, query_catalog
+from tasks.dumps.connections import in_short_transactions
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.estate.dumps import SequenceState
 from tasks.estate.errors import NotExported
@@ -28,7 +28,7 @@ def require_readable(
 
     Raise `NotExported` with every privilege that the role lacks, each with the statement that grants it.
     """
-    rights = {name_of(row): row for row in asked(connection, "readable")}
+    rights = {name_of(row): row for row in query_catalog(connection, "readable")}
     needed, notes = _needed(catalog, plan, rights)
     faults = [fault for table in plan.tables for fault in _table_faults(table, catalog, rights)]
     faults += [fault for name in needed for fault in _sequence_faults(name, rights[name])]
@@ -39,7 +39,7 @@ def require_readable(
             " tables in the policy.",
             faults=as_facts(dict.fromkeys(faults)),
         )
-    turns = in_turns(connection, snapshot, needed, lambda: None)
+    turns = in_short_transactions(connection, snapshot, needed, lambda: None)
     states = [SequenceState(name=name, last=_last(connection, name)) for name in turns]
     return tuple(states), tuple(notes)
 

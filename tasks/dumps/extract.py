@@ -11,9 +11,9 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 
 from tasks.dumps.catalog import identifier
 from tasks.dumps.compression import Compression
-from tasks.dumps.connections import connected_to, is_cut_off, share, without_values
+from tasks.dumps.connections import connected_to, is_connection_lost, use_snapshot, without_values
 from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
-from tasks.dumps.leak_search import Lookup, Search
+from tasks.dumps.leak_search import LeakSearch, Lookup
 from tasks.dumps.masking_sql import masked_columns, set_mask_settings
 from tasks.dumps.row_sources import only
 from tasks.dumps.segment_writer import Part, SegmentWriter
@@ -100,7 +100,7 @@ def _ranges(plan: TablePlan, sizes: dict[Name, tuple[int, int]], range_bytes: in
             )
 
 
-def query(plan: TablePlan, unit: Unit, session: Session) -> Composed:
+def copy_statement(plan: TablePlan, unit: Unit, session: Session) -> Composed:
     """The COPY that gives the unit's masked rows. Clear text of a masked column never leaves the server."""
     condition: Composable = SQL("")
     if unit.first_page or unit.last_page is not None:
@@ -124,10 +124,10 @@ def extract(
 ) -> Part:
     """Write one unit as a part of the dump, over a connection of its own; see `extract_all`."""
     batch = Batch(units=((plan, unit),))
-    return extract_all(url, source, batch, session, folder=folder, compression=compression, lookup=lookup)[0]
+    return extract_batch(url, source, batch, session, folder=folder, compression=compression, lookup=lookup)[0]
 
 
-def extract_all(
+def extract_batch(
     url: str,
     source: Source,
     batch: Batch,
@@ -147,10 +147,10 @@ def extract_all(
     """
     searched = tuple(canary.encode() for canary in canaries)
     statements = [
-        query(plan, unit, session) for plan, unit in batch.units
+        copy_statement(plan, unit, session) for plan, unit in batch.units
     ]  # before `set_mask_settings`: they say which keys it needs
     with connected_to(url, name="understudy export", statement_within=source.statement_within) as connection:
-        share(connection, source.snapshot)
+        use_snapshot(connection, source.snapshot)
         set_mask_settings(connection, session)
         return tuple(
             _extract_unit(
@@ -178,18 +178,18 @@ def _extract_unit(
     canaries: tuple[bytes, ...],
     lookup: Lookup | None,
 ) -> Part:
-    search = Search(lookup, plan, whole=False) if lookup is not None else None
-    path = folder / f"{plan_key(unit.table)}.{unit.number:05d}.part"
+    search = LeakSearch(lookup, plan, whole=False) if lookup is not None else None
+    path = folder / f"{part_file_stem(unit.table)}.{unit.number:05d}.part"
     try:
         with SegmentWriter(path, unit.table, unit.number, compression=compression, columns=len(plan.columns)) as writer:
             for block in _blocks(connection, statement):
                 _require_clean(block, canaries, plan)
                 writer.write_copy(block)
                 if search is not None:
-                    search.look(block)
+                    search.search_block(block)
         return writer.part.model_copy(update={"found": search.found}) if search is not None else writer.part
     except psycopg.Error as error:
-        if is_cut_off(error):
+        if is_connection_lost(error):
             raise Unreachable(f"The export of {unit.table} was cut off ({without_values(error)}).") from None
         raise NotExported(f"{unit.table} cannot be exported: {without_values(error)}.") from None
     except OSError as error:
@@ -209,7 +209,7 @@ def _require_clean(block: bytes, canaries: tuple[bytes, ...], plan: TablePlan) -
             )
 
 
-def plan_key(name: Name) -> str:
+def part_file_stem(name: Name) -> str:
     """A file name for a table: its letters and digits, and a digest that tells apart what they leave out."""
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in str(name))[:40]
     return f"{plain}-{hashlib.sha256(str(name).encode()).hexdigest()[:8]}"

@@ -21,13 +21,13 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from tasks.dumps.connections import in_turns
+from tasks.dumps.connections import in_short_transactions
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms_sql
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.dumps.masking_sql import masked, set_mask_settings
 from tasks.dumps.row_sources import LARGE_TABLE, rows_of
-from tasks.dumps.unicode_folding import folded, tell_folding
+from tasks.dumps.unicode_folding import folded, set_folding_map
 from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table
 from tasks.masking.session import Session
@@ -60,7 +60,7 @@ DOCUMENTS = ("json", "jsonb", "xml", "hstore", "tsvector")
 
 
 @dataclass
-class Secrets:
+class HashedValues:
     """What the attack knows: a key, and for each masked column the hashes of its forms. Never printed or logged."""
 
     key: str = field(default_factory=lambda: random.token_hex(16), repr=False)
@@ -81,7 +81,7 @@ class Secrets:
         return b"".join((json.dumps(head).encode(), b"\n", *map(_big_endian, (self.traits, *self.hashes.values()))))
 
     @classmethod
-    def unpack(cls, packed: bytes) -> "Secrets":
+    def unpack(cls, packed: bytes) -> "HashedValues":
         """Return what `pack` packed."""
         line, _, rest = packed.partition(b"\n")
         head = json.loads(line)
@@ -106,14 +106,16 @@ def _numbers(packed: bytes) -> "array[int]":
 # At the source --------------------------------------------------------------------------------------------------------
 
 
-def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session, *, snapshot: str = "") -> Secrets:
+def collect_hashes(
+    connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session, *, snapshot: str = ""
+) -> HashedValues:
     """Return the hashes of the values that masking replaces, computed inside the source within its snapshot.
 
     `snapshot`: that of the connection's transaction, which is then left and entered again on the way (`in_turns`).
     """
-    found = Secrets()
+    found = HashedValues()
     traits, known = Traits(found.key), set[int]()
-    wanted = [(table, each) for table in plan.tables for each in table.columns if is_attacked(each)]
+    wanted = [(table, each) for table in plan.tables for each in table.columns if is_hashed(each)]
     statements = [
         (_label(table, each), _collected(table.table, each, _replacement(table, each, session), traits))
         for table, each in wanted
@@ -121,12 +123,14 @@ def collect(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Ses
 
     def prepare() -> None:
         set_mask_settings(connection, session)
-        tell_folding(connection)
+        set_folding_map(connection)
         connection.execute("SELECT set_config('understudy.attack', %s, true)", (found.key,))
 
     with nullcontext() if snapshot else connection.transaction():
         prepare()
-        for label, statement in in_turns(connection, snapshot, statements, prepare) if snapshot else statements:
+        for label, statement in (
+            in_short_transactions(connection, snapshot, statements, prepare) if snapshot else statements
+        ):
             rows = connection.execute(statement).fetchall()
             found.hashes[label] = array("q", sorted(row[0] for row in rows))
             known.update(row[1] for row in rows)
@@ -149,7 +153,7 @@ def _nested(each: ColumnPlan) -> bool:
     return each.column.array or each.column.base in DOCUMENTS or each.column.category in ("R", "C")
 
 
-def is_attacked(each: ColumnPlan) -> bool:
+def is_hashed(each: ColumnPlan) -> bool:
     """Return whether values of a column are searched for: it is masked, by a maker that makes no real names."""
     if each.rule.word == "trigger" or (each.rule.word == "recompute" and each.column.category != "S"):
         return False  # what it becomes is not known yet; a vector or number holds what other columns hold, which are searched for
@@ -210,7 +214,7 @@ def _hash(text: Composable) -> Composable:
 class Lookup:
     """Which columns' values have a form. Holds eight bytes a hash, and some bits that answer most questions."""
 
-    def __init__(self, secrets: Secrets) -> None:
+    def __init__(self, secrets: HashedValues) -> None:
         self.size = secrets.size
         self.traits = Traits(secrets.key, secrets.traits)
         self._key = secrets.key.encode()
@@ -242,7 +246,7 @@ def _holds(hashes: "array[int]", number: int) -> bool:
     return place < len(hashes) and hashes[place] == number
 
 
-class Search:
+class LeakSearch:
     """Looks through blocks of one table's rows, as COPY text whose fields are those of `columns`."""
 
     def __init__(
@@ -256,7 +260,7 @@ class Search:
         self._found = Counter[tuple[str, str]]()
         self.columns = len(self._wanted)
 
-    def look(self, block: bytes) -> None:
+    def search_block(self, block: bytes) -> None:
         """Look through whole lines."""
         if not self._wanted:
             return
@@ -289,12 +293,12 @@ def is_searched(each: ColumnPlan) -> bool:
     return not (each.masked and each.rule.word in FROM_POOLS | CONSTANT)
 
 
-def searched_in(tables: Iterable[TablePlan]) -> int:
+def count_searched(tables: Iterable[TablePlan]) -> int:
     """Return how many columns of these tables are looked through."""
     return sum(is_searched(each) for table in tables for each in table.columns)
 
 
-def added(overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
+def sum_overlaps(overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
     """Return overlaps of several searches with equal pairs added up."""
     total = Counter[tuple[str, str]]()
     for each in overlaps:
@@ -311,7 +315,7 @@ def search_loaded(
         columns = [each for each in table.columns if is_searched(each)]
         if not columns or not lookup.size:
             continue
-        search = Search(lookup, table, columns=columns, whole=True)
+        search = LeakSearch(lookup, table, columns=columns, whole=True)
         names = SQL(", ").join(Identifier(each.column.name) for each in columns)
         statement = SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(names, rows_of(table.table))
         held = bytearray()
@@ -319,8 +323,8 @@ def search_loaded(
             for row in copy:
                 held += row
                 if len(held) >= 1 << 20:
-                    search.look(bytes(held))
+                    search.search_block(bytes(held))
                     held.clear()
-        search.look(bytes(held))
+        search.search_block(bytes(held))
         found += search.found
     return tuple(found)

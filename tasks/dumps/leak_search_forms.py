@@ -138,7 +138,7 @@ def _number_forms(number: str) -> Iterator[str]:
 def search_forms_sql(value: Composable, kind: Kind) -> Composable:
     """Return the SQL twin of `search_forms`: a query of one column `form`, over a text expression that may be dear.
 
-    Needs `folding.tell_folding` on its connection.
+    Needs `unicode_folding.set_folding_map` on its connection.
     """
     short = SQL("SELECT x AS part, true AS whole WHERE char_length(x) <= {}").format(Quoted(LONGEST))
     parts = SQL(

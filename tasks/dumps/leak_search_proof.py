@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tasks.dumps.dump_reader import SealedProof
-from tasks.dumps.leak_search import Secrets
+from tasks.dumps.leak_search import HashedValues
 from tasks.estate.dumps import Header, LeakSearchResult, Proof
 from tasks.estate.errors import DumpRefused
 from tasks.masking.keyring import Keyring
@@ -37,13 +37,15 @@ def unseal(sealed: bytes, key: bytes, bound: bytes) -> bytes:
         raise ValueError("the seal does not fit") from None
 
 
-def prove_dump(secrets: Secrets, result: LeakSearchResult, *, body: str, header: Header, keyring: Keyring) -> Proof:
+def prove_dump(
+    secrets: HashedValues, result: LeakSearchResult, *, body: str, header: Header, keyring: Keyring
+) -> Proof:
     """Return the proof line of a dump whose lines so far have the digest `body`."""
     sealed = seal(secrets.pack(), keyring.of_proof(header.run_id), _bound(result, body))
     return Proof(attack=result, sealed=base64.b64encode(sealed).decode())
 
 
-def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequence[Keyring]) -> Secrets | None:
+def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequence[Keyring]) -> HashedValues | None:
     """Return the hashes of a dump's proof, or None if it was sealed under a masking key that is not among these.
 
     Raises `DumpRefused` if the key is the right one and the seal does not fit: somebody changed result, hashes or rows.
@@ -54,7 +56,7 @@ def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequenc
         try:
             bound = _bound(sealed.proof.attack, sealed.body)
             data = base64.b64decode(sealed.proof.sealed, validate=True)
-            return Secrets.unpack(unseal(data, keyring.of_proof(header.run_id), bound))
+            return HashedValues.unpack(unseal(data, keyring.of_proof(header.run_id), bound))
         except ValueError:
             raise DumpRefused(
                 f"The proof of the dump {name} does not fit its rows; expected the seal of the run that exported it.",

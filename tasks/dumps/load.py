@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from tasks.dumps.catalog import asked, identifier, name_of
-from tasks.dumps.connections import own_search_path, without_values
+from tasks.dumps.catalog import identifier, name_of, query_catalog
+from tasks.dumps.connections import role_search_path, without_values
 from tasks.dumps.dump_reader import Event, SealedProof, Segment
 from tasks.dumps.export_plan import parents_first
-from tasks.dumps.leak_search import Secrets
+from tasks.dumps.leak_search import HashedValues
 from tasks.dumps.load_privileges import populated_views
 from tasks.dumps.marker import write_marker
 from tasks.dumps.row_sources import rows_of
@@ -29,7 +29,7 @@ from tasks.masking.policy import Policy
 
 Blocks = Iterable[bytes]
 Remask = Callable[[Segment, Blocks], Blocks]
-Told = Callable[[str, int], None]
+OnTableLoaded = Callable[[str, int], None]
 
 
 STATES = {
@@ -40,7 +40,7 @@ STATES = {
 ALONE = 0x756E64657273  # advisory lock of this database: one load at a time, whoever runs it
 
 
-def require_alone(connection: psycopg.Connection[Any]) -> None:
+def require_no_other_load(connection: psycopg.Connection[Any]) -> None:
     """No other load may be under way. In a transaction the lock lasts to its end, and dies with its connection.
 
     Raises `DestinationBusy`.
@@ -74,13 +74,13 @@ class Load:
         policy: Policy,
         lifted: list[ForeignKey],
         *,
-        unsealed: Callable[[SealedProof], Secrets | None] = lambda sealed: None,
+        unsealed: Callable[[SealedProof], HashedValues | None] = lambda sealed: None,
         remask: Remask | None = None,
-        told: Told = lambda table, rows: None,
+        on_table_loaded: OnTableLoaded = lambda table, rows: None,
     ) -> None:
         self._connection, self._plan, self._catalog, self._policy = connection, plan, catalog, policy
-        self._lifted, self._unsealed, self._remask, self._told = lifted, unsealed, remask, told
-        self._secrets: Secrets | None = None
+        self._lifted, self._unsealed, self._remask, self._on_table_loaded = lifted, unsealed, remask, on_table_loaded
+        self._secrets: HashedValues | None = None
         self._rows: dict[str, int] = {}
 
     def run(self, events: Iterable[Event]) -> Loaded:
@@ -90,7 +90,7 @@ class Load:
         started = time.monotonic()
         self._connection.execute("BEGIN")
         try:
-            require_alone(self._connection)
+            require_no_other_load(self._connection)
             checks = self._inside(events)
         except psycopg.Error as error:
             self._roll_back()
@@ -134,7 +134,7 @@ class Load:
         require_stored_here(written)
         names_written = [table.name for table in written]
         with self._quiet_triggers(written), self._quiet_rules(written), forgiving(self._connection, names_written):
-            with own_search_path(self._connection):
+            with role_search_path(self._connection):
                 self._lift()
                 self._empty(written)
                 self._fill(events)
@@ -145,7 +145,7 @@ class Load:
                 self._refresh()
                 self._analyze(written)
             checks = verify_loaded(self._connection, self._plan, self._catalog, self._policy, self._rows, self._secrets)
-        write_marker(self._connection, self._plan, notice_for(self._plan))
+        write_marker(self._connection, self._plan, banner_text(self._plan))
         return checks
 
     @contextmanager
@@ -158,7 +158,7 @@ class Load:
         firing = {(name.schema_name, name.name, trigger) for name, trigger in self._plan.firing}
         triggers = [
             row
-            for row in asked(self._connection, "triggers")
+            for row in query_catalog(self._connection, "triggers")
             if (row["root_schema"], row["root"]) in names
             and (row["root_schema"], row["root"], row["trigger"]) not in firing
         ]
@@ -172,7 +172,7 @@ class Load:
     def _quiet_rules(self, written: list[Table]) -> Iterator[None]:
         """Rules rewrite a DELETE or INSERT into something else: they are off meanwhile, and as they were afterwards."""
         names = {table.name for table in written}
-        rules = [row for row in asked(self._connection, "rules") if name_of(row) in names]
+        rules = [row for row in query_catalog(self._connection, "rules") if name_of(row) in names]
         for row in rules:
             self._alter_rule(row, "DISABLE")
         yield
@@ -258,7 +258,7 @@ class Load:
             if order is None:
                 continue  # the reader reads on: its digest is checked although its rows are not wanted
             self._rows[str(order.name)] += self._copy(order, self._blocks(segments))
-            self._told(str(order.name), self._rows[str(order.name)])
+            self._on_table_loaded(str(order.name), self._rows[str(order.name)])
 
     def _blocks(self, segments: Iterable[Event]) -> Blocks:
         for segment in segments:
@@ -303,7 +303,7 @@ def _together(event: Event, held: set[Name]) -> Event | tuple[Name, int | None]:
     return event
 
 
-def notice_for(plan: LoadPlan) -> str:
+def banner_text(plan: LoadPlan) -> str:
     """What the application's banner may say. A row-for-row copy with its ids is pseudonymised, never anonymous."""
     when = f"{plan.header.exported_at:%Y-%m-%d %H:%M} UTC"
     kind = "copy that CONTAINS PERSONAL DATA" if plan.arrives_raw else "pseudonymised copy"

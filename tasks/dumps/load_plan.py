@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.catalog import asked, name_of, read_catalog
-from tasks.dumps.derived_columns import firing
+from tasks.dumps.catalog import name_of, query_catalog, read_catalog
+from tasks.dumps.derived_columns import triggers_to_fire
 from tasks.dumps.dump_reader import Event, read
 from tasks.dumps.export_plan import MaskingPlan, inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.fitting import taken_names, unwritable
@@ -257,7 +257,7 @@ def draft_load(
         doubts=require_partitions(connection, match.tables, facts.header, catalog),
         accepted_doubts=policy.accept_doubts,
         untouched=match.untouched,
-        firing=tuple(firing(catalog, MaskingPlan(tables=tuple(plans_for(catalog, policy))), match.tables)),
+        firing=tuple(triggers_to_fire(catalog, MaskingPlan(tables=tuple(plans_for(catalog, policy))), match.tables)),
         readers=readers,
         unproven=facts.unproven,
         attack=facts.trailer.attack,
@@ -281,7 +281,7 @@ def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: Loa
     forgiven = unvalidated(connection, (table.name for table in catalog.tables if str(table.name) in names))
     altered = {name_of(row) for row in forgiven}
     require_privileges(missing_privileges(connection, catalog, plan, lifted, altered))
-    ruled = (str(name_of(row)) for row in asked(connection, "rules"))
+    ruled = (str(name_of(row)) for row in query_catalog(connection, "rules"))
     waiting = {str(name) for key in lifted for name in (key.table, key.references)} | set(map(str, altered))
     waiting |= names if plan.readers == "wait" else names.intersection(ruled)  # ALTER TABLE locks readers out
     doubts = (*plan.doubts, *event_trigger_doubts(connection))
@@ -313,7 +313,7 @@ def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, 
     place = {str(table.name): number for number, table in enumerate(parents_first(catalog))}
     slow = {
         (row["schema"], row["table"], row["name"])
-        for row in asked(connection, "unsupported_foreign_keys")
+        for row in query_catalog(connection, "unsupported_foreign_keys")
         if row["bytes"] > CHEAP_TO_SCAN
     }
     lifted = []

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.catalog import asked, name_of
+from tasks.dumps.catalog import name_of, query_catalog
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts
@@ -21,7 +21,7 @@ def missing_privileges(
 
     `altered`: tables whose constraints the load drops and creates again, in addition to those of `lifted`.
     """
-    (role,) = asked(connection, "role")
+    (role,) = query_catalog(connection, "role")
     who = role["role"]
     if not role["temporary"]:
         remedy = f"on staging: GRANT TEMPORARY ON DATABASE {role['database']} TO {who}"
@@ -29,10 +29,10 @@ def missing_privileges(
     if not role["may_create"]:
         remedy = f"on staging: GRANT CREATE ON DATABASE {role['database']} TO {who}"
         yield Fault("right", f"{who} may not create the schema understudy", remedy=remedy)
-    rights = {name_of(row): row for row in asked(connection, "rights")}
+    rights = {name_of(row): row for row in query_catalog(connection, "rights")}
     written = {*plan.emptied, *(str(order.name) for order in plan.tables)}
     owned = altered | {key.declared_on for key in lifted}
-    owned |= {name_of(row) for row in (*asked(connection, "triggers"), *asked(connection, "rules"))}
+    owned |= {name_of(row) for row in (*query_catalog(connection, "triggers"), *query_catalog(connection, "rules"))}
     for name, row in rights.items():
         root = str(Name(schema_name=row["root_schema"], name=row["root"]))
         if row["kind"] in "rp" and root in written:
@@ -100,7 +100,7 @@ def _views_without_data(
     connection: Connection, refreshed: set[Name], rights: dict[Name, dict[str, Any]]
 ) -> Iterator[Fault]:
     by_oid = {row["oid"]: name for name, row in rights.items() if row["kind"] == "m"}
-    for edge in asked(connection, "view_dependencies"):
+    for edge in query_catalog(connection, "view_dependencies"):
         view, source = by_oid.get(edge["view"]), by_oid.get(edge["source"])
         if view in refreshed and source and not rights[source]["populated"]:
             why = f"the materialized view {view} reads {source}, which has no data, and cannot be refreshed"
@@ -111,7 +111,7 @@ def populated_views(connection: Connection, catalog: Catalog, plan: LoadPlan) ->
     """Return the materialized views to refresh, in order: those that are populated and that the policy does not exclude.
     The query of a view that was created WITH NO DATA may fail.
     """
-    return _populated(catalog, plan, {name_of(row): row for row in asked(connection, "rights")})
+    return _populated(catalog, plan, {name_of(row): row for row in query_catalog(connection, "rights")})
 
 
 def _populated(catalog: Catalog, plan: LoadPlan, rights: dict[Name, dict[str, Any]]) -> list[Name]:
@@ -123,7 +123,7 @@ def event_trigger_doubts(connection: Connection) -> Iterator[Fault]:
     """Yield a doubt for each event trigger that runs the application's code during the load, because its effect is not
     known. The trigger's name is in place of a table's.
     """
-    for row in asked(connection, "event_triggers"):
+    for row in query_catalog(connection, "event_triggers"):
         message = f"the event trigger {row['name']} ({row['event']}) runs {row['function']}, which may refuse the load's statements"
         remedy = f"on staging: ALTER EVENT TRIGGER {row['name']} DISABLE, or accept it by name in the policy"
         yield Fault("event-trigger", message, row["name"], remedy=remedy)

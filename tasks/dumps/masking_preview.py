@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.connections import without_values
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
-from tasks.dumps.leak_search import Lookup, Search, added, collect
+from tasks.dumps.leak_search import LeakSearch, Lookup, collect_hashes, sum_overlaps
 from tasks.dumps.masking_sql import masked, masked_columns, set_mask_settings
 from tasks.dumps.row_sources import sample_of
 from tasks.estate.dumps import Overlap
@@ -79,13 +79,13 @@ def overlaps_in_sample(connection: psycopg.Connection[Any], plan: MaskingPlan, s
 
     Raises `Unreachable` if the connection is lost, `PolicyRefused` if a mask fails on a row.
     """
-    lookup = Lookup(collect(connection, plan, session))
+    lookup = Lookup(collect_hashes(connection, plan, session))
     statements = [
         SQL("COPY (SELECT {} FROM {} AS s) TO STDOUT").format(masked_columns(table, session), sample_of(table))
         for table in plan.tables
     ]
     set_mask_settings(connection, session)
-    return added(
+    return sum_overlaps(
         overlap
         for table, statement in zip(plan.tables, statements, strict=True)
         for overlap in _overlaps_of(connection, table, statement, lookup)
@@ -95,10 +95,10 @@ def overlaps_in_sample(connection: psycopg.Connection[Any], plan: MaskingPlan, s
 def _overlaps_of(
     connection: psycopg.Connection[Any], table: TablePlan, statement: Composed, lookup: Lookup
 ) -> tuple[Overlap, ...]:
-    search = Search(lookup, table, whole=True)
+    search = LeakSearch(lookup, table, whole=True)
     try:
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            search.look(b"".join(bytes(row) for row in copy))
+            search.search_block(b"".join(bytes(row) for row in copy))
     except psycopg.OperationalError as error:
         raise Unreachable(f"The preview of {table.table.name} was cut off ({without_values(error)}).") from None
     except psycopg.Error as error:

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 
 from tasks.dumps.export_plan import MaskingPlan
-from tasks.dumps.partition_bounds import Places, filled
-from tasks.dumps.row_requirements import Demands, promises
+from tasks.dumps.partition_bounds import TargetPartitions, tables_with_rows
+from tasks.dumps.row_requirements import Requirements, satisfied_requirements
 from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, Header, LoadOrder, Missing
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts
@@ -23,13 +23,13 @@ def dumped_tables(
 
     Partitions of a table whose key is masked are left out: its rows may go elsewhere, and a bound may be a value.
     """
-    resolver, demands = Resolver.of(catalog), Demands(connection, catalog)
+    resolver, demands = Resolver.of(catalog), Requirements(connection, catalog)
     plans = [
         (plan, _may_tell(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
         for plan in masking.tables
     ]
-    full = filled(connection, [leaf for plan, tells in plans if tells for leaf in plan.table.leaves])
-    promised = {plan.table.name: promises(demands, plan) for plan, _ in plans}
+    full = tables_with_rows(connection, [leaf for plan, tells in plans if tells for leaf in plan.table.leaves])
+    promised = {plan.table.name: satisfied_requirements(demands, plan) for plan, _ in plans}
     return tuple(
         plan.dumped.model_copy(
             update={
@@ -124,14 +124,14 @@ def partition_faults(
         root, table = resolver.find(dumped.name), there.get(dumped.name)
         if root is None or table is None:
             continue
-        places = Places(connection, table, resolver)
+        places = TargetPartitions(connection, table, resolver)
         parts = {part.name: part for part in dumped.parts}
         for leaf in (part for part in dumped.parts if not part.key):
             chain = [leaf]
             while chain[0].parent in parts:
                 chain.insert(0, parts[chain[0].parent])
             keys = [dumped.key, *(part.key for part in chain[:-1])]
-            taken = places.take(root, {key: part.bound for key, part in zip(keys, chain, strict=True)})
+            taken = places.accept(root, {key: part.bound for key, part in zip(keys, chain, strict=True)})
             if taken != "yes":
                 lacking = [part for part in chain if (found := resolver.find(part.name)) is None or not found.partition]
                 statements = "; ".join(_create_part(connection, part) for part in lacking) or "compare the bounds"

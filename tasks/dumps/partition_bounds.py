@@ -57,13 +57,13 @@ def _points(text: str) -> Iterator[tuple[int, str | None]]:
             yield 0, literal
 
 
-class Places:
+class TargetPartitions:
     """The partitions of one table on the target, and how PostgreSQL orders what their bounds name."""
 
     def __init__(self, connection: psycopg.Connection[Any], table: Table, resolver: Resolver) -> None:
         self._connection, self._table, self._resolver = connection, table, resolver
 
-    def take(self, node: Relation, chain: Mapping[str, str]) -> Taken:
+    def accept(self, node: Relation, chain: Mapping[str, str]) -> Taken:
         """Whether rows inside `chain`, the bound for each partition key, find a partition below `node`. "maybe" if the
         bounds alone do not tell.
         """
@@ -74,17 +74,17 @@ class Places:
         wanted = chain.get(node.key)
         same = [child for child in children if wanted is not None and child.bound == wanted]
         if same:
-            return self.take(same[0], chain)
+            return self.accept(same[0], chain)
         met = self._met(node, children, read_bound(wanted)) if wanted is not None else None
         if met is None:
-            everything = [self.take(child, chain) for child in children]
+            everything = [self.accept(child, chain) for child in children]
             return "yes" if others and all(each == "yes" for each in everything) else "maybe"
         found, full = met
         if not full:
             found = [*found, *others]
         if not found:
             return "no"
-        answers = {self.take(child, chain) for child in found}
+        answers = {self.accept(child, chain) for child in found}
         if not full and not others:
             return "maybe"
         return answers.pop() if len(answers) == 1 else "maybe"
@@ -158,7 +158,7 @@ def _ranged(known: Known, ranks: Sequence[tuple[int, ...]]) -> tuple[list[Relati
     return met, low >= high
 
 
-def filled(connection: psycopg.Connection[Any], leaves: Sequence[Name]) -> set[Name]:
+def tables_with_rows(connection: psycopg.Connection[Any], leaves: Sequence[Name]) -> set[Name]:
     """Return those of these tables that hold a row."""
     if not leaves:
         return set()

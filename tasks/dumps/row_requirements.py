@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tasks.dumps.catalog import asked, name_of
+from tasks.dumps.catalog import name_of, query_catalog
 from tasks.dumps.export_plan import ColumnPlan, TablePlan
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Column, ForeignKey, Name, Table
@@ -25,7 +25,7 @@ PROVEN_ROWS = 1000  # rows of a table up to which the export tries its masks on 
 
 
 @dataclass(frozen=True)
-class Demand:
+class Requirement:
     """One thing that a table demands of each row. `rule` says it without names of constraints, `words` for people."""
 
     kind: str  # type, not-null, generated, check, unique, index, partition, foreign-key
@@ -44,50 +44,50 @@ class Demand:
         return hashlib.sha256(f"{self.kind} {self.rule}".encode()).hexdigest()[:HEX]
 
 
-class Demands:
+class Requirements:
     """The demands of the tables of one database."""
 
     def __init__(self, connection: psycopg.Connection[Any], catalog: Catalog) -> None:
         self._catalog, self._resolver = catalog, Resolver.of(catalog)
-        self._meanings = {(name_of(row), row["column"]): row for row in asked(connection, "types")}
+        self._meanings = {(name_of(row), row["column"]): row for row in query_catalog(connection, "types")}
         self._indexes: dict[Name, list[dict[str, Any]]] = defaultdict(list)
-        for row in asked(connection, "indexes"):
+        for row in query_catalog(connection, "indexes"):
             self._indexes[name_of(row)].append(row)
         self._keys: dict[Name, list[ForeignKey]] = defaultdict(list)
         for key in catalog.foreign_keys:
             self._keys[key.table].append(key)
         self._tables = {each.name.name.casefold() for each in catalog.tables}
-        self._functions = {row["function"]: row for row in asked(connection, "check_functions")}
+        self._functions = {row["function"]: row for row in query_catalog(connection, "check_functions")}
         question = "SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()"
         self._order = str((connection.execute(question).fetchone() or ("",))[0])  # the order of text in a RANGE
 
-    def of(self, table: Table) -> Iterator[Demand]:
+    def of(self, table: Table) -> Iterator[Requirement]:
         """Yield all that the table demands of a row, but foreign keys."""
         for column in table.columns:
             yield self._type(table, column)
             yield from _not_null(table, column)
             if column.generated:
                 rule = f"{column.name} {column.default}"
-                yield Demand("generated", rule, f"{column.name} is computed", (column.name,), table.name)
+                yield Requirement("generated", rule, f"{column.name} is computed", (column.name,), table.name)
         yield from _checks(table)
         yield from _unique(table)
         for row in self._indexes[table.name]:
             leaf = Name(schema_name=row["own_schema"], name=row["own"])
             words = f"the index {row['index']} must take it"
-            yield Demand(
+            yield Requirement(
                 "index", row["rule"], words, tuple(row["columns"]), leaf, row["index"], plain=not row["computed"]
             )
         yield from self._partitions(table)
 
-    def keys(self, table: Table) -> Iterator[Demand]:
+    def keys(self, table: Table) -> Iterator[Requirement]:
         """Yield the foreign keys that hold: validated, enforced, with their triggers on."""
         for key in self._keys[table.name]:
             if key.validated and key.watched and not key.definition.endswith("NOT ENFORCED"):
                 rule = f"{key.declared_on} {key.definition}"
                 words = f"the foreign key {key.name} must find its row in {key.references}"
-                yield Demand("foreign-key", rule, words, key.columns, key.declared_on, key.name, key=key)
+                yield Requirement("foreign-key", rule, words, key.columns, key.declared_on, key.name, key=key)
 
-    def reading_others(self, demand: Demand, table: Table) -> list[str]:
+    def reading_others(self, demand: Requirement, table: Table) -> list[str]:
         """Return the functions that a CHECK calls and that may read other tables: then no trial proves anything."""
         if demand.kind != "check":
             return []
@@ -102,14 +102,14 @@ class Demands:
             return True
         return _reads(function["source"], self._tables)
 
-    def _type(self, table: Table, column: Column) -> Demand:
+    def _type(self, table: Table, column: Column) -> Requirement:
         row: Mapping[str, Any] = self._meanings.get((table.name, column.name), {})
         rule = f"{column.name} {column.type} {row.get('collation', '')} {row.get('meaning', '')}"
         words = f"{column.name} is {column.type}"
         plain, lasting = not row.get("meaning"), row.get("lasting", True)
-        return Demand("type", rule, words, (column.name,), table.name, lasting=lasting, plain=plain)
+        return Requirement("type", rule, words, (column.name,), table.name, lasting=lasting, plain=plain)
 
-    def _partitions(self, table: Table) -> Iterator[Demand]:
+    def _partitions(self, table: Table) -> Iterator[Requirement]:
         """Yield one demand for all partitions: a row must find one, and another partition has other rules."""
         if table.partitioned:
             own = self._resolver.find(table.name)
@@ -117,7 +117,7 @@ class Demands:
             keys = [each.key for each in (own, *below) if each is not None and each.key]
             rule = "; ".join([*keys, self._order, *sorted(f"{e.name} {e.parents[0]} {e.bound}" for e in below)])
             read = tuple(c.name for c in table.columns if any(c.name in key for key in keys))
-            yield Demand("partition", rule, f"it must find a partition ({', '.join(keys)})", read, table.name)
+            yield Requirement("partition", rule, f"it must find a partition ({', '.join(keys)})", read, table.name)
 
 
 def _reads(source: str, tables: Collection[str]) -> bool:
@@ -126,34 +126,34 @@ def _reads(source: str, tables: Collection[str]) -> bool:
     return "execute" in words or (not words.isdisjoint(QUERYING) and not words.isdisjoint(tables))
 
 
-def _not_null(table: Table, column: Column) -> Iterator[Demand]:
+def _not_null(table: Table, column: Column) -> Iterator[Requirement]:
     if column.not_null:
-        yield Demand("not-null", column.name, f"{column.name} is NOT NULL", (column.name,), table.name)
+        yield Requirement("not-null", column.name, f"{column.name} is NOT NULL", (column.name,), table.name)
     for leaf in column.not_null_leaves:
         words = f"{column.name} is NOT NULL on the partition {leaf}"
-        yield Demand("not-null", f"{column.name} {leaf}", words, (column.name,), leaf)
+        yield Requirement("not-null", f"{column.name} {leaf}", words, (column.name,), leaf)
 
 
-def _checks(table: Table) -> Iterator[Demand]:
+def _checks(table: Table) -> Iterator[Requirement]:
     for check in table.checks:
         if check.enforced and check.validated:
             where = f" on the partition {check.leaf}" if check.leaf else ""
             rule = f"{check.expression}{where}"
             words = f"the CHECK {check.name}{where} holds: {check.expression}"
-            yield Demand("check", rule, words, check.columns, check.leaf or table.name, check.name)
+            yield Requirement("check", rule, words, check.columns, check.leaf or table.name, check.name)
 
 
-def _unique(table: Table) -> Iterator[Demand]:
+def _unique(table: Table) -> Iterator[Requirement]:
     for key in table.unique_keys:
         where = f" on the partition {key.leaf}" if key.leaf else ""
         read = (*key.columns, *key.computed, *key.conditions)
         words = f"the {key.kind.value} key {key.name}{where} ({', '.join(dict.fromkeys(read))}) meets no equal row"
-        yield Demand(
+        yield Requirement(
             "unique", f"{key.rule}{where}", words, tuple(dict.fromkeys(read)), key.leaf or table.name, key.name
         )
 
 
-def promises(demands: Demands, plan: TablePlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def satisfied_requirements(demands: Requirements, plan: TablePlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the hashes of what the rows of a dumped table satisfy, and of what its masks were only tried for on a sample."""
     certain: set[str] = set()
     sampled: set[str] = set()
@@ -167,7 +167,7 @@ def promises(demands: Demands, plan: TablePlan) -> tuple[tuple[str, ...], tuple[
     return tuple(sorted(certain)), tuple(sorted(sampled))
 
 
-def _kept(demand: Demand, changed: list[ColumnPlan]) -> str:
+def _kept(demand: Requirement, changed: list[ColumnPlan]) -> str:
     """Return whether masked rows satisfy what the real ones do: "yes", "no", or "sampled" if it was tried on some of them."""
     if not changed:
         return "yes"
@@ -184,9 +184,9 @@ def _kept(demand: Demand, changed: list[ColumnPlan]) -> str:
     return "yes" if demand.plain and not free else "sampled"
 
 
-def unpromised(
-    demands: Iterable[Demand], certain: Iterable[str] | None, sampled: Iterable[str], rows: int
-) -> list[Demand]:
+def unproven_requirements(
+    demands: Iterable[Requirement], certain: Iterable[str] | None, sampled: Iterable[str], rows: int
+) -> list[Requirement]:
     """Return the demands that nothing promises. A dump of 0.1 promises nothing."""
     known = {*(certain or ()), *(sampled if rows <= PROVEN_ROWS else ())}
     return [demand for demand in demands if demand.hash not in known]

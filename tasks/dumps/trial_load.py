@@ -10,15 +10,14 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from tasks.dumps.catalog import asked
-from tasks.dumps.changing import Sums
-from tasks.dumps.connections import own_search_path, without_values
+from tasks.dumps.catalog import query_catalog
+from tasks.dumps.connections import role_search_path, without_values
 from tasks.dumps.dump_reader import Event, Segment
 from tasks.dumps.load import without_skipped
 from tasks.dumps.refused_rows import refused_row_fault
-from tasks.dumps.row_requirements import Demand, Demands, unpromised
+from tasks.dumps.row_requirements import Requirement, Requirements, unproven_requirements
 from tasks.dumps.row_sources import rows_of
-from tasks.dumps.trial_tables import Copy, Maker
+from tasks.dumps.trial_tables import TrialTable, TrialTableBuilder, ValueSums
 from tasks.estate.dumps import LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts, listed
@@ -57,15 +56,15 @@ class Trial:
 
     def __init__(self, connection: Connection, plan: LoadPlan, catalog: Catalog) -> None:
         self._connection, self._plan, self._catalog = connection, plan, catalog
-        self._resolver, self._demands = Resolver.of(catalog), Demands(connection, catalog)
+        self._resolver, self._demands = Resolver.of(catalog), Requirements(connection, catalog)
         self._rows = {str(order.name): order.rows for order in plan.tables}
         self._dumped = {str(table.name): table for table in plan.header.tables}
-        self._watched = bool(asked(connection, "event_triggers"))  # whether DDL runs the application's code
-        self._calling: list[tuple[Table, Demand, str]] = []
+        self._watched = bool(query_catalog(connection, "event_triggers"))  # whether DDL runs the application's code
+        self._calling: list[tuple[Table, Requirement, str]] = []
         self.faults: list[Fault] = []
         self._changed: list[Fault] = []
-        self._keys: list[Demand] = []
-        self.copies: dict[str, Copy] = {}
+        self._keys: list[Requirement] = []
+        self.copies: dict[str, TrialTable] = {}
         found = {str(order.name): self._open(order) for order in plan.tables if order.rows}
         ends = {str(name) for key in self._keys if key.key for name in (key.key.table, key.key.references)}
         for name, copy in found.items():
@@ -74,7 +73,7 @@ class Trial:
         for copy in self.copies.values():
             copy.problem, copy.sums = self._problem(copy), _sums(copy)
 
-    def _open(self, order: LoadOrder) -> Copy | None:
+    def _open(self, order: LoadOrder) -> TrialTable | None:
         """Return the table with the demands that nothing promises."""
         name = str(order.name)
         table, dumped = self._catalog.table(name), self._dumped[name]
@@ -89,15 +88,15 @@ class Trial:
             if d.constraint in calling and d.kind == "check"
         ]
         rest = [d for d in demands if not (d.kind == "check" and d.constraint in calling)]
-        missing = unpromised(rest, dumped.promises, dumped.sampled, order.rows)
+        missing = unproven_requirements(rest, dumped.promises, dumped.sampled, order.rows)
         null = {column.name for column in dumped.columns if column.rule == "null"}
         keys = [d for d in self._demands.keys(table) if not {*d.columns} & null and {*d.columns} <= given]
         here = [d for d in keys if d.key and str(d.key.references) in self._rows]
-        self._keys += unpromised(here, dumped.promises, dumped.sampled, order.rows)
+        self._keys += unproven_requirements(here, dumped.promises, dumped.sampled, order.rows)
         self._keys += [d for d in keys if d not in here]  # rows that staging keeps or loses are not production's
-        return Copy(table, dumped, order, missing, [*calling])
+        return TrialTable(table, dumped, order, missing, [*calling])
 
-    def _problem(self, copy: Copy) -> str:
+    def _problem(self, copy: TrialTable) -> str:
         """Return why a table's rows cannot be tried, or nothing."""
         if self._watched:
             return "an event trigger would run the application's code"
@@ -118,10 +117,12 @@ class Trial:
             for number, copy in enumerate(wanted.values()):
                 try:
                     with self._connection.transaction():
-                        Maker(self._connection, self._catalog, self._resolver, copy, f"understudy_try_{number}").make()
+                        TrialTableBuilder(
+                            self._connection, self._catalog, self._resolver, copy, f"understudy_try_{number}"
+                        ).make()
                 except psycopg.Error as error:
                     copy.problem = f"no copy could be made ({without_values(error)})"
-            with own_search_path(self._connection):
+            with role_search_path(self._connection):
                 self._fill(events, {name: copy for name, copy in wanted.items() if not copy.problem})
                 for copy in wanted.values():
                     self._compare(copy)
@@ -129,7 +130,7 @@ class Trial:
                 self._find_orphans(key)
         self.faults += [copy.fault for copy in self.copies.values() if copy.fault is not None]
 
-    def _fill(self, events: Callable[[], Iterator[Event]], wanted: dict[str, Copy]) -> None:
+    def _fill(self, events: Callable[[], Iterator[Event]], wanted: dict[str, TrialTable]) -> None:
         last = max((n for n, table in enumerate(self._plan.header.tables) if str(table.name) in wanted), default=-1)
         later = {str(table.name) for table in self._plan.header.tables[last + 1 :]}
         for event in events():
@@ -141,7 +142,7 @@ class Trial:
             if copy is not None and copy.fault is None and not copy.problem:
                 self._attempt(copy, lambda copy=copy, blocks=event.blocks: self._write(copy, blocks))  # type: ignore[misc]  # mypy infers no type for a lambda's defaults
 
-    def _attempt(self, copy: Copy, act: Callable[[], None]) -> None:
+    def _attempt(self, copy: TrialTable, act: Callable[[], None]) -> None:
         try:
             with self._connection.transaction():
                 act()
@@ -155,7 +156,7 @@ class Trial:
                 names = {temporary: name for name, temporary in copy.temporary.items()}
                 copy.fault = refused_row_fault(error, copy.table, copy.dumped, names)
 
-    def _write(self, copy: Copy, blocks: Iterable[bytes]) -> None:
+    def _write(self, copy: TrialTable, blocks: Iterable[bytes]) -> None:
         order, target = copy.order, Identifier("pg_temp", copy.temporary[copy.table.name])
         wanted = [column for column in order.columns if column not in order.skipped]
         if not wanted:
@@ -165,22 +166,22 @@ class Trial:
         statement = SQL("COPY {} ({}) FROM STDIN").format(target, SQL(", ").join(map(Identifier, wanted)))
         with self._connection.cursor() as cursor, cursor.copy(statement) as writing:
             left = without_skipped(order, blocks) if order.skipped else blocks
-            for block in copy.sums.counting(left) if copy.sums is not None else left:
+            for block in copy.sums.summed(left) if copy.sums is not None else left:
                 writing.write(block)
 
-    def _compare(self, copy: Copy) -> None:
+    def _compare(self, copy: TrialTable) -> None:
         """Name the columns of which staging would hold other values than the dump has."""
         if copy.sums is None or copy.fault is not None or copy.problem:
             return
         types = {column.name: column.type for column in copy.dumped.columns}
-        for name in copy.sums.changed(self._connection, Identifier("pg_temp", copy.temporary[copy.table.name])):
+        for name in copy.sums.changed_columns(self._connection, Identifier("pg_temp", copy.temporary[copy.table.name])):
             column = copy.table.column(name)
             theirs = column.type if column is not None else "type"
             message = f"{copy.name}.{name}: in the dump it is {types[name]}; staging's {theirs} changes values"
             remedy = f"on staging: ALTER TABLE {copy.name} ALTER COLUMN {name} TYPE {types[name]}"
             self._changed.append(Fault("changed", message, copy.name, name, remedy))
 
-    def _find_orphans(self, demand: Demand) -> None:
+    def _find_orphans(self, demand: Requirement) -> None:
         """Count the rows of a table that would point at nothing."""
         key = demand.key
         child = self.copies.get(str(key.table)) if key is not None else None
@@ -247,7 +248,7 @@ class Trial:
             if child is not None and why:
                 yield self._doubt(child, demand, why)
 
-    def _doubt(self, copy: Copy, demand: Demand, why: str) -> Fault:
+    def _doubt(self, copy: TrialTable, demand: Requirement, why: str) -> Fault:
         column = demand.columns[0] if len(demand.columns) == 1 else ""
         found = next((f"; in the dump it is {c.type}" for c in copy.dumped.columns if c.name == column), "")
         return Fault(
@@ -258,14 +259,14 @@ class Trial:
         )  # fmt: skip
 
 
-def _sums(copy: Copy) -> Sums | None:
+def _sums(copy: TrialTable) -> ValueSums | None:
     wanted = [column for column in copy.order.columns if column not in copy.order.skipped]
     differing = {demand.columns[0] for demand in copy.demands if demand.kind == "type"} & {*wanted}
     types = {column.name: column.type for column in copy.dumped.columns if column.name in differing}
-    return Sums(wanted, types) if types else None
+    return ValueSums(wanted, types) if types else None
 
 
-def _concerns(demand: Demand, table: Table, given: set[str]) -> bool:
+def _concerns(demand: Requirement, table: Table, given: set[str]) -> bool:
     """Whether the dump's rows can fail the demand: one about a column that the dump lacks and that has no value cannot."""
     if demand.kind == "type" and demand.columns[0] not in given:
         column = table.column(demand.columns[0])

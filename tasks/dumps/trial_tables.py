@@ -1,14 +1,15 @@
 """Copies: temporary tables that demand of their rows what staging's tables demand, for a trial that is rolled back."""
 
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.dumps.catalog import identifier
-from tasks.dumps.changing import Sums
-from tasks.dumps.row_requirements import Demand
+from tasks.dumps.row_requirements import Requirement
 from tasks.estate.dumps import DumpedTable, LoadOrder
 from tasks.estate.faults import Fault
 from tasks.estate.relations import Resolver
@@ -17,19 +18,62 @@ from tasks.estate.tables import COUNTING, Catalog, Column, Kind, Name, Relation,
 Connection = psycopg.Connection[Any]
 
 
+class ValueSums:
+    """Sums over the values of some columns of one table. `types` maps each to its type in the dump."""
+
+    def __init__(self, columns: Sequence[str], types: dict[str, str]) -> None:
+        self._places = {name: place for place, name in enumerate(columns) if name in types}
+        self._types, self._given = types, dict.fromkeys(types, 0)
+
+    def summed(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the blocks of COPY text, and add their values up on the way."""
+        for block in blocks:
+            _add(block, self._places, self._given)
+            yield block
+
+    def changed_columns(self, connection: psycopg.Connection[Any], table: Composable) -> list[str]:
+        """Return the columns of which the table holds other values than it was given. One whose type the server cannot turn
+        back into the dump's counts as changed, unless its text is the same.
+        """
+        return [name for name in self._types if self._sum(connection, table, name) != self._given[name]]
+
+    def _sum(self, connection: psycopg.Connection[Any], table: Composable, name: str) -> int:
+        column = Identifier(name)
+        back = SQL("{}::text::{}").format(column, SQL(self._types[name]))
+        for value in (back, column):
+            found = {name: 0}
+            try:
+                statement = SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(value, table)
+                with connection.transaction(), connection.cursor() as cursor, cursor.copy(statement) as copy:
+                    for block in copy:
+                        _add(bytes(block), {name: 0}, found)
+            except psycopg.Error:
+                continue
+            return found[name]
+        return -1
+
+
+def _add(block: bytes, places: dict[str, int], sums: dict[str, int]) -> None:
+    for line in block.split(b"\n")[:-1]:
+        fields = line.split(b"\t")
+        for name, place in places.items():
+            digest = hashlib.blake2b(fields[place], digest_size=8).digest()
+            sums[name] = (sums[name] + int.from_bytes(digest)) % 2**64
+
+
 @dataclass
-class Copy:
+class TrialTable:
     """A temporary copy of one of staging's tables, and what is to be found out about it."""
 
     table: Table
     dumped: DumpedTable
     order: LoadOrder
-    demands: list[Demand]
+    demands: list[Requirement]
     reading: list[str]  # CHECKs that read other tables: not in the copy
     temporary: dict[Name, str] = field(default_factory=dict)  # names of the copies, of its partitions too
     problem: str = ""  # why it cannot be tried
     fault: Fault | None = None
-    sums: Sums | None = None  # of the columns whose types differ
+    sums: ValueSums | None = None  # of the columns whose types differ
 
     @property
     def name(self) -> str:
@@ -37,10 +81,12 @@ class Copy:
         return str(self.table.name)
 
 
-class Maker:
+class TrialTableBuilder:
     """Makes the temporary copy of one table: its columns, CHECKs, keys and partitions, without what a load switches off."""
 
-    def __init__(self, connection: Connection, catalog: Catalog, resolver: Resolver, copy: Copy, prefix: str) -> None:
+    def __init__(
+        self, connection: Connection, catalog: Catalog, resolver: Resolver, copy: TrialTable, prefix: str
+    ) -> None:
         self._connection, self._catalog, self._resolver = connection, catalog, resolver
         self._copy, self._prefix = copy, prefix
         off = {check.name for check in copy.table.checks if check.enforced and not check.validated}

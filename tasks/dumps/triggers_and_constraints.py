@@ -7,14 +7,14 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from tasks.dumps.catalog import Rows, asked, identifier, name_of
+from tasks.dumps.catalog import Rows, identifier, name_of, query_catalog
 from tasks.estate.tables import Name
 
 
 def unvalidated(connection: psycopg.Connection[Any], written: Iterable[Name]) -> Rows:
     """Return the NOT VALID constraints of these tables and of their partitions."""
     names = {(name.schema_name, name.name) for name in written}
-    return [row for row in asked(connection, "unvalidated") if (row["root_schema"], row["root"]) in names]
+    return [row for row in query_catalog(connection, "unvalidated") if (row["root_schema"], row["root"]) in names]
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def _plain(character: str) -> str:
 
 
 @cache
-def table() -> dict[int, str]:
+def folding_table() -> dict[int, str]:
     """Return the map: each character that changes, and what it becomes. ASCII changes its case only."""
     codes = chain(range(ord("A"), ord("Z") + 1), range(0x80, sys.maxunicode + 1))
     assigned = (
@@ -77,7 +77,7 @@ def table() -> dict[int, str]:
 
 @lru_cache(maxsize=4096)
 def _folded_run(run: str) -> str:
-    return run.translate(table())
+    return run.translate(folding_table())
 
 
 def fold(text: str) -> str:
@@ -88,12 +88,12 @@ def fold(text: str) -> str:
     if len(characters) > FEW:
         return _RUNS.sub(lambda found: _folded_run(found.group()), text).lower()
     for character in characters:  # each becomes what is folded already, so that their order does not count
-        if (made := table().get(ord(character))) is not None:
+        if (made := folding_table().get(ord(character))) is not None:
             text = text.replace(character, made)
     return text.lower()
 
 
-def tell_folding(connection: psycopg.Connection[Any]) -> None:
+def set_folding_map(connection: psycopg.Connection[Any]) -> None:
     """Give a connection the map that `folded` reads, without the characters that its encoding lacks."""
     (encoding,) = connection.execute("SELECT getdatabaseencoding()").fetchone() or ("UTF8",)
     connection.execute("SELECT set_config(%s, %s, false)", (SETTING, _as_json(str(encoding))))
@@ -101,7 +101,7 @@ def tell_folding(connection: psycopg.Connection[Any]) -> None:
 
 @cache
 def _as_json(encoding: str) -> str:
-    known = table().items()
+    known = folding_table().items()
     codec = encoding.lower().replace("win", "cp")
     if encoding != "UTF8":
         known = {code: made for code, made in known if _fits(chr(code) + made, codec)}.items()

@@ -8,11 +8,11 @@ import bcrypt
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from tasks.dumps.catalog import asked, identifier, name_of
+from tasks.dumps.catalog import identifier, name_of, query_catalog
 from tasks.dumps.column_groups import groups_of
 from tasks.dumps.connections import SPELLING
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
-from tasks.dumps.leak_search import Lookup, Secrets, added, search_loaded, searched_in
+from tasks.dumps.leak_search import HashedValues, Lookup, count_searched, search_loaded, sum_overlaps
 from tasks.dumps.masking_sql import masked
 from tasks.dumps.row_sources import count_rows, only, rows_of
 from tasks.dumps.sequences import require_sequences_ahead
@@ -35,7 +35,7 @@ def verify_loaded(
     catalog: Catalog,
     policy: Policy,
     rows: dict[str, int],
-    secrets: Secrets | None,
+    secrets: HashedValues | None,
 ) -> tuple[tuple[str, str], ...]:
     """Verify the load inside its transaction and return the checks with their results. Raise `NotLoaded` or `LeakFound`."""
     tables = list(treated(plan, catalog, policy))
@@ -128,7 +128,7 @@ def _unchanged(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Cat
     """Require that PostgreSQL's own counts of changed rows in this transaction name only tables of the plan."""
     resolver = Resolver.of(catalog)
     written = {*plan.emptied, *(str(order.name) for order in plan.tables)}
-    for row in asked(connection, "changes"):
+    for row in query_catalog(connection, "changes"):
         name = name_of(row)
         relation = resolver.find(name)
         if relation is None or not relation.holds_rows or str(resolver.root(relation).name) in written:
@@ -239,7 +239,7 @@ def _opens(hashed: bytes) -> bool:
 def _leak_search(
     connection: psycopg.Connection[Any],
     tables: list[TablePlan],
-    secrets: Secrets | None,
+    secrets: HashedValues | None,
     plan: LoadPlan,
     accepted: set[tuple[str, str]],
 ) -> str:
@@ -252,9 +252,9 @@ def _leak_search(
                 "The dump is proven according to the plan, but its proof could not be opened here; expected its key."
             )
         return f"NOT RUN: the dump is unproven: {plan.unproven}"
-    found = added(search_loaded(connection, tables, Lookup(secrets)))
+    found = sum_overlaps(search_loaded(connection, tables, Lookup(secrets)))
     leaks = [each for each in found if (each.source, each.found) not in accepted]
     if leaks:
         raise LeakFound(f"Values of the source were found on staging: {'; '.join(map(str, leaks))}.")
     allowed = f"; accepted by the policy: {'; '.join(map(str, found))}" if found else ""
-    return f"{secrets.size} values of the source searched for in {searched_in(tables)} columns: none found{allowed}"
+    return f"{secrets.size} values of the source searched for in {count_searched(tables)} columns: none found{allowed}"

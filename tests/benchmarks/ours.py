@@ -16,9 +16,10 @@ from uuid import uuid4
 from tasks.dumps import leak_search
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.compression import Compression
-from tasks.dumps.connections import connected_to, share, snapshot_of
+from tasks.dumps.connections import connected_to, exported_snapshot, use_snapshot
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.dump_files import assemble, check, dump_name, read
+from tasks.dumps.dump_files import assemble, dump_name
+from tasks.dumps.dump_reader import check, read
 from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
@@ -44,7 +45,7 @@ class Export:
     """One export: the dump, what the attack needs, seconds by step, and the peak memory of each worker."""
 
     facts: DumpFacts
-    secrets: leak_search.Secrets | None
+    secrets: leak_search.HashedValues | None
     laps: dict[str, float]
     peaks: list[float]
     held: float = 0.0  # peak of the process that joined the parts
@@ -99,7 +100,10 @@ def export(
     shutil.rmtree(parts_folder, ignore_errors=True)
     parts_folder.mkdir(parents=True)
     session = session_for(policy)
-    with connected_to(source, name="bench", statement_within=WITHIN) as connection, snapshot_of(connection) as held:
+    with (
+        connected_to(source, name="bench", statement_within=WITHIN) as connection,
+        exported_snapshot(connection) as held,
+    ):
         with laps.of("plan and proof"):
             plan, units, header = _planned(source, policy, held, session)
         secrets = None
@@ -128,7 +132,7 @@ def export(
 
 def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[MaskingPlan, list[Unit], Header]:
     with connected_to(source, name="bench", statement_within=WITHIN) as connection:
-        share(connection, held)
+        use_snapshot(connection, held)
         catalog = read_catalog(connection)
         plan = draft_masking(catalog, policy, Choices())
         sequences, _ = require_readable(connection, catalog, plan, snapshot=held)
@@ -151,10 +155,10 @@ def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[
     return plan, units, header
 
 
-def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> leak_search.Secrets:
+def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> leak_search.HashedValues:
     with connected_to(source, name="bench", statement_within=WITHIN) as connection:
-        share(connection, held)
-        return leak_search.collect(connection, plan, session)
+        use_snapshot(connection, held)
+        return leak_search.collect_hashes(connection, plan, session)
 
 
 def _extracted(
@@ -165,7 +169,7 @@ def _extracted(
     session: Session,
     folder: Path,
     compression: Compression,
-    secrets: leak_search.Secrets | None,
+    secrets: leak_search.HashedValues | None,
 ) -> tuple[Part, float]:
     """In a worker process: one unit, and the most memory that the process has held so far."""
     return extract(
@@ -176,7 +180,7 @@ def _extracted(
 _lookups: dict[str, leak_search.Lookup] = {}
 
 
-def _lookup(secrets: leak_search.Secrets | None) -> leak_search.Lookup | None:
+def _lookup(secrets: leak_search.HashedValues | None) -> leak_search.Lookup | None:
     """One lookup per process and export, as the flow has it."""
     if secrets is None:
         return None

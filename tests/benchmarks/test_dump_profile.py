@@ -94,7 +94,7 @@ def _row(plain: _Measured, masked: _Measured) -> list[float]:
 
 def _masked(table: TablePlan, session: Any) -> Any:
     whole = Unit(table=table.table.name, leaf=table.table.name, number=0)
-    return extraction.query(table, whole, session)
+    return extraction.copy_statement(table, whole, session)
 
 
 def _plain(table: TablePlan) -> Any:

@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.sandbox.postgres import Postgres
 from flows.anonymize import anonymize
-from tasks.dumps.dump_files import check
+from tasks.dumps.dump_reader import check
 from tests.benchmarks.measuring import Page, peak_mib
 from tests.benchmarks.ours import workers
 from tests.benchmarks.server import dropped

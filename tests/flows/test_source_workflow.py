@@ -14,7 +14,7 @@ import pytest
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from flows.reload import reload
-from tasks.dumps import dump_files
+from tasks.dumps import dump_reader
 from tasks.dumps.load_plan import require_host
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, require_choices
 from tasks.estate.errors import RiskNotAccepted, WrongHost
@@ -45,7 +45,7 @@ def test_w1_without_the_gate_the_worker_refuses(
 def test_w3_the_export_is_one_file_of_that_name(whole: Any) -> None:
     """`<app>-export-YYYYMMDD-HHMMSS.json.gz` in UTC, of the snapshot's time; nobody else may read it."""
     name = Path(whole.dump).name
-    exported_at = dump_files.check(whole.dump).header.exported_at
+    exported_at = dump_reader.check(whole.dump).header.exported_at
     assert re.fullmatch(r"schulportal-export-\d{8}-\d{6}\.json\.gz", name)
     assert name == f"schulportal-export-{exported_at.astimezone(UTC):%Y%m%d-%H%M%S}.json.gz"
     assert abs((datetime.now(UTC) - exported_at).total_seconds()) < 600

@@ -10,7 +10,7 @@ import pytest
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from tasks import loads
-from tasks.dumps import dump_files
+from tasks.dumps import dump_reader
 from tasks.dumps.load_plan import require_import_enabled
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, Choices
 from tasks.estate.errors import GateClosed, WrongHost
@@ -33,7 +33,7 @@ def test_w12_staging_keeps_its_own_audit_rows_and_gets_one_more(whole: Any) -> N
     ]  # fmt: skip
     assert rows[2][3:] == (True, "The process ended before the load did.")
     assert rows[3][2:] == ("Ada Admin", True, None)
-    assert "ImportExportAudit" not in {str(t.name) for t in dump_files.check(whole.dump).header.tables}
+    assert "ImportExportAudit" not in {str(t.name) for t in dump_reader.check(whole.dump).header.tables}
 
 
 def test_w13_what_only_one_side_has_is_listed_and_left(whole: Any) -> None:
@@ -110,7 +110,7 @@ def test_w15_a_raw_dump_is_masked_on_its_way_in_or_arrives_intact(
 
 def test_w16_the_report_tells_everything(whole: Any) -> None:
     """Source host, time of the export, rows per table, anonymizers, the staging password; nothing is called anonymous."""
-    facts, report = dump_files.check(whole.dump), whole.loaded.report.replace("\\", "")
+    facts, report = dump_reader.check(whole.dump), whole.loaded.report.replace("\\", "")
     assert f"Source host: {facts.header.source_host}" in report
     assert f"exported {facts.header.exported_at:%Y-%m-%d %H:%M:%S} UTC" in report
     assert "Anonymizers that ran: email, names, contact, passwords, bodies, attachments" in report
@@ -155,7 +155,7 @@ def test_silent_without_a_name_in_the_settings_the_live_connection_counts(
     """The name is that of the connection that would write, never one that came with the form."""
     monkeypatch.setenv("UNDERSTUDY_TARGET_HOSTNAME", "")
     forget_settings()
-    facts = dump_files.check(whole.dump)
+    facts = dump_reader.check(whole.dump)
     with pytest.raises(WrongHost):
         loads.plan_load.fn(facts, "schulportal", HOST, Choices())
     live = school.staging.split("host=")[1].replace("%2F", "/")
@@ -175,8 +175,8 @@ def test_w2_attachments_off_keeps_the_rows_and_reads_no_content(
     made = start(anonymize, attachments=False)
     assert made.state == "Exported", made.message
     assert "Attachments: not included" in made.report
-    facts = dump_files.check(max(map(str, school.folder.iterdir())))
-    assert (facts.header.attachments, dump_files.check(whole.dump).header.attachments) == (False, True)
+    facts = dump_reader.check(max(map(str, school.folder.iterdir())))
+    assert (facts.header.attachments, dump_reader.check(whole.dump).header.attachments) == (False, True)
     run = approve(load_dump, hostname=HOST, dump=facts.url)
     assert run.state == "Loaded", run.message
     rows = "SELECT id, file_name, letter_id, message_id FROM attachments ORDER BY id"
@@ -189,7 +189,7 @@ def test_silent_a_target_that_is_the_source_gets_no_audit_row(
 ) -> None:
     """The settings point at production by mistake, and its gate is open: refused, and nothing is written there."""
     before = school.contents(production=True)
-    facts = dump_files.check(whole.dump)
+    facts = dump_reader.check(whole.dump)
     monkeypatch.setenv("UNDERSTUDY_TARGET_DATABASE", whole.school.production)
     forget_settings()
     untouched = whole.school.contents(production=True)

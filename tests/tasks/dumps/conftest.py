@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.dump_files import Compression, SegmentWriter, assemble
+from tasks.dumps.compression import Compression
+from tasks.dumps.dump_files import assemble
+from tasks.dumps.segment_writer import SegmentWriter
 from tasks.estate.dumps import DumpedColumn, DumpedTable, DumpFacts, Header
 from tasks.estate.tables import Name
 

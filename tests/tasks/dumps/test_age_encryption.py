@@ -11,7 +11,7 @@ import pytest
 
 from tasks.dumps import age_encryption
 from tasks.dumps.age_encryption import decrypted, encrypt, require_recipients
-from tasks.dumps.dump_files import Segment, check, read
+from tasks.dumps.dump_reader import Segment, check, read
 from tasks.estate.errors import DumpRefused, Misconfigured
 from tasks.estate.tables import Name
 

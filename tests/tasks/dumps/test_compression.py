@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.dumps.compression import BLOCK, Compressed, Compression, Limits, compress, recognise
+from tasks.dumps.compression import BLOCK, Compressed, Compression, Limits, compress, detect_compression
 from tasks.estate.errors import DumpRefused
 
 PACKED: list[Compression] = ["gzip", "zstd"]
@@ -35,7 +35,7 @@ def test_members_concatenate(compression: Compression, size: int) -> None:
     blocks = [b'{"a":1}\n', b"", b"x" * 5000, NOISE[:2000], b"end\n"]
     packed = b"".join(compress(block, compression) for block in blocks)
     assert unpacked(packed, size) == b"".join(blocks)
-    assert recognise(packed) == compression
+    assert detect_compression(packed) == compression
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5), st.integers(1, 50), st.sampled_from(PACKED))

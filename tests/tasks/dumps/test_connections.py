@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tasks.dumps.connections import connected_to, share, snapshot_of, without_values
+from tasks.dumps.connections import connected_to, exported_snapshot, use_snapshot, without_values
 from tasks.estate.errors import Misconfigured, NotExported, Unreachable
 
 
@@ -68,16 +68,16 @@ def test_a_snapshot_is_shared_and_a_foreign_one_is_refused(database: str) -> Non
     """A second connection sees what the first saw, whatever was committed since; an unknown snapshot is an error in words."""
     with psycopg.connect(database, autocommit=True) as writer:
         writer.execute("CREATE TABLE t (id int)")
-        with connected_to(database, name="a", statement_within=5) as holder, snapshot_of(holder) as held:
+        with connected_to(database, name="a", statement_within=5) as holder, exported_snapshot(holder) as held:
             writer.execute("INSERT INTO t VALUES (1)")
             with connected_to(database, name="b", statement_within=5) as reader:
-                share(reader, held)
+                use_snapshot(reader, held)
                 assert reader.execute("SELECT count(*) FROM public.t").fetchone() == (0,)
             with (
                 connected_to(database, name="c", statement_within=5) as stranger,
                 pytest.raises(NotExported, match="is not known"),
             ):
-                share(stranger, "00000099-00000099-1")
+                use_snapshot(stranger, "00000099-00000099-1")
 
 
 SECRET = "Zq7vXw9k"

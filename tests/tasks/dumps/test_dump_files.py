@@ -10,7 +10,10 @@ import fsspec
 import pytest
 
 from tasks.dumps import dump_files
-from tasks.dumps.dump_files import Compression, Part, Segment, SegmentWriter, assemble, check, dump_name, read
+from tasks.dumps.compression import Compression
+from tasks.dumps.dump_files import assemble, dump_name
+from tasks.dumps.dump_reader import Segment, check, read
+from tasks.dumps.segment_writer import Part, SegmentWriter
 from tasks.estate.dumps import DumpFacts, Header, Trailer
 from tasks.estate.errors import DumpRefused, NotExported
 from tasks.estate.tables import Name

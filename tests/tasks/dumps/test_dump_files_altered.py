@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tasks.dumps.dump_files import Compression, Limits, check
+from tasks.dumps.compression import Compression, Limits
+from tasks.dumps.dump_reader import check
 from tasks.estate.errors import DumpRefused
 
 Lines = list[bytes]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps.dump_files import check
+from tasks.dumps.dump_reader import check
 
 PAGE = Path(__file__).parents[3] / "docs" / "dump-format.md"
 

@@ -14,7 +14,7 @@ from tasks.estate.tables import Name
 PROGRAM = """
 import sys
 from pathlib import Path
-from tasks.dumps.dump_files import Segment, SegmentWriter, assemble, check, read
+from tasks.dumps.dump_files import assemble
 from tasks.estate.dumps import Header
 from tasks.estate.tables import Name
 

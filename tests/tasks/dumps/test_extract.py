@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps import extract
-from tasks.dumps.connections import connected_to, snapshot_of
+from tasks.dumps.connections import connected_to, exported_snapshot
 from tasks.dumps.export_plan import MaskingPlan, Unit
-from tasks.dumps.extract import PAGE, Batch, Source, batches_of, plan_key, query, units_of
+from tasks.dumps.extract import PAGE, Batch, Source, batches_of, copy_statement, part_file_stem, units_of
 from tasks.estate.errors import LeakFound
 from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
@@ -80,7 +80,7 @@ def test_small_units_share_a_connection_until_it_is_full() -> None:
 def test_a_unit_reads_its_pages_alone(first: int, last: int | None, condition: str) -> None:
     """A whole table needs no condition."""
     unit = Unit(table=name("t"), leaf=name("t_1"), number=0, first_page=first, last_page=last)
-    text = query(PLAN, unit, Session(Keyring(bytes(range(32)), run="r"))).as_string(None)
+    text = copy_statement(PLAN, unit, Session(Keyring(bytes(range(32)), run="r"))).as_string(None)
     assert re.sub(r"\s+", " ", text).endswith(
         f'FROM ONLY "public"."t_1"{" WHERE " + condition if condition else ""}) TO STDOUT'
     )
@@ -110,10 +110,10 @@ def test_a_planted_value_is_named_by_its_column(block: bytes, column: str) -> No
 def test_two_tables_never_share_a_file() -> None:
     """Whatever letters they have, and however long they are."""
     names = ["a b", "a_b", "A_b", "ä_b", "x" * 63, "x" * 62 + "y", "s.a_b"]
-    keys = [plan_key(name(each)) for each in names]
+    keys = [part_file_stem(name(each)) for each in names]
     assert len({*keys}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_]{1,40}-[0-9a-f]{8}", each) for each in keys)
-    assert plan_key(name("users")).startswith("users-")
+    assert part_file_stem(name("users")).startswith("users-")
 
 
 def test_units_are_read_in_the_snapshot_of_the_export(postgres: Postgres, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_units_are_read_in_the_snapshot_of_the_export(postgres: Postgres, tmp_pa
     url = postgres.create("test_extract_snapshot")
     with psycopg.connect(url, autocommit=True) as production:
         production.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'before')")
-        with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+        with connected_to(url, name="snapshot", statement_within=60) as holding, exported_snapshot(holding) as held:
             production.execute("INSERT INTO t VALUES (2, 'after')")
             unit = Unit(table=name("t"), leaf=name("t"), number=0, bytes=0)
             part = extract.extract(

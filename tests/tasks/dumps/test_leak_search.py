@@ -7,7 +7,15 @@ from hashlib import sha256
 import pytest
 
 from tasks.dumps import leak_search
-from tasks.dumps.leak_search import Lookup, Search, Secrets, added, is_attacked, is_searched, searched_in
+from tasks.dumps.leak_search import (
+    HashedValues,
+    LeakSearch,
+    Lookup,
+    count_searched,
+    is_hashed,
+    is_searched,
+    sum_overlaps,
+)
 from tasks.dumps.leak_search_forms import search_forms
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.estate.dumps import Anonymizer, Choices, Overlap
@@ -16,9 +24,9 @@ from tests.tasks.dumps.shapes import column, planned, planned_column, table
 MAIL, OTHER = "anna.mueller@firma.example", "berta@firma.example"
 
 
-def knowing(values: dict[str, Iterable[str]]) -> Secrets:
+def knowing(values: dict[str, Iterable[str]]) -> HashedValues:
     """What the source tells of these values: label → values, as `collect` makes it."""
-    found = Secrets()
+    found = HashedValues()
     traits = Traits(found.key)
     seen: set[int] = set()
     for label, each in values.items():
@@ -33,11 +41,11 @@ def knowing(values: dict[str, Iterable[str]]) -> Secrets:
 
 def test_what_is_packed_is_unpacked() -> None:
     """Key, traits and the hashes of every column come back, negative numbers and empty columns too."""
-    secrets = Secrets(
+    secrets = HashedValues(
         hashes={"a.b": array("q", [-(2**63), -1, 0, 2**63 - 1]), "a.c": array("q"), "b.c": array("q", [5])}
     )
     secrets.traits = array("q", [3, 2**62])
-    again = Secrets.unpack(secrets.pack())
+    again = HashedValues.unpack(secrets.pack())
     assert (again.key, again.traits, again.hashes) == (secrets.key, secrets.traits, secrets.hashes)
     assert again.size == 5
     assert secrets.key not in repr(secrets)
@@ -48,8 +56,8 @@ def test_what_is_packed_is_unpacked() -> None:
 
 def test_two_runs_have_two_keys() -> None:
     """A hash of one run says nothing about another."""
-    assert Secrets().key != Secrets().key
-    assert len(Secrets().key) == 32
+    assert HashedValues().key != HashedValues().key
+    assert len(HashedValues().key) == 32
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,7 @@ def test_two_runs_have_two_keys() -> None:
 )  # fmt: skip
 def test_values_of_masked_columns_are_searched_for(declared: str, rule: str, attacked: bool) -> None:
     """Kept columns, pools of real names and binary ones have no values to search for."""
-    assert is_attacked(planned_column(declared, rule)) is attacked
+    assert is_hashed(planned_column(declared, rule)) is attacked
 
 
 @pytest.mark.parametrize(
@@ -85,16 +93,16 @@ def test_a_constant_that_travels_raw_is_looked_into() -> None:
     """A switched-off anonymizer leaves the real values where the constant would be."""
     made = planned(table("t", ["v"]), "v: password", choices=Choices(opted_out=(Anonymizer.PASSWORDS,)))
     assert is_searched(made.columns[0])
-    assert not is_attacked(made.columns[0])
-    assert searched_in([made, planned(table("u", ["a", "b", "c integer"]), "a: keep, b: blank, c: keep")]) == 2
+    assert not is_hashed(made.columns[0])
+    assert count_searched([made, planned(table("u", ["a", "b", "c integer"]), "a: keep, b: blank, c: keep")]) == 2
 
 
 def look(block: bytes, *, rules: str = "id: keep, v: keep, w: keep", whole: bool = True) -> tuple[Overlap, ...]:
     """What is found in a block of a table with the columns id, v and w."""
     lookup = Lookup(knowing({"users.email": [MAIL, OTHER], "users.login": ["kobold7"], "users.none": []}))
-    search = Search(lookup, planned(table("t", ["id integer", "v", "w"]), rules), whole=whole)
+    search = LeakSearch(lookup, planned(table("t", ["id integer", "v", "w"]), rules), whole=whole)
     for line in (block, b"\\N\t\\N\t\\N\n"):
-        search.look(line)
+        search.search_block(line)
     return search.found
 
 
@@ -114,8 +122,8 @@ def test_constants_are_not_looked_into_and_nothing_is_sought_if_nothing_is_known
     mail = MAIL.encode()
     assert look(b"1\t" + mail + b"\tx\n", rules="id: keep, v: blank, w: keep") == ()
     assert [each.found for each in look(b"1\tx\t" + mail + b"\n", rules="id: keep, v: blank, w: keep")] == ["t.w"]
-    search = Search(Lookup(Secrets()), planned(table("t", ["v"]), "v: keep"), whole=True)
-    search.look(b"anything\n")
+    search = LeakSearch(Lookup(HashedValues()), planned(table("t", ["v"]), "v: keep"), whole=True)
+    search.search_block(b"anything\n")
     assert (search.columns, search.found) == (0, ())
 
 
@@ -134,8 +142,8 @@ def test_a_document_of_hashes_is_looked_at_whole(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(leak_search, "SAMPLED", 1)
     lookup = Lookup(knowing({"users.email": [MAIL]}))
     made = planned(table("t", [column("v text[]")]), "v: hash")
-    search = Search(lookup, made, whole=False)
-    search.look(b"".join(b"{x%d}\n" % n for n in range(400)) + b'{"' + MAIL.encode() + b'"}\n')
+    search = LeakSearch(lookup, made, whole=False)
+    search.search_block(b"".join(b"{x%d}\n" % n for n in range(400)) + b'{"' + MAIL.encode() + b'"}\n')
     assert search.found
 
 
@@ -143,8 +151,8 @@ def test_columns_that_are_given_are_the_fields_of_the_block() -> None:
     """A load reads the columns that may hold a text, and no others."""
     lookup = Lookup(knowing({"users.email": [MAIL]}))
     made = planned(table("t", ["id integer", "v", "w"]), "id: keep, v: keep, w: keep")
-    search = Search(lookup, made, columns=[made.columns[2]], whole=True)
-    search.look(MAIL.encode() + b"\n")
+    search = LeakSearch(lookup, made, columns=[made.columns[2]], whole=True)
+    search.search_block(MAIL.encode() + b"\n")
     assert [each.found for each in search.found] == ["t.w"]
     assert search.columns == 1
 
@@ -173,4 +181,4 @@ def test_harmless_forms_are_remembered_and_forgotten_in_time(monkeypatch: pytest
 def test_pairs_of_several_searches_are_added_up() -> None:
     """Equal pairs are one, in the order of their names."""
     one, two = Overlap(found="b", source="s", forms=2), Overlap(found="a", source="s", forms=1)
-    assert added([one, two, one]) == (two, Overlap(found="b", source="s", forms=4))
+    assert sum_overlaps([one, two, one]) == (two, Overlap(found="b", source="s", forms=4))

@@ -8,9 +8,9 @@ import pytest
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps import leak_search
-from tasks.dumps.connections import share, snapshot_of
+from tasks.dumps.connections import exported_snapshot, use_snapshot
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
-from tasks.dumps.leak_search import Lookup, collect
+from tasks.dumps.leak_search import Lookup, collect_hashes
 from tasks.dumps.leak_search_forms import search_forms
 from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
@@ -42,7 +42,7 @@ RULES = f"id: keep, email: email, login: hash, name: full_name, doc: scrub, ip: 
 def collected(source: psycopg.Connection[Any], *plans: TablePlan, snapshot: str = "") -> Lookup:
     """The values of these tables, to be looked up."""
     session = Session(Keyring(bytes(range(32)), run="r"))
-    return Lookup(collect(source, MaskingPlan(tables=plans), session, snapshot=snapshot))
+    return Lookup(collect_hashes(source, MaskingPlan(tables=plans), session, snapshot=snapshot))
 
 
 def whose(lookup: Lookup, value: str, kind: Any = "identifier") -> list[str]:
@@ -91,10 +91,10 @@ def test_the_snapshot_of_an_export_can_be_kept(source: psycopg.Connection[Any]) 
     """The same values are known if the transaction is entered anew on the way."""
     with (
         psycopg.connect(source.info.dsn, autocommit=True) as holder,
-        snapshot_of(holder) as held,
+        exported_snapshot(holder) as held,
         psycopg.connect(source.info.dsn, autocommit=True) as connection,
     ):
-        share(connection, held)
+        use_snapshot(connection, held)
         lookup = collected(connection, planned(USERS, RULES), snapshot=held)
     assert whose(lookup, "anna@firma.example") == ["users.email"]
 

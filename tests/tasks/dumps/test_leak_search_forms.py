@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Literal
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms, search_forms_sql
-from tasks.dumps.unicode_folding import fold, folded, tell_folding
+from tasks.dumps.unicode_folding import fold, folded, set_folding_map
 
 ADDRESS = "Jürgen.MÜLLER+news@Grün-Firma.example"
 SPELLINGS = [
@@ -190,7 +190,7 @@ def test_folding_ignores_locale_and_form() -> None:
 def connection(postgres: Postgres) -> Iterator["psycopg.Connection[object]"]:
     """A session that knows the map of characters."""
     with psycopg.connect(postgres.url()) as made:
-        tell_folding(made)
+        set_folding_map(made)
         yield made
 
 

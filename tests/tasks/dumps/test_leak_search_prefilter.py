@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Literal
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms, search_forms_sql
 from tasks.dumps.leak_search_prefilter import Traits
-from tasks.dumps.unicode_folding import tell_folding
+from tasks.dumps.unicode_folding import set_folding_map
 from tests.tasks.dumps.test_leak_search_forms import (
     ACCOUNTS,
     ADDRESS,
@@ -30,7 +30,7 @@ KEY = "k" * 32
 def connection(postgres: Postgres) -> Iterator["psycopg.Connection[object]"]:
     """A session that knows the map of characters and the key of an attack."""
     with psycopg.connect(postgres.url()) as made:
-        tell_folding(made)
+        set_folding_map(made)
         made.execute("SELECT set_config('understudy.attack', %s, false)", (KEY,))
         yield made
 

@@ -5,7 +5,7 @@ from array import array
 import pytest
 
 from tasks.dumps.dump_reader import SealedProof
-from tasks.dumps.leak_search import Secrets
+from tasks.dumps.leak_search import HashedValues
 from tasks.dumps.leak_search_proof import open_proof, prove_dump, seal, unproven_reason, unseal
 from tasks.estate.dumps import Anonymizer, LeakSearchResult
 from tasks.masking.keyring import Keyring
@@ -14,7 +14,7 @@ from tests.tasks.dumps.shapes import header
 MINE, OTHERS = Keyring(bytes(range(32)), run="r"), Keyring(bytes(range(1, 33)), run="r")
 HEADER = header(key=MINE.fingerprint)
 RESULT = LeakSearchResult(searched=True, forms=1, columns=1)
-SECRETS = Secrets(hashes={"t.c": array("q", [1])})
+SECRETS = HashedValues(hashes={"t.c": array("q", [1])})
 BODY = "b" * 64
 
 

@@ -9,7 +9,7 @@ import pytest
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.dump_reader import Segment
-from tasks.dumps.load import ALONE, Load, notice_for, require_alone, require_stored_here
+from tasks.dumps.load import ALONE, Load, banner_text, require_no_other_load, require_stored_here
 from tasks.dumps.load_plan import foreign_keys_to_lift
 from tasks.dumps.marker import prepare_marker, read_marker
 from tasks.dumps.verify import plans_for
@@ -77,7 +77,7 @@ def test_old_rows_go_and_new_ones_come(run: Run, target: psycopg.Connection[Any]
     heard: list[tuple[str, int]] = []
     loaded = run(
         more="CREATE TABLE e (id int); INSERT INTO e VALUES (1);", readers=readers, emptied=("e",),
-        told=lambda each, count: heard.append((each, count)),
+        on_table_loaded=lambda each, count: heard.append((each, count)),
     )  # fmt: skip
     assert loaded.rows == (("a", 3), ("b", 1))
     assert heard == [("a", 2), ("a", 3), ("b", 1)]
@@ -150,7 +150,7 @@ def test_whatever_stops_a_load_rolls_it_back(run: Run, target: psycopg.Connectio
 def test_two_loads_never_run_at_once(run: Run, target: psycopg.Connection[Any]) -> None:
     """The lock lasts as long as the transaction of the other."""
     with psycopg.connect(target.info.dsn) as other:
-        require_alone(other)
+        require_no_other_load(other)
         with pytest.raises(DestinationBusy):
             run()
         assert unchanged(target)
@@ -291,5 +291,5 @@ def test_a_table_with_rows_on_another_server_is_not_emptied() -> None:
 
 def test_the_notice_calls_raw_data_by_its_name() -> None:
     """A copy with row ids is pseudonymised, never anonymous."""
-    assert notice_for(loading()).startswith("Staging data: pseudonymised copy of prod.example of 2026-01-01 00:00 UTC")
-    assert "CONTAINS PERSONAL DATA" in notice_for(loading(arrives_raw=(Anonymizer.EMAIL,)))
+    assert banner_text(loading()).startswith("Staging data: pseudonymised copy of prod.example of 2026-01-01 00:00 UTC")
+    assert "CONTAINS PERSONAL DATA" in banner_text(loading(arrives_raw=(Anonymizer.EMAIL,)))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.partition_bounds import Places, read_bound
+from tasks.dumps.partition_bounds import TargetPartitions, read_bound
 from tasks.estate.relations import Resolver
 
 
@@ -69,5 +69,7 @@ def test_ranges_cover_what_postgresql_takes(
         root = resolver.find("r")
         assert table is not None
         assert root is not None
-        said = Places(connection, table, resolver).take(root, {root.key: f"FOR VALUES FROM ({low}) TO ({high})"})
+        said = TargetPartitions(connection, table, resolver).accept(
+            root, {root.key: f"FOR VALUES FROM ({low}) TO ({high})"}
+        )
     assert said == ("yes" if all(taken) else "maybe" if any(taken) else "no")

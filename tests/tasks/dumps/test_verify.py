@@ -10,7 +10,7 @@ import pytest
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.leak_search import Secrets
+from tasks.dumps.leak_search import HashedValues
 from tasks.dumps.verify import masked_now, plans_for, treated, verify_loaded
 from tasks.estate.dumps import Anonymizer, Missing
 from tasks.estate.errors import LeakFound, NotLoaded
@@ -21,7 +21,7 @@ from tests.tasks.dumps.test_leak_search import MAIL, knowing
 Verify = Callable[..., dict[str, str]]
 T = "CREATE TABLE t (id int PRIMARY KEY, v text);"
 ROWS = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL);"
-NOTHING = Secrets(hashes={"t.v": array("q", [1])})
+NOTHING = HashedValues(hashes={"t.v": array("q", [1])})
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def verify(staging: psycopg.Connection[Any]) -> Verify:
 
     def run(
         ddl: str, tables: str, load: str = "", *, more: str = "", rows: dict[str, int] | None = None,
-        written: dict[str, int] | None = None, secrets: Secrets | None = NOTHING, **plan: Any,
+        written: dict[str, int] | None = None, secrets: HashedValues | None = NOTHING, **plan: Any,
     ) -> dict[str, str]:  # fmt: skip
         staging.execute(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {ddl}".encode())
         staging.execute("SELECT set_config('search_path', 'public', false)")

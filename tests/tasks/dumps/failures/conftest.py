@@ -13,15 +13,15 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from deployments.sandbox.postgres import Postgres
-from tasks.dumps import dump_files
+from tasks.dumps import dump_files, dump_reader
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.connections import connected_to, share, snapshot_of
+from tasks.dumps.connections import connected_to, exported_snapshot, use_snapshot
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_reader import Event
 from tasks.dumps.export_plan import MaskingPlan
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
-from tasks.dumps.leak_search import Lookup, added, collect, searched_in
+from tasks.dumps.leak_search import Lookup, collect_hashes, count_searched, sum_overlaps
 from tasks.dumps.leak_search_proof import open_proof, prove_dump, unproven_reason
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
@@ -102,7 +102,7 @@ class Pair:
         """The masking plan, proven on the rows. Raises `PolicyRefused`."""
         with connected_to(self.url("source", "pair_reader"), name="plan", statement_within=60) as connection:
             if snapshot:
-                share(connection, snapshot)
+                use_snapshot(connection, snapshot)
             catalog = read_catalog(connection)
             plan = draft_masking(catalog, self.policy, choices or Choices())
             self.sequences, self.notes = require_readable(connection, catalog, plan, snapshot=snapshot)
@@ -121,14 +121,14 @@ class Pair:
         url, chosen = self.url("source", "pair_reader"), choices or Choices()
         folder = self.folder / uuid4().hex[:8]
         folder.mkdir()
-        with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+        with connected_to(url, name="snapshot", statement_within=60) as holding, exported_snapshot(holding) as held:
             plan = self.plan(chosen, key=key, snapshot=held)
             between()
             with connected_to(url, name="units", statement_within=60) as connection:
-                share(connection, held)
+                use_snapshot(connection, held)
                 catalog = read_catalog(connection)
                 units = units_of(connection, plan, range_bytes=range_bytes)
-                secrets = collect(connection, plan, self.session(key))
+                secrets = collect_hashes(connection, plan, self.session(key))
                 lookup = Lookup(secrets)
                 tables = dumped_tables(connection, plan, catalog)
             source = Source(snapshot=held, statement_within=60)
@@ -155,9 +155,9 @@ class Pair:
             sequences=self.sequences,
             reached=existing_names(self.policy, Resolver.of(catalog)),
         )  # fmt: skip
-        self.found = added(each for part in parts for each in part.found)
+        self.found = sum_overlaps(each for part in parts for each in part.found)
         result = LeakSearchResult(
-            searched=not chosen.opted_out, forms=secrets.size, columns=searched_in(plan.tables), accepted=()
+            searched=not chosen.opted_out, forms=secrets.size, columns=count_searched(plan.tables), accepted=()
         )
         keyring = self.session(key).keyring
         target = str(folder / "dump.json")
@@ -169,7 +169,7 @@ class Pair:
 
     def check(self, url: str, key: bytes = KEY) -> DumpFacts:
         """Read a dump and judge its proof with this key."""
-        return dump_files.check(url, evaluate_proof=partial(unproven_reason, "dump.json", [self.session(key).keyring]))
+        return dump_reader.check(url, evaluate_proof=partial(unproven_reason, "dump.json", [self.session(key).keyring]))
 
     def load(
         self,
@@ -201,7 +201,7 @@ class Pair:
                     "dump.json", facts.header, sealed, [self.session(key).keyring] if attack else []
                 ),
                 remask=segment_masker(plan, masks, self.session()) if masks else None,
-            ).run(on_the_way(dump_files.read(facts.url)))
+            ).run(on_the_way(dump_reader.read(facts.url)))
 
     def load_plan(self, facts: DumpFacts, *, readers: str = "stay") -> LoadPlan:
         """The plan of a load, as people are shown it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps import dump_files
+from tasks.dumps import dump_files, dump_reader, segment_writer
 from tasks.dumps.dump_reader import Segment
 from tasks.estate.dumps import Anonymizer, Choices, DumpFacts, Header
 from tasks.estate.errors import LeakFound, WrongTarget
@@ -20,7 +20,7 @@ ROWS = "INSERT INTO t VALUES (1, 'anna.berger@example.org'), (2, '$2b$10$abcdefg
 def forged(facts: DumpFacts, rule: str, folder: Path, **changes: Any) -> DumpFacts:
     """The same rows under a header that claims that they were masked: whole, with true digests."""
     parts, header = [], facts.header
-    for event in dump_files.read(facts.url):
+    for event in dump_reader.read(facts.url):
         if isinstance(event, Header):
             columns = tuple(
                 replace(column, rule=rule if column.name == "v" else column.rule, raw=False)
@@ -30,7 +30,7 @@ def forged(facts: DumpFacts, rule: str, folder: Path, **changes: Any) -> DumpFac
                 update={"tables": (event.tables[0].model_copy(update={"columns": columns}),), **changes}
             )
         elif isinstance(event, Segment):
-            with dump_files.SegmentWriter(
+            with segment_writer.SegmentWriter(
                 folder / "forged.part", event.table, event.number, compression="none"
             ) as writer:
                 for block in event.blocks:

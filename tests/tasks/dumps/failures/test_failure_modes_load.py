@@ -10,7 +10,7 @@ import pytest
 from tasks.dumps import load_plan
 from tasks.dumps.connections import connected_to
 from tasks.dumps.dump_reader import Event, Segment
-from tasks.dumps.load import require_alone
+from tasks.dumps.load import require_no_other_load
 from tasks.estate.errors import DestinationBusy, LeakFound, NotLoaded, OutcomeUnknown
 
 Pairs = Callable[..., Any]
@@ -222,7 +222,7 @@ def test_mode_19_two_loads_at_once_do_not_meet(pair: Pairs) -> None:
             made.url("target", "pair_owner"), name="second", statement_within=5, reading=False
         ) as connection:
             try:
-                require_alone(connection)
+                require_no_other_load(connection)
             except DestinationBusy as busy:
                 refused.append(busy.message)
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tasks.dumps import dump_files
+from tasks.dumps import dump_files, dump_reader
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.connections import connected_to, snapshot_of
+from tasks.dumps.connections import connected_to, exported_snapshot
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.estate.errors import NotExported
 
@@ -28,7 +28,7 @@ CLEAR = "Zyxanne.Querulant@example.org"
 # Loads a dump and kills itself, as kill -9 would, when the first table has been written.
 LOADING = """
 import os, signal, sys
-from tasks.dumps import dump_files
+from tasks.dumps import dump_reader
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connections import connected_to
 from tasks.dumps.load import Load
@@ -37,7 +37,7 @@ from tasks.dumps.dump_reader import Segment
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.masking.policy import Policy
 
-target, dump, policy = sys.argv[1], dump_files.check(sys.argv[2]), Policy.model_validate_json(sys.argv[3])
+target, dump, policy = sys.argv[1], dump_reader.check(sys.argv[2]), Policy.model_validate_json(sys.argv[3])
 with connected_to(target, name="load", statement_within=60, lock_within=2, reading=False) as connection:
     plan = draft_load(connection, dump, policy, typed="h", real="h", readers="stay", opted_out=(), generation=0,
                       requested_by="", run_id="killed")
@@ -51,13 +51,13 @@ with connected_to(target, name="load", statement_within=60, lock_within=2, readi
                 os.kill(os.getpid(), signal.SIGKILL)
 
     lifted = foreign_keys_to_lift(connection, catalog, plan)
-    Load(connection, plan, catalog, policy, lifted).run(killed(dump_files.read(dump.url)))
+    Load(connection, plan, catalog, policy, lifted).run(killed(dump_reader.read(dump.url)))
 """
 # Extracts one unit and kills itself when its rows are on disk and its end is not.
 EXTRACTING = """
 import os, pickle, signal, sys
 from pathlib import Path
-from tasks.dumps.connections import connected_to, snapshot_of
+from tasks.dumps.connections import connected_to, exported_snapshot
 from tasks.dumps.extract import Source, extract
 from tasks.dumps.segment_writer import SegmentWriter
 
@@ -67,7 +67,7 @@ def killed(self):
 
 SegmentWriter._finish = killed
 table, unit, session = pickle.loads(sys.stdin.buffer.read())
-with connected_to(sys.argv[1], name="s", statement_within=60) as connection, snapshot_of(connection) as held:
+with connected_to(sys.argv[1], name="s", statement_within=60) as connection, exported_snapshot(connection) as held:
     source = Source(snapshot=held, statement_within=60)
     extract(sys.argv[1], source, table, unit, session, folder=Path(sys.argv[2]), compression="none")
 """
@@ -143,14 +143,14 @@ def test_mode_17_a_full_disk_ends_the_export_by_name_and_leaves_nothing(pair: Pa
     url, folder = made.url("source", "pair_reader"), tmp_path / "full"
     folder.mkdir()
     plan = made.plan()
-    with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+    with connected_to(url, name="snapshot", statement_within=60) as holding, exported_snapshot(holding) as held:
         (unit,) = units_of(holding, plan)
         given: Any = (url, Source(snapshot=held, statement_within=60), plan.of(unit), unit, made.session())
         with full_disk(1_000_000), pytest.raises(NotExported, match=r"part of t cannot be written \(File too large\)"):
             extract(*given, folder=folder, compression="none")
         assert list(folder.iterdir()) == []
         part = extract(*given, folder=folder, compression="none")
-    header = next(iter(dump_files.read(made.export().url)))
+    header = next(iter(dump_reader.read(made.export().url)))
     with full_disk(1_000_000), pytest.raises(NotExported, match=r"dump cannot be written \(File too large\)"):
         dump_files.assemble(str(folder / "whole.json"), header, [part], compression="none")  # type: ignore[arg-type]  # a header comes first
     assert [path.name for path in folder.iterdir()] == [part.path.name]

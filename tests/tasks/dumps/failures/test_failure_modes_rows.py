@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tasks.dumps.connections import connected_to, share, snapshot_of
+from tasks.dumps.connections import connected_to, exported_snapshot, use_snapshot
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.estate.errors import NotExported, Unreachable
 from tasks.masking import fake_pools
@@ -32,7 +32,7 @@ def test_mode_2_ranges_in_parallel_keep_unique_values_unique(pair: Pairs, tmp_pa
         "INSERT INTO t SELECT n, 'u' || n, repeat('x', 500) FROM generate_series(1, 2000) n",
     )
     url = made.url("source", "pair_reader")
-    with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+    with connected_to(url, name="snapshot", statement_within=60) as holding, exported_snapshot(holding) as held:
         plan = made.plan(snapshot=held)
         units = units_of(holding, plan, range_bytes=64 * 1024)
         source, session = Source(snapshot=held, statement_within=60), made.session()
@@ -134,17 +134,17 @@ def test_mode_12_a_snapshot_that_is_gone_is_never_replaced(pair: Pairs) -> None:
     """Behind a balancer, or after its holder ended, the snapshot is unknown: refused, and not read in a newer one."""
     made = pair("CREATE TABLE t (id bigint PRIMARY KEY)", "t: keep", "INSERT INTO t VALUES (1)")
     url = made.url("source", "pair_reader")
-    with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+    with connected_to(url, name="snapshot", statement_within=60) as holding, exported_snapshot(holding) as held:
         pass
     with connected_to(url, name="late", statement_within=60) as late, pytest.raises(NotExported, match="not known"):
-        share(late, held)
+        use_snapshot(late, held)
 
 
 def test_mode_12_a_connection_lost_while_exporting_leaves_no_part(pair: Pairs, tmp_path: Path) -> None:
     """The unit fails as something that may be tried again while the snapshot is held; what it wrote is gone."""
     made = pair("CREATE TABLE t (id bigint PRIMARY KEY)", "t: keep", "INSERT INTO t VALUES (1)")
     url = made.url("source", "pair_reader")
-    with connected_to(url, name="snapshot", statement_within=60) as holding, snapshot_of(holding) as held:
+    with connected_to(url, name="snapshot", statement_within=60) as holding, exported_snapshot(holding) as held:
         catalog_plan = made.plan(snapshot=held)
         (unit,) = units_of(holding, catalog_plan)
         with ThreadPoolExecutor(1) as pool, psycopg.connect(made.url("source")) as other:

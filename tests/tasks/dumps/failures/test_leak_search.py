@@ -10,7 +10,7 @@ import pytest
 
 from tasks.dumps.connections import connected_to
 from tasks.dumps.dump_reader import SealedProof
-from tasks.dumps.leak_search import Secrets
+from tasks.dumps.leak_search import HashedValues
 from tasks.dumps.leak_search_proof import open_proof, prove_dump, unproven_reason
 from tasks.dumps.masking_preview import overlaps_in_sample
 from tasks.estate.dumps import Header, LeakSearchResult, Proof
@@ -158,7 +158,7 @@ def test_a_changed_result_or_row_does_not_fit_the_seal() -> None:
     keyring = Keyring(bytes(range(32)), run="r")
     header = Header.model_construct(run_id="r", key=keyring.fingerprint, format_version=2, opted_out=())
     result = LeakSearchResult(searched=True, forms=1, columns=1)
-    secrets = Secrets(hashes={"t.c": array("q", [-5, 7])})
+    secrets = HashedValues(hashes={"t.c": array("q", [-5, 7])})
     proof = prove_dump(secrets, result, body="b" * 64, header=header, keyring=keyring)
     opened = open_proof("d", header, SealedProof(proof, "b" * 64), [keyring])
     assert opened is not None

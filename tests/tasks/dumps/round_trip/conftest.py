@@ -18,9 +18,11 @@ from psycopg.sql import Identifier, Literal
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps.catalog import read_catalog
-from tasks.dumps.connections import connected_to, share, snapshot_of
+from tasks.dumps.compression import Compression
+from tasks.dumps.connections import connected_to, exported_snapshot, use_snapshot
 from tasks.dumps.draft_masking import draft_masking
-from tasks.dumps.dump_files import Compression, assemble, check, read
+from tasks.dumps.dump_files import assemble
+from tasks.dumps.dump_reader import check, read
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
@@ -223,16 +225,16 @@ class Trip:
     def dump(self, policy: Policy, *, compression: Compression = "gzip", range_bytes: int = 2**26) -> DumpFacts:
         """A dump of production as it is."""
         session = Session(Keyring(b"0123456789abcdef" * 2, run="trip"), policy.locale)
-        with connected_to(self.source, name="snap", statement_within=60) as holder, snapshot_of(holder) as snapshot:
+        with connected_to(self.source, name="snap", statement_within=60) as holder, exported_snapshot(holder) as held:
             with connected_to(self.source, name="plan", statement_within=60) as connection:
-                share(connection, snapshot)
+                use_snapshot(connection, held)
                 catalog = read_catalog(connection)
                 plan = draft_masking(catalog, policy, Choices())
-                sequences, _ = require_readable(connection, catalog, plan, snapshot=snapshot)
+                sequences, _ = require_readable(connection, catalog, plan, snapshot=held)
                 require_masked_rows_fit(connection, plan, session)
                 units = units_of(connection, plan, range_bytes=range_bytes)
                 tables = dumped_tables(connection, plan, catalog)
-            source = Source(snapshot=snapshot, statement_within=60)
+            source = Source(snapshot=held, statement_within=60)
             parts = [
                 extract(self.source, source, plan.of(u), u, session, folder=self.folder, compression=compression)
                 for u in units
@@ -242,9 +244,7 @@ class Trip:
             app=policy.app, schema_version=policy.schema_version, source_host=identity.host, run_id="trip",
             source_system=identity.system_identifier, source_database=identity.database, key=session.keyring.fingerprint,
             server_version=identity.server_version, exported_at=datetime.now(UTC), policy=policy.fingerprint,
-            tables=tables,
-            sequences=sequences,
-            reached=existing_names(policy, Resolver.of(catalog)),
+            tables=tables, sequences=sequences, reached=existing_names(policy, Resolver.of(catalog)),
         )  # fmt: skip
         url = str(self.folder / f"{uuid4().hex}.dump")
         assemble(url, header, parts, compression=compression)

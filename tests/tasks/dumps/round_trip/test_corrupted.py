@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.dumps import dump_files
+from tasks.dumps import dump_reader
 from tasks.estate.dumps import DumpFacts
 from tasks.estate.errors import DumpRefused, NotLoaded
 from tasks.masking.policy import Policy, TableRule
@@ -97,7 +97,7 @@ def test_a_changed_dump_changes_nothing(pairs: dict[str, Pair], trip: Any, data:
     bad = trip.folder / "changed.dump"
     bad.write_bytes(changed)
     try:
-        seen = dump_files.check(str(bad))
+        seen = dump_reader.check(str(bad))
     except DumpRefused:
         seen = None
     # A gzip header has bytes without meaning: what still reads as the very same rows is not damaged.
@@ -136,10 +136,10 @@ def test_what_no_text_can_hold_is_refused_by_name(
     made = tmp_path / "made.dump"
     made.write_bytes(b"".join(true_again(lines)))
     with pytest.raises(DumpRefused, match=f"segment 0 of users: .*({said})"):
-        dump_files.check(str(made))
-    events = dump_files.read(str(made))
+        dump_reader.check(str(made))
+    events = dump_reader.read(str(made))
     next(events)
     first = next(events)
-    assert isinstance(first, dump_files.Segment)
+    assert isinstance(first, dump_reader.Segment)
     with pytest.raises(DumpRefused, match=said):
         b"".join(first.blocks)
