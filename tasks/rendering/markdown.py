@@ -50,5 +50,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Colle
 
 
 def section(title: str, lines: Iterable[str]) -> list[str]:
-    """Return a heading and its lines, or "None." if there are none."""
+    """Return a heading and its lines, or "None." if there is no line."""
     return ["", f"## {title}", "", *(list(lines) or ["None."])]
