@@ -30,5 +30,4 @@ def settle(
     ],
 ) -> State[Any]:
     """Ask a lead, with proof, what became of a copy, restore or load that was sent. Sends nothing; a retry of that run goes on."""
-    settled = settlements.settle_call(run, your_name=your_name)
-    return settlements.report_settlement(settled, settlements.release_held(run))
+    return settlements.report_settlement(settlements.settle_call(run, your_name=your_name))

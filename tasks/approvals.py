@@ -25,13 +25,13 @@ from tasks.runtime.forms import (
     PromotionForm,
     RiskyForm,
     await_answer,
-    end_waiting,
     form_for,
     publish_sheet,
 )
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import approval_gate, require_open
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
+from tasks.runtime.states import end_waiting
 from tasks.runtime.waiting_runs import form_key, parameters_of, require_scheduled, typed_proofs, why_moved
 from tasks.safeguards import conditions
 from tasks.signoff import preauthorised

@@ -1,6 +1,6 @@
-"""Upkeep: locks that ended runs left behind, what is stuck, whether the ledger is whole, and the daily word about it all."""
+"""Upkeep: release locks that ended runs left, report what needs attention, verify the ledger, and send the daily digest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,12 +9,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 from sqlalchemy import make_url
 
 from tasks.estate.errors import LedgerBroken, Misconfigured, UnderstudyError
 from tasks.estate.plans import fingerprint
 from tasks.estate.settings import load_settings
+from tasks.estate.verdicts import SWEPT
 from tasks.estate.waiting import utc_now
 from tasks.ledger.approval_requests import open_requests
 from tasks.ledger.ledger import OLD, AlreadyRecorded, Fact
@@ -22,6 +22,7 @@ from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import describe_request, digest_lines, sweep_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
+from tasks.runtime.reporting import publish_text
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, is_over, state_of
@@ -29,14 +30,13 @@ from tasks.signoff.leftovers import unfinished
 from tasks.signoff.standing import expiring, load_standing
 from tasks.surveys.reconcile import has_arrived
 
-SWEPT = "Swept"
 STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day
-STUCK_FOR = 30 * 86400.0  # seconds; what is older was reported often enough
-UNDELIVERED_FOR = 2 * 86400.0  # seconds; older notices say nothing about the places as they are now
-DIGEST_FROM = 7  # o'clock, UTC
+REPORTED_FOR = 30 * 86400.0  # seconds; older runs were reported often enough
+UNDELIVERED_FOR = 2 * 86400.0  # seconds; older notices show nothing about the places as they are now
+DIGEST_FROM = 7  # o'clock UTC
 BROKEN_STEP = (
-    "Nothing was reminded, ended or released. Approve nothing; compare the ledger with the heads in earlier notices, and find "
-    "out who changed its database (docs/approvals.md)."
+    "The sweep took no action. Approve nothing; compare the ledger with the heads in earlier notices, and find out who changed "
+    "its database (docs/approvals.md)."
 )
 
 
@@ -44,8 +44,8 @@ BROKEN_STEP = (
 def release_locks() -> list[str]:
     """Release every lock of a run that is over and whose call, if it made one, is settled or proven now.
 
-    A copy is proven by the remote side, as in `tasks.locks`, or older than the lock horizon. A load needs no proof: it ends
-    with its connection. What stays held is for `report_stuck`. Returns a sentence for each released lock.
+    The remote side proves a copy, as in `tasks.locks`; one that is older than the lock horizon counts as settled. A load needs
+    no proof: it ends with its connection. `report_stuck` reports what stays held. Returns a sentence for each released lock.
     """
     ledger, released = open_ledger(), []
     for lock in ledger.locks():
@@ -53,7 +53,7 @@ def release_locks() -> list[str]:
             continue
         sending = ledger.unsettled(lock.run_id)
         why = "its run is over" if sending is None else _settle(sending)
-        if not why or not is_over(lock.run_id):  # reconciling takes a minute: it may have been retried meanwhile
+        if not why or not is_over(lock.run_id):  # reconciling takes a minute, and the run may have been retried
             continue
         ledger.release_lock(lock.install_id, lock.run_id)
         ledger.record("lock-released", run_id=lock.run_id, destination_id=lock.install_id, detail={"why": why})
@@ -62,13 +62,13 @@ def release_locks() -> list[str]:
 
 
 def _settle(sending: Fact) -> str:
-    """Record that the call of an ended run is settled, and say why; empty where that is not proven."""
+    """Record that the call of an ended run is settled, and return why; "" if that is not proven."""
     ledger = open_ledger()
     if ledger.facts(run_id=sending.run_id, kind="planned-load"):
         how = "a load ends with its connection, and its run is over"
     elif utc_now() - sending.at > scaled(load_settings().lock_horizon):
         how = OLD
-    elif not load_settings().api_user.get_secret_value():  # databases only: nothing here can ask the host
+    elif not load_settings().api_user.get_secret_value():  # a worker for databases only cannot ask the host
         return ""
     else:
         try:
@@ -76,7 +76,7 @@ def _settle(sending: Fact) -> str:
             gap, within = scaled(settings.settle_gap), scaled(settings.copy_within)
             if not has_arrived(ledger, sending, connect=open_clients, gap=gap, host_within=within):
                 return ""
-        except UnderstudyError:  # the host cannot be asked now: the next sweep asks again, until then it is stuck
+        except UnderstudyError:  # the host does not answer: the next sweep asks again
             return ""
         how = "reconciled: the remote side proves the arrival"
     ledger.settle(sending, how)
@@ -85,30 +85,39 @@ def _settle(sending: Fact) -> str:
 
 @task(name="Report what is stuck", **BELOW_THE_GATE)
 def report_stuck() -> list[str]:
-    """A sentence for everything that needs a person; what is new is told in one alert.
+    """Return a sentence for everything that needs a person, and send one alert about what is new.
 
-    Stuck is: a run with a plan and no outcome, a day after its plan, or an hour after Prefect ended it; a question past
-    its deadline whose run is not picked up; a lock whose run is over while its call is not proven. Runs older than
-    30 days are left out.
+    That is: a run with a plan and no outcome, a day after its plan, or an hour after Prefect ended it; an approval request past
+    its deadline whose run no worker takes; a lock whose run is over while its call is not proven. Runs older than 30 days are
+    left out.
     """
-    ledger, now, new = open_ledger(), utc_now(), []
-    stuck = [*_stuck_runs(now), *_stuck_questions(now), *_stuck_locks()]
-    for run_id, what, sentence in stuck:
-        try:
-            ledger.record("stuck", run_id=run_id, detail={"what": what}, once=f"stuck:{run_id}:{what}")
-            new.append(sentence)
-        except AlreadyRecorded:
-            continue  # told before
+    now = utc_now()
+    stuck = [*_stuck_runs(now), *_stuck_requests(now), *_stuck_locks()]
+    new = [
+        sentence
+        for run_id, what, sentence in stuck
+        if _is_new("stuck", {"what": what}, f"stuck:{run_id}:{what}", run_id)
+    ]
     if new:
-        send_notice("alert", f"{len(new)} stuck", [*new, "docs/approvals.md tells what to do about each."])
+        subject = "1 item needs attention" if len(new) == 1 else f"{len(new)} items need attention"
+        send_notice("alert", subject, [*new, "docs/approvals.md describes what to do about each."])
     return [sentence for _, _, sentence in stuck]
 
 
+def _is_new(kind: str, detail: dict[str, Any], once: str, run_id: str = "") -> bool:
+    """Record a fact once; return False if it is recorded already."""
+    try:
+        open_ledger().record(kind, run_id=run_id or this_run(), detail=detail, once=once)
+    except AlreadyRecorded:
+        return False
+    return True
+
+
 def _stuck_runs(now: datetime) -> list[tuple[str, str, str]]:
-    waiting, found = {question.run_id for question in open_requests(open_ledger())}, []
+    waiting, found = {request.run_id for request in open_requests(open_ledger())}, []
     for run in unfinished(open_ledger()):
         age = now - run.planned.at
-        if run.run_id in waiting or age > scaled(STUCK_FOR):
+        if run.run_id in waiting or age > scaled(REPORTED_FOR):
             continue
         state = state_of(run.run_id)
         gone = state is not None and state.is_final() and now - state.timestamp >= scaled(RETRY_WITHIN)
@@ -120,16 +129,16 @@ def _stuck_runs(now: datetime) -> list[tuple[str, str, str]]:
     return found
 
 
-def _stuck_questions(now: datetime) -> list[tuple[str, str, str]]:
-    """Questions that the sweep leaves alone because their run should go on, and does not."""
-    late = [q for q in open_requests(open_ledger()) if now >= q.answer_by + scaled(RETRY_WITHIN)]
+def _stuck_requests(now: datetime) -> list[tuple[str, str, str]]:
+    """Return the approval requests that the sweep leaves open because their run should continue, and does not."""
+    late = [request for request in open_requests(open_ledger()) if now >= request.answer_by + scaled(RETRY_WITHIN)]
     return [
         (
-            q.run_id,
+            each.run_id,
             "question",
-            f"{describe_request(q)} is past its deadline, and no worker goes on with run {q.run_id}.",
+            f"{describe_request(each)} is past its deadline, and no worker continues run {each.run_id}.",
         )
-        for q in late
+        for each in late
     ]
 
 
@@ -150,7 +159,7 @@ def find_undelivered() -> list[str]:
     """Return one sentence if a place for notices did not take the last one that was sent, or the setting names none."""
     settings, ledger = load_settings(), open_ledger()
     if not settings.notices.get_secret_value().split():
-        return []  # nobody wants notices: docs/settings.md
+        return []  # notices are off: docs/settings.md
     since = utc_now() - scaled(UNDELIVERED_FOR)
     sent = [fact for fact in ledger.facts(kind="notice") if fact.at >= since]
     if not sent or not sent[-1].detail.get("failed"):
@@ -165,14 +174,8 @@ def find_undelivered() -> list[str]:
 @task(name="Report findings", **BELOW_THE_GATE)
 def report_findings(findings: list[str]) -> list[str]:
     """Send one alert a day about each finding that is not about a run, and return all of them."""
-    ledger, new = open_ledger(), []
-    for finding in findings:
-        try:
-            key = f"finding:{utc_now().date()}:{fingerprint(finding)[:12]}"
-            ledger.record("finding", run_id=this_run(), detail={"what": finding}, once=key)
-            new.append(finding)
-        except AlreadyRecorded:
-            continue  # sent today
+    today = utc_now().date()
+    new = [each for each in findings if _is_new("finding", {"what": each}, f"finding:{today}:{fingerprint(each)[:12]}")]
     if new:
         send_notice("alert", "The sweep found something", new)
     return findings
@@ -180,33 +183,21 @@ def report_findings(findings: list[str]) -> list[str]:
 
 @task(name="Verify the ledger", **BELOW_THE_GATE)
 def verify_ledger() -> list[str]:
-    """What shows that the ledger's past was changed, compared with the head that the last sweep left in Prefect.
+    """Return what shows that the ledger was changed, compared with the head that the last sweep stored in Prefect.
 
-    People are told once a day.
+    Sends one alert a day.
     """
-    ledger, today = open_ledger(), utc_now().date()
     try:
-        problems = ledger.verify(_anchor())
+        problems = open_ledger().verify(_anchor())
     except Misconfigured as error:  # somebody wrote over the anchor
         problems = [f"the artifact {_anchor_key()} in Prefect is no anchor any more: {error.message}"]
-    if problems:
-        try:
-            ledger.record(
-                "ledger-broken",
-                run_id=this_run(),
-                detail={"problems": problems},
-                once=f"ledger-broken:{today}",
-            )
-            send_notice(
-                "alert", "the ledger was changed", [plain(problem, 600) for problem in problems] + [BROKEN_STEP]
-            )
-        except AlreadyRecorded:
-            return problems  # told today
+    if problems and _is_new("ledger-broken", {"problems": problems}, f"ledger-broken:{utc_now().date()}"):
+        send_notice("alert", "the ledger was changed", [*(plain(each, 600) for each in problems), BROKEN_STEP])
     return problems
 
 
 def _anchor_key() -> str:
-    """The artifact that holds this ledger's newest head; a ledger elsewhere has one of its own."""
+    """Return the key of the artifact with this ledger's newest head; each ledger has its own."""
     address = make_url(load_settings().ledger_url).render_as_string(hide_password=True)
     return f"ledger-head-{fingerprint(address)[:12]}"
 
@@ -220,23 +211,19 @@ def _anchor() -> str | None:
 
 @task(name="Send the daily digest", **BELOW_THE_GATE)
 def send_digest(stuck: list[str]) -> list[str]:
-    """Once a day, from 07:00 UTC: what ended, what waits and what ends soon, of a ledger that is whole."""
-    ledger, now = open_ledger(), utc_now()
-    if now.hour < DIGEST_FROM:
+    """Send, once a day from 07:00 UTC, what ended, what waits and what ends soon; return the lines."""
+    now = utc_now()
+    if now.hour < DIGEST_FROM or not _is_new("digest", {}, f"digest:{now.date()}"):
         return []
-    try:
-        ledger.record("digest", run_id=this_run(), once=f"digest:{now.date()}")
-    except AlreadyRecorded:
-        return []
-    lines = digest_lines(ledger, now, standing=_standing_that_ends(now), stuck=stuck)
+    lines = digest_lines(open_ledger(), now, standing=_expiring_approvals(now), stuck=stuck)
     send_notice("digest", f"{now:%Y-%m-%d}", lines)
     return lines
 
 
-def _standing_that_ends(now: datetime) -> list[str]:
+def _expiring_approvals(now: datetime) -> list[str]:
     try:
         soon = expiring(load_standing(load_settings().standing_file), now.date(), read_rules().standing_notice)
-    except UnderstudyError as error:  # a wrong file stops the runs that need it, not this one
+    except UnderstudyError as error:  # an invalid file stops the runs that need it, not this one
         return [plain(error.message, 400)]
     return [f"{plain(entry.pair)}: until {entry.until.isoformat()}, signed by {plain(entry.issuer)}" for entry in soon]
 
@@ -253,41 +240,33 @@ def report_sweep(
     suspended: Sequence[str],
     digest: Sequence[str],
 ) -> State[Any]:
-    """The end of a sweep: `Swept`, with what was done, and the ledger's head as anchor for the next one.
+    """Finish a sweep: `Swept`, with what was done, and the ledger's head as anchor for the next one.
 
-    A sweep has no row of its own in the ledger: ninety-six empty ones a day would bury the rest, and what it did is there.
+    A sweep has no outcome in the ledger: ninety-six empty ones a day would bury the rest, and what it did is recorded.
     """
     head = str(open_ledger().head() or "")
+    if head:
+        create_markdown_artifact(head, key=_anchor_key(), description="The ledger's head at the last sweep")
     done = {
-        "Questions closed": closed,
-        "Runs ended": ended,
-        "States corrected": corrected,
-        "Findings": found,
-        "Reminders": reminded,
-        "Locks released": released,
-        "Stuck": stuck,
-        "Leads suspended": suspended,
+        "Approval requests closed": ("closed", closed),
+        "Runs ended": ("ended", ended),
+        "States corrected": ("corrected", corrected),
+        "Findings": ("found", found),
+        "Reminders": ("reminded", reminded),
+        "Locks released": ("released", released),
+        "Stuck": ("stuck", stuck),
+        "Leads suspended": ("suspended", suspended),
+    }
+    parts = {title: sentences for title, (_, sentences) in done.items()} | {
         "Digest": digest,
         "Ledger head": [f"`{head or 'empty'}`"],
     }
-    _report(SWEPT, {title: sentences for title, sentences in done.items() if sentences})
-    if head:
-        create_markdown_artifact(head, key=_anchor_key(), description="The ledger's head at the last sweep")
-    counted = {
-        "closed": closed, "ended": ended, "corrected": corrected, "found": found, "reminded": reminded, "released": released,
-        "stuck": stuck, "suspended": suspended,
-    }  # fmt: skip
-    message = (
-        ", ".join(f"{len(sentences)} {what}" for what, sentences in counted.items() if sentences) or "Nothing to do"
-    )
-    return Completed(name=SWEPT, message=f"{message}.")
+    text = sweep_text(SWEPT, {title: sentences for title, sentences in parts.items() if sentences})
+    counts = [f"{len(sentences)} {what}" for what, sentences in done.values() if sentences]
+    return publish_text("sweep", SWEPT, text, f"{', '.join(counts) or 'Nothing to do'}.")
 
 
 def report_broken_ledger(problems: Sequence[str]) -> State[Any]:
-    """The end of a sweep that found the ledger changed: it does nothing on its word."""
-    _report(LedgerBroken.outcome, {"The ledger was changed": [plain(problem, 600) for problem in problems]})
-    return Failed(name=LedgerBroken.outcome, message=f"{'; '.join(problems)}. {BROKEN_STEP}")
-
-
-def _report(outcome: str, found: Mapping[str, Sequence[str]]) -> None:
-    create_markdown_artifact(sweep_text(outcome, found), key=f"report-{this_run()}", description=f"sweep: {outcome}")
+    """Finish a sweep that found the ledger changed and took no action."""
+    text = sweep_text(LedgerBroken.outcome, {"The ledger was changed": [plain(each, 600) for each in problems]})
+    return publish_text("sweep", LedgerBroken.outcome, text, f"{'; '.join(problems)}. {BROKEN_STEP}")

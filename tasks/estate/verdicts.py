@@ -1,4 +1,7 @@
-"""The checks that decide the outcome of each flow. docs/evidence.md has the same table; a test compares them."""
+"""Every outcome that is not an error's, which of them are green, and the checks that decide the outcome of each flow.
+
+docs/outcomes.md lists every outcome and docs/evidence.md has the table of checks; tests compare them.
+"""
 
 from collections.abc import Iterable
 
@@ -10,6 +13,19 @@ IN_PART = "VerifiedInPart"
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
 HEALTHY_IN_PART = "HealthyInPart"
+EXPORTED = "Exported"
+LOADED = "Loaded"
+LOADED_IN_PART = "LoadedInPart"  # committed as approved; red, because staging differs from the dump
+PREVIEWED = "Previewed"
+CLASSIFIED = "Classified"
+AUDITED = "Audited"
+HELD = "Held"
+RELEASED = "Released"
+SETTLED = "Settled"
+SWEPT = "Swept"
+
+# Green in Prefect: the run's state is Completed. Every other outcome, also that of an error, is a Failed state of its name.
+GREEN = {VERIFIED, HEALTHY, EXPORTED, LOADED, PREVIEWED, CLASSIFIED, AUDITED, HELD, RELEASED, SETTLED, SWEPT}
 
 ALWAYS = "always"
 DATABASE = "if the whole database was copied"

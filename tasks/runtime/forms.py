@@ -13,17 +13,19 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import keyset_from_base_key
 from prefect.runtime import flow_run
-from prefect.states import Failed
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.sheets import Sheet, sheet_key
+from tasks.estate.waiting import utc_now
 from tasks.rendering.dumps import RISK_LABEL
+from tasks.runtime.current_run import this_run
+from tasks.runtime.resources import open_ledger
+from tasks.runtime.waiting_runs import parameters_of
 
 SHORTEST = timedelta(seconds=1)
 TABLE_RULE = re.compile(r"\|[-:|]+\|$")
@@ -207,6 +209,18 @@ def await_answer(
     return _stored(key, form) or FormAnswer(None, now)
 
 
+def first_request(kind: str, within: timedelta, **detail: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what this run recorded when it first asked, as a fact of this kind, and what it would record now.
+
+    Both contain the deadline (`answer_by`), a digest of the run's `parameters`, and `detail`. The deadline counts from the first
+    time, however often the run asks again.
+    """
+    ledger, parameters = open_ledger(), parameters_of(this_run())
+    now = {"answer_by": (utc_now() + within).isoformat(), **detail, "parameters": parameters}
+    first = ledger.facts(run_id=this_run(), kind=kind) or [ledger.record(kind, run_id=this_run(), detail=now)]
+    return first[0].detail, now
+
+
 def publish_sheet(sheet: Sheet) -> None:
     """Put the question as data beside its form, for the command line and for whoever wants to check."""
     create_markdown_artifact(
@@ -229,16 +243,3 @@ def _stored(key: str, form: type[RunInput]) -> FormAnswer | None:
         return FormAnswer(form.model_validate(json.loads(answer.value)), at)
     except (ValidationError, ValueError, TypeError):
         return FormAnswer(None, at)
-
-
-def end_waiting(run_id: str, outcome: str, message: str) -> bool:
-    """Give a suspended run its named end, as no process will. Return False if it does not wait, or was deleted."""
-    try:
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(UUID(run_id)).state
-            if state is None or not state.is_paused():
-                return False
-            client.set_flow_run_state(UUID(run_id), Failed(name=outcome, message=message), force=True)
-    except (ObjectNotFound, ValueError):  # deleted while it waited: the next sweep ends it in the ledger
-        return False
-    return True

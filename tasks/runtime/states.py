@@ -5,15 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 from prefect.states import Failed, Pending
-
-from tasks.estate.plans import Report
-from tasks.rendering.report import report_text
 
 RETRY_WITHIN = 3600.0  # seconds; a run that ended without telling how may be retried, so it is left alone that long
 PAGE = 200  # runs that Prefect gives at once
@@ -89,22 +85,14 @@ def wait_timed_out(state: State[Any]) -> bool:
     return state.is_failed() and state.message == NEVER_RESUMED
 
 
-def show_end(report: Report, *, rename: bool) -> None:
-    """Put an end on the page of the run that the report is about: the report, and with `rename` the named state.
-
-    May be repeated: a second report under the same key is its next version.
-    """
-    run_id = UUID(report.run_id)
-    with get_client(sync_client=True) as client:
-        if rename:
-            named: State[Any] = Failed(name=report.outcome, message=f"{report.message} {report.next_step}")
-            client.set_flow_run_state(run_id, named, force=True)
-        client.create_artifact(
-            ArtifactCreate(
-                key=f"report-{report.run_id}",
-                type="markdown",
-                data=report_text(report),
-                description=f"{report.verb}: {report.outcome}",
-                flow_run_id=run_id,
-            )
-        )
+def end_waiting(run_id: str, outcome: str, message: str) -> bool:
+    """Set a suspended run to a failed state of this name. Return False if the run does not wait, or was deleted."""
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(run_id)).state
+            if state is None or not state.is_paused():
+                return False
+            client.set_flow_run_state(UUID(run_id), Failed(name=outcome, message=message), force=True)
+    except (ObjectNotFound, ValueError):  # deleted while it waited: the next sweep ends it in the ledger
+        return False
+    return True

@@ -53,7 +53,7 @@ def test_a_refresh_whose_outcome_is_unknown_is_settled_and_goes_on(
     assert run.state == "Suspended", run.message
     with get_client(sync_client=True) as client:
         asked = client.filter_flow_run_input(UUID(run.id), key_prefix="", limit=9, exclude_keys=set())
-    assert any("What became of the refresh of schulstage?" in each.value for each in asked)
+    assert any("Did the refresh of schulstage arrive or fail?" in each.value for each in asked)
     for name, proof in ((DEMO_LEAD, "000000"), ("Somebody Else", code())):
         assert run.answer(outcome="failed", approver=name, proof=proof, **SEEN) == "ACCEPT"
         assert run.go().state == "Suspended", run.message

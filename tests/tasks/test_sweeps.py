@@ -12,7 +12,7 @@ from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Sched
 from tasks import sweeps
 from tasks.ledger.approval_requests import end_of, open_requests
 from tasks.runtime import states
-from tasks.runtime.forms import end_waiting
+from tasks.runtime.states import end_waiting
 from tests.sweeping import HOUR, Sweeping, forget, put
 
 
@@ -182,7 +182,7 @@ def test_a_state_that_was_changed_after_the_end(office: Sweeping) -> None:
     for _ in range(2):
         office.steps()
     assert [run.state for run, _ in runs] == ["VerifyFailed", "Verified", "Rejected"]
-    assert office.subjects == ["A state was changed by hand"] * 2
+    assert office.subjects == ["A state was changed manually"] * 2
     with get_client(sync_client=True) as client:
         kinds = [client.read_flow_run(UUID(run.id)).state_type for run in (forged, good)]
     assert kinds == [StateType.FAILED, StateType.COMPLETED]

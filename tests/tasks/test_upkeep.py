@@ -40,7 +40,7 @@ def test_what_is_not_proven_stays_held(office: Sweeping, login: str) -> None:
     put(run, Crashed())
     first, second = office.steps(), office.steps()
     assert [lock.install_id for lock in office.ledger.locks()] == ["d9"]
-    assert office.subjects == ["1 stuck"]
+    assert office.subjects == ["1 item needs attention"]
     assert first == second == [f"d9 is held by run {run.id}, which is over; its call is not proven."]
 
 
@@ -57,7 +57,7 @@ def test_tells_of_stuck_runs_once(office: Sweeping, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(upkeep, "RETRY_WITHIN", 0.0)
     report = office.steps()
     office.steps()
-    assert office.subjects == ["1 stuck"]
+    assert office.subjects == ["1 item needs attention"]
     assert report == [f"promote of schulprod (run {lost.id}) has no outcome: Crashed, nothing was sent."]
 
 
