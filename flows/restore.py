@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, arrivals, backups, caches, checks, installs, locks, reports, restores
+from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
 from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, Requester, asked
 from tasks.estate.plans import CopyOptions
 
@@ -57,7 +57,7 @@ def restore(
     before = restores.state_before(promotion)
     with locks.locked(plan, undoes=promotion):
         receipt = restores.send_restore(plan, approved, backups.fresh_backup(plan))
-        evidence = restores.await_restore(plan, receipt, before)
+        evidence = copies.await_arrival(plan, receipt, before)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     purged_at = caches.purge_cache(pair.destination)
     return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, before, purged_at))

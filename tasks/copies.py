@@ -1,4 +1,4 @@
-"""Copies: send one, once, and wait for evidence that it arrived."""
+"""Copies: send one, once, and wait for the evidence that a copy or restore arrived."""
 
 from datetime import timedelta
 
@@ -7,6 +7,7 @@ from prefect import task
 from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.settings import load_settings
+from tasks.estate.sites import Survey
 from tasks.estate.waiting import utc_now
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
@@ -17,7 +18,7 @@ from tasks.signoff.sending import send_once
 from tasks.surveys.recheck import recheck
 from tasks.surveys.watch import Watch, watch
 
-COPY_TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
+TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
 
 
 @task(
@@ -26,12 +27,11 @@ COPY_TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
     **ONCE,
 )
 def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: bool = False) -> Receipt:
-    """Overwrite the destination: re-check the world, use the approval up, journal the intent, send. Never retried.
+    """Overwrite the destination: re-check the approved facts, use the approval up, journal the intent, send. Never retried.
 
-    `backup` is what `restore` would put back: the plan's own, or a newer one where the answer came late. A second call in
-    the same run, in whatever process, sends nothing and returns the journaled receipt. Raises `PlanIsStale`,
-    `WrongDestination`, `Frozen`, `OnHold`, `NotApproved` and its kinds, `HostRefused`, or `Transient` if it surely was not
-    sent.
+    `backup` is what `restore` would put back: the plan's own, or a newer one if the answer came late. A second call in the same
+    run, in any process, sends nothing and returns the journaled receipt. Raises `PlanIsStale`, `WrongDestination`, `Frozen`,
+    `OnHold`, `NotApproved` and its kinds, `HostRefused`, or `Transient` if the call was provably not sent.
     """
     ledger, settings = open_ledger(), load_settings()
     source, destination = plan.pair.source, plan.pair.destination
@@ -61,20 +61,24 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
         )
 
 
-@task(name="Wait for the copy's arrival", task_run_name="Wait for {plan.pair.destination.name}", **BELOW_THE_GATE)
-def await_arrival(plan: Plan, receipt: Receipt, *, enough: Verdict = Verdict.CONFIRMED) -> Evidence:
-    """Watch the evidence ladder until the verdict is `enough`; at the deadline return what there is. Raises nothing else.
+@task(name="Wait for the arrival", task_run_name="Wait for {plan.pair.destination.name}", **BELOW_THE_GATE)
+def await_arrival(
+    plan: Plan, receipt: Receipt, expected: Survey | None = None, *, enough: Verdict = Verdict.CONFIRMED
+) -> Evidence:
+    """Watch the evidence until its verdict is `enough`; at the deadline return what there is. Raises nothing else.
 
-    The deadline counts from `receipt.sent_at`, so a resumed run does not restart it, but looks at least twice. An
-    `active` status is recorded and never counted. Retried 4 times on `Transient`, backing off with jitter.
+    `expected` is what the destination should become: the source before the call, unless a restore names another state. The
+    deadline counts from `receipt.sent_at`, so a resumed run does not restart it, but looks at least twice. An `active` status is
+    recorded and never counted. Retried 4 times on `Transient`, backing off with jitter.
     """
     settings = load_settings()
     gap = scaled(settings.settle_gap)
     host_done = receipt.sent_at + scaled(settings.copy_within)
     deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
-    progress = Progress("copy", typical=COPY_TYPICAL * settings.pace)
+    progress = Progress("restore" if plan.verb == "restore" else "copy", typical=TYPICAL * settings.pace)
     with open_clients() as (client, prober):
-        watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=host_done)
+        expected = expected or receipt.baseline.source
+        watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)
         evidence = watch(
             watching, enough=enough, started=receipt.sent_at, deadline=deadline, pace=settings.pace, show=progress.show
         )
@@ -83,11 +87,11 @@ def await_arrival(plan: Plan, receipt: Receipt, *, enough: Verdict = Verdict.CON
 
 
 def require_arrival(plan: Plan, evidence: Evidence, *, enough: Verdict = Verdict.CONFIRMED) -> Evidence:
-    """The evidence, if it is good enough for a destination that is not production. Raises `OutcomeUnknown` otherwise."""
-    told = open_ledger().facts(run_id=plan.run_id, plan=plan.fingerprint, kind="arrival-told")
-    if told and told[-1].detail["email"] == "completed":  # a lead settled it with proof: `understudy settle`
-        said = f"{told[-1].detail['approver']}: {told[-1].detail['words']}"
-        person = Signal(rank=0, name="a lead settled it", seen=True, detail=said, observed_at=utc_now())
+    """Return the evidence if it is good enough for a destination that is not production. Raises `OutcomeUnknown`."""
+    answers = open_ledger().facts(run_id=plan.run_id, plan=plan.fingerprint, kind="arrival-told")
+    if answers and answers[-1].detail["email"] == "completed":  # a lead settled it with proof: `understudy settle`
+        detail = f"{answers[-1].detail['approver']}: {answers[-1].detail['words']}"
+        person = Signal(rank=0, name="a lead settled it", seen=True, detail=detail, observed_at=utc_now())
         evidence = evidence.model_copy(update={"verdict": Verdict.CONFIRMED, "signals": (person, *evidence.signals)})
     if evidence.verdict not in (Verdict.CONFIRMED, Verdict.UNCHANGED, enough):
         raise OutcomeUnknown(

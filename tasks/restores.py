@@ -1,7 +1,6 @@
-"""Restores: find what a promotion recorded, put it back, once, and wait for evidence."""
+"""Restores: find what a promotion recorded, and put it back, once."""
 
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -10,27 +9,23 @@ from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
 from prefect.exceptions import PrefectException
 
-from tasks.capi.client import Client
 from tasks.estate.errors import NotFound
-from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Verdict
+from tasks.estate.plans import Approval, Backup, Plan, Receipt
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
-from tasks.runtime.progress import Progress
-from tasks.runtime.resources import open_clients, open_ledger, scaled
+from tasks.runtime.resources import open_clients, open_ledger
 from tasks.runtime.results import kept_in_ledger
-from tasks.runtime.retries import ABOVE_THE_GATE, BELOW_THE_GATE, ONCE
+from tasks.runtime.retries import ABOVE_THE_GATE, ONCE
 from tasks.signoff import preauthorised
 from tasks.signoff.sending import send_once
 from tasks.surveys.recheck import recheck
 from tasks.surveys.survey import to_install
-from tasks.surveys.watch import Watch, watch
 
 RESTORE = "restore/restore"  # flow and deployment, as prefect.yaml names them
-RESTORE_TYPICAL = 1200.0  # seconds
 
 
 @task(
@@ -41,7 +36,7 @@ RESTORE_TYPICAL = 1200.0  # seconds
 )
 @kept_in_ledger
 def resolve_recorded(run_id: str) -> Plan:
-    """The plan of the run whose destination shall go back. Raises `NotFound` if it never sent anything.
+    """Return the plan of the run to undo. Raises `NotFound` if it sent nothing.
 
     Retried 4 times on `Transient`, backing off with jitter.
     """
@@ -49,7 +44,7 @@ def resolve_recorded(run_id: str) -> Plan:
     planned = ledger.facts(run_id=run_id, kind="planned")
     if not planned or ledger.receipt(run_id) is None:
         raise NotFound(
-            f"The ledger knows no copy sent by run {run_id!r}; expected the id of a promotion or refresh that sent one.",
+            f"The ledger has no copy sent by run {run_id!r}; expected the id of a promotion or refresh that sent one.",
             next_step="Nothing was changed. The report of the promotion shows its run id.",
         )
     plan = Plan.model_validate(planned[-1].detail)
@@ -65,21 +60,17 @@ def resolve_recorded(run_id: str) -> Plan:
 )
 @kept_in_ledger
 def resolve_destination(recorded: Plan) -> Pair:
-    """The recorded destination as it is now, as both sides of a restore. Raises `NotFound`. Retried on `Transient`."""
+    """Return the recorded destination as it is now, as both sides of a restore. Raises `NotFound`. Retried on `Transient`."""
     with open_clients() as (client, _):
-        return _pair(client, recorded)
-
-
-def _pair(client: Client, recorded: Plan) -> Pair:
-    install = to_install(client.install(recorded.pair.destination.id), client.sites())
+        install = to_install(client.install(recorded.pair.destination.id), client.sites())
     return Pair(source=install, destination=install, direction=Direction.BACK)
 
 
 def state_before(run_id: str) -> Survey:
-    """What the destination looked like right before that run's call: what a restore should bring back."""
+    """Return the survey of the destination right before that run's call: what a restore should bring back."""
     receipt = open_ledger().receipt(run_id)
     if receipt is None:
-        raise NotFound(f"The ledger knows no copy sent by run {run_id!r}.")
+        raise NotFound(f"The ledger has no copy sent by run {run_id!r}.")
     return receipt.baseline.destination
 
 
@@ -87,8 +78,8 @@ def state_before(run_id: str) -> Survey:
 def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
     """Put the recorded backup back: re-check, use the approval up, journal, send. Never retried; see `send_copy`.
 
-    A checkpoint by the host is asked for as well. Raises what `send_copy` raises; `HostRefused` or `NotFound` where the
-    host offers no restore (API 1.10): then its portal must be used, with the backup id in the message.
+    The host is also asked for a checkpoint. Raises what `send_copy` raises; `HostRefused` or `NotFound` if the host offers no
+    restore (API 1.10): then people must use its portal, with the backup id in the message.
     """
     ledger, settings = open_ledger(), load_settings()
     destination, backup_id = plan.pair.destination, plan.restore_backup_id or ""
@@ -109,10 +100,10 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
 
 
 def start_allowed_restore(plan: Plan, approval: Approval, ended: State[Any]) -> State[Any]:
-    """Where the verification of a promotion failed and its approval allows it, start the restore as a run of its own.
+    """Start the restore as a run of its own if the promotion's verification failed and its approval permits it.
 
-    Gives the promotion's end as it is. Once: a retry of the promotion starts no second restore. A restore that cannot be
-    started is an alert, not an error: the promotion's own end must stay readable.
+    Returns the promotion's end unchanged. Happens once: a retry of the promotion starts no second restore. A restore that cannot
+    be started is an alert, not an error: the promotion's own end must stay readable.
     """
     ledger = open_ledger()
     if ended.name != preauthorised.FAILED or not approval.restore_within:
@@ -130,30 +121,8 @@ def start_allowed_restore(plan: Plan, approval: Approval, ended: State[Any]) -> 
             send_notice(
                 "alert",
                 subject,
-                [f"{type(error).__name__}. Start `restore` with run {plan.run_id} by hand."],
+                [f"{type(error).__name__}. Start `restore` with run {plan.run_id} manually."],
                 run_id=plan.run_id,
             )
             get_run_logger().error("%s: %s", subject, type(error).__name__)
     return ended
-
-
-@task(name="Wait for the restore", task_run_name="Wait for {plan.pair.destination.name}", **BELOW_THE_GATE)
-def await_restore(plan: Plan, receipt: Receipt, expected: Survey) -> Evidence:
-    """Watch the same ladder, against the state before the copy. Deadline and retries as for `await_arrival`."""
-    settings = load_settings()
-    gap = scaled(settings.settle_gap)
-    host_done = receipt.sent_at + scaled(settings.copy_within)
-    deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
-    progress = Progress("restore", typical=RESTORE_TYPICAL * settings.pace)
-    with open_clients() as (client, prober):
-        watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)
-        evidence = watch(
-            watching,
-            enough=Verdict.CONFIRMED,
-            started=receipt.sent_at,
-            deadline=deadline,
-            pace=settings.pace,
-            show=progress.show,
-        )
-    progress.done(f"{plan.pair.destination.name}: {evidence.verdict.value}")
-    return evidence

@@ -1,4 +1,4 @@
-"""Our side of Prefect: forms, notices, states, retries and the resources that every step shares."""
+"""Our side of Prefect: forms, notices, reports, states, retries, and the resources that every step uses."""
 
 from tasks.runtime import runners
 

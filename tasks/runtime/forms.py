@@ -1,11 +1,12 @@
-"""Asking: put a form before people in Prefect, and read what was typed with the time at which the server got it.
+"""Forms: show a form in Prefect, and read what was typed with the time at which the server received it.
 
-What is read is what anybody with Prefect's API may have put there: nothing here is trusted, the gate judges it.
+Anybody with access to Prefect's API may have stored what is read here. It is not trusted: the approval gate checks it.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -31,29 +32,29 @@ SHORTEST = timedelta(seconds=1)
 TABLE_RULE = re.compile(r"\|[-:|]+\|$")
 CELL_END = re.compile(r"(?<!\\)\|")  # an escaped bar belongs to a cell
 
-
 PROOF: dict[str, Any] = {"min_length": 6, "max_length": 4000}  # characters: a code; an RSA signature has 1,600
+PROOF_TITLE = "Proof that it is you"
+DECISIONS = "reject: nothing is overwritten. approve: this plan, once."
+PLAN_HELP = "The notice that you received names the same code."
+DESTINATION_HELP = "In full: it will be overwritten."
+EMAIL, ONLY_IF_READ = "The host's e-mail about this copy reports", "'completed' only if you read it."
+OUTCOME, ONLY_IF_KNOWN = "Outcome of the call", "Only if you know it."
 
 
-def _field(position: int, title: str, description: str, carries: Mapping[str, Any] | None = None, **rules: Any) -> Any:
-    """A field of a form, in its place. None has a default: an empty answer is no answer. `carries`: more of its schema."""
-    extra = {"position": position, **(carries or {})}
-    return Field(title=title, description=description, json_schema_extra=extra, **rules)
+def _field(position: int, title: str, help_text: str, more: Mapping[str, Any] | None = None, **rules: Any) -> Any:
+    """Return a field of a form. No field has a default: an empty answer is no answer. `more` is added to its schema."""
+    return Field(title=title, description=help_text, json_schema_extra={"position": position, **(more or {})}, **rules)
 
 
 def _approver(position: int) -> Any:
     return _field(
-        position, "Your name", "As enrolled. Goes into the ledger and the report.", min_length=3, max_length=80
+        position, "Your name", "As enrolled. The ledger and the report contain it.", min_length=3, max_length=80
     )
 
 
-def _proof(position: int) -> Any:
-    told = "Six digits of your authenticator now, or your SSH signature on one line (understudy approve makes it)."
-    return _field(position, "Proof that it is you", told, **PROOF)
-
-
-def _reason(position: int) -> Any:
-    return _field(position, "Reason", "Why, in a few words.", min_length=5, max_length=500)
+def _proof(position: int, signs: str = "understudy approve", more: Mapping[str, Any] | None = None) -> Any:
+    help_text = f"The current six digits of your authenticator, or your SSH signature on one line (`{signs}` makes it)."
+    return _field(position, PROOF_TITLE, help_text, more, **PROOF)
 
 
 class _Form(RunInput):
@@ -61,43 +62,42 @@ class _Form(RunInput):
 
 
 class ApprovalForm(_Form):
-    """The form a lead fills in before a copy or restore."""
+    """The form that a lead fills in before a copy or restore."""
 
-    decision: Literal["reject", "approve"] = _field(
-        0, "Decision", "reject: nothing is overwritten. approve: this plan, once."
-    )
-    plan: str = _field(1, "Type the code of the plan", "The notice that you got names the same one.", max_length=20)
-    destination: str = _field(2, "Type the name of the destination", "In full: it will be overwritten.", max_length=255)
+    decision: Literal["reject", "approve"] = _field(0, "Decision", DECISIONS)
+    plan: str = _field(1, "Type the code of the plan", PLAN_HELP, max_length=20)
+    destination: str = _field(2, "Type the name of the destination", DESTINATION_HELP, max_length=255)
     approver: str = _approver(3)
     proof: str = _proof(4)
-    reason: str = _reason(5)
+    reason: str = _field(5, "Reason", "Why, in a few words.", min_length=5, max_length=500)
 
 
 class PromotionForm(ApprovalForm):
-    """The same before a promotion, with leave to undo it."""
+    """The approval form of a promotion, which may also permit its restore."""
 
     restore: Literal["no", "yes"] = _field(
-        6, "If verification fails", "yes: put the backup back by itself, without asking again, for a short time."
+        6, "If verification fails", "yes: the backup is put back automatically, without asking again, for a short time."
     )
 
 
 class RiskyForm(ApprovalForm):
-    """The same before a load that leaves personal data as it is."""
+    """The approval form of a load that leaves personal data as it is."""
 
     risk: str = _field(6, RISK_LABEL, "Personal data of production will be on staging.", pattern=f"^{RISK_PHRASE}$")
 
 
-EMAIL, ONLY_IF_READ = "The host's e-mail about this copy says", "'completed' only if you read it."
 Email = Literal["no e-mail yet", "failed", "completed"]
 
 
 class ArrivalForm(_Form):
-    """What the host's e-mail said about a copy: the one documented signal of its end."""
+    """What the host's e-mail about a copy reports: the one documented signal of its end."""
 
     email: Email = _field(0, EMAIL, ONLY_IF_READ)
     approver: str = _approver(1)
     proof: str = _proof(2)
-    words: str = _field(3, "Its words and time", "For example: 'Copy complete', 14:32.", min_length=5, max_length=300)
+    words: str = _field(
+        3, "Wording and time of the e-mail", "For example: 'Copy complete', 14:32.", min_length=5, max_length=300
+    )
 
 
 class HoldEndForm(_Form):
@@ -108,68 +108,56 @@ class HoldEndForm(_Form):
 
 
 class SettleForm(_Form):
-    """What became of a call whose outcome is unknown, and the proof of the lead who says so."""
+    """The outcome of a call that is unknown, and the proof of the lead who knows it."""
 
-    outcome: Literal["arrived", "failed"] = _field(0, "What became of the call", "Only if you know.")
+    outcome: Literal["arrived", "failed"] = _field(0, OUTCOME, ONLY_IF_KNOWN)
     approver: str = _approver(1)
     proof: str = _proof(2)
     reason: str = _field(
-        3, "What tells you", "The host's e-mail and its time, or what you saw.", min_length=5, max_length=300
+        3, "How you know", "The host's e-mail and its time, or what you saw.", min_length=5, max_length=300
     )
+
+
+def form_for(code: str, destination: str, kind: type[ApprovalForm], text: str = "") -> type[ApprovalForm]:
+    """Return the form for one plan: the server refuses any typed code or destination but the plan's own.
+
+    `text` is also the help of the first field: if the window is not high enough for all fields, Prefect's dialog reduces the
+    form's own description to nothing, and people would approve what they cannot see.
+    """
+    plan = _field(1, f"Type the code of the plan: {code}", PLAN_HELP, pattern=f"^{code}$")
+    title = f"Type the name of what will be overwritten: {destination}"
+    typed = _field(2, title, DESTINATION_HELP, pattern=f"^{re.escape(destination)}$")
+    decision = _field(0, "Decision", _help(text, DECISIONS))
+    return _derived(kind, decision=(Literal["reject", "approve"], decision), plan=(str, plan), destination=(str, typed))
+
+
+def arrival_form(text: str) -> type[ArrivalForm]:
+    """Return the form about one copy, with its text as the help of the first field: see `form_for`."""
+    return _derived(ArrivalForm, email=(Email, _field(0, EMAIL, _help(text, ONLY_IF_READ))))
 
 
 def settle_form(text: str, statements: Mapping[Any, str]) -> type[SettleForm]:
     """Return the form about one call. Its proof field carries, for each outcome, the statement that a lead may sign."""
-    told = (
-        "Six digits of your authenticator now, or your SSH signature on one line (`understudy settle` signs by itself)."
-    )
-    proof = _field(2, "Proof that it is you", told, {"statements": {**statements}}, **PROOF)
-    outcome = _field(0, "What became of the call", "\n\n".join([*_paragraphs(text), "Only if you know."]))
-    fields: dict[str, Any] = {"outcome": (Literal["arrived", "failed"], outcome), "proof": (str, proof)}
-    return create_model(SettleForm.__name__, __base__=SettleForm, **fields)
+    outcome = _field(0, OUTCOME, _help(text, ONLY_IF_KNOWN))
+    proof = _proof(2, "understudy settle", {"statements": {**statements}})
+    return _derived(SettleForm, outcome=(Literal["arrived", "failed"], outcome), proof=(str, proof))
 
 
 def hold_end_form(text: str, statement: str) -> type[HoldEndForm]:
     """Return the form for ending holds. Its proof field carries the statement that a lead may sign instead of typing a code."""
-    told = f"{text} The word that its owner kept, or a lead's six digits or SSH signature."
-    fields: dict[str, Any] = {"proof": (str, _field(1, "Proof that you may", told, {"statement": statement}, **PROOF))}
-    return create_model(HoldEndForm.__name__, __base__=HoldEndForm, **fields)
+    help_text = f"{text} The release word that its owner kept, or a lead's six digits or SSH signature."
+    proof = _field(1, "Proof that you may", help_text, {"statement": statement}, **PROOF)
+    return _derived(HoldEndForm, proof=(str, proof))
 
 
-def form_for(code: str, destination: str, kind: type[ApprovalForm], text: str = "") -> type[ApprovalForm]:
-    """The form for one plan: the server refuses any typed code or destination but the plan's own.
-
-    `text` is the help of the first field, too: where the window is not high enough for all fields, Prefect's dialog squeezes
-    the form's own description to nothing, and people would approve what they cannot see.
-    """
-    typed = {
-        "plan": _field(
-            1, f"Type the code of the plan: {code}", "The notice that you got names the same one.", pattern=f"^{code}$"
-        ),
-        "destination": _field(
-            2,
-            f"Type the name of what will be overwritten: {destination}",
-            "In full: it will be overwritten.",
-            pattern=f"^{re.escape(destination)}$",
-        ),
-    }
-    fields: dict[str, Any] = {name: (str, field) for name, field in typed.items()}
-    told = "\n\n".join([*_paragraphs(text), "reject: nothing is overwritten. approve: this plan, once."])
-    fields["decision"] = (Literal["reject", "approve"], _field(0, "Decision", told))
+def _derived(kind: type[Any], **fields: Any) -> type[Any]:
     return create_model(kind.__name__, __base__=kind, **fields)
 
 
-def arrival_form(text: str) -> type[ArrivalForm]:
-    """The form about one copy, with the question as the help of its first field: see `form_for`."""
-    told = "\n\n".join([*_paragraphs(text), ONLY_IF_READ])
-    fields: dict[str, Any] = {"email": (Email, _field(0, EMAIL, told))}
-    return create_model(ArrivalForm.__name__, __base__=ArrivalForm, **fields)
-
-
-def _paragraphs(markdown: str) -> list[str]:
-    """Markdown as a field's help can show it: its single line ends are lost, and with them tables, which become lists."""
+def _help(markdown: str, last: str) -> str:
+    """Return Markdown as a field's help can show it: single line ends are lost there, and tables, which become lists."""
     lines = [line for line in markdown.splitlines() if line.strip() and not TABLE_RULE.match(line)]
-    return [_row(line) if line.startswith("|") else line for line in lines]
+    return "\n\n".join([*(_row(line) if line.startswith("|") else line for line in lines), last])
 
 
 def _row(line: str) -> str:
@@ -179,7 +167,7 @@ def _row(line: str) -> str:
 
 @dataclass(frozen=True)
 class FormAnswer:
-    """What was typed, and when (UTC) the server got it. `form` is None where it was no answer to the form."""
+    """What was typed, and when (UTC) the server received it. `form` is None if it was no answer to the form."""
 
     form: RunInput | None
     at: datetime
@@ -188,24 +176,22 @@ class FormAnswer:
 def await_answer(
     key: str, form: type[RunInput], description: str, *, before: Callable[[], None], until: datetime, now: datetime
 ) -> FormAnswer:
-    """Suspend the run until somebody answers, or give the answer that lies there already; `before` is called before a wait.
+    """Suspend the run until somebody answers, or return the stored answer; `before` is called before a wait.
 
-    An answer counts from when it reached the server, however late a worker reads it. Past `until` without one, gives
-    nothing heard at that moment. A run that was resumed without an answer gives nothing heard now.
+    An answer counts from when it reached the server, however late a worker reads it. Without one, after `until` or if the run
+    was resumed without an answer, the result has no form and the time `now`.
     """
-    heard = _stored(key, form)
-    if heard is not None or now >= until:
-        return heard or FormAnswer(None, now)
+    answer = _stored(key, form)
+    if answer is not None or now >= until:
+        return answer or FormAnswer(None, now)
     before()
     timeout = max(until - now, SHORTEST)
-    try:
+    with suppress(ValidationError, ValueError, KeyError):  # what is stored is no answer to this form
         suspend_flow_run(
             wait_for_input=form.with_initial_data(description=description),
             timeout=int(timeout.total_seconds()),
             key=key,
         )
-    except (ValidationError, ValueError, KeyError):  # what lies there is no answer to this form
-        return _stored(key, form) or FormAnswer(None, now)
     return _stored(key, form) or FormAnswer(None, now)
 
 
@@ -222,14 +208,14 @@ def first_request(kind: str, within: timedelta, **detail: str) -> tuple[dict[str
 
 
 def publish_sheet(sheet: Sheet) -> None:
-    """Put the question as data beside its form, for the command line and for whoever wants to check."""
+    """Publish the plan as data next to its form, for the command line and for people who want to check it."""
     create_markdown_artifact(
         sheet.as_markdown(), key=sheet_key(flow_run.get_id()), description="The plan that waits, as data"
     )
 
 
 def _stored(key: str, form: type[RunInput]) -> FormAnswer | None:
-    """The answer under this key as the server keeps it."""
+    """Return the answer that the server has under this key."""
     wanted = keyset_from_base_key(f"suspended-{key}")["response"]
     with get_client(sync_client=True) as client:
         stored = client.filter_flow_run_input(

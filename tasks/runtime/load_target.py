@@ -1,4 +1,4 @@
-"""Attempts: the way to the target of a load, and one row in the application's audit table for every try to load."""
+"""The target of a load: its connection, and one row in the application's audit table for every attempt that is refused."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,10 @@ AUDITED = "audited"  # fact of an error whose attempt has its audit row already
 
 @contextmanager
 def audit_refusals(dump: str, policy: str, *, requested_by: str) -> Iterator[None]:
-    """Every attempt gets its row in the application's audit table, refusals too; with the gate closed, none does.
+    """Record a refused load in the application's audit table.
 
-    Nor does a target that is proven to be something else: it may be production.
+    Nothing is written if this worker's environment does not allow imports, or if the target is proven to be something else: it
+    may be production.
     """
     try:
         yield
@@ -35,20 +36,20 @@ def audit_refusals(dump: str, policy: str, *, requested_by: str) -> Iterator[Non
 def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyError) -> None:
     try:
         settings = target_settings()
-        with connect_target(settings, "understudy audit") as beside:
-            table = AuditTable(beside, load_policy(settings.policies, policy).audit, make=False)
+        with connect_target(settings, "understudy audit") as connection:
+            table = AuditTable(connection, load_policy(settings.policies, policy).audit, make=False)
             table.refuse(file=file_of(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
-    except (UnderstudyError, psycopg.Error):  # the refusal itself is what counts
+    except (UnderstudyError, psycopg.Error):  # the refusal itself matters
         run_logger().warning("The refusal could not be written to the audit table of the target.")
 
 
 def target_settings() -> Settings:
-    """The settings of a worker that may load. Raises `Misconfigured`."""
+    """Return the settings of a worker that may load. Raises `Misconfigured`."""
     return load_settings().require("target_database")
 
 
 def connect_target(settings: Settings, name: str) -> Any:
-    """A connection to the target, as the owner of its tables."""
+    """Return a connection to the target, as the owner of its tables."""
     return connected_to(
         settings.target_database.get_secret_value(),
         name=name,
@@ -59,5 +60,5 @@ def connect_target(settings: Settings, name: str) -> Any:
 
 
 def file_of(dump: str) -> str:
-    """The name of a dump without the folder."""
+    """Return the name of a dump without its folder."""
     return dump.rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""Notices: tell people something, at every place that the settings name. A place that fails or hangs stops nothing."""
+"""Notices: messages to people, at every place that the settings name. A place that fails or hangs stops nothing."""
 
 import asyncio
 import contextvars
@@ -12,45 +12,34 @@ from typing import Literal
 from uuid import UUID
 
 import apprise
-from prefect import get_run_logger
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
-from prefect.exceptions import MissingContextError
 from prefect.utilities.urls import url_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.estate.errors import UnderstudyError
 from tasks.estate.settings import load_settings
-from tasks.runtime.current_run import this_run
+from tasks.runtime.current_run import run_logger, this_run
 from tasks.runtime.resources import open_ledger
 
 Kind = Literal["asked", "reminder", "decided", "standing", "hold", "ended", "alert", "digest"]
 
-PATIENCE = 10.0  # seconds for all places together: a notice is not worth more of a run's time
+PATIENCE = 10.0  # seconds for all places together; a run waits no longer
 LONGEST = 12_000  # characters of a body; chat services cut or refuse what is longer
 # Mail and some chats read HTML, Slack reads <!channel>, Mattermost @channel, and a webhook block's template {{secrets}}.
 INERT = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
 CALLS = re.compile(r"@(?=(?:everyone|here|channel|all)\b)", re.IGNORECASE)
 
-# Apprise names the place in its own warnings, and a place's address is its password; we say which kind of place failed.
+# Apprise logs the address of a place that failed, which contains its password. Our own warnings name its kind only.
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-
-
-def _warn(message: str, *values: object) -> None:
-    """Into the run's log where there is a run, so that people see it in Prefect."""
-    try:
-        logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = get_run_logger()
-    except MissingContextError:
-        logger = logging.getLogger(__name__)
-    logger.warning(message, *values)
 
 
 def send_notice(kind: Kind, subject: str, lines: Sequence[str], *, run_id: str = "") -> None:
     """Send one notice about a run (this one, unless named) to every place in `settings.notices`. Never raises.
 
-    Added at the end: the link to the run, and the ledger's head, so that a copy of it lies where nobody rewrites it. All
-    places are told at once and have `PATIENCE` seconds together; who is late counts as failed. What was sent where
-    is recorded as one `notice`; without places nothing is. Lines must not hold codes, signatures or secrets.
+    The link to the run and the ledger's head are added at the end, so that a copy of the head exists where nobody rewrites it.
+    All places are notified at the same time and have `PATIENCE` seconds together; a late one counts as failed. The result is
+    recorded as one `notice`, unless there are no places. Lines must not contain codes, signatures or secrets.
     """
     try:
         places = load_settings().notices.get_secret_value().split()
@@ -67,9 +56,9 @@ def send_notice(kind: Kind, subject: str, lines: Sequence[str], *, run_id: str =
             detail={"kind": kind, "subject": title, "sent": sent, "failed": len(places) - sent},
         )
     except UnderstudyError as error:
-        _warn("The notice %r could not be sent: %s", subject, error.message)
-    except SQLAlchemyError as error:  # its text would hold the statement and its values
-        _warn("The notice %r could not be sent or recorded: %s.", subject, type(error).__name__)
+        run_logger().warning("The notice %r could not be sent: %s", subject, error.message)
+    except SQLAlchemyError as error:  # its text would contain the statement and its values
+        run_logger().warning("The notice %r could not be sent or recorded: %s.", subject, type(error).__name__)
 
 
 def _inert(text: str) -> str:
@@ -78,11 +67,11 @@ def _inert(text: str) -> str:
 
 def _signed(run_id: str, head: str) -> str:
     link = link_to(run_id)
-    return "\n".join([*([f"Run: {link}"] if link else [f"Run: {run_id}"]), f"Ledger head: {head}"])
+    return f"Run: {link or run_id}\nLedger head: {head}"
 
 
 def link_to(run_id: str) -> str:
-    """The address of a run's page; empty where the run has none or Prefect does not know its own address."""
+    """Return the address of a run's page; "" if the run has no page or Prefect's own address is not known."""
     try:
         return url_for("flow-run", obj_id=UUID(run_id)) or ""
     except ValueError:
@@ -90,8 +79,8 @@ def link_to(run_id: str) -> str:
 
 
 def _send_all(places: Sequence[str], title: str, body: str) -> int:
-    """How many places took it in time."""
-    pool = ThreadPool(len(places))  # its threads are daemons: one that hangs does not keep the process from ending
+    """Return how many places accepted it in time."""
+    pool = ThreadPool(len(places))  # its threads are daemons: a hanging one does not keep the process alive
     deadline = time.monotonic() + PATIENCE
     # Each in a copy of this context, so that blocks are loaded from the server that this run talks to.
     waiting = [pool.apply_async(contextvars.copy_context().run, (_send, place, title, body)) for place in places]
@@ -102,17 +91,19 @@ def _send_all(places: Sequence[str], title: str, body: str) -> int:
         if result.ready() and result.successful():
             sent += 1
             continue
-        _warn("A notice to %s %s.", _kind_of(place), "was refused" if result.ready() else "hangs; left behind")
+        run_logger().warning(
+            "A notice to %s %s.", _kind_of(place), "was refused" if result.ready() else "hangs; left behind"
+        )
     return sent
 
 
 def _kind_of(place: str) -> str:
-    """What may be said of a place: never more than its kind."""
+    """Return what may be logged of a place: never more than its kind."""
     return f"an address of kind {place.split('://')[0]!r}" if "://" in place else f"the block {place!r}"
 
 
 class _NotTaken(Exception):
-    """A place did not take a notice. No reason: those of Apprise and of blocks may hold the address."""
+    """A place did not accept a notice. Without a reason: those of Apprise and of blocks may contain the address."""
 
 
 def _send(place: str, title: str, body: str) -> None:

@@ -1,4 +1,4 @@
-"""Leave: the gate of this worker, what stands against a plan, and the last look before a destructive call."""
+"""Permission: this worker's approval gate, the freezes and holds that a plan overrides, and the last check before a call."""
 
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ CODE_SETTLES = (
 
 
 def approval_gate() -> Gate:
-    """The gate of this worker: its ledger, leads, rules and calendar."""
+    """Return the approval gate of this worker, with its ledger, leads, rules and calendar."""
     rules = read_rules()
     terms = Terms(
         code_settles=scaled(CODE_SETTLES),
@@ -35,14 +35,14 @@ def approval_gate() -> Gate:
 
 
 def require_open(plan: Intent, moment: datetime) -> None:
-    """Raises `Frozen` while the calendar is closed for this plan's destination, unless the plan overrides that freeze."""
+    """Raise `Frozen` while the calendar is closed for this plan's destination, unless the plan overrides that freeze."""
     calendar = load_calendar(load_settings().freeze_file)
     environment = plan.destination_environment
     calendar.require_open(plan.verb, plan.destination_name, environment, moment, overrides=plan.overrides)
 
 
 def require_permission(plan: Intent, approval: Approval) -> None:
-    """The last look before a destructive call: at the ledger, the rules, the calendar, the holds, and what the approval rests on.
+    """Check, right before a destructive call, the ledger, rules, calendar, holds, and what the approval depends on.
 
     Raises `LedgerBroken`, `PlanIsStale` (it was graded by other rules), `Frozen`, `OnHold` or `NotApproved`.
     """
@@ -59,7 +59,7 @@ def require_permission(plan: Intent, approval: Approval) -> None:
 
 
 def _require_evidence(plan: Intent, approval: Approval, now: datetime) -> None:
-    """Check again what this kind of approval rests on: signatures and seals, the signed entry, or the promotion's answers."""
+    """Check again what this kind of approval depends on: signatures and seals, the signed entry, or the promotion's answers."""
     ledger, leads, rules = open_ledger(), read_leads(), read_rules()
     execute_within = timedelta(seconds=load_settings().execute_within)
     if approval.kind == "person":
@@ -76,14 +76,14 @@ def _require_evidence(plan: Intent, approval: Approval, now: datetime) -> None:
         state = state_of(promotion)
         if state is None or state.name != FAILED:
             raise NotApproved(
-                f"Run {promotion} is {state.name if state else 'unknown to Prefect'}; a restore without asking needs {FAILED}."
+                f"Run {promotion} is {state.name if state else 'unknown to Prefect'}; a pre-authorised restore requires {FAILED}."
             )
 
 
 def find_overrides(verb: str, destination: str, environment: str, *, break_glass: str = "") -> tuple[str, ...]:
-    """Freezes and holds that a plan must name, so that whoever approves it sees them: `freeze:<name>`, `hold:<seq>`.
+    """Return the freezes and holds that a plan overrides and must show: `freeze:<name>`, `hold:<seq>`.
 
-    Raises `Frozen` where a freeze holds and nobody has given a break-glass reason.
+    Raises `Frozen` during a freeze if there is no break-glass reason.
     """
     now = utc_now()
     calendar = load_calendar(load_settings().freeze_file)

@@ -14,7 +14,7 @@ SHOWN_EVERY = 1.0  # seconds between two updates of a progress bar
 
 
 class Progress:
-    """A live progress artifact of a waiting step. Shown, never needed: a lost update does not end a wait."""
+    """A live progress artifact of a waiting step. A lost update does not end the wait."""
 
     def __init__(self, key: str, *, typical: float) -> None:
         """`key`: lowercase, digits, dashes; `typical`: seconds that the remote side usually takes, for the bar."""
@@ -25,13 +25,13 @@ class Progress:
         self._at = -math.inf  # when a share of the work was last shown, monotonic
 
     def show(self, elapsed: float, text: str) -> None:
-        """Show `text` and a bar that nears, but does not reach, 100 % while the wait goes on."""
+        """Show `text` and a bar that nears, but does not reach, 100 % while the wait continues."""
         self._put(min(95, int(100 * elapsed / self._typical)), text)
 
     def at(self, percent: float, text: str) -> None:
         """Show `text` and a bar at a known share of the work, in percent.
 
-        At most once a second, except the end: thousands of small tables must not wait for as many answers of Prefect.
+        At most once a second, except the end: thousands of small tables must not cause as many requests to Prefect.
         """
         now = time.monotonic()
         if percent < 100 and now - self._at < SHOWN_EVERY:

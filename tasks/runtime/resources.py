@@ -1,4 +1,4 @@
-"""The outside world as the settings name it: hosting API, websites, ledger, reviewed files and masking keys."""
+"""What the settings name outside of this process: hosting API, websites, ledger, reviewed files and masking keys."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from tasks.signoff.suspensions import suspended_now
 
 @contextmanager
 def open_clients() -> Iterator[tuple[Client, Prober]]:
-    """The hosting API and the public sites, as the settings name them; closed at the end."""
+    """Open the hosting API and the public sites that the settings name; close them at the end."""
     settings = load_settings().require("api_user", "api_password", "notify")
     with (
         Client(settings.api_url, settings.api_user, settings.api_password) as client,
@@ -33,7 +33,7 @@ _ledgers: dict[str, Ledger] = {}
 
 
 def open_ledger() -> Ledger:
-    """The ledger that the settings name; one per process and URL."""
+    """Return the ledger that the settings name; one per process and URL."""
     url = load_settings().ledger_url
     if url not in _ledgers:
         _ledgers[url] = Ledger(url)
@@ -41,7 +41,7 @@ def open_ledger() -> Ledger:
 
 
 def read_leads() -> Leads:
-    """Who may approve, as the reviewed file says at this moment, and the hosting account too while that rule is on.
+    """Return who may approve now: the reviewed file, without leads whom the hosting account suspends if that rule is on.
 
     Raises `Misconfigured`.
     """
@@ -51,24 +51,24 @@ def read_leads() -> Leads:
 
 
 def read_rules() -> RiskRules:
-    """What makes a plan dangerous and what its gate demands, as the reviewed file says at this moment."""
+    """Return the risk rules of the reviewed file as they are now."""
     return load_rules(load_settings().risk_file)
 
 
 def scaled(seconds: float) -> timedelta:
-    """A duration of the settings at the settings' pace."""
+    """Return a duration in seconds, scaled by the setting `pace`."""
     return timedelta(seconds=seconds * load_settings().pace)
 
 
 def masking_session(policy: Policy, run_id: str) -> Session:
-    """The keyed session of a run's masking, the same in every worker. The key stays in this process."""
+    """Return the keyed session of a run's masking, the same in every worker. The key stays in this process."""
     settings = load_settings().require("masking_key")
     key = settings.masking_key.get_secret_value().encode()
     return Session(Keyring(key, run=run_id if settings.masking_key_rotates else None), policy.locale)
 
 
 def proof_keyrings(run_id: str) -> tuple[Keyring, ...]:
-    """Return the keyrings that may have sealed the dump of this run: none if this worker has no masking key.
+    """Return the keyrings that may have sealed the dump of this run; no keyring if this worker has no masking key.
 
     A key that rotates and one that does not are both tried, because another worker may have other settings.
     """

@@ -1,4 +1,4 @@
-"""Results of the steps above the gate, kept in the ledger, so that a resumed run continues with the same values."""
+"""Results of the steps above the approval gate, kept in the ledger, so that a resumed run continues with the same values."""
 
 import functools
 import inspect
@@ -21,10 +21,10 @@ P = ParamSpec("P")
 
 
 def kept_in_ledger(step: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a step above the gate: its result is a fact of the ledger, and a later pass of the run reads it there.
+    """Decorate a step above the approval gate: its result is stored in the ledger, where a resumed run reads it.
 
-    The key is the run, the step and its arguments, not the code: a deployment during the wait does not run it again. The
-    return type must be what pydantic reads and writes as JSON. Outside a run nothing is kept.
+    The key is the run, the step and its arguments, not the code: a deployment during the wait does not run the step again.
+    Pydantic must be able to write and read the return type as JSON. Outside a run nothing is stored.
     """
 
     @functools.wraps(step)
@@ -37,7 +37,7 @@ def kept_in_ledger(step: Callable[P, R]) -> Callable[P, R]:
         kept = _kept(once)
         if kept is None:
             found = result.dump_python(step(*args, **kwargs), mode="json")
-            with suppress(AlreadyRecorded):  # another process of this run was faster: its answer counts
+            with suppress(AlreadyRecorded):  # another process of this run was faster: its result counts
                 detail = {"step": step.__name__, "result": found}
                 open_ledger().record("step", run_id=this_run(), detail=detail, once=once)
             kept = _kept(once)

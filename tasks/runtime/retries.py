@@ -1,4 +1,4 @@
-"""Which steps may be repeated after a failure, how often and how soon; and which must not be."""
+"""Retry policies: which steps are repeated after a failure, how often and how soon; and which must not be."""
 
 import logging
 import time
@@ -14,19 +14,18 @@ from tasks.estate.errors import RateLimited, Transient
 
 R = TypeVar("R")
 
-
-LONGEST_PATIENCE = 120.0  # seconds; a Retry-After beyond this is left to the next attempt
+LONGEST_PATIENCE = 120.0  # seconds; a longer Retry-After is left to the next attempt
 
 
 def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether the step that ended in `state` may try again: only after `Transient`.
+    """Return whether the step that ended in `state` is retried: only after `Transient`.
 
     Reads the exception from `state.data`: `state.result()` in a synchronous predicate would never retry an async task.
     """
     return isinstance(state.data, Transient)
 
 
-# Four more tries after 1, 2, 4 and 8 s, each lengthened by up to half, and only after `Transient`.
+# Four retries after 1, 2, 4 and 8 s, each lengthened by up to half, and only after `Transient`.
 RETRIES: dict[str, Any] = {
     "retries": 4,
     "retry_delay_seconds": exponential_backoff(1),
@@ -35,16 +34,16 @@ RETRIES: dict[str, Any] = {
 }
 
 
-# Above the gate: the body runs again after a resume, and these must answer what they answered before the wait, on whatever
-# machine. Prefect would keep their results on the disk of the worker; `kept_in_ledger` keeps them in the ledger.
+# Above the approval gate: the body runs again after a resume, and these steps must return what they returned before the wait,
+# on any machine. Prefect would store their results on the worker's disk; `kept_in_ledger` stores them in the ledger.
 ABOVE_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
 
 
-# From the gate down: never an answer from before the wait.
+# From the approval gate down: never a result from before the wait.
 BELOW_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
 
 
-# Destructive: once. Written out, because environment-wide defaults for retries and persistence exist.
+# Destructive: once. Each value is explicit, because Prefect has environment-wide defaults for retries and persistence.
 ONCE: dict[str, Any] = {"retries": 0, "persist_result": False, "cache_policy": NO_CACHE}
 
 
@@ -60,14 +59,14 @@ def honouring_retry_after() -> Iterator[None]:
 
 
 def tolerate_transient(look: Callable[[], R | None]) -> Callable[[], R | None]:
-    """A look that takes `Transient` for "not yet": a wait ends by its deadline, not by one lost answer."""
+    """Treat `Transient` as "not ready" while polling: a wait ends at its deadline, not with one lost answer."""
 
-    def patient() -> R | None:
+    def tolerant() -> R | None:
         try:
             with honouring_retry_after():
                 return look()
         except Transient as trouble:
-            logging.getLogger(__name__).warning("Looking again: %s", trouble.message)
+            logging.getLogger(__name__).warning("Polling continues: %s", trouble.message)
             return None
 
-    return patient
+    return tolerant

@@ -1,4 +1,4 @@
-"""Runners: where the units of an export run. One machine by default; a cluster by configuration alone."""
+"""Task runners: where the units of an export run. One machine by default; a cluster by configuration."""
 
 import os
 from typing import Any
@@ -20,9 +20,9 @@ globals()["State[Any]"] = _any_state
 
 
 def for_exports() -> TaskRunner[Any]:
-    """The task runner that the environment names: threads (default), processes or dask.
+    """Return the task runner that the environment names: threads (default), processes or dask.
 
-    Read when the flow is loaded, because Prefect wants it there. Dask needs the package prefect-dask, and an address
+    Prefect requires it when the flow is loaded. Dask needs the package prefect-dask, and an address
     or a machine of its own; its workers need this project and the UNDERSTUDY_… variables too, and a work folder
     that all of them share. Raises `Misconfigured`.
     """
@@ -33,7 +33,7 @@ def for_exports() -> TaskRunner[Any]:
         return ProcessPoolTaskRunner(max_workers=workers)
     address = os.environ.get(f"{RUNNER}_ADDRESS", "")
     if kind == "dask":
-        from prefect_dask.task_runners import DaskTaskRunner  # an optional package, needed only by whoever names it
+        from prefect_dask.task_runners import DaskTaskRunner  # an optional package, needed only if it is named
 
         dask: TaskRunner[Any] = DaskTaskRunner(**({"address": address} if address else _local_cluster(workers)))
         return dask

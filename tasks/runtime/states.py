@@ -1,4 +1,4 @@
-"""What Prefect says of a run that is not this one, and how a run that no process looks after is given its end."""
+"""States of other runs in Prefect: read them, and set the end of a run that has no process."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,17 +11,15 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 from prefect.states import Failed, Pending
 
-RETRY_WITHIN = 3600.0  # seconds; a run that ended without telling how may be retried, so it is left alone that long
-PAGE = 200  # runs that Prefect gives at once
-NEVER_RESUMED = (
-    "The flow was paused and never resumed."  # Prefect's own words, and its only mark, for a missed deadline
-)
+RETRY_WITHIN = 3600.0  # seconds; a run that ended without an outcome may be retried, so it is left alone that long
+PAGE = 200  # runs in one answer of Prefect
+NEVER_RESUMED = "The flow was paused and never resumed."  # Prefect's message, and its only mark, for a missed deadline
 
 
 def state_of(run_id: str) -> State[Any] | None:
-    """Return the state of a run, or None if Prefect does not know the run: it was deleted, or never was one.
+    """Return the state of a run, or None if Prefect does not have the run: it was deleted, or never existed.
 
-    Raises httpx errors if the server cannot be asked: no answer is not an answer.
+    Raises httpx errors if the server does not answer: that is never read as a state.
     """
     try:
         with get_client(sync_client=True) as client:
@@ -31,7 +29,7 @@ def state_of(run_id: str) -> State[Any] | None:
 
 
 def states_of(run_ids: Iterable[str]) -> dict[str, State[Any]]:
-    """Return the states of many runs, without those that Prefect does not know."""
+    """Return the states of many runs, without those that Prefect does not have."""
     wanted, found = [each for each in map(_uuid, run_ids) if each], {}
     with get_client(sync_client=True) as client:
         for start in range(0, len(wanted), PAGE):
@@ -43,7 +41,7 @@ def states_of(run_ids: Iterable[str]) -> dict[str, State[Any]]:
 
 
 def restore_state(run_id: str, outcome: str, message: str) -> None:
-    """Set a run to the state that its own process gave it, or to a failed one of that name if it gave none."""
+    """Set a run to the state of that name in its history, or to a failed one if there is no such state."""
     with get_client(sync_client=True) as client:
         history = client.read_flow_run_states(UUID(run_id))
         type_ = next((state.type for state in history if state.name == outcome), StateType.FAILED)
@@ -58,19 +56,19 @@ def _uuid(run_id: str) -> UUID | None:
 
 
 def is_over(run_id: str) -> bool:
-    """Return whether a run has ended: its state is final, or Prefect does not know it. The only place that decides this.
+    """Return whether a run has ended: its state is final, or Prefect does not have it. The only place that decides this.
 
-    A run that ended may still have a process, or a call at the host. So whoever frees its lock must also know that its
-    call is settled (`Ledger.unsettled`). A process without its lock cannot make a call (`Ledger.consume`).
+    A run that ended may still have a process, or a call at the host. Code that releases its lock must therefore also check that
+    the call is settled (`Ledger.unsettled`). A process without its lock cannot make a call (`Ledger.consume`).
     """
     if not (PREFECT_API_URL.value() or PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value()):
-        return False  # a command without a server: nobody can be asked, and what is not known counts as running
+        return False  # a command without a server: what is not known counts as running
     state = state_of(run_id)
     return state is None or state.is_final()
 
 
 def ended_while_waiting(run_id: str) -> bool:
-    """Return whether a run went from waiting for an answer straight to its end, so that no process saw the end."""
+    """Return whether a run ended directly from waiting for an answer, so that no process saw the end."""
     try:
         with get_client(sync_client=True) as client:
             history = sorted(client.read_flow_run_states(UUID(run_id)), key=lambda state: state.timestamp)
@@ -81,7 +79,7 @@ def ended_while_waiting(run_id: str) -> bool:
 
 
 def wait_timed_out(state: State[Any]) -> bool:
-    """Whether Prefect ended the run because it waited for an answer in vain: no process was there, so nothing was told."""
+    """Return whether Prefect ended the run because no answer came: it had no process, so nobody was notified."""
     return state.is_failed() and state.message == NEVER_RESUMED
 
 

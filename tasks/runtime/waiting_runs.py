@@ -1,6 +1,6 @@
-"""Tracing: what Prefect's own records say of the runs that waited, and whether a code was moved from one to another.
+"""Prefect's own records of runs that waited, and whether a code was moved from one run to another.
 
-Nothing in Prefect is trusted for a yes. But what is missing or changed there can void one.
+Nothing in Prefect is trusted to approve. But what is missing or changed there can void an approval.
 """
 
 import json
@@ -24,8 +24,8 @@ from tasks.signoff.codes import CODE_LIVES, may_be_production
 from tasks.signoff.gate import Settling
 from tasks.signoff.waits import Change, disturbed, tampered, waits_since
 
-BY_SCHEDULE = "Nothing was overwritten. Wait for the scheduled run, or start one by hand with approval 'ask'."
-MANY = 500  # stored inputs of one run; a question leaves three
+BY_SCHEDULE = "Nothing was overwritten. Wait for the scheduled run, or start one manually with approval 'ask'."
+MANY = 500  # stored inputs of one run; a form leaves three
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class TypedProof:
 
     @property
     def digits(self) -> str:
-        """The proof as a code: digits without spaces; "" if it is no code."""
-        plain = "".join(self.proof.split())
-        return plain if plain.isdecimal() else ""
+        """Return the proof as a code: digits without spaces; "" if it is no code."""
+        digits = "".join(self.proof.split())
+        return digits if digits.isdecimal() else ""
 
 
 def form_key(plan: Intent, index: int) -> str:
-    """The name of the form that asks for answer `index` to this plan; Prefect derives its keys from it."""
+    """Return the name of the form that asks for answer `index` to this plan; Prefect derives its keys from it."""
     return f"appr-{plan.fingerprint[:8]}-{index}"
 
 
 def parameters_of(run_id: str) -> str:
-    """Return a digest of the run's parameters as Prefect has them; "" for a run that Prefect does not know."""
+    """Return a digest of the run's parameters as Prefect has them; "" for a run that Prefect does not have."""
     with get_client(sync_client=True) as client:
         run = _run(client, run_id)
     return "" if run is None else _digest(run)
@@ -67,7 +67,7 @@ def _run(client: SyncPrefectClient, run_id: str) -> FlowRun | None:
 
 
 def typed_proofs(run_id: str) -> list[TypedProof]:
-    """Return every proof that lies in Prefect as typed into a form of this run; also what no form asked for."""
+    """Return every proof that Prefect has as typed into a form of this run, also one that no form asked for."""
     with get_client(sync_client=True) as client:
         return [*_typed(client, run_id)]
 
@@ -91,8 +91,8 @@ def _changes(client: SyncPrefectClient, run_id: str) -> list[Change]:
 def why_moved(plan: Intent, settling: Settling) -> str:
     """Return why the code of this answer may have been typed for something else; "" if nothing points to that.
 
-    Looks at every run that waited while the code was alive: each must be there, unchanged, and have gone on only by an answer
-    that was proven; and at this run's own record of the answer.
+    Checks every run that waited while the code was valid: each must exist, be unchanged, and have continued only after a proven
+    answer. Checks this run's own record of the answer as well.
     """
     ledger, given_at = open_ledger(), settling.signer.answered_at
     since = given_at - CODE_LIVES
@@ -125,10 +125,10 @@ def _why_not_its_own(client: SyncPrefectClient, ledger: Ledger, plan: Intent, in
     if run is None:
         return "Prefect does not know the run any more"
     if _digest(run) not in _asked_with(ledger, plan):
-        return "the parameters of the run were changed after the question"
+        return "the parameters of the run were changed after the request"
     stored = next((typed for typed in _typed(client, plan.run_id) if typed.key == _response(plan, index)), None)
     if stored is None or stored.at != given_at:
-        return "the answer does not lie in Prefect as it was judged"
+        return "the answer in Prefect is not the one that was checked"
     return tampered(_changes(client, plan.run_id), given_at)
 
 
@@ -138,7 +138,7 @@ def _asked_with(ledger: Ledger, plan: Intent) -> list[str]:
 
 
 def require_unmoved(plan: Intent) -> None:
-    """Raise `NotApproved` unless each code that opens production still lies in Prefect as it was judged, at the right time."""
+    """Raise `NotApproved` unless Prefect still has each code that may open production, as it was checked, with its time."""
     if not may_be_production(plan):
         return
     ledger = open_ledger()
@@ -150,12 +150,12 @@ def require_unmoved(plan: Intent) -> None:
             stored = next((typed for typed in _typed(client, plan.run_id) if typed.key == _response(plan, index)), None)
             if stored is None or stored.at != given_at or not stored.digits:
                 raise NotApproved(
-                    f"The answer of {fact.detail['name']} to plan {plan.code} does not lie in Prefect as it was judged."
+                    f"The answer of {fact.detail['name']} to plan {plan.code} is not in Prefect as it was checked."
                 )
 
 
 def was_scheduled(run: FlowRun) -> bool:
-    """Return whether Prefect's own scheduler made this run. No client of its API can claim that for a run that it creates."""
+    """Return whether Prefect's own scheduler made this run. A client of its API cannot set that for a run that it creates."""
     return run.auto_scheduled and run.parent_task_run_id is None
 
 
@@ -165,7 +165,7 @@ def require_scheduled(plan: Intent) -> None:
         run = _run(client, plan.run_id)
     if run is None or not was_scheduled(run):
         raise NotApproved(
-            f"This {plan.verb} of {plan.destination_name} was started by somebody; a standing approval covers only runs that "
+            f"This {plan.verb} of {plan.destination_name} was started by a person; a standing approval covers only runs that "
             "the schedule of their deployment started.",
             next_step=BY_SCHEDULE,
         )

@@ -279,9 +279,10 @@ def test_what_a_lead_told_last_counts(ledger: Ledger, told: list[str], settled: 
     assert [(s.rank, s.seen, s.detail) for s in found.signals] == [(0, True, "Ann: read at 14:32"), (3, True, "")]
 
 
+@pytest.mark.parametrize("restore", [False, True])
 @pytest.mark.parametrize("ago", [0.0, 1e6])
 def test_the_wait_ends_by_the_call_and_looks_at_least_twice(
-    scene: Make, monkeypatch: pytest.MonkeyPatch, ago: float
+    scene: Make, monkeypatch: pytest.MonkeyPatch, ago: float, restore: bool
 ) -> None:
     """The deadline counts from the call, so that a resumed run does not start it again, and leaves time for two looks."""
     made, now = scene(), utc_now()
@@ -294,16 +295,20 @@ def test_the_wait_ends_by_the_call_and_looks_at_least_twice(
         return evidence(Verdict.PROBABLE)
 
     shown: list[str] = []
+    monkeypatch.setattr(copies, "Watch", lambda *what, **how: (what, how))
     monkeypatch.setattr(copies, "watch", watch)
     monkeypatch.setattr(copies, "utc_now", lambda: now)
     monkeypatch.setattr(copies.Progress, "done", lambda self, text: shown.append(text))
-    assert await_arrival.fn(made.plan, receipt, enough=Verdict.PROBABLE).verdict is Verdict.PROBABLE
+    before = receipt.baseline.destination if restore else None
+    assert await_arrival.fn(made.plan, receipt, before, enough=Verdict.PROBABLE).verdict is Verdict.PROBABLE
     ((watching, how),) = waits
     gap, within = scaled(load_settings().settle_gap), scaled(load_settings().copy_within)
     two_looks = now + 2 * gap + timedelta(seconds=1)
     assert how["deadline"] == max(receipt.sent_at + within, two_looks)
     assert (how["deadline"] == two_looks) is (ago > 0)
-    assert watching._host_done == receipt.sent_at + within
+    (_, _, _, _, expected), watched = watching
+    assert expected is (before or receipt.baseline.source)
+    assert watched["host_done"] == receipt.sent_at + within
     assert (how["enough"], how["started"]) == (Verdict.PROBABLE, receipt.sent_at)
     assert shown == ["schulstage: probable"]
 

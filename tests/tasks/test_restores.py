@@ -1,7 +1,7 @@
 """Restores: what a run recorded is found, put back once, under the same guards as a copy, and started at most once."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,20 +12,17 @@ from prefect.states import Completed, Failed
 from tasks import restores
 from tasks.capi.client import Client
 from tasks.estate.errors import Frozen, NotApproved, NotFound, OnHold, PlanIsStale
-from tasks.estate.plans import Evidence, Verdict
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction
 from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.restores import (
-    await_restore,
     resolve_destination,
     resolve_recorded,
     send_restore,
     start_allowed_restore,
     state_before,
 )
-from tasks.runtime.resources import scaled
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import where
 from tests.tasks.conftest import Scene, approve, freeze
@@ -190,30 +187,4 @@ def test_a_restore_that_cannot_be_started_is_an_alert(
     (((kind, subject, lines), how),) = told
     assert (kind, how["run_id"]) == ("alert", "tonight")
     assert "schulstage could not be started" in subject
-    assert "Start `restore` with run tonight by hand" in lines[0]
-
-
-@pytest.mark.parametrize("ago", [0.0, 1e6])
-def test_the_wait_for_a_restore_ends_by_its_call(scene: Make, monkeypatch: pytest.MonkeyPatch, ago: float) -> None:
-    """As that for a copy: counted from the call, and with time for two looks."""
-    made, now = scene("restore"), utc_now()
-    receipt = made.send(send_restore).model_copy(update={"sent_at": now - timedelta(seconds=ago)})
-    found = Evidence(verdict=Verdict.CONFIRMED, signals=(), took_seconds=1)
-    waits: list[Any] = []
-    shown: list[str] = []
-
-    def watch(watching: Any, **how: Any) -> Evidence:
-        waits.append((watching, how))
-        return found
-
-    monkeypatch.setattr(restores, "watch", watch)
-    monkeypatch.setattr(restores, "utc_now", lambda: now)
-    monkeypatch.setattr(restores.Progress, "done", lambda self, text: shown.append(text))
-    assert await_restore.fn(made.plan, receipt, receipt.baseline.destination) is found
-    ((watching, how),) = waits
-    gap, within = scaled(load_settings().settle_gap), scaled(load_settings().copy_within)
-    two_looks = now + 2 * gap + timedelta(seconds=1)
-    assert how["deadline"] == max(receipt.sent_at + within, two_looks)
-    assert watching._host_done == receipt.sent_at + within
-    assert (how["enough"], how["started"], shown) == (Verdict.CONFIRMED, receipt.sent_at, ["schulstage: confirmed"])
-    assert datetime.now(UTC) >= now
+    assert "Start `restore` with run tonight manually" in lines[0]
