@@ -22,7 +22,6 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/dumps/load.py": "one transaction, in its order: what is switched off stands beside what switches it on again",
     "tasks/dumps/load_plan.py": "all checks of a target and the plan of its load, in the order in which they run",
     "tasks/rendering/dumps.py": "all that people read about dumps in one file, so that its words agree",
-    "tasks/reports.py": "every end of a run: which outcome, which state and which words, in the order of the flows",
     "tasks/approvals.py": "every way to an approval in one file: people, the signed file, a promotion's permission: seen side by side",
     "tasks/ledger/facts.py": "one list of every kind of fact, each with the old shapes that are still read: nothing else reads them",
     "tasks/signoff/gate.py": "one protocol in one file: ask, judge, settle and refuse read and write the same facts of a question",
