@@ -209,7 +209,7 @@ def machine_addresses(root: Path) -> Iterator[str]:
     kept = [p for p in root.glob("*") if p.is_file() and p.name != ".git"]  # in a git worktree that is a file
     kept += [p for folder in (*CODE, "tests", "docs", ".ci") for p in (root / folder).rglob("*") if p.is_file()]
     for path in sorted(kept):
-        if path.suffix in (".png", ".pyc") or path.name == "test_architecture.py":
+        if path.suffix in (".png", ".pyc", ".gz", ".db") or path.name == "test_architecture.py":
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if wrong.search(line):
