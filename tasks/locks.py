@@ -14,7 +14,7 @@ from tasks.ledger.ledger import Fact
 from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import open_clients, open_ledger, scaled
 from tasks.runtime.states import is_over
-from tasks.surveys.reconcile import has_arrived
+from tasks.surveys.watch import has_arrived
 
 
 def require_free(*installs: Install, undoes: str = "") -> None:

@@ -28,7 +28,7 @@ from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, is_over, state_of
 from tasks.signoff.leftovers import unfinished
 from tasks.signoff.standing import expiring, load_standing
-from tasks.surveys.reconcile import has_arrived
+from tasks.surveys.watch import has_arrived
 
 STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day
 REPORTED_FOR = 30 * 86400.0  # seconds; older runs were reported often enough

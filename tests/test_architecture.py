@@ -38,7 +38,7 @@ EXCEPTIONS: dict[str, str] = {
     "tests/tasks/masking/test_policy.py": "every key of a policy file, read and refused",
     "tasks/masking/proposals.py": "what is proposed for one column, by type, name and values: the order of the rules is the rule",
     "tasks/estate/errors.py": "one tree in one file: whoever reads an outcome finds its class, its meaning and its picture here",
-    "tests/tasks/surveys/test_evidence_reading.py": "one table for each rung: a reading is judged by all rungs together",
+    "tests/tasks/surveys/test_evidence.py": "one table for each signal: the verdict needs all signals together",
     "tests/tasks/probes/test_findings.py": "one table for each check of a site: passes, fails, not known, side by side",
     "tests/tasks/dumps/failures/conftest.py": "one database, its export and its load, which every test of a failure starts from",
     "tests/tasks/test_loads.py": "every guard of one load beside the others, so that a gap shows",

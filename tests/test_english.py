@@ -44,7 +44,6 @@ NOT_YET = (
     "tasks/runtime",
     "tasks/safeguards",
     "tasks/signoff",
-    "tasks/surveys",
     "tests",
     "tests/benchmarks",
     "tests/deployments",
@@ -56,7 +55,6 @@ NOT_YET = (
     "tests/drills/wordpress",
     "tests/flows",
     "tests/tasks",
-    "tests/tasks/capi",
     "tests/tasks/dumps",
     "tests/tasks/dumps/failures",
     "tests/tasks/dumps/round_trip",
@@ -67,7 +65,6 @@ NOT_YET = (
     "tests/tasks/runtime",
     "tests/tasks/safeguards",
     "tests/tasks/signoff",
-    "tests/tasks/surveys",
 )
 
 

@@ -1,1 +1,1 @@
-"""Surveys: what the hosting API and the public site tell of one install, and the evidence that a copy arrived."""
+"""Surveys of installs from the hosting API and the public site, and the evidence that a copy arrived."""

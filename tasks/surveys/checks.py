@@ -1,7 +1,8 @@
-"""Look at a site as a visitor would and evaluate what is seen: all checks of one install, without Prefect."""
+"""All checks of one install, whose site is read as a visitor sees it."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 
 from tasks.capi.client import Client
@@ -13,13 +14,13 @@ from tasks.probes.addresses import Names, Sides
 from tasks.probes.certificates import check_certificates
 from tasks.probes.fetcher import Page
 from tasks.probes.websites import Prober
-from tasks.surveys.files import files_arrived
+from tasks.surveys.evidence import files_arrived
 from tasks.surveys.survey import survey_install
 
 CLOCKS_DIFFER = timedelta(minutes=1)  # between the sites and this machine
 
-# Reads the cached front page until it is settled: given a look that returns a finding, returns the last one.
-Settling = Callable[[Callable[[], Finding]], Finding]
+# Calls a check of the cached front page until its result is final, and returns that.
+Settle = Callable[[Callable[[], Finding]], Finding]
 
 
 def check_copy(
@@ -30,7 +31,7 @@ def check_copy(
     *,
     purged_at: datetime | None = None,
     pace: float = 1.0,
-    settle: Settling = lambda look: look(),
+    settle: Settle = lambda check: check(),
 ) -> tuple[Finding, ...]:
     """Check the destination of a copy or restore against what should have arrived (`expected`)."""
     survey = survey_install(client, prober, plan.pair.destination.id)
@@ -38,7 +39,9 @@ def check_copy(
     other = Names(frozenset()) if back else findings.names_of(expected)
     prober.add_domains(plan.pair.source.name, [*findings.names_of(expected).hosts, plan.pair.source.primary_domain])
     sides = Sides(findings.names_of(survey), other)
-    found = run_checks(prober, survey, sides, purged_at=purged_at, pace=pace, settle=settle)
+    found = run_checks(
+        prober, survey, sides, lambda domain: settle(lambda: _cache(prober, domain, sides, purged_at, pace))
+    )
     whole = plan.options.database and not plan.options.tables
     found += findings.content_matches(
         survey.content,
@@ -49,11 +52,8 @@ def check_copy(
     )
     if plan.options.files:
         source = None if back else plan.pair.source
-        found.append(
-            findings.files_match(
-                *files_arrived(prober, plan.pair.destination, source, survey.content, expected.content)
-            )
-        )
+        arrived = files_arrived(prober, plan.pair.destination, source, survey.content, expected.content)
+        found.append(findings.files_match(*arrived))
     if plan.options.database and not back:
         found += _leaks(prober, survey.install, sides)
     return tuple(found)
@@ -65,34 +65,28 @@ def _source_now(prober: Prober, plan: Plan) -> Content | None:
 
 
 def check_install(prober: Prober, survey: Survey, other: Survey | None = None) -> tuple[Finding, ...]:
-    """Check one install by itself; with `other`, also for URLs of that one and for what differs (which only warns)."""
+    """Check one install; with `other`, also for URLs of that install and for differences, which only warn."""
     sides = Sides(findings.names_of(survey), findings.names_of(other) if other else Names(frozenset()))
-    found = run_checks(prober, survey, sides)
+    found = run_checks(prober, survey, sides, lambda domain: _cache(prober, domain, sides))
     if other is not None:
         matching = findings.content_matches(survey.content, other.content, database=True)
         matching.append(
             findings.files_match(*files_arrived(prober, survey.install, other.install, survey.content, other.content))
         )
-        # Two installs may differ for good reasons: shown, but no verdict on the install's health.
+        # Two installs may differ without a fault: a difference is shown and does not fail the install.
         found += [f if f.passed is not False else f.model_copy(update={"severity": Severity.WARN}) for f in matching]
         found += _leaks(prober, survey.install, sides)
     return tuple(found)
 
 
-def run_checks(
-    prober: Prober,
-    survey: Survey,
-    sides: Sides,
-    *,
-    purged_at: datetime | None = None,
-    pace: float = 1.0,
-    settle: Settling = lambda look: look(),
-) -> list[Finding]:
-    """The checks that need no second install."""
+def run_checks(prober: Prober, survey: Survey, sides: Sides, check_cache: Callable[[str], Finding]) -> list[Finding]:
+    """Run the checks that need no second install. `check_cache` checks the cached front page of a domain."""
     listed = [domain for domain in survey.domains or () if "*" not in domain.name]
-    answers = prober.in_parallel({d.name: _asking(prober, d.name) for d in listed})
+    answers = prober.in_parallel({d.name: partial(prober.addresses, d.name) for d in listed})
     addresses = {name: seen for name, seen in answers.items() if seen is not None}
-    pages = prober.in_parallel({name: _opening(prober, name) for name, seen in addresses.items() if seen})
+    pages = prober.in_parallel(
+        {name: partial(prober.visit, name, fresh=True) for name, seen in addresses.items() if seen}
+    )
     resolved = {name: min(seen, default="") for name, seen in addresses.items()}
     found = [findings.active(survey.install), *findings.domains(survey, resolved, pages, sides)]
     if prober.asks_dns:
@@ -103,16 +97,8 @@ def run_checks(
     if primary is not None:
         fresh, robots = prober.visit(primary, fresh=True), prober.page(primary, "/robots.txt", fresh=True)
         found += [findings.front_page(fresh, sides), findings.indexing(survey.install, fresh, robots)]
-        found.append(settle(lambda: _cache(prober, primary, sides, purged_at, pace)))
+        found.append(check_cache(primary))
     return found
-
-
-def _asking(prober: Prober, name: str) -> Callable[[], frozenset[str] | None]:
-    return lambda: prober.addresses(name)
-
-
-def _opening(prober: Prober, name: str) -> Callable[[], Page]:
-    return lambda: prober.visit(name, fresh=True)
 
 
 def _dns(
@@ -122,10 +108,10 @@ def _dns(
     addresses: dict[str, frozenset[str]],
     pages: dict[str, Page],
 ) -> list[Finding]:
-    """Compare DNS with what the host wants, for every domain for which it says that."""
+    """Compare DNS with the records that the host requires, for every domain for which it reports them."""
     found = []
     targets = {each for domain in listed for each in domain.points_to if not _is_address(each)}
-    behind = prober.in_parallel({target: _asking(prober, target) for target in targets})
+    behind = prober.in_parallel({target: partial(prober.addresses, target) for target in targets})
     for domain in listed:
         seen = addresses.get(domain.name, frozenset())
         if not domain.points_to or not seen:
@@ -133,7 +119,7 @@ def _dns(
         known = [frozenset({each}) if _is_address(each) else behind.get(each) for each in domain.points_to]
         wanted = _same_form(frozenset().union(*(each for each in known if each is not None)))
         if None in known and not _same_form(seen) & wanted:
-            wanted = frozenset()  # the target that could not be asked may be the right one
+            wanted = frozenset()  # the target that could not be resolved may be the right one
         primary = findings.is_primary(domain, install)
         found.append(findings.points_here(domain, _same_form(seen), wanted, pages.get(domain.name), primary=primary))
     return found
@@ -147,11 +133,11 @@ def _is_address(text: str) -> bool:
 
 
 def _same_form(addresses: frozenset[str]) -> frozenset[str]:
-    """Write each address in one way: an IPv6 address has many."""
+    """Return the addresses in their canonical form: an IPv6 address has many forms."""
     return frozenset(str(ip_address(each)) if _is_address(each) else each for each in addresses)
 
 
-def _cache(prober: Prober, domain: str, sides: Sides, purged_at: datetime | None, pace: float) -> Finding:
+def _cache(prober: Prober, domain: str, sides: Sides, purged_at: datetime | None = None, pace: float = 1.0) -> Finding:
     cached = prober.visit(domain)
     since = (utc_now() - purged_at).total_seconds() / pace if purged_at else None
     fresh = (prober.visit(domain, fresh=True), prober.visit(domain, fresh=True))

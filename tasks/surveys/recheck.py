@@ -1,4 +1,4 @@
-"""The last look before a destructive call: is the world still what was approved?"""
+"""The last check before a destructive call: whether the facts that were approved still hold."""
 
 from tasks.capi.client import Client
 from tasks.estate.errors import NotFound, PlanIsStale
@@ -13,21 +13,23 @@ from tasks.surveys.survey import survey_install
 def recheck(
     client: Client, prober: Prober, plan: Plan, backup: Backup, *, generation: int, other_site: bool
 ) -> Baseline:
-    """Survey both sides afresh and return the baseline for the call. `backup` is the one that would be put back.
+    """Survey both sides again and return the baseline for the call. `backup` is the one that a restore would use.
 
-    Raises `PlanIsStale` naming every pinned fact that changed, a destructive call journaled since the plan was drafted,
-    or a backup that is no longer completed; `WrongDestination` if the pair is no longer allowed.
+    Raise `PlanIsStale` if a pinned fact changed, a destructive call was sent since the plan was made, or a backup is no
+    longer completed; `WrongDestination` if the pair is no longer allowed.
     """
     if plan.code_version != code_version():
-        raise PlanIsStale(f"Plan {plan.code} was drafted by other code (version {plan.code_version}) than runs now.")
+        raise PlanIsStale(
+            f"Plan {plan.code} was made by another version of the code ({plan.code_version}) than runs now."
+        )
     server_time = client.server_time()
     destination = survey_install(client, prober, plan.pair.destination.id)
     source = destination if plan.direction is Direction.BACK else survey_install(client, prober, plan.pair.source.id)
     _require_pins(plan, source, destination)
     if generation != plan.generation:
         raise PlanIsStale(
-            f"Another copy or restore of {plan.pair.source.name} or {plan.pair.destination.name} was sent since this plan "
-            f"was drafted (journal {generation}, plan {plan.generation})."
+            f"A copy or restore of {plan.pair.source.name} or {plan.pair.destination.name} was sent after this plan was made "
+            f"(calls in the ledger: {generation}, in the plan: {plan.generation})."
         )
     pair = Pair(source=source.install, destination=destination.install, direction=plan.direction)
     require_allowed(pair, other_site=other_site)
@@ -41,9 +43,9 @@ def recheck(
 
 
 def _with_files_of(source: Survey, prober: Prober, destination: Survey) -> Survey:
-    """Add the digests of the files that only the source's pages name, an empty one for a file that is not there.
+    """Add the digests of files that only pages of the source name; a missing file has an empty digest.
 
-    A plugin that is active on the source alone is on no page of the destination: without this its arrival changes nothing.
+    A plugin that is active only on the source is on no page of the destination, so that its arrival would not be seen.
     """
     primary, there = destination.install.primary_domain, destination.content.assets
     if primary is None:
@@ -59,7 +61,7 @@ def _require_pins(plan: Plan, source: Survey, destination: Survey) -> None:
     now = pins(source, destination, plan.direction, plan.options)
     moved = [f"{name}: was {old}, is {now.get(name)}" for name, old in plan.pinned.items() if now.get(name) != old]
     if moved:
-        raise PlanIsStale("The world changed after this plan was shown: " + "; ".join(moved) + ".", changed=moved)
+        raise PlanIsStale("Facts changed after this plan was shown: " + "; ".join(moved) + ".", changed=moved)
 
 
 def _require_backup(client: Client, plan: Plan, backup: Backup) -> None:
@@ -75,7 +77,7 @@ def _require_backup(client: Client, plan: Plan, backup: Backup) -> None:
 
 
 def listed_backup_ids(client: Client, install_id: str) -> tuple[str, ...] | None:
-    """Ids of every listed backup, or None where the host has no such list (API 1.10): then rank 1 cannot be read."""
+    """Return the ids of all backups, or None if the host has no such list (API 1.10), so that rank 1 cannot be read."""
     try:
         return tuple(backup.id for backup in client.backups(install_id))
     except NotFound:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def to_install(seen: Installation, sites: list[HostSite] | None = None) -> Install:
-    """Our view of the host's installation. Absent status and unknown words become "unknown", never "active"."""
+    """Convert the host's installation. An absent or unknown status becomes "unknown", never "active"."""
     site_id = seen.site.id if seen.site else None
     title = next((site.name for site in sites or [] if site.id == site_id), None)
     known = {member.value for member in Environment}
@@ -35,7 +35,7 @@ def to_install(seen: Installation, sites: list[HostSite] | None = None) -> Insta
 
 
 def survey_install(client: Client, prober: Prober, install_id: str) -> Survey:
-    """Survey one install. What the host refuses to tell becomes a gap; `Transient` goes through, so that the step retries."""
+    """Survey one install. What the host refuses becomes a gap; `Transient` is raised, so that the step retries."""
     seen = client.install(install_id)
     install = to_install(seen)
     gaps: list[str] = []
@@ -67,19 +67,19 @@ def _or_gap(gaps: list[str], what: str, look: Callable[[], T]) -> T | None:
 
 
 def public_content(prober: Prober, install: Install) -> Content:
-    """Public content with the asset versions; unreachable where the install has no primary domain."""
+    """Return the public content with asset versions; unreachable if the install has no primary domain."""
     if install.primary_domain is None:
         return Content(reachable=False, detail="the install has no primary domain")
     primary = install.primary_domain
     prober.add_domains(
         install.name, [primary, *prober.own_names(primary).own.hosts]
-    )  # a retry or a later step starts anew
+    )  # a retry or a later step has a new prober
     seen = prober.content(primary)
     return seen.model_copy(update={"files_marker": prober.files_marker(primary), "assets": prober.assets(primary)})
 
 
 def measured(client: Client, install_id: str) -> Storage:
-    """The host's newest measurement. Its `date` proves nothing; `storage_update_time` tells when it was really measured."""
+    """Return the host's newest measurement. Its time is `storage_update_time`, not `date`."""
     usage = client.usage(install_id)
     for day in usage.metrics:
         if day.storage_update_time is not None:

@@ -1,8 +1,9 @@
-"""Watch a copy or restore until the evidence is good enough, or the deadline has passed."""
+"""Watch a copy or restore until the evidence suffices or the deadline has passed."""
 
 import functools
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from tasks.capi.client import Client
@@ -10,6 +11,7 @@ from tasks.estate.errors import UnderstudyError
 from tasks.estate.plans import Evidence, Plan, Receipt, Verdict
 from tasks.estate.sites import Survey
 from tasks.estate.waiting import backoff, until, utc_now
+from tasks.ledger.ledger import Fact, Ledger
 from tasks.probes.websites import Prober
 from tasks.surveys.evidence import Reading, evaluate, read
 
@@ -28,7 +30,7 @@ class Watch:
         gap: timedelta,
         host_done: datetime,
     ) -> None:
-        """`host_done`: the moment from which the host's work on this call cannot still be going on."""
+        """`host_done`: the time after which the host cannot still be working on this call."""
         self._look: Callable[[], Reading] = lambda: read(client, prober, plan, receipt, expected)
         self._measure: Callable[[], None] = lambda: client.refresh_usage(plan.pair.destination.id)
         self._gap = gap
@@ -43,16 +45,16 @@ class Watch:
         return self._readings[-1][1] if self._readings else None
 
     def step(self) -> Verdict:
-        """Read every rung once, and evaluate it with the newest reading that is at least `gap` older."""
+        """Read all signals once, and evaluate them with the newest reading that is at least `gap` older."""
         now = utc_now()
         reading = self._look()
-        self._ask_for_a_measurement(now, reading)
+        self._request_measurement(now, reading)
         earlier = next((old for at, old in reversed(self._readings) if now - at >= self._gap), None)
         self._readings.append((now, reading))
-        return evaluate(earlier, reading, host_had_its_time=now >= self._host_done)
+        return evaluate(earlier, reading, host_finished=now >= self._host_done)
 
-    def _ask_for_a_measurement(self, now: datetime, reading: Reading) -> None:
-        """The host measures storage when asked; ask again once per four gaps until the figure matches."""
+    def _request_measurement(self, now: datetime, reading: Reading) -> None:
+        """Request a measurement of the storage, every four gaps until its rank is seen."""
         due = self._measured_at is None or now - self._measured_at >= 4 * self._gap
         if reading.seen(2) or not due:
             return
@@ -60,10 +62,16 @@ class Watch:
             self._measure()
             self._measured_at = now
         except UnderstudyError:
-            return  # the rung stays unread; the other rungs may do
+            return  # the other ranks may suffice
+
+    def evaluate_twice(self) -> Evidence:
+        """Return the evidence of two readings `gap` apart: for a copy whose run has ended."""
+        self.step()
+        time.sleep(self._gap.total_seconds())
+        return self.evidence(self.step())
 
     def evidence(self, verdict: Verdict) -> Evidence:
-        """The newest reading as evidence."""
+        """Return the newest reading as evidence."""
         signals = self.latest.signals if self.latest else ()
         return Evidence(verdict=verdict, signals=signals, took_seconds=int((utc_now() - self._sent_at).total_seconds()))
 
@@ -78,7 +86,7 @@ def watch(
     show: Callable[[float, str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Evidence:
-    """Read until the verdict is `enough` (or better); at the deadline return what there is."""
+    """Read until the verdict is `enough` or better, or until the deadline, and return the evidence."""
     last = Verdict.UNCONFIRMED
     good = {Verdict.CONFIRMED, Verdict.UNCHANGED, enough}
 
@@ -90,23 +98,29 @@ def watch(
         return last if last in good else None
 
     every = functools.partial(backoff, pace=pace)
-    # A look that began before the deadline does not show what was there at the deadline.
+    # A reading that began before the deadline does not show the state at the deadline.
     until(look, deadline=deadline, started=started, every=every, sleep=sleep) or look()
     return watching.evidence(last)
 
 
-def evaluate_twice(
-    client: Client,
-    prober: Prober,
-    plan: Plan,
-    receipt: Receipt,
-    expected: Survey,
+def has_arrived(
+    ledger: Ledger,
+    sending: Fact,
     *,
+    connect: Callable[[], AbstractContextManager[tuple[Client, Prober]]],
     gap: timedelta,
-    host_done: datetime,
-) -> Evidence:
-    """Two readings `gap` apart and their verdict: for reconciling a copy whose run is over."""
-    watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)
-    watching.step()
-    time.sleep(gap.total_seconds())
-    return watching.evidence(watching.step())
+    host_within: timedelta,
+) -> bool:
+    """Return whether two readings `gap` apart settle the copy of a run that has ended. Takes about `gap`; changes nothing.
+
+    It is settled if its arrival is confirmed, or if nothing differed before and nothing differs now, `host_within` after
+    the call. `connect` is called only if the ledger contains the call. Raise as the client does: `Transient`, `Misconfigured`.
+    """
+    planned = next(iter(ledger.facts(run_id=sending.run_id, kind="planned")), None)
+    receipt = ledger.receipt(sending.run_id) if planned else None
+    if planned is None or receipt is None:
+        return False
+    plan, done = Plan.model_validate(planned.detail), receipt.sent_at + host_within
+    with connect() as (client, prober):
+        watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=done)
+        return watching.evaluate_twice().verdict in (Verdict.CONFIRMED, Verdict.UNCHANGED)

@@ -1,4 +1,4 @@
-"""The client: what it sends, what it refuses to send, and what a lost answer means."""
+"""The client: what it sends, what it refuses to send, how it reads lists, and what a lost answer means."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 class ScriptedHost:
-    """A host that answers as told, and remembers what it was asked."""
+    """A host that answers with a function, and records the requests."""
 
     def __init__(self, answer: Answer) -> None:
         self.asked: list[httpx.Request] = []
@@ -37,7 +37,7 @@ class ScriptedHost:
 
 
 def failing(error: type[httpx.HTTPError]) -> Answer:
-    """A host whose connection fails in this way."""
+    """Return the answers of a host whose connection fails in this way."""
 
     def fail(request: httpx.Request) -> httpx.Response:
         raise error(f"with {PASSWORD}", request=request)  # type: ignore[call-arg]  # all of them take a request
@@ -49,7 +49,7 @@ def failing(error: type[httpx.HTTPError]) -> Answer:
     "error", [httpx.ReadTimeout, httpx.ReadError, httpx.WriteError, httpx.WriteTimeout, httpx.RemoteProtocolError]
 )
 def test_a_copy_whose_answer_is_lost_is_unknown_and_sent_once(error: type[httpx.HTTPError]) -> None:
-    """After it left, a failed connection means unknown; it is not sent again."""
+    """If the connection fails after sending, the outcome is unknown and the copy is not sent again."""
     host = ScriptedHost(failing(error))
     with pytest.raises(OutcomeUnknown) as raised:
         host.copy()
@@ -59,15 +59,15 @@ def test_a_copy_whose_answer_is_lost_is_unknown_and_sent_once(error: type[httpx.
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
-def test_a_copy_that_surely_was_not_sent_is_not_unknown(error: type[httpx.HTTPError]) -> None:
-    """Without a connection nothing left: that is Unreachable."""
+def test_a_copy_that_was_not_sent_is_not_unknown(error: type[httpx.HTTPError]) -> None:
+    """Without a connection nothing was sent, which is Unreachable."""
     host = ScriptedHost(failing(error))
     with pytest.raises(Unreachable, match="not sent"):
         host.copy()
 
 
 @pytest.mark.parametrize("status", [200, 201, 203, 204, 302, 399, 500, 502, 503, 504])
-def test_only_202_says_that_a_copy_was_taken(status: int) -> None:
+def test_only_202_means_that_a_copy_was_accepted(status: int) -> None:
     """Any other success, a redirect and every 5xx leave the outcome unknown, after one request."""
     host = ScriptedHost(lambda request: httpx.Response(status))
     with pytest.raises(OutcomeUnknown, match="expected 202"):
@@ -77,7 +77,7 @@ def test_only_202_says_that_a_copy_was_taken(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429])
 def test_a_copy_refused_with_4xx_was_not_started(status: int) -> None:
-    """A refusal is final for this approval, also when the host asks for fewer requests."""
+    """A refusal is final for this approval, also a 429."""
     host = ScriptedHost(lambda request: httpx.Response(status))
     with pytest.raises(Refused) as raised:
         host.copy()
@@ -87,15 +87,15 @@ def test_a_copy_refused_with_4xx_was_not_started(status: int) -> None:
 
 @pytest.mark.parametrize("wrong", [{"files": False, "database": False}, {"database": False, "tables": ["wp_posts"]}])
 def test_contradicting_options_are_never_sent(wrong: dict[str, Any]) -> None:
-    """Neither half, or tables without the database, is refused here."""
+    """A copy of nothing, and one of tables without the database, are refused before sending."""
     host = ScriptedHost(lambda request: httpx.Response(202))
     with pytest.raises(Misconfigured):
         host.copy(**wrong)
     assert host.asked == []
 
 
-def test_a_name_is_no_id() -> None:
-    """An install name, or a path trick, never reaches the host as an id."""
+def test_a_name_is_refused_as_an_id() -> None:
+    """An install name or a path is never sent as an id."""
     host = ScriptedHost(lambda request: httpx.Response(200, json={}))
     for wrong in ("schulprod", f"{ONE}/../{TWO}", ""):
         with pytest.raises(Misconfigured, match="expected a UUID"):
@@ -104,7 +104,7 @@ def test_a_name_is_no_id() -> None:
 
 
 def paged(*pages: dict[str, Any] | int) -> Answer:
-    """A host with these pages; a number is the status of a page that fails."""
+    """Return the answers of a host with these pages; a number is the status of a page that fails."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params.get("offset", 0))
@@ -115,7 +115,7 @@ def paged(*pages: dict[str, Any] | int) -> Answer:
 
 
 def page(name: str, following: str | None) -> dict[str, Any]:
-    """One page with one install and fields that nobody knows."""
+    """Return a page with one install and unknown fields."""
     return {"results": [{"id": name, "name": name, "status": "new-word", "what": 1}], "next": following, "extra": {}}
 
 
@@ -123,13 +123,13 @@ NEXT = "https://host.example/v1/installs?offset="
 
 
 def test_every_page_of_a_list_is_read() -> None:
-    """Three pages give three installs, unknown words and fields tolerated."""
+    """Three pages contain three installs; unknown values and fields are ignored."""
     host = ScriptedHost(paged(page("a", NEXT + "1"), page("b", NEXT + "2"), page("c", None)))
     assert [install.name for install in host.client.installs()] == ["a", "b", "c"]
 
 
 def test_account_users_are_read_from_one_answer_without_pages() -> None:
-    """`results` only, no query; absent, null and unknown fields are tolerated, and what is absent is not taken for true."""
+    """The answer has no pages; absent and null fields are unknown, not true."""
     rows = [
         {"email": "a@b.example", "mfa_enabled": True, "roles": "owner", "x": 1},
         {"email": None, "mfa_enabled": None},
@@ -144,21 +144,21 @@ def test_account_users_are_read_from_one_answer_without_pages() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, [], {"results": None}, {"results": [{"mfa_enabled": "perhaps"}]}])
-def test_account_users_that_are_not_told_are_no_empty_list(body: Any) -> None:
-    """Nobody may be taken for gone because the answer was not understood."""
+def test_a_malformed_list_of_account_users_is_an_error(body: Any) -> None:
+    """A malformed answer is not read as an empty list: nobody may count as removed because of it."""
     with pytest.raises(Unreachable):
         ScriptedHost(lambda request: httpx.Response(200, json=body)).client.account_users(ONE)
 
 
 def test_a_failed_page_is_a_failed_list() -> None:
-    """A part is never given for the whole."""
+    """If a page fails, the whole list fails."""
     with pytest.raises(Unreachable):
         ScriptedHost(paged(page("a", NEXT + "1"), 500)).client.installs()
 
 
 @pytest.mark.parametrize("link", ["https://evil.example/v1/installs", "http://host.example/v1/installs", NEXT + "0"])
-def test_a_next_link_must_stay_and_must_move_on(link: str) -> None:
-    """Another origin would receive the credentials; a page that leads to itself would never end."""
+def test_a_next_link_must_have_the_same_origin_and_be_new(link: str) -> None:
+    """A link to another origin, which would receive the credentials, and one to a page that was read are errors."""
     host = ScriptedHost(paged(page("a", link)))
     with pytest.raises(Unreachable):
         host.client.installs()
@@ -166,7 +166,7 @@ def test_a_next_link_must_stay_and_must_move_on(link: str) -> None:
 
 
 def test_the_login_is_in_no_text() -> None:
-    """Neither the repr nor the message of a failure shows the password."""
+    """Neither the repr nor the message of a failure contains the password."""
     host = ScriptedHost(lambda request: httpx.Response(401, json={"message": "Bad Credentials"}))
     with pytest.raises(HostRefused) as raised:
         host.client.installs()
@@ -174,14 +174,14 @@ def test_the_login_is_in_no_text() -> None:
     assert host.asked[0].headers["authorization"].startswith("Basic ")
 
 
-def test_no_certificates_is_an_empty_list() -> None:
-    """The host answers 404 where there are none, which is normal."""
+def test_a_404_means_no_certificates() -> None:
+    """The host answers 404 if an install has no certificates, which is normal."""
     assert ScriptedHost(lambda request: httpx.Response(404)).client.certificates(ONE) == []
 
 
 @pytest.mark.parametrize("written", ["", " ", "soon", None, 0, "0000-00-00", "2026-13-01T00:00:00Z"])
-def test_a_time_that_is_none_is_not_known(written: object) -> None:
-    """The specification declares most times as any string: one that cannot be read costs that time and nothing else."""
+def test_a_malformed_time_is_unknown(written: object) -> None:
+    """A time that cannot be read is None, and the other fields are read."""
     host = ScriptedHost(
         lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written, "status": "X"}]})
     )
@@ -191,14 +191,14 @@ def test_a_time_that_is_none_is_not_known(written: object) -> None:
 
 @pytest.mark.parametrize("written", ["2027-01-01T00:00:00", "2027-01-01T00:00:00Z", "2027-01-01T01:00:00+01:00"])
 def test_every_time_is_in_utc(written: str) -> None:
-    """A time without a zone is UTC; times can be compared whatever zone they come in."""
+    """All times are converted to UTC; a time without a zone is UTC."""
     host = ScriptedHost(lambda request: httpx.Response(200, json={"certificates": [{"expires_time": written}]}))
     (certificate,) = host.client.certificates(ONE)
     assert certificate.expires_time == datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def test_certificates_are_read_page_by_page() -> None:
-    """Every page is read, each after as many as were seen before."""
+    """Every page is read, each with the offset of what was read before."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         offset = int(request.url.params["offset"])
@@ -210,16 +210,87 @@ def test_certificates_are_read_page_by_page() -> None:
 
 
 @pytest.mark.parametrize("page", [{"certificates": [], "next_page_token": "more"}, {"certificates": None}, {}])
-def test_a_list_of_certificates_that_does_not_end_is_no_list(page: dict[str, Any]) -> None:
-    """A page that promises more and has nothing, or has no list, is an error and not an empty list."""
+def test_a_malformed_list_of_certificates_is_an_error(page: dict[str, Any]) -> None:
+    """An empty page with a next page, and a page without a list, are errors."""
     with pytest.raises(Unreachable):
         ScriptedHost(lambda request: httpx.Response(200, json=page)).client.certificates(ONE)
 
 
 @pytest.mark.parametrize(("count", "listed"), [(350, 1), (1, 2), (1, 0)])
-def test_a_list_that_is_not_what_the_host_counts_is_no_list(count: int, listed: int) -> None:
-    """A part of a list is never taken for the whole."""
+def test_a_list_must_have_the_length_that_the_host_reports(count: int, listed: int) -> None:
+    """A list with another length than `count` is an error."""
     rows = [{"id": f"{n}", "name": "a"} for n in range(listed)]
     page = {"previous": None, "next": None, "count": count, "results": rows}
     with pytest.raises(Unreachable, match=f"counts {count}, and {listed} were listed"):
         ScriptedHost(lambda request: httpx.Response(200, json=page)).client.sites()
+
+
+def endless(pages: int) -> ScriptedHost:
+    """Return a host whose list has so many different pages, without a count."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params.get("offset", 0))
+        following = f"{NEXT}{number + 1}" if number + 1 < pages else None
+        return httpx.Response(200, json={"results": [{"id": f"{number}", "name": "n"}], "next": following})
+
+    return ScriptedHost(answer)
+
+
+def test_a_list_has_a_maximum_of_pages() -> None:
+    """200 pages of 100 are read; a longer list is an error."""
+    assert len(endless(200).client.installs()) == 200
+    longer = endless(201)
+    with pytest.raises(Unreachable, match=r"does not end \(200 pages\)"):
+        longer.client.installs()
+    assert len(longer.asked) == 200
+    assert longer.asked[0].url.params["limit"] == "100"
+
+
+def test_a_missing_page_of_certificates_is_an_error() -> None:
+    """A 404 is normal on the first page only; on a later page it means that a part is missing."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        more = {"certificates": [{"common_name": "a"}], "next_page_token": "more"}
+        return httpx.Response(404) if request.url.params["offset"] != "0" else httpx.Response(200, json=more)
+
+    with pytest.raises(Unreachable, match="missing after 1"):
+        ScriptedHost(answer).client.certificates(ONE)
+
+
+def test_certificates_that_never_end_are_an_error() -> None:
+    """An empty page with a next page ends the reading, and so does the 200th page."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"certificates": [{"common_name": "a"}], "next_page_token": "more"})
+
+    host, empty = (
+        ScriptedHost(answer),
+        ScriptedHost(lambda _: httpx.Response(200, json={"certificates": [], "next_page_token": "more"})),
+    )
+    for each, asked in ((host, 200), (empty, 1)):
+        with pytest.raises(Unreachable, match="does not end"):
+            each.client.certificates(ONE)
+        assert len(each.asked) == asked
+
+
+@pytest.mark.parametrize("count", [None, "many", 1])
+def test_a_count_that_is_not_a_number_is_ignored(count: Any) -> None:
+    """Only a numeric count is compared with the length of the list."""
+    page = {"results": [{"id": "a", "name": "a"}], "count": count}
+    assert len(ScriptedHost(lambda request: httpx.Response(200, json=page)).client.sites()) == 1
+
+
+@pytest.mark.parametrize("page", [[], "x", {"results": {}}, {}])
+def test_a_page_without_a_list_is_an_error(page: Any) -> None:
+    """A page without a list is not read as an empty list."""
+    with pytest.raises(Unreachable, match="no list of results"):
+        ScriptedHost(lambda request: httpx.Response(200, json=page)).client.sites()
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"), [({"id": 1, "name": []}, r"Installation \(id, name\)"), ([], r"Installation \(the object\)")]
+)
+def test_an_answer_of_another_shape_is_named(answer: Any, named: str) -> None:
+    """The message contains the names of the fields, and never their values."""
+    with pytest.raises(Unreachable, match=named):
+        ScriptedHost(lambda request: httpx.Response(200, json=answer)).client.install(ONE)

@@ -1,4 +1,4 @@
-"""The client's guards: redirects, limits of size and time, ambiguous failures, and the exact bodies of destructive calls."""
+"""Guards of the client: redirects, limits of size and time, ambiguous failures, exact bodies of destructive calls."""
 
 import gzip
 import json
@@ -18,18 +18,18 @@ from tasks.estate.settings import load_settings
 from tests.tasks.capi.test_client import ONE, TWO, ScriptedHost, failing
 
 EMAILS = ["ops@host.example"]
-LARGEST = 16 * 1024 * 1024  # bytes, as the module promises
+LARGEST = 16 * 1024 * 1024  # bytes
 
 
 def redirect(status: int, where: str) -> ScriptedHost:
-    """A host that sends every request elsewhere."""
+    """Return a host that redirects every request."""
     return ScriptedHost(lambda request: httpx.Response(status, headers={"location": where}))
 
 
 @pytest.mark.parametrize("where", ["https://host.example/v1/install_copy", "https://evil.example/", "/v1/other"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_never_followed(status: int, where: str) -> None:
-    """A followed redirect sends a destructive request again, or the credentials elsewhere: one request leaves."""
+    """A redirect is an error after one request: following it would repeat the call or send the credentials elsewhere."""
     host = redirect(status, where)
     with pytest.raises(OutcomeUnknown, match=f"answers {status}; expected 202"):
         host.copy()
@@ -41,14 +41,14 @@ def test_a_redirect_is_never_followed(status: int, where: str) -> None:
 
 
 def test_each_request_has_its_timeouts() -> None:
-    """The host's gateway gives up after 29 s: a read waits for 30 s, a connection for 5 s."""
+    """A read waits for 30 s (the host's gateway gives up after 29 s), a connection for 5 s."""
     host = ScriptedHost(lambda request: httpx.Response(202))
     host.copy()
     assert host.asked[0].extensions["timeout"] == {"connect": 5.0, "read": 30.0, "write": 10.0, "pool": 5.0}
 
 
 def test_a_proxy_of_the_environment_is_not_used(worker: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would receive the credentials: the request goes to the host itself."""
+    """A proxy of the environment, which would receive the credentials, is ignored."""
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -57,8 +57,8 @@ def test_a_proxy_of_the_environment_is_not_used(worker: Host, monkeypatch: pytes
         assert client.installs()
 
 
-def test_the_pool_is_closed_at_the_end() -> None:
-    """A client that was left sends nothing more."""
+def test_a_closed_client_sends_nothing() -> None:
+    """After its block has ended, a client sends nothing."""
     host = ScriptedHost(lambda request: httpx.Response(202))
     with host.client as client:
         client.purge_cache(ONE, "all")
@@ -69,7 +69,7 @@ def test_the_pool_is_closed_at_the_end() -> None:
 
 @pytest.mark.parametrize(("size", "read"), [(LARGEST, True), (LARGEST + 1, False)])
 def test_an_answer_has_a_largest_size(size: int, read: bool) -> None:
-    """16 MiB are read; a byte more is an error, and for a copy an unknown outcome."""
+    """16 MiB are read; one byte more is an error, and for a copy an unknown outcome."""
     body = b'{"results": []' + b" " * (size - 15) + b"}"
     host = ScriptedHost(lambda request: httpx.Response(200, content=body))
     assert len(body) == size
@@ -84,7 +84,7 @@ def test_an_answer_has_a_largest_size(size: int, read: bool) -> None:
 
 @pytest.mark.parametrize(("seconds", "read"), [(60.0, True), (60.001, False)])
 def test_an_answer_has_a_longest_time(seconds: float, read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that drips for more than a minute is given up, however short it is."""
+    """A body that takes more than a minute is an error, however short it is."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     moments = iter([start, start + timedelta(seconds=seconds)])
 
@@ -104,7 +104,7 @@ def test_an_answer_has_a_longest_time(seconds: float, read: bool, monkeypatch: p
 
 
 def test_a_compressed_answer_is_read_once() -> None:
-    """The headers that describe the compressed body are not kept with the decompressed one."""
+    """Headers of the compressed body are dropped after decompression."""
     body = gzip.compress(b'{"results": []}')
     headers = {"content-encoding": "gzip", "x-more": "kept"}
     host = ScriptedHost(lambda request: httpx.Response(200, content=body, headers=headers))
@@ -112,7 +112,7 @@ def test_a_compressed_answer_is_read_once() -> None:
 
 
 def test_a_header_of_a_refusal_is_read() -> None:
-    """The request id that the host writes into a header is part of the message."""
+    """The request id in a header is part of the message."""
     host = ScriptedHost(lambda request: httpx.Response(403, headers={"x-amzn-requestid": "r-17"}))
     with pytest.raises(HostRefused, match="request id r-17"):
         host.client.sites()
@@ -121,8 +121,8 @@ def test_a_header_of_a_refusal_is_read() -> None:
 @pytest.mark.parametrize(
     ("error", "ambiguous"), [(httpx.ReadTimeout, True), (httpx.WriteError, True), (httpx.ConnectError, False)]
 )
-def test_a_failed_request_says_whether_it_may_have_been_taken(error: type[httpx.HTTPError], ambiguous: bool) -> None:
-    """Whoever asks for an install or backup again must look first if the earlier request may have arrived."""
+def test_a_failed_request_reports_whether_it_may_have_arrived(error: type[httpx.HTTPError], ambiguous: bool) -> None:
+    """An install or backup must be looked up before it is requested again, if the request may have arrived."""
     client = ScriptedHost(failing(error)).client
     for ask in (
         lambda: client.create_install("n", ONE, None, "staging"),
@@ -135,21 +135,21 @@ def test_a_failed_request_says_whether_it_may_have_been_taken(error: type[httpx.
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
 def test_a_call_that_was_not_sent_is_not_ambiguous(error: type[httpx.HTTPError]) -> None:
-    """Nothing left, so that nothing has to be reconciled."""
+    """If nothing was sent, nothing has to be checked."""
     with pytest.raises(Unreachable) as raised:
         ScriptedHost(failing(error)).copy()
     assert raised.value.facts["ambiguous"] is False
 
 
-def test_too_many_requests_refuse_a_copy_for_good() -> None:
-    """429 is no reason to send a destructive call again: it is a refusal and not a pause."""
+def test_a_copy_refused_with_429_is_not_sent_again() -> None:
+    """For a destructive call, 429 is a refusal and not a pause."""
     with pytest.raises(HostRefused) as raised:
         ScriptedHost(lambda request: httpx.Response(429)).copy()
     assert raised.value.facts["status"] == 429
 
 
 def test_the_body_of_a_copy_is_exactly_what_was_approved() -> None:
-    """Both ids, what travels, the tables if there are any, and whom the host tells."""
+    """The body has both ids, the copied parts, the tables if there are any, and the e-mail addresses."""
     host = ScriptedHost(lambda request: httpx.Response(202))
     host.copy()
     host.copy(files=False, tables=["wp_posts"])
@@ -166,8 +166,8 @@ def test_the_body_of_a_copy_is_exactly_what_was_approved() -> None:
     assert {(request.method, request.url.path) for request in host.asked} == {("POST", "/v1/install_copy")}
 
 
-def test_the_body_of_a_restore_demands_a_checkpoint() -> None:
-    """The state before the restore can be brought back as well."""
+def test_the_body_of_a_restore_requests_a_checkpoint() -> None:
+    """A restore requests a checkpoint, so that it can be undone."""
     host = ScriptedHost(lambda request: httpx.Response(202))
     host.client.send_restore(ONE, TWO, database=False, emails=EMAILS)
     (request,) = host.asked
@@ -177,7 +177,7 @@ def test_the_body_of_a_restore_demands_a_checkpoint() -> None:
     }  # fmt: skip
 
 
-def test_an_install_is_asked_for_with_what_is_known() -> None:
+def test_an_unknown_site_is_left_out_of_a_request_for_an_install() -> None:
     """A site that is not known is left out, not sent as null."""
     host = ScriptedHost(lambda request: httpx.Response(200, json={"id": ONE, "name": "n"}))
     assert host.client.create_install("n", TWO, None, "staging").id == ONE
@@ -191,7 +191,7 @@ def test_an_install_is_asked_for_with_what_is_known() -> None:
         (lambda client: client.refresh_usage(ONE), "usage/refresh_disk_usage", None),
     ],
 )
-def test_small_orders_are_sent(ask: Callable[[Client], None], path: str, body: Any) -> None:
+def test_purges_and_measurements_are_requested(ask: Callable[[Client], None], path: str, body: Any) -> None:
     """A purge and a measurement are one POST each."""
     host = ScriptedHost(lambda request: httpx.Response(202))
     ask(host.client)
@@ -202,13 +202,13 @@ def test_small_orders_are_sent(ask: Callable[[Client], None], path: str, body: A
 
 @pytest.mark.parametrize("answer", [[], {}, {"report_id": ""}, {"report_id": None}, "report_id"])
 def test_a_domain_report_needs_an_id(answer: Any) -> None:
-    """Without one the report could never be read."""
+    """An answer without the id of the report is an error."""
     with pytest.raises(Unreachable, match="names no report"):
         ScriptedHost(lambda request: httpx.Response(200, json=answer)).client.request_domain_report(ONE, TWO)
 
 
 def test_a_domain_report_has_an_id() -> None:
-    """It is given as text."""
+    """The id of a report is returned as text."""
     assert (
         ScriptedHost(lambda request: httpx.Response(200, json={"report_id": 7})).client.request_domain_report(ONE, TWO)
         == "7"
@@ -216,8 +216,8 @@ def test_a_domain_report_has_an_id() -> None:
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
-def test_a_clock_that_is_not_told_is_not_guessed(date: str | None) -> None:
-    """Measurements are compared with the host's clock; without it nothing can be compared."""
+def test_a_missing_date_header_is_an_error(date: str | None) -> None:
+    """Without a readable Date header the host's clock is unknown, which is an error."""
     host = ScriptedHost(lambda request: httpx.Response(200, headers={} if date is None else {"date": date}))
     with pytest.raises(Unreachable, match="no readable Date header"):
         host.client.server_time()
@@ -227,7 +227,7 @@ def test_a_clock_that_is_not_told_is_not_guessed(date: str | None) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "schulprod", f"{ONE}/x"])
 def test_a_wrong_id_never_reaches_a_destructive_call(wrong: str) -> None:
-    """Neither as source, nor as destination, nor as backup."""
+    """A wrong id of a source, destination or backup is refused before sending."""
     host = ScriptedHost(lambda request: httpx.Response(202))
     calls: list[Callable[[], None]] = [
         lambda: host.client.send_copy(wrong, TWO, files=True, database=True, tables=[], emails=EMAILS),

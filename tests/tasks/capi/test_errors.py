@@ -1,4 +1,4 @@
-"""(status, headers, body) → result or error, for anything a host can say."""
+"""Any answer of the host (status, headers, body) becomes a value or an error."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ HTML = b"<html><body>Bad Gateway</body></html>"
     "body", [b"", HTML, b'{"message": "Not now"}', b"{", b"[]", b'{"errors": [{"field": "x"}, 3]}']
 )
 def test_each_status_means_one_error_whatever_the_body(status: int, error: type[UnderstudyError], body: bytes) -> None:
-    """The status decides who may try again; an empty, HTML or broken body changes nothing."""
+    """The status decides which error is raised; an empty, HTML or malformed body changes nothing."""
     with pytest.raises(error, match="GET /x") as raised:
         decipher(status, {}, body, what="GET /x")
     assert type(raised.value) is error
@@ -33,18 +33,18 @@ def test_each_status_means_one_error_whatever_the_body(status: int, error: type[
 
 @pytest.mark.parametrize(("body", "value"), [(b"", None), (b"null", None), (b'{"a": 1}', {"a": 1}), (b" \n", None)])
 def test_a_success_is_its_json_or_nothing(body: bytes, value: object) -> None:
-    """Empty 202 bodies and JSON null are no errors."""
+    """Empty bodies and JSON null are None."""
     assert decipher(202, {}, body, what="POST /x") == value
 
 
 def test_a_success_that_is_not_json_is_unreachable() -> None:
-    """A cut or foreign body of a 200 may be tried again."""
+    """A 200 with a malformed body may be retried."""
     with pytest.raises(Unreachable, match="not JSON"):
         decipher(200, {}, b'{"results": [', what="GET /x")
 
 
-def test_the_hosts_own_words_and_request_id_are_told() -> None:
-    """An operator gets the host's message, the field to blame, and the id that its support asks for."""
+def test_the_message_quotes_the_host_and_its_request_id() -> None:
+    """The message contains the host's message, the wrong field and the request id."""
     body = json.dumps({"message": "Bad request", "errors": [{"field": "type", "message": "is required"}]}).encode()
     with pytest.raises(HostRefused, match=r"Bad request; type: is required.*request id r-1"):
         decipher(400, {"x-amzn-requestid": "r-1"}, body, what="POST /x")
@@ -54,7 +54,7 @@ def test_the_hosts_own_words_and_request_id_are_told() -> None:
     ("value", "seconds"), [("1", 1.0), ("2.5", 2.5), ("", None), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)]
 )
 def test_retry_after_is_read_as_number_or_date(value: str, seconds: float | None) -> None:
-    """Seconds, a date in the past, or nothing that we understand."""
+    """`Retry-After` may be seconds or a date; anything else is unknown."""
     with pytest.raises(RateLimited) as raised:
         decipher(429, {"retry-after": value}, b"", what="GET /x")
     assert raised.value.retry_after == seconds
@@ -63,7 +63,7 @@ def test_retry_after_is_read_as_number_or_date(value: str, seconds: float | None
 @given(
     st.integers(100, 599), st.dictionaries(st.sampled_from(["retry-after", "x-amzn-requestid"]), st.text()), st.binary()
 )
-def test_nothing_a_host_says_escapes_the_tree(status: int, headers: dict[str, str], body: bytes) -> None:
-    """Whatever comes, the result is a value or one of our errors."""
+def test_every_answer_is_a_value_or_one_of_our_errors(status: int, headers: dict[str, str], body: bytes) -> None:
+    """For any status, headers and body the result is a value or an `UnderstudyError`."""
     with contextlib.suppress(UnderstudyError):
         decipher(status, headers, body, what="GET /x")

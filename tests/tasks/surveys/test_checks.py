@@ -1,4 +1,4 @@
-"""The matrix of real-life sites: no healthy one fails, no broken one passes, and what is not known is not verified."""
+"""The matrix of real sites: no healthy one fails, no broken one passes, and what is not known is not verified."""
 
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,12 @@ EXPECTED = {  # after a refresh, after a promotion
     **dict.fromkeys(UNPROVABLE, ("VerifiedInPart", "VerifiedInPart")), **dict.fromkeys(HIDDEN, ("Verified", "VerifyFailed")),
     **dict.fromkeys(BROKEN, ("VerifyFailed", "VerifyFailed")),
 }  # fmt: skip
-# What is wrong with the database's URLs is not looked for if only files travelled: nothing of theirs did.
+# Faults in URLs of the database, which are not checked after a copy of files.
 OF_THE_DATABASE = ("leak-encoded", "leak-json", "leak-entities", "page-left-out", "post-left-out")
 
 
 def land(host: Host, source: Survey, destination: Survey, options: CopyOptions, *, leak: bool = False) -> None:
-    """What a copy that arrives does, at once."""
+    """Do what a copy does, at once."""
     left, right = (host.store.get("installs", each.install.id) or {} for each in (source, destination))
     if options.database:
         jobs._copy_database(left, right, None, leak=leak)
@@ -49,7 +49,7 @@ def copied(
     arrival: Verdict = Verdict.CONFIRMED,
     **options: Any,
 ) -> tuple[str, tuple[Finding, ...]]:
-    """The outcome and findings of a copy after which the destination (or each site) is like these variants."""
+    """Return outcome and findings of a copy after which the destination (or each site) has these variants."""
     host, (left, right) = Host(scale=1 / 6000), PAIRS[case]
     with reading(host, **options) as (client, prober):
         ids = {install.name: install.id for install in client.installs()}
@@ -69,13 +69,13 @@ def copied(
 
 
 def shown(found: tuple[Finding, ...]) -> list[tuple[str, bool | None, str]]:
-    """What did not pass."""
+    """Return the findings that did not pass."""
     return [(f.check, f.passed, f.detail) for f in found if f.passed is not True]
 
 
 @pytest.mark.parametrize("case", PAIRS)
 def test_a_plain_copy_is_verified(case: str) -> None:
-    """Without any variant each verb ends Verified."""
+    """Without a variant each copy ends Verified."""
     outcome, found = copied(case)
     assert outcome == "Verified", shown(found)
 
@@ -83,7 +83,7 @@ def test_a_plain_copy_is_verified(case: str) -> None:
 @pytest.mark.parametrize("case", PAIRS)
 @pytest.mark.parametrize("variant", [*HEALTHY, *CLOSED])
 def test_no_healthy_site_fails(variant: str, case: str) -> None:
-    """Each healthy variant, on both sides as in real life, ends Verified."""
+    """Each healthy variant, on all sites, ends Verified."""
     outcome, found = copied(case, variant, everywhere=True)
     assert outcome == "Verified", shown(found)
 
@@ -106,7 +106,7 @@ def test_no_broken_site_passes(variant: str, case: str) -> None:
 
 @pytest.mark.parametrize("case", ["refresh", "promote"])
 def test_urls_that_were_not_replaced_fail(case: str) -> None:
-    """The home is still the other side's; the remedy has a scheme and leaves guid alone."""
+    """A home of the other side fails; the remedy has a scheme and skips guid."""
     outcome, found = copied(case, leak=True)
     actions = {f.check: f.action for f in found if f.passed is False}
     assert outcome == "VerifyFailed"
@@ -123,7 +123,7 @@ def test_a_login_opens_a_protected_site() -> None:
 @pytest.mark.parametrize("case", ["promote", "files"])
 @pytest.mark.parametrize("variant", HIDDEN)
 def test_a_production_that_is_hidden_from_search_engines_fails(variant: str, case: str) -> None:
-    """A real noindex on production, however it got there; a staging that is hidden is as it should be."""
+    """A noindex on production fails, wherever it is; on staging it is right."""
     outcome, found = copied(case, variant)
     assert outcome == "VerifyFailed", shown(found)
     assert [f.check for f in found if f.passed is False] == ["production may be indexed"]
@@ -132,7 +132,7 @@ def test_a_production_that_is_hidden_from_search_engines_fails(variant: str, cas
 
 @pytest.mark.parametrize("variant", [name for name in BROKEN if name not in OF_THE_DATABASE])
 def test_no_broken_site_passes_after_a_copy_of_files(variant: str) -> None:
-    """Whatever does not depend on the database fails there as well."""
+    """Each fault that does not depend on the database fails after a copy of files too."""
     outcome, found = copied("files", variant)
     assert outcome == "VerifyFailed", shown(found)
 
@@ -140,7 +140,7 @@ def test_no_broken_site_passes_after_a_copy_of_files(variant: str) -> None:
 @pytest.mark.parametrize("name", ["schulprod", "schulstage"])
 @pytest.mark.parametrize("variant", [*HEALTHY, *CLOSED])
 def test_a_healthy_site_is_healthy_by_itself(variant: str, name: str) -> None:
-    """Each variant alone, with nothing to compare it with: no check fails, and none that decides is unknown."""
+    """Without a second site, no check of a healthy variant fails, and each decisive check is known."""
     host = Host(scale=1 / 6000)
     host.vary(variant)
     with reading(host) as (client, prober):
@@ -152,12 +152,12 @@ def test_a_healthy_site_is_healthy_by_itself(variant: str, name: str) -> None:
 
 
 def test_every_variant_is_in_the_matrix() -> None:
-    """A variant without an expected outcome would be tried by nobody."""
+    """Each variant has an expected outcome."""
     assert EXPECTED.keys() == VARIANTS.keys()
 
 
 def test_the_matrix_is_in_the_docs() -> None:
-    """docs/faults.md shows each variant with the outcome that these tests demand."""
+    """docs/faults.md has each variant with the outcome that these tests expect."""
     text = DOCS.read_text(encoding="utf-8")
     rows = [f"| `{name}` | {down} | {up} |" for name, (down, up) in EXPECTED.items()]
     assert [row for row in rows if row not in text] == []

@@ -1,4 +1,4 @@
-"""The last look: each fact that an approval rests on, changed alone, makes the plan stale; nothing else does."""
+"""The last check: a change of any approved fact makes the plan stale, and nothing else does."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from tasks.capi.client import Client
 from tasks.estate.errors import NotFound, PlanIsStale, Unreachable, WrongDestination
 from tasks.estate.plans import Backup, Baseline, CopyOptions, Plan
 from tasks.estate.rules import pins
-from tasks.estate.sites import Direction, Pair
+from tasks.estate.sites import Content, Direction, Environment, Install, Pair, Survey
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
 from tasks.probes.websites import Prober
-from tasks.surveys.recheck import listed_backup_ids, recheck
+from tasks.surveys.recheck import _with_files_of, listed_backup_ids, recheck
 from tasks.surveys.survey import survey_install
-from tests.tasks.surveys.test_checks import made, reading
+from tests.sites import made, reading
 
 GENERATION = 4
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -33,10 +33,10 @@ class World:
     prober: Prober
     plan: Plan
     backup: Backup
-    states: dict[str, str | None]  # what the host says of each backup
+    states: dict[str, str | None]  # status of each backup
 
     def look(self, *, generation: int = GENERATION, other_site: bool = False, **changes: Any) -> Baseline:
-        """Look again, at the plan with these changes."""
+        """Check again, with these changes of the plan."""
         plan, backup = self.plan.model_copy(update=changes), self.backup
         return recheck(self.client, self.prober, plan, backup, generation=generation, other_site=other_site)
 
@@ -46,7 +46,7 @@ class World:
         self.host.store.put("installs", (self.host.store.get("installs", install.id) or {}) | fields)
 
     def backup_now(self) -> Backup:
-        """Make another backup of the destination, which the host calls completed."""
+        """Make another completed backup of the destination."""
         install = self.plan.pair.destination
         asked = self.client.request_backup(install.id, "of this run", ["ops@host.example"])
         self.states[asked.id] = "completed"
@@ -55,7 +55,7 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Staging is about to be promoted, with a completed backup of production."""
+    """A promotion of staging, with a completed backup of production."""
     host = Host(scale=1 / 6000)
     with reading(host) as (client, prober):
         ids = {install.name: install.id for install in client.installs()}
@@ -80,8 +80,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield scene
 
 
-def test_an_unchanged_world_gives_the_baseline(world: World) -> None:
-    """Both sides, the host's clock and the ids of all backups are what evidence is compared with."""
+def test_the_baseline_is_returned_if_nothing_changed(world: World) -> None:
+    """The baseline contains both sides, the host's clock and the ids of all backups."""
     seen = world.look()
     assert (seen.source.install.name, seen.destination.install.name) == ("schulstage", "schulprod")
     assert seen.backup_ids is not None
@@ -89,23 +89,23 @@ def test_an_unchanged_world_gives_the_baseline(world: World) -> None:
     assert seen.server_time == NOW
 
 
-def test_other_code_than_that_which_drafted_the_plan_is_stale(world: World) -> None:
-    """What people approved was drafted by code that may do something else than this."""
-    with pytest.raises(PlanIsStale, match="drafted by other code"):
+def test_a_plan_of_another_version_of_the_code_is_stale(world: World) -> None:
+    """Another version of the code may do something else than what was approved."""
+    with pytest.raises(PlanIsStale, match="made by another version"):
         world.look(code_version="another")
 
 
 @pytest.mark.parametrize("generation", [GENERATION - 1, GENERATION + 1, 0])
 def test_another_call_since_then_is_stale(world: World, generation: int) -> None:
-    """A copy or restore of either install that was journaled in between, whatever it changed."""
-    with pytest.raises(PlanIsStale, match="Another copy or restore"):
+    """A copy or restore of either install since then makes the plan stale, whatever it changed."""
+    with pytest.raises(PlanIsStale, match="was sent after this plan was made"):
         world.look(generation=generation)
 
 
 @pytest.mark.parametrize("side", ["source", "destination"])
 @pytest.mark.parametrize(("field", "value"), [("php_version", "7.4"), ("wp_version", "5.0"), ("name", "renamed")])
 def test_a_pinned_fact_that_moved_is_stale(world: World, side: str, field: str, value: str) -> None:
-    """The message names the fact of that side, with what it was and is."""
+    """The message contains the fact of that side, with its old and new value."""
     world.change(side, **{field: value})
     with pytest.raises(PlanIsStale, match=f"{side}.*, is {value}") as raised:
         world.look()
@@ -113,14 +113,14 @@ def test_a_pinned_fact_that_moved_is_stale(world: World, side: str, field: str, 
 
 
 def test_a_pair_that_is_not_allowed_any_more_is_refused(world: World) -> None:
-    """Whatever the plan pinned: the rules of the direction are applied to the pair as it is now."""
+    """The rules of the direction are applied again to the pair as it is now."""
     world.change("destination", status="pending")
     with pytest.raises(WrongDestination, match="expected 'active'"):
         world.look(pinned={})
 
 
-def test_another_site_is_allowed_only_where_it_was(world: World) -> None:
-    """The explicit permission for two sites counts again at the call."""
+def test_another_site_must_be_allowed_at_the_call(world: World) -> None:
+    """Another site is refused at the call unless it is allowed."""
     world.change("source", site={"id": "another"})
     with pytest.raises(WrongDestination, match="expected one site"):
         world.look(pinned={})
@@ -128,14 +128,14 @@ def test_another_site_is_allowed_only_where_it_was(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", ["aborted", "in_progress", "requested", None])
-@pytest.mark.parametrize("which", ["the plan's", "the newer one", "the one to put back"])
+@pytest.mark.parametrize("which", ["the plan's", "the newer one", "the one to restore"])
 def test_each_backup_must_be_completed(world: World, which: str, status: str | None) -> None:
-    """That of the plan, the newer one of a late answer, and the one that a restore puts back."""
+    """The backup of the plan, a newer one, and the one to restore must be completed."""
     other = world.backup_now()
     changes: dict[str, Any] = {}
     if which == "the newer one":
         world.backup = other
-    elif which == "the one to put back":
+    elif which == "the one to restore":
         changes = {"restore_backup_id": other.id}
     assert world.look(**changes)
     world.states[world.plan.backup.id if which == "the plan's" else other.id] = status
@@ -143,8 +143,8 @@ def test_each_backup_must_be_completed(world: World, which: str, status: str | N
         world.look(**changes)
 
 
-def test_a_restore_looks_at_its_one_install_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Source and destination of a restore are the same install: two readings of it could differ."""
+def test_a_restore_reads_its_install_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source and destination of a restore are the same install, which is read once: two readings could differ."""
     asked: list[str] = []
     real = world.client.install
     monkeypatch.setattr(world.client, "install", lambda of: (asked.append(of), real(of))[1])
@@ -154,8 +154,8 @@ def test_a_restore_looks_at_its_one_install_once(world: World, monkeypatch: pyte
     assert (asked, seen.source) == ([install.id], seen.destination)
 
 
-def test_a_host_without_a_list_of_backups_is_told_apart_from_one_with_none() -> None:
-    """None is not an empty list: then no checkpoint can ever be seen as new."""
+def test_a_host_without_a_list_of_backups_differs_from_an_empty_list() -> None:
+    """Without a list the ids are None, because no checkpoint can ever be seen as new."""
 
     class Host:
         def __init__(self, found: Any) -> None:
@@ -173,3 +173,25 @@ def test_a_host_without_a_list_of_backups_is_told_apart_from_one_with_none() -> 
     assert ids(NotFound("no such endpoint")) is None
     with pytest.raises(Unreachable):
         ids(Unreachable("lost"))
+
+
+def survey_with(assets: dict[str, str]) -> Survey:
+    """Return a survey of a site whose front page uses these files."""
+    install = Install(
+        id="i", name="site", account_id="a", site_id="s", environment=Environment.STAGING, status="active",
+        primary_domain="site.example",
+    )  # fmt: skip
+    return Survey(install=install, content=Content(reachable=True, assets=assets), taken_at=utc_now())
+
+
+def test_the_baseline_contains_files_that_only_the_source_shows() -> None:
+    """A missing file has an empty digest, a file that is there its digest, and an unreadable one no entry."""
+
+    class Disk:
+        def asset(self, domain: str, path: str) -> str | None:
+            return {"plugins/new.js": "", "plugins/old.js": "22"}.get(path)
+
+    shown = dict.fromkeys(("plugins/new.js", "plugins/old.js", "plugins/other.js", "themes/a.css"), "11")
+    source, destination = (survey_with(assets) for assets in (shown, {"themes/a.css": "33"}))
+    seen = _with_files_of(source, Disk(), destination).content.assets  # type: ignore[arg-type]  # only `asset` is asked
+    assert seen == {"plugins/new.js": "", "plugins/old.js": "22", "themes/a.css": "33"}

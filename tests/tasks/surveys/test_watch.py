@@ -1,4 +1,4 @@
-"""Reconciling: the copy of a run that is over counts as arrived only where the host's own state proves it."""
+"""The copy of a run that has ended counts as arrived only if the state of the host proves it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,14 +8,14 @@ from deployments.sandbox.host.host import Host
 from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.runtime.resources import open_clients
-from tasks.surveys.reconcile import has_arrived
+from tasks.surveys.watch import has_arrived
 
 GAP = timedelta(milliseconds=20)
-TIME = timedelta(hours=1)  # the host may still be at work: a quiet site proves nothing yet
+TIME = timedelta(hours=1)  # the host may still be working: an unchanged site proves nothing yet
 
 
 def again(ledger: Ledger, verified: str, run_id: str) -> Fact:
-    """The journal of a run that crashed where the verified one went on: planned and sent, never settled."""
+    """Record a run that sent the same copy as the verified one and crashed before the outcome."""
     copied = {}
     for fact in ledger.facts(run_id=verified):
         if fact.kind in ("planned", "sending"):
@@ -25,14 +25,14 @@ def again(ledger: Ledger, verified: str, run_id: str) -> Fact:
 
 
 def test_what_arrived_is_proven(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
-    """A copy that landed is proven by two readings; one that the host never made is not, nor one without a plan."""
+    """Two readings prove a copy that arrived, but not one that differs now, nor one without a plan."""
     worker.publish("schulprod", "files")
     worker.publish("schulprod", "post")
     done = start(refresh, source="schulprod", destination="schulstage", approval="ask").approve()
     assert done.state == "Verified", done.message
     sending = again(ledger, done.id, "crashed")
     assert has_arrived(ledger, sending, connect=open_clients, gap=GAP, host_within=TIME) is True
-    worker.publish("schulstage", "post")  # staging went its own way
+    worker.publish("schulstage", "post")  # staging has changed since
     assert has_arrived(ledger, sending, connect=open_clients, gap=GAP, host_within=TIME) is False
     lost = ledger.record("sending", run_id="no plan")
     assert has_arrived(ledger, lost, connect=open_clients, gap=GAP, host_within=TIME) is False
