@@ -1,4 +1,4 @@
-"""Anonymize: production's database to one dump, every personal detail replaced before it leaves the server."""
+"""Anonymize: export production's database to one dump; personal data is replaced before it leaves the server."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from tasks.runtime import runners
 @flow(
     name="anonymize",
     flow_run_name="anonymize {policy}",
-    retries=0,  # units retry while the snapshot is held; a new snapshot is a new run
+    retries=0,  # units retry while the snapshot is open; a new snapshot is a new run
     persist_result=True,
     task_runner=runners.for_exports(),
 )
@@ -33,9 +33,9 @@ def anonymize(
 ) -> State[Any]:
     """Export production into one anonymized dump: plan, prove, extract masked in one snapshot, bundle, read back."""
     chosen = require_choices(attachments=attachments, off=list(off), risk_phrase=risk_phrase)
-    with exports.snapshot() as held:
-        plan = exports.plan_export(policy, chosen, held, requested_by=requested_by)
-        exports.collect_secrets(plan, held)
-        parts = exports.extract_all(plan, held)
+    with exports.snapshot() as snapshot:
+        plan = exports.plan_export(policy, chosen, snapshot, requested_by=requested_by)
+        exports.collect_secrets(plan, snapshot)
+        parts = exports.extract_all(plan, snapshot)
     dump = exports.bundle_dump(plan, parts)
     return reports.report_export(plan, dump)

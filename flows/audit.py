@@ -1,4 +1,4 @@
-"""Audit: who asked, who approved, when, and what came of it; reads the ledger and touches nothing else."""
+"""Audit: who requested, who approved, when, and with what outcome. Reads only the ledger."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from tasks.estate.forms import asked
 @flow(
     name="audit",
     flow_run_name="audit of {days} days",
-    retries=0,  # a second look is a new run
+    retries=0,  # another audit is a new run
     persist_result=True,
 )
 @reports.ends_with_report

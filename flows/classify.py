@@ -1,4 +1,4 @@
-"""Classify: draft a masking policy from production's catalogue and samples, and say what is new since the last one."""
+"""Classify: draft a masking policy from production's catalogue and samples, and report what is new since the last one."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from tasks.estate.forms import asked
 @flow(
     name="classify",
     flow_run_name="classify {policy}",
-    retries=0,  # the steps retry; a second look is a new run
+    retries=0,  # the steps retry; another draft is a new run
     persist_result=True,
 )
 @reports.ends_with_report
@@ -39,8 +39,8 @@ def classify(
     ] = "",
 ) -> State[Any]:
     """Read production's catalogue and samples, draft a rule for every column, compare with the policy. Changes nothing."""
-    path = previews.require_free(write_to)
-    said = previews.read_policy(policy)
-    drafted = previews.draft_policy(policy, said, sample)
+    path = previews.require_new_file(write_to)
+    existing = previews.read_policy(policy)
+    drafted = previews.draft_policy(policy, existing, sample)
     written = previews.write_draft(drafted, path)
-    return reports.report_classification(policy, drafted, compared=said is not None, written=written)
+    return reports.report_classification(policy, drafted, compared=existing is not None, written=written)

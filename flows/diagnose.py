@@ -1,4 +1,4 @@
-"""Diagnose: look at one install from every side, change nothing."""
+"""Diagnose: check one install in every respect, without changing it."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from tasks.estate.forms import asked
 @flow(
     name="diagnose",
     flow_run_name="diagnose {install}",
-    retries=0,  # the steps retry; a second look is a new run
+    retries=0,  # the steps retry; another diagnosis is a new run
     persist_result=True,
 )
 @reports.ends_with_report
@@ -20,6 +20,6 @@ def diagnose(
     install: Annotated[str, asked("Install", "Install to look at, by name.", min_length=3, max_length=14)],
     compare_with: Annotated[str, asked("Compare with", "Second install, by name; empty: none.", max_length=14)] = "",
 ) -> State[Any]:
-    """Check one install read-only: active, domains, HTTP, certificates, leaked URLs, cache; compare it where asked."""
+    """Check one install read-only: active, domains, HTTP, certificates, leaked URLs, cache; compare it with a second one if named."""
     diagnosis = checks.diagnose_install(install, compare_with)
     return reports.report_diagnosis(install, diagnosis.findings, diagnosis.comparison)

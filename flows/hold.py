@@ -1,4 +1,4 @@
-"""Hold: keep one place as it is until a moment, so that no nightly refresh overwrites work on it."""
+"""Hold: keep one destination as it is until a moment, so that no scheduled refresh overwrites work on it."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -31,15 +31,18 @@ def hold(
     until: Annotated[
         datetime | None, asked("Until", "Date and time with its zone, at most 30 days ahead; then it ends by itself.")
     ] = None,
-    reason: Annotated[str, asked("Reason", "What is going on there, in a few words.", max_length=300)] = "",
+    reason: Annotated[str, asked("Reason", "What the destination is needed for, in a few words.", max_length=300)] = "",
     end_hold: Annotated[
-        bool, asked("End the holds instead", "On: this run asks for the owner's word or a lead's proof.")
+        bool, asked("End the holds instead", "On: this run asks for the owner's release word or a lead's proof.")
     ] = False,
     release: Annotated[
-        str, asked("Release", "Filled in by `understudy hold`: lets the owner end it. Else empty.", max_length=64)
+        str,
+        asked(
+            "Release", "Filled in by `understudy hold`, so that the owner can end it. Otherwise empty.", max_length=64
+        ),
     ] = "",
 ) -> State[Any]:
-    """Keep a destination as it is until a moment: standing approvals are void meanwhile. Anybody may set one; its owner or a lead ends it."""
+    """Keep a destination as it is until a moment: standing approvals do not apply. Anybody may place a hold; its owner or a lead ends it."""
     name = holds.find_destination(destination)
     if end_hold:
         changed = holds.end_holds(name, your_name=your_name)

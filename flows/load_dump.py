@@ -23,7 +23,7 @@ from tasks.runtime import load_target
 @flow(
     name="load_dump",
     flow_run_name="load {dump} into {hostname}",
-    retries=0,  # a retry is a person's decision, and meets the ledger and the marker
+    retries=0,  # a person decides on a retry, which reads the ledger and the marker
     persist_result=True,
 )
 @reports.ends_with_report

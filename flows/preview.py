@@ -1,4 +1,4 @@
-"""Preview: what masking would do to a few rows of every table, side by side; nothing leaves but the report."""
+"""Preview: what masking would do to a few rows of every table, side by side, in a report only."""
 
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from tasks.estate.forms import PolicyName, asked
 @flow(
     name="preview",
     flow_run_name="preview {policy}",
-    retries=0,  # the step retries; a second look is a new run
+    retries=0,  # the step retries; another preview is a new run
     persist_result=True,
 )
 @reports.ends_with_report
@@ -24,8 +24,8 @@ def preview(
         bool,
         asked(
             "Show originals",
-            "Off: only their length is told. On: PERSONAL DATA of production is in the report, which Prefect keeps in "
-            "clear for everybody who reaches it. Needs the risk phrase below.",
+            "Off: only their length is shown. On: PERSONAL DATA of production is in the report, which Prefect keeps in "
+            "clear text for everybody who reaches it. Needs the risk phrase below.",
         ),
     ] = False,
     risk_phrase: Annotated[

@@ -1,4 +1,4 @@
-"""Promote staging to production: prepared by the machine, decided by a person, done once."""
+"""Promote staging to production: prepared automatically, approved by people, sent once."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from tasks.estate.sites import Direction
 @flow(
     name="promote",
     flow_run_name="promote {source} to {destination}",
-    retries=0,  # a retry is a person's decision, and meets the ledger
+    retries=0,  # a person decides on a retry, which reads the ledger
     persist_result=True,
 )
 @reports.ends_with_report
@@ -36,7 +36,9 @@ def promote(
     other_site: OtherSite = False,
     break_glass: Annotated[
         str,
-        asked("Break-glass reason", "Only during a freeze: why it cannot wait. Two people must agree.", max_length=300),
+        asked(
+            "Break-glass reason", "Only during a freeze: why it cannot wait. Two people must approve.", max_length=300
+        ),
     ] = "",
     answer_within: AnswerWithin = ANSWER_WITHIN,
 ) -> State[Any]:
@@ -45,9 +47,7 @@ def promote(
     pair = installs.resolve_pair(source, destination, Direction.UP, other_site=other_site)
     locks.require_free(pair.source, pair.destination)
     comparison = installs.compare_installs(pair, options)
-    backup = backups.await_backup(
-        backups.request_backup(pair.destination, "before a promotion")
-    )  # what `restore` puts back
+    backup = backups.await_backup(backups.request_backup(pair.destination, "before a promotion"))
     plan = installs.draft_plan(
         "promote",
         pair,

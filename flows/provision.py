@@ -14,7 +14,7 @@ from tasks.estate.sites import Direction, Environment
 @flow(
     name="provision",
     flow_run_name="provision {name} from {source}",
-    retries=0,  # a retry is a person's decision, and meets the ledger
+    retries=0,  # a person decides on a retry, which reads the ledger
     persist_result=True,
 )
 @reports.ends_with_report
@@ -34,7 +34,7 @@ def provision(
     answer_within: AnswerWithin = ANSWER_WITHIN,
     requested_by: RequestedBy = "",
 ) -> State[Any]:
-    """Create a staging install beside production, wait until it is active, and fill it: ask, copy once, prove, verify."""
+    """Create a staging install next to production, wait until it is active, and fill it: ask, copy once, prove, verify."""
     origin = installs.resolve_install(source)
     locks.require_free(origin)
     created = installs.create_install(origin, name, Environment(environment))

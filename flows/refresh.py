@@ -14,7 +14,7 @@ from tasks.estate.sites import Direction
 @flow(
     name="refresh",
     flow_run_name="refresh {destination} from {source}",
-    retries=0,  # a retry is a person's decision, and meets the ledger
+    retries=0,  # a person decides on a retry, which reads the ledger
     persist_result=True,
 )
 @reports.ends_with_report
@@ -38,7 +38,7 @@ def refresh(
     tables: Annotated[list[str], asked("Only these tables", "Empty: the whole database.")] = [],  # noqa: B006  # Prefect builds the form from it and never mutates it
     proceed_when: Annotated[
         Literal["confirmed", "probable"],
-        asked("Go on when the arrival is", "probable accepts weaker evidence; see docs/evidence.md."),
+        asked("Continue when the arrival is", "probable accepts weaker evidence; see docs/evidence.md."),
     ] = "confirmed",
     other_site: OtherSite = False,
     answer_within: AnswerWithin = ANSWER_WITHIN,

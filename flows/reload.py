@@ -1,4 +1,4 @@
-"""Reload staging's database from production: an anonymized dump is made and loaded, in a row."""
+"""Reload staging's database from production: make an anonymized dump and load it."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tasks.runtime import load_target, runners
 @flow(
     name="reload",
     flow_run_name="reload {hostname} from {policy}",
-    retries=0,  # a retry is a person's decision, and meets the ledger and the marker
+    retries=0,  # a person decides on a retry, which reads the ledger and the marker
     persist_result=True,
     task_runner=runners.for_exports(),
 )
@@ -43,10 +43,10 @@ def reload(
         chosen = require_choices(attachments=attachments, off=[], risk_phrase="")
         loads.require_target(hostname)
         if not exports.recorded_dump():
-            with exports.snapshot() as held:
-                plan = exports.plan_export(policy, chosen, held, requested_by=requested_by)
-                exports.collect_secrets(plan, held)
-                parts = exports.extract_all(plan, held)
+            with exports.snapshot() as snapshot:
+                plan = exports.plan_export(policy, chosen, snapshot, requested_by=requested_by)
+                exports.collect_secrets(plan, snapshot)
+                parts = exports.extract_all(plan, snapshot)
             exports.bundle_dump(plan, parts)
         facts = exports.require_dump()
         load_plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)

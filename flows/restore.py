@@ -1,4 +1,4 @@
-"""Restore: the inverse of promote. Put back the backup that a run recorded before it copied."""
+"""Restore: undo a promotion. Put back the backup that a run recorded before it copied."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from tasks.estate.plans import CopyOptions
 @flow(
     name="restore",
     flow_run_name="restore what {promotion} overwrote",
-    retries=0,  # a retry is a person's decision, and meets the ledger
+    retries=0,  # a person decides on a retry, which reads the ledger
     persist_result=True,
 )
 @reports.ends_with_report
@@ -30,15 +30,13 @@ def restore(
     requested_by: Requester,
     approval: Annotated[
         Literal["ask", "pre-authorised"],
-        asked(
-            "Approval", "ask: people answer in this run. pre-authorised: the promotion's approval allowed it for now."
-        ),
+        asked("Approval", "ask: people answer in this run. pre-authorised: the promotion's approval permits it."),
     ] = "ask",
     database: Annotated[
         bool,
         asked(
             "Restore the database too",
-            "Off: files only. Orders and posts made since are lost when on.",
+            "Off: files only. On: orders and posts made since are lost.",
         ),
     ] = True,
     answer_within: AnswerWithin = ANSWER_WITHIN,

@@ -1,4 +1,4 @@
-"""Settle: a lead says what became of a call whose outcome nobody knows, and what it holds is free."""
+"""Settle: a lead answers how a call with an unknown outcome ended, and what it holds is released."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from tasks.estate.forms import asked
 @flow(
     name="settle",
     flow_run_name="settle {run}",
-    retries=0,  # a retry by hand finds what was answered; a repetition would ask again
+    retries=0,  # a manual retry finds the answer; an automatic one would ask again
     persist_result=True,
 )
 @reports.ends_with_report
@@ -23,11 +23,11 @@ def settle(
         str,
         asked(
             "Your name",
-            "Who asks. The lead who answers proves who they are in the form of this run.",
+            "You start this run; the lead who answers proves who they are in its form.",
             min_length=3,
             max_length=80,
         ),
     ],
 ) -> State[Any]:
-    """Ask a lead, with proof, what became of a copy, restore or load that was sent. Sends nothing; a retry of that run goes on."""
+    """Ask a lead, with proof, for the outcome of a copy, restore or load that was sent. Sends nothing; a retry of that run continues."""
     return settlements.report_settlement(settlements.settle_call(run, your_name=your_name))

@@ -1,4 +1,4 @@
-"""Sweep: every quarter of an hour, do for waiting and lost runs what no process does for them."""
+"""Sweep: every quarter of an hour, do what waiting and lost runs cannot do, because they have no process."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from tasks import automations, leads, reports, sweeps, upkeep
     name="sweep",
     flow_run_name="sweep",
     retries=0,  # the next sweep is the retry
-    persist_result=False,  # nothing is worth keeping ninety-six times a day
+    persist_result=False,  # ninety-six results a day are not worth storing
 )
 @reports.ends_with_report
 def sweep() -> State[Any]:
-    """Verify the ledger; close and remind of questions, end their runs, release locks, report what is stuck, suspend leavers."""
+    """Verify the ledger; close approval requests and remind of them, end their runs, release locks, report what needs attention."""
     problems = upkeep.verify_ledger()
     if problems:
-        return upkeep.report_broken_ledger(problems)  # nothing is done on the word of a ledger that somebody changed
+        return upkeep.report_broken_ledger(problems)  # no action on the basis of a ledger that somebody changed
     closed = sweeps.close_requests()
     ended = sweeps.end_runs()
     corrected = sweeps.correct_states()

@@ -42,56 +42,55 @@ from tasks.signoff.standing import StandingApproval, load_standing, require_cove
 from tasks.signoff.standing_entries import standing_use
 from tasks.signoff.witnesses import permitted_by
 
-MISSED = timedelta(hours=6)  # a nightly run later than this belongs to another day
-LONGEST = timedelta(days=7)  # a plan that nobody answers in a week describes another world
-SETTLES = "Approving this also settles the earlier run: whatever became of its copy, the backup is put back over it."
-CHANGED = "the run was changed in Prefect"
-EMPTIED_NOW = (
-    "* **This run would go on by itself, but it empties other tables than the last load that people approved**"
+MISSED = timedelta(hours=6)  # a scheduled run that is later than this belongs to another day
+LONGEST = timedelta(days=7)  # after a week the facts of a plan have changed
+SETTLES = (
+    "Approving this also settles the earlier run: whether or not its copy arrived, the backup is put back over it."
 )
-NOT_ALLOWED = "It was to go on by itself, but the leave for that was not given, is over, or is used up."
+CHANGED = "the run was changed in Prefect"
+EMPTIED_NOW = "* **This run needs an approval because it empties other tables than the last load that people approved**"
+NOT_PERMITTED = "This run needs an approval because its pre-authorisation is missing, has expired or was used."
 
 
 def ask(plan: Plan, comparison: Comparison, *, within: timedelta, notes: tuple[str, ...] = ()) -> Approval:
-    """Suspend the run until everybody whom the plan's risk demands has said yes, and return the approval.
+    """Suspend the run until as many people have approved as the plan's risk requires, and return the approval.
 
-    A plain function, because Prefect suspends only from a flow body. A run that was answered before gets the recorded
-    answer: its use is limited by the ledger, not by asking again. Raises `Rejected`, `ApprovalExpired`, `Superseded` or
-    `Frozen`.
+    A plain function, because Prefect suspends only from a flow body. If the plan was approved before, returns the recorded
+    approval: the ledger limits its use. Raises `Rejected`, `ApprovalExpired`, `Superseded` or `Frozen`.
     """
 
     def text(waiting: Waiting) -> str:
         gate = gate_lines(plan, waiting)
         return approval_text(plan, comparison, answer_by=waiting.answer_by, notes=notes, gate=gate)
 
-    # A restore puts files and all tables back: where less travelled, it would undo more than came.
+    # A restore puts files and all tables back: after a smaller copy it would undo more than arrived.
     undoable = plan.verb == "promote" and plan.options.files and not plan.options.tables
     form = PromotionForm if undoable else ApprovalForm
-    return _Question(plan, plan.pair.source.id, comparison, text, form).ask(within)
+    return _ApprovalRequest(plan, plan.pair.source.id, comparison, text, form).ask(within)
 
 
 def ask_or_standing(
     plan: Plan, comparison: Comparison, *, mode: Literal["ask", "standing"], within: timedelta
 ) -> Approval:
-    """For a refresh only: the standing approval of exactly this pair, or people.
+    """Return the standing approval of exactly this pair, or ask people. For a refresh only.
 
-    Raises as `ask`; `NotApproved` where nothing covers the pair, `Skipped` where something does, but not now.
+    Raises what `ask` raises; `NotApproved` if no standing approval covers the pair, `Skipped` if one does, but not now.
     """
     if mode == "ask":
         return ask(plan, comparison, within=within)
     ledger, limits = open_ledger(), read_rules().conditions
     if ledger.receipt(plan.run_id) is not None and (recorded := recorded_answer(ledger, plan)):
-        return recorded  # sent before: nothing is sent again, and the conditions of then do not hold any more
+        return recorded  # sent before: nothing is sent again, whatever the conditions are now
     return _stand(
         plan, lambda now: conditions.require_met(ledger, plan, comparison, now=now, **limits), require_covered
     )
 
 
 def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timedelta) -> Approval:
-    """Leave to load exactly this plan: the standing approval of this pair, or people's answers.
+    """Return the standing approval of this load, or ask people.
 
-    A standing approval covers no other emptied tables than people approved last: then people are asked. Raises as
-    `ask_or_standing`. A wrong hostname or risk phrase is refused by the form, and asked for again.
+    If the load empties other tables than people approved last, people are asked. Raises what `ask_or_standing` raises. The form
+    refuses a wrong hostname or risk phrase.
     """
     ledger, limits = open_ledger(), read_rules().conditions
     recorded = recorded_answer(ledger, plan)
@@ -100,7 +99,7 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
     ):
         return recorded
     notes: tuple[str, ...] = ()
-    if mode == "standing" and not plan.first_load:  # which no standing approval covers anyway
+    if mode == "standing" and not plan.first_load:  # no standing approval covers a first load
         emptied = conditions.newly_emptied(ledger, plan)
         notes = (EMPTIED_NOW,) if emptied is not None else ()
     if mode == "standing" and not notes:
@@ -112,13 +111,13 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
         return dumps.load_text(plan, answer_by=waiting.answer_by, gate=[*notes, *gate_lines(plan, waiting)])
 
     form = RiskyForm if plan.arrives_raw else ApprovalForm
-    return _Question(plan, "", None, text, form).ask(within)
+    return _ApprovalRequest(plan, "", None, text, form).ask(within)
 
 
 def ask_or_preauthorised(
     plan: Plan, comparison: Comparison, promotion: str, *, mode: Literal["ask", "pre-authorised"], within: timedelta
 ) -> Approval:
-    """For a restore only: the leave that the promotion's approval gave for this case, once, or people. Raises as `ask`."""
+    """Return the permission in the promotion's approval, which is used once, or ask people. For a restore only."""
     ledger = open_ledger()
     recorded = recorded_answer(ledger, plan)
     if recorded is not None:
@@ -138,13 +137,13 @@ def ask_or_preauthorised(
                     execute_within=_execute_within(),
                     besides=(entry("pre-authorisation-used", plan, {}, preauthorised.key_of(promotion)),),
                 )
-        return ask(plan, comparison, within=within, notes=(SETTLES, NOT_ALLOWED))
+        return ask(plan, comparison, within=within, notes=(SETTLES, NOT_PERMITTED))
     return ask(plan, comparison, within=within, notes=(SETTLES,))
 
 
 @dataclass(frozen=True)
-class _Question:
-    """One plan before people: its form, its text, and what happens to the answers."""
+class _ApprovalRequest:
+    """One plan that people are asked about: its form, its text, and what happens to the answers."""
 
     plan: Plan | LoadPlan
     source_id: str
@@ -153,28 +152,28 @@ class _Question:
     form: type[ApprovalForm]
 
     def ask(self, within: timedelta) -> Approval:
-        """Ask until the gate has heard enough."""
+        """Ask until the approval gate decides."""
         gate, plan = approval_gate(), self.plan
         if not timedelta(0) < within <= LONGEST:
             raise Misconfigured(
-                f"The question would stay open for {within}; expected more than nothing and at most {LONGEST}."
+                f"The approval request would stay open for {within}; expected more than 0 and at most {LONGEST}."
             )
         found: Approval | Waiting | None = recorded_answer(gate.ledger, plan)
         if found is None:
             parameters = self._require_unchanged(gate)
             found, older = gate.ask(plan, source_id=self.source_id, within=within, now=utc_now(), parameters=parameters)
-            for question in older:
-                self._tell_superseded(question)
+            for request in older:
+                self._notify_superseded(request)
         while isinstance(found, Waiting):
-            found = self._settle(gate, found.settling) if found.settling else self._hear(gate, found)
-        assert found is not None, "a question ends in an approval or an error"  # noqa: S101  # an invariant
+            found = self._settle(gate, found.settling) if found.settling else self._await_answer(gate, found)
+        assert found is not None, "a request ends in an approval or an error"  # noqa: S101  # an invariant
         return found
 
     def _require_unchanged(self, gate: Gate) -> str:
-        """Return the digest of the run's parameters. Raises `Rejected`, for good, if they were changed after a question.
+        """Return the digest of the run's parameters. Raises `Rejected`, permanently, if they were changed after a request.
 
-        Codes that were typed into an earlier question of this run are used up, if it drafted another plan since: they must
-        not be the answer to this one.
+        If the run drafted another plan since an earlier request, the codes that were typed into that request are used up: they
+        must not serve as the answer to this one.
         """
         plan, parameters = self.plan, parameters_of(self.plan.run_id)
         earlier = gate.ledger.facts(run_id=plan.run_id, kind="asked")
@@ -197,7 +196,7 @@ class _Question:
         return parameters
 
     def _settle(self, gate: Gate, settling: Settling) -> Approval | Waiting:
-        """Wait until the code's yes may take effect; void it if anything shows that the code was moved."""
+        """Wait until an approval with a code may take effect; void it if anything shows that the code was moved."""
         plan, name = self.plan, settling.signer.name
         what = f"{plan.verb} of {plan.destination_name}"
         until(lambda: None, deadline=settling.at, started=utc_now(), every=lambda _: 1.0)
@@ -209,16 +208,16 @@ class _Question:
         if moved:
             lines = [
                 plain(moved, 600),
-                f"If {name} did not mean to approve plan {plan.code}, somebody moved the code.",
+                f"If {name} did not intend to approve plan {plan.code}, somebody moved the code.",
             ]
             send_notice("alert", f"{what}: a code was not accepted", lines, run_id=plan.run_id)
         elif isinstance(decided, Approval):
-            self._tell_approved(decided)
+            self._notify_approved(decided)
         return decided
 
-    def _hear(self, gate: Gate, waiting: Waiting) -> Approval | Waiting | None:
+    def _await_answer(self, gate: Gate, waiting: Waiting) -> Approval | Waiting | None:
         plan = self.plan
-        heard = await_answer(
+        typed = await_answer(
             form_key(plan, waiting.index),
             form_for(plan.code, plan.destination_name, self.form, self.text(waiting)),
             self.text(waiting),
@@ -226,10 +225,10 @@ class _Question:
             until=waiting.answer_by,
             now=utc_now(),
         )
-        if heard.form is None:
-            return gate.expire(plan) if heard.at >= waiting.answer_by else gate.unreadable(plan)
+        if typed.form is None:
+            return gate.expire(plan) if typed.at >= waiting.answer_by else gate.unreadable(plan)
         try:
-            decided = gate.judge(plan, _answer_in(heard), now=utc_now())
+            decided = gate.judge(plan, _answer_in(typed), now=utc_now())
         except Rejected as rejected:
             send_notice(
                 "alert" if rejected.facts.get("alert") else "decided",
@@ -239,41 +238,41 @@ class _Question:
             )
             raise
         if isinstance(decided, Approval):
-            self._tell_approved(decided)
+            self._notify_approved(decided)
         elif decided.settling:
             name, at = decided.settling.signer.name, decided.settling.at
-            said = (
+            message = (
                 f"{name} approved plan {plan.code} with a code. It takes effect at {at:%H:%M:%S} UTC. If that was not {name}, "
                 "cancel the run now."
             )
             subject = f"{plan.verb} of {plan.destination_name}: approved with a code"
-            send_notice("decided", subject, [plain(said, 400)], run_id=plan.run_id)
+            send_notice("decided", subject, [plain(message, 400)], run_id=plan.run_id)
         return decided
 
-    def _tell_approved(self, approval: Approval) -> None:
+    def _notify_approved(self, approval: Approval) -> None:
         plan = self.plan
-        said = (
+        message = (
             f"{approval.approver} approved plan {plan.code}; it may be used until {approval.execute_by:%H:%M:%S} UTC."
         )
         subject = f"{plan.verb} of {plan.destination_name}: approved"
-        send_notice("decided", subject, [plain(said, 400)], run_id=plan.run_id)
+        send_notice("decided", subject, [plain(message, 400)], run_id=plan.run_id)
 
     def _announce(self, waiting: Waiting) -> None:
-        """The question as data, and a notice to those who answer."""
+        """Publish the request as data, and notify the people who answer."""
         plan = self.plan
         publish_sheet(Sheet(plan=plan, comparison=self.comparison, answer_by=waiting.answer_by, question=waiting.index))
         subject = f"{plan.verb} of {plan.destination_name} waits for {missing_people(plan, waiting)}"
         send_notice("asked", subject, notice_lines(plan, waiting), run_id=plan.run_id)
 
-    def _tell_superseded(self, older: ApprovalRequest) -> None:
-        message = f"Plan {older.code} gave way to the newer plan {self.plan.code} of run {self.plan.run_id}."
+    def _notify_superseded(self, older: ApprovalRequest) -> None:
+        message = f"Plan {older.code} was replaced by the newer plan {self.plan.code} of run {self.plan.run_id}."
         end_waiting(older.run_id, Superseded.outcome, f"{message} {Superseded.next_step}")
         send_notice("ended", f"{older.verb} of {older.destination}: superseded", [message], run_id=older.run_id)
 
 
-def _answer_in(heard: FormAnswer) -> Answer:
-    form = heard.form
-    assert isinstance(form, ApprovalForm), "put() read it as one"  # noqa: S101  # an invariant, not input
+def _answer_in(typed: FormAnswer) -> Answer:
+    form = typed.form
+    assert isinstance(form, ApprovalForm), "the form was read as one"  # noqa: S101  # an invariant, not input
     return Answer(
         decision=form.decision,
         approver=form.approver,
@@ -281,7 +280,7 @@ def _answer_in(heard: FormAnswer) -> Answer:
         destination=form.destination,
         proof=form.proof,
         reason=form.reason,
-        given_at=heard.at,
+        given_at=typed.at,
         restore=isinstance(form, PromotionForm) and form.restore == "yes",
     )
 
@@ -293,20 +292,19 @@ def _execute_within() -> timedelta:
 def _stand(
     plan: Intent, require_met: Callable[[datetime], None], require_covered: Callable[..., StandingApproval]
 ) -> Approval:
-    """Approve by the reviewed file: a timely run of the schedule, an entry that covers exactly this pair, once a night.
+    """Return the standing approval: a timely run of the schedule, an entry that covers exactly this pair, once a night.
 
-    An approval that the ledger holds already is returned only after the same checks: it must not be the ledger's word alone.
+    An approval that is in the ledger already is returned only after the same checks: the ledger alone is not enough.
     """
     now = _require_timely(plan)
-    production = (
-        [plan.pair.source.name] if isinstance(plan, Plan) else []
-    )  # a file that names it as destination is wrong
+    # A file that names the source as a destination is wrong.
+    production = [plan.pair.source.name] if isinstance(plan, Plan) else []
     entries = load_standing(load_settings().standing_file, production=production)
     try:
         standing = require_covered(plan, entries, now=now, leads=read_leads(), at_most=read_rules().standing_at_most)
     except NotApproved:
         if any(entry.destination == plan.destination_name for entry in entries):
-            require_met(now)  # a hold or unpromoted work has better words than "not covered"
+            require_met(now)  # a hold or unpromoted work is a better reason than "not covered"
         raise
     require_met(now)
     require_scheduled(plan)
@@ -330,27 +328,27 @@ def _stand(
             raise
         run = next(fact.run_id for fact in ledger.facts(kind="standing-used") if fact.once == once)
         raise Skipped(f"The standing approval for {standing.pair} was used this night already, by run {run}.") from None
-    said = f"{approval.approver} let run {plan.run_id} overwrite {plan.destination_name}: plan {plan.code}."
+    message = f"{approval.approver} permitted run {plan.run_id} to overwrite {plan.destination_name}: plan {plan.code}."
     send_notice(
         "standing",
         f"{plan.verb} of {plan.destination_name}: by standing approval",
-        [plain(said, 400)],
+        [plain(message, 400)],
         run_id=plan.run_id,
     )
     return approval
 
 
 def _require_timely(plan: Intent) -> datetime:
-    """Now, if the run starts when it should and the calendar is open: else raises `NotApproved` or `Frozen`.
+    """Return the present time. Raises `NotApproved` if the run starts too late, `Frozen` during a freeze.
 
-    A worker that was down for days starts every missed night at once: only the newest may go on by itself.
+    A worker that was down for days starts all missed runs at once: only the newest may use a standing approval.
     """
     now, due = utc_now(), flow_run.get_scheduled_start_time()
     if due is not None and now - due > MISSED:
         raise NotApproved(
             f"This run was due at {due:%Y-%m-%d %H:%M} UTC and starts more than {MISSED} late; a standing approval does "
             "not cover missed runs.",
-            next_step="Nothing was overwritten. The next night's run goes on by itself, or start one by hand now.",
+            next_step="Nothing was overwritten. Wait for the next scheduled run, or start one manually now.",
         )
     require_open(plan, now)
     return now

@@ -1,7 +1,7 @@
-"""Automations: find those of other people that would end, resume or delete our runs while they wait for an answer.
+"""Automations: find those of other people that would end, resume or delete runs of Understudy while they wait for an answer.
 
-A run that waits has no process and sends no heartbeat. Prefect's documented recipe against lost runs takes that for a
-crash. The approvers' answer then goes nowhere.
+A run that waits has no process and sends no heartbeat. Prefect's documented recipe against lost runs treats that as a
+crash, and the approvers' answer is then lost.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ RUN = "prefect.flow-run.00000000-0000-0000-0000-000000000000"
 WAITING = ("prefect.flow-run.Suspended", "prefect.flow-run.Paused")
 # Events of a run before it waits, while it waits, and after it was answered.
 ALIVE = (*WAITING, "prefect.flow-run.heartbeat", "prefect.flow-run.Running", "prefect.flow-run.Resuming")
-PAGE = 200  # automations that Prefect gives at once
+PAGE = 200  # automations in one answer of Prefect
 
 
 @task(name="Find automations that end waiting runs", **BELOW_THE_GATE)
@@ -36,7 +36,7 @@ def harmful_automations(client: SyncPrefectClient) -> list[str]:
     related = [_related(each) for each in client.read_deployments(limit=PAGE) if is_ours(each.entrypoint)]
     return [
         f"The automation {plain(automation.name, 80)!r} ends, resumes or deletes runs that wait for an answer. "
-        "Disable it, or let it mean other flows, or add prefect.flow-run.Suspended and prefect.flow-run.Paused to what it "
+        "Disable it, or restrict it to other flows, or add prefect.flow-run.Suspended and prefect.flow-run.Paused to what it "
         "expects."
         for automation in client.read_automations(limit=PAGE)
         if automation.enabled and harms_waiting_runs(automation, related)
@@ -92,7 +92,7 @@ def _means(trigger: EventTrigger, related: Sequence[Resource]) -> bool:
 
 
 def _fires(trigger: EventTrigger) -> bool:
-    """Return whether the trigger's events say no more than that a run waits."""
+    """Return whether the trigger's events mean only that a run waits."""
     if trigger.posture is Posture.Reactive:
         return any(_expects(trigger.expect, event) for event in WAITING)
     begins = not trigger.after or any(_expects(trigger.after, event) for event in ALIVE)

@@ -1,4 +1,4 @@
-"""Backups: ask for one, and wait until that very one is completed."""
+"""Backups: request one, and wait until the host has completed it."""
 
 from datetime import timedelta
 
@@ -24,20 +24,20 @@ BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
 @task(name="Request a backup", task_run_name="Back up {install.name}", timeout_seconds=120, **ABOVE_THE_GATE)
 @kept_in_ledger
 def request_backup(install: Install, why: str) -> Backup:
-    """Ask the host for a backup of `install`; returns it unfinished.
+    """Request a backup of `install` from the host; return it unfinished.
 
-    The description names the run, and every try looks for it first: after a lost answer no second backup is made where
-    the host lists backups; where it does not, a duplicate costs time, never data. Retried 4 times on `Transient`.
+    The description names the run, and every attempt looks for it first: after a lost answer no second backup is made if the host
+    lists backups. If it does not, a duplicate costs time, never data. Retried 4 times on `Transient`.
     """
     description = f"Understudy {why} {this_run()}"
     with open_clients() as (client, _):
-        asked_before = _find(client, install.id, description)
-        if asked_before is None:
-            asked_before = client.request_backup(install.id, description, [load_settings().notify])
+        requested = _find(client, install.id, description)
+        if requested is None:
+            requested = client.request_backup(install.id, description, [load_settings().notify])
     open_ledger().record(
-        "backup-requested", run_id=this_run(), destination_id=install.id, detail={"backup": asked_before.id, "why": why}
+        "backup-requested", run_id=this_run(), destination_id=install.id, detail={"backup": requested.id, "why": why}
     )
-    return Backup(id=asked_before.id, install_id=install.id, install_name=install.name, requested_at=utc_now())
+    return Backup(id=requested.id, install_id=install.id, install_name=install.name, requested_at=utc_now())
 
 
 def _find(client: Client, install_id: str, description: str) -> HostBackup | None:
@@ -50,11 +50,11 @@ def _find(client: Client, install_id: str, description: str) -> HostBackup | Non
 @task(name="Wait for the backup", task_run_name="Wait for the backup of {ticket.install_name}", **ABOVE_THE_GATE)
 @kept_in_ledger
 def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
-    """Return this very backup once the host calls it `completed`.
+    """Return this backup once the host reports it as `completed`.
 
     `within` counts from `ticket.requested_at`, so a retry does not restart the clock. Raises `BackupAborted`, or
-    `BackupOverdue` with the last word seen. Source: hosting API, "backups": `completed` and `aborted` are final; any
-    other word, known or not, means keep waiting. Retried on `Transient`; a look that fails is looked again.
+    `BackupOverdue` with the last status. Source: hosting API, "backups": `completed` and `aborted` are final; any other
+    status, known or not, means that the wait continues, as it does after `Transient`.
     """
     settings = load_settings()
     within = within or scaled(settings.backup_within)
@@ -95,9 +95,9 @@ def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
 
 
 def fresh_backup(plan: Plan) -> Backup:
-    """The backup that `restore` would put back: the plan's own, or a second one where waiting has made that one old.
+    """Return the backup that `restore` would put back: the plan's own, or a second one if that one is too old now.
 
-    Raises as `await_backup` does. After the call has left, the one that was recorded, whatever its age.
+    After the call was sent, returns the recorded backup, whatever its age. Raises what `await_backup` raises.
     """
     ledger = open_ledger()
     facts = ledger.facts(run_id=plan.run_id)

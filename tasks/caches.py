@@ -1,4 +1,4 @@
-"""Caches: purge every kind, after a copy has arrived."""
+"""Caches: purge all of them after a copy has arrived."""
 
 import time
 from datetime import datetime
@@ -17,10 +17,10 @@ OBJECT_PURGE_INTERVAL = 60.0  # seconds per install; rule of the hosting API, "a
 
 @task(name="Purge the caches", task_run_name="Purge {install.name}", timeout_seconds=600, **BELOW_THE_GATE)
 def purge_cache(install: Install) -> datetime:
-    """Purge object, page and CDN cache in one request, and return when it was accepted. Harmless to repeat.
+    """Purge object, page and CDN cache in one request, and return when it was accepted. It may be repeated.
 
-    The host allows one a minute for each install: a refusal waits that minute once, then the step's own retries (4, on
-    `Transient`, backing off with jitter) take over.
+    The host allows one a minute for each install: after a refusal the step waits that minute once, then its own retries apply (4, on
+    `Transient`, backing off with jitter).
     """
     with open_clients() as (client, _):
         try:

@@ -1,4 +1,4 @@
-"""Checks: decide whether a destination is green, and say what is wrong when it is not."""
+"""Checks: find out whether a destination is healthy, and what is wrong if it is not."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -29,8 +29,8 @@ CDN_SETTLES = 300.0  # seconds; a CDN purge shows after one to five minutes
 def verify_site(plan: Plan, expected: Survey, purged_at: datetime | None = None) -> tuple[Finding, ...]:
     """Look at the destination as a visitor would and compare it with what should have arrived (`expected`).
 
-    `purged_at`: when the caches were purged.
-    Findings are a result, not an exception: raises only `Transient`, which is retried 4 times, backing off with jitter.
+    `purged_at`: when the caches were purged. Findings are a result, not an exception: raises only `Transient`, which is retried 4
+    times, backing off with jitter.
     """
     with open_clients() as (client, prober):
         pace = load_settings().pace
@@ -39,7 +39,7 @@ def verify_site(plan: Plan, expected: Survey, purged_at: datetime | None = None)
 
 @task(name="Diagnose the install", task_run_name="Diagnose {name}", timeout_seconds=900, **BELOW_THE_GATE)
 def diagnose_install(name: str, compare_with: str = "") -> Diagnosis:
-    """Every check on one install, and a comparison with a second one where named; read-only.
+    """Make every check on one install, and compare it with a second one if named; read-only.
 
     Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter.
     """
@@ -61,7 +61,7 @@ def _id_of(client: Client, name: str) -> str:
 
 
 def _settled(look: Callable[[], Finding]) -> Finding:
-    """Look at the cache until it does not fail, giving a CDN the time it needs after a purge."""
+    """Look at the cache until the check does not fail, for as long as a CDN needs after a purge."""
     started = utc_now()
     last: list[Finding] = []
 

@@ -1,4 +1,4 @@
-"""Exports: plan one, take it out masked in one snapshot, bundle it; thin over tasks/dumps and tasks/masking."""
+"""Exports: plan one, extract it masked in one snapshot, and bundle it, with tasks/dumps and tasks/masking."""
 
 import shutil
 import time
@@ -37,18 +37,18 @@ from tasks.runtime.progress import Progress
 from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings
 from tasks.runtime.retries import BELOW_THE_GATE
 
-HASHES = "attack.hashes"  # in the folder of a run
-UNCACHED = BELOW_THE_GATE  # an export's results belong to its snapshot: never an answer from another try
+HASHES = "attack.hashes"  # of the leak search, in the folder of a run
+# Nothing is cached: the results of an export belong to its snapshot.
 
 
 def export_settings() -> Settings:
-    """The settings that an export needs. Raises `Misconfigured` naming those that are missing."""
+    """Return the settings for an export. Raises `Misconfigured` naming those that are missing."""
     return load_settings().require("source_database", "masking_key")
 
 
 @contextmanager
 def snapshot() -> Iterator[Snapshot]:
-    """Hold one snapshot of production while the block runs; every worker of the export reads in it."""
+    """Keep one snapshot of production open while the block runs; every worker of the export reads in it."""
     settings = export_settings()
     url = settings.source_database.get_secret_value()
     with (
@@ -63,9 +63,9 @@ def snapshot() -> Iterator[Snapshot]:
         yield Snapshot(id=held, taken_at=now.astimezone(UTC), source=identity)
 
 
-@task(name="Plan the export", **UNCACHED)
+@task(name="Plan the export", **BELOW_THE_GATE)
 def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: str = "") -> ExportPlan:
-    """Read the catalogue, lay the policy over it, prove that every mask fits. Raises `PolicyRefused` naming every fault.
+    """Read the catalogue, apply the policy, prove that every mask fits. Raises `PolicyRefused` naming every fault.
 
     Raises `NotExported` naming every right that the role lacks.
     """
@@ -115,8 +115,8 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
 def extract_all(plan: ExportPlan, held: Snapshot) -> tuple[Part, ...]:
     """Run every batch of units under the flow's task runner, and return the parts in the order of the dump.
 
-    A batch that fails is tried again while the snapshot is held. After that the whole export starts over: a new snapshot
-    must not be mixed in.
+    A batch that fails is retried while the snapshot is open. After that the whole export must start over: two snapshots must
+    not be mixed.
     """
     run = this_run()
     futures = {
@@ -128,17 +128,17 @@ def extract_all(plan: ExportPlan, held: Snapshot) -> tuple[Part, ...]:
 def collect_parts(
     plan: ExportPlan, done: Iterable[tuple[Batch, Callable[[], tuple[Part, ...]]]], run: str
 ) -> tuple[Part, ...]:
-    """Take in the results of all batches as they are done, and return the parts in the order of the dump.
+    """Collect the results of all batches as they finish, and return the parts in the order of the dump.
 
-    If one fails, what the others wrote is removed.
+    If one fails, the parts of the others are removed.
     """
     parts: dict[tuple[str, int], Part] = {}
-    shown = Shown(plan)
+    progress = ExportProgress(plan)
     try:
         for batch, result in done:
             for (_, unit), part in zip(batch.units, result(), strict=True):
                 parts[str(part.table), part.number] = part
-                shown.done(unit, part)
+                progress.done(unit, part)
     except BaseException as error:
         removed_parts = discard(run)
         if isinstance(error, LeakFound):
@@ -167,7 +167,7 @@ def _overlaps(parts: Iterable[Part]) -> tuple[Overlap, ...]:
     return leak_search.sum_overlaps(each for part in parts for each in part.found)
 
 
-class Shown:
+class ExportProgress:
     """Live progress of each table: rows, bytes, and how much of it is left."""
 
     def __init__(self, plan: ExportPlan) -> None:
@@ -184,7 +184,7 @@ class Shown:
         self._total_rows = self._total_bytes = 0
 
     def done(self, unit: Unit, part: Part) -> None:
-        """Count a part in and show where the export stands."""
+        """Count a part and show how far the export is."""
         name = str(unit.table)
         self._left[name] -= max(unit.bytes, 1)
         self._total_left -= max(unit.bytes, 1)
@@ -203,9 +203,9 @@ class Shown:
         )
 
 
-@task(name="Hash the source's values for the attack", **UNCACHED)
+@task(name="Hash the source's values for the leak search", **BELOW_THE_GATE)
 def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
-    """Hash, inside production, what masking replaces, and keep the hashes, sealed, beside the parts of this run.
+    """Hash, inside production, what masking replaces, and store the hashes, sealed, next to the parts of this run.
 
     Each unit looks for them in what it writes. Returns how many values will be searched for.
     """
@@ -214,7 +214,7 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
     session = masking_session(policy, this_run())
     with connected_to(
         settings.source_database.get_secret_value(),
-        name="understudy attack",
+        name="understudy leak search",
         statement_within=settings.statement_within,
     ) as connection:
         use_snapshot(connection, held.id)
@@ -232,7 +232,7 @@ def _secrets_of(folder: Path, keyring: Keyring, run_id: str) -> HashedValues:
         return HashedValues.unpack(unseal((folder / HASHES).read_bytes(), keyring.of_proof(run_id), run_id.encode()))
     except (OSError, ValueError) as error:
         raise NotExported(
-            f"The hashes for the attack cannot be read ({type(error).__name__}); expected those of this run."
+            f"The hashes for the leak search cannot be read ({type(error).__name__}); expected those of this run."
         ) from None
 
 
@@ -240,7 +240,7 @@ _lookups: dict[str, Lookup] = {}
 
 
 def _lookup(folder: Path, keyring: Keyring, run_id: str) -> Lookup:
-    """Return the lookup of a run, which every unit in this process needs; that of an earlier run is forgotten."""
+    """Return the lookup of a run, which every unit in this process needs; that of an earlier run is dropped."""
     if run_id not in _lookups:
         made = Lookup(_secrets_of(folder, keyring, run_id))
         _lookups.clear()
@@ -249,7 +249,7 @@ def _lookup(folder: Path, keyring: Keyring, run_id: str) -> Lookup:
     return _lookups[run_id]
 
 
-@task(name="Bundle the dump", **UNCACHED)
+@task(name="Bundle the dump", **BELOW_THE_GATE)
 def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
     """Join header, parts and trailer into one file under its final name, then read it back from end to end."""
     settings = load_settings()
@@ -278,7 +278,7 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
     identity = settings.dump_identity.get_secret_value()
     if identity or not recipients:
         facts = _read_back(url, [identity] if identity else [])
-    else:  # only whoever has the identity can read it; its load judges the proof again
+    else:  # only a load with the identity can read it, and checks the proof again
         facts = facts.model_copy(
             update={"unproven": "" if result.searched else unproven_reason("", (), plan.header, None)}
         )
@@ -289,7 +289,7 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
 
 
 def _read_back(url: str, identities: list[str]) -> DumpFacts:
-    """Read the dump from end to end. A dump that fails is removed, and the error says so."""
+    """Read the dump from end to end. A dump that fails is removed; the error reports that."""
     try:
         return check(
             url, identities=identities, evaluate_proof=partial(unproven_reason, url, proof_keyrings(this_run()))
@@ -300,19 +300,19 @@ def _read_back(url: str, identities: list[str]) -> DumpFacts:
 
 
 def recorded_dump() -> DumpFacts | None:
-    """The dump that this run made before it was suspended or retried, if it did: an export is not made twice."""
+    """Return the dump that this run made before it was suspended or retried, or None."""
     made = open_ledger().facts(run_id=this_run(), kind="exported")
     return DumpFacts.model_validate(made[-1].detail) if made else None
 
 
 def discard(run_id: str) -> str:
-    """Remove the parts of a run; what is in them is in the dump, or is not wanted any more. Returns what was removed."""
+    """Remove the parts of a run and return a sentence about it."""
     folder = load_settings().dump_work / run_id
     shutil.rmtree(folder, ignore_errors=True)
     return f"The parts in {folder} could NOT be removed: remove them." if folder.exists() else "Its parts were removed."
 
 
-@task(name="Extract and mask", task_run_name="extract {batch}", **UNCACHED)
+@task(name="Extract and mask", task_run_name="extract {batch}", **BELOW_THE_GATE)
 def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -> tuple[Part, ...]:
     """Write some ranges of tables as parts of the dump, masked inside production's server."""
     settings = export_settings()
@@ -331,14 +331,14 @@ def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -
 
 
 def work_folder(run_id: str) -> Path:
-    """Where the parts of this run's dump are written; only this user may look."""
+    """Return the folder for the parts of this run's dump; only this user may read it."""
     folder = load_settings().dump_work / run_id
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def require_dump() -> DumpFacts:
-    """The dump of this run, which must exist by now."""
+    """Return the dump of this run. Raises `NotExported` if it is missing."""
     made = recorded_dump()
     if made is None:
         raise NotExported("This run has no dump, although its export ended; expected one in the ledger.")

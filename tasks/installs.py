@@ -24,13 +24,13 @@ from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
 from tasks.surveys.survey import survey_install, to_install
 
-PROVISION_TYPICAL = 240.0  # seconds; the host says 3 to 5 minutes
+PROVISION_TYPICAL = 240.0  # seconds; 3 to 5 minutes by the host's documentation
 
 
 @task(name="Resolve an install", task_run_name="Resolve {name}", timeout_seconds=120, **ABOVE_THE_GATE)
 @kept_in_ledger
 def resolve_install(name: str) -> Install:
-    """The install of exactly this name. Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter."""
+    """Return the install of exactly this name. Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter."""
     with open_clients() as (client, _):
         return _by_name(client, name)
 
@@ -43,7 +43,7 @@ def resolve_install(name: str) -> Install:
 )
 @kept_in_ledger
 def resolve_pair(source: str, destination: str, direction: Direction, *, other_site: bool = False) -> Pair:
-    """Both installs by name, checked against the rules of the direction.
+    """Return both installs by name, checked against the rules of the direction.
 
     Raises `NotFound` or `WrongDestination` with the reason. Retried 4 times on `Transient`, backing off with jitter.
     """
@@ -68,7 +68,7 @@ def _by_name(client: Client, name: str) -> Install:
 )
 @kept_in_ledger
 def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
-    """Everything the host and the public sites tell of both sides, the differences, and what would be lost.
+    """Return everything that the host and the public sites show of both sides, the differences, and what would be lost.
 
     Retried 4 times on `Transient`, backing off with jitter.
     """
@@ -83,7 +83,7 @@ def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
 
 
 def _measure_again(client: Client, pair: Pair) -> None:
-    """Ask the host to measure both sides now: it takes minutes, and the baseline before the copy should have new figures."""
+    """Ask the host to measure both sides now: it takes minutes, and the baseline before the copy needs current figures."""
     for install in (pair.source, pair.destination):
         try:
             client.refresh_usage(install.id)
@@ -105,7 +105,7 @@ def draft_plan(
     other_site: bool = False,
     break_glass: str = "",
 ) -> Plan:
-    """Freeze the intent of this run, with its risk and what stands against it, and record it in the ledger.
+    """Return the plan of this run, with its risk and what it overrides, and record it in the ledger.
 
     Raises `PlanIsStale`, `Frozen` (without a break-glass reason), `TooRisky`. Retried on `Transient` only.
     """
@@ -152,10 +152,10 @@ def draft_plan(
 @task(name="Create the install", task_run_name="Create {name}", timeout_seconds=120, **ABOVE_THE_GATE)
 @kept_in_ledger
 def create_install(source: Install, name: str, environment: Environment) -> Install:
-    """Create a staging or development install beside `source`, or find the one of this name that we asked for before.
+    """Create a staging or development install next to `source`, or return the one of this name that was requested before.
 
-    Looks the name up before every try, so a lost answer makes no second install. Raises `WrongDestination` if the name
-    belongs to something else. Retried 4 times on `Transient`, backing off with jitter.
+    Looks the name up before every attempt, so that a lost answer does not create a second install. Raises `WrongDestination` if
+    the name belongs to another install. Retried 4 times on `Transient`, backing off with jitter.
     """
     if environment.may_be_production:
         raise WrongDestination(f"A new install for a copy must be staging or development, not {environment.value}.")
@@ -174,9 +174,9 @@ def create_install(source: Install, name: str, environment: Environment) -> Inst
 @task(name="Wait for the install", task_run_name="Wait for {install.name}", **ABOVE_THE_GATE)
 @kept_in_ledger
 def await_install(install: Install, *, within: timedelta | None = None) -> Install:
-    """Return the install once the host calls it active.
+    """Return the install once the host reports it as active.
 
-    `within` counts from the first look. Raises `InstallOverdue`. Retried on `Transient`; a look that fails is looked again.
+    `within` counts from the first look. Raises `InstallOverdue`. The wait continues after `Transient`.
     """
     started, settings = utc_now(), load_settings()
     within = within or scaled(settings.install_within)

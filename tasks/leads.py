@@ -1,4 +1,4 @@
-"""Leavers: who left the hosting account, or logs in to it with a password alone, must not keep the power to approve."""
+"""Leads: whoever left the hosting account, or logs in to it with a password alone, may no longer approve."""
 
 from collections.abc import Mapping
 
@@ -18,16 +18,16 @@ from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.leads import Lead, Leads, plain_name
 from tasks.signoff.suspensions import RESTORED, SUSPENDED, suspended_now
 
-NEXT_STEP = "Put it right in the host's User Portal (Users): tomorrow's sweep looks again. Or correct the leads file."
+NEXT_STEP = "Correct it in the host's User Portal (Users), or correct the leads file. Tomorrow's sweep checks again."
 
 
 @task(name="Compare the leads with the users of the hosting account", **BELOW_THE_GATE)
 def compare_leads() -> list[str]:
-    """Suspend and restore leads, once a day, if the rule `leads_are_users` is on and the worker has a login to ask with.
+    """Suspend and restore leads, once a day, if the rule `leads_are_users` is on and the worker has a login for the host.
 
-    A lead is well who is a user of every account that the installs belong to, accepted the invitation and uses two-factor
-    login. What changed is told in one alert. Without a whole answer of the host nothing changes, and the next sweep asks
-    again. Returns a sentence for each lead who is suspended by it now.
+    A lead may approve who is a user of every account of the installs, has accepted the invitation and uses two-factor login. One
+    alert names what changed. Without a complete answer of the host nothing changes, and the next sweep tries again. Returns a
+    sentence for each lead who is suspended now.
     """
     settings = load_settings()
     try:
@@ -35,16 +35,16 @@ def compare_leads() -> list[str]:
             return []
         if settings.api_user.get_secret_value() and settings.api_password.get_secret_value():
             _compare_once_a_day(read_leads())
-    except UnderstudyError as trouble:  # nothing here may keep the rest of the sweep from being done
-        _tell_trouble(trouble)
+    except UnderstudyError as trouble:  # the sweep must continue
+        _report_trouble(trouble)
     return _suspended()
 
 
 def _suspended() -> list[str]:
-    """A sentence for each lead whom the ledger, and not the leads file, keeps from answering."""
+    """Return a sentence for each lead whom the ledger, and not the leads file, suspends."""
     try:
         leads = read_leads()
-    except UnderstudyError:  # told already: the comparison reads the same files
+    except UnderstudyError:  # reported already: the comparison reads the same files
         return []
     fallen = [lead for lead in leads.everybody if not lead.suspended and leads.why_not(lead.name)]
     return [plain(leads.why_not(lead.name), 400) for lead in fallen]
@@ -63,23 +63,23 @@ def _compare_once_a_day(leads: Leads) -> None:
         why = _why_suspended(lead, accounts)
         if why and before.get(plain_name(lead.name)) != why:
             entries.append(Entry(SUSPENDED, detail={"name": lead.name, "why": why}))
-            lines.append(f"{plain(lead.name)} {plain(why, 300)}, and may not approve until that is well again.")
+            lines.append(f"{plain(lead.name)} {plain(why, 300)}, and may not approve until that is corrected.")
         elif not why and plain_name(lead.name) in before:
             entries.append(Entry(RESTORED, detail={"name": lead.name}))
-            lines.append(f"{plain(lead.name)} may approve again: the hosting account has nothing against it any more.")
+            lines.append(f"{plain(lead.name)} may approve again: the reason in the hosting account is gone.")
     counted = {"leads": len(enrolled), "accounts": len(accounts)}
     try:
         ledger.record_together(this_run(), [Entry("leads-checked", detail=counted, once=once), *entries])
     except AlreadyRecorded:
-        return  # another sweep compared at this very moment, and tells
+        return  # another sweep compared at this moment and reports it
     if lines:
         send_notice("alert", "who may approve has changed", [*lines, NEXT_STEP])
 
 
 def _users_by_account(client: Client) -> dict[str, dict[str, AccountUser]]:
-    """The users of every account by e-mail; accounts by the first of their installs, which people know by name.
+    """Return the users of every account by e-mail; accounts by the first of their installs, whose name people know.
 
-    Raises `Unreachable` where there is no account, or one without users: that is no answer, everybody would be suspended.
+    Raises `Unreachable` if there is no account, or one without users: everybody would be suspended.
     """
     accounts: dict[str, str] = {}
     for install in sorted(client.installs(), key=lambda install: install.name):
@@ -95,7 +95,7 @@ def _users_by_account(client: Client) -> dict[str, dict[str, AccountUser]]:
 
 
 def _why_suspended(lead: Lead, accounts: Mapping[str, Mapping[str, AccountUser]]) -> str:
-    """What the first account has against a lead, as words that continue the name; empty where all is well."""
+    """Return the first reason to suspend a lead, as words that continue the name; "" if there is no reason."""
     for known_by, users in accounts.items():
         user = users.get(lead.email.strip().casefold())
         if user is None:
@@ -107,16 +107,16 @@ def _why_suspended(lead: Lead, accounts: Mapping[str, Mapping[str, AccountUser]]
     return ""
 
 
-def _tell_trouble(trouble: UnderstudyError) -> None:
-    """A host that does not answer is asked again by the next sweep; what will not pass by itself is told once a day."""
+def _report_trouble(trouble: UnderstudyError) -> None:
+    """Log why nothing was compared. Send an alert, once a day, unless the next sweep can expect an answer."""
     get_run_logger().warning("The leads are not compared with the hosting account: %s", trouble.message)
     if isinstance(trouble, Transient):
         return
     try:
         open_ledger().record("leads-unchecked", run_id=this_run(), once=f"leads-unchecked:{utc_now().date()}")
     except AlreadyRecorded:
-        return  # told today
-    said = ["Nobody was suspended or restored; the next sweep tries again.", plain(trouble.message, 600)]
+        return  # reported today
+    lines = ["Nobody was suspended or restored; the next sweep tries again.", plain(trouble.message, 600)]
     send_notice(
-        "alert", "the leads could not be compared with the hosting account", [*said, plain(trouble.next_step, 600)]
+        "alert", "the leads could not be compared with the hosting account", [*lines, plain(trouble.next_step, 600)]
     )

@@ -55,7 +55,7 @@ from tasks.signoff.leaks import leak_of, record_leak
 
 
 def require_import_allowed() -> None:
-    """The first check of a load: this worker's environment must allow it. Raises `GateClosed`, and nothing is written."""
+    """Raise `GateClosed` unless this worker's environment allows imports: the first check of a load, before anything is written."""
     require_import_enabled()
 
 
@@ -64,13 +64,13 @@ def _identities(settings: Settings) -> list[str]:
 
 
 def require_target(hostname: str) -> None:
-    """Look at the target before a long export: does it answer, and is it the one that was typed? Raises `WrongHost`."""
+    """Check before a long export that the target answers. Raises `WrongHost` unless it is the one that was typed."""
     settings = target_settings()
     with connect_target(settings, "understudy target") as connection:
         try:
             require_host(hostname, settings.target_hostname or identify(connection).host)
         except WrongHost as error:
-            error.facts[AUDITED] = read_marker(connection) is None  # not proven to be staging: no row of ours in it
+            error.facts[AUDITED] = read_marker(connection) is None  # not proven to be staging: nothing is written to it
             raise
 
 
@@ -95,20 +95,20 @@ def _unproven_reason(header: Header, sealed: SealedProof | None) -> str:
 def plan_load(
     facts: DumpFacts, policy: str, hostname: str, choices: Choices, *, readers: str = "stay", requested_by: str = ""
 ) -> LoadPlan:
-    """Prove that the target is staging, lay the dump beside it, and say what will be loaded, skipped, emptied and kept.
+    """Prove that the target is staging, and plan from both what will be loaded, skipped, emptied and kept.
 
     Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
     """
     require_import_enabled()
     settings = target_settings()
-    said = load_policy(settings.policies, policy)
+    masking_policy = load_policy(settings.policies, policy)
     ledger = open_ledger()
     unproven = facts.unproven or leak_of(ledger, facts.trailer.digest)
     with connect_target(settings, "understudy plan") as connection:
         plan = draft_load(
             connection,
             facts.model_copy(update={"unproven": unproven}),
-            said,
+            masking_policy,
             typed=hostname,
             real=settings.target_hostname,
             readers=readers,
@@ -141,47 +141,47 @@ def plan_load(
 
 @task(name="Load and verify in one transaction", **ONCE)
 def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
-    """Use the approval up, journal the intent, load, verify, commit: once, ever. A retry finds out what became of it.
+    """Use the approval up, journal the intent, load, verify, commit: at most once. A retry finds out how the load ended.
 
-    Raises `NotLoaded` or `LeakFound` (the target is as it was), `PlanIsStale`, or `OutcomeUnknown` where not even the
-    marker could be read.
+    Raises `NotLoaded` or `LeakFound` (the target is as it was), `PlanIsStale`, or `OutcomeUnknown` if the marker cannot be
+    read.
     """
     require_import_enabled()
     settings, ledger = target_settings(), open_ledger()
-    said = load_policy(settings.policies, policy)
+    masking_policy = load_policy(settings.policies, policy)
     if any(fact.kind == "sending" for fact in ledger.facts(run_id=plan.run_id)):
-        return _find_out(settings, plan, said)
+        return _find_out(settings, plan, masking_policy)
     with (
         connect_target(settings, "understudy load") as connection,
-        connect_target(settings, "understudy audit") as beside,
+        connect_target(settings, "understudy audit") as audit,
     ):
         require_no_other_load(connection)
         catalog = read_catalog(connection)
-        said = expand(said, catalog).policy
-        _require_fresh(connection, plan, catalog, said)
-        prepare_marker(beside)
-        table = AuditTable(beside, said.audit)
+        masking_policy = expand(masking_policy, catalog).policy
+        _require_fresh(connection, plan, catalog, masking_policy)
+        prepare_marker(audit)
+        table = AuditTable(audit, masking_policy.audit)
         require_permission(plan, approved)
         ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": file_of(plan.dump)}, now=utc_now())
         try:
             table.close_interrupted()
             table.begin(file=file_of(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
-            loaded = _load(connection, settings, plan, catalog, said)
+            loaded = _load(connection, settings, plan, catalog, masking_policy)
         except OutcomeUnknown:
             with suppress(psycopg.Error):
                 table.end("The answer to the commit was lost.")
-            return _find_out(settings, plan, said)
-        except BaseException as error:  # the row tells why, whatever it was; then it goes on
+            return _find_out(settings, plan, masking_policy)
+        except BaseException as error:  # whatever it was: the row contains the reason
             _close_failed(table, plan, error)
             raise
         ledger.record("sent", **where(plan), once=f"answered:{plan.run_id}")
         ledger.record("settled", **where(plan), detail={"how": "committed"})
-        _close_done(settings, table, plan, said)
+        _close_done(settings, table, plan, masking_policy)
     return loaded
 
 
 def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: Policy) -> None:
-    """The load is committed, whatever becomes of its row in the audit table: a lost connection is made once more."""
+    """Close the row in the audit table after the commit; after a lost connection, once more with a new one."""
     try:
         table.end(None)
     except psycopg.Error:
@@ -194,18 +194,18 @@ def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: P
 
 def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> None:
     stopped = f"{type(error).__name__} (a bug, or the process was stopped)"
-    told = error.message if isinstance(error, UnderstudyError) else stopped
+    reason = error.message if isinstance(error, UnderstudyError) else stopped
     if isinstance(error, LeakFound):
         error.next_step = record_leak(open_ledger(), plan, file=file_of(plan.dump))
     open_ledger().record("send-refused", **where(plan), detail={"why": "rolled back"})
     with suppress(psycopg.Error):
-        table.end(told)
+        table.end(reason)
     if isinstance(error, UnderstudyError):
         error.facts[AUDITED] = True
 
 
 def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> None:
-    """The world must be what was approved: the same database, the same structure, no load in between."""
+    """Raise `PlanIsStale` unless the facts are as approved: the same database, the same structure, no load in between."""
     marker = read_marker(connection)
     found = {
         "database": (catalog.identity.system_identifier, catalog.identity.database_oid),
@@ -236,7 +236,7 @@ def _load(
     rows = dict.fromkeys(expected, 0)
     whole = sum(order.rows for order in plan.tables) or 1
 
-    def told(name: str, count: int) -> None:
+    def on_table_loaded(name: str, count: int) -> None:
         rows[name] = count
         show_progress(name, rows=count, done=count, whole=expected[name])
         progress.at(100 * sum(rows.values()) / whole, f"{sum(rows.values())} of {whole} rows; {name}: {count}")
@@ -251,23 +251,23 @@ def _load(
         lifted,
         unsealed=partial(open_proof, file_of(plan.dump), plan.header, keyrings=proof_keyrings(plan.header.run_id)),
         remask=segment_masker(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
-        on_table_loaded=told,
+        on_table_loaded=on_table_loaded,
     ).run(dump_reader.read(plan.dump, identities=_identities(settings), proven=plan.digest))
 
 
 def _find_out(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
-    """What became of a load whose answer was lost. Raises `NotLoaded`, or `OutcomeUnknown` where it cannot be told now."""
+    """Return a load whose answer was lost. Raises `NotLoaded`, or `OutcomeUnknown` if its end cannot be found out now."""
     try:
         return _by_its_marker(settings, plan, policy)
     except (Unreachable, DestinationBusy) as error:
         raise OutcomeUnknown(
-            f"Whether run {plan.run_id} was committed cannot be told now: {error.message}",
+            f"Whether run {plan.run_id} was committed is not known now: {error.message}",
             next_step="Retry this run: it looks for its marker on staging and never loads again.",
         ) from None
 
 
 def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
-    """The marker is there if and only if the load was committed, as long as no later load wrote its own."""
+    """Return the load if its marker exists, which a commit writes, and a later load replaces."""
     ledger = open_ledger()
     with connect_target(settings, "understudy reconcile") as connection:
         require_no_other_load(connection)  # an unfinished transaction would still hold the lock
@@ -275,8 +275,8 @@ def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded
         if marker is None or marker.run_id != plan.run_id:
             if ledger.generation(plan.destination_id) > plan.generation + 1:
                 raise OutcomeUnknown(
-                    f"Another load came after that of run {plan.run_id}, so that its marker, if it had one, is gone.",
-                    next_step="Nothing is to be done: the later load decides what staging holds.",
+                    f"A later load has replaced the marker of run {plan.run_id}, if there was one.",
+                    next_step="Nothing needs to be done: staging contains the later load.",
                 )
             ledger.record("send-refused", **where(plan), detail={"why": "no marker: rolled back"})
             with suppress(psycopg.Error, UnderstudyError):

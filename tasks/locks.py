@@ -1,4 +1,4 @@
-"""Hold the two installs of a plan, for one run at a time, whatever the flow."""
+"""Locks: keep the two installs of a plan for one run at a time, in every flow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ from tasks.surveys.watch import has_arrived
 
 
 def require_free(*installs: Install, undoes: str = "") -> None:
-    """Raise `DestinationBusy` naming install and run, if the lock could not be taken at the call either: it is the same test.
+    """Raise `DestinationBusy` naming install and run if the lock could not be taken now, by the same test as at the call.
 
-    Before the backup and before anybody is asked: a plan that is drafted while another copy runs is stale at its end.
-    If this run has asked already, its question is closed: nobody is asked in vain. `undoes` names the run that a restore
-    undoes: the call of that run may be unproven, but the run must be over.
+    Called before the backup and before anybody is asked: a plan that is drafted while another copy runs is stale when that copy
+    ends. If this run has an open approval request, the request is closed. `undoes` names the run that a restore undoes: its call
+    may be unproven, but the run must be over.
     """
     ledger = open_ledger()
     try:
@@ -44,21 +44,17 @@ def require_free(*installs: Install, undoes: str = "") -> None:
 
 @contextmanager
 def locked(plan: Plan, *, undoes: str = "") -> Iterator[None]:
-    """Hold source and destination while the block runs. Raises `DestinationBusy` naming the run that holds one.
+    """Lock source and destination while the block runs. Raises `DestinationBusy` naming the run that has a lock.
 
-    The source is held too: a refresh of staging must not run while staging is promoted. Left by an exception or a
-    suspension, the lock stays while the run's own copy is not settled. A lock of a run that is over is taken only after
-    reconciling with the remote side. `undoes` names the run that this restore undoes: if that run is over, the approval of
-    this plan settles its call.
+    The source is locked too: a refresh of staging must not run while staging is promoted. After an exception or a suspension the
+    lock stays while the run's own copy is not settled. The lock of a run that is over is taken only after reconciling with the
+    remote side. `undoes` names the run that this restore undoes: if that run is over, the approval of this plan settles its call.
     """
     ledger = open_ledger()
     names = {install.id: install.name for install in (plan.pair.source, plan.pair.destination)}
-    ids = sorted(
-        {plan.pair.source.id, plan.pair.destination.id}
-    )  # sorted: two runs never wait for each other crosswise
     taken: list[str] = []
     try:
-        for install_id in ids:
+        for install_id in sorted(names):  # sorted: two runs never wait for each other
             ledger.take_lock(
                 install_id,
                 plan.run_id,
@@ -78,10 +74,10 @@ def locked(plan: Plan, *, undoes: str = "") -> Iterator[None]:
 
 @contextmanager
 def locked_target(plan: LoadPlan) -> Iterator[None]:
-    """Hold the target of a load while the block runs. Raises `DestinationBusy` naming the run that holds it.
+    """Lock the target of a load while the block runs. Raises `DestinationBusy` naming the run that has the lock.
 
-    A lock of a run that is over can be taken: a load that still runs holds a lock in the database itself, which ends
-    with its connection, and the load asks for that one first.
+    The lock of a run that is over can be taken: a load that still runs has a lock in the database itself, which ends with its
+    connection, and a load requests that one first.
     """
     ledger = open_ledger()
     ledger.take_lock(
@@ -100,7 +96,7 @@ def locked_target(plan: LoadPlan) -> Iterator[None]:
 
 
 def _has_arrived(sending: Fact) -> bool:
-    """Reconcile: does the remote side prove that the copy of an ended run arrived?"""
+    """Return whether the remote side proves that the copy of an ended run arrived."""
     settings = load_settings()
     return has_arrived(
         open_ledger(),

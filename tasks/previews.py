@@ -1,4 +1,4 @@
-"""Previews: look before an export, read-only. What masking would do to a few rows, and a draft of what a policy could say."""
+"""Previews: read-only steps before an export. What masking would do to a few rows, and a draft of a policy."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import masking_session
 from tasks.runtime.retries import BELOW_THE_GATE
 
-UNCACHED = BELOW_THE_GATE  # results are about the database as it is now, and with originals they must not be stored
+# Nothing is cached: results describe the database as it is now, and with originals they must not be stored.
 APP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # what a policy accepts as `app`
 
 
@@ -39,7 +39,7 @@ def _production(name: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-@task(name="Preview the masking", **UNCACHED)
+@task(name="Preview the masking", **BELOW_THE_GATE)
 def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
     """Plan and prove like an export, mask a few rows of every table, and search a sample of masked rows as an export does.
 
@@ -67,31 +67,31 @@ def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
 
 
 def read_policy(name: str) -> dict[str, Any] | None:
-    """What the policy of that name says today; None where there is none yet. Raises `Misconfigured` for a bad name."""
-    said = policy_as_written(load_settings().policies, name)
-    if said is None and not APP.fullmatch(name):
+    """Return the policy of that name as it is written, or None if it does not exist. Raises `Misconfigured` for a bad name."""
+    written = policy_as_written(load_settings().policies, name)
+    if written is None and not APP.fullmatch(name):
         raise Misconfigured(f"{name!r} cannot be the name of a new policy; expected lower case, digits, '-' and '_'.")
-    return said
+    return written
 
 
-@task(name="Draft the policy", **UNCACHED)
-def draft_policy(name: str, said: dict[str, Any] | None, sample: int) -> Draft:
-    """Draft a policy from names, types and sampled values of production; what `said` decides is taken over.
+@task(name="Draft the policy", **BELOW_THE_GATE)
+def draft_policy(name: str, existing: dict[str, Any] | None, sample: int) -> Draft:
+    """Draft a policy from names, types and sampled values of production; decisions of the `existing` policy are kept.
 
-    Samples are looked at in this process and are gone with it: a draft holds names, counts and reasons.
+    Samples stay in the memory of this process: a draft contains names, counts and reasons.
     """
-    tables = (said or {}).get("tables") or {}
+    tables = (existing or {}).get("tables") or {}
     unread = {str(table) for table, rule in tables.items() if rule in ("drop", "exclude")}
     with _production("understudy classify") as connection:
         catalog = read_catalog(connection)
         samples = samples_of(connection, catalog, sample, without=unread)
-        drafted = compress(correct_draft(connection, catalog, draft(catalog, samples, said)), catalog)
+        drafted = compress(correct_draft(connection, catalog, draft(catalog, samples, existing)), catalog)
     get_run_logger().info("Looked at %d values of %d columns.", sum(map(len, samples.values())), len(samples))
-    return drafted if said is not None else drafted.model_copy(update={"app": name})
+    return drafted if existing is not None else drafted.model_copy(update={"app": name})
 
 
-def require_free(write_to: str) -> Path | None:
-    """The file to write a draft to, None where none is wanted. Raises `Misconfigured` unless it is a new .yaml file."""
+def require_new_file(write_to: str) -> Path | None:
+    """Return the file to write a draft to, or None if no name is given. Raises `Misconfigured` unless it is a new .yaml file."""
     if not write_to:
         return None
     path = load_settings().policies / write_to  # an absolute path stays itself
@@ -106,9 +106,9 @@ def _taken(path: Path) -> Misconfigured:
     return Misconfigured(f"{path} exists; a draft is written to a new file only.")
 
 
-@task(name="Write the draft", **UNCACHED)
+@task(name="Write the draft", **BELOW_THE_GATE)
 def write_draft(drafted: Draft, path: Path | None) -> str:
-    """Write the draft as a policy file where a path is given; gives that path, or nothing. Never overwrites."""
+    """Write the draft as a policy file if there is a path; return the path, or "". Never overwrites."""
     if path is None:
         return ""
     try:

@@ -253,7 +253,7 @@ def test_two_loads_never_run_together(scene: Scene) -> None:
         scene.load()
     assert "consumed" not in scene.kinds()
     scene.load()
-    with loading(scene), pytest.raises(OutcomeUnknown, match="cannot be told now"):
+    with loading(scene), pytest.raises(OutcomeUnknown, match="is not known now"):
         scene.load()
 
 
@@ -349,7 +349,7 @@ def test_a_target_that_cannot_be_asked_leaves_the_outcome_unknown(
     """The run is retried later; it never loads again."""
     scene.load()
     monkeypatch.setattr(loads, "_by_its_marker", _unreachable)
-    with pytest.raises(OutcomeUnknown, match="cannot be told now") as raised:
+    with pytest.raises(OutcomeUnknown, match="is not known now") as raised:
         scene.load()
     assert "never loads again" in raised.value.next_step
 
