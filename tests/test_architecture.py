@@ -19,7 +19,6 @@ FILE_LINES, FUNCTION_LINES, FLOW_BODY_LINES, MEDIAN_LINES = 300, 60, 40, 10
 # "path" or "path::function" → why it is better long than split. Empty is best.
 EXCEPTIONS: dict[str, str] = {
     "tasks/dumps/leak_search.py": "one attack: what is hashed at the source must be what is searched for in the dump and on staging",
-    "tasks/dumps/load.py": "one transaction, in its order: what is switched off stands beside what switches it on again",
     "tasks/dumps/load_plan.py": "all checks of a target and the plan of its load, in the order in which they run",
     "tasks/rendering/dumps.py": "all that people read about dumps in one file, so that its words agree",
     "tasks/approvals.py": "every way to an approval in one file: people, the signed file, a promotion's permission: seen side by side",

@@ -1,8 +1,8 @@
 """Load: everything in one transaction, verified before it commits; until then staging is as it was."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from tasks.dumps.catalog import identifier, name_of, query_catalog
+from tasks.dumps.catalog import identifier
 from tasks.dumps.connections import role_search_path, without_values
 from tasks.dumps.dump_reader import Event, SealedProof, Segment
 from tasks.dumps.export_plan import parents_first
@@ -19,7 +19,7 @@ from tasks.dumps.load_privileges import populated_views
 from tasks.dumps.marker import write_marker
 from tasks.dumps.row_sources import rows_of
 from tasks.dumps.sequences import restart_sequences
-from tasks.dumps.triggers_and_constraints import forgiving
+from tasks.dumps.triggers_and_constraints import add_constraint, disabled_triggers, dropped_unvalidated
 from tasks.dumps.verify import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown
@@ -30,13 +30,6 @@ from tasks.masking.policy import Policy
 Blocks = Iterable[bytes]
 Remask = Callable[[Segment, Blocks], Blocks]
 OnTableLoaded = Callable[[str, int], None]
-
-
-STATES = {
-    "O": "ENABLE",
-    "A": "ENABLE ALWAYS",
-    "R": "ENABLE REPLICA",
-}  # of triggers and rules, as the catalogue has them
 ALONE = 0x756E64657273  # advisory lock of this database: one load at a time, whoever runs it
 
 
@@ -132,8 +125,11 @@ class Load:
         for name in names - {str(table.name) for table in written}:
             raise NotLoaded(f"Staging has no table {name} any more; the plan was drafted when it had.")
         require_stored_here(written)
-        names_written = [table.name for table in written]
-        with self._quiet_triggers(written), self._quiet_rules(written), forgiving(self._connection, names_written):
+        tables = {table.name for table in written}
+        with (
+            disabled_triggers(self._connection, tables, self._plan.firing),
+            dropped_unvalidated(self._connection, tables),
+        ):
             with role_search_path(self._connection):
                 self._lift()
                 self._empty(written)
@@ -147,41 +143,6 @@ class Load:
             checks = verify_loaded(self._connection, self._plan, self._catalog, self._policy, self._rows, self._secrets)
         write_marker(self._connection, self._plan, banner_text(self._plan))
         return checks
-
-    @contextmanager
-    def _quiet_triggers(self, written: list[Table]) -> Iterator[None]:
-        """Switch triggers of people off during the load, and give them their old state afterwards.
-
-        Those that compute columns of the plan (`recompute: trigger`) stay on.
-        """
-        names = {(table.name.schema_name, table.name.name) for table in written}
-        firing = {(name.schema_name, name.name, trigger) for name, trigger in self._plan.firing}
-        triggers = [
-            row
-            for row in query_catalog(self._connection, "triggers")
-            if (row["root_schema"], row["root"]) in names
-            and (row["root_schema"], row["root"], row["trigger"]) not in firing
-        ]
-        for row in triggers:
-            self._alter(row, "DISABLE")
-        yield
-        for row in triggers:
-            self._alter(row, STATES[row["state"]])
-
-    @contextmanager
-    def _quiet_rules(self, written: list[Table]) -> Iterator[None]:
-        """Rules rewrite a DELETE or INSERT into something else: they are off meanwhile, and as they were afterwards."""
-        names = {table.name for table in written}
-        rules = [row for row in query_catalog(self._connection, "rules") if name_of(row) in names]
-        for row in rules:
-            self._alter_rule(row, "DISABLE")
-        yield
-        for row in rules:
-            self._alter_rule(row, STATES[row["state"]])
-
-    def _alter_rule(self, row: dict[str, Any], word: str) -> None:
-        statement = "ALTER TABLE {} " + word + " RULE {}"
-        self._connection.execute(SQL(statement).format(identifier(name_of(row)), Identifier(row["rule"])))
 
     def _refresh(self) -> None:
         """Materialized views hold what was computed from the old rows. Raises `NotLoaded` naming the view."""
@@ -207,10 +168,6 @@ class Load:
                 with suppress(psycopg.errors.UndefinedFunction), self._connection.transaction():
                     self._connection.execute(SQL("ANALYZE {}").format(identifier(table.name)))
 
-    def _alter(self, row: dict[str, Any], word: str) -> None:
-        statement = "ALTER TABLE {} " + word + " TRIGGER {}"
-        self._connection.execute(SQL(statement).format(identifier(name_of(row)), Identifier(row["trigger"])))
-
     def _lift(self) -> None:
         for key in self._lifted:
             self._connection.execute(
@@ -226,11 +183,7 @@ class Load:
             forgiven = str(key.table) in {*self._plan.kept, *self._plan.untouched} or not key.validated
             if forgiven and not definition.endswith(" NOT ENFORCED"):
                 definition += " NOT VALID"
-            table, name = identifier(key.declared_on), Identifier(key.name)
-            self._connection.execute(SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(table, name, SQL(definition)))
-            if key.comment is not None:
-                said = SQL("COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, table, Literal(key.comment))
-                self._connection.execute(said)
+            add_constraint(self._connection, key.declared_on, key.name, definition, key.comment)
 
     def _empty(self, written: list[Table]) -> None:
         """Children before parents. TRUNCATE is fast and makes readers wait; DELETE lets them see the old rows."""

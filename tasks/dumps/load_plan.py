@@ -1,7 +1,7 @@
 """The target of a load: proven to be staging, matched with the dump, planned table by table."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,6 @@ from tasks.dumps.catalog import name_of, query_catalog, read_catalog
 from tasks.dumps.derived_columns import triggers_to_fire
 from tasks.dumps.dump_reader import Event, read
 from tasks.dumps.export_plan import MaskingPlan, inherited_rules, parents_first, rule_for, rules_of
-from tasks.dumps.fitting import taken_names, unwritable
 from tasks.dumps.load_privileges import event_trigger_doubts, missing_privileges, require_privileges
 from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.missing_on_staging import missing_things, require_partitions
@@ -21,10 +20,10 @@ from tasks.dumps.triggers_and_constraints import unvalidated
 from tasks.dumps.verify import plans_for
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
-from tasks.estate.faults import as_facts
+from tasks.estate.faults import Fault, as_facts
 from tasks.estate.plans import fingerprint
-from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Table
+from tasks.estate.relations import Resolver, describe
+from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy
 from tasks.masking.policy_patterns import expand
 
@@ -332,3 +331,33 @@ def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, 
         if plan.readers == "wait" or foreign or circle or backwards or unindexed or forgiving:
             lifted.append(key)
     return lifted
+
+
+def unwritable(written: Iterable[Name], resolver: Resolver) -> Iterator[Fault]:
+    """Yield what keeps a load from writing these tables: rows that are stored elsewhere, or that the role cannot see."""
+    for name in written:
+        for leaf in resolver.leaves(name):
+            if leaf.kind is Kind.FOREIGN:
+                above = leaf.parents[0]
+                why = f"{leaf.name} is {describe(leaf)}, so that emptying and loading {name} would change that server"
+                remedy = f"on staging: ALTER TABLE {above} DETACH PARTITION {leaf.name}"
+                yield Fault("foreign-partition", why, str(name), remedy=remedy)
+        relation = resolver.find(name)
+        for each in (relation, *resolver.partitions(name)):
+            if each is not None and each.hidden:
+                why = f"row security hides rows of {each.name} from the loading role"
+                remedy = f"on staging: ALTER TABLE {each.name} NO FORCE ROW LEVEL SECURITY for the owner, or a role with BYPASSRLS"
+                yield Fault("row-security", why, str(name), remedy=remedy)
+
+
+def taken_names(absent: Iterable[Name], resolver: Resolver) -> Iterator[Fault]:
+    """Yield the tables of the dump whose name stands for something else on staging: a view, a foreign table, a part."""
+    for name in absent:
+        relation = resolver.find(name)
+        if relation is not None and not _is_table(relation):
+            why = f"the dump has the table {name}, which is {describe(relation)} on staging"
+            yield Fault("taken-name", why, str(name), remedy="rename it there")
+
+
+def _is_table(relation: Relation) -> bool:
+    return relation.holds_rows and not relation.partition and not relation.of_extension

@@ -63,7 +63,6 @@ GROUPS = {
                 "leak_search_proof",
                 "load_privileges",
                 "triggers_and_constraints",
-                "fitting",
                 "table_rules",
                 "missing_on_staging",
             )

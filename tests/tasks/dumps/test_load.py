@@ -38,15 +38,16 @@ def run(target: psycopg.Connection[Any]) -> Run:
 
     def load(
         rows: dict[str, list[bytes]] | None = None, *, more: str = "", counts: dict[str, int] | None = None, digest: str = "d",
-        orders: Any = None, last: Callable[[psycopg.Connection[Any]], None] = lambda connection: None, told: Any = None, **plan: Any,
+        orders: Any = None, last: Callable[[psycopg.Connection[Any]], None] = lambda connection: None,
+        on_table_loaded: Callable[[str, int], None] = lambda table, rows: None, **plan: Any,
     ) -> Loaded:  # fmt: skip
         target.execute(
             f"TRUNCATE understudy.staging_data; DROP SCHEMA public CASCADE; CREATE SCHEMA public; {SCHEMA} {more}".encode()
         )
         rows, counts = ROWS if rows is None else rows, COUNTS if counts is None else counts
         found = read_catalog(target)
-        said = policy(", ".join(f"{each.name}: keep" for each in found.tables))
-        held = [each.dumped for each in plans_for(found, said) if str(each.table.name) in rows]
+        rules = policy(", ".join(f"{each.name}: keep" for each in found.tables))
+        held = [each.dumped for each in plans_for(found, rules) if str(each.table.name) in rows]
         columns = {str(each.name): [column.name for column in each.columns] for each in held}
         wanted = orders or [order(each, *columns[each], rows=count) for each, count in counts.items()]
         made = loading(*wanted, header=header(*held), digest="d", unproven="a test", **plan)
@@ -60,8 +61,7 @@ def run(target: psycopg.Connection[Any]) -> Run:
                 yield Trailer(tables=(), rows=0, digest=digest)
 
             lifted = foreign_keys_to_lift(connection, found, made)
-            more_options = {"told": told} if told else {}
-            return Load(connection, made, found, said, lifted, **more_options).run(events())
+            return Load(connection, made, found, rules, lifted, on_table_loaded=on_table_loaded).run(events())
 
     return load
 
@@ -73,14 +73,14 @@ def ask(target: psycopg.Connection[Any], question: str) -> list[Any]:
 
 @pytest.mark.parametrize("readers", ["stay", "wait"])
 def test_old_rows_go_and_new_ones_come(run: Run, target: psycopg.Connection[Any], readers: str) -> None:
-    """Segments of a table add up, emptied tables are empty, each table is told as it grows, and the marker is set."""
-    heard: list[tuple[str, int]] = []
+    """Segments of a table add up, emptied tables are empty, `on_table_loaded` is called as they grow, and the marker is set."""
+    reported: list[tuple[str, int]] = []
     loaded = run(
         more="CREATE TABLE e (id int); INSERT INTO e VALUES (1);", readers=readers, emptied=("e",),
-        on_table_loaded=lambda each, count: heard.append((each, count)),
+        on_table_loaded=lambda each, count: reported.append((each, count)),
     )  # fmt: skip
     assert loaded.rows == (("a", 3), ("b", 1))
-    assert heard == [("a", 2), ("a", 3), ("b", 1)]
+    assert reported == [("a", 2), ("a", 3), ("b", 1)]
     assert ask(target, "SELECT * FROM a ORDER BY id") == [(1, "x"), (2, None), (3, "z")]
     assert (ask(target, "SELECT * FROM b"), ask(target, "SELECT * FROM e")) == ([(7, 1)], [])
     marker = read_marker(target)
@@ -114,7 +114,7 @@ def unchanged(target: psycopg.Connection[Any]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"digest": "e"}, "is not the one that was planned"),
         ({"counts": {"a": 4, "b": 1}}, "expected 4, as in the dump's trailer"),
@@ -125,10 +125,10 @@ def unchanged(target: psycopg.Connection[Any]) -> bool:
 )  # fmt: skip
 @pytest.mark.parametrize("readers", ["stay", "wait"])
 def test_what_fails_leaves_staging_as_it_was(
-    run: Run, target: psycopg.Connection[Any], given: dict[str, Any], told: str, readers: str
+    run: Run, target: psycopg.Connection[Any], given: dict[str, Any], message: str, readers: str
 ) -> None:
     """Another dump, other rows, rows that do not fit, a broken key, a table that is gone."""
-    with pytest.raises(NotLoaded, match=told):
+    with pytest.raises(NotLoaded, match=message):
         run(readers=readers, **given)
     assert unchanged(target)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.dumps.fitting import taken_names, unwritable
+from tasks.dumps.load_plan import taken_names, unwritable
 from tasks.estate.relations import Resolver
 from tasks.estate.tables import Kind, Name, Relation
 from tests.tasks.dumps.shapes import name
