@@ -8,12 +8,12 @@ from tasks.masking.personal_columns import spelling
 from tasks.masking.personal_values import Kind
 from tasks.masking.words_personal import (
     ADDRESS_PARTS,
-    BESIDE_ADDRESS,
     CARDS,
     HEADERS,
     HISTORY,
     IN_PEOPLE,
     ORGANISATIONS,
+    OTHER_ADDRESS_PARTS,
     PEOPLE,
     SECRETS,
     SPLIT_CARD,
@@ -69,7 +69,7 @@ def kind_by_home(home: Home, column: Column) -> Kind | None:
     if column.category != "S" and not column.array:
         return None
     name = spelling(column.name)
-    if home.addressed and BESIDE_ADDRESS.search(name):
+    if home.addressed and OTHER_ADDRESS_PARTS.search(name):
         return Kind.ADDRESS
     if home.people and IN_PEOPLE.search(name):
         return Kind.TRAIT
