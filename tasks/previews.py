@@ -20,8 +20,7 @@ from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured
 from tasks.estate.settings import load_settings
 from tasks.masking.classify import Draft, draft
-from tasks.masking.draft_patterns import compress
-from tasks.masking.draft_yaml import as_yaml
+from tasks.masking.draft_yaml import as_yaml, compress
 from tasks.masking.policy import load_policy, policy_as_written
 from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import masking_session

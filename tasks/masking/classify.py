@@ -1,6 +1,6 @@
-"""Draft a masking policy: for every column keep, a maker, or undecided, each with its reason; and find strays.
+"""Draft a masking policy: `keep`, a maker or undecided for every column, each with its reason; and find strays.
 
-A draft is for a person to read and correct. It holds names, counts and reasons, never a value of a row.
+A person reads and corrects the draft. It contains names, counts and reasons, never a value of a row.
 """
 
 import re
@@ -19,38 +19,37 @@ from tasks.masking.personal_values import Kind, recognise_in_text
 from tasks.masking.policy import as_given, is_pattern, parse_policy
 from tasks.masking.policy_patterns import expand
 from tasks.masking.proposals import KEEP, UNDECIDED, Proposal
-from tasks.masking.proposals_derived import RECOMPUTED, decided_rule, rederive
-from tasks.masking.proposals_linked import follow_references, links_of, tell_apart
-from tasks.masking.proposals_nested import propose_for
+from tasks.masking.proposals_derived import RECOMPUTED, decided_rule, propose_derived
+from tasks.masking.proposals_linked import assign_people, follow_references, links_of
+from tasks.masking.proposals_nested import propose_any
 from tasks.masking.words_personal import DROPPED, EXCLUDED
 
 Whole = Literal["keep", "drop", "exclude"]
-SURE = 0.8  # confidence from which a kept column is doubted
-WHOLE_RULES = ("keep", "drop", "exclude")
+SURE = 0.8  # confidence from which there is doubt about a kept column
 
 
 class ColumnDraft(Immutable):
-    """What is drafted for one column. `rule` is what the policy file says (`keep`, a maker, or a mapping with options),
-    None while undecided. `new`: the existing policy does not know the column. `doubt`: why an existing `keep` looks wrong.
+    """The draft for one column. `rule` is the content for the policy file (`keep`, a maker, or a mapping with options), None
+    while undecided. `new`: the existing policy does not have the column. `doubt`: why an existing `keep` looks wrong.
     """
 
     name: str
     rule: str | dict[str, Any] | None
     reason: str
-    confidence: float  # 0 to 1; 1 for what the existing policy says
+    confidence: float  # 0 to 1; 1 for rules of the existing policy
     kind: Kind | None = None
     new: bool = False
     doubt: str = ""
-    covered: bool = False  # a pattern of the policy, or `keys: keep`, says the same: the file has no line of its own
+    covered: bool = False  # a pattern or `keys: keep` has the same rule: the file needs no line
 
     @property
     def settled(self) -> bool:
-        """Whether the existing policy decided it."""
+        """Whether the rule is from the existing policy."""
         return self.confidence == 1.0
 
 
 class TableDraft(Immutable):
-    """What is drafted for one table: one rule for the whole of it, or one for each column that travels."""
+    """The draft for one table: one rule for the whole table, or one for each column that is copied."""
 
     name: Name
     whole: Whole | None = None
@@ -60,8 +59,8 @@ class TableDraft(Immutable):
 
 
 class Draft(Immutable):
-    """A policy that nobody has agreed to yet. `rest` is what else the existing policy says, unchanged; `gone` what it
-    names and the database no longer has.
+    """A policy before its review. `rest` is the other content of the existing policy, unchanged; `gone` are tables and columns
+    that it names and the database no longer has.
     """
 
     app: str
@@ -78,7 +77,7 @@ class Draft(Immutable):
         return ((f"{table.name}.{column.name}", column) for table in self.tables for column in table.columns)
 
     def covering(self, columns: Collection[tuple[str, str]]) -> "Draft":
-        """The same draft, where these columns (table, name) are marked as covered by a pattern."""
+        """Return the draft with these columns (table, name) marked as covered by a pattern."""
         tables = tuple(
             table.model_copy(
                 update={
@@ -94,18 +93,18 @@ class Draft(Immutable):
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """The columns that a person has to decide, as `table.column`."""
+        """Return the columns that a person has to decide, as `table.column`."""
         return tuple(name for name, column in self._columns() if column.rule is None)
 
     @property
     def new(self) -> tuple[str, ...]:
-        """Tables and columns that the existing policy does not know."""
+        """Return tables and columns that the existing policy does not have."""
         tables = tuple(str(table.name) for table in self.tables if table.new)
         return tables + tuple(name for name, column in self._columns() if column.new)
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Columns that the existing policy keeps although they look personal, as `table.column: why`."""
+        """Return columns that the existing policy keeps although they look personal, as `table.column: why`."""
         return tuple(f"{name}: {column.doubt}" for name, column in self._columns() if column.doubt)
 
 
@@ -114,23 +113,22 @@ def draft(
 ) -> Draft:
     """Draft a policy for all tables of `catalog`.
 
-    `samples` maps (table as it prints, column) to some hundred values in PostgreSQL's text output, NULLs left out.
-    `existing` is a policy file's content as YAML gives it; what it says is taken over unchanged. Raises `Misconfigured`
-    where it is no policy.
+    `samples` maps (table as printed, column) to some hundred values in PostgreSQL's text output, without NULLs. `existing`
+    is the parsed content of a policy file; its rules are adopted unchanged. Raise `Misconfigured` if it is not a policy.
     """
-    said = dict(existing or {})
-    known = said.get("tables") or {}
+    content = dict(existing or {})
+    known = content.get("tables") or {}
     if not isinstance(known, Mapping):
         raise Misconfigured(
             f"The existing policy's `tables` is a {type(known).__name__}; expected table names with rules."
         )
-    references = tuple(map(str, said.get("references") or ()))
+    references = tuple(map(str, content.get("references") or ()))
     patterns = {str(name): rule for name, rule in known.items() if is_pattern(str(name))}
-    known, covered = _written_out(catalog, said, known)
+    known, covered = _written_out(catalog, content, known)
     links = links_of(catalog, references)
     keys = keys_of(catalog)
     own = {
-        (str(table.name), column.name): propose_for(
+        (str(table.name), column.name): propose_any(
             table,
             column,
             samples.get((str(table.name), column.name), ()),
@@ -139,34 +137,34 @@ def draft(
         for table in catalog.tables
         for column in table.copied
     }
-    following = follow_references(catalog, links, tell_apart(catalog, own), known)
-    following = rederive(catalog, following, known, samples)
-    # A decided column is judged by itself: a kept address is as doubtful where others reference it.
+    following = follow_references(catalog, links, assign_people(catalog, own), known)
+    following = propose_derived(catalog, following, known, samples)
+    # The doubt about a decided column depends on it alone, not on the columns that reference it.
     proposals = {
         spot: own[spot] if decided_rule(known, *spot) and following[spot].maker not in RECOMPUTED else following[spot]
         for spot in own
     }
     return Draft(
-        app=said.get("app") or _app(catalog.identity.database),
-        schema_version=said.get("schema_version", 1),
-        locale=said.get("locale", "de_DE"),
+        app=content.get("app") or _app(catalog.identity.database),
+        schema_version=content.get("schema_version", 1),
+        locale=content.get("locale", "de_DE"),
         tables=tuple(_table(table, catalog, proposals, known, bool(existing)) for table in catalog.tables),
         references=references,
-        rest={key: value for key, value in said.items() if key not in HEAD},
+        rest={key: value for key, value in content.items() if key not in HEAD},
         gone=tuple(_gone(catalog, known)),
         patterns=patterns,
-        keep_keys=said.get("keys") == KEEP,
+        keep_keys=content.get("keys") == KEEP,
     ).covering(covered)
 
 
 def _written_out(
-    catalog: Catalog, said: Mapping[str, Any], known: Mapping[str, Any]
+    catalog: Catalog, content: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[dict[str, Any], frozenset[tuple[str, str]]]:
-    """The tables of the existing policy with its patterns written out, and the columns that a pattern decides."""
+    """Return the tables of the existing policy with its patterns written out, and the columns that a pattern decides."""
     exact = {str(name): rule for name, rule in known.items() if not is_pattern(str(name))}
-    if len(exact) == len(known) and "keys" not in said and not any(_has_patterns(rule) for rule in exact.values()):
+    if len(exact) == len(known) and "keys" not in content and not any(_has_patterns(rule) for rule in exact.values()):
         return exact, frozenset()
-    expanded = expand(parse_policy(yaml.safe_dump(dict(said), sort_keys=False)), catalog)
+    expanded = expand(parse_policy(yaml.safe_dump(dict(content), sort_keys=False)), catalog)
     covered = frozenset(expanded.by_pattern or ())
     for name, rule in expanded.policy.tables.items():
         added = {column: as_given(each) for column, each in rule.columns.items() if (name, column) in covered}
@@ -186,7 +184,7 @@ HEAD = ("app", "schema_version", "locale", "tables", "references", "unclassified
 
 
 def _app(database: str) -> str:
-    """The database's name as a policy's `app` may be spelled: it becomes part of a file name."""
+    """Return the database's name in the form of a policy's `app`, which is part of a file name."""
     return re.sub(r"[^a-z0-9]+", "-", database.lower()).strip("-")[:40] or "app"
 
 
@@ -198,21 +196,21 @@ def _table(
     compared: bool,
 ) -> TableDraft:
     name = str(table.name)
-    said = known.get(name)
+    rule = known.get(name)
     rows = [
-        _column(column.name, proposals[name, column.name], said, compared and name in known) for column in table.copied
+        _column(column.name, proposals[name, column.name], rule, compared and name in known) for column in table.copied
     ]
-    if isinstance(said, str) and said in WHOLE_RULES:
-        doubts = tuple(row for row in rows if row.doubt) if said == KEEP else ()
-        return TableDraft(name=table.name, whole=said, reason="as decided", columns=doubts)
+    if rule in ("keep", "drop", "exclude"):
+        doubts = tuple(row for row in rows if row.doubt) if rule == KEEP else ()
+        return TableDraft(name=table.name, whole=rule, reason="as decided", columns=doubts)
     new = compared and name not in known
-    if said is None and (whole := _whole(table, catalog)) is not None:
+    if rule is None and (whole := _whole(table, catalog)) is not None:
         return TableDraft(name=table.name, whole=whole[0], reason=whole[1], new=new)
     return TableDraft(name=table.name, columns=tuple(rows), new=new)
 
 
 def _whole(table: Table, catalog: Catalog) -> tuple[Whole, str] | None:
-    """A rule for a whole table by its name. A table that others point at is never dropped: their rows need it."""
+    """Return a rule for a whole table by its name. A table that others reference is never dropped: their rows need it."""
     if table.name.schema_name == "understudy":
         return "exclude", "the marker of a database that was a target"
     spelled = spelling(table.name.name)
@@ -220,26 +218,23 @@ def _whole(table: Table, catalog: Catalog) -> tuple[Whole, str] | None:
         return "exclude", "belongs to the installation: staging keeps its own"
     referenced = any(key.references == table.name and key.table != table.name for key in catalog.foreign_keys)
     if DROPPED.search(spelled) and not referenced:
-        return "drop", "sessions, tokens and queues: nothing that staging needs"
+        return "drop", "sessions, tokens or queues, which staging does not need"
     return None
 
 
-def _column(name: str, proposal: Proposal, said: Any, compared: bool) -> ColumnDraft:
-    if isinstance(said, dict) and name in said:
-        return _decided(name, proposal, "null" if said[name] is None else said[name])
-    if said == KEEP:
+def _column(name: str, proposal: Proposal, rules: Any, compared: bool) -> ColumnDraft:
+    if isinstance(rules, dict) and name in rules:
+        return _decided(name, proposal, "null" if rules[name] is None else rules[name])
+    if rules == KEEP:
         return _decided(name, proposal, KEEP)
-    bare: str | dict[str, Any] = proposal.maker
-    options = {"maker": proposal.maker, **proposal.options}
+    rule: str | dict[str, Any] | None = None if proposal.maker == UNDECIDED else proposal.maker
     if proposal.maker in RECOMPUTED:
-        options = {"recompute": "trigger", **proposal.options}
+        rule = {"recompute": "trigger", **proposal.options}
+    elif proposal.options and rule is not None:
+        rule = {"maker": proposal.maker, **proposal.options}
     return ColumnDraft(
         name=name,
-        rule=None
-        if proposal.maker == UNDECIDED
-        else options
-        if proposal.options or proposal.maker in RECOMPUTED
-        else bare,
+        rule=rule,
         reason=proposal.reason,
         confidence=proposal.confidence,
         kind=proposal.kind,
@@ -259,22 +254,22 @@ def _decided(name: str, proposal: Proposal, rule: Any) -> ColumnDraft:
 
 
 def _gone(catalog: Catalog, known: Mapping[str, Any]) -> Iterator[str]:
-    for name, said in known.items():
+    for name, rules in known.items():
         table = catalog.table(str(name))
         if table is None:
             yield str(name)
-        elif isinstance(said, dict):
+        elif isinstance(rules, dict):
             yield from (
                 f"{name}.{column}"
-                for column in said
+                for column in rules
                 if not is_pattern(str(column)) and table.column(str(column)) is None
             )
 
 
 def scan_strays(texts: Iterable[tuple[str, str, str]]) -> tuple[Stray, ...]:
-    """Personal data in texts outside the rows: `(where, kind, text)` for every comment, default, view and function body.
+    """Return the personal data in `(where, kind, text)` of every comment, default, view and function body.
 
-    One finding for each place and kind of personal data, in the order of the places; the text itself is not in it.
+    There is one finding for each place and kind of personal data, without the text itself.
     """
     return tuple(
         dict.fromkeys(

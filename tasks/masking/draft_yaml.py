@@ -1,21 +1,73 @@
-"""Render a draft as the text of a policy file, with the reason of each line as its comment."""
+"""Write a draft as a policy file: patterns for what repeats, and each line with its reason as a comment.
+
+Only `keep` becomes a pattern, and only if every column that the pattern matches is drafted so: a mask stays with its column.
+"""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
+from tasks.estate.tables import Catalog
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
+from tasks.masking.key_columns import keys_of
 from tasks.masking.policy import is_pattern
+from tasks.masking.policy_patterns import matches
+from tasks.masking.proposals import KEEP
 
 ENDLESS = 1 << 30  # characters of a line of YAML: a wrapped one would lose its comment
+SEVERAL = 3  # columns with one name, from which a pattern is shorter
+MANY = 8  # columns with one ending, from which a pattern is shorter and readable
+# Endings of names that describe the record. Others (`_name`, `_value`) mean nothing for the next column.
+ENDINGS = (
+    "at", "on", "count", "counts", "limit", "size", "bytes", "enabled", "disabled", "type", "status", "state", "level", "version",
+    "position", "order", "format", "mode", "required", "allowed", "visible", "timeout", "interval", "seconds", "days", "ids",
+    "events", "access",
+)  # fmt: skip
+Spot = tuple[str, str]
+
+
+def compress(drafted: Draft, catalog: Catalog) -> Draft:
+    """Return the draft with patterns for what repeats. Every column keeps its rule, and decided lines stay."""
+    everything = {
+        (str(table.name), column.name): column
+        for table in drafted.tables
+        if table.whole is None
+        for column in table.columns
+    }
+    open_columns = {spot: column for spot, column in everything.items() if not column.covered and not column.settled}
+    keys = keys_of(catalog) & open_columns.keys()
+    as_keys = len(keys) >= SEVERAL and not any(open_columns[spot].rule is None for spot in keys)
+    covered = {spot for spot in keys if as_keys and open_columns[spot].rule == KEEP}
+    patterns: dict[str, str] = {}
+    for pattern in _candidates(open_columns, covered):
+        matched = [spot for spot in everything if matches(pattern, spot[1])]
+        if all(everything[spot].rule == KEEP for spot in matched):
+            patterns[f"*.{pattern}"] = KEEP
+            covered |= {spot for spot in matched if spot in open_columns}
+    return drafted.model_copy(
+        update={"patterns": drafted.patterns | patterns, "keep_keys": drafted.keep_keys or as_keys}
+    ).covering(covered)
+
+
+def _candidates(columns: Mapping[Spot, ColumnDraft], covered: set[Spot]) -> Iterator[str]:
+    """Yield patterns of column names, the wider ones first. The caller adds to `covered` during the iteration."""
+    for ending in ENDINGS:
+        names = [name for spot in columns if spot not in covered and (name := spot[1]).endswith(f"_{ending}")]
+        if len(names) >= MANY:
+            yield f"*_{ending}"
+    counted = Counter(name for _, name in columns.keys() - covered)
+    for name, number in sorted(counted.items()):
+        if number >= SEVERAL and re.fullmatch(r"\w+", name):
+            yield name
 
 
 def as_yaml(drafted: Draft) -> str:
-    """The draft as a policy file, each line with its reason; tables and columns in the order of the catalogue.
+    """Return the draft as a policy file, each line with its reason, in the order of the catalogue.
 
-    An undecided column is a comment, so that the policy does not know it and a plan under it stops.
+    An undecided column is a comment, so that the policy has no rule for it and a plan is refused.
     """
     lines = [
         f"# Draft: {len(drafted.tables)} tables, {len(drafted.undecided)} columns undecided. Read every line; decide those first.",
@@ -40,7 +92,7 @@ def as_yaml(drafted: Draft) -> str:
 
 
 def _undecided_lines(drafted: Draft) -> Iterator[str]:
-    """The columns that a person has to decide, before everything else. They are comments: the plan stops at each."""
+    """Yield the columns that a person has to decide, as comments before everything else."""
     found = [(table, column) for table in drafted.tables for column in table.columns if column.rule is None]
     if found:
         yield f"# Undecided, {len(found)} columns. Write each below, with keep or a maker."
@@ -58,7 +110,7 @@ def _table_lines(table: TableDraft) -> Iterator[str]:
         return
     shown = [column for column in table.columns if column.rule is not None and not column.covered]
     if any(column.covered for column in table.columns) and not shown:
-        return  # patterns say all of it
+        return  # patterns cover all columns
     yield (key if shown else f"{key} {{}}") + ("  # new" if table.new else "")
     yield from (_plain(_column_line(column)) for column in shown)
 
@@ -72,12 +124,12 @@ def _column_line(column: ColumnDraft) -> str:
 
 
 def _plain(line: str) -> str:
-    """A line that stays one: reasons quote names, and a name may hold a line break."""
+    """Return a text on one line: reasons quote names, and a name may contain a line break."""
     return "".join(sign if sign.isprintable() else " " for sign in line)
 
 
 def _flow(value: Any, style: str | None = None) -> str:
-    """A value on one line; letters of any language stay readable, everything else outside ASCII is escaped."""
+    """Return a value on one line; letters of any language stay, everything else outside ASCII is escaped."""
 
     def dumped(as_is: bool, quotes: str | None) -> str:
         text: str = yaml.safe_dump(
@@ -91,12 +143,12 @@ def _flow(value: Any, style: str | None = None) -> str:
 
 
 def _key(column: str) -> str:
-    """A column as a key of the policy: one whose name holds a `*` is in double quotes, so that it is no pattern."""
+    """Return a column as a key of the policy: a name with a `*` is in double quotes, so that it is not a pattern."""
     quoted = '"' + column.replace('"', '""') + '"'
     return _scalar(quoted if is_pattern(column) else column)
 
 
 def _scalar(text: str) -> str:
-    """A text on one line, quoted where YAML would otherwise read something else (`null`, `on`, a colon)."""
+    """Return a text on one line, quoted if YAML would otherwise read something else (`null`, `on`, a colon)."""
     plain = re.fullmatch(r"[^\W\d][\w.-]*", text) and text.isprintable() and yaml.safe_load(text) == text
     return text if plain else _flow(text, '"')

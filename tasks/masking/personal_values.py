@@ -1,7 +1,7 @@
-"""What a value, a name or a piece of text looks like. Tells kinds of personal data, never the value itself.
+"""Recognise personal data in a value or a text. Results are kinds, never the value itself.
 
-Where a number carries a check digit it is checked (python-stdnum), so that an order number is not taken for an IBAN.
-Most kinds are hints: ten per cent of random digits pass a Luhn check. Who asks about one value must ask about many.
+Check digits are verified (python-stdnum), so that an order number is not taken for an IBAN. Most kinds are hints: ten per
+cent of random digits pass a Luhn check. Callers must look at many values.
 """
 
 import math
@@ -20,9 +20,9 @@ from stdnum.de import idnr
 
 from tasks.masking.words_personal import Kind as Kind
 
-LONGEST = 20_000  # characters of a value that are looked at: a pattern must not cost more than the column is worth
+LONGEST = 20_000  # characters of a value that are read: it limits the time of a pattern
 
-# Kinds of which a single occurrence tells: other columns do not hold one by chance.
+# Kinds of which one occurrence is proof: no other column contains one by chance.
 CERTAIN = frozenset({Kind.EMAIL, Kind.IBAN, Kind.PASSWORD})
 
 _EMAIL = r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}"
@@ -66,14 +66,14 @@ TITLED = re.compile(
 
 
 def recognise_value(text: str) -> set[Kind]:
-    """Every kind that this whole value looks like; free text where it only contains something personal."""
+    """Return every kind that the whole value looks like; free text if it only contains something personal."""
     value = text.strip()[:LONGEST]
     if not value:
         return set()
     found = {kind for kind, pattern in _candidates(value) if pattern.fullmatch(value)}
     if Kind.IBAN in found and not iban.is_valid(value):
         found.discard(Kind.IBAN)
-    found |= _numbers(value) | _address_of_a_machine(value)
+    found |= _numbers(value) | _ip_address(value)
     if value.lower() != value:
         found |= _person(value)
     if found.isdisjoint(NAMED) and _is_opaque(value):
@@ -84,7 +84,7 @@ def recognise_value(text: str) -> set[Kind]:
 
 
 def _candidates(value: str) -> Iterator[tuple[Kind, re.Pattern[str]]]:
-    """The patterns that a value of this length, with these characters, may match: most values match none of them."""
+    """Yield the patterns that a value with this length and these characters may match: for most values none."""
     first, size = value[0], len(value)
     if "@" in value:
         yield Kind.EMAIL, EMAIL
@@ -120,7 +120,7 @@ NAMED = frozenset(Kind) - {Kind.SECRET}
 
 
 def recognise_in_text(text: str) -> set[Kind]:
-    """Every kind of personal data that occurs somewhere in a text: a comment, a body, a function."""
+    """Return every kind of personal data that occurs in a text, such as a comment or the body of a function."""
     found = {Kind.EMAIL} if "@" in text and EMAIL.search(text) else set()
     if "$" in text and CRYPT.search(text):
         found.add(Kind.PASSWORD)
@@ -133,12 +133,12 @@ def recognise_in_text(text: str) -> set[Kind]:
     return found
 
 
-# Without one of these a text holds nothing that `ISSUED` matches.
+# `ISSUED` matches only text with one of these.
 ISSUED_INSIDE = re.compile(r"eyJ|_live_|_test_|gh[pousr]_|xox|AKIA|AIza|glpat-|-----BEGIN|://")
 
 
 def _with_digits(text: str) -> set[Kind]:
-    """What occurs in a text of which digits are a part."""
+    """Return the kinds in a text that consist of digits, at least in part."""
     rest = _without_ibans(text)
     found = {Kind.IBAN} if rest != text else set()
     if STREET.search(rest):
@@ -156,19 +156,19 @@ NUMBER_INSIDE = re.compile(rf"(?<![\w.-])(?:{_INSURANCE}|{_SOCIAL}|\d{{11}}|(?:\
 
 
 def _without_ibans(text: str) -> str:
-    """The text without its valid IBANs, whose groups of digits would look like phone numbers."""
+    """Return the text without valid IBANs, whose groups of digits look like phone numbers."""
     return IBAN_INSIDE.sub(lambda match: _after_iban(match[0]), text)
 
 
 def _after_iban(found: str) -> str:
-    """What is left of a match behind its IBAN: in a sentence a match may have run into the next word."""
+    """Return the rest of a match after its IBAN: in a sentence a match may include the next word."""
     parts = found.split(" ")
     ends = (end for end in range(len(parts), 0, -1) if iban.is_valid(" ".join(parts[:end])))
     return " ".join(parts[next(ends, 0) :])
 
 
 def _numbers(value: str) -> set[Kind]:
-    """What the check digits of a number say. Payment cards: ISO/IEC 7812; the national numbers as their offices define."""
+    """Return the kinds whose check digits are right. Payment cards: ISO/IEC 7812; national numbers: as their offices define."""
     if not 9 <= len(value) <= 24 or not DIGITS.fullmatch(value):
         return set()
     digits = re.sub(r"\D", "", value)
@@ -182,7 +182,7 @@ def _numbers(value: str) -> set[Kind]:
     return found
 
 
-def _address_of_a_machine(value: str) -> set[Kind]:
+def _ip_address(value: str) -> set[Kind]:
     dotted = value.count(".") >= 3 or value.count(":") >= 2
     if not dotted or len(value) > 49 or not MACHINE.fullmatch(value):
         return set()
@@ -194,7 +194,7 @@ def _address_of_a_machine(value: str) -> set[Kind]:
 
 
 def _is_opaque(value: str) -> bool:
-    """Long, without spaces, letters and digits mixed, and no language: 3.5 bits a character and more (Shannon)."""
+    """Return whether a value is long, mixes letters and digits and is not language: Shannon entropy of 3.5 bits or more."""
     if len(value) < 20 or not OPAQUE.fullmatch(value) or not (DIGIT.search(value) and LETTER.search(value)):
         return False
     if not any(len(run) >= 16 for run in re.split(r"[./=_-]", value)):
@@ -204,7 +204,7 @@ def _is_opaque(value: str) -> bool:
 
 @lru_cache
 def _names() -> tuple[frozenset[str], frozenset[str]]:
-    """First and last names as Faker lists them for the languages our estate's people speak."""
+    """Return Faker's first and last names for the languages of the people in our databases."""
     first: set[str] = set()
     last: set[str] = set()
     for locale in ("de_DE", "de_AT", "de_CH", "en_US", "tr_TR", "hr_HR", "pl_PL", "it_IT", "fr_FR"):
@@ -215,7 +215,7 @@ def _names() -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _is_pair(before: str, after: str) -> bool:
-    """Whether the two words are a first name and a last name, in either order."""
+    """Return whether the two words are a first name and a last name, in either order."""
     first, last = _names()
     return (before in first and after in last) or (before in last and after in first)
 
@@ -230,7 +230,7 @@ def _neighbours(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _person(value: str) -> set[Kind]:
-    """Names by dictionary: a word alone is a weak hint (`Rose`), a first name beside a last name a good one."""
+    """Return kinds by dictionary: a single word is a weak hint (`Rose`), a first name with a last name a good one."""
     if len(value) > 80 or value.count(" ") > 4:
         return set()
     first, last = _names()

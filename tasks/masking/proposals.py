@@ -1,6 +1,6 @@
-"""What is proposed for one column: keep, a maker with its options, or nothing (undecided), each with the reason.
+"""Propose a rule for a column of a plain type: `keep`, a maker with its options, or undecided, each with a reason.
 
-When unsure the answer is a mask, or nothing: an undecided column stops the plan, a wrongly kept one leaks.
+In doubt the proposal is a mask, or undecided: an undecided column stops the plan, a wrongly kept one leaks.
 """
 
 import re
@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.estate.tables import Column, Table
-from tasks.masking.personal_columns import recognise_name, spelling
-from tasks.masking.personal_tables import Home, home_of, kind_by_home
+from tasks.masking.personal_columns import TableTraits, kind_by_table, recognise_name, spelling, traits_of
 from tasks.masking.personal_values import Kind
 from tasks.masking.sample_evidence import Evidence
 from tasks.masking.words_technical import (
@@ -36,56 +35,47 @@ INTEGERS = ("int2", "int4", "int8")
 NUMBERS = (*INTEGERS, "numeric", "float4", "float8", "money")
 DOCUMENTS = ("json", "jsonb")
 NETWORK = ("inet", "cidr")
-LONG = 40  # characters; texts of a greater mean length are written by people
+LONG = 40  # characters; texts with a greater mean length are written by people
 FEW = 12  # distinct values; fewer in a larger sample are a list of codes
 HASHED_ADDRESS = 31  # characters of `u<16 hex>@staging.local`
 HASH = 16  # hex digits of a keyed hash: 64 bits serve about 10^8 rows
 TOKEN = 32  # characters of a token, where the column has room for them
 CRYPT = 60  # characters of a bcrypt hash
-
-FROM_TABLE = 0.7  # confidence in what only the table tells of a column
+FROM_TABLE = 0.7  # confidence in a kind that only the table shows
 
 CONTACT = frozenset({Kind.STREET, Kind.POSTCODE, Kind.CITY, Kind.ADDRESS, Kind.PHONE})
-# The anonymizer that a kind belongs to. It is written out where the maker has none of its own.
+# The anonymizer of a kind. It is written out if the maker has none of its own.
 SWITCHES = {
     **dict.fromkeys(CONTACT, "contact"), **dict.fromkeys((Kind.FIRST_NAME, Kind.LAST_NAME, Kind.FULL_NAME), "names"),
     Kind.EMAIL: "email", Kind.PASSWORD: "passwords", Kind.FREE_TEXT: "bodies", Kind.ATTACHMENT: "attachments",
 }  # fmt: skip
 SWITCHED = ("email", "first_name", "last_name", "full_name", "password", "scrub", "placeholder")
-# Kinds whose values prove the name: if none of the values looks so, the name was misunderstood.
+# Kinds whose values are recognised reliably: if no value has the kind, the name means something else.
 PROVABLE = frozenset({Kind.EMAIL, Kind.IBAN, Kind.IP})
-# A maker for each kind of text; what stands here as blank or null changes with keys and checks, see `_cleared`.
+# The maker for each kind of text; other kinds are cleared, see `_cleared`.
 TEXTS = {
     Kind.EMAIL: "email", Kind.FIRST_NAME: "first_name", Kind.LAST_NAME: "last_name", Kind.FULL_NAME: "full_name",
     Kind.COMPANY: "company", Kind.IBAN: "iban", Kind.PASSWORD: "password", Kind.IP: "ip", Kind.URL: "url",
     Kind.USERNAME: "hash", Kind.CHECKSUM: "hash", Kind.FOREIGN: "hash", Kind.SIZE: KEEP, Kind.FILE_NAME: KEEP,
-    Kind.FREE_TEXT: "scrub", Kind.DEVICE: "scrub",
-    Kind.MIME_TYPE: KEEP,
+    Kind.FREE_TEXT: "scrub", Kind.DEVICE: "scrub", Kind.MIME_TYPE: KEEP,
 }  # fmt: skip
 REALISTIC = {Kind.STREET: "street", Kind.POSTCODE: "postcode", Kind.CITY: "city", Kind.PHONE: "phone"}
-NEVER_UNIQUE = frozenset(
-    {"first_name", "last_name", "full_name", "company", "scrub", "blank", "city", "street", "postcode"}
-)
-
-
-# What a number can be, and of these what stays so whatever else its name says.
-TELLING_NUMBERS = frozenset({Kind.BIRTH_DATE, Kind.TRAIT, Kind.SPECIAL, Kind.GENDER, Kind.LOCATION})
-NUMERIC = TELLING_NUMBERS | {
-    Kind.PHONE,
-    Kind.CARD,
-    Kind.BANK,
-    Kind.NATIONAL_ID,
-    Kind.SECRET,
-    Kind.IP,
-    Kind.POSTCODE,
-    Kind.IBAN,
-    Kind.STREET,
-}
+NEVER_UNIQUE = ("first_name", "last_name", "full_name", "company", "scrub", "blank", "city", "street", "postcode")
+# Kinds that a number can have, and those that it keeps even if its name is that of a measure.
+PERSONAL_MEASURES = frozenset({Kind.BIRTH_DATE, Kind.TRAIT, Kind.SPECIAL, Kind.GENDER, Kind.LOCATION})
+NUMERIC = PERSONAL_MEASURES | {
+    Kind.PHONE, Kind.CARD, Kind.BANK, Kind.NATIONAL_ID, Kind.SECRET, Kind.IP, Kind.POSTCODE, Kind.IBAN, Kind.STREET,
+}  # fmt: skip
+# A switch of the application: whether something is disabled, or notes are sent.
+SWITCH = re.compile(r"^_(is_|was_)?disabled?_$|^_disable_|_disabled?_$|_notes?_|_events_$")
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """`maker` is a maker's name, `keep` or `undecided`. `confidence` is 0 to 1. No sampled value is in it anywhere."""
+    """The rule proposed for a column. `maker` is a maker's name, `keep` or `undecided`; `confidence` is 0 to 1.
+
+    It never contains a sampled value.
+    """
 
     maker: str
     reason: str
@@ -95,50 +85,50 @@ class Proposal:
 
 
 def undecided(reason: str, kind: Kind | None = None) -> Proposal:
-    """No proposal: a person has to say, and until then the plan stops."""
+    """Return no proposal: a person has to decide, and until then the plan is refused."""
     return Proposal(UNDECIDED, reason, 0.0, kind=kind)
 
 
 def propose(table: Table, column: Column, evidence: Evidence, *, linked: bool = False) -> Proposal:
-    """What is proposed for a column of a plain type. `linked`: it is part of a foreign key, or referenced by one.
+    """Return the proposal for a column. `linked`: it is part of a foreign key, or referenced by one.
 
-    Arrays and JSON documents come apart into members first: see `tasks.masking.proposals_nested`.
+    `tasks.masking.proposals_nested` handles arrays and JSON documents.
     """
     primary = table.primary is not None and column.name in table.primary.columns
     if (linked or primary or column.identity) and column.base in (*INTEGERS, "uuid"):
         return Proposal(KEEP, "a key: kept so that references still point at their rows", 0.95)
     if column.base == "bool":
         return _yes_or_no(table, column)
-    home = home_of(table)
+    traits = traits_of(table)
     named = _as_its_type_allows(column, recognise_name(str(table.name), column.name, column.comment))
-    by_home = kind_by_home(home, column)
-    named = by_home or named
-    told = evidence.kind or (Kind.BIRTH_DATE if evidence.birth_dates and column.base in ("date", "text") else None)
+    by_table = kind_by_table(traits, column)
+    named = by_table or named
+    observed = evidence.kind or (Kind.BIRTH_DATE if evidence.birth_dates and column.base in ("date", "text") else None)
     if (
         named in PROVABLE
         and evidence.count >= 10
         and not evidence.of(named)
-        and told is None
+        and observed is None
         and column.category == "S"
     ):
         return undecided(f"name looks like {named.value}, but none of {evidence.count} sampled values does", named)
-    kind = _weightier(named, told)
+    kind = _weightier(named, observed)
     if kind is None:
-        return _nameless(table, column, evidence, home)
-    if kind is Kind.FILE_NAME and not home.terms:
+        return _nameless(table, column, evidence, traits)
+    if kind is Kind.FILE_NAME and not traits.terms:
         return undecided("a file name: people name files after people, and programs need their endings", kind)
     confidence = _confidence(kind, named, evidence)
-    if kind is by_home and not evidence.of(kind):
+    if kind is by_table and not evidence.of(kind):
         confidence = FROM_TABLE
     proposal = masked(table, column, kind, why(kind, named, evidence), confidence)
     return replace(proposal, options={**proposal.options, **_like_the_original(proposal.maker, evidence)})
 
 
 def _as_its_type_allows(column: Column, kind: Kind | None) -> Kind | None:
-    """The kind that a name tells, unless the type contradicts: a number is no name or text, and `note_id` is no note.
+    """Return the kind of a name, or None if a numeric type contradicts it: a number is not a name, and `note_id` not a note.
 
-    A measure (`max_token_length`) is none of what it measures; what a number can be of a person (a year of birth, a
-    phone number, a salary) stays.
+    A measure (`max_token_length`) does not have the kind of what it measures, unless a number can be personal: a year of
+    birth, a phone number, a salary.
     """
     if column.base not in NUMBERS or column.array:
         return kind
@@ -146,16 +136,16 @@ def _as_its_type_allows(column: Column, kind: Kind | None) -> Kind | None:
     if kind is Kind.SIZE:
         return None if LIMIT.search(name) or INTIMATE.search(name) else kind
     if kind is Kind.SECRET and (column.base == "int2" or name.startswith("_id")):
-        return None  # too small for anything but a flag, or the record's own key
+        return None  # an int2 is too small for a secret; `id…` is the record's own key
     if kind is Kind.TRAIT and LIMIT.search(name):
         return None
-    if kind not in NUMERIC or (kind not in TELLING_NUMBERS and MEASURE.search(name)):
+    if kind not in NUMERIC or (kind not in PERSONAL_MEASURES and MEASURE.search(name)):
         return None
     return None if name.endswith(("_id_", "_ids_")) and kind not in (Kind.NATIONAL_ID, Kind.SECRET) else kind
 
 
 def _like_the_original(maker: str, evidence: Evidence) -> dict[str, Any]:
-    """Options by which a fake has the form that the application expects; the values of a scheme are public."""
+    """Return options with which a fake has the form of the original: its scheme of hashes, its country."""
     if maker == "password" and evidence.mark in ("$2a$", "$2y$"):
         return {"prefix": evidence.mark}
     if maker == "iban":
@@ -163,16 +153,16 @@ def _like_the_original(maker: str, evidence: Evidence) -> dict[str, Any]:
     return {}
 
 
-def _weightier(named: Kind | None, told: Kind | None) -> Kind | None:
-    """The name knows more than the values (a first name may also be a last name), unless the values are proof."""
-    if told in (Kind.EMAIL, Kind.IBAN, Kind.PASSWORD) and named is not Kind.SECRET:
-        return told
+def _weightier(named: Kind | None, observed: Kind | None) -> Kind | None:
+    """Return the kind of the name (a first name may also be a last name), unless the values are proof of another."""
+    if observed in (Kind.EMAIL, Kind.IBAN, Kind.PASSWORD) and named is not Kind.SECRET:
+        return observed
     harmless = named in (Kind.FILE_NAME, Kind.MIME_TYPE, Kind.SIZE)
-    return told if harmless and told not in (None, Kind.FREE_TEXT) else named or told
+    return observed if harmless and observed not in (None, Kind.FREE_TEXT) else named or observed
 
 
 def why(kind: Kind, named: Kind | None, evidence: Evidence) -> str:
-    """The reason in words: what the name says, and how many of the sampled values agree."""
+    """Return the reason: what the name looks like, and how many of the sampled values agree."""
     agree = evidence.of(kind)
     if named is not kind:
         return f"{agree} of {evidence.count} sampled values look like {kind.value}"
@@ -180,23 +170,19 @@ def why(kind: Kind, named: Kind | None, evidence: Evidence) -> str:
 
 
 def _confidence(kind: Kind, named: Kind | None, evidence: Evidence) -> float:
-    told = 0.6 + 0.35 * evidence.share(kind)
-    return round(told if named is not kind else max(0.8, told), 2)
+    by_values = 0.6 + 0.35 * evidence.share(kind)
+    return round(by_values if named is not kind else max(0.8, by_values), 2)
 
 
 def _yes_or_no(table: Table, column: Column) -> Proposal:
     kind = recognise_name(str(table.name), column.name, column.comment)
     if kind in (Kind.SPECIAL, Kind.TRAIT, Kind.GENDER) and not SWITCH.search(spelling(column.name)):
         return Proposal("choice", f"name looks like {kind.value}", 0.7, {"values": ["true", "false"]}, kind)
-    return Proposal(KEEP, "yes or no", 0.9)
-
-
-# A switch of the application: whether something is disabled, or notes are sent.
-SWITCH = re.compile(r"^_(is_|was_)?disabled?_$|^_disable_|_disabled?_$|_notes?_|_events_$")
+    return Proposal(KEEP, "a boolean", 0.9)
 
 
 def masked(table: Table, column: Column, kind: Kind, reason: str, confidence: float) -> Proposal:
-    """The mask for what a column holds, as far as its type, its length and its keys allow one."""
+    """Return the mask for a kind, as far as the column's type, length and keys allow one."""
     maker, options = _by_type(table, column, kind)
     if maker == UNDECIDED:
         return undecided(f"{reason}; no maker fits {column.type}{' NOT NULL' if column.not_null else ''}", kind)
@@ -219,28 +205,28 @@ def _by_type(table: Table, column: Column, kind: Kind) -> tuple[str, dict[str, A
     if column.base == "date" and kind is Kind.BIRTH_DATE:
         return "birth_date", {"mode": "year"}
     if kind is Kind.SIZE and column.base in NUMBERS:
-        return _beside_attachment(table, "placeholder_size", {}) or (KEEP, {})
+        return _of_attachment(table, "placeholder_size", {}) or (KEEP, {})
     if kind is Kind.SECRET and column.base == "uuid" and column.not_null:
         return "uuid", {}
     if (column.category == "D" and kind not in (Kind.BIRTH_DATE, Kind.SPECIAL, Kind.TRAIT)) or (
         column.base == "uuid" and kind is Kind.UUID
     ):
-        return KEEP, {}  # `password_changed_at` tells when, not what
+        return KEEP, {}  # `password_changed_at` is a time, not a password
     return ("null", {}) if not column.not_null else (UNDECIDED, {})
 
 
 def _text(table: Table, column: Column, kind: Kind) -> tuple[str, dict[str, Any]]:
     if kind is Kind.ATTACHMENT:
         return "placeholder", _mime(table)
-    if kind is Kind.CHECKSUM and (beside := _beside_attachment(table, "placeholder_checksum", _algorithm(column))):
-        return beside
+    if kind is Kind.CHECKSUM and (with_bytes := _of_attachment(table, "placeholder_checksum", _algorithm(column))):
+        return with_bytes
     if kind is Kind.SECRET and column.not_null:
         return "token", {}
     return (TEXTS[kind], {}) if kind in TEXTS else _cleared(table, column, kind)
 
 
 def _cleared(table: Table, column: Column, kind: Kind) -> tuple[str, dict[str, Any]]:
-    """Empty where nothing forbids it, NULL where a check might, something plausible where neither is possible."""
+    """Return `blank` if nothing forbids it, NULL if a check might, else a plausible value."""
     checked = bool(column.domain_checks) or any(column.name in check.columns for check in table.checks)
     emptied = kind in CONTACT or kind in (Kind.BANK, Kind.CARD, Kind.LOCATION, Kind.BIRTH_DATE)
     if emptied and not checked and not is_unique(table, column):
@@ -259,7 +245,7 @@ def _cleared(table: Table, column: Column, kind: Kind) -> tuple[str, dict[str, A
 
 
 def _fitting(table: Table, column: Column, maker: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The same mask made to fit a unique key and the declared length: makers that collide become a keyed hash."""
+    """Return the mask fitted to unique keys and the declared length: makers that collide become a keyed hash."""
     room = column.max_length or 64
     if maker in NEVER_UNIQUE and is_unique(table, column):
         maker, options = "hash", {}
@@ -273,7 +259,7 @@ def _fitting(table: Table, column: Column, maker: str, options: dict[str, Any]) 
 
 
 def is_unique(table: Table, column: Column) -> bool:
-    """Whether two equal values in this column may be refused, also by an index over an expression of it."""
+    """Return whether a unique key or an index on an expression may refuse two equal values in this column."""
     word = re.compile(rf"\b{re.escape(column.name)}\b")
     return any(
         column.name in key.columns or (key.expressions and word.search(key.definition)) for key in table.unique_keys
@@ -285,8 +271,8 @@ def _mime(table: Table) -> dict[str, Any]:
     return {"mime_column": name} if (name := next(names, None)) else {}
 
 
-def _beside_attachment(table: Table, maker: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """A stored size or checksum of bytes in the same row must fit the placeholder that replaces them."""
+def _of_attachment(table: Table, maker: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Return a maker for the size or checksum of bytes in the same row, which must fit their placeholder."""
     return (maker, options | _mime(table)) if any(each.base == "bytea" for each in table.columns) else None
 
 
@@ -294,8 +280,8 @@ def _algorithm(column: Column) -> dict[str, Any]:
     return {"algorithm": "md5" if "md5" in spelling(column.name) or column.max_length == 32 else "sha256"}
 
 
-def _nameless(table: Table, column: Column, evidence: Evidence, home: Home) -> Proposal:
-    """A column whose name means no kind of personal data to us, and whose values do not either, by majority."""
+def _nameless(table: Table, column: Column, evidence: Evidence, traits: TableTraits) -> Proposal:
+    """Return the proposal for a column that neither its name nor most of its values identify as personal."""
     name = spelling(column.name)
     if evidence.certain:
         return undecided(
@@ -307,84 +293,86 @@ def _nameless(table: Table, column: Column, evidence: Evidence, home: Home) -> P
         return Proposal(KEEP, "numbered by a sequence", 0.85)
     if column.base in ("bytea", *NETWORK):
         kind = Kind.ATTACHMENT if column.base == "bytea" else Kind.IP
-        return masked(table, column, kind, f"holds {column.base}: masked unless shown harmless", 0.6)
+        return masked(table, column, kind, f"contains {column.base}: masked unless shown harmless", 0.6)
     if column.category in ("D", "T", "R") or column.base.endswith(("range", "interval")):
-        return _time(table, column, name, home)
+        return _time(table, column, name, traits)
     if column.base in NUMBERS:
-        return _number(column, name, home)
+        return _number(column, name, traits)
     if column.base == "uuid":
         if name in ("_uuid_", "_guid_", "_request_uuid_", "_request_id_"):
             return Proposal(KEEP, "the record's own UUID", 0.7)
-        return undecided("a UUID that is no key: it may identify somebody elsewhere")
+        return undecided("a UUID that is not a key: it may identify somebody in another service")
     if column.category != "S":
-        return undecided(f"type {column.type} is not understood")
-    return _nameless_text(name, column, evidence, home)
+        return undecided(f"type {column.type} is not supported")
+    return _nameless_text(name, column, evidence, traits)
 
 
-def _time(table: Table, column: Column, name: str, home: Home) -> Proposal:
-    """When something was: of the record, unless the table is about where people were or what they went through."""
-    watched = WATCHED.search(name) and ("log" in name or "sign" in name or "seen" in name or home.people)
+def _time(table: Table, column: Column, name: str, traits: TableTraits) -> Proposal:
+    """Return `keep` for a time of the record, unless the table reveals where people were or what happened to them."""
+    watched = WATCHED.search(name) and ("log" in name or "sign" in name or "seen" in name or traits.people)
     if watched and column.category == "D" and table.primary and len(table.primary.columns) == 1:
-        return Proposal("date_shift", "when somebody was here", 0.7, {"days": 30, "by": table.primary.columns[0]})
-    if home.sensitive and not OF_THE_RECORD.search(name) and column.base != "time":
-        return undecided("a date in a table that says much of a person")
-    if home.staff and EMPLOYED.search(name):
-        return undecided("a date that may say when somebody was employed")
+        return Proposal(
+            "date_shift", "the time of a person's last activity", 0.7, {"days": 30, "by": table.primary.columns[0]}
+        )
+    if traits.sensitive and not OF_THE_RECORD.search(name) and column.base != "time":
+        return undecided("a date in a table that reveals much about a person")
+    if traits.staff and EMPLOYED.search(name):
+        return undecided("a date that may reveal when somebody was employed")
     if TECHNICAL_TIME.search(name) or column.base in ("timestamp", "timestamptz", "interval", "time"):
         return Proposal(KEEP, "a time of the record", 0.75)
     return undecided("a date or time of unknown meaning")
 
 
-def _number(column: Column, name: str, home: Home) -> Proposal:
+def _number(column: Column, name: str, traits: TableTraits) -> Proposal:
     if name.endswith(("_id_", "_ids_")) and column.base in INTEGERS:
         if FOREIGN_ID.search(name):
             return undecided("a number that may identify somebody in another service")
-        return Proposal(KEEP, "a number called id: a key that is not declared", 0.7)
-    if home.sensitive and not OF_THE_RECORD.search(name):
-        return undecided("a number in a table that says much of a person")
-    if _is_intimate(name, home):
-        return undecided("a number that may say something of a person")
+        return Proposal(KEEP, "a number named id: a key that is not declared", 0.7)
+    if traits.sensitive and not OF_THE_RECORD.search(name):
+        return undecided("a number in a table that reveals much about a person")
+    if _is_intimate(name, traits):
+        return undecided("a number that may reveal something about a person")
     if TECHNICAL_NUMBER.search(name) or MEASURE.search(name):
         return Proposal(KEEP, "name looks like a measure or an order", 0.75)
-    if not home.people and WORD.search(name):
-        return Proposal(KEEP, "a number whose name speaks of no person", 0.6)
+    if not traits.people and WORD.search(name):
+        return Proposal(KEEP, "a number whose name refers to no person", 0.6)
     return undecided("a number of unknown meaning")
 
 
-def _nameless_text(name: str, column: Column, evidence: Evidence, home: Home) -> Proposal:
+def _nameless_text(name: str, column: Column, evidence: Evidence, traits: TableTraits) -> Proposal:
     if evidence.mean > LONG:
         return Proposal(
             "scrub", f"texts of {evidence.mean:.0f} characters on average: written by people", 0.7, kind=Kind.FREE_TEXT
         )
     personal = sum(number for kind, number in evidence.kinds if kind is not Kind.POSTCODE)
-    if _is_technical(name, column, home) and personal * 10 <= evidence.count:
+    if _is_technical(name, column, traits) and personal * 10 <= evidence.count:
         return Proposal(KEEP, "name looks like a code or term of the application", 0.7, kind=Kind.TECHNICAL)
     if evidence.count >= 3 * FEW and evidence.distinct <= FEW:
         return undecided(
-            f"{evidence.distinct} distinct values in {evidence.count}: a list of codes? Keep it if they say nothing of a person"
+            f"{evidence.distinct} distinct values in {evidence.count}: a list of codes? Keep it if they reveal nothing about a person"
         )
     return undecided(
-        "neither the name nor the values say what it is"
+        "neither the name nor the values show what it is"
         if evidence.count
-        else "the name says nothing, and there are no values"
+        else "the name shows nothing, and there are no values"
     )
 
 
-def _is_intimate(name: str, home: Home) -> bool:
-    """Whether a word of the name speaks of a person, whatever its technical words say."""
-    return bool(INTIMATE.search(name) or (home.people and INTIMATE_OF_PEOPLE.search(name)))
+def _is_intimate(name: str, traits: TableTraits) -> bool:
+    """Return whether a word of the name refers to a person, whatever its technical words are."""
+    return bool(INTIMATE.search(name) or (traits.people and INTIMATE_OF_PEOPLE.search(name)))
 
 
-def _is_technical(name: str, column: Column, home: Home) -> bool:
-    """Whether a text's name, or its name in a table of terms, is one of the application's own words."""
-    if POINTER.search(name) or _is_intimate(name, home):
+def _is_technical(name: str, column: Column, traits: TableTraits) -> bool:
+    """Return whether a text's name, also in a table of terms, is a technical term of the application."""
+    if POINTER.search(name) or _is_intimate(name, traits):
         return False
-    if name == "_state_" and column.base == "text" and home.bounded:
-        return False  # beside texts of a declared length it is a saved state rather than a word for one
-    if home.terms and TERM_NAME.fullmatch(name):
+    if name == "_state_" and column.base == "text" and traits.bounded:
+        return False  # next to texts with a declared length it is a saved state instead of the name of one
+    if traits.terms and TERM_NAME.fullmatch(name):
         return True
-    if home.catalogue and TERM_TEXT.search(name):
+    if traits.catalogue and TERM_TEXT.search(name):
         return True
-    if home.sensitive and name in ("_code_", "_codes_"):
+    if traits.sensitive and name in ("_code_", "_codes_"):
         return False
-    return TECHNICAL_TEXT.search(name) is not None and not (home.people and "number_" in name)
+    return TECHNICAL_TEXT.search(name) is not None and not (traits.people and "number_" in name)

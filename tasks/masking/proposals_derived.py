@@ -1,4 +1,4 @@
-"""Drafting derived columns: computed again where that can be written, kept where all that they read is kept, else undecided."""
+"""Propose rules for derived columns: recomputed if possible, kept if all that they read is kept, else undecided."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -26,10 +26,10 @@ NORMALISED = re.compile(
 Samples = Mapping[Spot, Sequence[str]]
 
 
-def rederive(
+def propose_derived(
     catalog: Catalog, proposals: Mapping[Spot, Proposal], known: Mapping[str, Any], samples: Samples
 ) -> dict[Spot, Proposal]:
-    """Return the proposals, where those of derived columns follow from what becomes of the columns that they read.
+    """Return the proposals, with those of derived columns adapted to the rules of the columns that they read.
 
     `known`: the tables of the existing policy.
     """
@@ -50,7 +50,7 @@ def rederive(
 
 
 def _masked(proposals: Mapping[Spot, Proposal], known: Mapping[str, Any]) -> set[Spot]:
-    """The columns that a maker replaces: as the existing policy says, else as proposed."""
+    """Return the columns that a maker replaces, by the existing policy or else by the proposal."""
     return {
         spot
         for spot, proposal in proposals.items()
@@ -59,18 +59,18 @@ def _masked(proposals: Mapping[Spot, Proposal], known: Mapping[str, Any]) -> set
 
 
 def decided_rule(known: Mapping[str, Any], table: str, column: str) -> str:
-    """Return the word of what the existing policy says of a column: `keep` or a maker. Empty if it says nothing."""
-    said = known.get(table)
-    if said == KEEP:
+    """Return the existing policy's rule for a column as a word: `keep` or a maker. Empty if there is no rule."""
+    rules = known.get(table)
+    if rules == KEEP:
         return KEEP
-    if not isinstance(said, dict) or column not in said:
+    if not isinstance(rules, dict) or column not in rules:
         return ""
-    rule = said[column]
+    rule = rules[column]
     return str(rule.get("maker", "recompute") if isinstance(rule, dict) else rule or "null")
 
 
 def _by_trigger(catalog: Catalog, table: Table, mine: Mapping[str, Derived], masked: Collection[Spot]) -> set[str]:
-    """The columns of a table that its triggers may compute during a load, as many as go together."""
+    """Return the columns of a table that its triggers can compute during a load, as many as are possible together."""
     wanted = {name for name, derived in mine.items() if set(derived.reads) & set(masked)}
     while wanted and (faults := left_on(catalog, table, sorted(wanted)).faults):
         wanted -= {column for column, _ in faults}
@@ -85,22 +85,22 @@ def _of_known(
     proposals: Mapping[Spot, Proposal],
     masked: Collection[Spot],
 ) -> Proposal:
-    """The proposal for a column of which the catalogue says what it is computed from."""
+    """Return the proposal for a column whose sources the catalogue contains."""
     name, own = str(table.name), proposals[str(table.name), column.name]
     sources = [source for source in derived.reads if source in masked]
-    told = f"derives from {_listed(sources or derived.reads)}: {derived.by}"
+    reason = f"derives from {_listed(sources or derived.reads)}: {derived.by}"
     if not sources:
         rules = {proposals[source].maker for source in derived.reads if source in proposals}
         if looks_derived(column) and UNDECIDED not in rules:
-            return Proposal(KEEP, f"{told}; all that it reads is kept", SURE, kind=own.kind)
+            return Proposal(KEEP, f"{reason}; all that it reads is kept", SURE, kind=own.kind)
         return own
     if column.name in by_trigger:
-        return Proposal("trigger", told, SURE, kind=own.kind)
+        return Proposal("trigger", reason, SURE, kind=own.kind)
     texts = [source for source in derived.reads if source in proposals and proposals[source].maker not in RECOMPUTED]
     if column.base == "tsvector" and texts and all(source[0] == name for source in derived.reads):
-        return _recomputed(_words([source for _, source in texts]), told)
+        return _recomputed(_words([source for _, source in texts]), reason)
     return (
-        undecided(f"{told}; write `recompute` with SQL over the masked row, or a maker", own.kind)
+        undecided(f"{reason}; write `recompute` with SQL over the masked row, or a maker", own.kind)
         if own.maker == KEEP
         else own
     )
@@ -109,19 +109,21 @@ def _of_known(
 def _by_name(
     table: Table, column: Column, proposals: Mapping[Spot, Proposal], masked: Collection[Spot], values: Sequence[str]
 ) -> Proposal:
-    """The proposal for a column of which only name or type say that it is derived."""
+    """Return the proposal for a column that is derived by its name or type only."""
     own, masked_texts = proposals[str(table.name), column.name], _masked_texts(table, proposals, masked)
     there = {each.name.lower(): each for each in masked_texts if each.name != column.name}
     if not there:
         return own
     if is_embedding(column):
-        reason = "an embedding: the text that it was computed from can be guessed"
+        reason = "an embedding: the original text can be guessed from it"
         return (
             undecided(reason, Kind.FREE_TEXT) if column.not_null else Proposal("null", reason, 0.7, kind=Kind.FREE_TEXT)
         )
     if column.base == "tsvector":
         sources = [each.name for each in there.values()]
-        return _recomputed(_words(sources), f"holds words of other columns: {', '.join(sources)} of them are masked")
+        return _recomputed(
+            _words(sources), f"contains words of other columns, of which {', '.join(sources)} are masked"
+        )
     expression, source = _expression(table, column, there, values)
     if expression:
         return replace(_recomputed(expression, f"name looks derived from {source}, which is masked"), kind=own.kind)
@@ -129,7 +131,7 @@ def _by_name(
 
 
 def _masked_texts(table: Table, proposals: Mapping[Spot, Proposal], masked: Collection[Spot]) -> list[Column]:
-    """The masked texts that an expression may read: none that is recomputed itself."""
+    """Return the masked texts that an expression may read, without recomputed ones."""
     spots = {
         (str(table.name), column.name): column for column in table.copied if column.category == "S" and not column.array
     }
@@ -137,13 +139,13 @@ def _masked_texts(table: Table, proposals: Mapping[Spot, Proposal], masked: Coll
 
 
 def _expression(table: Table, column: Column, there: Mapping[str, Column], values: Sequence[str]) -> tuple[str, str]:
-    """SQL for a slug, a normalised form or initials, and the column that it reads; two empty texts if there is none."""
+    """Return SQL for a slug, a normalised form or initials and the column that it reads, or two empty texts."""
     spelled = spelling(column.name)
     if SLUG.search(spelled):
         source = next((there[title] for title in TITLES if title in there), None)
         if source is not None:
             made = f"lower(regexp_replace({_read(source, column)}, '[^[:alnum:]]+', '-', 'g'))"
-            return _told_apart(table, column, made), source.name
+            return _distinct(table, column, made), source.name
     normalised = NORMALISED.match(spelled.strip("_"))
     if normalised:
         source = next(
@@ -178,8 +180,8 @@ def _is_unique(table: Table, column: Column) -> bool:
     )
 
 
-def _told_apart(table: Table, column: Column, made: str) -> str:
-    """The expression within the column's length, with the row's key if the column is part of a unique key."""
+def _distinct(table: Table, column: Column, made: str) -> str:
+    """Return the expression cut to the column's length, with the row's key if the column is in a unique key."""
     key = table.primary
     apart = (
         f" || '-' || {_quoted(key.columns[0])}" if _is_unique(table, column) and key and len(key.columns) == 1 else ""

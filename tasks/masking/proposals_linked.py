@@ -1,4 +1,4 @@
-"""What columns owe each other: references must still point, one person has one name, addresses of a table differ."""
+"""Cross-column constraints: references stay valid, a person has one name, addresses in a table differ."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,9 +15,9 @@ NAMED = ("first_name", "last_name", "full_name")
 
 
 def links_of(catalog: Catalog, references: tuple[str, ...]) -> dict[Spot, tuple[Spot, ...]]:
-    """Every column that a foreign key ties to others, with all of them, the column they point at first.
+    """Return every column that foreign keys connect with others, with all of these, the referenced column first.
 
-    `references` are the policy's own, as `table.column -> table.column`, for keys the database does not declare.
+    `references` are those of the policy (`table.column -> table.column`), for keys that the database does not declare.
     """
     pairs = [
         ((str(key.table), column), (str(key.references), target))
@@ -41,14 +41,14 @@ def _spot(text: str) -> Spot:
     return table, column
 
 
-def tell_apart(catalog: Catalog, proposals: Mapping[Spot, Proposal]) -> dict[Spot, Proposal]:
-    """The same proposals, where an e-mail address is made of the row's id at most once a table, and names of a person
-    agree with each other.
+def assign_people(catalog: Catalog, proposals: Mapping[Spot, Proposal]) -> dict[Spot, Proposal]:
+    """Return the proposals with options for whose data it is: at most one address in a table is made of the row's id, and
+    the names of a person agree.
     """
     settled = dict(proposals)
     for table in catalog.tables:
         addresses = [column for column in table.copied if proposals[str(table.name), column.name].maker == "email"]
-        addresses.sort(key=lambda column: not is_unique(table, column))  # stable: the first unique one leads
+        addresses.sort(key=lambda column: not is_unique(table, column))  # stable: the first unique one comes first
         for number, column in enumerate(addresses):
             spot = str(table.name), column.name
             settled[spot] = replace(settled[spot], options=_address(catalog, table, column, first=not number))
@@ -62,7 +62,7 @@ def tell_apart(catalog: Catalog, proposals: Mapping[Spot, Proposal]) -> dict[Spo
 
 
 def _address(catalog: Catalog, table: Table, column: Column, *, first: bool) -> dict[str, Any]:
-    """Whose address it is: `user-7@…` in a table of messages would be the address of user 7, not of message 7's sender."""
+    """Return options for whose address it is: `user-7@…` in message 7 would be the address of user 7, not of the sender."""
     pointer = _pointer(catalog, table, column.name)
     own = table.primary is not None and len(table.primary.columns) == 1
     about_people = PEOPLE.search(spelling(str(table.name))) or is_unique(table, column)
@@ -75,7 +75,7 @@ def _address(catalog: Catalog, table: Table, column: Column, *, first: bool) -> 
 
 
 def _pointer(catalog: Catalog, table: Table, column: str) -> ForeignKey | None:
-    """The reference to whom a column is about: `sender_id` for `sender_name`."""
+    """Return the reference to the person of a column: `sender_id` for `sender_name`."""
     for key in catalog.foreign_keys:
         stem = spelling(key.columns[0]).removesuffix("id_").rstrip("_")
         alike = len(stem) > 1 and spelling(column).startswith(f"{stem}_")
@@ -85,8 +85,8 @@ def _pointer(catalog: Catalog, table: Table, column: str) -> ForeignKey | None:
 
 
 def _person(catalog: Catalog, table: Table, column: str) -> dict[str, Any]:
-    """Whose name it is: of the row another column points at (`sender_name`, `sender_id`), or that this row continues
-    (`students.user_id`, unique); of the row itself in a table of people; otherwise of whoever has that name.
+    """Return options for whose name it is: that of the row which another column references (`sender_name`, `sender_id`) or
+    which this row extends (`students.user_id`, unique); that of the row itself in a table of people; else by the value.
     """
     unique = {key.columns for key in table.unique_keys if len(key.columns) == 1 and not key.predicate}
     continued = (
@@ -103,7 +103,7 @@ def _person(catalog: Catalog, table: Table, column: str) -> dict[str, Any]:
 
 
 def _root(catalog: Catalog, name: str) -> str:
-    """The table that a table extends: whose primary key is its own primary key, too (`students.id` → `users.id`)."""
+    """Return the table that a table extends: its primary key references that of the other (`students.id` → `users.id`)."""
     seen = {name}
     while True:
         table = catalog.table(name)
@@ -121,8 +121,8 @@ def follow_references(
     proposals: Mapping[Spot, Proposal],
     known: Mapping[str, Any],
 ) -> dict[Spot, Proposal]:
-    """The same proposals, where all columns of one reference get one mask: the referenced column's, in one group, of the
-    value itself. What cannot be masked so is undecided everywhere.
+    """Return the proposals with one mask for all columns of a reference: that of the referenced column, in one group and of
+    the value itself. If no such mask is possible, all these columns are undecided.
     """
     settled = dict(proposals)
     for members in {merged for merged in links.values()}:
@@ -145,7 +145,7 @@ def follow_references(
 
 
 def _decided(root: Spot, known: Mapping[str, Any]) -> Proposal | None:
-    """What the existing policy says of the referenced column, if that can be repeated on the columns that point at it."""
+    """Return the existing rule of the referenced column, if it can apply to the columns that reference it."""
     table = known.get(root[0])
     rule = table.get(root[1]) if isinstance(table, dict) else table if table == KEEP else None
     if rule == KEEP:
@@ -157,7 +157,7 @@ def _decided(root: Spot, known: Mapping[str, Any]) -> Proposal | None:
 
 
 def _joinable(catalog: Catalog, root: Spot, proposal: Proposal, present: list[Spot]) -> Proposal:
-    """The proposal in a form that depends on the value alone and hardly ever makes two values one."""
+    """Return the proposal in a form that depends on the value alone and with which collisions are improbable."""
     columns = [each for table, name in present if (held := catalog.table(table)) and (each := held.column(name))]
     room = min((column.max_length or 64 for column in columns), default=64)
     group = {"group": f"{root[0]}.{root[1]}"}

@@ -1,4 +1,4 @@
-"""Proposals for columns with values inside values: arrays, and the members of JSON documents."""
+"""Propose rules for columns of any type: arrays by their elements, JSON documents by their members."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,53 +8,53 @@ from tasks.estate.tables import Column, Table
 from tasks.masking.personal_columns import recognise_name, spelling
 from tasks.masking.personal_values import Kind
 from tasks.masking.proposals import DOCUMENTS, KEEP, TEXTS, UNDECIDED, Proposal, propose, undecided
-from tasks.masking.sample_evidence import members_of_arrays, members_of_documents, weigh
+from tasks.masking.sample_evidence import elements_of_arrays, evidence_of, members_of_documents
 from tasks.masking.words_technical import TECHNICAL_TEXT
 
 
-def propose_for(table: Table, column: Column, samples: Sequence[str], *, linked: bool = False) -> Proposal:
-    """What is proposed for any column, whatever its type. `samples` are values in PostgreSQL's text output."""
+def propose_any(table: Table, column: Column, samples: Sequence[str], *, linked: bool = False) -> Proposal:
+    """Return the proposal for a column of any type. `samples` are values in PostgreSQL's text output."""
     if column.array:
         return _array(table, column, samples)
     if column.base in DOCUMENTS:
         return _document(table, column, samples)
     if column.category == "D" and column.base != "date":
-        samples = ()  # a point in time looks like nothing else
-    return propose(table, column, weigh(samples), linked=linked)
+        samples = ()  # a point in time has only this kind
+    return propose(table, column, evidence_of(samples), linked=linked)
 
 
 def _array(table: Table, column: Column, samples: Sequence[str]) -> Proposal:
-    """Each member on its own. A document in an array is not looked into."""
+    """Return the proposal for an array by its elements. Documents in arrays are not examined."""
     if column.base in DOCUMENTS:
         return _cleared(column, "an array of documents")
     single = replace(column, array=False, not_null=True, domain_checks=())
-    member = propose(table.model_copy(update={"unique_keys": ()}), single, weigh(members_of_arrays(samples)))
+    member = propose(table.model_copy(update={"unique_keys": ()}), single, evidence_of(elements_of_arrays(samples)))
     if member.maker in (KEEP, UNDECIDED):
         return member
     options = {key: value for key, value in member.options.items() if key != "anonymizer"}
     outer = {key: value for key, value in member.options.items() if key == "anonymizer"}
     each = {"maker": member.maker, **_without_row(member.maker), **options}
-    return Proposal("array", f"members: {member.reason}", member.confidence, {"each": each, **outer}, member.kind)
+    return Proposal("array", f"elements: {member.reason}", member.confidence, {"each": each, **outer}, member.kind)
 
 
 def _without_row(maker: str) -> dict[str, Any]:
-    """An address made of the row's id would make all members of one row equal."""
+    """Return the option against equal elements: addresses made of the row's id are equal in one row."""
     return {"form": "hash"} if maker == "email" else {}
 
 
 def _document(table: Table, column: Column, samples: Sequence[str]) -> Proposal:
-    """A mask for every personal member; what is not shown harmless becomes null, since documents grow new members."""
+    """Return a mask for every personal member. Without proof that the rest is harmless, it becomes null."""
     filled = [sample for sample in samples if sample.strip() not in ("", "null", "{}", "[]")]
     if not filled:
         named = recognise_name(str(table.name), column.name, column.comment)
         return (
             _cleared(column, f"name looks like {named.value}")
             if named
-            else undecided("a document, and no values to look into")
+            else undecided("a document, and there are no values")
         )
     members = members_of_documents(filled)
     if members is None:
-        return _cleared(column, "a document whose keys are data, or which is not JSON")
+        return _cleared(column, "a document whose keys are data, or that is not JSON")
     paths = {path: mask for path, values in members.items() if (mask := _member(table, path, values)) is not None}
     if not paths:
         return undecided(
@@ -78,28 +78,24 @@ def _cleared(column: Column, reason: str) -> Proposal:
 
 
 def _member(table: Table, path: str, values: Sequence[Any]) -> Mapping[str, Any] | None:
-    """The mask of one member, None where it does not look personal."""
+    """Return the mask for one member, or None if it does not look personal."""
     texts = [value for value in values if isinstance(value, str)]
     *_, home, key = ["", str(table.name), *path.replace("[*]", "").split(".")[1:]]
-    kind = recognise_name(home, key, None) or weigh(texts).kind
+    kind = recognise_name(home, key, None) or evidence_of(texts).kind
     if not texts or kind is None or kind in (Kind.MIME_TYPE, Kind.FILE_NAME, Kind.SIZE):
         return None
     maker = TEXTS.get(kind, {Kind.SPECIAL: "scrub", Kind.SECRET: "token"}.get(kind, "blank"))
     return {"maker": maker, **_without_row(maker)}
 
 
-def _last_key(path: str) -> str:
-    return path.replace("[*]", "").rpartition(".")[2]
-
-
 def _is_harmless(path: str, values: Sequence[Any]) -> bool:
-    """Yes or no, or a number or code under a name that does not speak of a person."""
+    """Return whether a member is a boolean, or a number or code whose name does not refer to a person."""
     if all(isinstance(value, bool) for value in values):
         return True
-    key = _last_key(path)
+    key = path.replace("[*]", "").rpartition(".")[2]
     if recognise_name("", key, None) is not None:
         return False
     if all(isinstance(value, int | float) for value in values):
         return True
-    evidence = weigh([value for value in values if isinstance(value, str)])
+    evidence = evidence_of([value for value in values if isinstance(value, str)])
     return bool(TECHNICAL_TEXT.search(spelling(key))) and not evidence.certain and evidence.mean < 30

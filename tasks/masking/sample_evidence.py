@@ -1,4 +1,4 @@
-"""What sampled values say about a column, as counts only: no value is kept."""
+"""What sampled values show about a column, as counts only: no value is kept."""
 
 import json
 import re
@@ -9,15 +9,15 @@ from typing import Any
 
 from tasks.masking.personal_values import CERTAIN, Kind, recognise_value
 
-ENOUGH = 5  # values below which a share says nothing, unless a single value is proof enough
-YEARS = 8  # dates of birth spread over more years than this; dates of one school year do not
-UNSAFE = r"[.\[\]]"  # would be read as part of the path
+ENOUGH = 5  # a share of fewer values means nothing, unless a single value is proof
+YEARS = 8  # dates of birth span more years than this; dates of one school year do not
+UNSAFE = r"[.\[\]]"  # they would be read as part of the path
 MARK = re.compile(r"\$2[aby]\$(?=\d)|[A-Z]{2}(?=\d{2} ?[0-9A-Z]{4})")
 YEAR = re.compile(r"19\d\d|20\d\d")
 MEMBERS = 60  # distinct paths above which the keys of a JSON document are data themselves
 
-# The share of sampled values above which they, without any help from the name, say what the column is. The order is that
-# of the answer. Check digits alone need many: one number in ten passes a Luhn check by chance.
+# The share of sampled values from which a column has this kind, whatever its name. The first one in this order applies.
+# Check digits alone need a large share: one number in ten passes a Luhn check by chance.
 SHARES = (
     (Kind.EMAIL, 0.5), (Kind.IBAN, 0.5), (Kind.PASSWORD, 0.5), (Kind.CARD, 0.8), (Kind.NATIONAL_ID, 0.8), (Kind.URL, 0.6),
     (Kind.IP, 0.8), (Kind.PHONE, 0.7), (Kind.STREET, 0.6), (Kind.ADDRESS, 0.6), (Kind.SECRET, 0.6), (Kind.UUID, 0.9),
@@ -27,8 +27,8 @@ SHARES = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """Counts over the non-empty values of a sample. `mean` is their mean length in characters, `years` the span of the
-    dates among them, `mark` the commonest scheme of password hashes (`$2y$`) or country of IBANs (`AT`).
+    """Counts over the non-empty values of a sample. `mean` is the mean length in characters, `years` the span of the dates,
+    `mark` the most frequent scheme of password hashes (`$2y$`) or country of IBANs (`AT`).
     """
 
     count: int = 0
@@ -39,33 +39,33 @@ class Evidence:
     kinds: tuple[tuple[Kind, int], ...] = ()
 
     def of(self, kind: Kind) -> int:
-        """How many values look like `kind`."""
+        """Return how many values look like `kind`."""
         return dict(self.kinds).get(kind, 0)
 
     def share(self, kind: Kind) -> float:
-        """The same as a share of all, 0 to 1."""
+        """Return the same as a share of all values, 0 to 1."""
         return self.of(kind) / self.count if self.count else 0.0
 
     @property
     def certain(self) -> Kind | None:
-        """A kind of which even one occurrence is proof, if there is one."""
+        """Return a kind of which one occurrence is proof, if there is one."""
         return next((kind for kind, number in self.kinds if kind in CERTAIN and number), None)
 
     @property
     def kind(self) -> Kind | None:
-        """What most values look like, if they are enough to say so."""
+        """Return the kind of most values, if there are enough of them."""
         if self.count < ENOUGH and not self.certain:
             return None
         return next((kind for kind, least in SHARES if self.share(kind) >= least), None)
 
     @property
     def birth_dates(self) -> bool:
-        """Whether nearly all are plain dates, spread over more years than one business has appointments for."""
+        """Whether nearly all values are plain dates that span more years than appointments do."""
         return self.count >= ENOUGH and self.share(Kind.BIRTH_DATE) >= 0.9 and self.years > YEARS
 
 
-def weigh(samples: Sequence[str]) -> Evidence:
-    """The evidence in sampled values (PostgreSQL's text output)."""
+def evidence_of(samples: Sequence[str]) -> Evidence:
+    """Return the evidence in sampled values (PostgreSQL's text output)."""
     values = [value for value in samples if value.strip()]
     if not values:
         return Evidence()
@@ -87,8 +87,8 @@ def weigh(samples: Sequence[str]) -> Evidence:
     )
 
 
-def members_of_arrays(samples: Sequence[str]) -> list[str]:
-    """The members of arrays in PostgreSQL's text output (`{a,"b \\" c",NULL}`), of any dimension, without NULLs."""
+def elements_of_arrays(samples: Sequence[str]) -> list[str]:
+    """Return the elements of arrays in PostgreSQL's text output (`{a,"b \\" c",NULL}`), of any dimension, without NULLs."""
     found = []
     for text in samples:
         for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|([^{},"]+)', text):
@@ -98,8 +98,8 @@ def members_of_arrays(samples: Sequence[str]) -> list[str]:
 
 
 def members_of_documents(samples: Sequence[str]) -> dict[str, list[Any]] | None:
-    """The leaves of JSON documents by path (`$.items[*].email`). None where the keys are data rather than names: too
-    many, not shaped like names, or personal themselves, so that a path must not be written down.
+    """Return the leaves of JSON documents by path (`$.items[*].email`), or None if the keys are data instead of names: too
+    many, not shaped like names, or personal themselves, so that a path must not be written to a policy.
     """
     leaves: dict[str, list[Any]] = defaultdict(list)
     keys: Counter[str] = Counter()
@@ -129,8 +129,8 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _is_a_name(key: str, held: float) -> bool:
-    """Whether a key is one that a programmer wrote: it starts in lower case, is no number, and no person's name either,
-    unless most documents have it (`held`, 0 to 1): `meta` is a first name, too.
+    """Return whether a programmer wrote a key: it starts in lower case, is not a number, and is not a person's name unless
+    most documents have it (`held`, 0 to 1): `meta` is a first name, too.
     """
     shaped = re.fullmatch(r"[a-z_][A-Za-z_-]{0,39}\d{0,2}", key) is not None
     return shaped and (held >= 0.8 or not recognise_value(key.capitalize()))

@@ -17,8 +17,7 @@ from tasks.dumps.export_plan import MaskingPlan
 from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.estate.dumps import Choices
 from tasks.masking.classify import Draft, draft
-from tasks.masking.draft_patterns import compress
-from tasks.masking.draft_yaml import as_yaml
+from tasks.masking.draft_yaml import as_yaml, compress
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import parse_policy
 from tasks.masking.policy_yaml import read_yaml

@@ -1,8 +1,8 @@
-"""Columns of public schemas with the decision that each deserves, and how far a draft agrees with them.
+"""Columns of public schemas with the right decision for each, and how far a draft agrees.
 
 `labels/*.csv` has a file per schema: its first line names the source, then follow `table,column,type,label`. Only names and
-types are taken from the source. The columns `id`, `created_at` and `updated_at` of Rails and Prisma are left out, because
-everybody decides them rightly. `labels/README.md` says how the labels were chosen.
+types are from the source. The columns `id`, `created_at` and `updated_at` of Rails and Prisma are omitted, because any
+draft decides them rightly. `labels/README.md` describes how the labels were chosen.
 """
 
 import csv
@@ -19,13 +19,13 @@ from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Key, KeyKind,
 from tasks.masking.classify import Draft, draft
 
 FOLDER = Path(__file__).parent / "labels"
-HELD_OUT = ("diaspora", "hitobito")  # labelled, never looked at when a rule was written
+HELD_OUT = ("diaspora", "hitobito")  # labelled, not read when rules were written
 KEEP, EITHER, WHOLE = "keep", "either", "*"
 CATEGORIES = {
     "bool": "B", "date": "D", "timestamptz": "D", "time": "D", "int2": "N", "int4": "N", "int8": "N", "numeric": "N",
     "float4": "N", "float8": "N", "inet": "I", "enum": "E", "text": "S", "varchar": "S",
 }  # fmt: skip
-# Makers that are right for a label: those of its own, and those that leave nothing of a value of any kind.
+# Makers that are right for a label: its own, and those that keep nothing of a value of any kind.
 CLEARING = frozenset({"recompute", "null", "hash", "scrub", "blank", "token", "constant", "choice", "placeholder"})
 OWN = {
     "email": {"email", "array", "jsonb"},
@@ -45,7 +45,7 @@ OWN = {
 
 @dataclass(frozen=True)
 class Labelled:
-    """One column of a schema and the label that it deserves."""
+    """One column of a schema and its label."""
 
     table: str
     column: str
@@ -54,19 +54,19 @@ class Labelled:
 
 
 def schemas() -> tuple[str, ...]:
-    """The schemas that are labelled, by the names of their files."""
+    """Return the labelled schemas, by the names of their files."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.csv")))
 
 
 def labels_of(schema: str) -> list[Labelled]:
-    """The labelled columns of a schema. A row for the column `*` says that its table need not travel."""
+    """Return the labelled columns of a schema. A row for the column `*` means that its table need not be copied."""
     lines = (FOLDER / f"{schema}.csv").read_text(encoding="utf-8").splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     return [Labelled(**row) for row in rows]
 
 
 def catalog_of(rows: list[Labelled]) -> Catalog:
-    """The catalogue of these tables, each with a bigint `id` as its primary key unless it has a column of that name."""
+    """Return the catalogue of these tables, each with a bigint `id` as its primary key unless it has a column of that name."""
     tables = []
     for table, columns in groupby(rows, key=lambda row: row.table):
         named = [_column(row) for row in columns if row.column != WHOLE]
@@ -93,7 +93,7 @@ def _column(row: Labelled) -> Column:
 
 @dataclass
 class Score:
-    """How a draft did on labelled columns. Columns for which both decisions are right count for nothing."""
+    """The score of a draft on labelled columns. Columns for which both decisions are right do not count."""
 
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -102,26 +102,26 @@ class Score:
 
     @property
     def columns(self) -> int:
-        """Columns with a clear label."""
+        """Return the number of columns with a clear label."""
         return self.counts["columns"]
 
     @property
     def right(self) -> float:
-        """The share of drafted decisions that are right."""
+        """Return the share of drafted decisions that are right."""
         return self.counts["right"] / max(1, self.counts["right"] + len(self.wrong))
 
     @property
     def left_open(self) -> float:
-        """The share of columns that are left to a person."""
+        """Return the share of undecided columns."""
         return len(self.undecided) / max(1, self.columns)
 
     @property
     def recall(self) -> float:
-        """The share of personal columns that are not drafted `keep`."""
+        """Return the share of personal columns that are not drafted `keep`."""
         return 1 - len(self.leaked) / max(1, self.counts["personal"])
 
     def add(self, other: "Score") -> None:
-        """Count another score in."""
+        """Add another score."""
         self.counts += other.counts
         self.wrong += other.wrong
         self.undecided += other.undecided
@@ -155,15 +155,15 @@ def compare(schema: str, rows: list[Labelled], drafted: Draft) -> Score:
 
 
 def is_right(label: str, word: str) -> bool:
-    """Whether the drafted word is right for a clear label. A table that does not travel leaks nothing."""
+    """Return whether the drafted word is right for a clear label."""
     if label == KEEP or word == KEEP:
         return label == word
     return word in CLEARING or word in OWN[label]
 
 
 def _decisions(rows: list[Labelled], drafted: Draft) -> Iterator[tuple[Labelled, str | None]]:
-    """Each column with the drafted word: `keep`, a maker, None if undecided. The columns of a table that is drafted as a
-    whole count as kept or masked as their label says if the table need not travel; otherwise the draft is wrong.
+    """Yield each column with the drafted word: `keep`, a maker, None if undecided. If a whole table is drafted and need not be
+    copied, its columns count as decided rightly; otherwise the draft is wrong.
     """
     tables = {table.name.name: table for table in drafted.tables}
     spare = {row.table for row in rows if row.column == WHOLE}
@@ -182,7 +182,7 @@ def _decisions(rows: list[Labelled], drafted: Draft) -> Iterator[tuple[Labelled,
 
 
 def several(chosen: tuple[str, ...]) -> tuple[Catalog, dict[tuple[str, str], str]]:
-    """The tables of several schemas in one catalogue, each named after its schema, and the label of each column."""
+    """Return the tables of several schemas in one catalogue, named after their schemas, and the label of each column."""
     rows = [
         Labelled(f"{schema}_{row.table}", row.column, row.type, row.label)
         for schema in chosen
@@ -195,7 +195,7 @@ def several(chosen: tuple[str, ...]) -> tuple[Catalog, dict[tuple[str, str], str
 def invented_values(
     catalog: Catalog, labels: dict[tuple[str, str], str], size: int
 ) -> dict[tuple[str, str], list[str]]:
-    """Values for the columns that a draft samples: what the label says, words for what is kept, numbers and times."""
+    """Return sampled values: fakes for the label, words for kept columns, numbers and times."""
     fake, chance = Faker("de_DE"), random.Random(2)  # the same values each time
     fake.seed_instance(1)
     makers = {

@@ -1,4 +1,4 @@
-"""Drafting a policy: what is proposed for each column, what stays undecided, and that no sampled value gets into it."""
+"""Drafts of a policy: the rule for each column, what stays undecided, and that no sampled value is in the draft."""
 
 from typing import Any
 
@@ -22,22 +22,22 @@ TEXT = "Liebe Eltern, der Ausflug am Montag findet bei jedem Wetter statt."
 
 
 def column(name: str, base: str = "text", **more: Any) -> Column:
-    """A column of a type."""
+    """Return a column of a type."""
     return Column(name=name, type=base, base=base, category=CATEGORIES.get(base, "S"), **more)
 
 
 def primary(*columns: str) -> Key:
-    """A primary key."""
+    """Return a primary key."""
     return Key(name="pk", kind=KeyKind.PRIMARY, columns=columns)
 
 
 def unique(*columns: str, **more: Any) -> Key:
-    """A unique key."""
+    """Return a unique key."""
     return Key(name="u", kind=KeyKind.UNIQUE, columns=columns, **more)
 
 
 def table(name: str, *columns: Column, **more: Any) -> Table:
-    """A table with an identity `id` before the given columns."""
+    """Return a table with an identity `id` before the given columns."""
     given = {"unique_keys": (primary("id"),)} | more
     return Table(
         name=Name(schema_name="public", name=name), columns=(column("id", "int8", not_null=True), *columns), **given
@@ -45,7 +45,7 @@ def table(name: str, *columns: Column, **more: Any) -> Table:
 
 
 def refers(source: str, columns: str, target: str, to: str = "id") -> ForeignKey:
-    """A foreign key of one column."""
+    """Return a foreign key of one column."""
     names = [Name(schema_name="public", name=each) for each in (source, target)]
     return ForeignKey(
         name="fk", table=names[0], columns=(columns,), references=names[1], referenced_columns=(to,), definition=""
@@ -53,18 +53,18 @@ def refers(source: str, columns: str, target: str, to: str = "id") -> ForeignKey
 
 
 def catalog(*tables: Table, keys: tuple[ForeignKey, ...] = ()) -> Catalog:
-    """A catalogue of tables."""
+    """Return a catalogue of tables."""
     return Catalog(identity=SERVER, tables=tables, foreign_keys=keys)
 
 
 def drafted(result: Draft, name: str) -> ColumnDraft:
-    """The draft of `table.column`."""
+    """Return the draft of `table.column`."""
     where, _, which = name.rpartition(".")
     return next(c for t in result.tables if str(t.name) == where for c in t.columns if c.name == which)
 
 
 def rule(one: Column, values: list[str] | None = None, *, home: str = "things", **more: Any) -> Any:
-    """What is drafted for one column with these sampled values, in a table without other columns."""
+    """Return the rule drafted for one column with these sampled values, in a table without other columns."""
     result = draft(catalog(table(home, one, **more)), {(home, one.name): values or []})
     return drafted(result, f"{home}.{one.name}").rule
 
@@ -120,21 +120,21 @@ SINGLE = [
 
 @pytest.mark.parametrize(("one", "values", "expected"), SINGLE, ids=lambda part: getattr(part, "name", ""))
 def test_what_is_drafted_for_one_column(one: Column, values: list[str], expected: Any) -> None:
-    """Name, type, room, NOT NULL, checks and values together give the mask; doubt gives a mask or nothing."""
+    """Name, type, length, NOT NULL, checks and values decide the mask; in doubt it is a mask or undecided."""
     assert rule(one, values) == expected
 
 
 @pytest.mark.parametrize("name", ["first_name", "street", "notes", "company", "username", "phone"])
 def test_a_unique_column_gets_no_mask_that_collides(name: str) -> None:
-    """Where two equal values are refused, also by an index on an expression, a keyed hash replaces pools and constants."""
+    """In a unique column, also by an index on an expression, a keyed hash replaces pools and constants."""
     lower = unique(expressions=True, definition=f"CREATE UNIQUE INDEX u ON things (lower({name}))")
     for key in (unique(name), unique("id", name), lower):
         found = rule(column(name, not_null=True), home="things", unique_keys=(primary("id"), key))
         assert found["maker"] in ("hash", "phone")
 
 
-def test_one_address_a_table_is_made_of_the_id() -> None:
-    """Two addresses of one row would become equal; the unique one gets the id, the other a hash."""
+def test_one_address_in_a_table_is_made_of_the_id() -> None:
+    """Two addresses of one row must differ: the unique one gets the id, the other a hash."""
     users = table("users", column("email_private"), column("email"), unique_keys=(primary("id"), unique("email")))
     result = draft(catalog(users), {})
     assert drafted(result, "users.email").rule == "email"
@@ -142,7 +142,7 @@ def test_one_address_a_table_is_made_of_the_id() -> None:
 
 
 def test_the_address_of_a_message_is_its_senders() -> None:
-    """`user-7@…` in message 7 would be user 7's address: it follows the sender instead, and so does the name."""
+    """Address and name in a message are made of the sender's id, not of the message's id."""
     messages = table("messages", column("sender_id", "int8"), column("sender_email"), column("sender_name"))
     result = draft(catalog(table("users"), messages, keys=(refers("messages", "sender_id", "users"),)), {})
     assert drafted(result, "messages.sender_email").rule == {"maker": "email", "by": "sender_id"}
@@ -153,8 +153,8 @@ def test_the_address_of_a_message_is_its_senders() -> None:
     }
 
 
-def test_one_person_has_one_name_in_tables_that_continue_each_other() -> None:
-    """A pupil's row that belongs to a user's row has the user's name."""
+def test_one_person_has_one_name_in_tables_that_extend_each_other() -> None:
+    """The row of a student that extends the row of a user has the user's name."""
     pupils = table(
         "students", column("user_id", "int8"), column("last_name"), unique_keys=(primary("id"), unique("user_id"))
     )
@@ -169,7 +169,7 @@ def test_one_person_has_one_name_in_tables_that_continue_each_other() -> None:
 
 
 def test_references_get_one_mask() -> None:
-    """Columns of a foreign key on an address share one keyed form, declared or not; numbers are kept."""
+    """Columns of a foreign key on an address, declared or not, share one keyed form; numbers are kept."""
     users = table("users", column("email"), unique_keys=(primary("id"), unique("email")))
     logins = table("logins", column("user_email"), column("who"), column("user_id", "int8"))
     keys = (refers("logins", "user_email", "users", "email"), refers("logins", "user_id", "users"))
@@ -181,7 +181,7 @@ def test_references_get_one_mask() -> None:
 
 
 def test_a_reference_that_no_mask_fits_is_undecided_everywhere() -> None:
-    """Five characters hold no hash: neither side is drafted, so the plan stops."""
+    """Five characters have no room for a hash: both sides are undecided."""
     users = table("users", column("username", max_length=5), unique_keys=(primary("id"), unique("username")))
     logins = table("logins", column("username", max_length=5))
     result = draft(catalog(users, logins, keys=(refers("logins", "username", "users", "username"),)), {})
@@ -189,7 +189,7 @@ def test_a_reference_that_no_mask_fits_is_undecided_everywhere() -> None:
 
 
 def test_a_reference_whose_ends_disagree_is_undecided() -> None:
-    """A code that is kept, and a column pointing at it that holds addresses: neither is drafted."""
+    """A code that is kept and a reference to it with e-mail addresses are both undecided."""
     terms = table("roles", column("code"), unique_keys=(primary("id"), unique("code")))
     used = table("grants", column("role_code"))
     result = draft(
@@ -199,7 +199,7 @@ def test_a_reference_whose_ends_disagree_is_undecided() -> None:
 
 
 def test_members_of_documents_are_masked_one_by_one() -> None:
-    """Personal members get a mask, the rest is kept only if it is shown harmless."""
+    """Personal members get a mask; the rest is kept only if it is shown harmless."""
     harmless = ['{"contact": {"email": "a@example.org"}, "on": true, "count": 3}'] * 6
     masked = {"$.contact.email": {"maker": "email", "form": "hash"}}
     assert rule(column("data", "jsonb"), harmless) == {"maker": "jsonb", "paths": masked, "else": "keep"}
@@ -212,14 +212,14 @@ def test_members_of_documents_are_masked_one_by_one() -> None:
 
 @pytest.mark.parametrize("key", ["anna@example.org", "Anna", "anna", "4711", "a.b", "a[0]"])
 def test_a_document_whose_keys_are_data_is_emptied(key: str) -> None:
-    """A key that is a value itself is neither kept nor written into the draft."""
+    """A document with a key that is a value is emptied, and the key is not in the draft."""
     documents = ['{"%s": {"email": "x@example.org"}}' % key, *['{"other": 1}'] * 9]  # noqa: UP031  # braces are JSON's here
     assert rule(column("data", "jsonb"), documents) == "null"
     assert rule(column("data", "jsonb", not_null=True), documents) == {"maker": "constant", "value": "{}"}
 
 
 def test_sizes_and_checksums_follow_their_attachment() -> None:
-    """What the row says of its bytes must fit the placeholder; without bytes a size is a number like others."""
+    """Size and checksum in a row must fit the placeholder of its bytes; without bytes a size is an ordinary number."""
     files = table("files", column("mime_type"), column("size_bytes", "int8"), column("md5"), column("content", "bytea"))
     result = draft(catalog(files), {})
     mime = {"mime_column": "mime_type"}
@@ -230,13 +230,13 @@ def test_sizes_and_checksums_follow_their_attachment() -> None:
 
 
 def test_generated_columns_are_left_out() -> None:
-    """A computed column does not travel and needs no rule."""
+    """A generated column is not copied and needs no rule."""
     result = draft(catalog(table("users", column("display_name", generated=True))), {})
     assert [each.name for each in result.tables[0].columns] == ["id"]
 
 
 def test_whole_tables() -> None:
-    """Sessions are dropped unless something points at them; the audit and migration tables are excluded."""
+    """Sessions are dropped unless something references them; audit and migration tables are excluded."""
     names = ("login_sessions", "ImportExportAudit", "schema_migrations", "password_resets")
     tables = [table(name) for name in names] + [table("clicks", column("password_reset_id", "int8"))]
     result = draft(catalog(*tables, keys=(refers("clicks", "password_reset_id", "password_resets"),)), {})
@@ -244,13 +244,13 @@ def test_whole_tables() -> None:
 
 
 def test_a_check_makes_blank_null() -> None:
-    """A CHECK may refuse the empty string: a nullable column becomes NULL instead."""
+    """A nullable column with a CHECK, which may refuse the empty text, becomes NULL."""
     check = Check(name="c", expression="phone <> ''", columns=("phone",))
     assert rule(column("phone"), checks=(check,)) == {"maker": "null", "anonymizer": "contact"}
 
 
-def test_an_existing_policy_is_taken_over_and_news_are_named() -> None:
-    """What was decided stays as it is; what is new is marked, what is gone is named, what looks wrong is doubted."""
+def test_an_existing_policy_is_adopted_and_changes_are_named() -> None:
+    """Decided rules stay; the draft names new and missing columns and those with a doubtful `keep`."""
     existing = {
         "app": "shop", "schema_version": 7, "marker_required": False,
         "tables": {"users": {"id": "keep", "nick": None, "contact": "keep", "old": "scrub"}, "gone": "drop"},
@@ -265,8 +265,8 @@ def test_an_existing_policy_is_taken_over_and_news_are_named() -> None:
     assert result.doubts == ("users.contact: 50 of 50 sampled values look like an e-mail address",)
 
 
-def test_a_kept_address_is_doubted_also_where_others_reference_it() -> None:
-    """What references a column takes over its rule, and that must not silence the doubt about the rule."""
+def test_a_kept_address_is_doubted_also_if_others_reference_it() -> None:
+    """Columns that reference a kept address adopt its rule, and the doubt about it stays."""
     tables = (
         table("users", column("email", not_null=True), unique_keys=(primary("id"), unique("email"))),
         table("messages", column("sender")),
@@ -277,8 +277,8 @@ def test_a_kept_address_is_doubted_also_where_others_reference_it() -> None:
     assert [doubt.partition(":")[0] for doubt in result.doubts] == ["users.email", "messages.sender"]
 
 
-def test_a_policy_that_is_none_is_refused() -> None:
-    """A list of tables is not a policy."""
+def test_content_that_is_not_a_policy_is_refused() -> None:
+    """A list of tables, and a number as a rule, are refused."""
     with pytest.raises(Misconfigured, match="list"):
         draft(catalog(), {}, {"tables": ["users"]})
     with pytest.raises(Misconfigured, match="id"):
@@ -286,7 +286,7 @@ def test_a_policy_that_is_none_is_refused() -> None:
 
 
 def test_strays_name_the_place_and_the_kind_only() -> None:
-    """A finding says where and what kind, once, and never repeats the text."""
+    """A finding contains the place and the kind, once, and never the text."""
     texts = [
         ("column users.notes", "comment", "ask anna@example.org or anna@example.org"),
         ("view v", "view", "SELECT 1"),

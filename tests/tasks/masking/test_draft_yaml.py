@@ -1,4 +1,4 @@
-"""The drafted policy as a file: it says what the draft says, whatever things are called, and holds no value of a row."""
+"""The drafted policy as a file: it has the rules of the draft, with any names, and no value of a row."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,8 +32,8 @@ RULES = st.one_of(
 )
 
 
-def said(drafted: Draft) -> dict[str, Any]:
-    """What a file of this draft must say of the tables."""
+def rules_of(drafted: Draft) -> dict[str, Any]:
+    """Return the rules that a file of this draft must contain."""
     return {
         str(table.name): table.whole or {c.name: c.rule for c in table.columns if c.rule is not None}
         for table in drafted.tables
@@ -41,15 +41,15 @@ def said(drafted: Draft) -> dict[str, Any]:
 
 
 def quoted(column: str) -> str:
-    """A column as a key of the file: one with a `*` in its name is quoted, so that it is no pattern."""
+    """Return a column as a key of the file: a name with a `*` is quoted, so that it is not a pattern."""
     return '"' + column.replace('"', '""') + '"' if is_pattern(column) else column
 
 
 @settings(deadline=None)  # machines that run the suite are busy
 @given(st.dictionaries(WORDS, st.dictionaries(WORDS, RULES, max_size=4), max_size=3), st.lists(WORDS, max_size=2))
 @example({"0": {"0": {"maker": "\n"}}}, [])  # found by chance: a line break within a rule
-def test_the_file_says_what_the_draft_says(tables: dict[str, dict[str, Any]], references: list[str]) -> None:
-    """Names with colons, quotes, line breaks or the look of numbers come back unchanged; undecided columns do not appear."""
+def test_the_file_contains_the_rules_of_the_draft(tables: dict[str, dict[str, Any]], references: list[str]) -> None:
+    """Names with colons, quotes, line breaks or digits are read back unchanged; undecided columns have no rule."""
     result = Draft(
         app="shop",
         schema_version=3,
@@ -69,7 +69,7 @@ def test_the_file_says_what_the_draft_says(tables: dict[str, dict[str, Any]], re
     read = yaml.safe_load(as_yaml(result))
     assert read["tables"] == {
         table: rules if isinstance(rules, str) else {quoted(column): rule for column, rule in rules.items()}
-        for table, rules in said(result).items()
+        for table, rules in rules_of(result).items()
     }
     assert read.get("references", []) == references
     assert (read["app"], read["schema_version"], read["marker_required"]) == ("shop", 3, False)
@@ -77,14 +77,14 @@ def test_the_file_says_what_the_draft_says(tables: dict[str, dict[str, Any]], re
 
 
 def test_the_file_is_for_people(school: tuple[Catalog, Samples]) -> None:
-    """Each line gives its reason; what is undecided, new or doubtful says so where it stands."""
+    """Each line has its reason, and is marked if it is undecided, new or doubtful."""
     catalog, samples = school
     users = {"users": {"id": "keep", "mobile": "keep"}, "classes": "keep", "gone": "drop"}
     lines = as_yaml(draft(catalog, samples, {"tables": users})).splitlines()
     assert "# Gone from the database: gone" in lines
     assert "  classes: keep  # as decided" in lines
     assert "  Förderverein:  # new" in lines
-    assert "  login_sessions: drop  # new; sessions, tokens and queues: nothing that staging needs" in lines
+    assert "  login_sessions: drop  # new; sessions, tokens or queues, which staging does not need" in lines
     shown = [
         line for line in lines if line.startswith(("    mobile:", "# UNDECIDED attachments: {file", "    username:"))
     ]
@@ -97,7 +97,7 @@ def test_the_file_is_for_people(school: tuple[Catalog, Samples]) -> None:
 
 @pytest.fixture(scope="module")
 def school(postgres: Postgres) -> tuple[Catalog, Samples]:
-    """The school's catalogue, and two hundred values of each column."""
+    """Return the school's catalogue and two hundred values of each column."""
     url = postgres.create("classified")
     build(url, scale=0.1)
     with psycopg.connect(url) as connection:
@@ -118,8 +118,8 @@ def school(postgres: Postgres) -> tuple[Catalog, Samples]:
 
 
 def test_nothing_that_a_person_masked_is_kept(school: tuple[Catalog, Samples]) -> None:
-    """Against the policy that a person wrote for the school, the draft keeps no column which that masks."""
-    drafted = said(draft(*school))
+    """The draft keeps no column that the reviewed policy of the school masks."""
+    drafted = rules_of(draft(*school))
     for table, columns in yaml.safe_load(POLICY.read_text())["tables"].items():
         if isinstance(columns, dict):
             wrong = [name for name, rule in columns.items() if rule != "keep" and drafted[table].get(name) == "keep"]
@@ -128,14 +128,14 @@ def test_nothing_that_a_person_masked_is_kept(school: tuple[Catalog, Samples]) -
             assert drafted[table] == columns
 
 
-def test_few_columns_of_the_school_are_left_to_a_person(school: tuple[Catalog, Samples]) -> None:
-    """A draft that decides nothing would be safe, too: at most one column in ten is undecided."""
+def test_few_columns_of_the_school_are_undecided(school: tuple[Catalog, Samples]) -> None:
+    """At most one column in ten is undecided."""
     catalog, _ = school
     assert len(draft(*school).undecided) * 10 <= sum(len(table.copied) for table in catalog.tables)
 
 
 def test_no_value_of_the_school_is_in_the_file(school: tuple[Catalog, Samples]) -> None:
-    """Neither a canary nor any longer text value, nor a part of a document, comes into the draft or its file."""
+    """Neither the draft nor its file contains a canary or a longer text value."""
     catalog, samples = school
     result = draft(catalog, samples)
     text = as_yaml(result) + result.model_dump_json()
@@ -151,25 +151,25 @@ def test_no_value_of_the_school_is_in_the_file(school: tuple[Catalog, Samples]) 
     assert not [value for value in personal - names if len(value) > 7 and value in text]
 
 
-def test_the_same_catalogue_gives_the_same_file(school: tuple[Catalog, Samples]) -> None:
-    """Twice the same text, so that a difference in version control is a difference in the database."""
+def test_the_same_catalogue_produces_the_same_file(school: tuple[Catalog, Samples]) -> None:
+    """The file is the same twice, so that a difference in version control is a difference in the database."""
     assert as_yaml(draft(*school)) == as_yaml(draft(*school))
 
 
 def test_the_policy_parser_reads_the_file(school: tuple[Catalog, Samples]) -> None:
-    """Every maker and option that is drafted is one that policies know, and every decided column arrives."""
+    """The policy parser accepts every drafted maker and option, and reads every decided column."""
     result = draft(*school)
     policy = parse_policy(as_yaml(result))
     assert {name: rule.whole or set(rule.columns) for name, rule in policy.tables.items()} == {
-        name: rule if isinstance(rule, str) else set(rule) for name, rule in said(result).items()
+        name: rule if isinstance(rule, str) else set(rule) for name, rule in rules_of(result).items()
     }
 
 
 def test_a_draft_over_its_own_file_changes_nothing(school: tuple[Catalog, Samples]) -> None:
-    """Taken as the existing policy, a draft's file gives the same rules again, and no news but what was undecided."""
+    """With its own file as the existing policy, a draft has the same rules, and only undecided columns are new."""
     catalog, samples = school
     first = draft(catalog, samples)
     again = draft(catalog, samples, yaml.safe_load(as_yaml(first)))
-    assert said(again) == said(first)
+    assert rules_of(again) == rules_of(first)
     assert again.new == again.undecided == first.undecided
     assert not again.gone

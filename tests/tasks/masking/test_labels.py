@@ -1,4 +1,4 @@
-"""How good a draft is, measured on labelled columns of public schemas; `labels/README.md` says how they were labelled."""
+"""The quality of drafts on labelled columns of public schemas, described in `labels/README.md`."""
 
 import time
 from collections import Counter
@@ -28,7 +28,7 @@ TUNED = tuple(schema for schema in schemas() if schema not in HELD_OUT)
 
 @pytest.fixture(scope="module")
 def scores() -> dict[str, Score]:
-    """The score of each schema, printed as a table."""
+    """Return the score of each schema, and print a table."""
     found = {schema: score_of(schema) for schema in schemas()}
     for schema, score in found.items():
         print(
@@ -39,7 +39,7 @@ def scores() -> dict[str, Score]:
 
 
 def together(scores: dict[str, Score], chosen: tuple[str, ...]) -> Score:
-    """The score over the columns of several schemas."""
+    """Return the score over the columns of several schemas."""
     total = Score()
     for schema in chosen:
         total.add(scores[schema])
@@ -56,13 +56,13 @@ def test_a_draft_decides_nearly_all_columns_rightly(scores: dict[str, Score]) ->
 
 @pytest.mark.parametrize("schema", TUNED)
 def test_no_personal_column_of_a_schema_is_kept(scores: dict[str, Score], schema: str) -> None:
-    """Nor does one schema pay for the others: at least 90 % of its drafted decisions are right."""
+    """In each schema no personal column is kept, and at least 90 % of the drafted decisions are right."""
     assert not scores[schema].leaked
     assert scores[schema].right >= 0.90, scores[schema].wrong
 
 
 def test_schemas_that_no_rule_was_written_for(scores: dict[str, Score]) -> None:
-    """On the schemas that are held out a draft is less good; these are the figures that the documentation states."""
+    """On schemas that are held out, drafts reach the figures in the documentation."""
     total = together(scores, HELD_OUT)
     assert total.right >= 0.95, len(total.wrong)
     assert total.recall >= 0.98, len(total.leaked)
@@ -82,8 +82,8 @@ def test_the_labels_are_many_and_clear() -> None:
 
 
 @pytest.mark.parametrize(("rule", "leaked", "undecided"), [("keep", 1.0, 0.0), (None, 0.0, 1.0), ("null", 0.0, 0.0)])
-def test_the_measure_notices_a_draft_that_is_careless(rule: str | None, leaked: float, undecided: float) -> None:
-    """Keeping everything leaks every personal column, deciding nothing is undecided, emptying everything is often wrong."""
+def test_the_score_detects_a_careless_draft(rule: str | None, leaked: float, undecided: float) -> None:
+    """A draft that keeps everything leaks all, one without rules is undecided, one that empties everything is often wrong."""
     rows = [row for row in labels_of("mastodon") if row.column != WHOLE]
     tables = tuple(
         table.model_copy(
@@ -99,8 +99,8 @@ def test_the_measure_notices_a_draft_that_is_careless(rule: str | None, leaked: 
     assert score.right < 0.8
 
 
-def test_a_thousand_columns_are_drafted_a_second() -> None:
-    """Without values and with forty of each column, counted in seconds of the processor: the machine may be busy."""
+def test_a_thousand_columns_are_drafted_in_a_second() -> None:
+    """A draft handles 1,000 columns in a second of processor time, without values and with forty for each column."""
     catalog, labels = several(("gitlab", "kivitendo", "zammad"))
     columns = sum(len(table.copied) for table in catalog.tables)
     values = invented_values(catalog, labels, 40)
@@ -127,7 +127,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize("table", ["orders", "users", "policies", "patients"])
 def test_a_technical_word_hides_no_person(table: str) -> None:
-    """`status`, `number` or `code` in a name are no reason to keep it if another word speaks of a person."""
+    """`status`, `number` or `code` in a name is no reason to keep the column if another word refers to a person."""
     rows = [Labelled(table, name, "text", "other") for name in PERSONAL]
     rows += [Labelled(table, f"{name}_", "int4", "other") for name in NUMBERS]
     drafted = draft(catalog_of(rows), {}).tables[0]

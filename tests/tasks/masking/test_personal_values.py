@@ -1,4 +1,4 @@
-"""What values, names and texts look like: every kind is seen, look-alikes are not, and no value costs much time."""
+"""Values, names and texts: every kind is recognised, look-alikes are not, and no value takes much time."""
 
 import time
 
@@ -79,25 +79,25 @@ LOOK_ALIKES = [
 
 @pytest.mark.parametrize(("kind", "value"), VALUES, ids=lambda part: str(part)[:25])
 def test_a_value_is_recognised(kind: Kind, value: str) -> None:
-    """Each kind of personal value is seen, also with white space around it."""
+    """Each kind of personal value is recognised, also with white space around it."""
     assert kind in recognise_value(value)
     assert kind in recognise_value(f"  {value}\n")
 
 
 @pytest.mark.parametrize(("kind", "value"), LOOK_ALIKES, ids=lambda part: str(part)[:25])
-def test_a_look_alike_is_not_taken_for_it(kind: Kind, value: str) -> None:
-    """A wrong check digit, a date or a slug is not taken for what it resembles."""
+def test_a_look_alike_is_not_recognised(kind: Kind, value: str) -> None:
+    """A wrong check digit, a date or a slug does not count as the kind that it resembles."""
     assert kind not in recognise_value(value)
 
 
 @pytest.mark.parametrize("value", ["", "   ", "3a", "open", "NULL", "12.50", "true", "Musik"])
-def test_ordinary_values_are_nothing(value: str) -> None:
-    """Codes, amounts and empty values look like no person's data."""
+def test_ordinary_values_are_not_personal(value: str) -> None:
+    """Codes, amounts and empty values have no kind."""
     assert recognise_value(value) == set()
 
 
-def test_fakes_of_the_trade_are_recognised() -> None:
-    """Of five hundred German and Austrian addresses, accounts and names, nearly all are seen."""
+def test_fakes_of_faker_are_recognised() -> None:
+    """Of five hundred German and Austrian fakes of each kind, most are recognised."""
     makers = {
         Kind.EMAIL: ("email", 1.0), Kind.IBAN: ("iban", 1.0), Kind.STREET: ("street_address", 0.7),
         Kind.FULL_NAME: ("name", 0.6), Kind.PHONE: ("phone_number", 0.9), Kind.FIRST_NAME: ("first_name", 0.9),
@@ -112,8 +112,8 @@ def test_fakes_of_the_trade_are_recognised() -> None:
 
 @settings(deadline=None)  # the first example reads the lists of names
 @given(st.text(max_size=300))
-def test_any_text_is_looked_at_without_failing(text: str) -> None:
-    """No text, however odd, makes the recognition fail."""
+def test_any_text_is_accepted(text: str) -> None:
+    """No text makes the recognition fail."""
     assert recognise_value(text) <= set(Kind)
     assert recognise_in_text(text) <= set(Kind)
 
@@ -122,7 +122,7 @@ def test_any_text_is_looked_at_without_failing(text: str) -> None:
     "unit", ["a", "1", "a.", "a@", "A1 ", "0 ", "Am Weg ", "+4", "(0", "x@a.", "$2b$", "AT61 ", "-", "::"]
 )
 def test_no_value_is_expensive(unit: str) -> None:
-    """Twenty thousand characters of anything that patterns like to run back and forth in take less than a second."""
+    """Twenty thousand characters on which patterns could backtrack take less than a second."""
     started = time.process_time()
     recognise_value(unit * (20_000 // len(unit)))
     assert time.process_time() - started < 1
@@ -146,7 +146,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("kind", "text"), TEXTS, ids=lambda part: str(part)[:25])
 def test_personal_data_inside_a_text_is_found(kind: Kind, text: str) -> None:
-    """In comments, defaults and function bodies, personal data is found between other words."""
+    """Personal data is found between other words of comments, defaults and function bodies."""
     assert kind in recognise_in_text(text)
 
 
@@ -160,13 +160,13 @@ def test_personal_data_inside_a_text_is_found(kind: Kind, text: str) -> None:
         "Version 1.2.3.4 of 2024-01-31",
     ],
 )
-def test_ordinary_definitions_are_clean(text: str) -> None:
-    """SQL, versions and dates are no findings, or nobody would read the list."""
+def test_ordinary_definitions_have_no_finding(text: str) -> None:
+    """SQL, versions and dates are not findings."""
     assert recognise_in_text(text) == set()
 
 
 def test_an_iban_is_one_finding() -> None:
-    """The groups of an IBAN's digits are not reported as a phone number as well."""
+    """The digits of an IBAN are not reported as a phone number as well."""
     assert recognise_in_text("Konto DE89 3704 0044 0532 0130 00 bitte") == {Kind.IBAN}
 
 
@@ -194,13 +194,13 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("kind", "table", "column"), NAMES, ids=str)
-def test_a_name_is_understood(kind: Kind | None, table: str, column: str) -> None:
-    """English and German names say what their column holds, in the light of their table."""
+def test_a_name_is_recognised(kind: Kind | None, table: str, column: str) -> None:
+    """English and German names identify the content of a column, depending on the table."""
     assert recognise_name(table, column, None) is kind
 
 
-def test_a_comment_speaks_where_the_name_does_not() -> None:
-    """`c17` with a comment about e-mail is e-mail; a comment never overrules a name."""
+def test_a_comment_is_read_if_the_name_shows_nothing() -> None:
+    """`c17` with a comment about e-mail is an e-mail address; a comment never overrides a name."""
     assert recognise_name("x", "c17", "E-Mail-Adresse der Eltern") is Kind.EMAIL
     assert recognise_name("x", "c17", "Größe in Byte") is None
     assert recognise_name("x", "vorname", "E-Mail-Adresse der Eltern") is Kind.FIRST_NAME
@@ -217,7 +217,7 @@ def test_a_comment_speaks_where_the_name_does_not() -> None:
     ],
 )
 def test_spelling(name: str, spelled: str) -> None:
-    """All ways to write a compound become one."""
+    """All ways to write a compound have one spelling."""
     assert spelling(name) == spelled
 
 
@@ -231,8 +231,8 @@ SHAPES = {
 @pytest.mark.parametrize("kind", SHAPES)
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_a_glance_at_a_value_overlooks_no_pattern(kind: Kind, data: st.DataObject) -> None:
-    """Whatever a pattern matches in full is recognised, although patterns are tried only where a glance allows a match."""
+def test_the_prefilter_of_a_value_excludes_no_match(kind: Kind, data: st.DataObject) -> None:
+    """A value that a pattern matches is recognised, although length and characters decide which patterns are tried."""
     value = data.draw(st.from_regex(SHAPES[kind], fullmatch=True))
     if SHAPES[kind].fullmatch(value.strip()):
         assert kind in recognise_value(value)
@@ -244,8 +244,8 @@ INSIDE = {Kind.EMAIL: values.EMAIL, Kind.PASSWORD: values.CRYPT, Kind.SECRET: va
 @pytest.mark.parametrize("kind", INSIDE)
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_a_glance_at_a_text_overlooks_no_pattern(kind: Kind, data: st.DataObject) -> None:
-    """The same for what stands between other words."""
+def test_the_prefilter_of_a_text_excludes_no_match(kind: Kind, data: st.DataObject) -> None:
+    """The same holds for a value between other words."""
     text = f"siehe {data.draw(st.from_regex(INSIDE[kind], fullmatch=True))} bitte"
     if INSIDE[kind].search(text):
         assert kind in recognise_in_text(text)

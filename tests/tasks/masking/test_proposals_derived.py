@@ -1,4 +1,4 @@
-"""Drafts of derived columns: computed again where that can be written, kept where all that they read is kept."""
+"""Drafts of derived columns: recomputed if possible, kept if all that they read is kept."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ PEOPLE = Name(schema_name="public", name="people")
 
 
 def column(name: str, base: str = "text", **more: Any) -> Column:
-    """A column of a type."""
+    """Return a column of a type."""
     category = {"text": "S", "varchar": "S", "int4": "N", "float4": "N"}.get(base, "U")
     return Column(name=name, type=base, base=base, category=category, **more)
 
@@ -21,7 +21,7 @@ def column(name: str, base: str = "text", **more: Any) -> Column:
 def rules(
     *columns: Column, body: str = "", known: dict[str, Any] | None = None, unique: str = "", **samples: Any
 ) -> dict[str, Any]:
-    """What is drafted for a table of people with these columns beside id and full name."""
+    """Return the rules drafted for a table of people with these columns, an id, a full name and a status."""
     keys = [Key(name="pk", kind=KeyKind.PRIMARY, columns=("id",))]
     keys += [Key(name="u", kind=KeyKind.UNIQUE, columns=(unique,))] if unique else []
     table = Table(
@@ -47,60 +47,60 @@ def rules(
     ],
 )
 def test_a_derived_name_is_recomputed(name: str, options: dict[str, Any], expected: str) -> None:
-    """The expression reads the masked column that the name tells."""
+    """The expression reads the masked column that the name refers to."""
     assert rules(column(name, **options))[name] == {"recompute": expected}
 
 
 def test_upper_case_values_are_recomputed_in_upper_case() -> None:
-    """Some frameworks normalise to upper case."""
+    """A normalised column with values in upper case is recomputed in upper case."""
     made = rules(column("normalized_full_name"), normalized_full_name=[each.upper() for each in NAMES])
     assert made["normalized_full_name"] == {"recompute": "upper(full_name)"}
 
 
 def test_a_unique_slug_gets_the_key() -> None:
-    """Two people may get one name."""
+    """A unique slug ends with the row's key, because two people may get one name."""
     made = rules(column("slug", max_length=60), unique="slug")["slug"]["recompute"]
     assert made == "left(lower(regexp_replace(full_name, '[^[:alnum:]]+', '-', 'g')), 39) || '-' || id"
 
 
-def test_a_slug_beside_kept_columns_is_kept() -> None:
-    """There is nothing to derive it from that a mask replaces."""
+def test_a_slug_of_kept_columns_is_kept() -> None:
+    """A slug is kept if no mask replaces its source."""
     known = {"tables": {"people": {"full_name": "keep"}}}
     assert rules(column("slug"), known=known, slug=["a", "b"])["slug"] == "keep"
 
 
 def test_a_tsvector_is_recomputed_from_the_masked_columns() -> None:
-    """Its words are those of other columns."""
+    """A tsvector without a trigger is recomputed from the masked texts of its row."""
     expected = {"recompute": "to_tsvector('simple', concat_ws(' ', full_name))"}
     assert rules(column("words", "tsvector"))["words"] == expected
 
 
 def test_a_tsvector_of_kept_columns_is_kept() -> None:
-    """The trigger says that it reads nothing else."""
+    """A tsvector is kept if its trigger reads kept columns only."""
     body = "BEGIN NEW.words := to_tsvector(NEW.status); RETURN NEW; END"
     assert rules(column("words", "tsvector"), body=body)["words"] == "keep"
 
 
 def test_a_trigger_that_may_be_left_on_recomputes() -> None:
-    """It reads the masked name and sets nothing else."""
+    """A trigger that reads the masked name and sets nothing else recomputes the column."""
     body = "BEGIN NEW.slug := lower(NEW.full_name); RETURN NEW; END"
     assert rules(column("slug"), body=body)["slug"] == {"recompute": "trigger"}
 
 
 def test_a_trigger_that_does_more_leaves_the_column_undecided() -> None:
-    """A person has to write the expression."""
+    """A column whose trigger also sets others is undecided: a person has to write the expression."""
     body = "BEGIN NEW.code := lower(NEW.full_name); NEW.status := 'x'; RETURN NEW; END"
     assert rules(column("code"), body=body, code=["a1", "b2"] * 20)["code"] is None
 
 
 @pytest.mark.parametrize(("not_null", "expected"), [(False, "null"), (True, None)])
-def test_an_embedding_beside_masked_texts_is_no_measure(not_null: bool, expected: Any) -> None:
-    """The text can be guessed from it."""
+def test_an_embedding_of_masked_texts_is_not_kept(not_null: bool, expected: Any) -> None:
+    """An embedding next to masked texts becomes NULL or is undecided, because the text can be guessed from it."""
     assert rules(column("embedding", "float4", array=True, not_null=not_null))["embedding"] == expected
 
 
 def test_a_kept_column_that_derives_is_doubted() -> None:
-    """What the existing policy keeps is not changed, but named."""
+    """A derived column that the existing policy keeps stays so and is reported as doubtful."""
     table = Table(name=PEOPLE, columns=(column("full_name"), column("slug")))
     trigger = Trigger(name="keep", table=PEOPLE, source="BEGIN NEW.slug := lower(NEW.full_name); RETURN NEW; END")
     known = {"tables": {"people": {"full_name": "full_name", "slug": "keep"}}}
