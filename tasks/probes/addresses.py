@@ -1,7 +1,4 @@
-"""Hosts and URLs: parsed, decoded and compared as hosts, never as text.
-
-A host is compared in lower case, as its ASCII form (IDNA), without port, login and trailing dot.
-"""
+"""Hosts and URLs, compared as hosts and never as text: in lower case and ASCII (IDNA), without port, login and trailing dot."""
 
 import html
 import re
@@ -11,15 +8,15 @@ from urllib.parse import unquote, urljoin
 
 import idna
 
-DECODINGS = 5  # a URL in JSON in an attribute in a query is decoded four times; the fifth finds nothing new
+DECODINGS = 5  # a URL in JSON in an attribute in a query is decoded four times
 START = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}", re.IGNORECASE)
 NO_HOST = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d*(?:[/\\?#]|$))", re.IGNORECASE)  # mailto:…, not example.org:443
-# Where a URL may end in running text: typographic quotes and dashes are no part of a host.
+# Typographic quotes and dashes, which may follow a URL in running text, are not part of a host.
 AUTHORITY = re.compile(r"""(?<!mailto:)(?://|\\\\)([^\s/\\?#"'<>&%,;(){}|^`\[\]*=!$~+“”„«»‹›‘’‚…–—]+)""", re.IGNORECASE)
 ESCAPE = re.compile(r"\\(?:u\{0*([0-9a-f]{1,5})\}|u([0-9a-f]{4})|x([0-9a-f]{2}))", re.IGNORECASE)
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)+|localhost")
 QUOTE = r"(?:(?<!\\)\\*+\"|&quot;|&#0?34;)"
-# WordPress never changes the address under which something was first published: RSS, Atom, JSON.
+# WordPress never changes a guid, the address of the first publication: in RSS, Atom and JSON.
 GUID = re.compile(
     rf"<guid\b[^<>]*>(?:[^<]|<!\[CDATA\[[^<]*\]\]>)*</guid>|<id>[^<]*</id>"
     rf"|{QUOTE}guid{QUOTE}\s*:\s*(?:\{{[^{{}}]*\}}|{QUOTE}[^\"&]*{QUOTE})",
@@ -28,7 +25,7 @@ GUID = re.compile(
 
 
 def to_host(text: str | None) -> str | None:
-    """Return the host that a URL, `//host/path` or bare host names, or None if it names none."""
+    """Return the host in a URL, in `//host/path` or in a host name, or None."""
     if not text:
         return None
     stripped = text.strip()
@@ -37,18 +34,18 @@ def to_host(text: str | None) -> str | None:
         return None
     rest = stripped[started.end() :] if started else stripped
     authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
-    name = unquote(re.sub(r":[0-9]*$", "", authority.rpartition("@")[2]))  # browsers decode a host as well
+    name = unquote(re.sub(r":[0-9]*$", "", authority.rpartition("@")[2]))  # browsers decode a host too
     return _ascii(name.rstrip("."))
 
 
 def _ascii(name: str) -> str | None:
-    """Return the ASCII form of a host in lower case, or None if it is no host."""
+    """Return the ASCII form of a host in lower case, or None if it is not a host."""
     if not name.isascii():
         try:
             name = idna.encode(name, uts46=True).decode()
         except (idna.IDNAError, UnicodeError):
             try:
-                name = name.encode("idna").decode()  # symbols, which IDNA 2008 refuses and browsers open
+                name = name.encode("idna").decode()  # symbols, which IDNA 2008 refuses and browsers accept
             except UnicodeError:
                 return None
     name = name.lower().rstrip(".")
@@ -56,9 +53,9 @@ def _ascii(name: str) -> str | None:
 
 
 def joined(base: str, target: str) -> str | None:
-    """Return the absolute URL that a browser opens for a redirect or link on the page `base`; None if it is no URL.
+    """Return the absolute URL that a browser opens for a redirect or link on the page `base`, or None.
 
-    Browsers leave out tabs and line ends, and read a backslash before the query as a slash.
+    Browsers drop tabs and line ends, and read a backslash before the query as a slash.
     """
     cleaned = re.sub(r"[\t\r\n]", "", target).strip()
     path = re.split(r"[?#]", cleaned, maxsplit=1)[0]
@@ -70,7 +67,7 @@ def joined(base: str, target: str) -> str | None:
 
 
 def www_variant(host: str) -> str:
-    """Return the same name with `www.` taken away or put before it."""
+    """Return the name without `www.`, or with it if it has none."""
     return host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
 
 
@@ -83,33 +80,33 @@ class Names:
 
     @classmethod
     def of(cls, names: Iterable[str | None]) -> "Names":
-        """Return the hosts among these names; what is no host is left out."""
+        """Return the hosts among these names."""
         listed = [name.strip() for name in names if name]
         stars = frozenset(filter(None, (to_host(name[2:]) for name in listed if name.startswith("*."))))
         return cls(frozenset(filter(None, (to_host(name) for name in listed if "*" not in name))), stars)
 
     def lists(self, host: str) -> bool:
-        """Return whether the host is one of these domains by its own name."""
+        """Return whether the host is listed by name."""
         return host in self.hosts
 
     def spans(self, host: str) -> bool:
-        """Return whether a wildcard of these domains covers the host."""
+        """Return whether a wildcard covers the host."""
         return host.partition(".")[2] in self.wildcards
 
     def has(self, host: str) -> bool:
-        """Return whether the host is one of these domains."""
+        """Return whether the host is listed or covered by a wildcard."""
         return self.lists(host) or self.spans(host)
 
     def nearest(self, host: str) -> int:
-        """Return the length of the longest of these domains below which the host is a name; 0 if there is none."""
+        """Return the length of the longest of these domains that is a parent of the host, or 0."""
         return max((len(each) for each in self.hosts | self.wildcards if host.endswith(f".{each}")), default=0)
 
 
 @dataclass(frozen=True)
 class Sides:
-    """The domains of the site that is looked at, and those of the other install of the pair.
+    """The domains of the site that is checked, and those of the other install of the pair.
 
-    A name that is listed outranks a wildcard, and both outrank the `www.` variant of a listed name. A name that both sides
+    A listed name takes precedence over a wildcard, and both over the `www.` variant of a listed name. A name that both sides
     list is the site's own.
     """
 
@@ -133,15 +130,15 @@ class Sides:
         return self._owner(host) is self.other
 
     def is_below_other(self, host: str) -> bool:
-        """Return whether the host is an unlisted name below a domain of the other install: shown, but no leak."""
+        """Return whether the host is an unlisted name below a domain of the other install, which is not a leak."""
         return self._owner(host) is None and self.other.nearest(host) > self.own.nearest(host)
 
 
 def hosts_in(body: bytes, *, decodings: int = DECODINGS) -> dict[str, bool]:
-    """Return every host that a URL in this text names, and whether it was seen only in an escaped form.
+    """Return every host in URLs of this text, and whether it occurs only in an escaped form.
 
-    Entities, percent signs and JSON escapes are decoded, nested too. E-mail addresses are no URLs. What WordPress keeps as
-    `guid` is left out, because it never changes.
+    Entities, percent encoding and JSON escapes are decoded, also nested. E-mail addresses and `guid`, which WordPress never
+    changes, are ignored.
     """
     found: dict[str, bool] = {}
     for depth, authority in _authorities(body, decodings):
@@ -152,9 +149,9 @@ def hosts_in(body: bytes, *, decodings: int = DECODINGS) -> dict[str, bool]:
 
 
 def writings_of(host: str, body: bytes) -> list[tuple[str, str]]:
-    """Return the forms in which URLs of this text write a host: the two slashes as they are escaped, and the name.
+    """Return the forms of a host in URLs of this text: the two slashes as escaped, and the name.
 
-    A replacement of text finds a URL in its own form only: with the same slashes and the same capital letters.
+    A text replacement finds a URL only with the same slashes and capital letters.
     """
     text = body.decode("utf-8", errors="replace")
     seen: dict[str, set[str]] = {}
@@ -167,7 +164,7 @@ def writings_of(host: str, body: bytes) -> list[tuple[str, str]]:
 
 
 def _authorities(body: bytes, decodings: int) -> Iterator[tuple[int, str]]:
-    """Yield what follows the two slashes of each URL, with the number of escapes that were undone to see it."""
+    """Yield the authority of each URL, with the number of decodings before it was found."""
     text = body.decode("utf-8", errors="replace")
     for depth in range(decodings):
         text = GUID.sub("", text)
@@ -180,8 +177,8 @@ def _authorities(body: bytes, decodings: int) -> Iterator[tuple[int, str]]:
 
 
 def _decoded(text: str) -> str:
-    """Undo one level of every escape at once."""
+    """Decode one level of all escapes."""
     text = ESCAPE.sub(lambda match: chr(int(match[1] or match[2] or match[3], 16)), text)
-    if re.search("[\ud800-\udfff]", text):  # JSON writes what is beyond 16 bits as two halves
+    if re.search("[\ud800-\udfff]", text):  # JSON writes characters above 16 bits as two surrogates
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return unquote(html.unescape(text.replace("\\/", "/").replace("\\\\", "\\")), errors="replace")

@@ -1,4 +1,4 @@
-"""Read the text of a page in the character set in which it is written, whatever its header says."""
+"""Decode the text of a page with its real character set, even if its header names another one."""
 
 import codecs
 import re
@@ -10,19 +10,19 @@ MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-# What browsers read as a character set. Python knows codecs that are none, and some that hostile input makes slow.
+# Character sets of browsers. Python has codecs that are no character sets, and some that are slow on hostile input.
 KNOWN = re.compile(
     r"utf-?(16|32)(-?[lb]e)?|(iso-?8859-?|latin-?|windows-?|cp)\d{1,4}|koi8-?[ru]|gb(k|2312|18030)|big5(-hkscs)?|euc-?(jp|kr)"
     r"|shift[_-]?jis|macintosh|us-ascii",
     re.IGNORECASE,
 )
-HEAD = 1024  # bytes in which a page names its character set
+HEAD = 1024  # bytes at the beginning in which a page names its character set
 
 
 def to_utf8(body: bytes, content_type: str, *, cut: bool = False) -> bytes:
-    """Return a text in UTF-8; what is no text, or is UTF-8 already, as it is. `cut`: the last character may be half.
+    """Return a text in UTF-8. What is not text, or already UTF-8, is returned unchanged. `cut`: the last character may be cut.
 
-    UTF-8 is tried first, because a header that names something else is a common mistake and no other text passes for it.
+    UTF-8 is tried first: a header that names something else is a common mistake, and no other text is valid UTF-8.
     """
     if not TEXT.search(content_type):
         return body

@@ -1,4 +1,4 @@
-"""What the readings mean: pure functions from facts to graded findings, each with what to do about it.
+"""Checks of a site: pure functions from facts to findings with a severity and an action.
 
 Each check passes, fails or is not known. It fails only on something that no healthy site shows.
 """
@@ -16,12 +16,12 @@ from tasks.probes.fetcher import REDIRECTS, Page
 from tasks.probes.freshness import freshness
 
 PROXIES = ("cf-ray", "x-sucuri-id", "x-amz-cf-id", "x-akamai-transformed", "x-iinfo", "x-served-by", "x-vercel-id")
-OPTIONS = "Look at the options home and siteurl, and at the redirects in the portal."
-# Answers to programs, and to whoever asks too often: a person with a browser may see the site.
+OPTIONS = "Check the options home and siteurl, and the redirects in the portal."
+# Answers to programs and to frequent requests: a person with a browser may see the site.
 CHALLENGES = {"cf-mitigated": "challenge", "sg-captcha": "challenge"}
 TOO_MANY = 429
-LOGIN = "Set UNDERSTUDY_SITE_LOGINS for this install, or open the site and look."
-BY_EDITORS = ("posts", "pages", "feed items")  # a comment appears long after its date, when somebody approves it
+LOGIN = "Set UNDERSTUDY_SITE_LOGINS for this install, or check the site in a browser."
+BY_EDITORS = ("posts", "pages", "feed items")  # a comment appears when it is approved, long after its date
 INSTALLER = ("/wp-admin/install.php", "/wp-admin/setup-config.php")
 MINUTE = "%Y-%m-%d %H:%M"
 SLASHES = ("//", r"\/\/", "%2f%2f")
@@ -41,23 +41,23 @@ def names_of(survey: Survey) -> Names:
 
 
 def is_primary(domain: DomainName, install: Install) -> bool:
-    """Return whether this is the install's primary domain, however the two are written."""
+    """Return whether this is the primary domain of the install, whatever form it is written in."""
     return domain.name == install.primary_domain or (
         to_host(domain.name) is not None and to_host(domain.name) == to_host(install.primary_domain)
     )
 
 
 def active(install: Install) -> Finding:
-    """The host calls the install active."""
+    """Check that the status of the install is active."""
     known = install.status != "unknown"
     return _found(ACTIVE, install.status == "active" if known else None, f"status {install.status}",
-                  action="Look at the install in the host's portal.")  # fmt: skip
+                  action="Check the install in the host's portal.")  # fmt: skip
 
 
 def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page], sides: Sides) -> list[Finding]:
-    """Each domain is verified, resolves and answers; the primary one blocks, the others warn."""
+    """Check that each domain is verified, resolves and answers; the primary one blocks, the others warn."""
     if survey.domains is None:
-        return [_found("domains", None, "the host did not list them")]
+        return [_found("domains", None, "the host did not list the domains")]
     findings = []
     if survey.install.primary_domain is None:
         findings.append(
@@ -68,7 +68,7 @@ def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page], si
             continue
         grade = Severity.BLOCK if is_primary(domain, survey.install) else Severity.WARN
         if domain.verified is False:
-            findings.append(_found(f"{domain.name} verified", False, "the host has not verified it: it serves no traffic",
+            findings.append(_found(f"{domain.name} verified", False, "the host has not verified it, so that it serves no traffic",
                                    bad=grade, action="Set the TXT record that the portal shows."))  # fmt: skip
         if domain.name not in resolved:
             findings.append(_found(f"{domain.name} resolves", None, "no name server answered in time"))
@@ -77,13 +77,13 @@ def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page], si
         findings.append(_found(f"{domain.name} resolves", bool(address), address or "no address", bad=grade,
                                action="Correct the DNS records."))  # fmt: skip
         if address:
-            page = pages.get(domain.name, Page("", None, {}, b"", "not asked within the time budget"))
+            page = pages.get(domain.name, Page("", None, {}, b"", "not requested within the time budget"))
             findings.append(_answers(f"{domain.name} answers", page, sides, grade))
     return findings
 
 
 def front_page(page: Page, sides: Sides) -> Finding:
-    """The front page of the primary domain answers, keeps visitors on the site's own domains, and is this site's page."""
+    """Check that the front page of the primary domain answers, stays on the site's own domains, and is of this site."""
     found = _answers(FRONT_PAGE, page, sides, Severity.BLOCK)
     if found.passed is not True:
         return found
@@ -92,29 +92,31 @@ def front_page(page: Page, sides: Sides) -> Finding:
         return _found(FRONT_PAGE, False, f"shows a page of {home}", action=OPTIONS)
     original = to_host(joined(page.url, markup.canonical(page.body) or ""))
     if original is not None and sides.is_other(original):
-        return _found(FRONT_PAGE, False, f"tells search engines that {original} is the original",
+        return _found(FRONT_PAGE, False, f"its canonical URL is on {original}",
                       action="Correct the canonical URL: in the theme, or in the settings of the SEO plugin.")  # fmt: skip
     return found
 
 
 def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
-    """A page for visitors. To send them to the other install of the pair is wrong on whatever domain."""
+    """Check a page for visitors. A redirect to the other install of the pair blocks on every domain."""
     host = page.host
     if page.protected:
-        return _found(check, None, "the site asks for a login", action=LOGIN)
+        return _found(check, None, "the site requires a login", action=LOGIN)
     if page.in_maintenance:
-        return _found(check, None, "the site shows its maintenance page", action="Look again when it is over.")
+        return _found(check, None, "the site shows its maintenance page", action="Check again after the maintenance.")
     if page.status == TOO_MANY or any(page.headers.get(name) == value for name, value in CHALLENGES.items()):
-        return _found(check, None, f"the site answers no programs now (HTTP {page.status})", action="Open the site.")
+        return _found(
+            check, None, f"the site does not answer programs now (HTTP {page.status})", action="Open the site."
+        )
     if page.status is None:
-        known = page.for_everybody  # what is slow for us may be well for others
+        known = page.for_everybody  # a site that is slow for us may be healthy for others
         return _found(check, False if known else None, page.detail, bad=bad, action="Open the site.")
     if page.status >= 400:
         return _found(check, False, f"HTTP {page.status}", bad=bad, action="Open the site; read the host's error log.")
     if host is None or not sides.is_own(host):
         other = host is not None and sides.is_other(host)
-        detail = f"sends its visitors to {host}, " + (
-            "the other install of the pair" if other else "no domain of its own"
+        detail = f"redirects visitors to {host}, " + (
+            "the other install of the pair" if other else "which is not one of its domains"
         )
         return _found(check, False, detail, bad=Severity.BLOCK if other else bad,
                       action=OPTIONS)  # fmt: skip
@@ -130,22 +132,22 @@ def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
 
 
 def _replaced_by(page: Page) -> str:
-    """Return which page of WordPress' own took the place of the site's page, or an empty string."""
+    """Return which page of WordPress itself is shown instead of the site's page, or an empty string."""
     if urlsplit(page.url).path.endswith(INSTALLER):
-        return "shows the installation of WordPress: its tables are missing"
+        return "shows the installer of WordPress: its tables are missing"
     return "shows an error of WordPress" if markup.WP_ERROR.search(markup.visible(page.body)) else ""
 
 
 def points_here(
     domain: DomainName, seen: frozenset[str], wanted: frozenset[str], page: Page | None, *, primary: bool
 ) -> Finding:
-    """DNS says what the host asks for. A domain behind a proxy points to the proxy: then DNS tells nothing."""
+    """Check that DNS contains what the host requires. A domain behind a proxy points to the proxy and is not known."""
     check = f"{domain.name} points to the host"
     if not wanted:
-        return _found(check, None, "the host does not say where it should point to")
+        return _found(check, None, "the host does not report the DNS records that it requires")
     if seen & wanted:
         return _found(check, True, ", ".join(sorted(seen & wanted)))
-    detail = f"{', '.join(sorted(seen))}; the host wants {', '.join(domain.points_to)}"
+    detail = f"{', '.join(sorted(seen))}; the host requires {', '.join(domain.points_to)}"
     if page is not None and any(name in page.headers for name in PROXIES):
         return _found(check, None, f"behind a proxy: {detail}")
     return _found(check, False, detail, bad=Severity.BLOCK if primary else Severity.WARN,
@@ -153,11 +155,11 @@ def points_here(
 
 
 def leaks(pages: list[Page], sides: Sides, install: Install) -> list[Finding]:
-    """No page of the site names a domain of the other install. The action is the exact search-replace command."""
+    """Check that no page of the site contains a domain of the other install. The action is the search-replace command."""
     read = [page for page in pages if page.status == 200 and not page.protected]
     if not read or not sides.other.hosts or install.primary_domain is None:
         return [
-            _found(LEAKS, None, "no page could be read" if not read else "no two domains to tell apart", action=LOGIN)
+            _found(LEAKS, None, "no page could be read" if not read else "no two domains to distinguish", action=LOGIN)
         ]
     found: dict[str, str] = {}
     written: dict[tuple[str, str], None] = {}
@@ -176,13 +178,13 @@ def leaks(pages: list[Page], sides: Sides, install: Install) -> list[Finding]:
     findings = [_found(LEAKS, passed, detail, action=_replacing(written, install) if found else LOGIN)]
     if below:
         where = ", ".join(f"{host} in {url}" for host, url in sorted(below.items())[:5])
-        findings.append(_found("no hosts beside the source's domains", False, where, bad=Severity.WARN,
-                               action="Look whether these should be the site's own."))  # fmt: skip
+        findings.append(_found("no unlisted hosts of the source", False, where, bad=Severity.WARN,
+                               action="Check whether these should be the site's own."))  # fmt: skip
     return findings
 
 
 def _replacing(written: Iterable[tuple[str, str]], install: Install) -> str:
-    """Return one command for each form in which a URL was seen: `wp search-replace` finds a text in its own form only."""
+    """Return one command for each form of a URL that was found: `wp search-replace` finds a text only in the same form."""
     forms = sorted(written, key=lambda form: (form[1], SLASHES.index(form[0].lower())))
     commands = [
         TO_SEARCH.format(old=f"{slashes}{name}", new=f"{slashes}{install.primary_domain}") for slashes, name in forms
@@ -198,11 +200,11 @@ def content_matches(
     source_now: Content | None = None,
     since: datetime | None = None,
 ) -> list[Finding]:
-    """The public content is what travelled: compared in what both sides tell.
+    """Check the public content against the source, in the collections that both sides have.
 
-    A live source moves on while it is copied: a value between the source's at the call and its value now is right.
-    `since`: the call was made after this moment. What is there besides must be newer than that, or it is no copy of the
-    source. None: the destination may have more and newer content.
+    A live source changes while it is copied: values between those of the source at the call and now are right. `since`: a time
+    before the call. Additional content must be newer, otherwise this is not a copy of the source. None: the destination may
+    have more and newer content.
     """
     if not database:
         return []
@@ -210,40 +212,40 @@ def content_matches(
     later = (source_now or expected).comparable_with(now)
     kinds = sorted(now.totals.keys() & expected.totals.keys())
     if not kinds:
-        return [_found(CONTENT, None, now.detail or expected.detail or "the two sites tell nothing that can be compared",
+        return [_found(CONTENT, None, now.detail or expected.detail or "the two sites have no public content in common",
                        action=LOGIN)]  # fmt: skip
     wrong = [text for kind in kinds for text in _differences(kind, now, expected, later, since)]
     detail = "; ".join(wrong) or f"totals {now.totals}, newest change {now.newest_change}"
     return [_found(CONTENT, not wrong, detail,
-                   action="The copy is not complete: do not use the site; look for the host's e-mail.")]  # fmt: skip
+                   action="The copy is not complete. Do not use the site, and check the host's e-mail.")]  # fmt: skip
 
 
 def _differences(kind: str, now: Content, at_call: Content, later: Content, since: datetime | None) -> Iterator[str]:
-    """Yield what cannot be a copy of the source: too little, too old, or more that was there before the call."""
+    """Yield what cannot be a copy of the source: too little, too old, or more than the source and older than the call."""
     total, wanted = now.totals[kind], at_call.totals[kind]
     least, most = sorted((wanted, later.totals.get(kind, wanted)))
     if total < least:
         yield f"{kind} {total} of {least}"
-    newest, told = now.newest.get(kind), at_call.newest.get(kind)
-    last = later.newest.get(kind, told)
-    if newest is not None and told is not None and last is not None and newest < min(told, last):
-        yield f"newest of {kind} {newest:{MINUTE}}, expected {min(told, last):{MINUTE}}"
+    newest, first = now.newest.get(kind), at_call.newest.get(kind)
+    last = later.newest.get(kind, first)
+    if newest is not None and first is not None and last is not None and newest < min(first, last):
+        yield f"newest of {kind} {newest:{MINUTE}}, expected {min(first, last):{MINUTE}}"
     if since is None or kind not in BY_EDITORS or newest is None or newest > since:
         return
     if total > most:
-        yield f"{kind} {total}, expected {most}: none is newer than the copy"
-    elif told is not None and last is not None and newest > max(told, last):
-        yield f"newest of {kind} {newest:{MINUTE}}, before the copy, expected {max(told, last):{MINUTE}}"
+        yield f"{kind} {total}, expected {most}: no item is newer than the copy"
+    elif first is not None and last is not None and newest > max(first, last):
+        yield f"newest of {kind} {newest:{MINUTE}}, before the copy, expected {max(first, last):{MINUTE}}"
 
 
 def files_match(match: bool | None, detail: str) -> Finding:
-    """The files that travelled are the files that are served."""
-    return _found(FILES_MATCH, match, detail, action="The files did not arrive in full; look for the host's e-mail."
+    """Check that the copied files are served."""
+    return _found(FILES_MATCH, match, detail, action="The files are not complete. Check the host's e-mail."
                   if match is False else "Compare a file of a theme or plugin on both sites.")  # fmt: skip
 
 
 def home_is_own(now: Content, sides: Sides, own: str | None, *, multisite: bool = False) -> Finding:
-    """The site calls a domain of its own home: URL replacement reached it."""
+    """Check that the home URL of the site is on a domain of its own, so that it was replaced."""
     home, site = to_host(now.home), to_host(now.site_url)
     scheme = "http" if (now.home or "").startswith("http:") else "https"
     action = f"wp option update home '{scheme}://{own}' && wp option update siteurl '{scheme}://{own}'"
@@ -257,16 +259,16 @@ def home_is_own(now: Content, sides: Sides, own: str | None, *, multisite: bool 
     # Without a scheme, links made of it are broken.
     whole = (now.home or "").lower().startswith(("http://", "https://"))
     if home is None or own is None or not whole:
-        return _found(HOME, None, now.detail or (f"home {now.home}" if now.home else "not told"), action=LOGIN)
+        return _found(HOME, None, now.detail or (f"home {now.home}" if now.home else "not known"), action=LOGIN)
     return _found(HOME, sides.is_own(home), f"home {now.home}", action=action)
 
 
 def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], sides: Sides, since_purge: float | None) -> Finding:
-    """What a visitor gets from the cache is newer than the purge, or equal to what the site makes now.
+    """Check that the cached page is newer than the purge, or equal to a fresh page.
 
-    An error or a redirect away from the site that only the cache has fails as well: it is what visitors get.
+    An error or a redirect away from the site that only the cache has fails too, because visitors receive it.
     """
-    action = "Purge the cache again: start `diagnose` after a minute; a CDN takes up to five."
+    action = "Purge the cache again, then start `diagnose` after a minute; a CDN takes up to five."
     bad = next((page for page in fresh if page.status != 200 or page.protected), None)
     if bad is not None:
         return _found(CACHE, None, bad.detail or f"HTTP {bad.status}", action=action)
@@ -278,11 +280,11 @@ def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], sides: Sides, since_p
 
 
 def indexing(install: Install, front: Page, robots: Page) -> Finding:
-    """Production may be found by search engines, everything else must not be. `robots`: its robots.txt."""
+    """Check that search engines may index production and nothing else. `robots`: its robots.txt."""
     production = install.environment.value == "production"
     check = "production may be indexed" if production else "staging is not indexed"
     if front.status != 200 or front.protected:
-        hidden = front.protected  # what asks for a login is not indexed
+        hidden = front.protected  # a page with a login is not indexed
         return _found(check, True if hidden and not production else None, front.detail or f"HTTP {front.status}")
     hidden = markup.hides_from_search(front.body, front.headers.get("x-robots-tag", ""))
     if production:

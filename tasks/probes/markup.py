@@ -1,6 +1,6 @@
-"""What the markup of public pages tells: pure functions from bodies to facts. Nothing is executed, no entity is expanded.
+"""Facts from the markup of public pages, by pure functions. Nothing is executed, no entity is expanded.
 
-Bodies may be hostile: every pattern takes a time that grows with the length of the body, and no faster.
+Bodies may be hostile: every pattern takes linear time.
 """
 
 import re
@@ -12,8 +12,8 @@ from urllib.robotparser import RobotFileParser
 
 from tasks.probes.addresses import joined
 
-# A comment, an element whose content is not markup (of <noscript>: not for visitors with JavaScript), or a tag that tells us
-# something. Each alternative takes all that it looked at, to the end of the body if what it opens is never closed.
+# A comment, an element whose content is not markup (of <noscript>: not for visitors with JavaScript), or a tag of interest.
+# Each alternative consumes all that it reads, up to the end of the body if it is not closed.
 TOKEN = re.compile(
     rb"<!--(?:-?>|.*?(?:--!?>|\Z))"
     rb"|<(script|style|noscript|template|textarea|title|iframe|xmp)(?=[\s/>]).*?(?:</\1(?=[\s/>])|\Z)"
@@ -38,15 +38,17 @@ MAINTENANCE = re.compile(rb"briefly unavailable for scheduled maintenance", re.I
 NOT_PAGES = re.compile(
     r"/(feed|wp-json|wp-admin|wp-login\.php|xmlrpc\.php|comments/feed|cart|checkout|my-account)(/|$)"
 )
-PAGE_NAME = re.compile(r"[^.]*|.*\.(?:html?|php|aspx?)", re.IGNORECASE)  # the last part of a path that is no file
+PAGE_NAME = re.compile(
+    r"[^.]*|.*\.(?:html?|php|aspx?)", re.IGNORECASE
+)  # the last part of the path of a page, not of a file
 PAGE_QUERY = re.compile(r"|(?:p|page_id|cat|lang)=[\w-]*")  # other queries may do something: add to a cart, log out
-TIME_AS_VERSION = re.compile(r"1\d{9}(\d{3})?")  # seconds or milliseconds since 1970: says when, not which
+TIME_AS_VERSION = re.compile(r"1\d{9}(\d{3})?")  # seconds or milliseconds since 1970: a time, not a version
 SEARCH_ENGINES = ("", "*", "robots", "googlebot", "bingbot")
 WITH_VALUE = re.compile(r"\b(?:unavailable_after|max-[a-z-]+)\s*:[^,;\n]*")  # `max-image-preview: none` hides nothing
 
 
 def _tags(body: bytes, name: str) -> list[dict[str, str]]:
-    """Return the attributes of each tag of this name that a browser would see. Of repeated attributes the first counts."""
+    """Return the attributes of each visible tag with this name. The first of repeated attributes counts."""
     found = []
     for _, tag, inside in TOKEN.findall(body):
         if tag.decode().lower() == name:
@@ -64,7 +66,7 @@ def visible(body: bytes) -> bytes:
 
 
 def refresh_target(content: str) -> str | None:
-    """Return the URL in `5; url=…`, as a header or a `<meta http-equiv="refresh">` has it; None without one."""
+    """Return the URL in `5; url=…`, the value of a `Refresh` header or tag, or None."""
     seen = REFRESH.match(content)
     if seen is None:
         return None
@@ -72,22 +74,22 @@ def refresh_target(content: str) -> str | None:
 
 
 def meta_refresh(body: bytes) -> str | None:
-    """Return the URL to which a `<meta http-equiv="refresh">` sends every visitor, or None."""
+    """Return the target of a `<meta http-equiv="refresh">`, or None."""
     named = (tag for tag in _tags(body, "meta") if tag.get("http-equiv", "").strip().lower() == "refresh")
     return next(filter(None, (refresh_target(tag.get("content", "")) for tag in named)), None)
 
 
 def hides_from_search(body: bytes, header: str) -> bool:
-    """Return whether a robots tag or header of the page says noindex to search engines; a comment says nothing.
+    """Return whether a robots tag or header of the page contains noindex for search engines.
 
-    `header`: the X-Robots-Tag headers, one a line. Rules for a crawler that is no big search engine count for that one only.
+    `header`: the X-Robots-Tag headers, one per line. Rules for other crawlers than the large search engines are ignored.
     """
     named = ((tag.get("name", "").strip().lower(), tag.get("content", "")) for tag in _tags(body, "meta"))
     lines = [content for name, content in named if name in SEARCH_ENGINES[2:]]
-    return any(_says_noindex(line) for line in [*lines, *header.split("\n")])
+    return any(_forbids_index(line) for line in [*lines, *header.split("\n")])
 
 
-def _says_noindex(line: str) -> bool:
+def _forbids_index(line: str) -> bool:
     agent = ""
     for part in re.split(r"[,;]", WITH_VALUE.sub("", line.lower())):
         named = re.match(r"\s*([a-z][\w-]*|\*)\s*:", part)
@@ -99,23 +101,23 @@ def _says_noindex(line: str) -> bool:
 
 
 def forbids_search(robots_txt: bytes) -> bool:
-    """Return whether a robots.txt keeps search engines away from the whole site."""
+    """Return whether a robots.txt excludes search engines from the whole site."""
     rules = RobotFileParser()
     rules.parse(robots_txt.decode("utf-8", errors="replace").removeprefix("\ufeff").splitlines())
     return not rules.can_fetch("Googlebot", "/")
 
 
 def canonical(body: bytes) -> str | None:
-    """Return the URL that the page calls canonical, or None."""
+    """Return the canonical URL of the page, or None."""
     tags = (tag for tag in _tags(body, "link") if "canonical" in tag.get("rel", "").lower().split())
     return next((tag.get("href") or None for tag in tags), None)
 
 
 def api_root(body: bytes, header: str) -> str | None:
-    """Return the address of the REST surface that WordPress writes into each page and header: it carries the home URL."""
-    told = re.search(r"<([^<>]+)>;\s*rel=\"https://api\.w\.org/\"", header)
-    if told:
-        return told[1]
+    """Return the address of the REST API, which WordPress writes into each page and header and which contains the home URL."""
+    linked = re.search(r"<([^<>]+)>;\s*rel=\"https://api\.w\.org/\"", header)
+    if linked:
+        return linked[1]
     tags = (tag.get("href") for tag in _tags(body, "link") if tag.get("rel") == "https://api.w.org/")
     return next(tags, None)
 
@@ -123,7 +125,7 @@ def api_root(body: bytes, header: str) -> str | None:
 def asset_versions(body: bytes) -> dict[str, str]:
     """Return each public stylesheet and script of themes and plugins with the version in its URL ("" without one).
 
-    A time as version says nothing: it may change with each request.
+    A time is not a version, because it may change with each request.
     """
     found: dict[str, str] = {}
     for path, version in ASSET.findall(visible(body)):
@@ -135,7 +137,7 @@ def asset_versions(body: bytes) -> dict[str, str]:
 
 
 def page_links(body: bytes, base: str) -> list[str]:
-    """Return the absolute URLs of pages that a page links to, each once, in its order; feeds and forms of login are none."""
+    """Return the absolute URLs of the pages that a page links to, unique and in order, without feeds and logins."""
     found: dict[str, None] = {}
     for tag in _tags(body, "a"):
         url = joined(base, tag["href"]) if tag.get("href") else None
@@ -149,7 +151,7 @@ def page_links(body: bytes, base: str) -> list[str]:
 
 
 def feed_items(body: bytes) -> tuple[int, datetime | None] | None:
-    """Return how many items a feed has and when the newest was published; None if this is no feed."""
+    """Return how many items a feed has and when the newest was published; None if this is not a feed."""
     if b"<rss" not in body[:2000] and b"<feed" not in body[:2000]:
         return None
     items = ITEM.split(body)[1:]
@@ -158,14 +160,14 @@ def feed_items(body: bytes) -> tuple[int, datetime | None] | None:
 
 
 def feed_home(body: bytes) -> str | None:
-    """Return the home URL that a feed names."""
+    """Return the home URL in a feed, or None."""
     channel = CHANNEL.search(body)
-    told = FEED_HOME.search(body, channel.end()) if channel else None
-    return unescape(told[1].decode("utf-8", errors="replace")).strip() if told else None
+    home = FEED_HOME.search(body, channel.end()) if channel else None
+    return unescape(home[1].decode("utf-8", errors="replace")).strip() if home else None
 
 
 def sitemap(body: bytes) -> tuple[list[str], datetime | None, bool] | None:
-    """Return a sitemap's addresses, its newest change and whether it lists other sitemaps; None if this is no sitemap."""
+    """Return a sitemap's addresses, its newest change and whether it lists other sitemaps; None if this is not a sitemap."""
     if b"<urlset" not in body[:4000] and b"<sitemapindex" not in body[:4000]:
         return None
     stamps = [moment for moment in (_moment(stamp) for stamp in LASTMOD.findall(body)) if moment]

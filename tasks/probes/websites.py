@@ -1,9 +1,9 @@
-"""Read a public WordPress site: its REST surface, feed and sitemap, its pages, its asset versions and files."""
+"""Reads a public WordPress site: REST API, feed, sitemap, pages, asset versions and files."""
 
 import hashlib
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from tasks.probes.fetcher import Fetcher, Page
 
 __all__ = ["Page", "Prober"]
 
-ROOTS = ("/wp-json", "/?rest_route=")  # of the REST surface: with pretty permalinks, and always
+ROOTS = ("/wp-json", "/?rest_route=")  # of the REST API: with pretty permalinks, and always
 FEEDS = ("/feed/", "/?feed=rss2")
 SITEMAPS = ("/wp-sitemap.xml", "/?sitemap=index", "/sitemap_index.xml", "/sitemap.xml")
 TEXTS = 30  # posts, and pages, whose text is searched for URLs
@@ -24,8 +24,8 @@ COUNT = re.compile(r"\d{1,12}", re.ASCII)
 COLLECTIONS = ("posts", "pages", "media", "comments")
 MOST_ASSETS = 6  # files whose bytes are compared
 
-# Plugins that collect data of visitors, by the namespace under which each registers its routes (the version left out).
-# Gravity Forms and MemberPress list theirs only where their REST API is switched on.
+# Plugins that collect data of visitors, by the namespace of their routes, without the version.
+# Gravity Forms and MemberPress list theirs only if their REST API is switched on.
 LIVE_DATA = {
     "wc": "WooCommerce",
     "mp": "MemberPress",
@@ -44,29 +44,29 @@ LIVE_DATA = {
 
 
 class Prober(Fetcher):
-    """Reads public sites as any visitor sees them."""
+    """Reads public WordPress sites as any visitor sees them."""
 
     def content(self, domain: str) -> Content:
-        """Public content by the REST surface, else by feed, sitemap or the front page, whichever the site offers.
+        """Return the public content from the REST API, or else from feed, sitemap or front page.
 
-        Never raises: what cannot be read is `reachable=False` with the reason.
+        Never raises: a site that cannot be read is `reachable=False` with the reason.
         """
         for root in ROOTS:
             index = self.page(domain, f"{root}/", fresh=True)
-            told = _json(index)
-            if isinstance(told, dict) and "name" in told:
-                seen = self._collections(domain, root, told)
+            listed = _json(index)
+            if isinstance(listed, dict) and "name" in listed:
+                seen = self._collections(domain, root, listed)
                 return self._with_feed(domain, seen) if seen.totals else self._from_pages(domain, seen)
         front = self.page(domain, fresh=True)
         if front.status != 200 or front.protected:
-            why = "the site asks for a login" if front.protected else front.detail or f"HTTP {front.status}"
+            why = "the site requires a login" if front.protected else front.detail or f"HTTP {front.status}"
             return Content(reachable=False, detail=why)
         home = markup.api_root(front.body, front.headers.get("link", "")) or markup.canonical(front.body)
         home = _address(joined(front.url, home)) if home else None
         return self._from_pages(domain, Content(reachable=True, home=home, detail=_why(index)))
 
     def _from_pages(self, domain: str, seen: Content) -> Content:
-        """Add what feed and sitemap tell, where the REST surface tells no collection."""
+        """Add the counts of feed and sitemap, if the REST API has no collections."""
         seen = self._with_feed(domain, seen)
         totals, newest = dict[str, int](), dict[str, datetime]()
         if seen.feed_items is not None:
@@ -81,7 +81,7 @@ class Prober(Fetcher):
         return seen.model_copy(update={"totals": totals, "newest": newest})
 
     def _with_feed(self, domain: str, seen: Content) -> Content:
-        """Add what the feed tells: the other site of a pair may tell nothing else."""
+        """Add the feed, which may be all that the other site of a pair offers."""
         feed = self._feed(domain)
         items = markup.feed_items(feed.body) if feed is not None else None
         if feed is None or items is None:
@@ -94,7 +94,7 @@ class Prober(Fetcher):
         return next((p for p in read if p.status == 200 and markup.feed_items(p.body) is not None), None)
 
     def _sitemap(self, domain: str) -> tuple[int, datetime | None] | None:
-        """How many pages the sitemap lists (of an index: of all its parts on the site's own domains), and its newest change."""
+        """Return how many pages the sitemap lists (of an index: all its parts on own domains), and its newest change."""
         for path in SITEMAPS:
             page = self.page(domain, path, fresh=True)
             listed = markup.sitemap(page.body) if page.status == 200 else None
@@ -102,18 +102,18 @@ class Prober(Fetcher):
                 continue
             addresses, newest, is_index = listed
             if not addresses:
-                continue  # a sitemap of nothing tells nothing
+                continue  # an empty sitemap proves nothing
             if not is_index:
                 return len(addresses), newest
             paths = {each: _path(joined(page.url, each)) for each in addresses[:20]}
-            parts = self.in_parallel({url: self._asking(domain, path) for url, path in paths.items()})
+            parts = self.in_parallel({url: partial(self.page, domain, path, fresh=True) for url, path in paths.items()})
             read = [part for part in (markup.sitemap(p.body) for p in parts.values() if p.status == 200) if part]
             if len(read) == len(addresses):
                 stamps = [part[1] for part in read if part[1]] + ([newest] if newest else [])
                 return sum(len(part[0]) for part in read), max(stamps, default=None)
         return None
 
-    def _collections(self, domain: str, root: str, told: dict[str, Any]) -> Content:
+    def _collections(self, domain: str, root: str, index: dict[str, Any]) -> Content:
         totals: dict[str, int] = {}
         newest: dict[str, datetime] = {}
         for kind in COLLECTIONS:
@@ -131,48 +131,42 @@ class Prober(Fetcher):
                 newest[kind] = moment
         return Content(
             reachable=True,
-            home=_address(told.get("home")),
-            site_url=_address(told.get("url")),
-            title=_text(told.get("name")),
+            home=_address(index.get("home")),
+            site_url=_address(index.get("url")),
+            title=_text(index.get("name")),
             totals=totals,
             newest=newest,
-            live_data=_live_data(told.get("namespaces")),
+            live_data=_live_data(index.get("namespaces")),
         )
 
-    def _asking(self, domain: str, path: str) -> Callable[[], Page]:
-        return lambda: self.page(domain, path, fresh=True)
-
     def files_marker(self, domain: str) -> str | None:
-        """The versions in the front page's asset URLs, sorted and joined. Two readings tell which of them vary by request."""
+        """Return the versions in the front page's asset URLs, sorted and joined, without those that differ in two requests."""
         first, second = (markup.asset_versions(self.page(domain, fresh=True).body) for _ in range(2))
         versions = sorted({version for path, version in first.items() if version and second.get(path) == version})
         return ",".join(versions)[:200] or None
 
     def assets(self, domain: str) -> dict[str, str]:
-        """The digest of the bytes of some stylesheets and scripts that the front page uses, by path below wp-content.
+        """Return digests of some stylesheets and scripts of the front page, by path below wp-content.
 
-        Files are served from the disk, whatever the database says: they show which files are there.
+        Web servers deliver these files from disk, whatever the database contains.
         """
         named = sorted(markup.asset_versions(self.page(domain, fresh=True).body))[:MOST_ASSETS]
-        read = self.in_parallel({path: lambda path=path: self.asset(domain, path) for path in named})  # type: ignore[misc]  # a default binds the loop's value
+        read = self.in_parallel({path: partial(self.asset, domain, path) for path in named})
         return {path: digest for path, digest in sorted(read.items()) if digest}
 
     def asset(self, domain: str, path: str) -> str | None:
-        """The digest of one file below wp-content; empty if it is not there, None if that cannot be told."""
+        """Return the digest of one file below wp-content; empty if it does not exist, None if that is not known."""
         page = self.page(domain, f"/wp-content/{path}", fresh=True)
         if page.status in (404, 410):
             return ""
-        html = "html" in page.headers.get("content-type", "")
-        return (
-            hashlib.sha256(b"".join(page.body.split())).hexdigest()[:16]
-            if page.status == 200 and not html and not page.cut
-            else None
-        )
+        if page.status != 200 or "html" in page.headers.get("content-type", "") or page.cut:
+            return None
+        return hashlib.sha256(b"".join(page.body.split())).hexdigest()[:16]
 
     def pages(self, domain: str, *, limit: int = 8) -> list[Page]:
-        """The front page and pages of the site's own that it links to, `limit` at most, past every cache; then its feed.
+        """Return the front page and own pages that it links to, at most `limit`, without caches; then the feed.
 
-        Each is asked on the domain to which its link leads: the sites of a network have domains of their own.
+        Each is requested on the domain of its link: the sites of a multisite install have domains of their own.
         """
         front = self.page(domain, fresh=True)
         own, first = self.own_names(domain), to_host(domain)
@@ -182,16 +176,16 @@ class Prober(Fetcher):
             if host is not None and own.is_own(host) and (path != "/" or host != first):
                 chosen.setdefault((host, path))
         asked = {f"{host}{path}": (host, path) for host, path in list(chosen)[: limit - 1]}
-        read = self.in_parallel({name: self._asking(*one) for name, one in asked.items()})
+        read = self.in_parallel({name: partial(self.page, *one, fresh=True) for name, one in asked.items()})
         feed = self._feed(domain)
         return [front, *(read[name] for name in asked if name in read), *([feed] if feed else [])]
 
     def texts(self, domain: str) -> list[Page]:
-        """The newest posts and pages as the REST surface shows them, without their guid: a link may stand in any of them."""
+        """Return the newest posts and pages from the REST API, without their guid: any of them may contain a link."""
         asked = f"per_page={TEXTS}&_fields=link,title,excerpt,content"
         for root in ROOTS:
             paths = [f"{root}/wp/v2/{kind}{'&' if '?' in root else '?'}{asked}" for kind in ("posts", "pages")]
-            read = self.in_parallel({path: self._asking(domain, path) for path in paths})
+            read = self.in_parallel({path: partial(self.page, domain, path, fresh=True) for path in paths})
             listed = [page for page in read.values() if isinstance(_json(page), list)]
             if listed:
                 return listed
@@ -208,7 +202,7 @@ def _json(page: Page) -> Any:
 
 
 def _why(page: Page) -> str:
-    return page.detail or f"the REST surface answers {page.status}"
+    return page.detail or f"the REST API answers {page.status}"
 
 
 def _path(url: str | None) -> str:
@@ -218,7 +212,7 @@ def _path(url: str | None) -> str:
 
 
 def _address(value: object) -> str | None:
-    """Return a URL without login, query and fragment: it is kept and shown."""
+    """Return a URL without login, query and fragment, because it is stored and shown."""
     text = _text(value)
     if text is None:
         return None
@@ -230,7 +224,7 @@ def _text(value: object) -> str | None:
 
 
 def _live_data(namespaces: object) -> tuple[str, ...] | None:
-    """The plugins of `LIVE_DATA` behind a site's namespaces, sorted; None if this is not WordPress' own, whole list."""
+    """Return the plugins of `LIVE_DATA` with these namespaces, sorted; None if this is not the list of WordPress."""
     if not isinstance(namespaces, list) or "wp/v2" not in namespaces:
         return None
     listed = [f"{name}/".casefold() for name in namespaces if isinstance(name, str)]
@@ -238,7 +232,7 @@ def _live_data(namespaces: object) -> tuple[str, ...] | None:
 
 
 def _moment(listed: list[Any]) -> datetime | None:
-    """The `modified_gmt` (or `date_gmt`) of the first item: WordPress writes it without a zone, in UTC."""
+    """Return the `modified_gmt` or `date_gmt` of the first item, which is UTC without a zone."""
     item = listed[0] if listed and isinstance(listed[0], dict) else {}
     try:
         return datetime.fromisoformat(str(item.get("modified_gmt") or item.get("date_gmt"))).replace(tzinfo=UTC)

@@ -14,8 +14,8 @@ from tasks.ledger.ledger import Ledger
 @pytest.mark.parametrize(
     ("flow", "source", "destination", "variant", "why"),
     [
-        (refresh, "schulprod", "schulstage", "protected", "the site asks for a login"),
-        (promote, "schulstage", "schulprod", "challenge", "the site answers no programs now (HTTP 403)"),
+        (refresh, "schulprod", "schulstage", "protected", "the site requires a login"),
+        (promote, "schulstage", "schulprod", "challenge", "the site does not answer programs now (HTTP 403)"),
     ],
 )
 def test_a_copy_whose_site_cannot_be_read_is_verified_in_part(

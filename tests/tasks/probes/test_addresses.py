@@ -94,7 +94,7 @@ def test_a_hostile_text_takes_no_long_time(part: str) -> None:
     assert time.process_time() - started < 20
 
 
-def test_names_below_the_other_side_are_told_apart() -> None:
+def test_names_below_the_other_side_are_distinguished() -> None:
     """An unlisted name below is neither own nor other; a wildcard covers one level."""
     assert SIDES.is_below_other("cdn.example.org")
     assert not SIDES.is_below_other("staging.example.org")
@@ -121,7 +121,7 @@ def test_names_below_the_other_side_are_told_apart() -> None:
     ],
 )
 def test_a_host_belongs_to_one_side(own: list[str], other: list[str], host: str, whose: str) -> None:
-    """A listed name outranks a wildcard, and both the `www.` variant; what is nearer to its own site is not beside it."""
+    """A listed name outranks a wildcard, and both the `www.` variant; a name nearer to the own site is not below the other one."""
     sides = Sides(Names.of(own), Names.of(other))
     seen = {"own": sides.is_own(host), "other": sides.is_other(host), "below": sides.is_below_other(host)}
     assert [name for name, holds in seen.items() if holds] == ([] if whose == "neither" else [whose])

@@ -1,4 +1,4 @@
-"""Certificates: each domain is judged by its newest enabled certificate and by what the network says."""
+"""Certificates: the newest enabled one and the state on the network decide for each domain."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ def certificate(days: int | None, status: str = "ENABLED", name: str = HOME, *do
     return CertificateFact(common_name=name, status=status, expires_at=ends, domains=domains)
 
 
-def judged(
+def check_one(
     *certificates: CertificateFact, tls: str | None = None, domains: tuple[str, ...] = (HOME,)
 ) -> dict[str, tuple[bool | None, Severity]]:
     """The findings about these domains, all with this state on the network."""
@@ -50,9 +50,9 @@ def judged(
         (certificate(80, "ENABLED", "other.example", "WWW.SCHULFEST.EXAMPLE."),),
     ],
 )
-def test_an_old_certificate_beside_a_valid_one_is_no_fault(certificates: tuple[CertificateFact, ...]) -> None:
+def test_an_old_certificate_next_to_a_valid_one_is_no_fault(certificates: tuple[CertificateFact, ...]) -> None:
     """The host lists all that a domain ever had; the newest enabled one is what counts."""
-    assert judged(*certificates) == {"certificates": (True, Severity.INFO)}
+    assert check_one(*certificates) == {"certificates": (True, Severity.INFO)}
 
 
 @pytest.mark.parametrize(
@@ -80,25 +80,25 @@ def test_an_old_certificate_beside_a_valid_one_is_no_fault(certificates: tuple[C
 def test_what_serves_no_valid_certificate_is_never_well(
     certificates: tuple[CertificateFact, ...], tls: str | None, found: tuple[bool | None, Severity]
 ) -> None:
-    """Expired, refused, failed on the network, or not known: each is said of the domain, and none is green."""
-    assert judged(*certificates, tls=tls) == {f"certificate {HOME}": found}
+    """A domain whose certificate is expired, refused, failed or not known has its own finding, which does not pass."""
+    assert check_one(*certificates, tls=tls) == {f"certificate {HOME}": found}
 
 
 def test_a_network_that_serves_a_certificate_needs_no_listed_one() -> None:
-    """The host's modern networks list none; an expired one of the old network beside it changes nothing."""
-    assert judged(tls="active") == {"certificates": (True, Severity.INFO)}
-    assert judged(certificate(-3, "EXPIRED"), tls="ACTIVE") == {"certificates": (True, Severity.INFO)}
+    """Modern networks list no certificates, and an expired one of the old network is ignored."""
+    assert check_one(tls="active") == {"certificates": (True, Severity.INFO)}
+    assert check_one(certificate(-3, "EXPIRED"), tls="ACTIVE") == {"certificates": (True, Severity.INFO)}
 
 
 def test_a_certificate_covers_a_domain_in_either_of_its_forms() -> None:
     """Certificates hold the ASCII form of names with umlauts, and the host may list the other."""
-    found = judged(
+    found = check_one(
         certificate(-2, "ENABLED", "xn--bcher-kva.example"), certificate(80), domains=(HOME, "Bücher.example")
     )
     assert found["certificate Bücher.example"] == (False, Severity.WARN)
 
 
-def test_each_domain_is_judged_for_itself() -> None:
+def test_each_domain_is_checked_separately() -> None:
     """One bad domain among good ones is named, and warns if it is not the primary one."""
-    found = judged(certificate(80), certificate(-2, "ENABLED", "shop.example"), domains=(HOME, "shop.example"))
+    found = check_one(certificate(80), certificate(-2, "ENABLED", "shop.example"), domains=(HOME, "shop.example"))
     assert found == {"certificate shop.example": (False, Severity.WARN), "certificates": (True, Severity.INFO)}

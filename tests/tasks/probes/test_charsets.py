@@ -1,4 +1,4 @@
-"""Pages are read in the character set in which they are written, whatever their header says."""
+"""Pages are read in the character set in which they are written."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_host_is_found_in_every_character_set(charset: str, content_type: str,
     "content_type", ["text/html; charset=punycode", "text/html; charset=zip", "text/html; charset=unicode_escape"]
 )
 def test_codecs_that_are_no_character_set_are_not_used(content_type: str) -> None:
-    """A header cannot choose what Python knows besides."""
+    """A header cannot select a codec that is not a character set."""
     assert to_utf8("ü \\u0041".encode("latin-1"), content_type) == "ü \\u0041".encode()
 
 

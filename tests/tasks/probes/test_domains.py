@@ -1,4 +1,4 @@
-"""Domains are asked in parallel within a budget, and DNS is compared with what the host asks for."""
+"""Domains are requested in parallel within a budget, and DNS is compared with what the host requires."""
 
 import time
 
@@ -26,16 +26,16 @@ HOST = frozenset({"192.0.2.1", "192.0.2.2"})
     ],
     ids=["the host", "another host", "a proxy", "the host names nothing"],
 )
-def test_dns_is_what_the_host_asks_for(
+def test_dns_is_what_the_host_requires(
     seen: set[str], wanted: frozenset[str], headers: dict[str, str], passed: bool | None
 ) -> None:
-    """Another host's address fails; behind a proxy DNS tells nothing."""
+    """Another host's address fails; behind a proxy the result is not known."""
     page = Page("https://www.site.example/", 200, headers, b"")
     assert points_here(DOMAIN, frozenset(seen), wanted, page, primary=True).passed is passed
 
 
 def test_many_slow_domains_take_no_longer_than_the_budget() -> None:
-    """What was not answered within the budget is missing, and all others are there."""
+    """Results that are not there within the budget are missing, all others are returned."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         time.sleep(0.05)

@@ -37,7 +37,7 @@ def to(target: str, status: int = 301) -> httpx.Response:
 
 
 def refreshing(target: str) -> httpx.Response:
-    """A page that sends its visitors on."""
+    """A page that redirects its visitors."""
     return httpx.Response(200, html=f'<meta http-equiv="refresh" content="0; url={target}">')
 
 
@@ -133,7 +133,7 @@ def test_a_site_that_redirects_until_its_cookie_comes_back_is_read() -> None:
     ],
 )
 def test_what_this_machine_lacks_is_not_the_site_s_fault(error: OSError, detail: str) -> None:
-    """A connection that is refused says something of the site; a network or name server that is away does not."""
+    """A refused connection is a fault of the site; a missing network or name server is not."""
     failed = httpx.ConnectError("failed")
     failed.__cause__ = error
     with asking({"own.example/": failed}) as prober:
@@ -145,7 +145,7 @@ def test_what_this_machine_lacks_is_not_the_site_s_fault(error: OSError, detail:
 def test_no_answer_of_dns_is_not_no_address(
     monkeypatch: pytest.MonkeyPatch, code: int, found: frozenset[str] | None
 ) -> None:
-    """Only what a name server says counts."""
+    """Only the answer of a name server counts."""
 
     def ask(*_: object) -> None:
         raise socket.gaierror(code, "failed")

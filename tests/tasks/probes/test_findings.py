@@ -43,13 +43,13 @@ def survey(*domains: DomainName, listed: bool = True, **changes: Any) -> Survey:
     )
 
 
-def told(found: list[Finding]) -> dict[str, tuple[bool | None, Severity]]:
+def results(found: list[Finding]) -> dict[str, tuple[bool | None, Severity]]:
     """Each check with its result and grade."""
     return {finding.check: (finding.passed, finding.severity) for finding in found}
 
 
 def test_a_passed_check_needs_no_action_and_an_unknown_one_has_its_own_grade() -> None:
-    """A grade tells what to do: nothing, or what the finding names."""
+    """A finding has an action unless it passed."""
     for match, grade, acted in ((True, INFO, False), (False, BLOCK, True), (None, UNKNOWN, True)):
         found = findings.files_match(match, "d")
         assert (found.passed, found.severity, bool(found.action), found.detail) == (match, grade, acted, "d")
@@ -57,7 +57,7 @@ def test_a_passed_check_needs_no_action_and_an_unknown_one_has_its_own_grade() -
 
 def test_files_that_did_not_arrive_and_files_that_were_not_read_have_different_remedies() -> None:
     """Nobody looks for an e-mail about files that could not be compared."""
-    assert "did not arrive" in findings.files_match(False, "").action
+    assert "not complete" in findings.files_match(False, "").action
     assert "Compare a file" in findings.files_match(None, "").action
 
 
@@ -88,20 +88,20 @@ def look(*listed: DomainName, resolved: dict[str, str], pages: Any = None, **cha
 
 def test_domains_that_are_not_listed_are_not_known() -> None:
     """No list is not an empty list."""
-    assert told(look(resolved={}, listed=False)) == {"domains": (None, UNKNOWN)}
+    assert results(look(resolved={}, listed=False)) == {"domains": (None, UNKNOWN)}
     assert look(resolved={}) == []
 
 
 def test_an_install_without_a_primary_domain_fails() -> None:
     """Nobody could reach it."""
-    assert told(look(resolved={}, primary_domain=None)) == {"primary domain": (False, BLOCK)}
+    assert results(look(resolved={}, primary_domain=None)) == {"primary domain": (False, BLOCK)}
 
 
 def test_the_primary_domain_blocks_and_the_others_warn() -> None:
     """Both are looked at in the same way; a wildcard is no name that could be asked."""
     unverified = [each.model_copy(update={"verified": False}) for each in (MAIN, SIDE)]
     star = DomainName(name="*.stage.example", verified=False)
-    found = told(look(*unverified, star, resolved={"stage.example": "", "side.example": ""}))
+    found = results(look(*unverified, star, resolved={"stage.example": "", "side.example": ""}))
     assert found == {
         "stage.example verified": (False, BLOCK), "stage.example resolves": (False, BLOCK),
         "side.example verified": (False, WARN), "side.example resolves": (False, WARN),
@@ -110,7 +110,7 @@ def test_the_primary_domain_blocks_and_the_others_warn() -> None:
 
 @pytest.mark.parametrize("verified", [True, None])
 def test_a_domain_that_resolves_and_answers_passes(verified: bool | None) -> None:
-    """What the host does not say about its verification is no failure."""
+    """An unknown verification of a domain is not a failure."""
     listed = MAIN.model_copy(update={"verified": verified})
     (resolves, answers) = look(listed, resolved=BOTH_RESOLVE, pages={"stage.example": page()})
     assert (resolves.passed, resolves.detail, answers.passed) == (True, "192.0.2.1", True)
@@ -125,7 +125,7 @@ def test_a_domain_without_an_address_is_not_asked() -> None:
 def test_what_was_not_asked_in_time_is_not_known() -> None:
     """Neither a name that was not resolved, nor a page that was not fetched, has failed."""
     found = look(MAIN, SIDE, resolved={"side.example": "192.0.2.1"})
-    assert told(found) == {
+    assert results(found) == {
         "stage.example resolves": (None, UNKNOWN), "side.example resolves": (True, INFO), "side.example answers": (None, UNKNOWN),
     }  # fmt: skip
 
@@ -136,7 +136,7 @@ def test_what_was_not_asked_in_time_is_not_known() -> None:
         (page(), True, "HTTP 200 on stage.example"),
         (page(status=399), None, "HTTP 399"),
         (page(status=400), False, "HTTP 400"),
-        (page(status=401), None, "asks for a login"),
+        (page(status=401), None, "requires a login"),
         (page(status=404), False, "HTTP 404"),
         (page(status=500), False, "HTTP 500"),
         (page(status=503), False, "HTTP 503"),
@@ -146,8 +146,8 @@ def test_what_was_not_asked_in_time_is_not_known() -> None:
         (page(status=None, detail="ReadTimeout"), None, "ReadTimeout"),
         (page(url="http://www.stage.example/"), True, "on www.stage.example"),
         (page(url="http://www.prod.example/"), False, "the other install of the pair"),
-        (page(url="http://parked.example/"), False, "no domain of its own"),
-        (page(url="mailto:"), False, "sends its visitors to None, no domain of its own"),
+        (page(url="http://parked.example/"), False, "not one of its domains"),
+        (page(url="mailto:"), False, "redirects visitors to None, which is not one of its domains"),
     ],
 )
 def test_the_front_page_keeps_its_visitor(seen: Page, passed: bool | None, detail: str) -> None:
@@ -205,8 +205,8 @@ BELOW = "http://shop.www.prod.example/"
         ([page(PLAIN, cut=True)], SIDES, {}, False, "www.prod.example in"),
         ([page(status=500)], SIDES, {}, None, "no page could be read"),
         ([], SIDES, {}, None, "no page could be read"),
-        ([page("x")], NO_OTHER, {}, None, "no two domains to tell apart"),
-        ([page("x")], SIDES, {"primary_domain": None}, None, "no two domains to tell apart"),
+        ([page("x")], NO_OTHER, {}, None, "no two domains to distinguish"),
+        ([page("x")], SIDES, {"primary_domain": None}, None, "no two domains to distinguish"),
         ([page("http://stage.example/")], SIDES, {}, True, "1 pages read"),
     ],
 )
@@ -236,13 +236,13 @@ def test_the_remedy_replaces_what_was_seen(bodies: list[str], commands: int, mul
     assert "?" not in found.detail
 
 
-def test_hosts_beside_the_other_installs_domains_warn() -> None:
+def test_unlisted_hosts_below_the_other_installs_domains_warn() -> None:
     """At most five are named; they are no leak."""
     body = " ".join(f"http://{name}.www.prod.example/" for name in "abcdef")
-    leak, beside = findings.leaks([page(body, url="http://stage.example/p?a=1")], SIDES, install())
+    leak, unlisted = findings.leaks([page(body, url="http://stage.example/p?a=1")], SIDES, install())
     assert leak.passed is True
-    assert (beside.passed, beside.severity) == (False, WARN)
-    assert beside.detail == ", ".join(f"{name}.www.prod.example in http://stage.example/p" for name in "abcde")
+    assert (unlisted.passed, unlisted.severity) == (False, WARN)
+    assert unlisted.detail == ", ".join(f"{name}.www.prod.example in http://stage.example/p" for name in "abcde")
     assert len(findings.leaks([page("http://elsewhere.example/")], SIDES, install())) == 1
 
 
@@ -261,11 +261,11 @@ def content(posts: int = 5, newest: datetime | None = NOW, **more: Any) -> Conte
         (content(newest=NOW - timedelta(days=1)), False, "newest of posts 2025-12-31 00:00, expected 2026-01-01 00:00"),
         (content(newest=None), True, "totals"),
         (Content(reachable=False, detail="a login"), None, "a login"),
-        (Content(reachable=True), None, "the two sites tell nothing that can be compared"),
+        (Content(reachable=True), None, "no public content in common"),
     ],
 )
 def test_content_must_not_be_less_or_older(now: Content, passed: bool | None, detail: str) -> None:
-    """What only one side tells is not compared."""
+    """A collection that only one side has is not compared."""
     (found,) = findings.content_matches(now, content(), database=True)
     assert (found.passed, detail in found.detail) == (passed, True), found
 
@@ -295,7 +295,7 @@ def test_what_was_there_before_the_copy_and_not_in_the_source_is_no_copy(
 
 
 def test_a_comment_may_be_approved_long_after_its_date() -> None:
-    """More comments than the source has, none of them new, are no fault; an old baseline without dates is none either."""
+    """More comments than the source has, none of them new, are no fault, also with an old baseline without dates."""
     comments = [Content(reachable=True, totals={"comments": n}, newest={"comments": NOW}) for n in (5, 7)]
     undated = [Content(reachable=True, totals={"posts": n}) for n in (5, 7)]
     for expected, now in (comments, undated):
@@ -307,12 +307,12 @@ def test_a_comment_may_be_approved_long_after_its_date() -> None:
 def test_feeds_are_compared_if_one_site_closes_its_rest_surface(
     items: int, newest: datetime | None, passed: bool
 ) -> None:
-    """The source tells posts and its feed, the destination only its feed, and so the other way round."""
-    told = content(posts=40, feed_items=5, feed_newest=NOW)
+    """If one side has posts and a feed and the other only a feed, the feeds are compared, in both directions."""
+    both = content(posts=40, feed_items=5, feed_newest=NOW)
     closed = Content(reachable=True, totals={"feed items": items}, newest={"feed items": newest} if newest else {})
-    (found,) = findings.content_matches(closed, told, database=True)
+    (found,) = findings.content_matches(closed, both, database=True)
     assert found.passed is passed, found
-    (back,) = findings.content_matches(told, closed, database=True)
+    (back,) = findings.content_matches(both, closed, database=True)
     assert back.passed is True, back
 
 
@@ -358,7 +358,7 @@ def test_a_page_of_wordpress_itself_is_not_the_site() -> None:
 
 
 def test_content_is_not_compared_if_no_database_travelled() -> None:
-    """And the source's own reason is told if the destination has none."""
+    """The reason of the source is shown if the destination has no reason."""
     assert findings.content_matches(content(0), content(), database=False) == []
     (found,) = findings.content_matches(Content(reachable=True), Content(reachable=False, detail="b"), database=True)
     assert found.detail == "b"
@@ -379,14 +379,14 @@ def test_content_is_not_compared_if_no_database_travelled() -> None:
     ],
 )
 def test_home_is_a_domain_of_the_site(home: str | None, site: str | None, own: str | None, passed: bool | None) -> None:
-    """A trace of the other install fails in either option; a home that is not told is not known."""
+    """A trace of the other install fails in either option; an unknown home is not known."""
     found = findings.home_is_own(Content(reachable=True, home=home, site_url=site), SIDES, own)
     assert found.passed is passed
 
 
-def test_a_home_that_is_not_told_has_its_reason() -> None:
-    """The reader's detail, or that nothing was told."""
-    for detail, shown in (("a login", "a login"), ("", "not told")):
+def test_an_unknown_home_has_its_reason() -> None:
+    """The detail of the reader, or that the home is not known."""
+    for detail, shown in (("a login", "a login"), ("", "not known")):
         assert findings.home_is_own(Content(reachable=False, detail=detail), SIDES, "stage.example").detail == shown
 
 
@@ -423,7 +423,7 @@ FRESH, OTHER = (page("new"), page("new")), page("old", headers={"age": "900"})
         (page("new"), (page("new", status=404), page("new")), None, "HTTP 404"),
     ],
 )
-def test_a_cache_is_judged_only_by_pages_that_were_read(
+def test_a_cache_is_checked_only_with_pages_that_were_read(
     cached: Page, fresh: Any, passed: bool | None, detail: str
 ) -> None:
     """The fresh ones must be plain answers; an error that only the cache has is what visitors get."""
@@ -453,7 +453,7 @@ HIDDEN = '<meta name="robots" content="noindex">'
 def test_production_is_found_and_nothing_else_is(
     environment: Environment, front: Page, passed: bool | None, severity: Severity
 ) -> None:
-    """What asks for a login is not indexed, which is right for staging only."""
+    """A page with a login is not indexed, which is right for staging only."""
     found = findings.indexing(install(environment), front, page(status=404))
     assert (found.passed, found.severity) == (passed, severity)
     assert found.check == (

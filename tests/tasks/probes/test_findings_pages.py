@@ -1,4 +1,4 @@
-"""What is judged of a page: only what no healthy site shows fails, and what proves nothing is not known."""
+"""Checks of a page: only what no healthy site shows fails, and what proves nothing is not known."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -79,7 +79,7 @@ def test_links_to_pages_are_found_however_they_are_written() -> None:
 
 
 def test_feeds_and_sitemaps_of_any_shape_are_read() -> None:
-    """CDATA, name spaces, dates that are none or lie beyond the calendar."""
+    """CDATA, name spaces, and dates that are malformed or out of range."""
     feed = b"<rss><channel><title/><link>https://a.example</link><item><pubDate>never</pubDate></item><item></channel></rss>"
     assert markup.feed_items(feed) == (2, None)
     assert markup.feed_home(feed) == "https://a.example"

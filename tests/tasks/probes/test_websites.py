@@ -1,4 +1,4 @@
-"""What a site's REST index tells of the plugins that collect data of visitors."""
+"""Reading a site: plugins that collect data of visitors, content, feeds and sitemaps."""
 
 import json
 from typing import Any
@@ -45,15 +45,15 @@ def test_plugins_are_known_by_their_namespaces(namespaces: list[Any], seen: tupl
     assert asked.count("/wp-json/") == 1
 
 
-@pytest.mark.parametrize("told", [{}, {"namespaces": None}, {"namespaces": "wc/v3"}, {"namespaces": ["wc/v3"]}])
-def test_an_index_without_wordpress_own_namespaces_tells_nothing(told: dict[str, Any]) -> None:
+@pytest.mark.parametrize("listed", [{}, {"namespaces": None}, {"namespaces": "wc/v3"}, {"namespaces": ["wc/v3"]}])
+def test_an_index_without_the_namespaces_of_wordpress_is_unknown(listed: dict[str, Any]) -> None:
     """A list that is absent or was thinned out is not the same as no plugins."""
-    content, _ = look({"name": "Site"} | told)
+    content, _ = look({"name": "Site"} | listed)
     assert (content.reachable, content.live_data) == (True, None)
 
 
 def test_content_of_an_older_ledger_is_still_read() -> None:
-    """A survey that was kept before plugins were looked for has not told them."""
+    """The plugins of a survey that was stored by an older version are unknown."""
     assert Content.model_validate({"reachable": True, "totals": {"posts": 1}}).live_data is None
 
 
@@ -106,19 +106,19 @@ def looking(pages: dict[str, str | httpx.Response]) -> Prober:
 def test_content_is_read_from_what_the_site_offers(
     pages: dict[str, str | httpx.Response], totals: dict[str, int]
 ) -> None:
-    """Pretty permalinks or plain, one sitemap or many; what tells nothing is not a count of nothing."""
+    """Pretty permalinks or plain, one sitemap or many; an unreadable one is not a count of zero."""
     with looking({"/": "<h1>Home</h1>", **pages}) as prober:
         assert prober.content("site.example").totals == totals
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"), [("7", {"posts": 7}), ("\u00b2", {}), ("9" * 5000, {}), ("-1", {}), ("", {})]
+    ("listed", "kept"), [("7", {"posts": 7}), ("\u00b2", {}), ("9" * 5000, {}), ("-1", {}), ("", {})]
 )
-def test_a_count_is_a_number_or_nothing(told: str, kept: dict[str, int]) -> None:
+def test_a_count_is_a_number_or_unknown(listed: str, kept: dict[str, int]) -> None:
     """A header that is no number ends no look."""
     query = "per_page=1&orderby=modified&order=desc"
     posts = httpx.Response(
-        200, headers={"x-wp-total": told.encode("latin-1")}, json=[{"modified_gmt": "0000-00-00T00:00:00"}]
+        200, headers={"x-wp-total": listed.encode("latin-1")}, json=[{"modified_gmt": "0000-00-00T00:00:00"}]
     )  # type: ignore[dict-item]  # bytes, as a server sends them
     with looking({"/wp-json/": '{"name": "x"}', f"/wp-json/wp/v2/posts?{query}": posts}) as prober:
         assert prober.content("site.example").totals == kept
@@ -159,7 +159,7 @@ def test_pages_are_read_on_the_domain_to_which_they_belong() -> None:
 
 
 def test_texts_of_posts_are_read_without_their_guid() -> None:
-    """From either address of the REST surface; a surface that is closed tells nothing."""
+    """From either address of the REST API; a closed API returns nothing."""
     asked = "per_page=30&_fields=link,title,excerpt,content"
     with looking({f"/?rest_route=/wp/v2/posts&{asked}": '[{"content":{"rendered":"x"}}]'}) as prober:
         assert [page.status for page in prober.texts("site.example")] == [200]
