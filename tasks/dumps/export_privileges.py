@@ -24,7 +24,7 @@ def require_readable(
 ) -> tuple[tuple[SequenceState, ...], tuple[str, ...]]:
     """Return the last values of the sequences that the dump needs, and notes on those that are not read.
 
-    `snapshot` is that of the connection, which reads in turns (`connecting.in_turns`): each sequence read is a lock.
+    `snapshot` is that of the connection, which reads in turns (`connections.in_short_transactions`): each sequence read is a lock.
 
     Raise `NotExported` with every privilege that the role lacks, each with the statement that grants it.
     """

@@ -85,7 +85,7 @@ def require_masked_rows_fit(
 ) -> None:
     """Try every mask on a sample of the real rows: types, lengths, NOT NULL, domains, enums and CHECKs must accept it.
 
-    `tables`: those of the plan, from an iterator that releases locks in between (`connections.in_turns`). Raise
+    `tables`: those of the plan, from an iterator that releases locks in between (`connections.in_short_transactions`). Raise
     `PolicyRefused` with every column that the load would refuse.
     """
     selects = {str(t.table.name): masked_columns(t, session) for t in plan.tables}

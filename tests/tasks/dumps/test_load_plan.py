@@ -253,7 +253,7 @@ def test_what_is_loaded_was_treated_as_the_policy_says_now(rules: str, held: Dum
 def lifted(monkeypatch: pytest.MonkeyPatch, keys: Any, plan: Any, slow: tuple[tuple[str, int], ...] = ()) -> list[str]:
     """The names of the keys that are dropped and made again; `slow` keys have no index on a table of so many bytes."""
     rows = [{"schema": "public", "table": text.split("_")[0], "name": text, "bytes": size} for text, size in slow]
-    monkeypatch.setattr(load_plan, "asked", lambda connection, question: rows)
+    monkeypatch.setattr(load_plan, "query_catalog", lambda connection, question: rows)
     tables = [table(each) for each in ("a", "b", "c", "kept")]
     connection: Any = None
     return [each.name for each in foreign_keys_to_lift(connection, catalog(*tables, foreign_keys=tuple(keys)), plan)]

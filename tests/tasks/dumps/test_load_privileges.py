@@ -34,7 +34,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
         rows = {
             "role": [role], "rights": list(relations), "triggers": [], "rules": [], "view_dependencies": [], "event_triggers": [],
         } | others  # fmt: skip
-        monkeypatch.setattr(load_privileges, "asked", lambda connection, query: rows[query])
+        monkeypatch.setattr(load_privileges, "query_catalog", lambda connection, query: rows[query])
 
     return answer
 
