@@ -1,1 +1,1 @@
-"""`understudy`: ask, look, answer and keep watch from a terminal; for people, and with `--json` for machines."""
+"""`understudy`: plan, look, answer and check from a terminal; with `--json` for machines."""

@@ -1,4 +1,4 @@
-"""`dump`: production's database to one anonymized dump, from a terminal, without a Prefect server."""
+"""`dump`: export production's database into one anonymized dump from a terminal, without a Prefect server."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from deployments.cli.in_process import PlanOnly, Policy, Requester, ended, local_run, patiently, refused
-from deployments.cli.output import Told, columns, command
+from deployments.cli.in_process import done_result, local_run, refused_result, with_retries
+from deployments.cli.options import Off, PlanOnly, Policy, Requester, RiskPhrase
+from deployments.cli.output import Result, columns
 from tasks import exports
 from tasks.dumps.export_plan import ExportPlan, Snapshot
 from tasks.dumps.extract import batches_of
 from tasks.dumps.segment_writer import Part
-from tasks.estate.dumps import Anonymizer, DumpFacts, require_choices
+from tasks.estate.dumps import DumpFacts, require_choices
 from tasks.estate.errors import UnderstudyError
 from tasks.runtime import runners
 
@@ -23,33 +24,28 @@ Source = Annotated[
         "--source",
         envvar="UNDERSTUDY_SOURCE_DATABASE",
         show_envvar=True,
-        help="postgresql://… of production, with a role that may only read. Better from the environment: options of a "
-        "running program can be read by every user of the machine.",
+        help="postgresql://… of production, with a read-only role. Prefer the environment variable: every user of the "
+        "machine can read the options of a running program.",
     ),
 ]
-To = Annotated[Path | None, typer.Option("--to", file_okay=False, help="Folder for the dump; made if it is missing.")]
-Off = Annotated[list[Anonymizer] | None, typer.Option("--off", help="Switch an anonymizer off. Needs --risk-phrase.")]
-RiskPhrase = Annotated[str, typer.Option("--risk-phrase", help="I_UNDERSTAND_THE_PII_RISK, only with --off.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put the command of this file into the program."""
-    command(app, "dump")(dump)
+To = Annotated[
+    Path | None, typer.Option("--to", file_okay=False, help="Folder for the dump; created if it is missing.")
+]
 
 
 def dump(
     policy: Policy,
     source: Source = "",
     to: To = None,
-    attachments: Annotated[bool, typer.Option(help="Whether the content of attachments travels.")] = True,
+    attachments: Annotated[bool, typer.Option(help="Whether the content of attachments is exported.")] = True,
     off: Off = None,
     risk_phrase: RiskPhrase = "",
     requested_by: Requester = "",
     plan_only: PlanOnly = False,
-) -> Told:
-    """Export a database into one anonymized dump: plan, prove, extract masked in one snapshot, bundle, read back.
+) -> Result:
+    """Export a database into one anonymized dump: plan, extract masked rows from one snapshot, bundle and verify them.
 
-    Does what the flow `anonymize` does, in this process. UNDERSTUDY_MASKING_KEY must be set.
+    Does what the flow `anonymize` does, in this process. Requires UNDERSTUDY_MASKING_KEY.
     """
     document: dict[str, Any] = {"plan": None}
     settings = {"SOURCE_DATABASE": source, "DUMP_FOLDER": str(to.resolve()) if to else ""}
@@ -59,23 +55,25 @@ def dump(
                 attachments=attachments, off=[each.value for each in off or []], risk_phrase=risk_phrase
             )
             with exports.snapshot() as held:
-                plan = patiently(exports.plan_export.fn, policy.stem, chosen, held, requested_by=requested_by)
+                plan = with_retries(exports.plan_export.fn, policy.stem, chosen, held, requested_by=requested_by)
                 document["plan"] = _planned(plan)
                 if plan_only:
-                    return ended("Planned", document, _plan_lines(plan))
-                patiently(exports.collect_secrets.fn, plan, held)
+                    return done_result("Planned", document, _plan_lines(plan))
+                with_retries(exports.collect_secrets.fn, plan, held)
                 parts = _extract(plan, held, run_id)
-            facts = patiently(exports.bundle_dump.fn, plan, parts)
+            facts = with_retries(exports.bundle_dump.fn, plan, parts)
         except UnderstudyError as error:
-            return refused(error, document)
-    return ended("Exported", document, _dump_lines(facts), dump=facts.url, bytes=facts.bytes, rows=facts.trailer.rows)
+            return refused_result(error, document)
+    return done_result(
+        "Exported", document, _dump_lines(facts), dump=facts.url, bytes=facts.bytes, rows=facts.trailer.rows
+    )
 
 
 def _extract(plan: ExportPlan, held: Snapshot, run_id: str) -> tuple[Part, ...]:
-    """Run every batch of units in a few threads; the work is done by the server. One that fails ends the export."""
+    """Extract every batch in a few threads; the server does the work. One that fails ends the export."""
     with ThreadPoolExecutor(max_workers=int(os.environ.get(runners.WORKERS, "2"))) as pool:
         running = {
-            pool.submit(patiently, exports.extract_batch.fn, plan.policy, held, batch, run_id): batch
+            pool.submit(with_retries, exports.extract_batch.fn, plan.policy, held, batch, run_id): batch
             for batch in batches_of(plan.masking, plan.units)
         }
         try:
@@ -115,7 +113,7 @@ def _plan_lines(plan: ExportPlan) -> list[str]:
         for table in masking.tables
     ]
     return [
-        f"The policy fits {plan.header.source_database} on {plan.header.source_host}: {len(rows)} tables travel.",
+        f"The policy fits {plan.header.source_database} on {plan.header.source_host}: {len(rows)} tables are exported.",
         "",
         *(columns(rows, head=("table", "columns", "masked")) if rows else []),
         *([f"Without rows: {', '.join(masking.dropped)}"] if masking.dropped else []),

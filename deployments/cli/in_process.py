@@ -1,7 +1,7 @@
-"""Work in this process, without a Prefect server: settings from options, progress on a terminal, one document at the end.
+"""What `dump` and `load` share: a run in this process, without a Prefect server, with progress bars on a terminal.
 
-What is shared by `dump` and `load`. The steps are those of the flows, called as plain functions, with the same retries
-after `Transient`; a run of this kind is in the ledger and nowhere else.
+The steps are those of the flows, called as plain functions, with the same retries after `Transient`. Such a run is recorded
+in the ledger and nowhere else.
 """
 
 import os
@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
-import typer
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from deployments.cli.output import Loud, Told
+from deployments.cli.output import Alert, Result
 from tasks.estate.errors import Transient, UnderstudyError
 from tasks.estate.settings import forget_settings
 from tasks.runtime.current_run import outside_prefect
@@ -26,23 +25,17 @@ from tasks.runtime.current_run import outside_prefect
 P = ParamSpec("P")
 R = TypeVar("R")
 
-DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds before each further try, as the steps have under Prefect
-# Nothing here asks Prefect: one that does not answer must not be waited for, and none is started on the side.
+DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds before each retry, as the steps have under Prefect
+# No Prefect server is used: one that is away must not be waited for, and no temporary one is started.
 NO_SERVER: dict[Any, Any] = {PREFECT_API_URL: None, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
 SHOWN = 12  # bars at a time; a schema of a thousand tables must not fill the terminal
-
-Policy = Annotated[
-    Path, typer.Option("--policy", exists=True, dir_okay=False, help="Masking policy: a YAML file of that application.")
-]
-PlanOnly = Annotated[bool, typer.Option("--plan-only", help="Stop after the plan: nothing is exported or loaded.")]
-Requester = Annotated[str, typer.Option("--requested-by", help="Your name, for the ledger.")]
 
 
 @contextmanager
 def local_run(policy: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    """Be a run of this process: its id, with these settings over those of the environment, and bars on a terminal.
+    """Start a run in this process and return its id.
 
-    `settings` are names without `UNDERSTUDY_`; empty values leave the environment's own.
+    `settings` override those of the environment; they are named without `UNDERSTUDY_`, and empty ones are ignored.
     """
     given = {**settings, "POLICIES": str(policy.resolve().parent)}
     changed = {f"UNDERSTUDY_{name}": value for name, value in given.items() if value}
@@ -62,8 +55,8 @@ def local_run(policy: Path, settings: Mapping[str, str]) -> Iterator[str]:
         forget_settings()
 
 
-def patiently(step: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
-    """Run a step, and again after `Transient`, four times at most, as it would be under Prefect."""
+def with_retries(step: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Run a step, and retry it after `Transient` as often as Prefect would."""
     for delay in DELAYS:
         try:
             return step(*arguments, **options)
@@ -72,27 +65,27 @@ def patiently(step: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> 
     return step(*arguments, **options)
 
 
-def refused(error: UnderstudyError, document: Mapping[str, Any]) -> Told:
-    """Turn an error into the end of the document: its faults, its outcome, its remedy."""
+def refused_result(error: UnderstudyError, document: Mapping[str, Any]) -> Result:
+    """Return the document of a run that an error ended: faults, outcome and next step."""
     faults = error.facts.get("faults") or [
         {"table": "", "column": "", "kind": error.outcome, "message": error.message, "remedy": error.next_step}
     ]
-    ended = {
+    document = {
         **document,
         "faults": faults,
         "outcome": {"name": error.outcome, "message": error.message, "next_step": error.next_step},
     }
-    return Told(ended, [Loud(f"{error.outcome}: {error.message}"), error.next_step], failed=True)
+    return Result(document, [Alert(f"{error.outcome}: {error.message}"), error.next_step], failed=True)
 
 
-def ended(name: str, document: Mapping[str, Any], lines: list[str], **facts: Any) -> Told:
-    """Return the document of a run that did what it should."""
-    return Told({**document, "faults": [], "outcome": {"name": name, **facts}}, lines)
+def done_result(name: str, document: Mapping[str, Any], lines: list[str], **facts: Any) -> Result:
+    """Return the document of a run that succeeded."""
+    return Result({**document, "faults": [], "outcome": {"name": name, **facts}}, lines)
 
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str, int, int, int], None]]:
-    """A bar for each table with rows, bytes and time left, on standard error; nothing where that is no terminal."""
+    """Show a bar for each table on standard error, with rows, bytes and remaining time, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda table, rows, done, whole: None
         return

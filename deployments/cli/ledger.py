@@ -1,4 +1,4 @@
-"""`ledger`: verify the chain, export it, and say its head. Reads the ledger that the settings name, and never writes."""
+"""`ledger`: verify the hash chain, show its head, export it. Reads the ledger of the settings and never writes to it."""
 
 import json
 from collections.abc import Iterator
@@ -10,80 +10,75 @@ import typer
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from deployments.cli.output import Loud, Told, command, new_group
+from deployments.cli.output import Alert, Result, command, new_group
 from tasks.estate.errors import Misconfigured, Unreachable
 from tasks.estate.settings import load_settings
 from tasks.ledger.ledger import Ledger, verify_export
 
 TAIL = (
-    "A tail that was cut off, or a chain that was rebuilt, is not seen this way: give --anchor with a head that was kept "
-    "elsewhere. Every notice carries one."
+    "A tail that was cut off, or a chain that was rebuilt, is not found this way: use --anchor with a head that was stored "
+    "elsewhere. Every notice contains one."
 )
 
-group = new_group("The ledger: who asked, who approved, what came of it.")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put the commands of this file into the program."""
-    app.add_typer(group, name="ledger")
+group = new_group("The ledger: who requested, who approved, and with which outcome.")
 
 
 @command(group, "verify")
 def verify(
     anchor: Annotated[
-        str | None, typer.Option("--anchor", metavar="SEQ:HASH", help="A head that was kept elsewhere.")
+        str | None, typer.Option("--anchor", metavar="SEQ:HASH", help="A head that was stored elsewhere.")
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="An export to verify instead of the ledger itself.")
     ] = None,
-) -> Told:
-    """Check the hash chain. Exit 1 where it is broken, or does not hold the anchor."""
+) -> Result:
+    """Verify the hash chain. Exit with 1 if it is broken, or does not contain the anchor."""
     if file is None:
-        with opened() as ledger:
+        with open_existing_ledger() as ledger:
             problems, where = ledger.verify(anchor), "The ledger"
     else:
         problems, where = _of_export(file, anchor), str(file)
     document = {"problems": problems, "anchored": anchor is not None}
     if problems:
-        return Told(document, [Loud(f"{where} is broken."), *map(Loud, problems)], failed=True)
-    held = "is whole, and holds the anchor." if anchor else "is whole, as far as it goes."
-    return Told(document, [f"{where} {held}", *([] if anchor else [TAIL])])
+        return Result(document, [Alert(f"{where} is broken."), *map(Alert, problems)], failed=True)
+    held = "is whole, and contains the anchor." if anchor else "is intact, as far as it can be verified."
+    return Result(document, [f"{where} {held}", *([] if anchor else [TAIL])])
 
 
 @command(group, "head")
-def head() -> Told:
-    """Show the newest fact's number and hash: keep it elsewhere, as an anchor for `ledger verify`."""
-    with opened() as ledger:
+def head() -> Result:
+    """Show the newest fact's number and hash: store it elsewhere, as an anchor for `ledger verify`."""
+    with open_existing_ledger() as ledger:
         newest = ledger.head()
-    return Told({"head": str(newest) if newest else None}, [str(newest) if newest else "The ledger is empty."])
+    return Result({"head": str(newest) if newest else None}, [str(newest) if newest else "The ledger is empty."])
 
 
 @command(group, "export")
 def export(
-    file: Annotated[Path | None, typer.Argument(help="New file for it; standard output where not given.")] = None,
-) -> Told:
-    """Write every fact as a line of JSON, whole enough for `ledger verify --file` on a machine without the ledger."""
-    with opened() as ledger:
+    file: Annotated[Path | None, typer.Argument(help="New file for the export; by default standard output.")] = None,
+) -> Result:
+    """Write every fact as a line of JSON, which `ledger verify --file` verifies on any machine."""
+    with open_existing_ledger() as ledger:
         if file is None:
             lines = list(ledger.export())
-            return Told({"facts": [json.loads(line) for line in lines]}, lines)
+            return Result({"facts": [json.loads(line) for line in lines]}, lines)
         count = _write(file, ledger.export())
         newest = ledger.head()
     anchor = str(newest) if newest else None
-    return Told(
+    return Result(
         {"file": str(file), "facts": count, "head": anchor}, [f"{count} facts are in {file}. Head: {anchor or 'none'}"]
     )
 
 
 @contextmanager
-def opened() -> Iterator[Ledger]:
-    """The ledger of the settings. Raises `Misconfigured` where there is none: opening one would make an empty one."""
+def open_existing_ledger() -> Iterator[Ledger]:
+    """Open the ledger of the settings. Raise `Misconfigured` if it does not exist: opening it would create an empty one."""
     url = load_settings().ledger_url
     path = _file_of(url)
     if path is not None and not path.exists():
         raise Misconfigured(
             f"There is no ledger at {path}.",
-            next_step="Run this where the worker runs, with its UNDERSTUDY_LEDGER_URL; or give an export with --file.",
+            next_step="Run this where the worker runs, with its UNDERSTUDY_LEDGER_URL; or verify an export with --file.",
         )
     try:
         yield Ledger(url)
@@ -91,14 +86,14 @@ def opened() -> Iterator[Ledger]:
         raise Unreachable(
             f"The ledger's database cannot be read ({type(error).__name__}).",
             next_step="Check UNDERSTUDY_LEDGER_URL and that its server answers.",
-        ) from None  # its words may hold the address with a password
+        ) from None  # its message may contain the address with a password
 
 
 def _file_of(url: str) -> Path | None:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        return None  # the ledger itself says what is wrong
+        return None  # the ledger itself reports what is wrong
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
@@ -114,7 +109,7 @@ def _write(file: Path, lines: Iterator[str]) -> int:
     count = 0
     try:
         with file.open("x", encoding="utf-8") as out:
-            file.chmod(0o600)  # who approved what is nobody else's business
+            file.chmod(0o600)  # only its owner may read who approved what
             for line in lines:
                 out.write(f"{line}\n")
                 count += 1
@@ -124,6 +119,6 @@ def _write(file: Path, lines: Iterator[str]) -> int:
 
 
 def _not_a_file(file: Path, error: Exception) -> Misconfigured:
-    found: dict[str, Any] = {"FileExistsError": "exists already", "FileNotFoundError": "does not exist"}
+    found: dict[str, Any] = {"FileExistsError": "already exists", "FileNotFoundError": "does not exist"}
     why = found.get(type(error).__name__, f"cannot be used ({type(error).__name__})")
-    return Misconfigured(f"{file} {why}.", next_step="Nothing was changed. Give another file.")
+    return Misconfigured(f"{file} {why}.", next_step="Nothing was changed. Name another file.")

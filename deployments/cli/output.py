@@ -1,4 +1,4 @@
-"""What every command shares: the one place that prints, and the one that makes a sentence and an exit code of an error."""
+"""What all commands share: output, prompts, and the conversion of errors to sentences and exit codes."""
 
 import functools
 import getpass
@@ -15,31 +15,31 @@ from rich.markdown import Markdown
 
 from tasks.estate.errors import UnderstudyError
 
-FAILED = 1  # exit code: refused, or not well; 2 is typer's own for a command that was not understood
+FAILED = 1  # exit code: refused, or a check failed; 2 is typer's own for a usage error
 STILL_OPEN = 3  # exit code: the run that was followed neither asked nor ended; no result is known
-INTERRUPTED = 130  # exit code of a command that Ctrl-C ends, as shells have it
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
+INTERRUPTED = 130  # exit code of a command that Ctrl-C ends, as in shells
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 
 
-class Loud(str):
+class Alert(str):
     """A line that must not be overlooked."""
 
 
-class Marked(str):
-    """Markdown: rendered on a terminal, as it is elsewhere."""
+class MarkdownText(str):
+    """Markdown, rendered on a terminal and printed unchanged elsewhere."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a command found: a document for machines, lines for people. `failed`: it looked, and what it saw is not well."""
+class Result:
+    """The result of a command: a document for machines, and lines for people. `failed`: a check failed; exit code 1."""
 
     document: Mapping[str, Any]
     lines: Sequence[str] = ()
     failed: bool = False
 
 
-class Ended(Exception):
-    """A command stops before there is a result, with an exit code of its own. `facts` are for the JSON document."""
+class NoResult(Exception):
+    """A command stopped before it had a result, with its own exit code. `facts` are added to the JSON document."""
 
     def __init__(self, message: str, next_step: str, code: int, **facts: str) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class Ended(Exception):
 
 
 def new_group(about: str) -> typer.Typer:
-    """A group of commands. Plain help and plain errors: the same words on a terminal, in a file and in a pipe."""
+    """Return a group of commands. Help and errors are plain text: the same on a terminal, in a file and in a pipe."""
     return typer.Typer(
         help=about,
         no_args_is_help=True,
@@ -57,86 +57,98 @@ def new_group(about: str) -> typer.Typer:
     )
 
 
-def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Told]], Callable[..., Told]]:
-    """Make a function a command of the group: it gets `--json`, its `Told` is printed, our errors become sentences."""
+def command(
+    group: typer.Typer, name: str, about: str | None = None
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Register a function as a command: add `--json`, print its `Result`, and explain our errors.
 
-    def register(body: Callable[..., Told]) -> Callable[..., Told]:
-        @functools.wraps(body)
-        def run(**given: Any) -> None:
-            as_json = given.pop("json")
+    `about` is the help text, by default the function's docstring.
+    """
+
+    def register(body: Callable[..., Result]) -> Callable[..., Result]:
+        def run(json: bool, **given: Any) -> None:
             try:
-                told = body(**given)
+                result = body(**given)
             except UnderstudyError as error:
-                _explain(error.outcome, error.message, error.next_step, as_json=as_json)
+                _explain(error.outcome, error.message, error.next_step, as_json=json)
                 raise typer.Exit(FAILED) from error
-            except Ended as ended:
-                outcome = "Interrupted" if ended.code == INTERRUPTED else "StillOpen"
-                _explain(outcome, ended.message, ended.next_step, as_json=as_json, **ended.facts)
-                raise typer.Exit(ended.code) from None
-            _print(told, as_json=as_json)
-            if told.failed:
+            except NoResult as stop:
+                outcome = "Interrupted" if stop.code == INTERRUPTED else "StillOpen"
+                _explain(outcome, stop.message, stop.next_step, as_json=json, **stop.facts)
+                raise typer.Exit(stop.code) from None
+            _print(result, as_json=json)
+            if result.failed:
                 raise typer.Exit(FAILED)
 
-        signature = inspect.signature(body, eval_str=True)
-        option = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
-        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]  # typeshed knows no __signature__ of a function
-        run.__annotations__ = body.__annotations__ | {"json": Json}
-        group.command(name)(run)
+        group.command(name, help=about)(with_options(run, body, json=(Json, False)))
         return body
 
     return register
 
 
-def aside(*lines: str) -> None:
-    """Say something on the way, on standard error: standard output is for the result."""
+def with_options(run: Callable[..., Any], body: Callable[..., Any], **options: tuple[Any, Any]) -> Callable[..., Any]:
+    """Return `run` with the name, docstring and parameters of `body`, and with these options: annotation and default."""
+    functools.update_wrapper(run, body)
+    signature = inspect.signature(body, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in options.items()
+    ]
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]  # typeshed lacks the attribute
+    run.__annotations__ = body.__annotations__ | {each.name: each.annotation for each in added}
+    return run
+
+
+def print_aside(*lines: str) -> None:
+    """Print lines on standard error: standard output is for the result."""
     _show(Console(stderr=True, highlight=False), lines)
 
 
-def ask(question: str, *, hidden: bool = False) -> str:
-    """What a person types, asked on standard error; `hidden` is not shown while it is typed.
+def prompt(label: str, *, hidden: bool = False) -> str:
+    """Return what a person types; `hidden` does not echo it on a terminal. Raise a usage error at the end of the input.
 
-    Not typer's own prompt: that one writes a blank to standard output, where a machine waits for a document.
+    typer's own prompt writes a blank to standard output, where a machine expects a document.
     """
     if hidden and sys.stdin.isatty():
-        return getpass.getpass(f"{question}: ", stream=sys.stderr).strip()
-    typer.echo(f"{question}: ", err=True, nl=False)
+        return getpass.getpass(f"{label}: ", stream=sys.stderr).strip()
+    typer.echo(f"{label}: ", err=True, nl=False)
     typed = sys.stdin.readline()
     if not typed:
-        raise typer.BadParameter(f"{question}: nothing was typed, and no option says it.")
+        raise typer.BadParameter(f"{label}: nothing was typed, and the option is missing.")
     return typed.strip()
 
 
-def inert(text: str) -> str:
-    """Text from outside without control characters: nothing that it holds moves a cursor or hides a letter."""
+def printable(text: str) -> str:
+    """Return text from outside without characters that move a cursor or hide a letter."""
     return "".join(c for c in text if c.isprintable() or c == "\n")
 
 
 def columns(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> list[str]:
-    """Rows as lines with aligned columns."""
-    table = [[inert(str(cell)).replace("\n", " ") for cell in row] for row in ([head, *rows] if head else rows)]
+    """Return rows as lines with aligned columns."""
+    table = [[printable(str(cell)).replace("\n", " ") for cell in row] for row in ([head, *rows] if head else rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
 def _explain(outcome: str, message: str, next_step: str, *, as_json: bool, **facts: str) -> None:
-    aside(Loud(f"{outcome}: {message}"), next_step)
+    print_aside(Alert(f"{outcome}: {message}"), next_step)
     if as_json:
         error = {"outcome": outcome, "message": message, "next_step": next_step}
-        _print(Told({"error": error | facts}), as_json=True)
+        _print(Result({"error": error | facts}), as_json=True)
 
 
-def _print(told: Told, *, as_json: bool) -> None:
+def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
-        # ASCII only: a control character of the outside arrives escaped, whatever reads it
-        typer.echo(json.dumps(told.document, indent=1, default=str))
+        # ASCII only: control characters from outside are escaped, whatever reads the document
+        typer.echo(json.dumps(result.document, indent=1, default=str))
         return
-    _show(Console(highlight=False), told.lines)
+    _show(Console(highlight=False), result.lines)
 
 
 def _show(console: Console, lines: Sequence[str]) -> None:
     for line in lines:
-        if isinstance(line, Marked) and console.is_terminal:
-            console.print(Markdown(inert(line), hyperlinks=False))  # an address is shown, not hidden behind words
+        if isinstance(line, MarkdownText) and console.is_terminal:
+            console.print(Markdown(printable(line), hyperlinks=False))  # shows each address instead of hiding it
             continue
-        style = "bold red" if isinstance(line, Loud) else None
-        console.print(inert(line), style=style, markup=False, emoji=False, soft_wrap=True)
+        style = "bold red" if isinstance(line, Alert) else None
+        console.print(printable(line), style=style, markup=False, emoji=False, soft_wrap=True)

@@ -1,64 +1,53 @@
-"""Proofs from a terminal: six digits that are never shown, or an SSH signature made where the key lies."""
+"""Proofs from a terminal: six digits that are never shown, or an SSH signature made on this machine."""
 
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from deployments.cli.output import aside, ask
+from deployments.cli.output import print_aside, prompt
 from tasks.estate.errors import Misconfigured
 from tasks.signoff.proofs import NAMESPACE, sign
 
-Code = Annotated[
-    str, typer.Option("--code", help="Six digits of your authenticator now. Asked for, unseen, where neither is given.")
-]
-Key = Annotated[
-    Path | None,
-    typer.Option(
-        "--key", help="SSH key that you are enrolled with; ssh-keygen signs (agent, FIDO2 and passphrases work)."
-    ),
-]
-
 
 @dataclass(frozen=True)
-class Means:
-    """How a lead proves who they are: digits, or a key; asked for digits where neither is given."""
+class Credentials:
+    """How a lead proves who they are: six digits or an SSH key. Without either, the digits are asked for."""
 
     code: str = ""
     key: Path | None = None
 
     def __post_init__(self) -> None:
         if self.code and self.key:
-            raise typer.BadParameter("Give --code or --key, not both.")
+            raise typer.BadParameter("Use --code or --key, not both.")
 
     def prove(self, message: bytes) -> str:
-        """The digits as they are, or the signature of the message on one line."""
+        """Return the digits, or the signature of the message on one line."""
         if self.key is not None:
             return sign_with(self.key, message, namespace=NAMESPACE)
-        digits = self.code or ask("Six digits of your authenticator", hidden=True)
+        digits = self.code or prompt("Six digits of your authenticator", hidden=True)
         if not digits:
-            raise typer.BadParameter("Nothing was typed; give six digits, or --key.")
+            raise typer.BadParameter("Nothing was typed; expected six digits, or --key.")
         return digits
 
 
 def sign_with(key: Path, message: bytes, *, namespace: str) -> str:
-    """The body of an SSH signature, on one line. Raises `Misconfigured` where the key does not sign.
+    """Return the body of an SSH signature, on one line. Raise `Misconfigured` if the key cannot sign.
 
-    By `ssh-keygen`, so that agents, hardware keys and passphrases work and the key is not read here; without it, an Ed25519
-    key without a passphrase is enough.
+    `ssh-keygen` signs, so that agents, hardware keys and passphrases work and the key is not read here. Without it, an
+    Ed25519 key without a passphrase is required.
     """
     path = key.expanduser()
     program = shutil.which("ssh-keygen")
     if program is None:
         return sign(_read(path), message, namespace=namespace)
-    aside(f"Signing with {path} …")
-    # Its standard error stays the terminal's: a hardware key asks there to be touched. Neither message nor key is in argv.
+    print_aside(f"Signing with {path} …")
+    # Its standard error is the terminal's, where a hardware key asks to be touched. Neither message nor key is in argv.
     made = subprocess.run(  # noqa: S603  # the program that the lead's own PATH names, with a path that the lead typed
         [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path)],
         input=message,

@@ -1,4 +1,4 @@
-"""`standing`: what may go on at night without a person: list the entries, and sign one with the issuer's key."""
+"""`standing`: list the standing approvals, and sign one with its issuer's key."""
 
 from datetime import datetime
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deployments.cli.output import Loud, Told, aside, columns, command, new_group
+from deployments.cli.output import Alert, Result, columns, command, new_group, print_aside
 from deployments.cli.proofs import sign_with
 from tasks.estate.errors import Misconfigured, NotFound
 from tasks.estate.settings import load_settings
@@ -15,62 +15,56 @@ from tasks.signoff.leads import Leads, load_leads
 from tasks.signoff.proofs import BadProof, verify_signature
 from tasks.signoff.standing import NAMESPACE, StandingApproval, load_standing, sign_standing, statement_of
 
-group = new_group("Standing approvals: reviewed, signed leave for a nightly refresh of one pair.")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put the commands of this file into the program."""
-    app.add_typer(group, name="standing")
+group = new_group("Standing approvals: reviewed and signed permission for the nightly refresh of one pair.")
 
 
 @command(group, "sign")
 def sign(
-    source: Annotated[str, typer.Argument(help="Source of the entry: an install, or an application.")],
-    destination: Annotated[str, typer.Argument(help="Its destination: an install, or a hostname.")],
+    source: Annotated[str, typer.Argument(help="Source of the entry: an install or application.")],
+    destination: Annotated[str, typer.Argument(help="Destination of the entry: an install or hostname.")],
     key: Annotated[Path, typer.Option("--key", help="SSH key of the entry's issuer; ssh-keygen signs.")],
     number: Annotated[
-        int | None, typer.Option("--entry", help="Number of the entry in the file, where the pair has several.")
+        int | None, typer.Option("--entry", help="Number of the entry in the file, if the pair has several.")
     ] = None,
-) -> Told:
-    """Sign an entry of the standing approvals file. Put the file under review afterwards."""
+) -> Result:
+    """Sign an entry of the standing approvals file. Submit the file for review afterwards."""
     settings = load_settings()
     path, leads = settings.standing_file, load_leads(settings.leads_file, settings.codes_file)
     chosen = _chosen(path, source, destination, number)
     message = statement_of(path, chosen)
-    aside("You sign this:", "", message.decode())
+    print_aside("You are about to sign:", "", message.decode())
     body = sign_with(key, message, namespace=NAMESPACE)
     entry = load_standing(path)[chosen - 1]
-    why = _wrong(entry.model_copy(update={"signature": body}), leads, utc_now(), message)
-    if why:
+    wrong = _invalid_reason(entry.model_copy(update={"signature": body}), leads, utc_now(), message)
+    if wrong:
         raise Misconfigured(
-            f"The signature would not hold: {why}",
+            f"The signature would not be valid: {wrong}",
             next_step=f"{path} was not changed. Sign with a key of {entry.issuer}, or list the key in the leads file first.",
         )
     entry = sign_standing(path, chosen, body)
-    words = (
-        f"Entry {chosen} of {path}, {entry.pair}, is signed by {entry.issuer} until {entry.until}. Put it under review."
-    )
-    return Told({"entry": chosen, "file": str(path), "issuer": entry.issuer, "until": entry.until.isoformat()}, [words])
+    document = {"entry": chosen, "file": str(path), "issuer": entry.issuer, "until": entry.until.isoformat()}
+    line = f"Entry {chosen} of {path}, {entry.pair}, is signed by {entry.issuer} until {entry.until}."
+    return Result(document, [f"{line} Submit the file for review."])
 
 
 @command(group, "list")
-def list_standing() -> Told:
-    """List the standing approvals, and whether each is signed and holds. Exit 1 where one does not."""
+def list_standing() -> Result:
+    """List the standing approvals and whether each is valid now. Exit with 1 if one is not."""
     settings, now = load_settings(), utc_now()
     path, leads = settings.standing_file, load_leads(settings.leads_file, settings.codes_file)
     entries = load_standing(path)
     rows = [_row(number, entry, leads, now, path) for number, entry in enumerate(entries, start=1)]
     if not rows:
-        return Told({"standing": []}, [f"{path} has no entries: every refresh asks a person."])
+        return Result({"standing": []}, [f"{path} has no entries: every refresh requires a person."])
     names = ("entry", "source", "destination", "issuer", "until", "state")
     bad = any(row["state"] != "holds" for row in rows)
     table = columns([[row[name] for name in names] for row in rows], head=names)
-    lines = [line if row["state"] == "holds" else Loud(line) for row, line in zip(rows, table[1:], strict=True)]
-    return Told({"standing": rows}, [table[0], *lines], failed=bad)
+    lines = [line if row["state"] == "holds" else Alert(line) for row, line in zip(rows, table[1:], strict=True)]
+    return Result({"standing": rows}, [table[0], *lines], failed=bad)
 
 
 def _chosen(path: Path, source: str, destination: str, number: int | None) -> int:
-    """The number of the entry that is meant, from 1. Raises `NotFound` unless it is exactly one."""
+    """Return the number of the entry of this pair, from 1. Raise `NotFound` unless there is exactly one."""
     pairs = [(entry.source, entry.destination) for entry in load_standing(path)]
     fitting = [n for n, pair in enumerate(pairs, start=1) if pair == (source, destination) and number in (None, n)]
     if len(fitting) != 1:
@@ -83,9 +77,9 @@ def _chosen(path: Path, source: str, destination: str, number: int | None) -> in
 
 def _row(number: int, entry: StandingApproval, leads: Leads, now: datetime, path: Path) -> dict[str, Any]:
     today = entry.local(now).date()
-    wrong = _wrong(entry, leads, now, statement_of(path, number))
+    wrong = _invalid_reason(entry, leads, now, statement_of(path, number))
     if not entry.issued <= today <= entry.until:
-        wrong = f"It holds from {entry.issued} to {entry.until}, and today is {today}."
+        wrong = f"It is valid from {entry.issued} to {entry.until}, and today is {today}."
     return {
         "entry": number,
         "source": entry.source,
@@ -97,8 +91,8 @@ def _row(number: int, entry: StandingApproval, leads: Leads, now: datetime, path
     }
 
 
-def _wrong(entry: StandingApproval, leads: Leads, now: datetime, message: bytes) -> str:
-    """Why its signature does not hold; empty where it does."""
+def _invalid_reason(entry: StandingApproval, leads: Leads, now: datetime, message: bytes) -> str:
+    """Return why the entry's signature is not valid, or an empty string."""
     issuer = leads.find(entry.issuer)
     if issuer is None:
         return leads.why_not(entry.issuer)

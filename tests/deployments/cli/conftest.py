@@ -1,4 +1,4 @@
-"""The program as people start it, and runs that wait for an answer."""
+"""The program, and runs that wait for an answer."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
-from tests.deployments.cli.gates import Hands, gated
+from tests.deployments.cli.gates import DeploymentWorker, gated
 from tests.people import DEMO_LEAD, PEOPLE
 
 
 @pytest.fixture
 def ask(start: Callable[..., Any]) -> Callable[..., Any]:
-    """Start a run that asks: `ask(kind="arrived")`; see `gated`."""
+    """Start a run that asks, like `ask(kind="arrived")`; see `gated`."""
     return lambda **parameters: start(gated, **parameters)
 
 
@@ -25,7 +25,7 @@ _asked: list[Any] = []
 
 @pytest.fixture
 def asked(request: pytest.FixtureRequest) -> Any:
-    """A run that asks, made by the first test that wants it; do not answer it."""
+    """A run that asks, started by the first test that needs it. Do not answer it."""
     if not _asked:
         _asked.append(request.getfixturevalue("ask")())
     return _asked[0]
@@ -33,13 +33,13 @@ def asked(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def cli(worker: Any) -> Callable[..., Any]:
-    """Run the program in this process: `cli("show", code, input="typed\\n")`; not on a terminal."""
+    """Run the program in this process, like `cli("show", code, input="typed\\n")`; not on a terminal."""
     return lambda *arguments, **more: CliRunner().invoke(app, [*map(str, arguments)], **more)
 
 
 @pytest.fixture
 def machine(cli: Callable[..., Any]) -> Callable[..., Any]:
-    """Run the program with `--json`: gives the exit code and the one document on standard output."""
+    """Run the program with `--json`, and return the exit code and the document on standard output."""
 
     def run(*arguments: object, **more: Any) -> tuple[int, Any]:
         result = cli(*arguments, "--json", **more)
@@ -50,7 +50,7 @@ def machine(cli: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """The demo lead's private key as OpenSSH keeps it, without a passphrase."""
+    """File with the demo lead's private key in OpenSSH's format, without a passphrase."""
     file = tmp_path / "id_ed25519"
     file.touch(mode=0o600)
     file.write_bytes(PEOPLE[DEMO_LEAD][0].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
@@ -58,16 +58,16 @@ def key(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hands(prefect_server: None) -> Iterator[Callable[..., Any]]:
-    """Let a flow be a deployment that somebody works for: `hands(flow, "promote")`, until the test's end.
+def serving(prefect_server: None) -> Iterator[Callable[..., Any]]:
+    """Serve a flow as a deployment until the end of the test, like `serving(flow, "promote")`.
 
-    With `again` a run that was answered goes on, too.
+    With `again`, a run that was answered is continued as well.
     """
-    working: list[Hands] = []
+    working: list[DeploymentWorker] = []
 
-    def employ(body: Any, deployment: str, *, again: bool = False) -> None:
-        working.append(Hands(body, deployment, again=again).__enter__())
+    def serve(body: Any, deployment: str, *, again: bool = False) -> None:
+        working.append(DeploymentWorker(body, deployment, again=again).__enter__())
 
-    yield employ
+    yield serve
     for each in working:
         each.__exit__()

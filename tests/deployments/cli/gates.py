@@ -1,4 +1,4 @@
-"""Small flows that ask what ours ask, and what Prefect keeps of the answers."""
+"""A small flow that asks as ours do, and the answers that Prefect stores."""
 
 import json
 import threading
@@ -54,7 +54,7 @@ def _comparison(pair: Pair) -> Comparison:
 
 
 def sheet_of(run_id: str, destination: str = "schulprod") -> Sheet:
-    """The sheet of a promotion that two people must approve."""
+    """Return the sheet of a promotion that two people must approve."""
     pair = Pair(
         source=_install("schulstage", Environment.STAGING),
         destination=_install(destination, Environment.PRODUCTION),
@@ -78,26 +78,25 @@ def sheet_of(run_id: str, destination: str = "schulprod") -> Sheet:
     return Sheet(plan=plan, comparison=comparison, answer_by=ANSWER_BY)
 
 
-@flow(name="gated", retries=0)  # asks like ours do; a retry is not what is tested
+@flow(name="gated", retries=0)  # asks as ours do; retries are not tested here
 def gated(kind: str = "appr", text: str = "", shown: str = "schulprod", sheet: str = "whole") -> None:
-    """Put a question: `text` instead of the honest one, about the destination `shown`; `sheet`: whole, none or bad."""
+    """Ask with the given text and destination instead of the true ones; `sheet`: whole, none or bad."""
     run_id = str(flow_run.get_id())
-    told = sheet_of(run_id)
-    markdown = {"whole": told.as_markdown(), "bad": "```json\n{}\n```"}.get(sheet)
+    markdown = {"whole": sheet_of(run_id).as_markdown(), "bad": "```json\n{}\n```"}.get(sheet)
     if markdown:
         create_markdown_artifact(markdown, key=f"plan-{run_id}")
     plan = sheet_of(run_id, shown).plan
     form = ArrivalForm if kind == "arrived" else form_for(plan.code, shown, PromotionForm)
-    honest = f"Promotion onto **{shown}**, plan **{plan.code}**"
+    true_text = f"Promotion onto **{shown}**, plan **{plan.code}**"
     suspend_flow_run(
-        wait_for_input=form.with_initial_data(description=text or honest),
+        wait_for_input=form.with_initial_data(description=text or true_text),
         timeout=3600,
         key=f"{kind}-{plan.fingerprint[:8]}-0",
     )
 
 
 def answer_of(run: Any) -> dict[str, str]:
-    """What Prefect keeps as the answer to a run's first question."""
+    """Return the answer that Prefect stores for a run's first form."""
     with get_client(sync_client=True) as client:
         found = client.filter_flow_run_input(UUID(run.id), key_prefix="suspended-", limit=9, exclude_keys=set())
     (answer,) = [each for each in found if each.key.endswith("-response")]
@@ -105,8 +104,8 @@ def answer_of(run: Any) -> dict[str, str]:
     return fields
 
 
-class Hands:
-    """A worker of one deployment, in a thread: runs whatever is started until it ends or asks."""
+class DeploymentWorker:
+    """A worker of one deployment, in a thread: it runs each started run until it ends or asks."""
 
     def __init__(self, body: Any, deployment: str, *, again: bool = False) -> None:
         self._body, self._again = body, again
@@ -117,7 +116,7 @@ class Hands:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work)
 
-    def __enter__(self) -> "Hands":
+    def __enter__(self) -> "DeploymentWorker":
         self._thread.start()
         return self
 
@@ -130,7 +129,7 @@ class Hands:
         ours = DeploymentFilter(id=DeploymentFilterId(any_=[self.deployment]))
         while not self._stop.wait(0.1):
             with get_client(sync_client=True) as client:
-                runs = client.read_flow_runs(deployment_filter=ours)  # a list of all runs is cut where others left many
+                runs = client.read_flow_runs(deployment_filter=ours)  # a list of all runs would be truncated
                 new = [run for run in runs if run.id not in done and run.state and run.state.is_scheduled()]
                 for run in new:
                     client.set_flow_run_state(run.id, Pending(), force=True)

@@ -1,4 +1,4 @@
-"""`approve`, `reject`, `arrived`: the fields of the form and nothing else, signed over the whole plan, told to nobody."""
+"""`approve`, `reject`, `arrived`: exactly the fields of the form, signed over the plan, and no proof in the output."""
 
 import subprocess
 from collections.abc import Callable
@@ -19,7 +19,7 @@ WHO = ("--name", DEMO_LEAD, "--reason", "release day")
 
 
 def require_signed(run: Any, proof: str, decision: str) -> None:
-    """The proof is the demo lead's signature over this decision on this run's plan. Raises `BadProof`."""
+    """Raise `BadProof` unless the proof is the demo lead's signature over this decision on this run's plan."""
     settings = load_settings()
     lead = load_leads(settings.leads_file, settings.codes_file).find(DEMO_LEAD)
     assert lead is not None
@@ -27,10 +27,10 @@ def require_signed(run: Any, proof: str, decision: str) -> None:
     verify_signature(lead, proof, message, namespace=NAMESPACE, at=ANSWER_BY)
 
 
-def test_a_promotion_that_was_approved_here_goes_on(
+def test_a_promotion_that_was_approved_here_continues(
     start: Callable[..., Any], cli: Callable[..., Any], key: Path, ledger: Ledger
 ) -> None:
-    """Our own promotion, our own form and our own gate: the worker believes the signature that was made here."""
+    """With our promotion, form and approval gate, the worker accepts the signature that was made here."""
     run = start(promote, source="schulstage", destination="schulprod")
     done = cli("approve", run.question.code, *WHO, "--key", key, "--destination", "schulprod")
     assert done.exit_code == 0, done.output
@@ -44,7 +44,7 @@ def test_a_promotion_that_was_approved_here_goes_on(
 def test_an_approval_fills_in_exactly_the_form(
     ask: Callable[..., Any], cli: Callable[..., Any], key: Path, by_code: bool
 ) -> None:
-    """Named by run or by code, the answer holds every field, signed by ssh-keygen over the plan's whole fingerprint."""
+    """Found by run or by code, the answer has every field, signed by ssh-keygen over the plan's fingerprint."""
     run = ask()
     code = sheet_of(run.id).plan.code
     named, undo = (code, "--restore-if-failed") if by_code else (run.id, "--no-restore-if-failed")
@@ -60,11 +60,11 @@ def test_an_approval_fills_in_exactly_the_form(
         "reason": "release day",
         "restore": "yes" if by_code else "no",
     }
-    assert "Prefect took the answer" in done.stdout
+    assert "Prefect accepted the answer" in done.stdout
 
 
 def test_a_signature_is_for_one_decision(ask: Callable[..., Any], cli: Callable[..., Any], key: Path) -> None:
-    """A rejection is signed as one: the same signature is no approval. It needs no typed destination."""
+    """The signature of a rejection does not approve. A rejection requires no typed destination."""
     run = ask()
     done = cli("reject", run.id, *WHO, "--key", key)
     assert done.exit_code == 0, done.output
@@ -75,8 +75,8 @@ def test_a_signature_is_for_one_decision(ask: Callable[..., Any], cli: Callable[
         require_signed(run, given["proof"], "approve")
 
 
-def test_what_is_not_given_is_asked_for(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
-    """Destination, name, reason and digits are typed; facts come first, and the digits are echoed nowhere."""
+def test_missing_options_are_asked_for(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    """Destination, name, reason and digits are typed after the facts are shown; the digits are not printed."""
     run = ask()
     done = cli("approve", run.id, input=f"schulprod\n{DEMO_LEAD}\nrelease day\n123456\n")
     assert done.exit_code == 0, done.output
@@ -85,16 +85,16 @@ def test_what_is_not_given_is_asked_for(ask: Callable[..., Any], cli: Callable[.
     assert "123456" not in done.output
 
 
-def test_what_nobody_types_is_a_usage_error(asked: Any, cli: Callable[..., Any]) -> None:
-    """In a script without the option the command says which one, and sends nothing."""
+def test_a_missing_option_without_input_is_a_usage_error(asked: Any, cli: Callable[..., Any]) -> None:
+    """In a script without the option, the command names it and sends nothing."""
     done = cli("approve", asked.id, *WHO, "--code", "123456")
     assert done.exit_code == 2
     assert "nothing was typed" in done.stderr
     assert asked.state == "Suspended"
 
 
-def test_questions_do_not_spoil_the_document(ask: Callable[..., Any], machine: Callable[..., Any]) -> None:
-    """With --json, what is asked and what is told on the way stays off standard output."""
+def test_prompts_are_not_part_of_the_document(ask: Callable[..., Any], machine: Callable[..., Any]) -> None:
+    """With --json, prompts and facts are not printed on standard output."""
     code, document = machine("approve", ask().id, *WHO, input="schulprod\n123456\n")
     assert (code, document["verdict"], document["decision"]) == (0, "ACCEPT", "approve")
     assert "123456" not in str(document)
@@ -102,7 +102,7 @@ def test_questions_do_not_spoil_the_document(ask: Callable[..., Any], machine: C
 
 @pytest.mark.parametrize("typed", ["schulprodd", "y", ""])
 def test_another_destination_is_not_sent(asked: Any, cli: Callable[..., Any], typed: str) -> None:
-    """Only the name itself is a yes: anything else ends before the proof is asked for, and the run still waits."""
+    """Anything but the exact name ends the command before the proof is asked for, and the run still waits."""
     done = cli("approve", asked.id, *WHO, "--code", "123456", input=f"{typed}\n")
     assert done.exit_code == 1
     assert asked.state == "Suspended"
@@ -112,7 +112,7 @@ def test_another_destination_is_not_sent(asked: Any, cli: Callable[..., Any], ty
 def test_a_form_that_disagrees_is_not_approved_but_may_be_rejected(
     ask: Callable[..., Any], cli: Callable[..., Any], key: Path
 ) -> None:
-    """What somebody changed in Prefect cannot get a yes from here; a no is always possible."""
+    """A request that somebody changed in Prefect can be rejected, but not approved."""
     run = ask(text="Promotion onto **schulprod**, plan **AAAA-BBBB**")
     done = cli("approve", run.id, *WHO, "--key", key, "--destination", "schulprod")
     assert done.exit_code == 1
@@ -121,8 +121,8 @@ def test_a_form_that_disagrees_is_not_approved_but_may_be_rejected(
     assert cli("reject", run.id, *WHO, "--key", key).exit_code == 0
 
 
-def test_a_refusal_of_prefect_is_told_without_the_proof(asked: Any, cli: Callable[..., Any]) -> None:
-    """The server's reason is shown, the run still waits; of a proof that is too short nothing comes back."""
+def test_a_refusal_of_prefect_is_shown_without_the_proof(asked: Any, cli: Callable[..., Any]) -> None:
+    """The server's reason is shown without the proof, which it repeats, and the run still waits."""
     done = cli("approve", asked.id, *WHO, "--code", "98765", "--destination", "schulprod")
     assert done.exit_code == 1
     assert "Prefect did not accept the answer" in done.stderr
@@ -139,7 +139,7 @@ def test_a_refusal_of_prefect_is_told_without_the_proof(asked: Any, cli: Callabl
         (("--key", "nowhere"), "not both"),
     ],
 )
-def test_a_command_that_makes_no_sense_is_a_usage_error(
+def test_wrong_options_are_a_usage_error(
     asked: Any, cli: Callable[..., Any], options: tuple[str, ...], words: str
 ) -> None:
     """Exit code 2, and nothing is sent."""
@@ -149,8 +149,10 @@ def test_a_command_that_makes_no_sense_is_a_usage_error(
     assert asked.state == "Suspended"
 
 
-def test_the_e_mail_is_told_with_its_own_statement(ask: Callable[..., Any], cli: Callable[..., Any], key: Path) -> None:
-    """The question about arrival gets its own fields, signed over what the e-mail says."""
+def test_the_e_mail_is_reported_with_its_own_statement(
+    ask: Callable[..., Any], cli: Callable[..., Any], key: Path
+) -> None:
+    """The form about the arrival has its own fields, signed over the e-mail's result."""
     run = ask(kind="arrived")
     who = ("--name", DEMO_LEAD, "--words", "Copy complete, 14:32", "--key", key)
     assert cli("approve", run.id, *WHO, "--key", key).exit_code == 1
@@ -176,7 +178,7 @@ def test_without_ssh_keygen_a_plain_key_signs_too(
 def test_a_key_that_cannot_sign_is_named(
     asked: Any, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
-    """With ssh-keygen and without, a file that is no key ends before anything is sent."""
+    """With ssh-keygen and without, a file that is not a key is named before anything is sent."""
     (tmp_path / "no_key").write_text("nothing")
     if not installed:
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -189,7 +191,7 @@ def test_a_key_that_cannot_sign_is_named(
 def test_no_secret_is_in_the_arguments_of_a_child(
     ask: Callable[..., Any], cli: Callable[..., Any], key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ssh-keygen gets the path of the key and the namespace; what is signed comes through a pipe."""
+    """ssh-keygen receives the path of the key and the namespace; the message is sent through a pipe."""
     seen: list[list[str]] = []
     real = subprocess.run
 

@@ -1,4 +1,4 @@
-"""`dump` and `load`: from production to staging in a terminal, with no Prefect server anywhere."""
+"""`dump` and `load`: from production to staging in a terminal, without a Prefect server."""
 
 import json
 import os
@@ -26,7 +26,7 @@ ANSWER = ("--name", DEMO_LEAD, "--decision", "approve", "--reason", "a fresh cop
 
 @pytest.fixture
 def cli(school: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Any]]:
-    """Run the program with `--json` and without an address of Prefect: exit code and document."""
+    """Run the program with `--json` and without an address of Prefect; return exit code and document."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
 
     def run(*arguments: object, **more: Any) -> tuple[int, Any]:
@@ -39,7 +39,7 @@ def cli(school: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int
 
 @pytest.fixture
 def dumped(cli: Callable[..., Any], tmp_path: Path) -> dict[str, Any]:
-    """A dump made from the terminal, as its document tells."""
+    """The document of a dump made from the terminal."""
     code, document = cli("dump", "--policy", POLICY, "--to", tmp_path / "out")
     assert (code, document["outcome"]["name"]) == (0, "Exported")
     return dict(document)
@@ -48,7 +48,7 @@ def dumped(cli: Callable[..., Any], tmp_path: Path) -> dict[str, Any]:
 def test_a_dump_goes_into_staging_after_a_lead_has_approved(
     cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
 ) -> None:
-    """Export, plan, signature, load: masked rows arrive, and the ledger has the whole story of a run Prefect never saw."""
+    """Masked rows arrive, and the ledger contains every step of the run, which Prefect never had."""
     code, document = cli(
         "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key, *ANSWER
     )
@@ -64,7 +64,7 @@ def test_a_dump_goes_into_staging_after_a_lead_has_approved(
 
 
 def test_a_plan_only_dump_writes_nothing(cli: Callable[..., Any], tmp_path: Path) -> None:
-    """`--plan-only` names every table and column with its rule, and leaves no file."""
+    """`--plan-only` lists every table and column with its rule, and writes no file."""
     code, document = cli("dump", "--policy", POLICY, "--to", tmp_path / "out", "--plan-only")
     assert (code, document["outcome"]["name"]) == (0, "Planned")
     users = next(table for table in document["plan"]["tables"] if table["table"] == "users")
@@ -73,7 +73,7 @@ def test_a_plan_only_dump_writes_nothing(cli: Callable[..., Any], tmp_path: Path
 
 
 def test_a_plan_only_load_asks_nobody(cli: Callable[..., Any], dumped: dict[str, Any], school: Any) -> None:
-    """`--plan-only` shows what would be replaced and what may be refused, and staging is as it was."""
+    """`--plan-only` shows what would be replaced, and changes nothing on staging."""
     school.change(
         "CREATE FUNCTION few() RETURNS boolean LANGUAGE sql AS 'SELECT count(*) < 1000000 FROM users';"
         " ALTER TABLE messages ADD CONSTRAINT few CHECK (few()) NOT VALID; CREATE TABLE only_here (id int)"
@@ -91,7 +91,7 @@ def test_a_plan_only_load_asks_nobody(cli: Callable[..., Any], dumped: dict[str,
 def test_a_rejected_load_changes_nothing(
     cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
 ) -> None:
-    """A lead's no ends with exit code 1, as Rejected with the reason."""
+    """A rejection ends with exit code 1, as Rejected with the reason."""
     before = school.contents()
     code, document = cli(
         "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key,
@@ -104,10 +104,10 @@ def test_a_rejected_load_changes_nothing(
     }
 
 
-def test_an_unproven_answer_loads_nothing_and_leaves_no_open_question(
+def test_an_unproven_answer_loads_nothing_and_leaves_no_open_request(
     cli: Callable[..., Any], dumped: dict[str, Any], school: Any
 ) -> None:
-    """A wrong code asks again; when the input ends, the question is closed with the command."""
+    """After a wrong code the command asks again; when the input ends, it closes the request."""
     before = school.ask("SELECT count(*) FROM users")
     code, _ = cli(
         "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--code", "000000",
@@ -122,7 +122,7 @@ def test_an_unproven_answer_loads_nothing_and_leaves_no_open_question(
 def test_a_wrong_hostname_is_refused_before_anybody_is_asked(
     cli: Callable[..., Any], dumped: dict[str, Any], school: Any
 ) -> None:
-    """What is typed must be the target's own name."""
+    """The typed hostname must be the target's own."""
     code, document = cli("load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", "www.schule.example")
     assert (code, document["outcome"]["name"]) == (1, "WrongHost")
     assert document["faults"][0]["remedy"]
@@ -133,13 +133,13 @@ def test_a_wrong_hostname_is_refused_before_anybody_is_asked(
     [("dump",), ("dump", "--policy", "no-such-file.yaml"), ("load", "--policy", str(POLICY)), ("dump", "--nonsense")],
     ids=["no policy", "missing file", "no dump", "unknown option"],
 )
-def test_a_command_that_was_not_understood_exits_with_2(arguments: tuple[str, ...], worker: Any) -> None:
-    """Usage errors are told apart from refusals."""
+def test_a_usage_error_exits_with_2(arguments: tuple[str, ...], worker: Any) -> None:
+    """Usage errors have another exit code than refusals."""
     assert CliRunner().invoke(app, list(arguments)).exit_code == 2
 
 
 def test_the_settings_of_a_command_end_with_it(cli: Callable[..., Any], tmp_path: Path) -> None:
-    """What an option set is gone afterwards, also after a refusal, and the address is in no message."""
+    """The environment is restored, also after a refusal, and the address is in no message."""
     before = dict(os.environ)
     secret = "postgresql://reader:sEcr3tWord@127.0.0.1:1/nothing"
     code, document = cli("dump", "--policy", POLICY, "--source", secret, "--to", tmp_path)
@@ -151,7 +151,7 @@ def test_the_settings_of_a_command_end_with_it(cli: Callable[..., Any], tmp_path
 def test_a_target_that_another_run_holds_is_busy(
     cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
 ) -> None:
-    """Without Prefect nobody can tell whether the other run is over: it counts as running, at once and by name."""
+    """Without Prefect, whether the other run is over is not known: it counts as running, and is named."""
     cli("load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--plan-only")
     ((place,),) = ({fact.destination_id for fact in open_ledger().facts(kind="planned-load")},)
     other = "11111111-2222-4333-8444-555555555555"
@@ -169,7 +169,7 @@ def test_a_target_that_another_run_holds_is_busy(
 def test_a_dump_whose_load_found_a_leak_is_never_called_proven_again(
     cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path, tmp_path: Path
 ) -> None:
-    """The load rolls back and says that the dump exists; every later plan calls it unproven."""
+    """The load rolls back and reports that the dump still exists; every later plan calls it unproven."""
     dump, target = dumped["outcome"]["dump"], ("--policy", POLICY, "--hostname", school.hostname)
     _, healthy = cli("load", dump, *target, "--plan-only")
     assert healthy["plan"]["unproven"] == ""
@@ -188,7 +188,7 @@ def test_a_dump_whose_load_found_a_leak_is_never_called_proven_again(
 
 
 def test_a_plan_for_a_proven_dump_is_stale_once_a_load_found_a_leak(dumped: dict[str, Any], school: Any) -> None:
-    """A plan that waited for its answer meanwhile is not loaded, and the message says what changed."""
+    """A plan that waited for its answer meanwhile is not loaded, and the message names what changed."""
     approval: Any = None  # the plan is looked at before its approval
     with local_run(POLICY, {}):
         facts = loads.check_dump.fn(dumped["outcome"]["dump"], POLICY.stem)
@@ -200,10 +200,10 @@ def test_a_plan_for_a_proven_dump_is_stale_once_a_load_found_a_leak(dumped: dict
 
 
 @pytest.mark.parametrize("removable", [True, False])
-def test_an_export_in_which_the_attack_finds_a_leak_leaves_no_dump(
+def test_an_export_in_which_the_leak_search_finds_a_value_leaves_no_dump(
     cli: Callable[..., Any], tmp_path: Path, school: Any, monkeypatch: pytest.MonkeyPatch, removable: bool
 ) -> None:
-    """No dump and no fact of one; whether the parts could be removed is said as it is."""
+    """There is no dump and no fact of one, and the message states whether the parts could be removed."""
     school.change("UPDATE users SET title = email WHERE id = 1", production=True)
     if not removable:
         monkeypatch.setattr("tasks.exports.shutil.rmtree", lambda folder, ignore_errors: None)
@@ -223,7 +223,7 @@ def test_an_export_in_which_the_attack_finds_a_leak_leaves_no_dump(
 def test_a_canary_that_comes_out_leaves_no_dump(
     cli: Callable[..., Any], tmp_path: Path, school: Any, monkeypatch: pytest.MonkeyPatch, removable: bool
 ) -> None:
-    """A planted value in a kept column ends the export as a leak, and the message tells what became of its parts."""
+    """A planted value in a kept column ends the export, and the message states whether its parts were removed."""
     policy = tmp_path / "planted" / POLICY.name
     policy.parent.mkdir()
     policy.write_text(POLICY.read_text(encoding="utf-8") + "\ncanaries: [planted-4711]\n", encoding="utf-8")

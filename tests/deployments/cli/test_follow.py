@@ -1,4 +1,4 @@
-"""Following a run: it says for what it waits, ends by itself, and Ctrl-C is no result."""
+"""Following a run: what it waits for is reported, the wait has a limit, and Ctrl-C has no result."""
 
 import json
 import os
@@ -21,8 +21,8 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import AwaitingConcurrencySlot, Completed, Running, Scheduled
 from typer.testing import CliRunner
 
-from deployments.cli.follow import PATIENCE, Patience, follow, watch
-from deployments.cli.output import Ended, Told, command, new_group
+from deployments.cli.follow import LIMITS, Limits, follow, watch
+from deployments.cli.output import NoResult, Result, command, new_group
 from deployments.obstacles import Obstacle
 
 ROOT = Path(__file__).parents[3]
@@ -32,46 +32,46 @@ DONE = Completed(name="Verified")
 
 
 class Stage:
-    """A Prefect server and its clock: a run goes through these states, one at each look, and stays in the last."""
+    """A Prefect server and its clock: a run passes through these states, one per request, and remains in the last."""
 
     def __init__(self, *states: Any, obstacle: Obstacle = NOBODY) -> None:
         self.states, self.now, self.obstacles = list(states), 0.0, obstacle
         self.id = uuid4()
 
     def start(self, deployment: str, parameters: Any) -> Any:
-        """The only run."""
+        """Return the id of the only run."""
         return self.id
 
     def run(self, run: Any) -> FlowRun:
-        """The run in its next state; an exception is raised."""
+        """Return the run in its next state; an exception is raised."""
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         if isinstance(state, BaseException):
             raise state
         return FlowRun(id=self.id, name="my-run", flow_id=uuid4(), state=state)
 
     def form(self, run: FlowRun) -> None:
-        """It asks nothing."""
+        """Return no form: the run asks nothing."""
 
     def obstacle(self, run: FlowRun) -> Obstacle:
-        """The one that was given."""
+        """Return the given obstacle."""
         return self.obstacles
 
-    def patience(self, **more: float) -> Patience:
-        """Waits without waiting: the clock goes on with each sleep."""
+    def limits(self, **more: float) -> Limits:
+        """Return limits with a simulated clock: each sleep advances it."""
 
         def sleep(seconds: float) -> None:
             self.now += seconds
 
-        return Patience(clock=lambda: self.now, sleep=sleep, **more)
+        return Limits(clock=lambda: self.now, sleep=sleep, **more)
 
     def follow(self, **more: float) -> Any:
         """Follow the run."""
         server: Any = self
-        return follow(server, "promote/promote", {}, self.patience(**more))
+        return follow(server, "promote/promote", {}, self.limits(**more))
 
 
-def test_it_says_for_what_it_waits_after_half_a_minute_and_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """Not before 30 s, not again while nothing is new; and the run's end is its end."""
+def test_the_obstacle_is_reported_once_after_half_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not reported before 30 s nor twice, and following ends with the run."""
     stage = Stage(*[Scheduled()] * 59, DONE)
     assert stage.follow()[0].state.name == "Verified"
     assert "Waiting" not in capsys.readouterr().err
@@ -80,10 +80,10 @@ def test_it_says_for_what_it_waits_after_half_a_minute_and_once(capsys: pytest.C
     assert capsys.readouterr().err.count("Waiting. No worker is online. Start one.") == 1
 
 
-def test_it_ends_where_nobody_takes_the_obstacle_away(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ten minutes after the obstacle was met: what it was, that the run goes on, and how to look again; exit code 3."""
+def test_it_stops_if_nobody_removes_the_obstacle(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten minutes after the obstacle was met, it stops with the obstacle, how to continue, and exit code 3."""
     stage = Stage(Scheduled())
-    with pytest.raises(Ended, match="No worker is online") as ended:
+    with pytest.raises(NoResult, match="No worker is online") as ended:
         stage.follow()
     assert 30 + 600 <= stage.now < 30 + 602
     assert (ended.value.code, ended.value.facts["run"]) == (3, str(stage.id))
@@ -91,27 +91,27 @@ def test_it_ends_where_nobody_takes_the_obstacle_away(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("state", [Running(), AwaitingConcurrencySlot()])
-def test_what_passes_by_itself_is_followed_to_the_last_limit(state: Any) -> None:
-    """A run at work, or queued behind another, is not left after ten minutes, and not followed for ever either."""
+def test_an_obstacle_that_passes_is_followed_up_to_the_longest_limit(state: Any) -> None:
+    """A run at work, or queued behind another, is followed beyond ten minutes, but not without limit."""
     stage = Stage(*[state.fresh_copy() for _ in range(5000)], DONE, obstacle=TURN)
     assert stage.follow()[0].state.name == "Verified"
-    assert stage.now > 2 * PATIENCE.stuck
+    assert stage.now > 2 * LIMITS.stuck
     stage = Stage(state, obstacle=TURN)
-    with pytest.raises(Ended, match="turn"):
-        stage.follow(longest=7200.0, every=10.0)
+    with pytest.raises(NoResult, match="turn"):
+        stage.follow(longest=7200.0, poll_every=10.0)
     assert 7200 <= stage.now < 7220
 
 
-def test_a_queued_run_that_gets_its_state_again_and_again_is_still_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """Prefect makes a new state each time that the run must wait longer; that is no news."""
+def test_the_repeated_state_of_a_queued_run_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Prefect sets a new state whenever the run must wait longer; the state and the obstacle are reported once."""
     stage = Stage(*[AwaitingConcurrencySlot() for _ in range(100)], DONE, obstacle=TURN)
     stage.follow()
-    told = capsys.readouterr().err
-    assert (told.count("AwaitingConcurrencySlot"), told.count("its turn")) == (1, 1)
+    shown = capsys.readouterr().err
+    assert (shown.count("AwaitingConcurrencySlot"), shown.count("its turn")) == (1, 1)
 
 
 def answered(status: int) -> httpx.HTTPStatusError:
-    """The server's answer as an exception."""
+    """Return the server's response as an exception."""
     request = httpx.Request("GET", "http://prefect.example/api")
     return httpx.HTTPStatusError("no", request=request, response=httpx.Response(status, request=request))
 
@@ -120,46 +120,46 @@ def answered(status: int) -> httpx.HTTPStatusError:
 def test_a_server_that_is_away_for_a_while_is_waited_for(
     trouble: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is said at once and once, and that it answers again; ten minutes without it are the limit."""
+    """An outage and its end are reported once each; following stops after ten minutes of it."""
     stage = Stage(Running(), *[trouble] * 300, Running(), DONE)
     assert stage.follow()[0].state.name == "Verified"
-    told = capsys.readouterr().err
-    assert (told.count("Waiting. The Prefect server"), told.count("answers again")) == (1, 1)
+    shown = capsys.readouterr().err
+    assert (shown.count("Waiting. The Prefect server"), shown.count("responds again")) == (1, 1)
     stage = Stage(trouble)
-    with pytest.raises(Ended, match=r"out of sight.*The Prefect server"):
+    with pytest.raises(NoResult, match=r"out of sight.*The Prefect server"):
         stage.follow()
     assert 600 <= stage.now < 602
 
 
-def test_an_answer_that_says_no_is_not_waited_for() -> None:
-    """A refusal of the server (a missing right) is no outage: it reaches the caller."""
+def test_a_refused_request_is_not_repeated() -> None:
+    """A missing permission is not an outage: the error is raised."""
     with pytest.raises(httpx.HTTPStatusError):
         Stage(answered(403)).follow()
 
 
-def test_ctrl_c_says_that_the_run_goes_on_and_is_no_result() -> None:
-    """While it is followed, and while it is started, when nobody knows whether it exists."""
+def test_ctrl_c_reports_that_the_run_continues() -> None:
+    """Ctrl-C while following reports the run; while starting, it reports that the run may exist."""
     stage = Stage(Running(), KeyboardInterrupt())
-    with pytest.raises(Ended, match="The run goes on") as ended:
+    with pytest.raises(NoResult, match="The run continues") as ended:
         stage.follow()
     assert (ended.value.code, ended.value.facts["run"]) == (130, str(stage.id))
     stage.start = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt())  # type: ignore[method-assign]  # the moment of the start
-    with pytest.raises(Ended, match="not known") as ended:
+    with pytest.raises(NoResult, match="not known") as ended:
         stage.follow()
     assert (ended.value.code, ended.value.facts) == (130, {})
 
 
-def test_the_program_turns_it_into_its_exit_code() -> None:
-    """For machines it is one document with the error, and no result; for people nothing is on standard output."""
+def test_no_result_becomes_an_exit_code() -> None:
+    """With --json there is one document with the error; otherwise standard output is empty."""
     group = new_group("tests")
-    command(group, "a")(lambda: Told({"never": 1}))
+    command(group, "a")(lambda: Result({"never": 1}))
     stage = Stage(Scheduled())
 
-    def follows() -> Told:
+    def follows() -> Result:
         """Follow."""
         server: Any = stage
-        watch(server, stage.id, patience=stage.patience())
-        return Told({"result": 1})
+        watch(server, stage.id, limits=stage.limits())
+        return Result({"result": 1})
 
     command(group, "b")(follows)
     done = CliRunner().invoke(group, ["b"])
@@ -172,7 +172,7 @@ def test_the_program_turns_it_into_its_exit_code() -> None:
 
 @pytest.fixture
 def unserved(prefect_server: None) -> Iterator[str]:
-    """A deployment `promote/promote` of a pool for which nobody works."""
+    """A deployment `promote/promote` in a pool without a worker."""
     with get_client(sync_client=True) as client:
         name = f"pool-{uuid4().hex[:8]}"
         client.create_work_pool(WorkPoolCreate(name=name, type="process"))
@@ -185,18 +185,18 @@ def unserved(prefect_server: None) -> Iterator[str]:
         client.delete_work_pool(name)
 
 
-def test_ctrl_c_leaves_at_once(unserved: str, tmp_path: Path) -> None:
-    """The program, its signal, Prefect's real API: gone within seconds on a busy machine, exit code 130, the run still scheduled."""
+def test_ctrl_c_ends_the_program_at_once(unserved: str, tmp_path: Path) -> None:
+    """The program ends within seconds with exit code 130, and its run remains scheduled."""
     command = [sys.executable, "-m", "deployments.cli", "plan", "promote", "a", "b", "--json"]
     environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PYTHONPATH": str(ROOT)}
-    said = tmp_path / "said"
-    with said.open("w") as errors:
+    log = tmp_path / "log"
+    with log.open("w") as errors:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a suite in the background ignores it
         )  # fmt: skip
     deadline = time.monotonic() + 60
-    while "Scheduled" not in said.read_text() and time.monotonic() < deadline:
+    while "Scheduled" not in log.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)

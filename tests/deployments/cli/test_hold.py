@@ -1,4 +1,4 @@
-"""`hold`: what was typed is what is held, and how it ended is told."""
+"""`hold`: it is placed and ended through the deployment, and its outcome is shown."""
 
 from collections.abc import Callable
 from datetime import timedelta, timezone
@@ -15,10 +15,10 @@ WHO = ("--name", "Ada Admin")
 
 
 def test_a_hold_is_placed_and_ended(
-    hands: Callable[..., Any], cli: Callable[..., Any], machine: Callable[..., Any], ledger: Ledger
+    serving: Callable[..., Any], cli: Callable[..., Any], machine: Callable[..., Any], ledger: Ledger
 ) -> None:
-    """Through the deployment, with its zone, reason and name; a name that nothing has is refused, and `--end` ends it."""
-    hands(hold, "hold", again=True)
+    """A hold has its time, reason and owner; only its word ends it, and an unknown destination is refused."""
+    serving(hold, "hold", again=True)
     until = (utc_now() + timedelta(days=3)).astimezone(timezone(timedelta(hours=1))).replace(second=0, microsecond=0)
     code, document = machine("hold", "schulstage", "--until", until.isoformat(), *WHO, input="my theme until Friday\n")
     assert code == 0, document
@@ -39,5 +39,5 @@ def test_a_hold_is_placed_and_ended(
     "options", [(), ("--end", "--until", "2026-12-24T18:00+01:00"), ("--until", "2026-12-24T18:00")]
 )
 def test_a_hold_has_an_end_or_is_ended(cli: Callable[..., Any], options: tuple[str, ...]) -> None:
-    """Neither, both, or a time without a zone is a usage error."""
+    """Neither --until nor --end, both of them, or a time without a zone is a usage error."""
     assert cli("hold", "schulstage", "--reason", "my theme", *WHO, *options).exit_code == 2

@@ -1,4 +1,4 @@
-"""`leads`: a secret is shown once and only to who enrols, and a phone's clock can be checked without using a code up."""
+"""`leads`: a secret is shown once, and a phone's clock is checked without using a code up."""
 
 import re
 import sys
@@ -21,18 +21,18 @@ NEW = ("leads", "enrol", "Anna Lead", "--email", "anna@schulfest.example")
 
 
 def leads() -> Leads:
-    """The leads of the worker's files."""
+    """Return the leads of the worker's files."""
     settings = load_settings()
     return load_leads(settings.leads_file, settings.codes_file)
 
 
 def code_at(name: str, seconds: float) -> str:
-    """The code that this lead's phone shows when its clock is off by that much."""
+    """Return the code that this lead's phone shows if its clock is off by that much."""
     return pyotp.TOTP(CODES[name]).at(utc_now() + timedelta(seconds=seconds))
 
 
-def test_a_lead_is_enrolled_and_the_secret_shown_where_asked(cli: Callable[..., Any]) -> None:
-    """A QR code and the letters for typing by hand, which are the secret that the worker has."""
+def test_a_lead_is_enrolled_and_the_secret_shown(cli: Callable[..., Any]) -> None:
+    """With --show-secret, the worker's secret is printed as a QR code and as text."""
     done = cli(*NEW, "--show-secret")
     assert done.exit_code == 0, done.output
     anna = leads().find("anna lead")
@@ -44,14 +44,14 @@ def test_a_lead_is_enrolled_and_the_secret_shown_where_asked(cli: Callable[..., 
 
 
 def test_nobody_is_enrolled_with_a_secret_that_nobody_sees(cli: Callable[..., Any]) -> None:
-    """In a pipe, without --show-secret, the command is refused before anything is written."""
+    """In a pipe and without --show-secret, the command is refused before anything is written."""
     done = cli(*NEW)
     assert done.exit_code == 2
     assert leads().find("Anna Lead") is None
 
 
 def test_on_a_terminal_the_secret_is_shown(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal is where the lead looks: no option is needed."""
+    """On a terminal, no option is required."""
     monkeypatch.setattr(
         "deployments.cli.leads.sys", type("Terminal", (), {"stdout": type("Out", (), {"isatty": lambda _: True})()})
     )
@@ -59,8 +59,8 @@ def test_on_a_terminal_the_secret_is_shown(cli: Callable[..., Any], monkeypatch:
     assert sys.stdout is not None
 
 
-def test_a_machine_gets_the_secret_only_where_it_asks(machine: Callable[..., Any]) -> None:
-    """The document has the secret with --show-secret, and never otherwise."""
+def test_a_document_contains_the_secret_only_on_request(machine: Callable[..., Any]) -> None:
+    """The document contains the secret with --show-secret, and not otherwise."""
     code, document = machine(*NEW, "--no-codes")
     assert (code, "secret" in document) == (0, False)
     _, document = machine(*NEW, "--show-secret")
@@ -68,7 +68,7 @@ def test_a_machine_gets_the_secret_only_where_it_asks(machine: Callable[..., Any
 
 
 def test_a_key_is_added(cli: Callable[..., Any], tmp_path: Path) -> None:
-    """The file with the public key becomes one of the lead's keys; a missing file and a private key are refused."""
+    """The public key in the file is added to the lead; a missing file is refused."""
     file = tmp_path / "id.pub"
     file.write_text(new_key()[1] + " anna@laptop\n")
     assert cli(*NEW, "--no-codes", "--key", file).exit_code == 0
@@ -80,8 +80,8 @@ def test_a_key_is_added(cli: Callable[..., Any], tmp_path: Path) -> None:
     assert "expected a .pub file" in missing.stderr
 
 
-def test_leads_are_listed_with_their_means_and_no_secret(cli: Callable[..., Any], machine: Callable[..., Any]) -> None:
-    """Who has codes and which kinds of keys; nothing of the secrets."""
+def test_leads_are_listed_without_their_secrets(cli: Callable[..., Any], machine: Callable[..., Any]) -> None:
+    """The list shows who has codes and which kinds of keys, and no secret."""
     _, document = machine("leads", "list")
     (demo,) = [row for row in document["leads"] if row["name"] == DEMO_LEAD]
     assert (demo["codes"], demo["keys"], demo["suspended"]) == (True, ["ssh-ed25519"], False)
@@ -90,15 +90,15 @@ def test_leads_are_listed_with_their_means_and_no_secret(cli: Callable[..., Any]
     assert CODES[DEMO_LEAD] not in shown.stdout
 
 
-def test_without_leads_the_list_says_what_to_do(cli: Callable[..., Any]) -> None:
-    """No file, nobody who may approve."""
+def test_without_leads_the_list_names_the_next_step(cli: Callable[..., Any]) -> None:
+    """Without the files, nobody may approve, and the output names the command that enrols."""
     load_settings().leads_file.unlink()
     load_settings().codes_file.unlink()
     assert "leads enrol" in cli("leads", "list").stdout
 
 
 def test_a_code_is_checked_and_not_used_up(cli: Callable[..., Any], ledger: Ledger) -> None:
-    """The same code is good twice here, and the ledger holds nothing of it."""
+    """The same code can be checked twice, and the ledger contains nothing of it."""
     code = code_at(DEMO_LEAD, 0)
     assert cli("leads", "check", DEMO_LEAD, code).exit_code == 0
     again = cli("leads", "check", "demo  LEAD", f"{code[:3]} {code[3:]}")
@@ -109,10 +109,10 @@ def test_a_code_is_checked_and_not_used_up(cli: Callable[..., Any], ledger: Ledg
 
 
 @pytest.mark.parametrize(("seconds", "way"), [(300, "ahead of"), (-240, "behind")])
-def test_a_clock_that_is_off_is_told(
+def test_a_clock_that_is_off_is_reported(
     machine: Callable[..., Any], cli: Callable[..., Any], seconds: int, way: str
 ) -> None:
-    """A code of another time is the lead's, but would be refused: how far the clock is off is said, with what to do."""
+    """A code of another time would be refused; the output states how far the clock is off."""
     code, document = machine("leads", "check", DEMO_LEAD, code_at(DEMO_LEAD, seconds))
     assert (code, document["good"]) == (1, False)
     assert abs(document["seconds_off"] - seconds) <= 30
@@ -121,10 +121,10 @@ def test_a_clock_that_is_off_is_told(
 
 @pytest.mark.parametrize(
     ("name", "code", "words"),
-    [(DEMO_LEAD, "00000x", "This is no code of Demo Lead"), ("Nobody", "123456", "Nobody is enrolled")],
+    [(DEMO_LEAD, "00000x", "This is not a code of Demo Lead"), ("Nobody", "123456", "Nobody is enrolled")],
 )
-def test_what_is_no_code_of_a_lead_is_said(cli: Callable[..., Any], name: str, code: str, words: str) -> None:
-    """A wrong code and a stranger end with exit code 1; what was typed is not repeated."""
+def test_a_wrong_code_or_name_is_reported(cli: Callable[..., Any], name: str, code: str, words: str) -> None:
+    """A wrong code and an unknown name end with exit code 1; the typed code is not printed."""
     done = cli("leads", "check", name, code)
     assert done.exit_code == 1
     assert words in done.output

@@ -1,4 +1,4 @@
-"""`ledger`: a chain that does not hold ends with exit code 1, an export can be verified anywhere, nothing is made up."""
+"""`ledger`: a broken chain ends with exit code 1, an export can be verified anywhere, and a missing ledger is an error."""
 
 import json
 import sqlite3
@@ -20,18 +20,18 @@ def filled(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def test_a_whole_chain_is_said_to_be_whole_as_far_as_it_goes(filled: Ledger, cli: Callable[..., Any]) -> None:
-    """Without an anchor the answer says what it cannot know; with the head as anchor it needs no such words."""
+def test_a_whole_chain_is_reported_with_the_limits_of_the_check(filled: Ledger, cli: Callable[..., Any]) -> None:
+    """Without an anchor, the output states what is not verified; with the head as anchor, nothing is missing."""
     done = cli("ledger", "verify")
     assert done.exit_code == 0
     assert "A tail that was cut off" in done.stdout
     assert "--anchor" in done.stdout
     anchored = cli("ledger", "verify", "--anchor", str(filled.head()))
-    assert (anchored.exit_code, anchored.stdout) == (0, "The ledger is whole, and holds the anchor.\n")
+    assert (anchored.exit_code, anchored.stdout) == (0, "The ledger is whole, and contains the anchor.\n")
 
 
 def test_a_cut_tail_is_found_with_an_anchor_only(filled: Ledger, machine: Callable[..., Any], tmp_path: Path) -> None:
-    """What an export lacks at its end shows against the head that was kept elsewhere."""
+    """Facts that an export lacks at its end are found with the head that was stored elsewhere."""
     export = tmp_path / "export.jsonl"
     export.write_text("\n".join([*filled.export()][:-1]) + "\n")
     assert machine("ledger", "verify", "--file", export) == (0, {"problems": [], "anchored": False})
@@ -41,7 +41,7 @@ def test_a_cut_tail_is_found_with_an_anchor_only(filled: Ledger, machine: Callab
 
 
 def test_a_changed_fact_is_named(filled: Ledger, cli: Callable[..., Any], tmp_path: Path) -> None:
-    """Somebody with the file and without our code edits a row: exit code 1, and the row's number."""
+    """A row that was edited in the file is reported by its number, with exit code 1."""
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("DROP TRIGGER facts_no_update")
         connection.execute("UPDATE facts SET detail = '{\"sent\": 9}' WHERE seq = 2")
@@ -51,7 +51,7 @@ def test_a_changed_fact_is_named(filled: Ledger, cli: Callable[..., Any], tmp_pa
 
 
 def test_an_export_goes_to_a_new_file_for_its_owner(filled: Ledger, cli: Callable[..., Any], tmp_path: Path) -> None:
-    """Every fact is a line, nobody else may read it, and a second export does not overwrite the first."""
+    """Every fact is a line, only the owner may read the file, and a second export does not overwrite it."""
     file = tmp_path / "export.jsonl"
     done = cli("ledger", "export", file)
     assert done.exit_code == 0, done.output
@@ -60,20 +60,20 @@ def test_an_export_goes_to_a_new_file_for_its_owner(filled: Ledger, cli: Callabl
     assert file.stat().st_mode & 0o077 == 0
     again = cli("ledger", "export", file)
     assert again.exit_code == 1
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 def test_an_export_on_standard_output_can_be_piped(
     filled: Ledger, cli: Callable[..., Any], machine: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Lines for a pipe, which verify; one document for --json."""
+    """Lines can be piped to a file and verified; --json prints one document."""
     (tmp_path / "piped").write_text(cli("ledger", "export").stdout)
     assert cli("ledger", "verify", "--file", tmp_path / "piped").exit_code == 0
     assert len(machine("ledger", "export")[1]["facts"]) == 3
 
 
 def test_the_head_is_an_anchor(ledger: Ledger, machine: Callable[..., Any]) -> None:
-    """An empty ledger has none; later it is what `verify` takes."""
+    """An empty ledger has no head; later, `verify` accepts the head as an anchor."""
     assert machine("ledger", "head") == (0, {"head": None})
     ledger.record("notice", run_id="r")
     _, document = machine("ledger", "head")
@@ -81,10 +81,10 @@ def test_the_head_is_an_anchor(ledger: Ledger, machine: Callable[..., Any]) -> N
 
 
 @pytest.mark.parametrize("arguments", [("verify",), ("head",), ("export",)])
-def test_a_ledger_that_is_not_there_is_not_made(
+def test_a_missing_ledger_is_not_created(
     worker: Any, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    """On a machine without the ledger the answer is not "whole": it says so, and leaves no empty one behind."""
+    """On a machine without the ledger, the command fails and creates no empty one."""
     monkeypatch.setenv("UNDERSTUDY_LEDGER_URL", f"sqlite:///{tmp_path / 'elsewhere' / 'ledger.db'}")
     forget_settings()
     done = cli("ledger", *arguments)
@@ -93,10 +93,10 @@ def test_a_ledger_that_is_not_there_is_not_made(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_server_that_does_not_answer_is_told_without_its_password(
+def test_a_server_that_does_not_respond_is_reported_without_its_password(
     worker: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database's own words hold the address; ours do not."""
+    """The database's message contains the address; ours does not."""
     monkeypatch.setenv("UNDERSTUDY_LEDGER_URL", "postgresql+psycopg://me:geheim@127.0.0.1:1/ledger")
     forget_settings()
     done = cli("ledger", "verify")
@@ -109,10 +109,10 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(
     ("arguments", "words"),
     [(("--anchor", "9"), "is no anchor"), (("--file", "nowhere.jsonl"), "does not exist")],
 )
-def test_what_cannot_be_verified_is_named(
+def test_a_wrong_anchor_or_file_is_named(
     filled: Ledger, cli: Callable[..., Any], arguments: tuple[str, ...], words: str
 ) -> None:
-    """A wrong anchor and a missing file are errors of the caller, in words."""
+    """A wrong anchor and a missing file are reported in one sentence."""
     done = cli("ledger", "verify", *arguments)
     assert done.exit_code == 1
     assert words in done.stderr

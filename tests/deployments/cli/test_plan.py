@@ -1,4 +1,4 @@
-"""`plan`: starts the deployment of a verb with what was said and nothing else, and shows what it asks."""
+"""`plan`: it starts the deployment of a verb with the given options only, and shows its form."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from tasks.runtime.forms import PromotionForm
 from tests.deployments.cli.gates import sheet_of
 
 
-@flow(name="promote", retries=0)  # stands in for ours: it asks at once
+@flow(name="promote", retries=0)  # replaces ours: it asks at once
 def promote(
     source: str,
     destination: str,
@@ -25,24 +25,24 @@ def promote(
     requested_by: str = "",
     break_glass: str = "",
 ) -> None:
-    """Ask about what was said."""
-    said = f"{source} {destination} {database} {tables} {answer_within} {requested_by} {break_glass}"
+    """Ask, and show the parameters in the form."""
+    shown = f"{source} {destination} {database} {tables} {answer_within} {requested_by} {break_glass}"
     fingerprint = sheet_of("r").plan.fingerprint
     suspend_flow_run(
-        wait_for_input=PromotionForm.with_initial_data(description=f"**{said}**"), key=f"appr-{fingerprint[:8]}-0"
+        wait_for_input=PromotionForm.with_initial_data(description=f"**{shown}**"), key=f"appr-{fingerprint[:8]}-0"
     )
 
 
-@flow(name="restore", retries=0)  # stands in for ours: it refuses at once
+@flow(name="restore", retries=0)  # replaces ours: it refuses at once
 def restore(promotion: str, database: bool = True) -> Any:
-    """End as a refusal does."""
+    """End as a refused run does."""
     return Failed(name="Frozen", message=f"closed for {promotion}")
 
 
 @pytest.mark.drill  # its worker is a thread; on a slow machine it hung once, and nothing here bounds the wait
-def test_a_plan_is_started_followed_and_shown(hands: Callable[..., Any], machine: Callable[..., Any]) -> None:
-    """Options arrive as the deployment's parameters, and the form's own text comes back once the run asks."""
-    hands(promote, "promote")
+def test_a_plan_is_started_followed_and_shown(serving: Callable[..., Any], machine: Callable[..., Any]) -> None:
+    """Options become parameters of the deployment, and the form's text is returned when the run asks."""
+    serving(promote, "promote")
     options = ("--database", "--tables", "wp_posts, wp_users", "--requested-by", "Ada", "--answer-within", "90m")
     code, document = machine(
         "plan", "promote", "schulstage", "schulprod", *options, "--set", "break_glass=shop is down"
@@ -51,30 +51,32 @@ def test_a_plan_is_started_followed_and_shown(hands: Callable[..., Any], machine
     assert document["form"] == ("**schulstage schulprod True ['wp_posts', 'wp_users'] 1:30:00 Ada shop is down**")
     with get_client(sync_client=True) as client:
         parameters = client.read_flow_run(UUID(document["run"])).parameters
-    assert "files" not in parameters  # not said, so the deployment's own
+    assert "files" not in parameters  # not given: the deployment's own value applies
 
 
 @pytest.mark.drill  # its worker is a thread; on a slow machine it hung once, and nothing here bounds the wait
-def test_a_run_that_ends_without_a_question_is_told(hands: Callable[..., Any], cli: Callable[..., Any]) -> None:
-    """A refusal is the end: its name and message are shown, and the exit code is 1."""
-    hands(restore, "restore")
+def test_a_run_that_ends_without_asking_is_reported(serving: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    """A refused run is shown with its outcome and message, and the exit code is 1."""
+    serving(restore, "restore")
     promotion = "11111111-1111-4111-8111-111111111111"
     done = cli("plan", "restore", promotion, "--no-database")
     assert done.exit_code == 1
     assert f"Frozen: closed for {promotion}" in done.stdout
 
 
-def test_a_deployment_that_is_not_there_is_named(prefect_server: None, cli: Callable[..., Any]) -> None:
-    """Before `prefect deploy`, the sentence says so."""
+def test_a_missing_deployment_is_named(prefect_server: None, cli: Callable[..., Any]) -> None:
+    """Before `prefect deploy`, the message names the deployment."""
     done = cli("plan", "provision", "schulprod", "schulneu")
     assert done.exit_code == 1
-    assert "knows no deployment 'provision/provision'" in done.stderr
+    assert "has no deployment 'provision/provision'" in done.stderr
 
 
 @pytest.mark.drill  # its worker is a thread; on a slow machine it hung once, and nothing here bounds the wait
-def test_a_parameter_that_the_form_does_not_have_is_refused(hands: Callable[..., Any], cli: Callable[..., Any]) -> None:
-    """Prefect checks the parameters before anything is started, and its words are shown."""
-    hands(promote, "promote")
+def test_a_parameter_that_the_form_does_not_have_is_refused(
+    serving: Callable[..., Any], cli: Callable[..., Any]
+) -> None:
+    """Prefect checks the parameters before anything is started, and its explanation is shown."""
+    serving(promote, "promote")
     done = cli("plan", "promote", "schulstage", "schulprod", "--set", "tables=7")
     assert done.exit_code == 1
     assert "refused the parameters" in done.stderr
@@ -84,5 +86,5 @@ def test_a_parameter_that_the_form_does_not_have_is_refused(hands: Callable[...,
 def test_what_cannot_be_read_is_a_usage_error(
     prefect_server: None, cli: Callable[..., Any], options: tuple[str, ...]
 ) -> None:
-    """A duration without a unit, a parameter without a value, a list without an end."""
+    """A duration without a unit, a parameter without a value, and an unclosed list are usage errors."""
     assert cli("plan", "promote", "schulstage", "schulprod", *options).exit_code == 2

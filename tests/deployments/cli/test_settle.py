@@ -1,4 +1,4 @@
-"""`settle`: an unknown outcome is settled by a lead with proof, once, and what it held is free."""
+"""`settle`: a lead settles an unknown outcome once, with proof, and its locks are released."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,12 @@ from tests.people import CODES, DEMO_LEAD
 
 RUN = "11111111-2222-4333-8444-555555555555"
 PLAN = "a" * 64
-WHY = ("--reason", "the e-mail says complete, 14:32")
+EVIDENCE = ("--reason", "e-mail: complete, 14:32")
 
 
 @pytest.fixture
 def unknown(ledger: Ledger) -> Fact:
-    """A run that is gone: it sent a call, holds two installs, and nobody knows what became of the call."""
+    """A run that is gone: it locks two installs and sent a call whose outcome is unknown."""
     for install in ("one", "two"):
         ledger.take_lock(
             install, RUN, is_over=lambda run: True, settles=lambda fact: False,
@@ -30,7 +30,7 @@ def unknown(ledger: Ledger) -> Fact:
 
 @pytest.fixture
 def gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prefect does not know the run any more."""
+    """Prefect no longer has the run."""
     monkeypatch.setattr("tasks.settlements.is_over", lambda run: True)
 
 
@@ -38,8 +38,8 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lead_settles_a_call_with_a_signature(
     unknown: Fact, gone: None, ledger: Ledger, machine: Callable[..., Any], key: Path, how: str
 ) -> None:
-    """The fact names lead, reason, proof and statement; both locks are free; a second time is refused."""
-    given = ("settle", RUN, f"--{how}", "--name", DEMO_LEAD, "--key", key, *WHY)
+    """The fact contains lead, proof and statement, both locks are released, and a second attempt is refused."""
+    given = ("settle", RUN, f"--{how}", "--name", DEMO_LEAD, "--key", key, *EVIDENCE)
     code, document = machine(*given)
     assert (code, document["settled"], document["freed"]) == (0, how, ["one", "two"]), document
     settled = ledger.facts(run_id=RUN, kind="settled")[-1].detail
@@ -51,9 +51,9 @@ def test_a_lead_settles_a_call_with_a_signature(
 
 
 def test_a_code_settles_once(unknown: Fact, gone: None, ledger: Ledger, machine: Callable[..., Any]) -> None:
-    """The code is used up by it."""
+    """The code is used up."""
     code = pyotp.TOTP(CODES[DEMO_LEAD]).now()
-    ended, _ = machine("settle", RUN, "--arrived", "--name", DEMO_LEAD, "--code", code, *WHY)
+    ended, _ = machine("settle", RUN, "--arrived", "--name", DEMO_LEAD, "--code", code, *EVIDENCE)
     assert ended == 0
     assert [fact.kind for fact in ledger.facts(run_id=RUN)][-3:] == ["code-used", "arrival-told", "settled"]
 
@@ -61,15 +61,15 @@ def test_a_code_settles_once(unknown: Fact, gone: None, ledger: Ledger, machine:
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("--name", "Somebody Else", "--code", "123456", *WHY),
-        ("--name", DEMO_LEAD, "--code", "000000", *WHY),
+        ("--name", "Somebody Else", "--code", "123456", *EVIDENCE),
+        ("--name", DEMO_LEAD, "--code", "000000", *EVIDENCE),
         ("--name", DEMO_LEAD, "--code", "000000", "--reason", "ok"),
     ],
 )
 def test_without_proof_or_reason_nothing_is_settled(
     unknown: Fact, gone: None, ledger: Ledger, machine: Callable[..., Any], wrong: tuple[str, ...]
 ) -> None:
-    """A stranger, a wrong code and no reason leave the call and its locks as they are."""
+    """An unknown name, a wrong code or a reason without content change neither the call nor its locks."""
     code, document = machine("settle", RUN, "--arrived", *wrong)
     assert (code, document["error"]["outcome"]) == (1, "NotApproved")
     assert ledger.unsettled(RUN) is not None
@@ -77,30 +77,30 @@ def test_without_proof_or_reason_nothing_is_settled(
 
 
 def test_a_run_that_sent_nothing_has_nothing_to_settle(ledger: Ledger, machine: Callable[..., Any]) -> None:
-    """The error says so before anything is asked."""
-    code, document = machine("settle", RUN, "--arrived", "--name", DEMO_LEAD, "--code", "000000", *WHY)
+    """The command fails before it asks for anything."""
+    code, document = machine("settle", RUN, "--arrived", "--name", DEMO_LEAD, "--code", "000000", *EVIDENCE)
     assert (code, document["error"]["outcome"]) == (1, "NotFound")
 
 
 def test_a_living_run_keeps_its_locks(
     unknown: Fact, ledger: Ledger, machine: Callable[..., Any], key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call is settled; the process that still works lets go at its own end."""
+    """The call is settled, and the process that is still alive releases the locks at its end."""
     monkeypatch.setattr("tasks.settlements.is_over", lambda run: False)
-    code, document = machine("settle", RUN, "--arrived", "--name", DEMO_LEAD, "--key", key, *WHY)
+    code, document = machine("settle", RUN, "--arrived", "--name", DEMO_LEAD, "--key", key, *EVIDENCE)
     assert (code, document["freed"], len(ledger.locks())) == (0, [], 2)
 
 
-def test_a_settled_refresh_goes_on_when_it_is_retried(
+def test_a_settled_refresh_continues_when_it_is_retried(
     start: Callable[..., Any], worker: Any, ledger: Ledger, machine: Callable[..., Any], key: Path
 ) -> None:
-    """The retry sends nothing: it takes the lead's word for the arrival, purges and verifies."""
+    """The retry sends nothing: it accepts the settled arrival, purges and verifies."""
     worker.publish("schulprod", "files")
     worker.switch_on("checkpoints-absent")
     worker.switch_on("usage-frozen")
     run = start(refresh, source="schulprod", destination="schulstage").approve("schulstage")
     assert run.state == "OutcomeUnknown", run.message
-    code, document = machine("settle", run.id, "--arrived", "--name", DEMO_LEAD, "--key", key, *WHY)
+    code, document = machine("settle", run.id, "--arrived", "--name", DEMO_LEAD, "--key", key, *EVIDENCE)
     assert code == 0, document
     run.restart().go()
     assert (run.state, worker.copies_received()) == ("Verified", 1), run.message

@@ -1,4 +1,4 @@
-"""`waiting` and `show`: what a lead sees is recomputed, and a form that says something else is called out."""
+"""`waiting` and `show`: a lead sees the recomputed plan, and each difference between it and the form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 def test_a_run_that_asks_is_listed_with_its_code(asked: Any, machine: Callable[..., Any]) -> None:
-    """Code, verb, destination, deadline and link of a waiting run are in the list."""
+    """The list contains code, verb, destination, deadline and link of a waiting run."""
     code, document = machine("waiting")
     (row,) = [row for row in document["waiting"] if row["run"] == asked.id]
     assert code == 0
@@ -21,14 +21,14 @@ def test_a_run_that_asks_is_listed_with_its_code(asked: Any, machine: Callable[.
 
 
 def test_a_run_without_a_sheet_is_listed_as_unreadable(ask: Callable[..., Any], machine: Callable[..., Any]) -> None:
-    """What cannot be recomputed is not hidden, and not shown as if it were known."""
+    """A request without a readable sheet is listed, and marked as unreadable."""
     run = ask(sheet="bad")
     _, document = machine("waiting")
     assert [row["code"] for row in document["waiting"] if row["run"] == run.id] == ["unreadable"]
 
 
 def test_show_recomputes_the_plan_next_to_the_form(asked: Any, machine: Callable[..., Any]) -> None:
-    """The whole fingerprint, the risk with its reasons and the form's own text are in one document, and they agree."""
+    """One document contains the fingerprint, the risk with its reasons and the form's text, and they agree."""
     plan = sheet_of(asked.id).plan
     code, document = machine("show", plan.code.lower().replace("-", " "))
     assert code == 0
@@ -40,8 +40,8 @@ def test_show_recomputes_the_plan_next_to_the_form(asked: Any, machine: Callable
     assert document["disagreements"] == []
 
 
-def test_show_tells_people_the_differences(asked: Any, cli: Callable[..., Any]) -> None:
-    """Off a terminal: plain lines without colours, with the deadline, the difference table and what is newer."""
+def test_show_prints_the_differences(asked: Any, cli: Callable[..., Any]) -> None:
+    """Without a terminal, plain lines contain the deadline, the table of differences and what is newer."""
     shown = cli("show", asked.id)
     assert shown.exit_code == 0, shown.output
     assert "| PHP | 8.3 | 8.2 | warn  |" in shown.stdout
@@ -50,17 +50,17 @@ def test_show_tells_people_the_differences(asked: Any, cli: Callable[..., Any]) 
     assert "\x1b" not in shown.output
 
 
-def test_a_form_that_says_something_else_is_called_out(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
-    """Where Prefect shows another code or destination than the sheet, that stands first, and the exit code is 1."""
+def test_a_form_that_differs_from_its_sheet_is_reported(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    """If Prefect shows another destination than the sheet, this is printed first and the exit code is 1."""
     shown = cli("show", ask(shown="schultest").id)
     assert shown.exit_code == 1
     assert shown.stdout.startswith("THE FORM AND THE SHEET DISAGREE.")
-    assert "The form expects '^schultest$' as destination; the sheet says 'schulprod'." in shown.stdout
+    assert "The form expects '^schultest$' as destination; the sheet contains 'schulprod'." in shown.stdout
     assert "Do not approve." in shown.stdout
 
 
 def test_control_characters_of_a_form_reach_no_terminal(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
-    """Escape sequences, reversed text and bells of somebody who can write to Prefect are left out."""
+    """Escape sequences, reversed text and bells, which anybody with access to Prefect can write, are removed."""
     run = ask(text="\x1b[2J\x1b[31mplan \u202eevil\u200b\x07")
     shown = cli("show", run.id)
     assert not {"\x1b", "\u202e", "\u200b", "\x07"} & set(shown.stdout)
@@ -68,12 +68,12 @@ def test_control_characters_of_a_form_reach_no_terminal(ask: Callable[..., Any],
 
 
 @pytest.mark.parametrize(
-    ("parameters", "words"), [({"sheet": "none"}, "there is none"), ({"sheet": "bad"}, "it is no sheet")]
+    ("parameters", "words"), [({"sheet": "none"}, "it is missing"), ({"sheet": "bad"}, "it is not a sheet")]
 )
-def test_a_question_without_a_sheet_cannot_be_shown(
+def test_a_request_without_a_sheet_cannot_be_shown(
     ask: Callable[..., Any], cli: Callable[..., Any], parameters: dict[str, str], words: str
 ) -> None:
-    """One sentence says what is missing and one what to do; no traceback."""
+    """The error names what is missing and what to do; there is no traceback."""
     shown = cli("show", ask(**parameters).id)
     assert shown.exit_code == 1
     assert words in shown.stderr
@@ -82,8 +82,10 @@ def test_a_question_without_a_sheet_cannot_be_shown(
 
 
 @pytest.mark.parametrize("named", [NOBODY, "ZZZZ-ZZZZ", "nonsense"])
-def test_what_does_not_wait_is_not_found(prefect_server: None, machine: Callable[..., Any], named: str) -> None:
-    """An unknown run and an unknown code end as one error document with what to do next."""
+def test_a_run_or_code_that_does_not_wait_is_not_found(
+    prefect_server: None, machine: Callable[..., Any], named: str
+) -> None:
+    """An unknown run or code returns one error document with the next step."""
     code, document = machine("show", named)
     assert (code, document["error"]["outcome"]) == (1, "NotFound")
     assert document["error"]["next_step"]
