@@ -1,16 +1,16 @@
-"""Columns that are computed from others: generated ones, and those that triggers keep; and which triggers may be left on."""
+"""Columns that are computed from others, generated or set by triggers, and the triggers that can stay on during a load."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Catalog, Column, Function, Table, Trigger
+from tasks.estate.tables import Catalog, Column, Table, Trigger
 from tasks.masking.personal_columns import spelling
 from tasks.masking.sql_tokens import Token, called, reads_table, statements, tokens
-from tasks.masking.trigger_writes import BY_ARGUMENTS, Flows, Spot
+from tasks.masking.trigger_writes import BY_ARGUMENTS, Spot, TriggerWrites
 
 VECTORS = ("vector", "halfvec", "sparsevec")
-TRUTH = "bool"  # a yes or no says next to nothing of what it was computed from
-# A name that says: computed from something else in the row.
+TRUTH = "bool"  # a boolean reveals next to nothing of its sources
+# Names of columns that are computed from others in the row.
 DERIVED_NAME = (
     "_slug_", "_slugs_", "_permalink_", "_search_", "_searchable_", "_tsv_", "_tsvector_", "_vector_", "_fts_", "_normalized_",
     "_normalised_", "_canonical_", "_lower_", "_lowercase_", "_lowered_", "_initials_", "_fingerprint_", "_full_name_", "_fullname_",
@@ -18,7 +18,7 @@ DERIVED_NAME = (
 )  # fmt: skip
 TOUCHING = {
     "insert": "writes other rows", "update": "writes other rows", "delete": "writes other rows", "merge": "writes other rows",
-    "execute": "runs SQL that is made at run time", "perform": "calls a function for what it does",
+    "execute": "runs SQL that is built at run time", "perform": "calls a function for its side effects",
     "call": "calls a procedure", "truncate": "writes other rows", "copy": "writes other rows", "notify": "notifies others",
     "lock": "locks a table", "set": "changes settings", "create": "changes the schema", "alter": "changes the schema",
     "drop": "changes the schema", "refresh": "writes other rows", "commit": "ends the transaction", "rollback": "ends the transaction",
@@ -28,11 +28,11 @@ ACTING_PREFIXES = ("dblink", "lo_", "pg_advisory", "http")
 
 
 class Derived(Immutable):
-    """A column that is computed from others. `by` says in words what computes it."""
+    """A column that is computed from others. `by` describes what computes it."""
 
     table: str
     column: str
-    reads: tuple[Spot, ...]  # also what is read through other derived columns, in order
+    reads: tuple[Spot, ...]  # sorted, including columns read through other derived columns
     by: str
 
 
@@ -46,11 +46,11 @@ def derived_columns(catalog: Catalog) -> dict[Spot, Derived]:
                 spot = str(table.name), column.name
                 reads[spot] = {(str(table.name), name) for name in column.computed_from}
                 by[spot] = "it is generated"
-    for flows in flows_of(catalog):
-        for spot, sources in flows.written.items():
+    for writes in writes_of(catalog):
+        for spot, sources in writes.written.items():
             reads.setdefault(spot, set()).update(sources)
-            what = "rule" if flows.trigger.language == "rule" else "trigger"
-            by.setdefault(spot, f"the {what} {flows.trigger.name} on {flows.trigger.table} sets it")
+            what = "rule" if writes.trigger.language == "rule" else "trigger"
+            by.setdefault(spot, f"the {what} {writes.trigger.name} on {writes.trigger.table} sets it")
     found = {}
     for spot, how in by.items():
         sources = _closed(spot, reads)
@@ -60,7 +60,7 @@ def derived_columns(catalog: Catalog) -> dict[Spot, Derived]:
 
 
 def _closed(spot: Spot, reads: Mapping[Spot, set[Spot]]) -> set[Spot]:
-    """What a column reads, directly and through other derived columns; not itself."""
+    """Return what a column reads, directly and through other derived columns, without itself."""
     found, waiting = set[Spot](), [spot]
     while waiting:
         new = reads.get(waiting.pop(), set()) - found
@@ -69,9 +69,9 @@ def _closed(spot: Spot, reads: Mapping[Spot, set[Spot]]) -> set[Spot]:
     return found - {spot}
 
 
-def flows_of(catalog: Catalog) -> Iterator[Flows]:
+def writes_of(catalog: Catalog) -> Iterator[TriggerWrites]:
     """Yield what each trigger writes."""
-    return (Flows(catalog, trigger) for trigger in catalog.triggers)
+    return (TriggerWrites(catalog, trigger) for trigger in catalog.triggers)
 
 
 def is_embedding(column: Column) -> bool:
@@ -82,7 +82,7 @@ def is_embedding(column: Column) -> bool:
 
 
 def looks_derived(column: Column) -> bool:
-    """Return whether type or name say that a column is computed from others, whatever computes it."""
+    """Return whether a column is computed from others by its type or name, whatever computes it."""
     name = spelling(column.name)
     return column.base == "tsvector" or (
         column.category == "S" and not column.array and any(word in name for word in DERIVED_NAME)
@@ -90,19 +90,19 @@ def looks_derived(column: Column) -> bool:
 
 
 class LeftOn(Immutable):
-    """The triggers of one table that compute columns while rows are loaded; `faults`: why others cannot, by column."""
+    """The triggers of one table that compute columns during a load; `faults` are columns without one, with the reason."""
 
     triggers: tuple[str, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
 
 
 def left_on(catalog: Catalog, table: Table, columns: Collection[str]) -> LeftOn:
-    """Return the triggers that compute these columns of new rows, and why a column has none that can be left on."""
-    flows = [Flows(catalog, trigger) for trigger in catalog.triggers if trigger.table == table.name]
+    """Return the triggers that compute these columns of new rows, and why a column has no trigger that can stay on."""
+    writes = [TriggerWrites(catalog, trigger) for trigger in catalog.triggers if trigger.table == table.name]
     chosen: list[str] = []
     faults = []
     for column in columns:
-        setting = [each for each in flows if (str(table.name), column) in each.written]
+        setting = [each for each in writes if (str(table.name), column) in each.written]
         reasons = [why for each in setting if (why := _why_off(catalog, each, columns))]
         if not setting:
             faults.append((column, f"no trigger of {table.name} is known to set it"))
@@ -113,9 +113,9 @@ def left_on(catalog: Catalog, table: Table, columns: Collection[str]) -> LeftOn:
     return LeftOn(triggers=tuple(dict.fromkeys(chosen)), faults=tuple(faults))
 
 
-def _why_off(catalog: Catalog, flows: Flows, columns: Collection[str]) -> str:
-    """Why a trigger cannot run during a load; empty if it can: it must set these columns of its own row and nothing else."""
-    trigger = flows.trigger
+def _why_off(catalog: Catalog, writes: TriggerWrites, columns: Collection[str]) -> str:
+    """Return why a trigger cannot run during a load; empty if it sets these columns of its own row and nothing else."""
+    trigger = writes.trigger
     name = f"the trigger {trigger.name}"
     if trigger.state not in "OA":
         return f"{name} is disabled" if trigger.state == "D" else f"{name} fires on replicas only"
@@ -127,11 +127,11 @@ def _why_off(catalog: Catalog, flows: Flows, columns: Collection[str]) -> str:
         return f"{name} runs under a condition only, and the column is NOT NULL"
     if trigger.partition:
         return f"{name} is on a partition alone"
-    if flows.unknown:
-        return f"{name} cannot be left on: {flows.unknown[0]}"
-    others = sorted(column for _, column in flows.written if column not in columns)
+    if writes.unknown:
+        return f"{name} cannot stay on: {writes.unknown[0]}"
+    others = sorted(column for _, column in writes.written if column not in columns)
     if others:
-        return f"{name} also sets {', '.join(others)}, which would not arrive as planned"
+        return f"{name} also sets {', '.join(others)}, which would then differ from the plan"
     if trigger.function in BY_ARGUMENTS and trigger.language != "plpgsql":
         return ""
     why = _touches(tokens(trigger.source), catalog, frozenset())
@@ -145,7 +145,7 @@ def _is_not_null(catalog: Catalog, trigger: Trigger, name: str) -> bool:
 
 
 def _touches(found: list[Token], catalog: Catalog, seen: frozenset[str]) -> str:
-    """Why a body reaches beyond its own row; empty if it does not."""
+    """Return why a body reads or writes more than its own row; empty if it does not."""
     for statement in statements(found):
         if why := TOUCHING.get(statement[0].word):
             return why
@@ -157,7 +157,7 @@ def _touches(found: list[Token], catalog: Catalog, seen: frozenset[str]) -> str:
     for name in sorted(called(found)):
         if name in ACTING or name.startswith(ACTING_PREFIXES):
             return f"calls {name}"
-        for function in _functions(catalog.functions, name):
+        for function in (each for each in catalog.functions if each.name.name == name):
             if name in seen:
                 continue
             if function.language not in ("sql", "plpgsql"):
@@ -167,12 +167,8 @@ def _touches(found: list[Token], catalog: Catalog, seen: frozenset[str]) -> str:
     return ""
 
 
-def _functions(functions: Iterable[Function], name: str) -> list[Function]:
-    return [each for each in functions if each.name.name == name]
-
-
 def unknown_triggers(catalog: Catalog) -> Iterator[tuple[Trigger, str]]:
-    """Yield the triggers of which it is not known what they write, with the reason."""
-    for flows in flows_of(catalog):
-        for why in flows.unknown:
-            yield flows.trigger, why
+    """Yield the triggers with unknown writes, each with the reason."""
+    for writes in writes_of(catalog):
+        for why in writes.unknown:
+            yield writes.trigger, why

@@ -1,7 +1,6 @@
-"""Tokens of SQL and PL/pgSQL, and what can be told from them: names, calls, statements, what is no condition.
+"""Tokens of SQL and PL/pgSQL, and what they show: names, calls, statements, and what is not a condition.
 
-No parser: PostgreSQL has one, and judges expressions itself. What is told here decides what is named to people, and
-what is not understood is named too.
+This is not a parser: PostgreSQL checks expressions itself. The results here are shown to people, including what cannot be read.
 """
 
 import re
@@ -19,7 +18,7 @@ TOKEN = re.compile(
 )
 STRING = "''"
 SYNTAX = {"substring", "trim", "extract", "overlay", "position", "btrim", "ltrim", "rtrim"}  # f(a FROM b)
-WORDS = {  # that stand before a parenthesis and call nothing, or stand between names
+WORDS = {  # keywords before a parenthesis that is not a call, or between names
     "and", "any", "array", "as", "at", "all", "between", "both", "by", "case", "cast", "collate", "distinct", "else", "end", "escape",
     "exists", "extract", "false", "from", "ilike", "in", "interval", "is", "isnull", "leading", "like", "not", "notnull", "null", "or",
     "over", "row", "similar", "some", "symmetric", "then", "time", "timestamp", "to", "trailing", "true", "unknown", "using", "when",
@@ -34,7 +33,7 @@ SQL_STATE_READERS = re.compile(
 
 
 class Token(NamedTuple):
-    """A token: a name (unquoted ones in lower case), or a sign. A string stands as two quotes, whatever it holds."""
+    """A token: a name (in lower case if unquoted), or a sign. A string is two quotes, without its content."""
 
     text: str
     is_name: bool = False
@@ -42,7 +41,7 @@ class Token(NamedTuple):
 
     @property
     def word(self) -> str:
-        """Return the name if it may be a keyword, else nothing."""
+        """Return the name if it may be a keyword, else the empty text."""
         return self.text if self.is_name and not self.quoted else ""
 
 
@@ -67,7 +66,7 @@ def _tokens(source: str) -> Iterator[Token]:
 
 
 def faults_of_expression(text: str) -> list[str]:
-    """Return why a text is not one expression over one row. PostgreSQL judges the rest: types, volatility, names."""
+    """Return why a text is not one expression over one row. PostgreSQL checks types, volatility and names."""
     found = list(_tokens(text))
     if any(not token.text for token in found):
         return ["it has a comment"]
@@ -87,7 +86,7 @@ def faults_of_expression(text: str) -> list[str]:
 
 
 def called(found: Sequence[Token]) -> set[str]:
-    """Return the names of functions that are called, without their schemas."""
+    """Return the names of called functions, without their schemas."""
     following = [*found[1:], Token("")]
     return {
         token.text
@@ -107,7 +106,7 @@ def columns_in(found: Sequence[Token]) -> set[str]:
 
 
 def statements(found: Iterable[Token]) -> Iterator[list[Token]]:
-    """Yield the statements of a PL/pgSQL or SQL body, without what begins and ends blocks. `CASE` expressions stay whole."""
+    """Yield the statements of a PL/pgSQL or SQL body, without the words of blocks. `CASE` expressions stay whole."""
     statement: list[Token] = []
     cases = 0
     for token in found:
@@ -141,7 +140,7 @@ def is_query(found: Sequence[Token], place: int) -> bool:
 
 
 def without_conditions(found: Sequence[Token]) -> list[Token]:
-    """Return the tokens from which values come: without WHERE, ON, WHEN and what orders or counts rows."""
+    """Return the tokens from which values come: without WHERE, ON, WHEN and the clauses that order or limit rows."""
     kept, depth, skipping = list[Token](), 0, -1
     for token, after in zip(found, [*found[1:], Token("")], strict=True):
         word = token.word if after.text != "(" or token.word in ("values", "where", "on", "when") else ""
@@ -191,7 +190,7 @@ def _names_table(item: Sequence[Token]) -> bool:
 
 
 def _aliased(item: Sequence[Token]) -> bool:
-    """Whether the parenthesis belongs to an alias (`t AS a (b)`), not to a call: two names stand before it."""
+    """Return whether the parenthesis belongs to an alias (`t AS a (b)`) instead of a call: two names precede it."""
     names = 0
     for before, token in zip([Token("."), *item], item, strict=False):
         if token.text == "(":

@@ -1,7 +1,7 @@
-"""What the function of a trigger writes, and from which columns: assignments to NEW, copies into other tables.
+"""The columns that a trigger writes, and the columns that the values come from: assignments to NEW, copies into other tables.
 
 Values are followed through assignments, local variables, SELECT INTO and FOR; conditions are not. What cannot be followed
-(SQL that is made at run time, a whole row that is assigned, another language) is told as such.
+(SQL that is built at run time, the assignment of a whole row, another language) is reported as unknown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,8 @@ from tasks.masking.sql_tokens import Token, is_query, parts_of, statements, toke
 Spot = tuple[str, str]  # table as it prints, column
 ROWS = ("new", "old")
 BY_ARGUMENTS = ("tsvector_update_trigger", "tsvector_update_trigger_column")
-OWN_STAMPS = {
-    "moddatetime",
-    "insert_username",
-    "autoinc",
-    "suppress_redundant_updates_trigger",
-    "lo_manage",
-}  # of PostgreSQL
+# Trigger functions of PostgreSQL's own modules that read no column.
+OWN_STAMPS = {"moddatetime", "insert_username", "autoinc", "suppress_redundant_updates_trigger", "lo_manage"}
 NOT_A_TARGET = {
     "if", "elsif", "elseif", "while", "return", "raise", "perform", "exit", "continue", "when", "end", "null", "exception", "open",
     "close", "fetch", "assert", "get", "call", "delete", "commit", "rollback", "truncate", "lock", "notify",
@@ -28,22 +23,22 @@ NOT_A_TARGET = {
 
 
 class Named(NamedTuple):
-    """A name in a FROM list: the table, if it is one, the name that its columns are qualified with, and where that ends."""
+    """A name in a FROM list: its table, if it is one, the alias that qualifies its columns, and the place after it."""
 
     table: Table | None
     alias: str
     end: int
 
 
-class Flows:
-    """The columns that one trigger writes (`written`: each with the columns that it reads), and what is not known of it."""
+class TriggerWrites:
+    """What one trigger writes (`written`: each column with the columns that it reads), and what is `unknown`."""
 
     def __init__(self, catalog: Catalog, trigger: Trigger) -> None:
         self._catalog, self.trigger = catalog, trigger
         self.written: dict[Spot, set[Spot]] = {}
         self.unknown: list[str] = []
         self._variables: dict[str, set[Spot]] = {}
-        self._records: dict[str, list[set[Spot]]] = {}  # variables that were assigned ROW(…), field by field
+        self._records: dict[str, list[set[Spot]]] = {}  # variables with an assigned ROW(…), by field
         self._fields: dict[tuple[str, str], set[Spot]] = {}  # variable and field
         self._inside: set[str] = set()
         self._table = catalog.table(str(trigger.table))
@@ -59,7 +54,7 @@ class Flows:
             self._versioned(trigger.arguments[1])
         elif trigger.language in ("plpgsql", "rule"):
             body = list(statements(self._body()))
-            for _ in range(4):  # a variable may be read before the statement that gives it its value: in a loop
+            for _ in range(4):  # in a loop, a variable may be read before the statement that assigns it
                 before = {name: len(reads) for name, reads in self._variables.items()}
                 for statement in body:
                     self._statement(statement)
@@ -71,7 +66,7 @@ class Flows:
             self.written[spot].discard(spot)
 
     def _body(self) -> list[Token]:
-        """The tokens of the function, or of what a rule does."""
+        """Return the tokens of the function, or of the action of a rule."""
         found = tokens(self.trigger.source)
         if self.trigger.language != "rule":
             return found
@@ -81,10 +76,10 @@ class Flows:
         return action
 
     def _versioned(self, history: str) -> None:
-        """The trigger of temporal_tables copies each row into the history table, column by column of the same name."""
+        """Add the writes of temporal_tables, which copies each row into the columns of the history table with equal names."""
         named = self._name(tokens(history), 0)
         if named is None or named.table is None or self._table is None:
-            self._not_known(f"it copies rows into {history}, which is not there")
+            self._not_known(f"it copies rows into {history}, which does not exist")
             return
         for column in self._table.columns:
             if named.table.column(column.name) is not None:
@@ -100,7 +95,7 @@ class Flows:
     def _statement(self, found: list[Token]) -> None:
         head = found[0].word
         if head == "execute" or (head in ("for", "return") and any(token.word == "execute" for token in found)):
-            self._not_known("it runs SQL that is made at run time")
+            self._not_known("it runs SQL that is built at run time")
         elif head == "merge":
             self._not_known("it runs a MERGE")
         elif head == "insert":
@@ -134,7 +129,7 @@ class Flows:
             self._not_known("it assigns the whole row")
 
     def _select(self, found: list[Token]) -> None:
-        """SELECT … INTO: each target from its own expression, if there are as many."""
+        """Read SELECT … INTO: each target from its own expression, if their numbers are equal."""
         place = _place(found, "into")
         if place is None:
             return
@@ -173,7 +168,7 @@ class Flows:
             self._assigned(table, rest[place + 1 :], {"excluded": table})
 
     def _rows(self, body: list[Token]) -> Iterator[list[set[Spot]]]:
-        """The reads of each expression of VALUES or of a SELECT list, `NEW.*` taken apart."""
+        """Yield the reads of each expression in VALUES or in a SELECT list, with `NEW.*` expanded."""
         if body and body[0].word == "values":
             for part in parts_of(body[1:]):
                 if part and part[0].text == "(":
@@ -216,7 +211,7 @@ class Flows:
         self._assigned(named.table, found[place + 1 :], {**tables, named.alias: named.table})
 
     def _assigned(self, table: Table, found: list[Token], tables: dict[str, Table]) -> None:
-        """`a = …, (b, c) = …` up to FROM, WHERE or RETURNING."""
+        """Read `a = …, (b, c) = …` up to FROM, WHERE or RETURNING."""
         end = next((at for at in _outside(found, 0) if found[at].word in ("from", "where", "returning")), len(found))
         for part in parts_of(found[:end]):
             sides = parts_of(part, "=")
@@ -228,7 +223,7 @@ class Flows:
                     self._write((str(table.name), target.text), reads)
 
     def _reads(self, found: Sequence[Token], tables: dict[str, Table] | None = None) -> set[Spot]:
-        """Return the columns from which these tokens take their value, local variables followed."""
+        """Return the columns from which these tokens take their value, also through local variables."""
         own, rest = self._tables(found)
         known = {**(tables or {}), **own}
         kept = without_conditions(rest)
@@ -260,7 +255,7 @@ class Flows:
         return self._table if name in ROWS else None
 
     def _called(self, name: str) -> set[Spot]:
-        """What a function of the application reads from tables; what it is given is read where it is called."""
+        """Return what a function of the application reads from tables, without its arguments."""
         if name in self._inside:
             return set()
         self._inside.add(name)
@@ -278,7 +273,7 @@ class Flows:
         return reads
 
     def _tables(self, found: Sequence[Token]) -> tuple[dict[str, Table], list[Token]]:
-        """The tables that these tokens read rows of, by alias; and the tokens without the names of tables."""
+        """Return the tables whose rows these tokens read, by alias, and the tokens without the names of tables."""
         tables: dict[str, Table] = {}
         dropped: set[int] = set()
         for place, token in enumerate(found):
@@ -295,7 +290,7 @@ class Flows:
         return tables, [token for at, token in enumerate(found) if at not in dropped]
 
     def _name(self, found: Sequence[Token], at: int) -> "Named | None":
-        """The table that is named at a place; None if there is no name."""
+        """Return the table that is named at a place, or None without a name."""
         while at < len(found) and found[at].word in ("only", "lateral"):
             at += 1
         if at >= len(found) or not found[at].is_name:
@@ -332,7 +327,7 @@ def _has_star(listed: Sequence[Sequence[Token]]) -> bool:
 
 
 def _outside(found: Sequence[Token], start: int) -> Iterator[int]:
-    """Places outside parentheses."""
+    """Yield the places outside parentheses."""
     depth = 0
     for at in range(start, len(found)):
         depth += {"(": 1, ")": -1}.get(found[at].text, 0)
@@ -345,7 +340,7 @@ def _place(found: Sequence[Token], word: str, start: int = 0) -> int | None:
 
 
 def _closing(found: Sequence[Token], opening: int) -> int:
-    """The place of the parenthesis that closes the one at `opening`."""
+    """Return the place of the parenthesis that closes the one at `opening`."""
     depth = 0
     for at in range(opening, len(found)):
         depth += {"(": 1, ")": -1}.get(found[at].text, 0)

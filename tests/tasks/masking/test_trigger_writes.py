@@ -1,4 +1,4 @@
-"""What triggers write is read from their functions: assignments, copies into other tables, and what cannot be followed."""
+"""The writes of triggers: assignments, copies into other tables, what is unknown, and which triggers can stay on."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import pytest
 
 from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Function, Name, Table, Trigger
 from tasks.masking.derived_columns import derived_columns, left_on
-from tasks.masking.trigger_writes import Flows
+from tasks.masking.trigger_writes import TriggerWrites
 
 
 def table(name: str, *columns: str) -> Table:
-    """A table with these text columns."""
+    """Return a table with these text columns."""
     made = tuple(Column(name=each, type="text", base="text", category="S") for each in columns)
     return Table(name=Name(schema_name="public", name=name), columns=made)
 
 
 def catalog(source: str, *functions: tuple[str, str], **options: Any) -> Catalog:
-    """A database with users, posts and a history of users, and a trigger on users with this body."""
+    """Return a database with users, posts, a history of users, and a trigger on users with this body."""
     trigger = Trigger(name="keep", table=Name(schema_name="public", name="users"), source=source, **options)
     identity = DatabaseIdentity(
         host="h", port=1, database="d", database_oid=1, system_identifier="1", server_version=180000
@@ -37,10 +37,10 @@ def catalog(source: str, *functions: tuple[str, str], **options: Any) -> Catalog
 
 
 def written(source: str, *functions: tuple[str, str], **options: Any) -> dict[str, set[str]]:
-    """What the trigger writes: each column with those that it reads."""
+    """Return the columns that the trigger writes, each with those that it reads."""
     found = catalog(source, *functions, **options)
-    flows = Flows(found, found.triggers[0])
-    return {f"{t}.{c}": {f"{a}.{b}" for a, b in reads} for (t, c), reads in flows.written.items()}
+    writes = TriggerWrites(found, found.triggers[0])
+    return {f"{t}.{c}": {f"{a}.{b}" for a, b in reads} for (t, c), reads in writes.written.items()}
 
 
 @pytest.mark.parametrize(
@@ -139,19 +139,19 @@ def written(source: str, *functions: tuple[str, str], **options: Any) -> dict[st
         ("BEGIN NEW.slug := extract(year FROM NEW.stamp); END", {"users.slug": {"users.stamp"}}),
     ],
 )
-def test_what_is_written_is_followed_to_the_columns_that_are_read(body: str, expected: dict[str, set[str]]) -> None:
-    """Values are followed through assignments, variables, queries and copies; conditions and texts say nothing."""
+def test_written_values_are_followed_to_the_columns_that_are_read(body: str, expected: dict[str, set[str]]) -> None:
+    """Values are followed through assignments, variables, queries and copies, not through conditions and texts."""
     assert written(body) == expected
 
 
 def test_a_statement_trigger_reads_its_rows_by_the_name_of_the_transition_table() -> None:
-    """The changed rows have a name of their own in a trigger for each statement."""
+    """In a trigger for each statement, the name of the transition table refers to the changed rows."""
     body = "BEGIN INSERT INTO history (name) SELECT n.name FROM fresh n; RETURN NULL; END"
     assert written(body, row=False, transitions=("fresh",)) == {"history.name": {"users.name"}}
 
 
-def test_a_function_that_is_called_is_looked_into() -> None:
-    """A value that a function fetches from a table comes from that table's columns."""
+def test_a_called_function_is_read() -> None:
+    """A value that a function selects comes from the columns of its table."""
     body = "BEGIN NEW.slug := author_of(NEW.id); END"
     function = "BEGIN RETURN (SELECT author FROM posts WHERE id = $1); END"
     assert written(body, ("author_of", function)) == {"users.slug": {"users.id", "posts.author"}}
@@ -170,34 +170,34 @@ def test_the_arguments_of_tsvector_update_trigger_are_read() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ("BEGIN EXECUTE format('UPDATE %I SET x = 1', 'a'); END", "made at run time"),
+        ("BEGIN EXECUTE format('UPDATE %I SET x = 1', 'a'); END", "built at run time"),
         ("BEGIN NEW := jsonb_populate_record(NEW, '{}'); END", "whole row"),
         ("BEGIN SELECT * INTO NEW FROM users; END", "whole row"),
         ("BEGIN MERGE INTO posts USING users ON true WHEN MATCHED THEN DO NOTHING; END", "MERGE"),
     ],
 )
-def test_what_cannot_be_followed_is_told(body: str, why: str) -> None:
-    """Nothing is assumed of a body that is not understood."""
+def test_what_cannot_be_followed_is_unknown(body: str, why: str) -> None:
+    """A body that cannot be followed is reported with its reason."""
     found = catalog(body)
-    assert why in " ".join(Flows(found, found.triggers[0]).unknown)
+    assert why in " ".join(TriggerWrites(found, found.triggers[0]).unknown)
 
 
 def test_another_language_is_not_known() -> None:
-    """The text of a function in C or Python says nothing here; a trigger of PostgreSQL's own modules is known."""
+    """A function in another language is unknown, except for triggers of PostgreSQL's own modules."""
     found = catalog("", language="plpython3u", function="derive")
-    assert Flows(found, found.triggers[0]).unknown == ["its function derive is written in plpython3u"]
+    assert TriggerWrites(found, found.triggers[0]).unknown == ["its function derive is written in plpython3u"]
     known = catalog("", language="c", function="moddatetime")
-    assert Flows(known, known.triggers[0]).unknown == []
+    assert TriggerWrites(known, known.triggers[0]).unknown == []
 
 
 def test_the_trigger_of_temporal_tables_copies_columns_by_name() -> None:
-    """Its history table is an argument."""
+    """The trigger `versioning` copies into the history table in its arguments."""
     options = {"language": "c", "function": "versioning", "arguments": ("period", "public.history", "true")}
     assert written("", **options) == {"history.id": {"users.id"}, "history.name": {"users.name"}}
 
 
-def test_what_is_derived_of_derived_columns_reads_through_them() -> None:
-    """A slug of a sort key reads what the sort key reads."""
+def test_a_column_derived_from_a_derived_column_reads_its_sources() -> None:
+    """A slug made of a sort key reads the sources of the sort key, too."""
     found = derived_columns(catalog('BEGIN NEW."Sort Key" := NEW.email; NEW.slug := NEW."Sort Key"; END'))
     assert found["users", "slug"].reads == (("users", "Sort Key"), ("users", "email"))
 
@@ -217,8 +217,8 @@ LEFT_ON = "BEGIN NEW.slug := lower(NEW.name); RETURN NEW; END"
         ("BEGIN NEW.slug := (SELECT string_agg(w, '-') FROM unnest(ARRAY[NEW.name]) AS u (w)); RETURN NEW; END", {}),
     ],
 )
-def test_a_trigger_of_its_own_row_may_be_left_on(body: str, options: dict[str, Any]) -> None:
-    """It sets the column and nothing else, and reads its row alone."""
+def test_a_trigger_of_its_own_row_can_stay_on(body: str, options: dict[str, Any]) -> None:
+    """A trigger that sets the column and nothing else, and reads only its row, can stay on."""
     found = catalog(body, ("slugify", "BEGIN RETURN lower($1); END"), **options)
     assert left_on(found, found.tables[0], ["slug"]).triggers == ("keep",)
 
@@ -253,18 +253,18 @@ def test_a_trigger_of_its_own_row_may_be_left_on(body: str, options: dict[str, A
         ("BEGIN SELECT b INTO NEW.slug FROM posts AS p (a, b); RETURN NEW; END", {}, "reads other rows"),
         ("BEGIN NEW.slug := nextval('s'); RETURN NEW; END", {}, "calls nextval"),
         ("BEGIN NEW.slug := far(NEW.name); RETURN NEW; END", {}, "calls far, which reads other rows"),
-        ("BEGIN PERFORM pg_notify('x', 'y'); NEW.slug := NEW.name; RETURN NEW; END", {}, "for what it does"),
+        ("BEGIN PERFORM pg_notify('x', 'y'); NEW.slug := NEW.name; RETURN NEW; END", {}, "for its side effects"),
         (
             "BEGIN NEW.slug := NEW.name; IF NEW.email = '' THEN RETURN NULL; END IF; RETURN NEW; END",
             {},
             "leave rows out",
         ),
-        ("BEGIN EXECUTE 'x'; NEW.slug := NEW.name; RETURN NEW; END", {}, "made at run time"),
+        ("BEGIN EXECUTE 'x'; NEW.slug := NEW.name; RETURN NEW; END", {}, "built at run time"),
         ("BEGIN NEW.stamp := NEW.name; RETURN NEW; END", {}, "no trigger of users is known to set it"),
     ],
 )
-def test_a_trigger_that_does_more_is_not_left_on(body: str, options: dict[str, Any], why: str) -> None:
-    """It would change what arrives, or other rows, or nothing at all."""
+def test_a_trigger_that_does_more_cannot_stay_on(body: str, options: dict[str, Any], why: str) -> None:
+    """A trigger that sets or reads more, or that would not run, is refused with the reason."""
     found = catalog(body, ("far", "BEGIN RETURN (SELECT max(title) FROM posts); END"), **options)
     ((column, reason),) = left_on(found, found.tables[0], ["slug"]).faults
     assert column == "slug"
