@@ -1,4 +1,4 @@
-"""Samples: some values of every column, for those who have to tell what it holds. They never leave the process."""
+"""Samples of the values of every column, from which its content is recognised. They never leave the process."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,18 +14,18 @@ from tasks.masking.personal_values import LONGEST
 
 Samples = dict[tuple[str, str], list[str]]
 
-SPREAD = 20  # rows looked at for every value wanted: columns that are mostly NULL should give some, too
-ROW_BYTES = 100  # of a table that was never analyzed, to guess its rows from its size
+SPREAD = 20  # rows read for each value wanted: a column that is mostly NULL has some values, too
+ROW_BYTES = 100  # of a table that was never analyzed, to estimate its rows from its size
 DOCUMENTS = ("json", "jsonb")
 
 
 def samples_of(
     connection: psycopg.Connection[Any], catalog: Catalog, size: int, *, without: Collection[str] = ()
 ) -> Samples:
-    """Up to `size` values of every column that travels, as PostgreSQL prints them, by (table as it prints, column).
+    """Return up to `size` values of every exported column as PostgreSQL prints them, by table and column.
 
-    NULLs are left out, and so are columns whose type already tells enough: binary, yes or no, lists of labels. Tables
-    named in `without` are not read. Raises `Misconfigured` where this role may not read a table, `Unreachable`.
+    NULLs are left out, and so are columns whose type is enough to recognise them: binary, boolean, enum. Tables named in
+    `without` are not read. Raise `Misconfigured` if the role may not read a table, `Unreachable` if the connection is lost.
     """
     return {
         (str(table.name), column.name): _sample(connection, table, column, size)
@@ -39,7 +39,7 @@ def samples_of(
 def _sample(connection: psycopg.Connection[Any], table: Table, column: Column, size: int) -> list[str]:
     name = Identifier(column.name)
     condition: Composable = SQL("{} IS NOT NULL").format(name)
-    if column.base in DOCUMENTS:  # one that is cut is none, and would be taken for text
+    if column.base in DOCUMENTS:  # a truncated document is not JSON and would be taken for text
         condition = SQL("{} AND char_length({}::text) <= {}").format(condition, name, Literal(LONGEST))
     statement = SQL("SELECT left({}::text, {}) FROM {} WHERE {} LIMIT {}").format(
         name, Literal(LONGEST), _rows(table, size), condition, Literal(size)
@@ -56,7 +56,7 @@ def _sample(connection: psycopg.Connection[Any], table: Table, column: Column, s
 
 
 def _rows(table: Table, size: int) -> Composable:
-    """All rows of a small table, some pages of a big one; the same pages each time, so that two drafts agree."""
+    """Return all rows of a small table and some pages of a large one: the same pages each time, so that two drafts agree."""
     rows = table.estimated_rows or table.bytes // ROW_BYTES
     if rows <= LARGE_TABLE or table.foreign_leaves:
         return rows_of(table)

@@ -1,8 +1,8 @@
-"""Vetting a draft: no maker is proposed that the plan would refuse for its column.
+"""The check of a drafted policy: it proposes no maker that the plan would refuse for its column.
 
-The same code judges that judges a plan: makers' own problems, the proofs of unique keys, the rules of joined columns, and
-the sampled rows themselves (types, lengths, NOT NULL, domains, CHECKs). What it refuses is replaced by a maker that it
-accepts, or is left undecided with the refusal as the reason.
+The checks are those of a plan: makers' own problems, unique keys, the rules of joined columns, and the sampled rows (types,
+lengths, NOT NULL, domains, CHECKs). A refused maker is replaced by one that passes, or the column is left undecided with
+the refusal as the reason.
 """
 
 import os
@@ -32,7 +32,9 @@ Rules = dict[str, dict[str, ColumnRule]]
 
 def correct_draft(connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft) -> Draft:
     """Return the draft with every maker replaced that the plan would refuse. Decided columns are left as they are."""
-    session = Session(Keyring(os.urandom(32), run="draft"), drafted.locale)  # only forms count: any key will do
+    session = Session(
+        Keyring(os.urandom(32), run="draft"), drafted.locale
+    )  # any key: only the form of the values is checked
     rules = {str(t.name): {c.name: _rule(c) for c in t.columns} for t in drafted.tables if t.whole is None}
     tables = []
     for each in drafted.tables:
@@ -51,7 +53,7 @@ def correct_draft(connection: psycopg.Connection[object], catalog: Catalog, draf
 
 
 def _fits(connection: psycopg.Connection[object], session: Session, table: Table, rules: Rules) -> bool:
-    """Whether nothing at all refuses the rules of the table: then its columns need no look of their own."""
+    """Return whether all rules of the table pass, so that its columns need no check of their own."""
     plan = _plan(table, rules)
     if not any(c.masked for c in plan.columns):
         return True
@@ -69,7 +71,7 @@ def _fits(connection: psycopg.Connection[object], session: Session, table: Table
 
 
 def _rule(column: ColumnDraft) -> ColumnRule:
-    """The rule that is drafted; a column that is undecided, or whose existing rule is none, counts as kept."""
+    """Return the drafted rule. A column that is undecided, or whose existing rule is invalid, counts as kept."""
     try:
         return AS_IS if column.rule is None else rule_from(column.rule)
     except Misconfigured:
@@ -83,7 +85,7 @@ def _vetted(
     table: Table,
     drafted: ColumnDraft,
 ) -> ColumnDraft:
-    """The column's draft with the first maker that nothing refuses."""
+    """Return the column's draft with the first maker that passes."""
     name, column = str(table.name), table.column(drafted.name)
     if column is None or drafted.settled or rules[name][drafted.name].maker is None:
         return drafted
@@ -110,7 +112,7 @@ def _brief(why: str, table: Table, column: Column) -> str:
 
 
 def _instead(column: Column) -> Iterator[dict[str, object]]:
-    """What else could replace the column, the most telling first."""
+    """Yield other rules for the column, the most informative first."""
     room = min(column.max_length or LONGEST_HASH, LONGEST_HASH)
     if column.category == "S" and not column.array and room >= SHORTEST_HASH:
         yield {"maker": "hash", "chars": min(room, 16)}
@@ -128,7 +130,7 @@ def _refusals(
     table: Table,
     column: Column,
 ) -> Iterator[str]:
-    """Why the plan would refuse the column's rule."""
+    """Yield why the plan would refuse the column's rule."""
     plan = _plan(table, rules)
     each = next(c for c in plan.columns if c.column.name == column.name)
     if each.rule.maker is not None:
@@ -155,7 +157,7 @@ def _plan(table: Table, rules: Rules) -> TablePlan:
 def _without_words(
     connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft, rules: Rules
 ) -> Iterator[TableDraft]:
-    """The tables, where a kept column whose rows hold words of a masked one is undecided."""
+    """Yield the tables; a kept column whose rows contain words of a masked one becomes undecided."""
     known = derived_columns(catalog)
     policy = Policy(app="draft", schema_version=0, tables={})
     for each in drafted.tables:
@@ -175,12 +177,12 @@ def _without_words(
 
 
 def _words_of(why: str) -> str:
-    """The fault in short: what is held, without the line of a policy that is not written yet."""
+    """Return the fault without the line of the policy, which is not written yet."""
     return why.partition(" and ")[2]
 
 
 def _without_torn_joins(catalog: Catalog, drafted: Draft, rules: Rules) -> Iterator[TableDraft]:
-    """The tables, where a drafted column that disagrees with one that it is joined with is undecided."""
+    """Yield the tables; a drafted column whose rule differs from that of a joined column becomes undecided."""
     references = references_from(drafted.references)
     policy = Policy(
         app="draft",

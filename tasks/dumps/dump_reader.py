@@ -1,4 +1,4 @@
-"""Reading a dump: front to back, in flat memory, and not one lie believed for longer than its segment."""
+"""The reader of dumps: one pass in constant memory that checks every line against the lines before it."""
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -22,7 +22,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment that is being read. `blocks`: whole lines, for one pass; what is left of it is read and checked anyway."""
+    """A segment that is being read. `blocks`: whole lines, for one pass; lines that are left are read and checked anyway."""
 
     table: Name
     number: int
@@ -49,14 +49,14 @@ def read(
     as_rows: bool = False,
     proven: str | None = None,
 ) -> Iterator[Event]:
-    """The header, then each segment with its rows, then the proof if there is one, then the trailer: once that is out, the
-    whole dump was true. Whether the proof's seal fits is for whoever has the key (tasks/dumps/leak_search_proof.py).
+    """Yield the header, each segment with its rows, the proof if there is one, and the trailer, which proves all before it.
+    Whether the proof's seal fits is checked with the key (tasks/dumps/leak_search_proof.py).
 
-    Blocks are COPY text, or row lines with `as_rows`. A segment's rows are handed out before its digest is known, so
-    whatever is done with them must be undone when this raises `DumpRefused`, which it does at the first lie.
+    Blocks are COPY text, or row lines with `as_rows`. Rows are yielded before their segment's digest is known, so that the
+    caller must undo what it did with them if this raises `DumpRefused`, which it does at the first difference.
 
-    `proven`: the trailer's digest of a dump that `check` read before. The spelling of rows is then not proven again,
-    which is most of the work; that they are the same bytes is, at the trailer at the latest.
+    `proven`: the trailer's digest of a dump that `check` read before. Its rows are then not parsed again, which is most of
+    the work; that they are the same bytes is proven at the trailer at the latest.
     """
     with _opened(url, identities, passphrase) as opened:
         yield from _Dump(opened, limits, proven).events(as_rows=as_rows)
@@ -70,9 +70,10 @@ def check(
     limits: Limits = DEFAULT_LIMITS,
     evaluate_proof: Callable[[Header, SealedProof | None], str] = lambda header, sealed: NOT_CHECKED,
 ) -> DumpFacts:
-    """Read a dump from end to end. `evaluate_proof` returns why it is unproven, or nothing if its proof holds.
+    """Read a whole dump and return its facts. `evaluate_proof` returns why it is unproven, or nothing if its proof holds.
 
-    Raises `DumpRefused` naming the file, what was found and what was expected."""
+    Raise `DumpRefused` with the file, what was found and what was expected.
+    """
     with _opened(url, identities, passphrase) as opened:
         dump = _Dump(opened, limits)
         events = [event for event in dump.events(as_rows=True) if not isinstance(event, Segment)]
@@ -92,14 +93,14 @@ def check(
 
 
 class _Stored:
-    """The file as it is stored, counted and hashed while it is read."""
+    """The stored file, counted and hashed while it is read."""
 
     def __init__(self, name: str, file: Any) -> None:
         self.name, self._file = name, file
         self.bytes, self.digest = 0, hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes of the file, none at the end."""
+        """Return at most `size` bytes of the file, none at the end."""
         data: bytes = self._file.read(size)
         self.bytes += len(data)
         self.digest.update(data)
@@ -108,7 +109,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A stored dump and its bytes, unsealed if need be."""
+    """A stored dump and its clear bytes."""
 
     stored: _Stored
     encrypted: bool
@@ -141,7 +142,7 @@ def _chunks(start: bytes, stored: _Stored) -> Generator[bytes, None, None]:
 
 
 class _Dump:
-    """One pass over a dump: what was announced, and what has been seen so far."""
+    """One pass over a dump: what its header announced, and what has been read so far."""
 
     def __init__(self, opened: _Opened, limits: Limits, proven: str | None = None) -> None:
         self._name = opened.stored.name
@@ -153,57 +154,58 @@ class _Dump:
         self._totals: list[TableTotals] = []
 
     def events(self, *, as_rows: bool) -> Iterator[Event]:
-        """What `read` gives; every line is compared with what the header and the rows before it announced."""
+        """Yield what `read` yields, comparing each line with the header and the rows before it."""
         header = self._header()
         yield header
-        said = self._said()
+        line = self._next()
         for table in header.tables:
             rows, digest, number = 0, hashlib.sha256(), 0
-            while number == 0 or (isinstance(said, SegmentStart) and said.table == table.name):
-                self._require(said, SegmentStart(table=table.name, number=number))
+            while number == 0 or (isinstance(line, SegmentStart) and line.table == table.name):
+                self._require(line, SegmentStart(table=table.name, number=number))
                 checked = self._checked(table.name, number, len(table.columns))
-                # A generator of its own: closing it, or stopping early, does not end the checking behind it.
+                # A generator of its own: closing it, or stopping early, does not end the checks.
                 yield Segment(table.name, number, (block if as_rows else to_copy(block) for block in checked))
                 for _ in checked:
                     pass
                 rows += self._end.rows
                 digest.update(self._end.digest.encode())
                 number += 1
-                said = self._said()
+                line = self._next()
             self._totals.append(TableTotals(name=table.name, rows=rows, digest=digest.hexdigest()))
-        attack = None
-        if isinstance(said, Proof):
-            attack = said.attack
-            yield SealedProof(said, self._body)
-            said = self._said()
+        proof = line if isinstance(line, Proof) else None
+        if proof is not None:
+            yield SealedProof(proof, self._body)
+            line = self._next()
         total = sum(table.rows for table in self._totals)
-        end = Trailer(tables=tuple(self._totals), rows=total, digest=self._digest.hexdigest(), attack=attack)
-        self._require(said, end)
+        end = Trailer(
+            tables=tuple(self._totals), rows=total, digest=self._digest.hexdigest(), attack=proof and proof.attack
+        )
+        self._require(line, end)
         self._lines.require_end()
         if self._proven not in (None, self._digest.hexdigest()):
             raise self._refused("is not the one that was checked before", f"the digest {self._proven}")
-        yield said  # type: ignore[misc]  # it was just proven to be equal to a Trailer
+        yield end
 
     def _header(self) -> Header:
         line = self._lines.line()
-        said = self._parsed(line)
+        header = self._parsed(line)
         self._digest.update(line)
-        if not isinstance(said, Header) or said.format != FORMAT:
+        if not isinstance(header, Header) or header.format != FORMAT:
             raise self._refused("does not start with the header of a dump", f"one of the format {FORMAT}")
-        names = [str(table.name) for table in said.tables]
-        columns = [(str(table.name), column.name) for table in said.tables for column in table.columns]
+        names = [str(table.name) for table in header.tables]
+        columns = [(str(table.name), column.name) for table in header.tables for column in table.columns]
         if len(set(names)) != len(names) or len(set(columns)) != len(columns):
             raise self._refused("names a table or a column twice in its header", "each once")
-        return said
+        return header
 
-    def _said(self) -> Line:
-        line = self._lines.line()
-        said = self._parsed(line)
-        if isinstance(said, Proof):
+    def _next(self) -> Line:
+        data = self._lines.line()
+        line = self._parsed(data)
+        if isinstance(line, Proof):
             self._body = self._digest.hexdigest()
-        if not isinstance(said, Trailer):
-            self._digest.update(line)
-        return said
+        if not isinstance(line, Trailer):
+            self._digest.update(data)
+        return line
 
     def _parsed(self, line: bytes) -> Line:
         self._require_known_version(line)
@@ -213,12 +215,12 @@ class _Dump:
             raise self._refused(f"is damaged: {error}", "the lines that its header announces") from error
 
     def _require_known_version(self, line: bytes) -> None:
-        """Before the line is looked at any closer: a newer header may hold fields that this reader has never heard of."""
+        """Check the version first: a newer header may have fields that this reader does not know."""
         try:
-            said = orjson.loads(line)
+            content = orjson.loads(line)
         except orjson.JSONDecodeError:
             return
-        version = said.get("format_version", 0) if isinstance(said, dict) else 0
+        version = content.get("format_version", 0) if isinstance(content, dict) else 0
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise self._refused(f"has the format version {version}", f"at most {FORMAT_VERSION}: update this program")
 
@@ -231,7 +233,7 @@ class _Dump:
                 self._require_rows(block, columns, f"segment {number} of {table}")
             yield block
         end = SegmentEnd(table=table, number=number, rows=rows, digest=digest.hexdigest())
-        self._require(self._said(), end)
+        self._require(self._next(), end)
         self._end = end
 
     def _require_rows(self, block: bytes, columns: int, where: str) -> None:
@@ -241,18 +243,18 @@ class _Dump:
             raise self._refused(f"is damaged in {where}: {error}", "rows as they were written") from error
 
     def _require(self, found: Immutable, expected: Immutable) -> None:
-        """The dump says exactly what its rows and lines so far add up to."""
+        """Require the line that follows from the rows and lines so far."""
         if found != expected:
-            raise self._refused(f"says {_shown(found)}", f"{_shown(expected)}, as counted and computed")
+            raise self._refused(f"contains {_shown(found)}", f"{_shown(expected)}, as counted and computed")
 
     def _refused(self, found: str, expected: str) -> DumpRefused:
         return DumpRefused(f"The dump {self._name} {found}; expected {expected}.")
 
 
-def _shown(said: Immutable) -> str:
-    """A line in a message: everything but the long ones' tables and hashes."""
-    fields = said.model_dump(mode="json", exclude={Header: {"tables"}, Proof: {"sealed"}}.get(type(said)))
-    return f"{type(said).__name__} {fields}"
+def _shown(line: Immutable) -> str:
+    """Return a line for a message, without tables and hashes, which are long."""
+    fields = line.model_dump(mode="json", exclude={Header: {"tables"}, Proof: {"sealed"}}.get(type(line)))
+    return f"{type(line).__name__} {fields}"
 
 
 class _Lines:
@@ -263,27 +265,27 @@ class _Lines:
         self._rest = b""
 
     def line(self) -> bytes:
-        """The next line with its newline, whatever it is."""
+        """Return the next line of either kind with its newline."""
         while (end := self._rest.find(b"\n") + 1) == 0:
             self._fill()
         line, self._rest = self._rest[:end], self._rest[end:]
         return line
 
     def blocks(self) -> Iterator[bytes]:
-        """Whole lines, many at a time, up to the next line that starts with `{`."""
+        """Yield whole lines, many at a time, up to the next line that starts with `{`."""
         while True:
             while b"\n" not in self._rest:
                 self._fill()
             if self._rest.startswith(b"{"):
                 return
-            # Raw newlines are structure, so one before a `{` is always the start of a line that describes.
+            # Rows contain no raw newline, so a newline before `{` always starts a line that describes.
             last = self._rest.find(b"\n{")
             end = (last if last >= 0 else self._rest.rfind(b"\n")) + 1
             block, self._rest = self._rest[:end], self._rest[end:]
             yield block
 
     def _fill(self) -> None:
-        """Read on until there is a newline, joining once: a line may be as large as a value may be."""
+        """Read until there is a newline and join the pieces once: a line may be as large as a value."""
         pieces, size = [self._rest], len(self._rest)
         for chunk in self._chunks:
             pieces.append(chunk)
@@ -292,13 +294,13 @@ class _Lines:
                 break
             if size > self._limit:
                 raise DumpRefused(
-                    f"The dump {self._name} holds a line of more than {self._limit:,} bytes (Limits.line)."
+                    f"The dump {self._name} contains a line of more than {self._limit:,} bytes (Limits.line)."
                 )
         else:
             raise DumpRefused(f"The dump {self._name} ends before its trailer; expected the whole dump.")
         self._rest = b"".join(pieces)
 
     def require_end(self) -> None:
-        """Nothing comes after the trailer."""
+        """Require that nothing follows the trailer."""
         if self._rest or next(self._chunks, b""):
-            raise DumpRefused(f"The dump {self._name} goes on after its trailer; expected its end.")
+            raise DumpRefused(f"The dump {self._name} continues after its trailer; expected its end.")

@@ -1,7 +1,7 @@
-"""Spellings: the forms under which the attack knows a value, and the forms that a text contains.
+"""The forms of the leak search: the forms by which a value is searched for, and the forms that a text contains.
 
-Both sides use the patterns of this file on folded text. `search_forms` has a twin in SQL, because production's values never
-leave its server in clear: `search_forms_sql` hashes them there. `forms_in` reads what was written, with all escapes undone.
+Both use the patterns of this file on folded text. `search_forms` has a twin in SQL, because production's values never
+leave its server in clear: `search_forms_sql` finds their forms there. `forms_in` reads the dump, with all escapes undone.
 
 A form is a token (`anna@firma.example`, `bwinter92`), the squeezed digits of a number (`#66412345`), a squeezed IBAN, or
 the sorted words of a whole value (`= anna xylander`), so that `Xylander, Anna` is the same.
@@ -23,13 +23,13 @@ from tasks.dumps.unicode_folding import fold, folded
 Kind = Literal["identifier", "text", "nested"]
 
 SHORTEST = 6  # characters of a form; shorter values (postcodes, initials) occur by chance
-LONGEST = 400  # characters of a value that is compared as a whole; of a longer one, only the parts that identify
-READ = 20_000  # characters of one value that the source looks at
+LONGEST = 400  # characters of a value that is compared as a whole; of a longer one, only the parts that may identify
+READ = 20_000  # characters of one value that the source reads
 FEWEST_DIGITS = 7  # of a number
-MOST_DIGITS = 24  # the same
-IN_TEXT = 9  # digits of a number that stands in a text, where dates and order numbers stand too
+MOST_DIGITS = 24  # of a number
+IN_TEXT = 9  # fewest digits of a number within a text, which also contains dates and order numbers
 
-# Word characters of folded text: a-z, 0-9 and all that is not ASCII. Spelled alike for Python and PostgreSQL.
+# Word characters of folded text: a-z, 0-9 and all that is not ASCII. The same pattern works in Python and PostgreSQL.
 OTHER = r"\u0001-\u002f\u003a-\u0060\u007b-\u007f"
 WORD = f"[^{OTHER}]"
 TOKEN = rf"{WORD}+(?:[._+@-]{WORD}+)*"
@@ -46,14 +46,14 @@ PART = (
     r"|[(]?[+]?[(]?[0-9](?:[ ()/.-]{0,3}[0-9]){6,}"
     r"|[A-Za-z]{2}[0-9]{2}[ -]?(?:[A-Za-z]{4}[ -]?)?[0-9]{4}(?:[ -]?[0-9]{1,4})+"
 )
-WORDS = r"|[^\s\"<>,;:=(){}\[\]\\]{6,}"  # of documents: also what has a digit in it
+WORDS = r"|[^\s\"<>,;:=(){}\[\]\\]{6,}"  # of documents: also words with a digit
 
 _TOKEN, _WORDS, _SINGLE = re.compile(TOKEN), re.compile(f"{WORD}+"), re.compile(SINGLE)
 _NUMBER, _IBAN, _ABROAD, _DIALLED = map(re.compile, (NUMBER, IBAN, ABROAD, DIALLED))
 _LETTER, _MIXED, _IPV4 = map(re.compile, (LETTER, MIXED, IPV4))
 _PART, _PART_OR_WORD, _WORD = re.compile(PART), re.compile(PART + WORDS), re.compile(WORDS.removeprefix("|"))
 # A word of letters alone counts where the text marks it: `@word`, `login: word`, `"word"`, `/word`; not within a sentence.
-# Patterns over everything that is written begin with a set of characters, which Python finds fast.
+# Patterns that run over the whole dump begin with a set of characters, which Python finds fast.
 _MARKED = re.compile(rf"[@=:/\"<(`'](?:(?<=[=:]) (?={WORD}+(?! ?{WORD})))?({WORD}{{{SHORTEST},}})")
 _MARK = re.compile(rf"[0-9@_+.-](?:(?<![.-])|(?={WORD}))[^ ]*")
 _ROW = re.compile(rf"[0-9](?:[ ()/.-]{{0,3}}[0-9]){{{FEWEST_DIGITS - 1},}}")
@@ -66,7 +66,7 @@ _PIECES = bytes.maketrans(b'"{}[]()<>,;|=', b"\n" * 13)
 _NOT_DIGIT = re.compile("[^0-9]+")
 
 
-# What the source knows ------------------------------------------------------------------------------------------------
+# How a value is searched for ------------------------------------------------------------------------------------------------
 
 
 def search_forms(value: str, kind: Kind) -> set[str]:
@@ -127,7 +127,7 @@ def _long_enough(form: str) -> Iterator[str]:
 
 
 def _number_forms(number: str) -> Iterator[str]:
-    """Digits without what people add or leave out: zeros at the front, and up to three digits of a country."""
+    """Yield the digits without zeros at the front, and also without up to three digits of a country code."""
     digits = _NOT_DIGIT.sub("", number.replace("(0)", "")).lstrip("0")
     for cut in range(4 if _ABROAD.search(number) else 1):
         rest = digits[cut:].lstrip("0")
@@ -136,7 +136,7 @@ def _number_forms(number: str) -> Iterator[str]:
 
 
 def search_forms_sql(value: Composable, kind: Kind) -> Composable:
-    """Return the SQL twin of `search_forms`: a query of one column `form`, over a text expression that may be dear.
+    """Return the SQL twin of `search_forms`: a query of one column `form`, over a text expression that may be expensive.
 
     Needs `unicode_folding.set_folding_map` on its connection.
     """
@@ -197,7 +197,7 @@ def _numbers(kind: Kind) -> Composable:
 
 
 def _single(kind: Kind) -> Composable:
-    """Of a value that is one token: itself, and as a whole value if it is one word."""
+    """Return the forms of a value that is a single token: the token, and the whole value if it is a single word."""
     return SQL(
         "SELECT unnest(CASE WHEN t !~ {mixed} THEN {plain} WHEN t ~ {letter} OR t ~ {ipv4} THEN ARRAY[t] END)"
         " FROM (SELECT (regexp_match(f, {single}))[1] AS t) AS s"
@@ -260,12 +260,12 @@ def plain(text: str) -> str:
 
 
 def _closed_up(text: str, hidden: re.Pattern[str], shown: str) -> str:
-    """Return `text` with what is hidden shown, and without spaces around it. PostgreSQL's texts hold no NUL."""
+    """Return `text` with a hidden character shown, without spaces around it. PostgreSQL's texts contain no NUL."""
     return hidden.sub("\0", text).replace(" \0", "\0").replace("\0 ", "\0").replace("\0", shown)
 
 
 def _break_or_letter(found: re.Match[str]) -> str:
-    """A line break in JSON, or the first letter of a word after a backslash (`DOMAIN\\nadler`): both readings."""
+    """Return both readings of a line break in JSON and a word after a backslash (`DOMAIN\\nadler`)."""
     letter, word = found.groups()
     return f" {letter}{word} {word}" if word else " "
 
@@ -283,7 +283,7 @@ def _on_one_line(text: str) -> str:
 
 
 def forms_in(cells: Iterable[str], *, nested: bool, traits: Traits = ANY) -> set[str]:
-    """Return all forms that occur in these values. `nested`: they hold values of their own, each compared as a whole.
+    """Return all forms that occur in these values. `nested`: they contain values, each compared as a whole.
 
     Forms that have none of the `traits` are left out.
     """
@@ -305,7 +305,7 @@ def forms_in(cells: Iterable[str], *, nested: bool, traits: Traits = ANY) -> set
 
 
 def _tokens(text: str) -> set[str]:
-    """Return the tokens that are more than letters. Each word is looked at once, however often it occurs."""
+    """Return the tokens that contain more than letters. Each word is read once, however often it occurs."""
     text = text.replace("\n", " ")
     behind = text.rfind
     words = {text[behind(" ", 0, place.start()) + 1 : place.end()] for place in _MARK.finditer(text)}
@@ -321,7 +321,7 @@ def _token_forms(token: str, traits: Traits) -> Iterable[str]:
 
 
 def _with_digits(text: str) -> str:
-    """Return the lines that have as many digits as the shortest number or account."""
+    """Return the lines with at least as many digits as the shortest number or account."""
     lines = text.encode().split(b"\n")
     digits = text.encode().translate(None, _NO_DIGITS).split(b"\n")
     return b"\n".join(compress(lines, (len(each) >= FEWEST_DIGITS for each in digits))).decode()
@@ -330,7 +330,7 @@ def _with_digits(text: str) -> str:
 def _long_numbers(text: str) -> set[str]:
     """Return the rows of digits that are long enough, with a `+` in front if they have one.
 
-    Digits that touch letters are a piece of a hash or an identifier, unless the letters say that a number follows.
+    Digits that touch letters belong to a hash or an identifier, unless the letters mark a number, as in `tel0664…`.
     """
     found = set()
     for place in _ROW.finditer(text):
@@ -345,7 +345,7 @@ def _long_numbers(text: str) -> set[str]:
 
 
 def _may_hold(number: str, traits: Traits) -> bool:
-    """Return whether a number that is searched for may end with a group of these digits."""
+    """Return whether a searched number may end with a group of these digits."""
     digits = ""
     for group in number.lstrip("+").replace("(0)", "").translate(_CLOSED).split():
         digits += group
@@ -367,7 +367,7 @@ def _wholes(text: bytes, *, nested: bool) -> list[bytes]:
 
 
 def _within(token: str) -> Iterator[str]:
-    """Addresses that other text touches: `text+` of a query string in front, `.Next sentence` or `_` behind."""
+    """Yield addresses that touch other text: `text+` of a query string before, `.Next sentence` or `_` after."""
     for start in (0, *(place.end() for place in re.finditer("[+]", token.partition("@")[0]))):
         yield token[start:]
         ends = (place.start() for place in re.finditer("[._+-]", token) if place.start() > token.index("@"))
@@ -377,11 +377,11 @@ def _within(token: str) -> Iterator[str]:
 _GAPS = re.compile(r"[ /]+")
 _CLOSED = str.maketrans("/", " ", "().-")
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789\n"))
-_MOST_GROUPS = 8  # of digits side by side; in longer rows, numbers cannot be told apart and neighbours are tried
+_MOST_GROUPS = 8  # adjacent groups of digits that may be one number
 
 
 def _runs(number: str) -> Iterator[str]:
-    """A row of digits may be several numbers side by side: the row, and every series of its groups."""
+    """Yield the row of digits and every series of its groups, because several numbers may be adjacent."""
     yield number
     groups = _GAPS.split(number)
     for start in range(len(groups)):

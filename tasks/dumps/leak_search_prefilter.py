@@ -1,9 +1,9 @@
-"""Traits: cheap properties of a form, which rule most texts out before their forms are made and hashed.
+"""The prefilter of the leak search: traits of forms, which exclude most texts before their forms are hashed.
 
-The source sends the trait of each form that it hashed; a text whose forms have none of these traits holds none of the
-values. A trait lets too much through in some cases and never too little: it decides nothing, the hashes do. Traits are
-lossy: of numbers, addresses and tokens they are keyed hashes of a part, of words they count eight letters. No value can
-be read from them. They travel sealed, as the hashes do.
+The source sends the trait of each form that it hashed; a text whose forms have none of these traits contains none of the
+values. A trait may match too many texts and never too few; the hashes decide. Traits are lossy: of numbers, addresses and
+tokens they are keyed hashes of a part, of words they count eight letters. No value can be read from them, and they are
+sealed as the hashes are.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,9 +12,9 @@ from itertools import compress
 
 from psycopg.sql import SQL, Composable, Literal
 
-# How many of each there are is the same in any order of words. They are not the most frequent ones, which cost more time.
+# The counts of letters are the same in any order of words. The most frequent letters are left out, because they cost more time.
 LETTERS = b"stildmou"
-ENDING = 7  # last digits of a number; each number that is searched for has as many
+ENDING = 7  # last digits of a number; every searched number has as many
 _PRIME = 2**31 - 1
 _ENDINGS = 2**22 - 1
 _BITS = 7  # of a count; a higher one counts as the highest
@@ -22,16 +22,16 @@ _MOST = 2**_BITS - 1
 _BREAK = b"\n"
 _NOT_COUNTED = bytes(set(range(256)) - set(LETTERS + _BREAK))
 _OTHER_THAN = tuple(bytes(set(LETTERS) - {letter}) for letter in LETTERS)
-_NUMBERS, _OTHERS = 1 << 60, 1 << 61  # marks of the kinds; a trait of words has none
+_NUMBERS, _OTHERS = 1 << 60, 1 << 61  # bits that mark the kind; a trait of words has neither
 _HASH = 2**56 - 1
 _REMEMBERED = 1 << 16
 
 
 class Traits:
-    """Which traits the source's forms have. Without any known, everything is possible."""
+    """The traits of the source's forms. If they are not known, every text may match."""
 
     def __init__(self, key: str, known: Collection[int] | None = None) -> None:
-        """`key`: of the attack."""
+        """`key`: that of the leak search."""
         self._factor = int.from_bytes(sha256(f"{key}/#".encode()).digest()[:4], "big") % (_PRIME - 1) + 1
         self._key, self._all = key, known is None
         self._known = frozenset(known or ())
@@ -51,7 +51,7 @@ class Traits:
         return sum(count << _BITS * place for place, count in enumerate(counts))
 
     def words_among(self, texts: Collection[bytes]) -> Iterable[bytes]:
-        """Return the texts that may be, as a whole, the words of a value in any order. All letters are counted at once."""
+        """Return the texts that may consist of the words of a value in any order. All letters are counted at once."""
         if self._all:
             return texts
         counted = _BREAK.join(texts).translate(None, _NOT_COUNTED)
@@ -61,11 +61,11 @@ class Traits:
         return compress(texts, map(self._words.__contains__, zip(*each, strict=True)))
 
     def may_end(self, digits: str) -> bool:
-        """Return whether a number that is searched for may end where these digits end."""
+        """Return whether a searched number may end with these digits."""
         return self._all or self._ending(digits[-ENDING:]) | _NUMBERS in self._known
 
     def may_be_token(self, token: str) -> bool:
-        """Return whether a token that is no address may be searched for."""
+        """Return whether a token that is not an address may be searched for."""
         if self._all:
             return True
         about = (len(token), token[0])
@@ -74,7 +74,7 @@ class Traits:
         return self._tokens[about]
 
     def may_be_at(self, domain: str) -> bool:
-        """Return whether an address that is searched for ends with `domain` or a beginning of it, from `@` on."""
+        """Return whether a searched address ends with `domain` or a beginning of it, from `@` on."""
         if self._all:
             return True
         if domain not in self._domains:

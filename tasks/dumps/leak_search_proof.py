@@ -1,7 +1,7 @@
-"""The proof of a dump: what the attack found in it, and the hashes to run it again, sealed under the masking key.
+"""The proof of a dump: the result of the leak search and the hashes to repeat it, sealed under the masking key.
 
-The key of the seal is drawn by HKDF from the masking key and the id of the run that exported. AES-256-GCM binds hashes,
-result and everything before them in the dump: whoever lacks the masking key cannot read the hashes, try values against
+HKDF derives the key of the seal from the masking key and the id of the exporting run. AES-256-GCM binds the hashes to the
+result and to all lines before them in the dump: without the masking key nobody can read the hashes, try values against
 them, move them to another dump, or change the result. Sources: RFC 5869, NIST SP 800-38D.
 """
 
@@ -19,7 +19,7 @@ from tasks.estate.dumps import Header, LeakSearchResult, Proof
 from tasks.estate.errors import DumpRefused
 from tasks.masking.keyring import Keyring
 
-NONCE = 12  # bytes; random, for one seal a run and few more after retries
+NONCE = 12  # bytes, random: a run seals once, and a few times more after retries
 OLD = "it was made by a version that did not search dumps"
 
 
@@ -30,7 +30,7 @@ def seal(data: bytes, key: bytes, bound: bytes) -> bytes:
 
 
 def unseal(sealed: bytes, key: bytes, bound: bytes) -> bytes:
-    """Return what was sealed. Raises `ValueError` if the key or `bound` differs, or a byte was changed."""
+    """Return what was sealed. Raise `ValueError` if the key or `bound` differs, or if a byte was changed."""
     try:
         return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], bound)
     except InvalidTag:
@@ -48,7 +48,7 @@ def prove_dump(
 def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequence[Keyring]) -> HashedValues | None:
     """Return the hashes of a dump's proof, or None if it was sealed under a masking key that is not among these.
 
-    Raises `DumpRefused` if the key is the right one and the seal does not fit: somebody changed result, hashes or rows.
+    Raise `DumpRefused` if the key is right and the seal does not fit: result, hashes or rows were changed.
     """
     for keyring in keyrings:
         if keyring.fingerprint != header.key:
@@ -60,7 +60,7 @@ def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequenc
         except ValueError:
             raise DumpRefused(
                 f"The proof of the dump {name} does not fit its rows; expected the seal of the run that exported it.",
-                next_step="Nothing was loaded. Somebody changed this dump after its export: make a new one with `anonymize`.",
+                next_step="Nothing was loaded. This dump was changed after its export: make a new one with `anonymize`.",
             ) from None
     return None
 
@@ -68,7 +68,7 @@ def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequenc
 def unproven_reason(name: str, keyrings: Sequence[Keyring], header: Header, sealed: SealedProof | None) -> str:
     """Return why a dump counts as unproven, or nothing if the leak search has read it and its seal fits.
 
-    Raises `DumpRefused` as `open_proof` does.
+    Raise `DumpRefused` as `open_proof` does.
     """
     opened = sealed is not None and open_proof(name, header, sealed, keyrings) is not None
     if header.raw:

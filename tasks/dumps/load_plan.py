@@ -1,4 +1,4 @@
-"""The target of a load: proven to be staging, matched with the dump, planned table by table."""
+"""The plan of a load: the target is proven to be staging, compared with the dump, and planned table by table."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -33,27 +33,27 @@ CHEAP_TO_SCAN = 2**20  # bytes of a table that may be read once for every delete
 
 
 def require_import_enabled() -> None:
-    """The environment of this worker must say that it may load. Only the exact value `true` opens the gate."""
+    """Raise `GateClosed` unless this worker's environment allows loads, with the exact value `true`."""
     if os.environ.get(IMPORT_VARIABLE) != "true":
         raise GateClosed("Import is not enabled on this instance.")
 
 
 def require_host(typed: str, real: str) -> None:
-    """What the person typed must be the real target's name, whatever any form or parameter said."""
+    """Raise `WrongHost` unless the person typed the name of the real target, whatever a form or parameter contains."""
     if typed.strip().lower() != real.strip().lower() or not typed.strip():
         raise WrongHost("The hostname you entered does not match this instance.")
 
 
 def require_staging(target: DatabaseIdentity, header: Header, marker: Marker | None) -> None:
-    """The target must not be where the dump came from, and any marker must say that it is staging.
+    """Raise `WrongTarget` if the target is the dump's source, a standby, or marked as staging of another application.
 
-    Raises `WrongTarget`. A different system identifier proves nothing by itself, so the gate, the typed hostname and
-    the marker are asked too; an equal one with an equal database forbids.
+    An equal system identifier with an equal database is the source. A different identifier alone proves nothing, so that
+    the environment variable, the typed hostname and the marker are checked too.
     """
     same_server = target.system_identifier == header.source_system
     if same_server and target.database == header.source_database:
         raise WrongTarget(
-            f"The target {target.database} on {target.host} is the database that the dump was made from; expected another one."
+            f"The target {target.database} on {target.host} is the database from which the dump was exported; expected another one."
         )
     if target.standby:
         raise WrongTarget(f"The target {target.database} on {target.host} is a standby and cannot be written.")
@@ -62,7 +62,7 @@ def require_staging(target: DatabaseIdentity, header: Header, marker: Marker | N
 
 
 def require_version(header: Header, policy: Policy) -> None:
-    """The dump must not be newer than the application on staging."""
+    """Raise `DumpRefused` if the dump is of another application, `DumpTooNew` if it is newer than staging's."""
     if header.app != policy.app:
         raise DumpRefused(f"The dump is of the application {header.app!r}; expected {policy.app!r}.")
     if header.schema_version > policy.schema_version:
@@ -70,24 +70,24 @@ def require_version(header: Header, policy: Policy) -> None:
 
 
 def structure_fingerprint(catalog: Catalog, policy: Policy) -> str:
-    """The fingerprint of a target's structure: a plan drafted before a migration is not a plan after it.
+    """Return the fingerprint of a target's structure: a migration makes a plan stale.
 
-    What this project itself makes on a first load, marker and audit table, does not count.
+    It ignores the marker and the audit table, which the first load creates.
     """
-    said = catalog.model_dump(
+    content = catalog.model_dump(
         mode="json", exclude={"identity": True, "strays": True, "sequences": True, "functions": True}
     )
-    said["relations"] = [each for each in said["relations"] if each["kind"] == Kind.FOREIGN or each["partition"]]
+    content["relations"] = [each for each in content["relations"] if each["kind"] == Kind.FOREIGN or each["partition"]]
     ours = {"understudy.staging_data", policy.audit.table}
-    said["tables"] = [table for table in said["tables"] if str(Name.model_validate(table["name"])) not in ours]
-    for table in said["tables"]:
+    content["tables"] = [table for table in content["tables"] if str(Name.model_validate(table["name"])) not in ours]
+    for table in content["tables"]:
         table.pop("bytes")
         table.pop("estimated_rows")
-    return fingerprint(said)
+    return fingerprint(content)
 
 
 class Match:
-    """A dump and a target laid side by side: what is loaded, skipped, emptied, kept and untouched, each with its reason."""
+    """The comparison of a dump with a target: which tables are loaded, skipped with a reason, emptied, kept or untouched."""
 
     def __init__(self, facts: DumpFacts, catalog: Catalog, policy: Policy) -> None:
         there = {str(table.name): table for table in catalog.tables}
@@ -118,7 +118,7 @@ class Match:
 
 
 def kept_tables(catalog: Catalog, policy: Policy) -> Iterator[str]:
-    """Yield what a load leaves as it is on staging: excluded tables with their inheritance children, excluded materialized
+    """Yield what a load does not change on staging: excluded tables with their inheritance children, excluded materialized
     views, the application's audit table, and the marker.
     """
     for table in catalog.tables:
@@ -132,10 +132,10 @@ def kept_tables(catalog: Catalog, policy: Policy) -> Iterator[str]:
 
 
 def require_writable(match: Match, header: Header, catalog: Catalog, policy: Policy) -> None:
-    """Every table that the load writes must be stored in the target itself, all of it visible to the loading role, and
-    every rule of the policy must apply to something.
+    """Require that the target itself stores every table that the load writes, with all rows visible to the loading role,
+    and that every rule of the policy applies to something.
 
-    Raises `DumpRefused` naming each relation that speaks against it, and `PolicyRefused`.
+    Raise `DumpRefused` with each relation that prevents it, or `PolicyRefused`.
     """
     resolver = Resolver.of(catalog)
     written = [
@@ -149,7 +149,7 @@ def require_writable(match: Match, header: Header, catalog: Catalog, policy: Pol
     if faults:
         raise DumpRefused(
             f"The load would write outside the tables of {catalog.identity.database}: {'; '.join(map(str, faults))}.",
-            next_step="Nothing was loaded. Correct staging as the message says, or exclude the table in the policy.",
+            next_step="Nothing was loaded. Correct staging as described in the message, or exclude the table in the policy.",
             faults=as_facts(faults),
         )
     if header.reached is not None:
@@ -162,7 +162,7 @@ def require_writable(match: Match, header: Header, catalog: Catalog, policy: Pol
 
 
 def _order(dumped: DumpedTable, table: Table, rows: int) -> LoadOrder:
-    """The columns to load. Raises `DumpRefused` where staging needs a column that the dump cannot give."""
+    """Return the columns to load. Raise `DumpRefused` if staging needs a column that the dump does not have."""
     there = {column.name for column in table.copied}
     given = tuple(column.name for column in dumped.columns)
     for column in table.copied:
@@ -175,16 +175,15 @@ def _order(dumped: DumpedTable, table: Table, rows: int) -> LoadOrder:
 
 
 def to_mask_now(header: Header) -> tuple[Anonymizer, ...]:
-    """The anonymizers whose columns the dump holds raw."""
+    """Return the anonymizers whose columns are raw in the dump."""
     raw = {column.anonymizer for table in header.tables for column in table.columns if column.raw}
     return tuple(kind for kind in Anonymizer if kind in raw)
 
 
 def require_masked(header: Header, catalog: Catalog, policy: Policy) -> None:
-    """What is loaded must have been treated as the policy says now, or the header must say that it travelled raw.
+    """Raise `DumpRefused` unless every column to load has the rule of the present policy, or is raw by the header.
 
-    Fails closed, as the export does: what staging has and the policy does not name is no reason to let it in. Raises
-    `DumpRefused`.
+    As in an export, a column that the policy does not name is refused.
     """
     rules, kept = dict(rules_of(catalog, policy)), set(kept_tables(catalog, policy))
     for dumped in header.tables:
@@ -203,12 +202,12 @@ def require_masked(header: Header, catalog: Catalog, policy: Policy) -> None:
             if rule is None and (whole is None or whole.whole != "keep"):
                 raise _not_as_now(f"{name}.{column.name}, which the policy does not name")
             if rule is not None and rule.maker is not None and column.rule not in (rule.word, "unread"):
-                raise _not_as_now(f"{name}.{column.name} as {column.rule!r}; the policy says {rule.word!r}")
+                raise _not_as_now(f"{name}.{column.name} as {column.rule!r}; the policy specifies {rule.word!r}")
 
 
 def _not_as_now(found: str) -> DumpRefused:
     return DumpRefused(
-        f"The dump holds {found}.", next_step="Nothing was loaded. Export again under the present policy."
+        f"The dump contains {found}.", next_step="Nothing was loaded. Export again under the present policy."
     )
 
 
@@ -226,16 +225,16 @@ def draft_load(
     run_id: str,
     events: Callable[[], Iterator[Event]] | None = None,
 ) -> LoadPlan:
-    """Prove the target and plan the load. `real`: its name as the settings have it; empty: that of the connection.
-    `events` reads the dump again, for tables whose definition differs from production's; one in clear needs none.
+    """Check the target and plan the load. `real`: its name in the settings; if empty, that of the connection.
+    `events` reads the dump again, for tables whose definition differs from production's; an unencrypted dump needs none.
 
-    Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
+    Raise `WrongHost`, `WrongTarget`, `DumpTooNew` or `DumpRefused`.
     """
     catalog = read_catalog(connection)
-    policy = expand(policy, catalog).policy  # its faults were the export's to name
+    policy = expand(policy, catalog).policy  # the export reported its faults
     hostname = real or catalog.identity.host
     marker = read_marker(connection)
-    require_staging(catalog.identity, facts.header, marker)  # first: a refusal by this one leaves no audit row either
+    require_staging(catalog.identity, facts.header, marker)  # first: a target refused here gets no audit row either
     require_host(typed, hostname)
     require_version(facts.header, policy)
     require_masked(facts.header, catalog, policy)
@@ -274,7 +273,7 @@ def draft_load(
 
 
 def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> LoadPlan:
-    """Return the plan with the tables whose readers wait and with what cannot be proven. Raises `DumpRefused`."""
+    """Return the plan with the tables whose readers wait and with its doubts. Raise `DumpRefused`."""
     names = {*plan.emptied, *(str(order.name) for order in plan.tables)}
     lifted = foreign_keys_to_lift(connection, catalog, plan)
     forgiven = unvalidated(connection, (table.name for table in catalog.tables if str(table.name) in names))
@@ -288,24 +287,24 @@ def _with_needs(connection: psycopg.Connection[Any], catalog: Catalog, plan: Loa
 
 
 def _require_left_alone(key: ForeignKey, readers: str) -> None:
-    """Raise `DumpRefused` if a key whose triggers somebody switched off would have to be made again.
+    """Raise `DumpRefused` if a foreign key whose triggers are disabled would have to be created again.
 
-    Only a superuser may switch the triggers of a foreign key off, so a load cannot give it back as it was.
+    Only a superuser can disable the triggers of a foreign key, so that a load could not restore its state.
     """
     if readers == "wait":
         raise DumpRefused(
             f"The triggers of the foreign key {key.name} on {key.declared_on} are disabled; with readers: wait it would be "
-            "made again with its triggers enabled. Expected enabled triggers, or readers: stay.",
+            "created again with its triggers enabled. Expected enabled triggers, or readers: stay.",
             next_step="Nothing was loaded. Start the load with readers: stay, or have a superuser enable the triggers.",
         )
 
 
 def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, plan: LoadPlan) -> list[ForeignKey]:
-    """The foreign keys that must be dropped and made again in the load's transaction.
+    """Return the foreign keys that the load drops and creates again in its transaction.
 
-    With `plan.readers` "wait", all that touch a written table: checking them once at the end is faster. With "stay", only
-    those that cannot hold meanwhile (circles, tables that staging keeps, keys that production's rows need not hold), or
-    whose missing index would make deleting take for ever; readers of their tables wait for the commit, because PostgreSQL locks both.
+    With `plan.readers` "wait", all of written tables: checking them once at the end is faster. With "stay", only those
+    that cannot hold in between (circles, tables that staging keeps, keys that are NOT VALID), or whose missing index makes
+    deleting too slow; readers of their tables wait for the commit, because PostgreSQL locks both.
     """
     loaded = {str(order.name): number for number, order in enumerate(plan.tables)}
     written = {*loaded, *plan.emptied}
@@ -321,14 +320,16 @@ def foreign_keys_to_lift(connection: psycopg.Connection[Any], catalog: Catalog, 
         if parent not in written and child not in written:
             continue
         foreign = child not in written  # a kept table points at a written one
-        circle = place[child] < place[parent]  # no order of deleting holds it
-        backwards = child in loaded and loaded.get(parent, -1) > loaded[child]  # nor does the dump's order of loading
+        circle = place[child] < place[parent]  # no order of deleting satisfies it
+        backwards = (
+            child in loaded and loaded.get(parent, -1) > loaded[child]
+        )  # the dump's order of loading does not satisfy it
         unindexed = parent in written and (key.declared_on.schema_name, key.declared_on.name, key.name) in slow
-        forgiving = not key.validated  # NOT VALID: new rows are checked, and to it all of production's are new
-        if not key.watched:  # its triggers are off: it holds nothing up, and would come back with its triggers on
+        not_valid = not key.validated  # it checks new rows, and all rows of the dump are new
+        if not key.watched:  # its disabled triggers do not stop the load, and would be enabled if it were created again
             _require_left_alone(key, plan.readers)
             continue
-        if plan.readers == "wait" or foreign or circle or backwards or unindexed or forgiving:
+        if plan.readers == "wait" or foreign or circle or backwards or unindexed or not_valid:
             lifted.append(key)
     return lifted
 

@@ -1,6 +1,6 @@
-"""The marker: one row on the target that says "this is staging data", for us and for the application's banner.
+"""The marker: one row on the target that identifies it as staging data, also for the application's banner.
 
-It is written in the load's own transaction, so its run id tells whether a load was committed whose answer was lost.
+The load writes it in its own transaction, so that its run id shows whether a load whose answer was lost was committed.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ TABLE = "understudy.staging_data"
 
 
 class Marker(Immutable):
-    """What the marker says. Times are UTC."""
+    """The content of the marker. Times are UTC."""
 
     app: str
     run_id: str
@@ -31,7 +31,7 @@ class Marker(Immutable):
 
 
 def read_marker(connection: psycopg.Connection[Any]) -> Marker | None:
-    """The target's marker, or None before its first load."""
+    """Return the target's marker, or None before its first load."""
     known = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (TABLE,)).fetchone()
     if known != (True,):
         return None
@@ -44,7 +44,7 @@ def read_marker(connection: psycopg.Connection[Any]) -> Marker | None:
 
 
 def prepare_marker(connection: psycopg.Connection[Any]) -> None:
-    """Make the marker's table if it is missing. Raises `WrongTarget` where the role may not."""
+    """Create the marker's table if it is missing. Raise `WrongTarget` if the role may not."""
     try:
         connection.execute("CREATE SCHEMA IF NOT EXISTS understudy")
         connection.execute(

@@ -1,13 +1,13 @@
-"""Previewing: what masking makes of a few rows, beside what was there before.
+"""The preview of masking: a few rows before and after.
 
-Nearly without reading that: unless originals are asked for, the server tells their length and whether a mask left them
-in, and the text itself stays where it is. JSON documents are the exception: they are compared member by member here, so
-that a member which no path covers is not shown.
+Unless originals are requested, the server returns only their length and whether a mask left them in. JSON documents are the
+exception: they are read and compared member by member here, so that a member that no path covers is not shown.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -27,13 +27,13 @@ from tasks.masking.session import Session
 
 HIDDEN = "•••••"
 LONGEST = 2000  # characters of a value that are fetched; the report shows fewer
-TELLING = 4  # characters from which an original inside its own replacement is no coincidence
-A_NAME = re.compile(r"[a-z_][A-Za-z0-9_-]{0,39}")  # a member of a document that a programmer named, not data as a key
+LEAK_LENGTH = 4  # characters from which an original inside its own replacement is not a coincidence
+A_NAME = re.compile(r"[a-z_][A-Za-z0-9_-]{0,39}")  # a key that a programmer named, and not data
 
 
 class Change(Immutable):
-    """One value before and after. `size` in characters, or bytes of binary content; None: it is NULL. `original` is None
-    unless it was asked for; `kept`: the replacement is the original, or holds it or a planted value, and is not in `made`.
+    """One value before and after. `size` in characters, or in bytes of binary content; None: it is NULL. `original` is None
+    unless it was requested; `kept`: the replacement contains the original or a planted value, and is not in `made`.
     """
 
     size: int | None
@@ -43,7 +43,7 @@ class Change(Immutable):
 
 
 class ColumnPreview(Immutable):
-    """One masked column with its changes, one for each row."""
+    """One masked column with a change for each row."""
 
     name: str
     type: str
@@ -61,7 +61,7 @@ class TablePreview(Immutable):
 
 
 class Preview(Immutable):
-    """What masking would do to this database under this policy. `originals`: they are in it, in clear."""
+    """What masking would do to this database under this policy. `originals`: the preview contains them in clear."""
 
     policy: str  # fingerprint
     source: DatabaseIdentity
@@ -70,14 +70,14 @@ class Preview(Immutable):
     excluded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     originals: bool = False
-    overlaps: tuple[Overlap, ...] = ()  # what the attack found in masked rows, accepted or not
-    leaks: tuple[Overlap, ...] = ()  # those that the policy does not accept: an export would end with them
+    overlaps: tuple[Overlap, ...] = ()  # what the leak search found in masked rows, accepted or not
+    leaks: tuple[Overlap, ...] = ()  # those that the policy does not accept: an export would be refused
 
 
 def overlaps_in_sample(connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session) -> tuple[Overlap, ...]:
-    """Run the attack as an export does, over a sample of the masked rows of each table.
+    """Run the leak search as an export does, over a sample of the masked rows of each table.
 
-    Raises `Unreachable` if the connection is lost, `PolicyRefused` if a mask fails on a row.
+    Raise `Unreachable` if the connection is lost, `PolicyRefused` if a mask fails on a row.
     """
     lookup = Lookup(collect_hashes(connection, plan, session))
     statements = [
@@ -96,14 +96,19 @@ def _overlaps_of(
     connection: psycopg.Connection[Any], table: TablePlan, statement: Composed, lookup: Lookup
 ) -> tuple[Overlap, ...]:
     search = LeakSearch(lookup, table, whole=True)
-    try:
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            search.search_block(b"".join(bytes(row) for row in copy))
-    except psycopg.OperationalError as error:
-        raise Unreachable(f"The preview of {table.table.name} was cut off ({without_values(error)}).") from None
-    except psycopg.Error as error:
-        raise PolicyRefused(f"{table.table.name} cannot be masked: {without_values(error)}.") from None
+    with _refusing(table), connection.cursor() as cursor, cursor.copy(statement) as copy:
+        search.search_block(b"".join(bytes(row) for row in copy))
     return search.found
+
+
+@contextmanager
+def _refusing(plan: TablePlan) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"The preview of {plan.table.name} was cut off ({without_values(error)}).") from None
+    except psycopg.Error as error:
+        raise PolicyRefused(f"{plan.table.name} cannot be masked: {without_values(error)}.") from None
 
 
 def preview_tables(
@@ -115,16 +120,19 @@ def preview_tables(
     originals: bool,
     canaries: Sequence[str] = (),
 ) -> tuple[TablePreview, ...]:
-    """Mask up to `rows` rows of every table, those first in which most columns hold something.
+    """Mask up to `rows` rows of every table, first those in which most columns have a value.
 
-    Raises `PolicyRefused` where a mask fails on a row, `Unreachable` where the connection is lost.
+    Raise `PolicyRefused` if a mask fails on a row, `Unreachable` if the connection is lost.
     """
     statements = {str(t.table.name): _statement(t, session, rows, originals) for t in plan.tables if _masked(t)}
-    set_mask_settings(connection, session)  # after the statements are made: making them is what collects keys and pools
+    set_mask_settings(connection, session)  # after the statements: building them collects keys and pools
     found = []
     for table in plan.tables:
         changed = _masked(table)
-        answers = _asked(connection, table, statements[str(table.table.name)]) if changed else []
+        answers: list[tuple[Any, ...]] = []
+        if changed:
+            with _refusing(table):
+                answers = connection.execute(statements[str(table.table.name)]).fetchall()
         found.append(
             TablePreview(
                 name=str(table.table.name),
@@ -142,17 +150,8 @@ def _masked(plan: TablePlan) -> list[ColumnPlan]:
     return [each for each in plan.columns if each.masked]
 
 
-def _asked(connection: psycopg.Connection[Any], plan: TablePlan, statement: Composed) -> list[tuple[Any, ...]]:
-    try:
-        return connection.execute(statement).fetchall()
-    except psycopg.OperationalError as error:
-        raise Unreachable(f"The preview of {plan.table.name} was cut off ({without_values(error)}).") from None
-    except psycopg.Error as error:
-        raise PolicyRefused(f"{plan.table.name} cannot be masked: {without_values(error)}.") from None
-
-
 def _statement(plan: TablePlan, session: Session, rows: int, originals: bool) -> Composed:
-    """Four answers for each masked column: size, whether the original is still there, the replacement, the original."""
+    """Select four values for each masked column: size, whether the original is kept, the replacement, the original."""
     changed = _masked(plan)
     filled = SQL("num_nonnulls({})").format(SQL(", ").join(Identifier(each.column.name) for each in changed))
     chosen = SQL("(SELECT * FROM {} AS s ORDER BY {} DESC LIMIT {}) AS s").format(
@@ -179,9 +178,9 @@ def _was(at: int) -> Identifier:
 def _answers(at: int, each: ColumnPlan, originals: bool) -> Composable:
     made, was = _made(at), _was(at)
     kept = SQL(
-        "coalesce({was} NOT IN ('', '{{}}', '[]') AND ({made} = {was} OR (char_length({was}) >= {telling} "
+        "coalesce({was} NOT IN ('', '{{}}', '[]') AND ({made} = {was} OR (char_length({was}) >= {leak_length} "
         "AND strpos({made}, {was}) > 0)), false)"
-    ).format(made=made, was=was, telling=Literal(TELLING))
+    ).format(made=made, was=was, leak_length=Literal(LEAK_LENGTH))
     if _is_binary(each):
         return SQL("octet_length({}::bytea), {}, octet_length({}::bytea)::text, NULL::text").format(was, kept, made)
     if _is_document(each):
@@ -228,7 +227,7 @@ def _change(
 
 
 def _without_kept(made: str | None, original: str | None) -> str | None:
-    """A masked document in which every value that is still the original's is hidden, and so are keys that are data."""
+    """Return a masked document in which values equal to the original are hidden, and so are keys that are data."""
     if made is None or original is None:
         return made
     return json.dumps(_compared(json.loads(made), json.loads(original)), ensure_ascii=False)
@@ -243,5 +242,5 @@ def _compared(made: Any, was: Any) -> Any:
         return [_compared(v, old_items[at] if at < len(old_items) else None) for at, v in enumerate(made)]
     if made in (None, "") or isinstance(made, bool):
         return made
-    held = isinstance(made, str) and isinstance(was, str) and len(was) >= TELLING and was in made
+    held = isinstance(made, str) and isinstance(was, str) and len(was) >= LEAK_LENGTH and was in made
     return HIDDEN if held or made == was else made

@@ -1,4 +1,4 @@
-"""Missing: what a dump has and its target lacks, with the statements that would make it."""
+"""Tables, columns and partitions of a dump that the target lacks, with the statements that create them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -19,16 +19,16 @@ from tasks.masking.policy import Policy
 def dumped_tables(
     connection: psycopg.Connection[Any], masking: MaskingPlan, catalog: Catalog
 ) -> tuple[DumpedTable, ...]:
-    """Return the header's tables, with what they inherit from, the partitions that hold rows, and what all rows satisfy.
+    """Return the header's tables, with their parents, the partitions that contain rows, and what all rows satisfy.
 
-    Partitions of a table whose key is masked are left out: its rows may go elsewhere, and a bound may be a value.
+    Partitions of a table whose key is masked are left out: its rows may move, and a bound may be a personal value.
     """
     resolver, demands = Resolver.of(catalog), Requirements(connection, catalog)
     plans = [
-        (plan, _may_tell(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
+        (plan, _shows_partitions(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
         for plan in masking.tables
     ]
-    full = tables_with_rows(connection, [leaf for plan, tells in plans if tells for leaf in plan.table.leaves])
+    full = tables_with_rows(connection, [leaf for plan, shown in plans if shown for leaf in plan.table.leaves])
     promised = {plan.table.name: satisfied_requirements(demands, plan) for plan, _ in plans}
     return tuple(
         plan.dumped.model_copy(
@@ -36,22 +36,22 @@ def dumped_tables(
                 "promises": promised[plan.table.name][0],
                 "sampled": promised[plan.table.name][1],
                 "parents": plan.table.parents,
-                "key": root.key if tells and (root := resolver.find(plan.table.name)) else "",
-                "parts": tuple(_parts(plan.table, resolver, full)) if tells else (),
+                "key": root.key if shown and (root := resolver.find(plan.table.name)) else "",
+                "parts": tuple(_parts(plan.table, resolver, full)) if shown else (),
             }
         )
-        for plan, tells in plans
+        for plan, shown in plans
     )
 
 
-def _may_tell(table: Table, resolver: Resolver, masked: set[str]) -> bool:
-    """Whether the partitions of a table may be in a header: no masked column's name is in a key, as a column or otherwise."""
+def _shows_partitions(table: Table, resolver: Resolver, masked: set[str]) -> bool:
+    """Return whether a table's partitions may be in the header: no partition key contains the name of a masked column."""
     keys = [each.key for each in (resolver.find(table.name), *resolver.partitions(table.name)) if each is not None]
     return table.partitioned and not any(name in key for name in masked for key in keys)
 
 
 def _parts(table: Table, resolver: Resolver, full: set[Name]) -> Iterator[DumpedPart]:
-    """The partitions with rows and those that they are part of, each after the one that it is part of."""
+    """Yield the partitions with rows and the partitions above them, each after the one that it belongs to."""
     needed: set[Name] = set()
     for leaf in full.intersection(table.leaves):
         relation = resolver.find(leaf)
@@ -100,7 +100,7 @@ def _create(connection: psycopg.Connection[Any], table: DumpedTable) -> str:
 def require_partitions(
     connection: psycopg.Connection[Any], orders: Sequence[LoadOrder], header: Header, catalog: Catalog
 ) -> tuple[Fault, ...]:
-    """Return the partitions of the dump for whose rows the target may lack one. Raises `DumpRefused` if it certainly does."""
+    """Return a doubt for each partition whose rows may find none on the target. Raise `DumpRefused` if some certainly do."""
     loaded = {str(order.name) for order in orders}
     doubts = list(partition_faults(connection, (t for t in header.tables if str(t.name) in loaded), catalog))
     if certain := [fault for fault, is_certain in doubts if is_certain]:
@@ -115,8 +115,8 @@ def require_partitions(
 def partition_faults(
     connection: psycopg.Connection[Any], tables: Iterable[DumpedTable], catalog: Catalog
 ) -> Iterator[tuple[Fault, bool]]:
-    """Yield the partitions of the dump for whose rows the target has none, with the statements that make them, and
-    whether that is certain. If only the bounds are in doubt, some rows may still find a place.
+    """Yield the partitions of the dump whose rows find none on the target, with the statements that create them, and
+    whether that is certain: if the bounds cannot be compared, some rows may still find one.
     """
     resolver = Resolver.of(catalog)
     there = {table.name: table for table in catalog.tables if table.partitioned}
@@ -137,15 +137,15 @@ def partition_faults(
                 statements = "; ".join(_create_part(connection, part) for part in lacking) or "compare the bounds"
                 message = f"{table.name} has no partition for the rows of {leaf.name}"
                 yield Fault("partition", message, str(table.name), remedy=f"on staging: {statements}"), taken == "no"
-        if not dumped.parts and not _takes_all(root.name, resolver):
-            message = f"the dump does not tell which partitions of {table.name} its rows need"
+        if not dumped.parts and not _has_default(root.name, resolver):
+            message = f"the dump does not state which partitions of {table.name} its rows need"
             yield Fault("partition", message, str(table.name), remedy="compare the bounds"), False
 
 
-def _takes_all(name: Name, resolver: Resolver) -> bool:
+def _has_default(name: Name, resolver: Resolver) -> bool:
     children = resolver.parts(name)
     usual = any(child.bound == "DEFAULT" for child in children)
-    return usual and all(_takes_all(child.name, resolver) for child in children if child.kind is Kind.PARTITIONED)
+    return usual and all(_has_default(child.name, resolver) for child in children if child.kind is Kind.PARTITIONED)
 
 
 def _create_part(connection: psycopg.Connection[Any], part: DumpedPart) -> str:
@@ -161,6 +161,6 @@ def _quoted(connection: psycopg.Connection[Any], name: str) -> str:
 
 
 def _sql(connection: psycopg.Connection[Any], name: Name) -> str:
-    """A name as people write it in SQL: quoted where it must be, its schema left out where it is `public`."""
+    """Return a name as people write it in SQL: quoted if it must be, without the schema `public`."""
     own = _quoted(connection, name.name)
     return own if name.schema_name == "public" else f"{_quoted(connection, name.schema_name)}.{own}"

@@ -1,8 +1,8 @@
-"""Poolers: whether the server that answers is this connection's own, asked before anything is set on it.
+"""The check that no pooler shares a connection's server, made before anything is set on it.
 
-Behind a pooler in transaction or statement mode each transaction may meet another server connection. Whatever a session sets
-(search_path, read-only, the masking key) stays there for whoever comes next, and a snapshot cannot be held. In session mode
-the server connection is ours until we leave, which is well.
+Behind a pooler in transaction or statement mode each transaction may use another server connection. What a session sets
+(search_path, read-only, the masking key) stays there for the next client, and a snapshot cannot be held. A pooler in session
+mode is accepted: the server connection belongs to one client until it leaves.
 """
 
 import threading
@@ -13,18 +13,19 @@ import psycopg
 
 from tasks.estate.errors import Misconfigured, UnderstudyError
 
-LOOKS = 4  # at each of two connections in turn: a busy pooler hands its servers round
-PATIENCE = 5.0  # seconds for a second server connection; one in session mode may have only one to give
+LOOKS = 4  # at each of two connections in turn: a busy pooler alternates its servers
+PATIENCE = 5.0  # seconds for a second server connection; a pooler in session mode may have only one
 BACKEND = "SELECT pg_catalog.pg_backend_pid()"
 
 Connection = psycopg.Connection[Any]
 
 
 def require_own_server(connection: Connection, another: Callable[[], Connection], variable: str) -> bool:
-    """Return whether a pooler stands between. Raises `Misconfigured` if it is not in session mode.
+    """Return whether there is a pooler. Raise `Misconfigured` if it is not in session mode.
 
-    A server tells its process when a connection begins; a pooler tells one of its own. If they differ, a second connection
-    shows the mode: in session mode each keeps a server of its own; otherwise both meet the same one, or one meets two.
+    A server reports its process id when a connection begins; a pooler reports another one. If it differs from the process
+    that answers, a second connection shows the mode: in session mode each keeps one server; otherwise both use the same
+    one, or one uses two.
     """
     first = _backend(connection)
     if first == connection.info.backend_pid:
@@ -40,8 +41,8 @@ def require_own_server(connection: Connection, another: Callable[[], Connection]
         second.close()
     if second.refused:
         raise Misconfigured(
-            f"{variable} leads to a pooler that refuses a second connection, so its mode cannot be told; expected the server "
-            "itself, or a pooler in session mode.",
+            f"{variable} leads to a pooler that refuses a second connection, so that its mode is not known; expected the "
+            "server itself, or a pooler in session mode.",
             next_step="Nothing was set or read. Point it at the database server's own port, or allow two connections.",
         )
     if len(seen) > 1 or len(others) > 1 or seen & others:
@@ -55,7 +56,7 @@ def require_own_server(connection: Connection, another: Callable[[], Connection]
 
 
 class _OtherConnection:
-    """A second connection that may have to wait for a server for ever: then it was refused one, and that says session mode."""
+    """A second connection. If it waits for a server without end, the pooler is in session mode."""
 
     def __init__(self, another: Callable[[], Connection]) -> None:
         self._another = another
@@ -64,7 +65,7 @@ class _OtherConnection:
         self.refused = False
 
     def look(self) -> set[int]:
-        """The server that it meets now; empty if it gets none in time."""
+        """Return the server that it uses now; empty if it gets none in time."""
         found: set[int] = set()
         if self._hangs or self.refused:
             return found
@@ -74,17 +75,17 @@ class _OtherConnection:
                 if self._connection is None:
                     self._connection = self._another()
                 found.add(_backend(self._connection))
-            except (psycopg.Error, UnderstudyError):  # its words are no business of a thread's traceback
+            except (psycopg.Error, UnderstudyError):  # not raised: a thread's traceback would show its text
                 self.refused = True
 
-        asking = threading.Thread(target=ask, daemon=True)  # nothing waits for one that hangs
+        asking = threading.Thread(target=ask, daemon=True)  # the process does not wait for one that hangs
         asking.start()
         asking.join(PATIENCE)
         self._hangs = asking.is_alive()
         return found
 
     def close(self) -> None:
-        """Give the server back."""
+        """Return the server to the pooler."""
         if self._connection is not None and not self._hangs:
             self._connection.close()
 

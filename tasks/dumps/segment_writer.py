@@ -1,4 +1,4 @@
-"""Segments: one range of one table, written by one worker as a file of its own, ready to be joined to others."""
+"""Segment files: one range of one table, written by one worker, ready to be joined to others."""
 
 import hashlib
 import os
@@ -12,11 +12,11 @@ from tasks.estate.dumps import Overlap
 from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 
-MODE = 0o600  # rows, masked or not, are for the user who runs the flow
+MODE = 0o600  # masked or not, only the user who runs the flow reads rows
 
 
 class Part(Immutable):
-    """A finished segment on disk. `bytes` as stored, `uncompressed` with its start and end line."""
+    """A finished segment on disk. `bytes` are as stored; `uncompressed` counts its start and end line too."""
 
     path: Path
     table: Name
@@ -25,14 +25,14 @@ class Part(Immutable):
     digest: str  # SHA-256 (hex) over the bytes of its row lines
     bytes: int
     uncompressed: int
-    found: tuple[Overlap, ...] = ()  # values of the source that the attack found in it
+    found: tuple[Overlap, ...] = ()  # values of the source that the leak search found in it
 
 
 class SegmentWriter(AbstractContextManager["SegmentWriter"]):
-    """Writes one segment; a context manager. `part` is there once it has been left without an exception.
+    """A context manager that writes one segment. `part` exists after it was left without an exception.
 
-    The file has another name until then, so that whatever bears the final name is whole; after an exception nothing is
-    left. `columns=0` for a table without any, whose rows COPY gives as empty lines.
+    The file has another name until then, so that a file with the final name is complete; an exception removes it.
+    `columns=0` is for a table without columns, whose rows are empty lines in COPY.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class SegmentWriter(AbstractContextManager["SegmentWriter"]):
         self._part: Part | None = None
 
     def __enter__(self) -> "SegmentWriter":
-        # O_EXCL: a file that another process put there, or a link, is never written through.
+        # O_EXCL: never write through a file or link that another process created.
         self._temporary.unlink(missing_ok=True)
         self._file = os.fdopen(os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "wb", buffering=0)
         return self
 
     def write_copy(self, block: bytes) -> None:
-        """Add whole lines of COPY text; large blocks are the fast ones. Raises `ValueError` where a line is cut."""
+        """Add whole lines of COPY text; large blocks are faster. Raise `ValueError` if a line is cut."""
         rows = to_rows(block, columns=self._columns)
         self._rows += block.count(b"\n")
         self._digest.update(rows)
@@ -111,7 +111,7 @@ class SegmentWriter(AbstractContextManager["SegmentWriter"]):
 
     @property
     def part(self) -> Part:
-        """What was written. Raises `ValueError` before the segment is finished."""
+        """Return the finished segment. Raise `ValueError` before it is finished."""
         if self._part is None:
             raise ValueError(f"Segment {self._number} of {self._table} is not finished.")
         return self._part

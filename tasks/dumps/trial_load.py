@@ -1,7 +1,7 @@
-"""Trial: before anybody is asked, rows are written to temporary copies of staging's tables where the definitions differ.
+"""The trial of a load before the approval: rows are written to temporary copies of staging's tables with other definitions.
 
-Staging's own server decides, with its own types, CHECKs, keys and partitions; everything is rolled back. What cannot be tried
-is a doubt of the plan. Tables whose demands the dump promises already (tasks/dumps/row_requirements.py) are not read at all.
+Staging's own server checks them, with its types, CHECKs, keys and partitions; everything is rolled back. What cannot be
+tried is a doubt of the plan. Tables whose demands the dump promises already (tasks/dumps/row_requirements.py) are not read.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from tasks.dumps.dump_reader import Event, Segment
 from tasks.dumps.load import without_skipped
 from tasks.dumps.refused_rows import refused_row_fault
 from tasks.dumps.row_requirements import Requirement, Requirements, unproven_requirements
-from tasks.dumps.row_sources import rows_of
+from tasks.dumps.row_sources import count_rows, rows_of
 from tasks.dumps.trial_tables import TrialTable, TrialTableBuilder, ValueSums
 from tasks.estate.dumps import LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused
@@ -25,17 +25,17 @@ from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Table
 
 Connection = psycopg.Connection[Any]
-MOST_ROWS = 2_000_000  # of one table: beyond it a trial would take as long as a load, and fill staging's disk
-REFUSED = ("22", "23", "54")  # SQLSTATE classes in which staging refuses a value or a row, whenever it is asked
+MOST_ROWS = 2_000_000  # of one table; a trial of more takes as long as a load and fills staging's disk
+REFUSED = ("22", "23", "54")  # SQLSTATE classes in which staging refuses a value or a row each time
 SHOWN = 20  # faults in one message
 
 
 def require_rows_accepted(
     connection: Connection, plan: LoadPlan, catalog: Catalog, events: Callable[[], Iterator[Event]]
 ) -> tuple[Fault, ...]:
-    """Return the plan's doubts: those that the trial does not settle, and what may refuse rows and could not be tried.
+    """Return the plan's doubts: those that the trial leaves open, and requirements that could not be tried.
 
-    Raises `DumpRefused` naming every table that refuses some.
+    Raise `DumpRefused` with every table that refuses rows.
     """
     trial = Trial(connection, plan, catalog)
     if trial.copies:
@@ -43,7 +43,7 @@ def require_rows_accepted(
     if faults := trial.faults:
         raise DumpRefused(
             f"Staging refuses rows of the dump: {listed(faults, SHOWN)}.",
-            next_step="Nothing was loaded. Run the application's migrations on staging, or what the message names, then start again.",
+            next_step="Nothing was loaded. Run the application's migrations or these statements on staging, then start again.",
             faults=as_facts(faults),
         )
     settled = {name for name, copy in trial.copies.items() if not copy.problem}
@@ -52,7 +52,7 @@ def require_rows_accepted(
 
 
 class Trial:
-    """What of a load must be tried, the trial, and its results."""
+    """The trial of a load: the tables that must be tried, and the results."""
 
     def __init__(self, connection: Connection, plan: LoadPlan, catalog: Catalog) -> None:
         self._connection, self._plan, self._catalog = connection, plan, catalog
@@ -74,7 +74,7 @@ class Trial:
             copy.problem, copy.sums = self._problem(copy), _sums(copy)
 
     def _open(self, order: LoadOrder) -> TrialTable | None:
-        """Return the table with the demands that nothing promises."""
+        """Return the table with the requirements that the dump does not prove."""
         name = str(order.name)
         table, dumped = self._catalog.table(name), self._dumped[name]
         if table is None:
@@ -93,17 +93,17 @@ class Trial:
         keys = [d for d in self._demands.keys(table) if not {*d.columns} & null and {*d.columns} <= given]
         here = [d for d in keys if d.key and str(d.key.references) in self._rows]
         self._keys += unproven_requirements(here, dumped.promises, dumped.sampled, order.rows)
-        self._keys += [d for d in keys if d not in here]  # rows that staging keeps or loses are not production's
+        self._keys += [d for d in keys if d not in here]  # rows that staging keeps or deletes are not production's
         return TrialTable(table, dumped, order, missing, [*calling])
 
     def _problem(self, copy: TrialTable) -> str:
-        """Return why a table's rows cannot be tried, or nothing."""
+        """Return why a table's rows cannot be tried, or an empty string."""
         if self._watched:
             return "an event trigger would run the application's code"
         if any(name == copy.table.name for name, _ in self._plan.firing):
             return "a trigger computes columns of it while rows are written"
         if any(column.raw for column in copy.dumped.columns):
-            return "the dump holds personal data in it, which stays off staging until the load is approved"
+            return "the dump contains personal data in it, which must not reach staging before the load is approved"
         if copy.order.rows > MOST_ROWS:
             return f"it has {copy.order.rows} rows; at most {MOST_ROWS} are tried"
         return ""
@@ -170,7 +170,7 @@ class Trial:
                 writing.write(block)
 
     def _compare(self, copy: TrialTable) -> None:
-        """Name the columns of which staging would hold other values than the dump has."""
+        """Report the columns whose values staging would change."""
         if copy.sums is None or copy.fault is not None or copy.problem:
             return
         types = {column.name: column.type for column in copy.dumped.columns}
@@ -182,7 +182,7 @@ class Trial:
             self._changed.append(Fault("changed", message, copy.name, name, remedy))
 
     def _find_orphans(self, demand: Requirement) -> None:
-        """Count the rows of a table that would point at nothing."""
+        """Report the rows of a table that would refer to rows that do not exist."""
         key = demand.key
         child = self.copies.get(str(key.table)) if key is not None else None
         if key is None or child is None or child.problem or child.fault is not None:
@@ -193,10 +193,9 @@ class Trial:
         temporary = Identifier("pg_temp", child.temporary[key.declared_on])
         try:
             with self._connection.transaction():
-                question = _orphans(
-                    temporary, parent, key.columns, key.referenced_columns, "MATCH FULL" in key.definition
-                )
-                (count,) = self._connection.execute(question).fetchone() or (0,)
+                full = "MATCH FULL" in key.definition
+                orphaned = _orphaned(parent, key.columns, key.referenced_columns, full)
+                count = count_rows(self._connection, SQL("{} AS c").format(temporary), orphaned)
         except psycopg.Error as error:
             child.problem = f"the foreign key {key.name} could not be tried ({without_values(error)})"
             return
@@ -205,10 +204,10 @@ class Trial:
             self.faults.append(
                 Fault(
                     "foreign-key",
-                    f"{key.declared_on}.{columns}: {count} rows of the dump point at rows that {key.references} will not have;"
+                    f"{key.declared_on}.{columns}: {count} rows of the dump refer to rows that {key.references} will not have;"
                     f" the foreign key {key.name} on staging expects them",
                     str(key.table), key.columns[0],
-                    f"let {key.references} travel, mask the column with null, or on staging: ALTER TABLE {key.declared_on}"
+                    f"export {key.references}, mask the column with null, or on staging: ALTER TABLE {key.declared_on}"
                     f" DROP CONSTRAINT {key.name}",
                 )
             )  # fmt: skip
@@ -228,7 +227,7 @@ class Trial:
         return SQL("(SELECT * FROM {})").format(Identifier("pg_temp", copy.temporary[table.name]))
 
     def doubts(self) -> Iterator[Fault]:
-        """Yield what was not tried, and CHECKs whose answer depends on other tables."""
+        """Yield what was not tried, and CHECKs whose result depends on other tables."""
         for table, demand, functions in self._calling:
             yield Fault(
                 "check",
@@ -253,8 +252,8 @@ class Trial:
         found = next((f"; in the dump it is {c.type}" for c in copy.dumped.columns if c.name == column), "")
         return Fault(
             demand.kind,
-            f"{demand.where or copy.name}: staging demands of each row that {demand.words}{found if demand.kind == 'type' else ''};"
-            f" the dump does not promise that, and its rows were not tried: {why}",
+            f"{demand.where or copy.name}: staging requires of each row that {demand.words}{found if demand.kind == 'type' else ''};"
+            f" the dump does not prove that, and its rows were not tried: {why}",
             copy.name, column, remedy="compare the definitions, and run the application's migrations on staging",
         )  # fmt: skip
 
@@ -267,22 +266,20 @@ def _sums(copy: TrialTable) -> ValueSums | None:
 
 
 def _concerns(demand: Requirement, table: Table, given: set[str]) -> bool:
-    """Whether the dump's rows can fail the demand: one about a column that the dump lacks and that has no value cannot."""
+    """Return whether the dump's rows can fail the requirement: its type matters only if the column gets a value."""
     if demand.kind == "type" and demand.columns[0] not in given:
         column = table.column(demand.columns[0])
         return column is not None and column.generated
     return True
 
 
-def _orphans(
-    child: Identifier, parent: Composed, columns: tuple[str, ...], referenced: tuple[str, ...], full: bool
-) -> Composed:
+def _orphaned(parent: Composed, columns: tuple[str, ...], referenced: tuple[str, ...], full: bool) -> Composed:
     pairs = [
         SQL("p.{} = c.{}").format(Identifier(theirs), Identifier(mine))
         for mine, theirs in zip(columns, referenced, strict=True)
     ]
     nulls = SQL("num_nulls({})").format(SQL(", ").join(Identifier("c", name) for name in columns))
     mixed = SQL("{} BETWEEN 1 AND {}").format(nulls, Literal(len(columns) - 1)) if full else SQL("false")
-    return SQL("SELECT count(*) FROM {} AS c WHERE {} = 0 AND NOT EXISTS (SELECT FROM {} AS p WHERE {}) OR {}").format(
-        child, nulls, parent, SQL(" AND ").join(pairs), mixed
+    return SQL("{} = 0 AND NOT EXISTS (SELECT FROM {} AS p WHERE {}) OR {}").format(
+        nulls, parent, SQL(" AND ").join(pairs), mixed
     )

@@ -1,5 +1,5 @@
--- The application's functions with what tells whether their result may depend on other tables: how they are declared, and
--- their source.
+-- The application's functions, with their declaration and source, from which follows whether their result may depend on
+-- other tables.
 SELECT p.oid::regprocedure::text AS function, p.provolatile = 'i' AS immutable, p.prosrc AS source,
        EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                AND d.refclassid = 'pg_class'::regclass) AS reads

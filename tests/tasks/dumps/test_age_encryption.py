@@ -1,4 +1,4 @@
-"""Encrypted dumps: for those who were named, whole or not at all, and never a key in a message."""
+"""Encrypted dumps: readable with the named keys only, complete or refused, and no key is in a message."""
 
 import io
 import os
@@ -24,7 +24,7 @@ def pair() -> tuple[str, str]:
 
 
 def test_a_recipient_reads_it(make_dump: Any, pair: tuple[str, str]) -> None:
-    """A dump that is sealed for two is opened by either, and nothing of it can be read without a key."""
+    """A dump for two recipients opens with the key of either, and nothing of it is readable without a key."""
     secret, public = pair
     other = pyrage.x25519.Identity.generate()
     facts = make_dump(recipients=[str(other.to_public()), public])
@@ -34,7 +34,7 @@ def test_a_recipient_reads_it(make_dump: Any, pair: tuple[str, str]) -> None:
 
 
 def test_a_passphrase_opens_it(make_dump: Any) -> None:
-    """A small dump may be sealed with a passphrase."""
+    """A small dump may be encrypted with a passphrase."""
     facts = make_dump(passphrase="open sesame")
     assert check(facts.url, passphrase="open sesame") == facts
     with pytest.raises(DumpRefused, match="cannot be opened"):
@@ -44,21 +44,21 @@ def test_a_passphrase_opens_it(make_dump: Any) -> None:
 
 
 def test_others_do_not_read_it(make_dump: Any, pair: tuple[str, str]) -> None:
-    """Without an identity, with another's or with nonsense the dump is refused, and no message holds a key."""
+    """Without an identity, with another or with a malformed one the dump is refused, and no message contains a key."""
     facts = make_dump(recipients=[pair[1]])
     stranger = str(pyrage.x25519.Identity.generate())
     with pytest.raises(DumpRefused, match="expected an identity"):
         check(facts.url)
     with pytest.raises(DumpRefused, match="cannot be opened") as refused:
         check(facts.url, identities=[stranger])
-    with pytest.raises(Misconfigured, match="no age secret key") as misconfigured:
+    with pytest.raises(Misconfigured, match="not an age secret key") as misconfigured:
         check(facts.url, identities=[stranger[:-1]])
     assert "AGE-SECRET-KEY-1" not in f"{refused.value}{misconfigured.value}"
     assert misconfigured.value.__suppress_context__
 
 
 def test_a_changed_or_cut_file_is_refused(make_dump: Any, pair: tuple[str, str]) -> None:
-    """A byte changed, missing or added anywhere in a sealed dump is found."""
+    """A changed, missing or added byte anywhere in an encrypted dump is detected."""
     facts = make_dump(recipients=[pair[1]])
     path = Path(facts.url)
     whole = path.read_bytes()
@@ -77,25 +77,25 @@ def test_a_changed_or_cut_file_is_refused(make_dump: Any, pair: tuple[str, str])
 
 
 def test_the_clear_dump_is_inside(make_dump: Any, pair: tuple[str, str]) -> None:
-    """What is sealed is the very dump: any age tool gives back the file of the format's page."""
+    """Any age tool decrypts the dump to the file that the format describes."""
     sealed, clear = make_dump(recipients=[pair[1]]), make_dump()
     identity = pyrage.x25519.Identity.from_str(pair[0])
     assert pyrage.decrypt(Path(sealed.url).read_bytes(), [identity]) == Path(clear.url).read_bytes()
 
 
 def test_whoever_stops_early_leaves_no_thread(pair: tuple[str, str], make_dump: Any) -> None:
-    """The thread that decrypts ends with its reader, also when that does not read on."""
+    """The thread that decrypts ends with its reader, also if the reader stops early."""
     users = Name(schema_name="public", name="users")
     rows = b"".join(os.urandom(500).hex().encode() + b"\n" for _ in range(3000))  # more than a pipe takes
     facts = make_dump({users: (1, [rows])}, recipients=[pair[1]])
     events = read(facts.url, identities=[pair[0]])
     assert not isinstance(next(events), Segment)
     events.close()  # type: ignore[attr-defined]  # it is a generator
-    assert "unsealing" not in {thread.name for thread in threading.enumerate()}
+    assert "decrypting" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_large_data_streams(pair: tuple[str, str]) -> None:
-    """More than any buffer holds passes through, and stopping in the middle does not hang."""
+    """Data larger than any buffer passes through, and stopping in the middle does not hang."""
     clear = os.urandom(3_000_000)
     sealed = io.BytesIO()
     encrypt(io.BytesIO(clear), sealed, recipients=[pair[1]])
@@ -120,7 +120,7 @@ class Broken:
 
 
 def test_a_failing_source_is_not_called_a_bad_dump(pair: tuple[str, str]) -> None:
-    """What fails below keeps its own error on both ways, and is not mistaken for a wrong key."""
+    """An error of the storage is raised as it is in both directions, and is not reported as a wrong key."""
     with pytest.raises(ConnectionResetError):
         encrypt(Broken(b"abc"), io.BytesIO(), recipients=[pair[1]])
     sealed = io.BytesIO()
@@ -132,8 +132,8 @@ def test_a_failing_source_is_not_called_a_bad_dump(pair: tuple[str, str]) -> Non
 
 
 def test_settings_that_make_no_sense_are_named(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong recipient, nobody at all, both ways at once, an empty passphrase and too much for one are our own mistakes."""
-    with pytest.raises(Misconfigured, match="Recipient 2 is no age public key"):
+    """A malformed recipient, no key, two kinds of key, an empty passphrase and too large a dump for one are misconfigured."""
+    with pytest.raises(Misconfigured, match="Recipient 2 is not an age public key"):
         require_recipients([pair[1], "age1nonsense"])
     for options in ({}, {"recipients": [pair[1]], "passphrase": "x"}, {"passphrase": ""}):
         with pytest.raises(Misconfigured):
@@ -147,4 +147,4 @@ def test_a_large_sealed_file_is_not_taken_into_memory(monkeypatch: pytest.Monkey
     """A passphrase file is opened in memory, so a huge one is refused before that."""
     monkeypatch.setattr(age_encryption, "PASSPHRASE_LIMIT", 100)
     with pytest.raises(DumpRefused, match="too large"):
-        list(decrypted("x", age_encryption.MAGIC + b"-> scrypt ", io.BytesIO(bytes(1000)), passphrase="x"))
+        list(decrypted("x", age_encryption.MAGIC + age_encryption.SCRYPT, io.BytesIO(bytes(1000)), passphrase="x"))

@@ -252,7 +252,7 @@ def test_rows_that_are_none(lines: Lines, refused: Any, true_again: Again, row: 
 def test_trailing_data(lines: Lines, refused: Any) -> None:
     """Nothing may come after the trailer, not even an empty line."""
     for more in (b"\n", b" ", b"\0", b"{}\n", lines[-1], lines[0]):
-        assert "goes on after its trailer" in refused([*lines, more])
+        assert "continues after its trailer" in refused([*lines, more])
 
 
 def test_a_line_that_never_ends(make_dump: Any, refused: Any, lines: Lines) -> None:

@@ -81,7 +81,7 @@ def test_the_target_is_not_the_source_no_standby_and_of_this_application() -> No
     ):
         require_staging(healthy, said, marker)
     for wrong, marker, told in (
-        (IDENTITY.model_copy(update={"system_identifier": "41"}), MARKER, "the dump was made from"),
+        (IDENTITY.model_copy(update={"system_identifier": "41"}), MARKER, "from which the dump was exported"),
         (IDENTITY.model_copy(update={"standby": True}), MARKER, "is a standby"),
         (IDENTITY, MARKER.model_copy(update={"app": "shop"}), "marked as staging of 'shop'"),
     ):
@@ -231,8 +231,8 @@ def test_what_travelled_raw_is_masked_on_its_way_in() -> None:
         ("t: exclude", dumped("t", "id", "v"), ""),
         ("t: {id: keep}", dumped("t", "id", "only_in_the_dump"), ""),
         ("t: keep, u: {id: keep}", dumped("u", "id", "v"), ""),  # staging has no table u
-        ("t: {id: keep, v: hash}", dumped("t", "id", "v"), r"t\.v as 'keep'; the policy says 'hash'"),
-        ("t: {id: keep, v: hash}", dumped("t", "id", "v scrub"), r"t\.v as 'scrub'; the policy says 'hash'"),
+        ("t: {id: keep, v: hash}", dumped("t", "id", "v"), r"t\.v as 'keep'; the policy specifies 'hash'"),
+        ("t: {id: keep, v: hash}", dumped("t", "id", "v scrub"), r"t\.v as 'scrub'; the policy specifies 'hash'"),
         ("t: {id: keep}", dumped("t", "id", "v"), r"t\.v, which the policy does not name"),
         ("t: drop", dumped("t", "id"), "rows of t, which the policy drops or does not name"),
         ("u: keep", dumped("t", "id"), "rows of t, which the policy drops or does not name"),
@@ -253,7 +253,7 @@ def test_what_is_loaded_was_treated_as_the_policy_says_now(rules: str, held: Dum
 def lifted(monkeypatch: pytest.MonkeyPatch, keys: Any, plan: Any, slow: tuple[tuple[str, int], ...] = ()) -> list[str]:
     """The names of the keys that are dropped and made again; `slow` keys have no index on a table of so many bytes."""
     rows = [{"schema": "public", "table": text.split("_")[0], "name": text, "bytes": size} for text, size in slow]
-    monkeypatch.setattr(load_plan, "query_catalog", lambda connection, question: rows)
+    monkeypatch.setattr(load_plan, "query_catalog", lambda connection, query: rows)
     tables = [table(each) for each in ("a", "b", "c", "kept")]
     connection: Any = None
     return [each.name for each in foreign_keys_to_lift(connection, catalog(*tables, foreign_keys=tuple(keys)), plan)]

@@ -101,7 +101,7 @@ def test_the_source_another_version_and_other_rules_are_refused(draft: Draft, ta
         draft(source_system=system, source_database="test_load_plan_drafted", typed="wrong")
     with pytest.raises(DumpTooNew):
         draft(schema_version=9)
-    with pytest.raises(DumpRefused, match=r"a\.v as 'scrub'; the policy says 'email'"):
+    with pytest.raises(DumpRefused, match=r"a\.v as 'scrub'; the policy specifies 'email'"):
         draft(dumped("a", "id", "v scrub"))
     with pytest.raises(DumpRefused, match="the dump has the table gone, which is a view on staging"):
         draft(*DUMP, dumped("gone", "id"), more="CREATE VIEW gone AS SELECT 1 AS id", rules=f"{TABLES}, gone: keep")

@@ -1,4 +1,4 @@
-"""Poolers: one in transaction or statement mode is refused before anything is set on it, one in session mode is left clean."""
+"""A pooler in transaction or statement mode is refused before anything is set on it; in session mode it is left clean."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ Pooler = Callable[..., str]
 
 @pytest.fixture
 def pooler(database: str, tmp_path: Path) -> Iterator[Pooler]:
-    """Start a PgBouncer before the test's database: `pooler(mode="transaction", size=2)` gives its address."""
+    """Start a PgBouncer before the test's database: `pooler(mode="transaction", size=2)` returns its address."""
     with contextlib.ExitStack() as running:
 
         def start(*, mode: str, size: int) -> str:
@@ -62,7 +62,7 @@ def pooler(database: str, tmp_path: Path) -> Iterator[Pooler]:
 
 
 def settings_of(address: str) -> tuple[str, str, str]:
-    """What the next client of a pooler finds set."""
+    """The settings that the next client of a pooler finds."""
     with psycopg.connect(address, autocommit=True) as next_one:
         row = next_one.execute(
             "SELECT current_setting('search_path'), current_setting('default_transaction_read_only'),"
@@ -76,7 +76,7 @@ def settings_of(address: str) -> tuple[str, str, str]:
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 @pytest.mark.parametrize("size", [1, 3])
 def test_a_pooler_that_shares_servers_is_refused_before_anything_is_set(pooler: Pooler, mode: str, size: int) -> None:
-    """The error names the variable and the remedy, and the next client finds nothing of ours."""
+    """The error names the variable and the remedy, and the next client finds none of our settings."""
     address = pooler(mode=mode, size=size)
     with (
         pytest.raises(Misconfigured, match="UNDERSTUDY_SOURCE_DATABASE leads to a pooler") as refused,
@@ -89,7 +89,7 @@ def test_a_pooler_that_shares_servers_is_refused_before_anything_is_set(pooler: 
 
 @needs_pgbouncer
 def test_a_busy_pooler_is_refused_too(pooler: Pooler) -> None:
-    """Other clients take the servers in between: then one connection meets two of them."""
+    """Other clients take the servers in between, so that one connection uses two of them."""
     address = pooler(mode="transaction", size=4)
     ended = threading.Event()
 
@@ -112,10 +112,10 @@ def test_a_busy_pooler_is_refused_too(pooler: Pooler) -> None:
 
 @needs_pgbouncer
 @pytest.mark.parametrize("size", [1, 3])
-def test_a_pooler_in_session_mode_is_well_and_is_left_clean(
+def test_a_pooler_in_session_mode_is_accepted_and_left_clean(
     pooler: Pooler, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its server is ours until we leave; what was set on it is gone for the next client."""
+    """Its server belongs to one client; the settings are gone for the next one."""
     monkeypatch.setattr("tasks.dumps.pooler_check.PATIENCE", 0.5)
     address = pooler(mode="session", size=size)
     with connected_to(address, name="t", statement_within=5) as connection:
@@ -125,7 +125,7 @@ def test_a_pooler_in_session_mode_is_well_and_is_left_clean(
 
 
 def test_a_server_itself_is_no_pooler(database: str) -> None:
-    """The usual case asks one question more and opens no second connection."""
+    """The usual case sends one more query and opens no second connection."""
     opened: list[object] = []
     with connected_to(database, name="t", statement_within=5) as connection:
         opened.append(connection)

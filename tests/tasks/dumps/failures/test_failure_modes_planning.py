@@ -147,7 +147,7 @@ def test_mode_20_a_dump_that_says_it_is_masked_is_not_believed(pair: Pairs, poli
     facts = made.export()
     stricter = policy("people: {id: keep, email: email, first_name: keep, note: keep}")
     made.policy = stricter
-    with pytest.raises(DumpRefused, match=r"people\.email as 'keep'; the policy says 'email'"):
+    with pytest.raises(DumpRefused, match=r"people\.email as 'keep'; the policy specifies 'email'"):
         made.load(facts)
     made.policy = stricter.model_copy(update={"tables": {}})
     with pytest.raises(DumpRefused, match="rows of people, which the policy drops or does not name"):

@@ -215,7 +215,7 @@ def test_rows_that_would_point_at_nothing_are_counted(pair: Pairs) -> None:
         "INSERT INTO a VALUES (1), (2); INSERT INTO t VALUES (1, 1), (2, 2), (3, 2), (4, NULL)", old="INSERT INTO a VALUES (1)",
     )  # fmt: skip
     facts = made.export()
-    with pytest.raises(DumpRefused, match=r"t\.a: 2 rows of the dump point at rows that a will not have; .* t_a_fkey"):
+    with pytest.raises(DumpRefused, match=r"t\.a: 2 rows of the dump refer to rows that a will not have; .* t_a_fkey"):
         made.load_plan(facts)
     made.change("INSERT INTO a VALUES (2)")
     assert made.load_plan(facts).doubts == ()
