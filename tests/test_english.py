@@ -18,15 +18,11 @@ NAMES = set(LIST["names"])
 
 # Files, and folders without their subfolders, that are not rewritten yet. This list only gets shorter.
 NOT_YET = (
-    "CHANGELOG.md",
-    "README.md",
     "deployments",
     "deployments/sandbox",
     "deployments/sandbox/host",
     "deployments/sandbox/school",
     "deployments/worker",
-    "docs",
-    "flows",
     "prefect.yaml",
     "pyproject.toml",
     "tasks",
@@ -35,8 +31,6 @@ NOT_YET = (
     "tasks/ledger",
     "tasks/ledger/migrations",
     "tasks/ledger/migrations/versions",
-    "tasks/rendering",
-    "tasks/runtime",
     "tasks/safeguards",
     "tasks/signoff",
     "tests",
