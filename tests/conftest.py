@@ -124,7 +124,7 @@ def estate() -> Host:
 
 @pytest.fixture
 def worker(estate: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """The emulator on a loopback port, and the settings of a worker that uses it. Gives the emulator's state."""
+    """The emulator on a loopback port, and the settings of a worker that uses it. Yields the emulator's state."""
     server = serve(estate)
     address = server.url.removeprefix("http://").rstrip("/")
     standing = write_standing(tmp_path, "schulprod", "schulstage")
@@ -180,10 +180,10 @@ class School:
     hostname: str
     folder: Path
 
-    def ask(self, question: str, *, production: bool = False) -> list[Any]:
-        """The rows that answer a question, on staging unless told otherwise."""
+    def ask(self, query: str, *, production: bool = False) -> list[Any]:
+        """Return the rows of a query, on staging unless `production`."""
         with psycopg.connect(self.production if production else self.staging) as connection:
-            return connection.execute(question.encode()).fetchall()
+            return connection.execute(query.encode()).fetchall()
 
     def change(self, statement: str, *, production: bool = False) -> None:
         """Change something on staging, or on production."""
@@ -191,7 +191,7 @@ class School:
             connection.execute(statement.encode())
 
     def contents(self, *, production: bool = False) -> dict[str, str]:
-        """A digest of every table's rows, to tell whether anything changed."""
+        """A digest of every table's rows, to show whether anything changed."""
         tables = self.ask(TABLES, production=production)
         digest = "SELECT coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') FROM {} AS t"
         return {name: self.ask(digest.format(name), production=production)[0][0] for (name,) in tables}

@@ -91,11 +91,11 @@ class Sweeping:
     @property
     def subjects(self) -> list[str]:
         """The subjects of all notices so far, without the mark; digests left out."""
-        said = [caught.subject.removeprefix("[Understudy] ") for caught in self.catcher.caught]
-        return [subject for subject in said if not subject.startswith("20")]
+        subjects = [caught.subject.removeprefix("[Understudy] ") for caught in self.catcher.caught]
+        return [subject for subject in subjects if not subject.startswith("20")]
 
     def steps(self) -> list[str]:
-        """The steps of a sweep in the flow's order, without Prefect around them: fast. Gives what is stuck."""
+        """The steps of a sweep in the flow's order, without Prefect around them: fast. Returns what is stuck."""
         steps = (
             sweeps.close_requests,
             sweeps.end_runs,

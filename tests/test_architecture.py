@@ -18,19 +18,19 @@ CODE = ("flows", "tasks", "deployments")
 FILE_LINES, FUNCTION_LINES, FLOW_BODY_LINES, MEDIAN_LINES = 300, 60, 40, 10
 # "path" or "path::function" → why it is better long than split. Empty is best.
 EXCEPTIONS: dict[str, str] = {
-    "tasks/dumps/leak_search.py": "one attack: what is hashed at the source must be what is searched for in the dump and on staging",
+    "tasks/dumps/leak_search.py": "one search: what is hashed at the source must be what is searched for in the dump and on staging",
     "tasks/dumps/load_plan.py": "all checks of a target and the plan of its load, in the order in which they run",
     "tasks/rendering/dumps.py": "all that people read about dumps in one file, so that its words agree",
     "tasks/approvals.py": "every way to an approval in one file: people, the signed file, a promotion's permission: seen side by side",
     "tasks/ledger/facts.py": "one list of every kind of fact, each with the old shapes that are still read: nothing else reads them",
-    "tasks/signoff/gate.py": "one protocol in one file: ask, judge, settle and refuse read and write the same facts of a question",
-    "tests/tasks/dumps/failures/test_promises.py": "one property: what is drawn, what must be true of it, and how it is judged",
+    "tasks/signoff/gate.py": "one protocol in one file: all functions read and write the same facts of a request",
+    "tests/tasks/dumps/failures/test_promises.py": "one property: what is drawn, what must be true of it, and how it is checked",
     "tests/tasks/signoff/test_witnesses_kinds.py": "one table of forgeries: every kind of approval side by side, so that a gap shows",
     "tasks/dumps/leak_search_forms.py": "patterns, their use in Python and their twin in SQL: they must not differ",
     "tasks/dumps/dump_reader.py": "one pass over a dump, with every check of its content",
     "tasks/exports.py": "the steps of one export, in the order of the flow",
     "tests/deployments/sandbox/test_postgres.py": "the tests of one file, which share a server that is killed",
-    "deployments/sandbox/host/variants.py": "one list of what websites do, healthy and broken side by side, each beside its name",
+    "deployments/sandbox/host/variants.py": "one list of what websites do, healthy and broken side by side, each next to its name",
     "deployments/sandbox/postgres.py": "one server's whole life: what starts it, keeps its data and ends it belongs together",
     "tasks/masking/trigger_writes.py": "one reading of a trigger function: what it writes, and how its reads are followed",
     "tasks/masking/policy.py": "every key of a policy file, with how it is read and refused",
@@ -40,8 +40,8 @@ EXCEPTIONS: dict[str, str] = {
     "tests/tasks/surveys/test_evidence.py": "one table for each signal: the verdict needs all signals together",
     "tests/tasks/probes/test_findings.py": "one table for each check of a site: passes, fails, not known, side by side",
     "tests/tasks/dumps/failures/conftest.py": "one database, its export and its load, which every test of a failure starts from",
-    "tests/tasks/test_loads.py": "every guard of one load beside the others, so that a gap shows",
-    "tests/tasks/test_copies.py": "every guard of one copy beside the others, so that a gap shows",
+    "tests/tasks/test_loads.py": "every guard of one load next to the others, so that a gap shows",
+    "tests/tasks/test_copies.py": "every guard of one copy next to the others, so that a gap shows",
     "tests/tasks/safeguards/test_grading.py": "one table of every danger with its class: a second table would hide what is missing",
 }
 
@@ -106,17 +106,17 @@ VAGUE = re.compile(r"(Manager|Handler|Service)$")
 
 
 def vague_names(root: Path) -> Iterator[str]:
-    """A name says what a thing is: no utils, helpers, common or base; no Manager, Handler or Service of our own making.
+    """A name describes a thing: no utils, helpers, common or base; no Manager, Handler or Service of our own making.
 
-    A subclass of a framework's Handler is one, and may say so.
+    A subclass of a framework's Handler is one, and may be called so.
     """
     for path, _, tree in sources(root, *CODE, "tests"):
         if {"utils", "helpers", "common", "base"} & {*Path(path).with_suffix("").parts}:
-            yield f"{path} says nothing about what is in it"
+            yield f"{path} has a name that does not describe its content"
         for node in ast.walk(tree):
             vague = VAGUE.search(node.name) if isinstance(node, ast.ClassDef) else None
             if vague and not any(ast.unparse(base).endswith(vague[0]) for base in node.bases):
-                yield f"{path}::{node.name} says nothing about what it does"
+                yield f"{path}::{node.name} has a name that does not describe what it does"
 
 
 def shadowing_flows(root: Path) -> Iterator[str]:
@@ -150,7 +150,7 @@ def relative_imports(root: Path) -> Iterator[str]:
 
 
 def missing_docstrings(root: Path) -> Iterator[str]:
-    """Every public module, class and function of the code says what it is and why."""
+    """Every public module, class and function of the code states what it is and why."""
     for path, _, tree in sources(root, *CODE):
         if not ast.get_docstring(tree):
             yield f"{path} has no docstring"
@@ -192,14 +192,14 @@ def _catches_everything(caught: ast.expr | None) -> bool:
 
 
 def unexplained(root: Path) -> Iterator[str]:
-    """Every ignore names its rule and its reason on its line; every retries=0 its reason there or on a line beside it."""
+    """Every ignore names its rule and its reason on its line; every retries=0 its reason there or on a neighbouring line."""
     ignore = re.compile(r"# (noqa|type: ignore)(?!(: |\[)[\w, -]+\]?  # \S)")
     for path, text, _ in sources(root, *CODE, "tests"):
         lines = ["", *text.splitlines(), ""]
         for number, line in enumerate(lines):
             once = "retries=0" in line and "# " not in "".join(lines[number - 1 : number + 2])
             if path != "tests/test_architecture.py" and (once or ignore.search(line)):
-                yield f"{path}:{number} gives no reason"
+                yield f"{path}:{number} has no reason"
 
 
 def machine_addresses(root: Path) -> Iterator[str]:
@@ -282,7 +282,7 @@ def test_each_check_sees_what_it_forbids(check: Callable[[Path], Iterator[str]],
 
 
 def test_every_exception_is_still_needed() -> None:
-    """An entry in EXCEPTIONS names something that is really too long, and gives its reason."""
+    """An entry in EXCEPTIONS names something that is really too long, and has its reason."""
     long = {f"{path}::{node.name}" for path, node in functions(ROOT, *CODE, "tests") if length(node) > FUNCTION_LINES}
     long |= {path for path, text, _ in sources(ROOT, *CODE, "tests") if len(text.splitlines()) > FILE_LINES}
     assert set(EXCEPTIONS) <= long

@@ -1,4 +1,4 @@
-"""Prose drifts, so prose is tested: every flow, form field, setting, outcome and fault is documented, in the words of the code.
+"""The documentation agrees with the code: every flow, form field, setting, outcome and fault is documented in the code's words.
 
 Where a check compares whole table rows, copy the row that the failure shows into the page.
 """
@@ -25,23 +25,23 @@ VERBS = sorted(path.stem for path in (ROOT / "flows").glob("*.py") if path.stem 
 
 
 def page(name: str) -> str:
-    """The text of one page of the repository."""
+    """Return the text of a page of the repository."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 def deployments() -> list[dict[str, Any]]:
-    """The deployments of prefect.yaml."""
+    """Return the deployments of prefect.yaml."""
     found: list[dict[str, Any]] = yaml.safe_load(page("prefect.yaml"))["deployments"]
     return found
 
 
 def the_flow(verb: str) -> Any:
-    """The flow of that verb: file, flow and word are the same."""
+    """Return the flow of that name."""
     return getattr(importlib.import_module(f"flows.{verb}"), verb)
 
 
 def error_classes() -> list[type[errors.UnderstudyError]]:
-    """Every class of the exception tree, in the order of its file."""
+    """Return every class of the exception tree, in the order of its file."""
     kinds = [
         kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.UnderstudyError)
     ]
@@ -49,13 +49,13 @@ def error_classes() -> list[type[errors.UnderstudyError]]:
 
 
 def error_row(kind: type[errors.UnderstudyError]) -> str:
-    """The row of docs/outcomes.md for one error class: outcome, class, meaning, next step."""
+    """Return the row of docs/outcomes.md for one error class: outcome, class, meaning, next step."""
     meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
     return f"| **{kind.outcome}** | `{kind.__name__}` | {meaning} | {kind.next_step} |"
 
 
 def setting_row(name: str, field: FieldInfo) -> str:
-    """The row of docs/settings.md for one setting: variable, default, meaning."""
+    """Return the row of docs/settings.md for one setting: variable, default, meaning."""
     return f"| `UNDERSTUDY_{name.upper()}` | {_default_cell(field)} | {field.description} |"
 
 
@@ -68,12 +68,12 @@ def _default_cell(field: FieldInfo) -> str:
 
 
 def faults() -> list[str]:
-    """The names of the emulator's faults."""
+    """Return the names of the emulator's faults."""
     return list(importlib.import_module("deployments.sandbox.host.faults").FAULTS)
 
 
 def quoted_words(text: str) -> Iterator[str]:
-    """Every `word` in backticks."""
+    """Yield every `word` in backticks."""
     yield from re.findall(r"`([^`\n]+)`", text)
 
 
@@ -85,7 +85,7 @@ def test_every_flow_is_in_the_readme(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_flow_can_be_started(verb: str) -> None:
-    """prefect.yaml deploys every flow, by its module and under its own word."""
+    """prefect.yaml deploys every flow, by its module and under its own name."""
     assert (f"flows.{verb}.{verb}", verb) in [(each["entrypoint"], each["name"]) for each in deployments()]
 
 
@@ -101,7 +101,7 @@ def test_every_deployment_is_a_flow_and_says_what_it_does() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_form_field_has_a_title_and_a_description(verb: str) -> None:
-    """Whoever fills in the form in the UI is told what each field is for."""
+    """Each field of the form in the UI has a title and a description."""
     for name, field in the_flow(verb).parameters.properties.items():
         assert field.get("title", name) != name, name
         assert field.get("description"), name
@@ -135,7 +135,7 @@ def test_no_document_names_a_setting_that_does_not_exist() -> None:
 
 
 def read_variables() -> dict[str, str]:
-    """Every environment variable that the code reads by itself, with the file that names it. `Settings` reads the others."""
+    """Return every environment variable that the code reads without `Settings`, with the file that names it."""
     found = {}
     for folder in ("flows", "tasks", "deployments"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -157,8 +157,8 @@ def test_every_variable_that_the_code_reads_is_documented(name: str, path: str) 
         assert re.search(rf"^\| `{name}` \|", page("docs/settings.md"), re.MULTILINE), path
 
 
-def test_the_code_reads_variables_beside_the_settings() -> None:
-    """The search above finds those that are known to be read; if it found none, it would look in vain."""
+def test_the_code_reads_variables_that_are_no_settings() -> None:
+    """The search above finds variables that the code is known to read."""
     assert {"APP_ALLOW_PROD_IMPORT", "UNDERSTUDY_EXPORT_RUNNER", "UNDERSTUDY_EXPORT_RUNNER_ADDRESS"} <= set(
         read_variables()
     )
@@ -166,7 +166,7 @@ def test_the_code_reads_variables_beside_the_settings() -> None:
 
 @pytest.mark.parametrize("name", [n for n, field in Settings.model_fields.items() if field.annotation is float])
 def test_every_duration_says_whether_the_pace_scales_it(name: str) -> None:
-    """A setting in seconds that no step passes through `scaled` says "not scaled", and only such a one."""
+    """A setting in seconds that no step passes through `scaled` contains "not scaled", and no other does."""
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tasks").rglob("*.py"))
     scaled = re.search(rf"scaled\((load_settings\(\)|settings)\.{name}\b", code) is not None
     described = Settings.model_fields[name].description or ""
@@ -174,7 +174,7 @@ def test_every_duration_says_whether_the_pace_scales_it(name: str) -> None:
 
 
 def maker_row(name: str, kind: type[Maker]) -> str:
-    """The row of docs/dumps.md for one maker: name, anonymizer, options with their defaults, what it gives."""
+    """Return the row of docs/dumps.md for one maker: name, anonymizer, options with their defaults, its result."""
     options = {
         field.alias or key: field for key, field in kind.model_fields.items() if key not in ("maker", "anonymizer")
     }
@@ -208,14 +208,14 @@ def test_the_tree_in_the_docstring_is_the_tree(kind: type[errors.UnderstudyError
 
 
 def test_every_ending_of_a_report_is_documented() -> None:
-    """docs/outcomes.md tells every name under which a run can end that is not an error's."""
+    """docs/outcomes.md has every outcome that is not an error's."""
     endings = re.findall(r'^[A-Z_]+ = "([A-Z]\w+)"', page("tasks/estate/verdicts.py"), re.MULTILINE)
     assert len(endings) >= 16
     assert [word for word in endings if f"| **{word}** |" not in page("docs/outcomes.md")] == []
 
 
 def test_every_fault_is_documented() -> None:
-    """docs/faults.md names each fault that the emulator can be told to have."""
+    """docs/faults.md names each fault that the emulator can have."""
     assert [name for name in faults() if name not in set(quoted_words(page("docs/faults.md")))] == []
 
 
@@ -233,7 +233,7 @@ FENCED = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them: lower case, no punctuation, dashes for blanks, numbered if double."""
+    """Return the anchors of a page, as GitHub makes them: lower case, no punctuation, dashes for blanks, numbered if double."""
     found: set[str] = set()
     for heading in re.findall(r"^#{1,6} +(.+?) *#*$", FENCED.sub("", text), re.MULTILINE):
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
@@ -243,7 +243,7 @@ def anchors(text: str) -> set[str]:
 
 
 def dead_links(name: str) -> list[str]:
-    """The relative links of a page that lead to no file of this repository, or to no heading of a page of it."""
+    """Return the relative links of a page that lead to no file of this repository, or to no heading of a page of it."""
     dead = []
     for link in re.findall(r"\]\(([^)\s]+)[^)]*\)", page(name)):
         path, _, anchor = link.partition("#")

@@ -1,4 +1,4 @@
-"""The tools that judge the whole tree: import contracts (each also shown a breach), types, lint."""
+"""The tools that check the whole tree: import contracts (each also shown a breach), types, lint."""
 
 import os
 import re

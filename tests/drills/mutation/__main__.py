@@ -94,7 +94,7 @@ def main() -> int:
         print(f"{len(planted)} breakages drawn with --seed {given.seed}")
     survivors = try_all(planted, given.processes)
     SURVIVED.write_text("\n".join(one.key for one in survivors), encoding="utf-8")
-    return tell(planted, survivors, whole=not given.sample and not given.file and not given.group and not given.again)
+    return report(planted, survivors, whole=not given.sample and not given.file and not given.group and not given.again)
 
 
 def traces(processes: int, tests: Sequence[str]) -> Path:
@@ -194,8 +194,8 @@ def try_all(planted: Sequence[Planted], processes: int) -> list[Planted]:
     return survivors
 
 
-def tell(planted: Sequence[Planted], survivors: Sequence[Planted], *, whole: bool) -> int:
-    """Print the count for each file, and judge it."""
+def report(planted: Sequence[Planted], survivors: Sequence[Planted], *, whole: bool) -> int:
+    """Print the count for each file, and return whether it is enough."""
     for path in dict.fromkeys(one.path for one in planted):
         mine = [one for one in planted if one.path == path]
         lost = sum(one.path == path for one in survivors)

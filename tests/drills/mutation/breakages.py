@@ -31,7 +31,7 @@ GUARDING = ("once", "retries", "timeout", "follow_redirects", "strict", "verify"
 
 @dataclass(frozen=True)
 class Breakage:
-    """One change: the place, what stood there, and what stands there instead."""
+    """One change: the place, the code before, and the code after."""
 
     place: str  # qualified name of the function or class around it
     before: str
@@ -76,7 +76,7 @@ def _nodes(tree: ast.AST, place: str) -> Iterator[tuple[str, Node]]:
 
 
 def _changes(node: Node) -> Iterator[Node | None]:
-    """What may stand in the node's place; None takes a statement away."""
+    """Return what may replace the node; None removes a statement."""
     if isinstance(node, ast.Compare):
         for number, operator in enumerate(node.ops):
             yield _with(node, "ops", number, SWAPPED[type(operator)]())

@@ -68,7 +68,7 @@ def import_all(tests: Sequence[str]) -> None:
     child = ["--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *PLAIN, *files]
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
         if pytest.main(child) != 0:
-            os._exit(1)  # the pool must not go on with a part of the tests
+            os._exit(1)  # the pool must not continue with a part of the tests
 
 
 def _fails(run: Callable[[], int], *, within: float) -> bool:

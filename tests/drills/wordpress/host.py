@@ -80,8 +80,8 @@ class Sites:
             shutil.rmtree(root / "wp-content" / "plugins" / plugin)
         (root / "wp-config.php").write_text(CONFIG % (name, self.socket))
         run(self._client("-e", f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` CHARACTER SET utf8mb4"))
-        said = {"url": f"http://{domain}", "title": f"The site of {name}", **vars(looks)}
-        run(["php", str(HERE / "php" / "install.php"), str(root), json.dumps(said)])
+        site_facts = {"url": f"http://{domain}", "title": f"The site of {name}", **vars(looks)}
+        run(["php", str(HERE / "php" / "install.php"), str(root), json.dumps(site_facts)])
         self._servers.enter_context(
             running(
                 ["php", "-S", f"127.0.0.1:{port}", "-t", str(root), str(HERE / "php" / "router.php")],
@@ -103,9 +103,9 @@ class Sites:
         """Put a dump over the database of a site."""
         run(self._client(name), given=dump)
 
-    def ask(self, name: str, question: str) -> str:
-        """What the database of a site answers, as text."""
-        return run(self._client("-N", "-B", name, "-e", question)).strip()
+    def ask(self, name: str, query: str) -> str:
+        """Return the result of a query on the database of a site, as text."""
+        return run(self._client("-N", "-B", name, "-e", query)).strip()
 
     def publish(self, name: str, title: str) -> None:
         """Publish a post on a site."""
@@ -123,7 +123,7 @@ class Sites:
         return self.ask(name, published).split("\n")
 
     def released(self, name: str) -> str:
-        """The last line of the theme's stylesheet that says a release, or an empty string."""
+        """The last line of the theme's stylesheet that names a release, or an empty string."""
         theme = self.ask(name, "SELECT option_value FROM wp_options WHERE option_name = 'stylesheet'")
         lines = (self.by_name[name].content / "themes" / theme / "style.css").read_text().split("\n")
         return next((line for line in reversed(lines) if "release" in line), "")
@@ -229,7 +229,7 @@ class RealHost(Host):
         (folder / "dump.sql").write_bytes(self.sites.dump(name))
 
     def land_copy(self, estate: Host, job: dict[str, Any]) -> None:
-        """Copy files, tables or the whole database, and replace URLs as `replacing` says."""
+        """Copy files, tables or the whole database, and replace URLs if `replacing` is set."""
         source, destination = (self._site(job[side]) for side in ("source", "destination"))
         options = job["options"]
         if options["include_files"]:
@@ -243,7 +243,7 @@ class RealHost(Host):
         jobs._land_copy(estate, job)
 
     def land_restore(self, estate: Host, job: dict[str, Any]) -> None:
-        """Put the files, and unless told otherwise the database, of a backup back."""
+        """Put the files, and by default the database, of a backup back."""
         site, folder = self._site(job["destination"]), self._folder / job["backup"]
         self.sites.copy_files(folder / "content", site.content)
         if job["options"]["restore_database"]:

@@ -40,7 +40,7 @@ LIVES = {
 
 
 def asks_arrival(run: Any) -> bool:
-    """Whether the run asks what the host's e-mail says: nothing that it can read proves a promotion of single tables."""
+    """Whether the run asks what the host's e-mail reports: nothing that it can read proves a promotion of single tables."""
     return bool(open_ledger().facts(run_id=run.id, kind="arrival-asked"))
 
 
@@ -72,7 +72,7 @@ class Life:
             if seen != wanted:
                 self.ends[f"{step}, {what}"] = f"{seen!r}, expected {wanted!r}"
 
-    def told(self) -> str:
+    def all_reports(self) -> str:
         """The reports, for a failed assertion."""
         return "\n".join(self.reports)
 
@@ -85,7 +85,7 @@ def life(start: Callable[..., Any], worker: RealHost) -> Life:
 
 @pytest.mark.parametrize("looks", LIVES.values(), ids=LIVES.keys(), indirect=True)
 def test_every_flow_ends_well_on_a_healthy_pair(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refresh twice, promote files, tables and database, restore and diagnose end well, and the disk says the same."""
+    """Refresh twice, promote files, tables and database, restore and diagnose end well, and the disk agrees."""
     monkeypatch.setenv("UNDERSTUDY_SITE_LOGINS", f"{STAGE}={LOGIN}")
     forget_settings()
     sites = life.sites
@@ -113,7 +113,7 @@ def test_every_flow_ends_well_on_a_healthy_pair(life: Life, monkeypatch: pytest.
     life.go("diagnose production", diagnose, install=PROD)
     life.go("diagnose staging", diagnose, install=STAGE, compare_with=PROD)
     wanted = {step: "Healthy" if step.startswith("diagnose") else "Verified" for step in life.ends}
-    assert life.ends == wanted, life.told()
+    assert life.ends == wanted, life.all_reports()
 
 
 ONE_SIDE = (Looks(lacks=("shop",)), Looks(plugins=("shop",), posts=2))
@@ -121,11 +121,11 @@ ONE_SIDE = (Looks(lacks=("shop",)), Looks(plugins=("shop",), posts=2))
 
 @pytest.mark.parametrize("looks", [ONE_SIDE], ids=["a new plugin"], indirect=True)
 def test_a_new_plugin_reaches_production_by_its_files_alone(life: Life) -> None:
-    """The plugin is active on staging only; its files arrive, and production is well though its pages do not show it."""
+    """The plugin is active on staging only; its files arrive, and production is healthy though its pages do not show it."""
     run = life.go("promote files", promote, **UP)
     there = (life.sites.by_name[PROD].content / "plugins" / "shop" / "shop.js").exists()
-    assert (life.ends, there) == ({"promote files": "Verified"}, True), life.told()
-    assert "Evidence of arrival: confirmed" in run.report, life.told()  # the new files were not there before
+    assert (life.ends, there) == ({"promote files": "Verified"}, True), life.all_reports()
+    assert "Evidence of arrival: confirmed" in run.report, life.all_reports()  # the new files were not there before
 
 
 @pytest.mark.parametrize("looks", [both(plugins=("shop",))], ids=["a shop"], indirect=True)
@@ -137,7 +137,7 @@ def test_a_shop_keeps_its_orders(life: Life) -> None:
     life.go("promote files", promote, **UP)
     life.go("promote database", promote, **UP, database=True)
     assert life.ends == {"refresh": "Verified", "promote files": "Verified", "promote database": "TooRisky"}, (
-        life.told()
+        life.all_reports()
     )
     assert life.host.copies_received() == 2
 
@@ -152,7 +152,7 @@ def test_a_promotion_whose_urls_were_not_replaced_fails(replacing: str, life: Li
     promoted = life.go("promote database", promote, **UP, database=True)
     life.go("restore", restore, promotion=promoted.id)
     ends = {"refresh first": "Verified", "promote database": "VerifyFailed", "restore": "Verified"}
-    assert life.ends == ends, life.told()
+    assert life.ends == ends, life.all_reports()
 
 
 @pytest.mark.parametrize("looks", [(Looks(), Looks(posts=2, password=LOGIN))], ids=["login"], indirect=True)
@@ -160,12 +160,12 @@ def test_a_site_behind_a_login_is_never_verified_without_it(life: Life) -> None:
     """Nothing of it can be read: the arrival is not proven, and a diagnosis is healthy in part."""
     life.go("refresh", refresh, **DOWN)
     life.go("diagnose", diagnose, install=STAGE)
-    assert life.ends["refresh"] in ("OutcomeUnknown", "VerifiedInPart"), life.told()
-    assert life.ends["diagnose"] == "HealthyInPart", life.told()
+    assert life.ends["refresh"] in ("OutcomeUnknown", "VerifiedInPart"), life.all_reports()
+    assert life.ends["diagnose"] == "HealthyInPart", life.all_reports()
 
 
 def test_a_new_install_is_filled(life: Life) -> None:
     """Provision creates a fresh WordPress and fills it with production: Verified, with production's posts."""
     life.go("provision", provision, source=PROD, name="schulneu")
-    assert life.ends == {"provision": "Verified"}, life.told()
+    assert life.ends == {"provision": "Verified"}, life.all_reports()
     assert life.sites.titles("schulneu") == life.sites.titles(PROD)

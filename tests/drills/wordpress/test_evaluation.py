@@ -1,4 +1,4 @@
-"""What is said of real WordPress sites after a copy, without a run: no healthy one fails, no broken one passes."""
+"""Real WordPress sites are evaluated after a copy, without a run: no healthy one fails, no broken one passes."""
 
 import shlex
 
@@ -20,7 +20,7 @@ PAIRS = {"refresh": ("schulprod", "schulstage"), "promote": ("schulstage", "schu
 
 
 class Case:
-    """One copy on the pair: landed as told, then looked at, as often as one likes."""
+    """One copy on the pair: made as the case describes, then evaluated, any number of times."""
 
     def __init__(self, host: RealHost, verb: str, logins: dict[str, tuple[str, str]] | None = None) -> None:
         self.host, self.source, self.destination = host, *PAIRS[verb]
@@ -31,7 +31,7 @@ class Case:
     def copy(
         self, *, files: bool = True, database: bool = True, replacing: str = "whole", but: Breaking | None = None
     ) -> None:
-        """Take the survey before, land what is told, and purge."""
+        """Take the survey before, make the copy of the case, and purge."""
         self.host.replacing = replacing
         with reading(self.host, logins=self._logins) as (client, prober):
             self._ids = {install.name: install.id for install in client.installs()}
