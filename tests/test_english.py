@@ -26,7 +26,6 @@ NOT_YET = (
     "prefect.yaml",
     "tasks",
     "tasks/dumps",
-    "tasks/dumps/sql",
     "tasks/ledger",
     "tasks/ledger/migrations",
     "tasks/ledger/migrations/versions",

@@ -229,7 +229,7 @@ class RealHost(Host):
         (folder / "dump.sql").write_bytes(self.sites.dump(name))
 
     def land_copy(self, estate: Host, job: dict[str, Any]) -> None:
-        """Copy files, tables or the whole database, and replace URLs if `replacing` is set."""
+        """Copy files, tables or the whole database, and replace URLs according to `replacing`."""
         source, destination = (self._site(job[side]) for side in ("source", "destination"))
         options = job["options"]
         if options["include_files"]:
