@@ -98,7 +98,7 @@ def test_a_dropped_table_must_not_be_pointed_at(drafted: Draft) -> None:
         ("v text CHECK (v <> '')", "blank", "CHECK"),
         ("v text CHECK (v LIKE '%@school.example')", "{maker: email, form: hash}", "CHECK"),
         ("v text NOT NULL", '"null"', "NOT NULL"),
-        ("v int", "scrub", "holds no text"),
+        ("v int", "scrub", "is not a text type"),
         ("v mood", "{maker: constant, value: sad}", "has no label"),
         ("v phone", "{maker: constant, value: none}", "refuses"),
         ("v varchar(10)", "{maker: sql, expression: \"repeat('x', 20)\"}", "more than 10 characters"),
