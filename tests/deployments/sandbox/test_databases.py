@@ -3,8 +3,7 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,18 +12,9 @@ import pytest
 from deployments.sandbox.databases import Database
 from deployments.sandbox.processes import MARK, Program, marked
 from deployments.sandbox.school.database import OWNER, READER
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
-
-
-def eventually(condition: Callable[[], object], within: float = 30.0) -> bool:
-    """Whether the condition becomes true in time."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture

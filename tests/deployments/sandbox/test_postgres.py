@@ -197,6 +197,16 @@ def test_data_are_kept_when_it_fails(tmp_path: Path) -> None:
         assert ask(server.url("precious"), "SELECT 1") == 1
 
 
+def kill_owner(process: subprocess.Popen[str], home: Path) -> None:
+    """End the owner of a server with kill -9, and wait until the server has gone."""
+    process.kill()
+    process.wait()
+    try:
+        await_gone(home)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # the worker process
+
+
 @pytest.mark.skipif(not PROC.exists(), reason="looks for processes in /proc")
 def test_data_are_kept_when_the_owner_is_killed(tmp_path: Path) -> None:
     """After kill -9 of its owner, the guard puts the data where the next server finds them."""
@@ -205,12 +215,7 @@ def test_data_are_kept_when_the_owner_is_killed(tmp_path: Path) -> None:
     address = f"postgresql://postgres@/postgres?host={home}"
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("CREATE DATABASE precious")
-    process.kill()
-    process.wait()
-    try:
-        await_gone(home)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # the worker process
+    kill_owner(process, home)
     with Postgres(tmp_path, fsync=False, kept=kept) as server:
         assert ask(server.url("precious"), "SELECT 1") == 1
 
@@ -267,12 +272,7 @@ def test_owner_killed(tmp_path: Path) -> None:
     """
     process, home = owner(tmp_path)
     assert ask(f"postgresql://postgres@/postgres?host={home}", "SELECT 1") == 1
-    process.kill()
-    process.wait()
-    try:
-        await_gone(home)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # the worker process
+    kill_owner(process, home)
 
 
 @pytest.mark.skipif(not PROC.exists(), reason="looks for processes in /proc")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port, marked
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 # A program with a grandchild in a session of its own: out of reach of its parent's process group.
@@ -45,16 +46,6 @@ def program(mark: str, tmp_path: Path) -> Callable[[str], Program]:
         return Program("sample", command, os.environ | {MARK: mark}, tmp_path, tmp_path / "sample.log").start()
 
     return start
-
-
-def eventually(condition: Callable[[], object], within: float = 10.0) -> bool:
-    """Whether the condition becomes true in time."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @needs_proc

@@ -107,18 +107,24 @@ def test_an_approved_promotion_is_let_through_first(story: Story) -> None:
     met(story)
 
 
+def hold(story: Story, destination: str) -> None:
+    """Hold a destination for an hour, for Cleo."""
+    place(
+        story.ledger,
+        destination=destination,
+        until=soon() + HOUR,
+        by="Cleo",
+        reason="menu not done",
+        now=soon(),
+        run_id="r",
+    )
+
+
 def test_a_hold_makes_the_night_go_by(story: Story) -> None:
     """The hold's end, name and reason are told; another install's hold is no reason."""
-    said: dict[str, Any] = {
-        "until": soon() + HOUR,
-        "by": "Cleo",
-        "reason": "menu not done",
-        "now": soon(),
-        "run_id": "r",
-    }
-    place(story.ledger, destination="dev", **said)
+    hold(story, "dev")
     met(story)
-    place(story.ledger, destination="stage", **said)
+    hold(story, "stage")
     error = skipped(story)
     assert "by Cleo: menu not done" in error.message
     assert "Talk to Cleo" in error.next_step
@@ -224,14 +230,7 @@ def test_a_load_is_held_back_like_a_refresh(story: Story) -> None:
     load(story, "Loaded")
     load(story, "Loaded")
     require_load_met(story.ledger, load_plan(), now=soon())
-    said: dict[str, Any] = {
-        "until": soon() + HOUR,
-        "by": "Cleo",
-        "reason": "menu not done",
-        "now": soon(),
-        "run_id": "r",
-    }
-    place(story.ledger, destination="Staging.Example", **said)
+    hold(story, "Staging.Example")
     with pytest.raises(Skipped, match="held until"):
         require_load_met(story.ledger, load_plan(), now=soon())
 

@@ -6,29 +6,13 @@ from typing import Any
 import pytest
 
 from tasks.estate.dumps import Anonymizer, Choices
-from tasks.estate.errors import DumpRefused, NotLoaded, PolicyRefused
+from tasks.estate.errors import DumpRefused, NotLoaded
+from tests.tasks.dumps.failures.articles import ARTICLES, ROWS, policy_with, refusal
 
 Make = Callable[..., Any]
-ARTICLES = "CREATE TABLE articles (id int PRIMARY KEY, title text, tag text, slug text);"
-ROWS = "INSERT INTO articles VALUES (1, 'Brief an Erika Mustermann', 'letter', 'brief-an-erika-mustermann'), (2, NULL, 'x', NULL)"
 SLUG = """CREATE FUNCTION slugged() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN NEW.slug := lower(replace(NEW.title, ' ', '-')); RETURN NEW; END $$;
   CREATE TRIGGER slugged BEFORE INSERT OR UPDATE ON articles FOR EACH ROW EXECUTE FUNCTION slugged();"""
-MASKED = "articles: {id: keep, title: scrub, tag: keep, slug: SLUG}"
-
-
-def refusal(pair: Any, *parts: str) -> str:
-    """The message with which the plan is refused, which has all these parts."""
-    with pytest.raises(PolicyRefused) as caught:
-        pair.plan()
-    for part in parts:
-        assert part in caught.value.message
-    return str(caught.value.message)
-
-
-def policy_with(slug: str) -> str:
-    """The policy of the articles, with this rule for the slug."""
-    return MASKED.replace("SLUG", slug)
 
 
 def test_a_slug_that_a_trigger_derives_from_a_masked_title_is_refused(pair: Make) -> None:

@@ -6,25 +6,11 @@ from typing import Any
 import pytest
 
 from tasks.estate.errors import PolicyRefused
+from tests.tasks.dumps.failures.articles import ARTICLES, ROWS, policy_with, refusal
 
 Make = Callable[..., Any]
-ARTICLES = "CREATE TABLE articles (id int PRIMARY KEY, title text, tag text, slug text);"
 FUNCTIONS = """CREATE FUNCTION peek(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT max(title) FROM public.articles';
     CREATE FUNCTION fine(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';"""
-ROWS = "INSERT INTO articles VALUES (1, 'Brief an Erika Mustermann', 'letter', 'brief-an-erika-mustermann'), (2, NULL, 'x', NULL)"
-
-
-def refusal(pair: Any, *parts: str) -> None:
-    """The plan is refused with a message that has all these parts."""
-    with pytest.raises(PolicyRefused) as caught:
-        pair.plan()
-    for part in parts:
-        assert part in caught.value.message
-
-
-def policy_with(slug: str) -> str:
-    """The policy of the articles, with this rule for the slug."""
-    return f"articles: {{id: keep, title: scrub, tag: keep, slug: {slug}}}"
 
 
 @pytest.mark.parametrize(

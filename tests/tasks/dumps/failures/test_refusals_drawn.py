@@ -90,23 +90,17 @@ DRAWN = (
     st.lists(VALUES, max_size=8),
     st.sampled_from(["keep", "'null'", "{maker: hash, chars: 8}"]),
 )
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=QUIET)
-@given(*DRAWN)
+@pytest.mark.parametrize("examples", [12, pytest.param(400, marks=pytest.mark.drill)])
 def test_no_load_is_refused_that_the_plan_did_not_question(
-    pair: Pairs, monkeypatch: pytest.MonkeyPatch, source: str, staging: str, rows: list[Any], rule: str
+    pair: Pairs, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:
-    """A few pairs of definitions, each time others."""
-    check(pair, monkeypatch, source, staging, rows, rule)
+    """Pairs of definitions with rows: a few in the suite, several hundred in the drill."""
 
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(*DRAWN)
+    def every(source: str, staging: str, rows: list[Any], rule: str) -> None:
+        check(pair, monkeypatch, source, staging, rows, rule)
 
-@pytest.mark.drill
-@settings(max_examples=400, deadline=None, suppress_health_check=QUIET)
-@given(*DRAWN)
-def test_no_load_of_many_is_refused_that_the_plan_did_not_question(
-    pair: Pairs, monkeypatch: pytest.MonkeyPatch, source: str, staging: str, rows: list[Any], rule: str
-) -> None:
-    """Several hundred pairs."""
-    check(pair, monkeypatch, source, staging, rows, rule)
+    every()
