@@ -15,6 +15,7 @@ os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import settings
 from prefect.context import _temporary_global_settings_context, get_settings_context
 from prefect.server.api.server import SubprocessASGIServer
@@ -37,7 +38,7 @@ from deployments.sandbox.school.database import OWNER, build
 from tasks.estate.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
-from tests.people import SCHEDULED, Run, write_leads, write_standing
+from tests.people import DEMO_LEAD, PEOPLE, SCHEDULED, Run, write_leads, write_standing
 
 pytest_plugins = ["tests.trouble", "tests.sweeping"]
 
@@ -114,6 +115,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def database(postgres: Postgres) -> str:
     """The address of a new, empty database."""
     return postgres.create(f"test_{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """File with the demo lead's private key in OpenSSH's format, without a passphrase."""
+    file = tmp_path / "id_ed25519"
+    file.touch(mode=0o600)
+    file.write_bytes(PEOPLE[DEMO_LEAD][0].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    return file
 
 
 @pytest.fixture

@@ -265,3 +265,17 @@ def test_an_anchor_is_made_as_github_makes_it() -> None:
     """Code, links, punctuation and repeated headings have the anchors that the rendered page has; code blocks have none."""
     text = "# `make demo`, then *what*?\n## A [link](x.md) – here\n## Why\n## Why\n```sh\n# not a heading\n```\n"
     assert anchors(text) == {"make-demo-then-what", "a-link--here", "why", "why-1"}
+
+
+NAMED = r"`((?:tests/[\w/]+/)?test_\w+(?:\.py)?)(?:::(\w+))?`"
+
+
+@pytest.mark.parametrize("name", PAGES[2:])
+def test_every_test_that_a_page_names_exists(name: str) -> None:
+    """A page refers to tests as proof: each file and each function that it names is there."""
+    files = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "tests").rglob("test_*.py")}
+    known = {*files, *(path.name for path in files.values())}
+    known |= {
+        word for path in files.values() for word in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert [word for pair in re.findall(NAMED, page(name)) for word in pair if word and word not in known] == []

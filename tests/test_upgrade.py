@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
@@ -29,7 +28,7 @@ from tasks.safeguards.holds import active_holds
 from tasks.signoff.history import history
 from tasks.signoff.leads import load_leads
 from tasks.signoff.standing import load_standing, require_covered
-from tests.people import DEMO_LEAD, PEOPLE
+from tests.people import DEMO_LEAD
 
 OLD = Path(__file__).parent / "version_0_1"
 THEN = datetime(2026, 11, 26, 18, 35, tzinfo=UTC)  # minutes after the data was written
@@ -136,15 +135,6 @@ def test_an_old_standing_approval_is_read_and_covers_nothing(tmp_path: Path) -> 
     )
     with pytest.raises(NotApproved, match="window"):
         require_covered(refresh, [entry], now=THEN, leads=leads)
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    """The demo lead's private key as OpenSSH keeps it."""
-    file = tmp_path / "id_ed25519"
-    file.touch(mode=0o600)
-    file.write_bytes(PEOPLE[DEMO_LEAD][0].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    return file
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
 from tests.deployments.cli.gates import DeploymentWorker, gated
-from tests.people import DEMO_LEAD, PEOPLE
 
 
 @pytest.fixture
@@ -46,15 +43,6 @@ def machine(cli: Callable[..., Any]) -> Callable[..., Any]:
         return result.exit_code, json.loads(result.stdout)
 
     return run
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    """File with the demo lead's private key in OpenSSH's format, without a passphrase."""
-    file = tmp_path / "id_ed25519"
-    file.touch(mode=0o600)
-    file.write_bytes(PEOPLE[DEMO_LEAD][0].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    return file
 
 
 @pytest.fixture
