@@ -18,12 +18,9 @@ NAMES = set(LIST["names"])
 
 # Files, and folders without their subfolders, that are not rewritten yet. This list only gets shorter.
 NOT_YET = (
-    "deployments",
     "deployments/sandbox",
     "deployments/sandbox/host",
     "deployments/sandbox/school",
-    "deployments/worker",
-    "prefect.yaml",
     "tasks",
     "tasks/dumps",
     "tasks/ledger",
@@ -33,10 +30,8 @@ NOT_YET = (
     "tasks/signoff",
     "tests",
     "tests/benchmarks",
-    "tests/deployments",
     "tests/deployments/sandbox",
     "tests/deployments/sandbox/host",
-    "tests/deployments/worker",
     "tests/flows",
     "tests/tasks",
     "tests/tasks/dumps",

@@ -33,7 +33,7 @@ def enrol_lead(
     codes: Annotated[bool, typer.Option("--codes/--no-codes", help="Create a new secret for one-time codes.")] = True,
     show_secret: Show = False,
 ) -> Result:
-    """Add a lead, or a new secret or key of one. The secret is shown once, as a QR code and as text."""
+    """Add a lead, or a new secret or key for one. The secret is shown once, as a QR code and as text."""
     shown = codes and (show_secret or sys.stdout.isatty())
     if codes and not shown:
         raise typer.BadParameter(

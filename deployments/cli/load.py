@@ -35,7 +35,9 @@ Target = Annotated[
         help="postgresql://… of staging, with the owner of its tables. Prefer the environment variable.",
     ),
 ]
-Decision = Annotated[Literal["approve", "reject", ""], typer.Option("--decision", help="Asked for if missing.")]
+Decision = Annotated[
+    Literal["approve", "reject", ""], typer.Option("--decision", help="Your decision. Asked for if missing.")
+]
 
 
 def load(
@@ -44,7 +46,8 @@ def load(
     hostname: Annotated[str, typer.Option("--hostname", help="Hostname of the staging instance, typed in full.")],
     target: Target = "",
     readers: Annotated[
-        Literal["stay", "wait"], typer.Option("--readers", help="stay: readers see the old data until the commit.")
+        Literal["stay", "wait"],
+        typer.Option("--readers", help="stay: readers see the old data until the commit; wait: they wait."),
     ] = "stay",
     off: Off = None,
     risk_phrase: RiskPhrase = "",

@@ -13,7 +13,7 @@ from deployments.cli.output import MarkdownText, Result, command, new_group, wit
 from deployments.prefect_server import connected, link
 
 Source = Annotated[str, typer.Argument(help="Name of the install to copy from.")]
-Database = Annotated[bool | None, typer.Option("--database/--no-database", help="Whether the database is copied.")]
+Database = Annotated[bool | None, typer.Option("--database/--no-database", help="Whether the database is included.")]
 Hostname = Annotated[str, typer.Argument(help="Hostname of the staging instance.")]
 PolicyName = Annotated[str | None, typer.Option("--policy", help="Name of the masking policy.")]
 Within = Annotated[

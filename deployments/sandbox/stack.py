@@ -31,15 +31,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 SCALE = 1 / 60
 READY_WITHIN = 120.0  # seconds; the server's first start takes 10 to 30 s on a busy machine
 COMMAND_WITHIN = 120.0  # seconds; bootstrap and deploy take 2 to 10 s
-# Seconds that a program gets for an orderly end. State worth saving is on disk at any moment, so they are short.
+# Seconds in which a program can end in order. Its state is on disk at any moment, so they are short.
 GRACE = {"worker": 5.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0, HISTORY: 8.0}
 START_ORDER = (HISTORY, "emulator", "notices", *SIDES, "server", "worker")
-HOSTNAME = "staging.schule.example"  # what people type to say which database a load may overwrite
+HOSTNAME = "staging.schule.example"  # what people type to name the database that a load may overwrite
 HEARTBEAT = 30  # seconds, the least that Prefect accepts; the zombie automation waits three of them
 
 
 class StackBusy(Exception):
-    """Another sandbox uses this folder of state."""
+    """Raised if another sandbox uses this folder of state."""
 
 
 @contextlib.contextmanager
@@ -55,16 +55,16 @@ def _undisturbed() -> Iterator[None]:
 class Stack:
     """Starts and ends the sandbox; a context manager.
 
-    `state`: folder for everything that lasts, made if missing; a second start in it goes on where the first ended, but
-    for the school's two databases, which every start builds anew. None: a temporary folder, removed at the end. `scale`: real
-    seconds per simulated second of the host.
-    Raises `ProgramFailed` with the end of a log where something does not start, `StackBusy` where `state` is in use.
+    `state`: folder for all data, created if missing; a second start in it continues where the first ended, except for the
+    school's two databases, which every start builds anew. None: a temporary folder, removed at the end. `scale`: real seconds
+    per simulated second of the host.
+    Raise `ProgramFailed` with the end of a log if a program does not start, and `StackBusy` if `state` is in use.
     """
 
     def __init__(
         self, state: Path | None = None, scale: float = SCALE, *, say: Callable[[str], None] = lambda _: None
     ) -> None:
-        """`say` is told, in a short sentence each, what has been started."""
+        """`say` is called with a short sentence for each program that has started."""
         self._temporary = state is None
         self.state = (state or Path(tempfile.gettempdir()) / f"understudy-{uuid.uuid4().hex[:8]}").resolve()
         self.scale = scale
@@ -80,7 +80,7 @@ class Stack:
         self.notices_file = self.state / "notices.jsonl"
         self.leads = Leads(self.state)
         self.databases = {side: Database(side, self.state / "databases") for side in SIDES}
-        if history_serves():  # elsewhere Prefect uses SQLite, which at times answers that it is locked
+        if history_serves():  # elsewhere Prefect uses SQLite, which sometimes fails because it is locked
             kept = None if self._temporary else self.state / "prefect" / "database"
             self.databases[HISTORY] = Database(HISTORY, self.state / "databases", kept)
         self.env = self._environment()
@@ -103,7 +103,7 @@ class Stack:
         """Start everything; on any failure or signal, end what was started and raise."""
         try:
             self._start()
-        except BaseException:  # a signal too: whatever was started must end
+        except BaseException:  # also a signal: whatever was started must end
             self.stop()
             raise
         return self
@@ -123,7 +123,7 @@ class Stack:
             database.forget()
         self.leads.enrol()
         self.leads.sign_standing(PROJECT / "deployments" / "standing.yaml")
-        for name in self._order[:-1]:  # all but the worker, which needs to know where the others are
+        for name in self._order[:-1]:  # all but the worker, which needs the addresses of the others
             if name == "server" and HISTORY in self.databases:
                 self._await_history()
             self.programs[name].start()
@@ -139,7 +139,7 @@ class Stack:
         self._say("A worker takes runs from the pool 'understudy'")
 
     def _take_lock(self) -> IO[str]:
-        """Hold the folder of state. The lock goes with the process, so a crash leaves none behind."""
+        """Lock the folder of state. The lock ends with the process, also after a crash."""
         lock = (self.state / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,13 +153,13 @@ class Stack:
         return [name for name in START_ORDER if name in self.programs]
 
     def _await_history(self) -> None:
-        """Return when Prefect's database takes connections, and let the server know where it is."""
+        """Wait until Prefect's database accepts connections, and configure the server to use it."""
         database = self.databases[HISTORY]
         self._await(self.programs[HISTORY], database.is_ready)
         self.env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.url(SUPERUSER)
 
     def _await_databases(self) -> None:
-        """Return when both are built, and let the worker know where they are."""
+        """Wait until both databases are built, and configure the worker to use them."""
         for side in SIDES:
             self._await(self.programs[side], self.databases[side].is_ready)
         self._say("Two PostgreSQL servers hold the school's database: production, and an older staging")
@@ -169,15 +169,15 @@ class Stack:
         }
 
     def _await_ready(self, program: Program, url: str) -> None:
-        """Return when `url` answers 200. Raises `ProgramFailed` if it ends first or is too slow."""
+        """Wait until `url` responds with 200. Raise `ProgramFailed` if the program ends first or is too slow."""
         with httpx.Client(trust_env=False, timeout=2) as client:
 
-            def answers() -> bool:
+            def responds() -> bool:
                 with contextlib.suppress(httpx.HTTPError):  # not yet
                     return client.get(url).status_code == httpx.codes.OK
                 return False
 
-            self._await(program, answers)
+            self._await(program, responds)
 
     def _await(self, program: Program, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_WITHIN
@@ -189,7 +189,7 @@ class Stack:
         raise ProgramFailed(f"{program.name} was not ready in {READY_WITHIN:.0f} s. Its log:\n{program.last_words()}")
 
     def run(self, *arguments: str) -> str:
-        """Run Python with these arguments against the stack; gives what it printed. Raises `ProgramFailed`."""
+        """Run Python with these arguments against the stack, and return its output. Raise `ProgramFailed` if it fails."""
         try:
             done = subprocess.run(
                 [sys.executable, *arguments],
@@ -204,18 +204,18 @@ class Stack:
         except subprocess.TimeoutExpired as error:
             raise ProgramFailed(f"python {' '.join(arguments)} did not end within {COMMAND_WITHIN:.0f} s.") from error
         if done.returncode:
-            said = done.stdout + done.stderr
-            raise ProgramFailed(f"python {' '.join(arguments)} ended with {done.returncode}:\n{said}")
+            output = done.stdout + done.stderr
+            raise ProgramFailed(f"python {' '.join(arguments)} ended with {done.returncode}:\n{output}")
         return done.stdout
 
     def deploy(self) -> str:
-        """Deploy prefect.yaml as an operator would; gives what Prefect printed. Raises `ProgramFailed`."""
+        """Deploy prefect.yaml as an operator would, and return Prefect's output. Raise `ProgramFailed` if it fails."""
         return self.run("-m", "prefect", "--no-prompt", "deploy", "--all")
 
     def restart(self, name: str) -> None:
         """Stop one program (`emulator`, `server`, `worker`) and start it again on its old port and state.
 
-        Not a database: it would come back elsewhere, and as it was at the beginning.
+        Not a database: it would start at another address, and with its first contents.
         """
         program = self.programs[name]
         program.stop(GRACE[name])
@@ -231,7 +231,7 @@ class Stack:
                 self.programs[name].stop(GRACE[name])
             end_marked(self._mark)
             if self._watchdog is not None and self._watchdog.stdin is not None:
-                self._watchdog.stdin.close()  # it finds nothing left, removes a temporary folder, and ends
+                self._watchdog.stdin.close()  # it finds no process, removes a temporary folder, and ends
                 self._watchdog.wait()
                 self._watchdog = None
             if self._lock is not None:
@@ -239,7 +239,7 @@ class Stack:
                 self._lock = None
 
     def _environment(self) -> dict[str, str]:
-        """The environment of every program. Nothing of the caller's Prefect, account or proxies gets in."""
+        """Return the environment of every program, without the caller's Prefect settings, account and proxies."""
         foreign = ("PREFECT_", "UNDERSTUDY_")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign) and not k.lower().endswith("_proxy")}
         return kept | {MARK: self._mark, "PYTHONUNBUFFERED": "1"} | self._prefect_settings() | self._our_settings()
@@ -251,14 +251,14 @@ class Stack:
             "PREFECT_PROFILES_PATH": str(self.state / "prefect" / "profiles.toml"),
             "PREFECT_LOCAL_STORAGE_PATH": str(self.state / "prefect" / "storage"),  # results outlive a suspension
             "PREFECT_API_URL": self.api_url,
-            "PREFECT_UI_URL": self.ui_url,  # without it, links in notifications read "None"
+            "PREFECT_UI_URL": self.ui_url,  # without it, links in notifications are "None"
             "PREFECT_SERVER_UI_API_URL": self.api_url,
             "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the new one calls a tracker and hides the Resume button
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-            # A resumed run queues for its slot again; the default of 30 s is a long silence in a demo.
+            # A resumed run waits for its slot again; the default of 30 s is a long wait in a demo.
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -279,7 +279,7 @@ class Stack:
             "UNDERSTUDY_LEADS_FILE": str(self.leads.leads_file),
             "UNDERSTUDY_CODES_FILE": str(self.leads.codes_file),
             "UNDERSTUDY_RISK_FILE": str(PROJECT / "deployments" / "risks.yaml"),
-            "UNDERSTUDY_FREEZE_FILE": str(self.state / "freezes.yaml"),  # absent: the sandbox is never frozen by itself
+            "UNDERSTUDY_FREEZE_FILE": str(self.state / "freezes.yaml"),  # missing: the sandbox has no freeze windows
             "UNDERSTUDY_NOTICES": self.notices_url,
             "UNDERSTUDY_PACE": str(self.scale),
             "UNDERSTUDY_SOURCE_HOSTNAME": "schule.example",

@@ -84,7 +84,7 @@ def refusal(reason: str) -> State[Any]:
 
 
 def alert(run_id: UUID, reason: str) -> None:
-    """Send a notice to leads: either somebody deployed something else, or somebody attempts an attack."""
+    """Send a notice to leads: somebody deployed something else by mistake, or tries to misuse the worker."""
     send_notice("alert", "A run was refused by the worker", [plain(reason, 400)], run_id=str(run_id))
 
 

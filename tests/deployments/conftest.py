@@ -1,4 +1,4 @@
-"""A work pool on the tests' server, with deployments that anybody with Prefect's API could write."""
+"""A work pool on the test server, with deployments that anybody with access to Prefect's API could create."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Pool:
         job_variables: dict[str, Any] | None = None,
         **deployment: Any,
     ) -> UUID:
-        """A scheduled run of a new deployment; `job_variables` are those of the run, more are the deployment's."""
+        """Start a run of a new deployment. `job_variables` are those of the run; other options are the deployment's."""
         made = self.client.create_deployment(
             flow_id=self._flow(flow),
             name=uuid4().hex,
@@ -45,7 +45,7 @@ class Pool:
         return run.id
 
     def start_without_deployment(self) -> UUID:
-        """A scheduled run that names the pool itself."""
+        """Start a run that names the pool itself."""
         body = {
             "flow_id": str(self._flow("diagnose")),
             "parameters": DIAGNOSED,
@@ -62,19 +62,19 @@ class Pool:
         return UUID(response.json()["id"])
 
     def state(self, run: UUID) -> State[Any]:
-        """Where the run stands."""
+        """Return the state of the run."""
         state = self.client.read_flow_run(run).state
         assert state is not None
         return state
 
     def end(self, run: UUID) -> str:
-        """The name of the run's state."""
+        """Return the name of the run's state."""
         return str(self.state(run).name)
 
 
 @pytest.fixture
 def pool(prefect_server: None) -> Iterator[Pool]:
-    """A new pool with nothing in it."""
+    """A new, empty pool."""
     with get_client(sync_client=True) as client:
         name = f"pool-{uuid4().hex[:8]}"
         client.create_work_pool(WorkPoolCreate(name=name, type="process"))

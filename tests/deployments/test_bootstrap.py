@@ -98,7 +98,7 @@ def test_leaves_a_foreign_pool_alone(client: SyncPrefectClient) -> None:
 
 
 def test_prints_what_it_changed(client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prints each change, or that there is none."""
+    """The command prints each change, or that nothing was changed."""
     bootstrap.main([])
     assert "Created the work pool 'understudy'" in capsys.readouterr().out
     bootstrap.main([])

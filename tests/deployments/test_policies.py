@@ -1,4 +1,4 @@
-"""The example policy fits the school's database, and what it lets out holds nothing personal."""
+"""The example policy fits the school's database, and its output contains nothing personal."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def production(postgres: Postgres) -> str:
 
 @pytest.fixture(scope="module")
 def masked(postgres: Postgres, production: str) -> dict[str, list[list[str]]]:
-    """Every table as the reader gets it under the policy: rows of values as COPY prints them."""
+    """Every table as the policy masks it: rows of values as COPY prints them."""
     policy, session = load_policy(FOLDER, "schulportal"), Session(Keyring(bytes(range(32)), run="test"))
     found: dict[str, list[list[str]]] = {}
     with psycopg.connect(postgres.url(DATABASE, user=READER)) as connection:
@@ -50,7 +50,7 @@ def masked(postgres: Postgres, production: str) -> dict[str, list[list[str]]]:
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    """What a query gives."""
+    """Return the rows of a query."""
     with psycopg.connect(url) as connection:
         return connection.execute(query.encode()).fetchall()
 
@@ -64,41 +64,41 @@ def test_no_canary_comes_out(kind: str, masked: dict[str, list[list[str]]]) -> N
 
 
 def test_nothing_of_the_left_out_tables(masked: dict[str, list[list[str]]]) -> None:
-    """Sessions, queued mail and the audit table do not travel."""
+    """Sessions, queued mail and the audit table are not exported."""
     assert {"login_sessions", "mail_queue", "ImportExportAudit"}.isdisjoint(masked)
 
 
 def test_a_person_is_one_person(masked: dict[str, list[list[str]]]) -> None:
-    """A student is called in the class list as in the account, and messages name the sender's new address."""
+    """A student has the same name in the class list and the account, and messages have the sender's new address."""
     accounts = {user[0]: user for user in masked["users"]}
     assert all(student[4:6] == accounts[student[2]][5:7] for student in masked["students"])
     assert all(message[4] == accounts[message[2]][1] for message in masked["messages"])
 
 
 def test_policy_classifies_every_column(production: str) -> None:
-    """The example policy says of every column of every table what becomes of it, and speaks of no other."""
-    said = yaml.safe_load(POLICY.read_text(encoding="utf-8"))["tables"]
+    """The example policy has a rule for every column of every table, and for no other."""
+    tables = yaml.safe_load(POLICY.read_text(encoding="utf-8"))["tables"]
     columns: dict[str, set[str]] = {}
     query = """SELECT n.nspname, c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
             AND n.nspname !~ '^pg_|information' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''"""
     for schema, table, column in rows(production, query):
         columns.setdefault(table if schema == "public" else f"{schema}.{table}", set()).add(column)
-    assert set(said) == set(columns)
-    assert {table: set(rules) for table, rules in said.items() if isinstance(rules, dict)} == {
-        table: names for table, names in columns.items() if isinstance(said[table], dict)
+    assert set(tables) == set(columns)
+    assert {table: set(rules) for table, rules in tables.items() if isinstance(rules, dict)} == {
+        table: names for table, names in columns.items() if isinstance(tables[table], dict)
     }
 
 
 def test_policy_keeps_no_canary(production: str) -> None:
-    """No column that the policy keeps holds a canary, whatever the masks do to the others."""
-    said = yaml.safe_load(POLICY.read_text(encoding="utf-8"))["tables"]
+    """No column that the policy keeps contains a canary, whatever the masks do to the others."""
+    tables = yaml.safe_load(POLICY.read_text(encoding="utf-8"))["tables"]
     columns = rows(production, "SELECT table_schema, table_name, column_name FROM information_schema.columns "
         "WHERE table_schema IN ('public', 'billing')")  # fmt: skip
     leaks = []
     with psycopg.connect(production) as connection:
         for schema, table, column in columns:
-            rule = said.get(table if schema == "public" else f"{schema}.{table}", "none")
+            rule = tables.get(table if schema == "public" else f"{schema}.{table}", "none")
             if rule == "keep" or (isinstance(rule, dict) and rule.get(column) == "keep"):
                 query = sql.SQL("SELECT string_agg({}::text, ' ') FROM {}")
                 text = connection.execute(

@@ -1,4 +1,4 @@
-"""prefect.yaml: every entry names a flow that exists, says what it does, and makes a form that explains itself."""
+"""prefect.yaml: every entry names an existing flow, describes it, and has a start form with explanations."""
 
 import os
 import subprocess
@@ -30,14 +30,14 @@ each = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=list(BY_NAME))
 
 
 def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
-    """The flow that an entry names."""
+    """Return the flow that an entry names."""
     flow = import_object(deployment["entrypoint"])
     assert isinstance(flow, Flow)
     return flow
 
 
 def test_lists_every_verb() -> None:
-    """Each file of flows/ has a deployment of its own name, and there are two more: the nightly ones."""
+    """Each file of flows/ has a deployment of its name, and there are two more: the nightly ones."""
     verbs = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
     assert {"refresh", "provision", "promote", "restore", "diagnose"} <= verbs
     assert set(BY_NAME) == verbs | {"nightly-refresh", "nightly-reload"}
@@ -51,8 +51,8 @@ def test_entrypoint_is_a_module(deployment: dict[str, Any]) -> None:
 
 
 @each
-def test_says_what_it_does(deployment: dict[str, Any]) -> None:
-    """Description and tags tell in the UI what would be overwritten."""
+def test_describes_what_it_does(deployment: dict[str, Any]) -> None:
+    """Description and tags state in the UI what would be overwritten."""
     assert len(deployment["description"].split()) >= 15
     assert "understudy" in deployment["tags"]
     assert {"writes-production", "writes-staging", "read-only"} & set(deployment["tags"])
@@ -101,7 +101,7 @@ def test_no_flow_retries(deployment: dict[str, Any]) -> None:
 
 
 def test_nobody_is_bypassed() -> None:
-    """Only the nightly deployments go on without a person, and the reviewed file covers exactly their pairs."""
+    """Only the nightly deployments continue without a person, and the reviewed file covers exactly their pairs."""
     alone = [d["name"] for d in DEPLOYMENTS if d.get("parameters", {}).get("approval") == "standing"]
     assert alone == ["nightly-refresh", "nightly-reload"]
     refresh, reload = (BY_NAME[name]["parameters"] for name in alone)
@@ -110,8 +110,8 @@ def test_nobody_is_bypassed() -> None:
     assert covered == [(refresh["source"], refresh["destination"]), (policy["app"], reload["hostname"])]
 
 
-def test_holds_no_machine() -> None:
-    """The file works wherever the clone lies: it holds no path, no host and no secret."""
+def test_names_no_machine() -> None:
+    """The file works in any folder: it contains no path, host or secret."""
     assert not [word for word in ("/home", "/root", "/work", "/tmp", "http:", "password") if word in TEXT]  # noqa: S108  # a word to look for
 
 

@@ -1,4 +1,4 @@
-"""Prefect's server is away for two minutes while a copy is on its way: the run goes on, and sends nothing twice."""
+"""Prefect's server is away for two minutes during a copy: the run continues, and sends nothing twice."""
 
 import contextlib
 import os
@@ -56,14 +56,14 @@ class Between:
                 each.shutdown(socket.SHUT_RDWR)
 
     def leave(self) -> None:
-        """Break what is open, and take nothing new."""
+        """Break open connections, and refuse new ones."""
         self.away = True
         for each in self._open:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
-        """For good."""
+        """Stop permanently."""
         self._over = True
         self.leave()
         self._listener.close()
@@ -82,7 +82,7 @@ def between(prefect_server: None) -> Iterator[Between]:
 def test_a_server_that_is_away_during_a_copy_changes_nothing(
     pool: Pool, worker: Host, ledger: Ledger, between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two minutes without any connection, while the host copies: Verified, one copy, the same report as ever."""
+    """After two minutes without connections, the run ends as Verified, with one copy and its report."""
     worker.publish("schulprod", "files")
     run = Deployed(pool, REFRESH, "refresh", REFRESHED).go()
     assert run.state == "Suspended", run.message
@@ -91,8 +91,8 @@ def test_a_server_that_is_away_during_a_copy_changes_nothing(
     worker.scale = AWAY * 1.3 / 1200  # the copy takes a bit longer than the server is away
     monkeypatch.setenv("UNDERSTUDY_PACE", str(worker.scale))
     environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{between.port}/api", "PYTHONPATH": str(PROJECT)}
-    said = tmp_path / "said"
-    with said.open("w") as log:
+    output = tmp_path / "output"
+    with output.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "deployments.worker.execute", run.id],
             cwd=PROJECT,
@@ -108,6 +108,6 @@ def test_a_server_that_is_away_during_a_copy_changes_nothing(
     between.away = False
     process.wait(300)
     assert between.refused > 0
-    assert (run.state, worker.copies_received()) == ("Verified", 1), run.message + said.read_text()[-3000:]
+    assert (run.state, worker.copies_received()) == ("Verified", 1), run.message + output.read_text()[-3000:]
     assert "Verified" in run.report
     assert len(ledger.facts(run_id=run.id, kind="sending")) == 1

@@ -1,4 +1,4 @@
-"""Execute: runs our flows from our folder, and nothing else that Prefect's API could name."""
+"""Execute: it runs our flows from our folder, and nothing else that Prefect's API names."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ FOLDER = {"prefect.deployments.steps.set_working_directory": {"directory": "/now
 
 
 class Marks:
-    """Something that writes a file where it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -37,7 +37,7 @@ class Marks:
 
 
 def test_every_file_in_flows_is_a_verb_and_its_flow_has_no_hooks() -> None:
-    """The list is the folder; a flow is named as its file, and needs no hooks, which the worker would not run."""
+    """The list matches the folder; each flow has the name of its file and no hooks, which the worker would not run."""
     assert DIAGNOSE in verbs()
     assert len(verbs()) == len(list((execute.PROJECT / "flows").glob("[!_]*.py")))
     for entrypoint, verb in verbs().items():
@@ -48,10 +48,10 @@ def test_every_file_in_flows_is_a_verb_and_its_flow_has_no_hooks() -> None:
 
 
 def test_everything_in_prefect_yaml_is_a_verb() -> None:
-    """What we deploy ourselves is never refused for its entrypoint or its pull steps."""
-    told = yaml.safe_load((execute.PROJECT / "prefect.yaml").read_text())
-    assert {deployment["entrypoint"] for deployment in told["deployments"]} <= set(verbs())
-    assert {name for step in told["pull"] for name in step} <= execute.ACCEPTED_STEPS
+    """Our own deployments are not refused for their entrypoints or pull steps."""
+    file = yaml.safe_load((execute.PROJECT / "prefect.yaml").read_text())
+    assert {deployment["entrypoint"] for deployment in file["deployments"]} <= set(verbs())
+    assert {name for step in file["pull"] for name in step} <= execute.ACCEPTED_STEPS
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_everything_in_prefect_yaml_is_a_verb() -> None:
 def test_anything_but_a_flow_of_ours_is_refused(
     pool: Pool, entrypoint: str | None, more: dict[str, Any], why: str
 ) -> None:
-    """The run ends as Refused with what was found; asking again changes nothing."""
+    """The run ends as Refused with what was found; executing it again changes nothing."""
     run = pool.start(entrypoint, **more)
     execute.execute(run)
     state = pool.state(run)
@@ -89,7 +89,7 @@ def test_anything_but_a_flow_of_ours_is_refused(
     "parameters", [{"instal": "x"}, {}, {"install": {"a": 1}}, {"install": "schulprod", "more": 1}]
 )
 def test_parameters_that_do_not_fit_have_a_name(pool: Pool, parameters: dict[str, Any]) -> None:
-    """A run that was started with the schema switched off ends as Misconfigured, with what is wrong and what to do."""
+    """A run that was started without schema validation ends as Misconfigured, with the fault and the next step."""
     run = pool.start(DIAGNOSE, parameters=parameters)
     execute.execute(run)
     state = pool.state(run)
@@ -99,7 +99,7 @@ def test_parameters_that_do_not_fit_have_a_name(pool: Pool, parameters: dict[str
 
 
 def test_a_foreign_module_is_not_even_imported(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entrypoint may lie anywhere on the path, and its import alone would run it."""
+    """An entrypoint can be any module on the path, and importing it would run it."""
     (tmp_path / "theirs.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     run = pool.start("theirs.diagnose")
@@ -110,7 +110,7 @@ def test_a_foreign_module_is_not_even_imported(pool: Pool, tmp_path: Path, monke
 
 
 def test_code_in_a_storage_block_is_refused(pool: Pool, tmp_path: Path) -> None:
-    """A deployment may name a block from which its code is fetched."""
+    """A deployment that names a storage block for its code is refused."""
     block = LocalFileSystem(basepath=str(tmp_path))
     block.save(uuid4().hex[:10])
     run = pool.start(DIAGNOSE, storage_document_id=block._block_document_id)
@@ -119,14 +119,14 @@ def test_code_in_a_storage_block_is_refused(pool: Pool, tmp_path: Path) -> None:
 
 
 def test_a_run_without_deployment_is_refused(pool: Pool) -> None:
-    """A run may be put into a pool without any deployment."""
+    """A run that was put into the pool without a deployment is refused."""
     run = pool.start_without_deployment()
     execute.execute(run)
     assert "It has no deployment" in str(pool.state(run).message)
 
 
 def test_a_flow_of_ours_runs_to_its_outcome(pool: Pool, worker: Host) -> None:
-    """What prefect.yaml deploys is run, with the parameters of the run; a template in them is text."""
+    """A deployed flow is run with the parameters of the run; a template in them is not filled in."""
     run = pool.start(DIAGNOSE, pull_steps=[FOLDER])
     typo = pool.start(DIAGNOSE, parameters={"install": "{{ $HOME }}", "compare_with": ""})
     for each in (run, typo):
@@ -139,7 +139,7 @@ def test_a_flow_of_ours_runs_to_its_outcome(pool: Pool, worker: Host) -> None:
 
 @pytest.fixture
 def theirs(pool: Pool, tmp_path: Path) -> Iterator[LocalFileSystem]:
-    """A folder that somebody made the server's default for results, by its API. A bucket would do as well."""
+    """A folder that somebody set as the server's default for results through its API; it could be a bucket."""
     block = LocalFileSystem(basepath=str(tmp_path / "theirs"))
     block.save(uuid4().hex[:10])
     answer = pool.client.request(
@@ -151,7 +151,7 @@ def theirs(pool: Pool, tmp_path: Path) -> Iterator[LocalFileSystem]:
 
 
 def test_results_stay_on_this_machine(pool: Pool, worker: Host, theirs: LocalFileSystem, tmp_path: Path) -> None:
-    """What a step found is neither written to, nor after a suspension unpickled from, where the server says."""
+    """Results of steps are neither written to, nor after a suspension unpickled from, the server's default."""
     parameters = {"source": "schulprod", "destination": "schulstage", "requested_by": "Dora Developer"}
     run = pool.start("flows.refresh.refresh", flow="refresh", parameters=parameters)
     pool.client.set_flow_run_state(run, Pending(), force=True)
@@ -163,7 +163,7 @@ def test_results_stay_on_this_machine(pool: Pool, worker: Host, theirs: LocalFil
 
 
 def planted(pool: Pool, block: LocalFileSystem, mark: Path) -> UUID:
-    """A run that is said to be complete, its result a pickle that writes `mark`."""
+    """Return a run that is marked as completed, with a pickle as its result that writes `mark`."""
     record = {
         "metadata": {"storage_key": "key", "serializer": {"type": "pickle"}, "prefect_version": "3.9.1"},
         "result": base64.encodebytes(cloudpickle.dumps(Marks(mark))).decode(),
@@ -177,7 +177,7 @@ def planted(pool: Pool, block: LocalFileSystem, mark: Path) -> UUID:
 
 
 def test_no_result_of_the_api_is_unpickled(pool: Pool, worker: Host, theirs: LocalFileSystem, tmp_path: Path) -> None:
-    """A state planted through the API may point to a pickle of theirs: Prefect's engine reads it, ours does not."""
+    """A state set through the API can point to a foreign pickle: Prefect's engine loads it, ours does not."""
     execute.execute(planted(pool, theirs, tmp_path / "mark"))
     assert not (tmp_path / "mark").exists()
     run = planted(pool, theirs, tmp_path / "mark")

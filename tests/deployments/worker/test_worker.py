@@ -1,4 +1,4 @@
-"""Worker: one fixed command for each run, and what the standard worker would do instead."""
+"""Worker: it starts one fixed command for each run, unlike the standard worker."""
 
 import asyncio
 import os
@@ -30,12 +30,12 @@ REFRESHED = {"source": "schulprod", "destination": "schulstage", "requested_by":
 
 
 def take(pool: Pool, kind: Callable[..., ProcessWorker] = Worker) -> None:
-    """A worker takes every scheduled run once and waits until their processes have ended."""
+    """Let a worker take every scheduled run once, and wait for the end of their processes."""
     asyncio.run(kind(pool.name, limit=20).start(run_once=True, printer=lambda _: None))
 
 
-def attacks(pool: Pool, folder: Path) -> dict[str, UUID]:
-    """Runs of one flow of ours, by what else they are to do: make a file in `folder`, named after the attack."""
+def hostile_runs(pool: Pool, folder: Path) -> dict[str, UUID]:
+    """Return runs of one of our flows by what they try in addition: to create a file of that name in `folder`."""
     command = f"touch {shlex.quote(str(folder / 'command'))}"
     step = {SHELL: {"script": f"touch {shlex.quote(str(folder / 'pull'))}"}}
     return {
@@ -45,7 +45,7 @@ def attacks(pool: Pool, folder: Path) -> dict[str, UUID]:
 
 
 def test_the_standard_worker_runs_what_the_api_says(pool: Pool, tmp_path: Path) -> None:
-    """The hole that this worker closes: a command of the API, run by a process that has the worker's secrets."""
+    """The standard worker runs a command from the API in a process with the worker's secrets."""
     pool.start(DIAGNOSE, job_variables={"command": f"touch {shlex.quote(str(tmp_path / 'command'))}"})
     take(pool, ProcessWorker)
     assert (tmp_path / "command").exists()
@@ -53,16 +53,16 @@ def test_the_standard_worker_runs_what_the_api_says(pool: Pool, tmp_path: Path) 
 
 @pytest.mark.drill  # two Python processes one after the other
 def test_the_standard_worker_runs_the_steps_of_a_deployment(pool: Pool, worker: Host, tmp_path: Path) -> None:
-    """The same hole by pull steps, before a flow of ours."""
-    attacks(pool, tmp_path)
+    """The standard worker runs pull steps from the API before one of our flows."""
+    hostile_runs(pool, tmp_path)
     take(pool, ProcessWorker)
     assert (tmp_path / "command").exists()
     assert (tmp_path / "pull").exists()
 
 
 def test_our_worker_does_nothing_of_it(pool: Pool, worker: Host, tmp_path: Path) -> None:
-    """No command, step or variable of the API reaches a process; each run ends as Refused and says by which names."""
-    runs = attacks(pool, tmp_path) | {
+    """No command, step or variable of the API reaches a process; each run ends as Refused with their names."""
+    runs = hostile_runs(pool, tmp_path) | {
         "env": pool.start(DIAGNOSE, job_variables={"env": {"PYTHONPATH": str(tmp_path)}, "a\nforged line": 1}),
         "dotted": pool.start(DIAGNOSE, job_variables={"env.PREFECT_API_URL": "http://127.0.0.1:9/api"}),
     }
@@ -77,7 +77,7 @@ def test_our_worker_does_nothing_of_it(pool: Pool, worker: Host, tmp_path: Path)
 
 
 def test_a_changed_pool_or_deployment_is_refused(pool: Pool) -> None:
-    """What the pool's template or a deployment's job variables set counts like what a run sets."""
+    """Settings in the pool's template or a deployment's job variables are refused as those of a run are."""
     runs = [pool.start(DIAGNOSE, job_variables=None), pool.start(DIAGNOSE)]
     deployment = pool.client.read_flow_run(runs[1]).deployment_id
     change = {"job_variables": {"working_dir": "/tmp", "stream_output": True, "env": {}}}  # noqa: S108  # only named
@@ -95,7 +95,7 @@ def test_a_changed_pool_or_deployment_is_refused(pool: Pool) -> None:
 
 
 class Deployed(Run):
-    """A run that a worker of our own takes from the pool."""
+    """A run that our worker takes from the pool."""
 
     def __init__(self, pool: Pool, entrypoint: str, flow: str, parameters: dict[str, Any]) -> None:
         self.pool = pool
@@ -103,18 +103,18 @@ class Deployed(Run):
         self.id = str(self._uuid)
 
     def go(self) -> "Deployed":
-        """To its end or question."""
+        """Run until it ends or asks."""
         take(self.pool)
         return self
 
     def answer(self, **fields: str) -> str:
-        """Through the public API; it is scheduled again then."""
+        """Answer through the public API, which schedules the run again."""
         return str(self.pool.client.resume_flow_run(self._uuid, run_input=fields).status.value)
 
 
 @pytest.mark.drill
-def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, worker: Host) -> None:
-    """A suspended run needs no process; after a lead's yes a new one goes on, to the run's own outcome."""
+def test_a_suspension_ends_the_process_and_its_answer_starts_another(pool: Pool, worker: Host) -> None:
+    """A suspended run has no process; after its approval, a new one continues to the run's outcome."""
     run = Deployed(pool, REFRESH, "refresh", REFRESHED).go()
     assert run.state == "Suspended"
     assert run.approve().state == "Verified", run.message
@@ -123,7 +123,7 @@ def test_a_question_ends_the_process_and_its_answer_starts_another(pool: Pool, w
 @pytest.mark.drill
 def test_cancelling_ends_the_process(pool: Pool, worker: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is cancelled while it waits for the host ends as Cancelled, and its process is gone."""
-    monkeypatch.setenv("UNDERSTUDY_PACE", "1")  # it looks again after seconds, not at once
+    monkeypatch.setenv("UNDERSTUDY_PACE", "1")  # it polls after seconds, not at once
     worker.scale = 1.0
     run = pool.start(REFRESH, flow="refresh", parameters=REFRESHED)
 
@@ -144,7 +144,7 @@ def test_cancelling_ends_the_process(pool: Pool, worker: Host, monkeypatch: pyte
 
 @pytest.fixture
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The exit codes with which the worker ends its process; the handlers of this process come back afterwards."""
+    """The exit codes with which the worker ends its process; this process's signal handlers are restored afterwards."""
     forced: list[int] = []
     monkeypatch.setattr(worker_module.os, "_exit", forced.append)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -154,11 +154,11 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 class Idle(Worker):
-    """A worker that has nothing to do, and processes to end. `grip`: seconds for which it does not let go at its end."""
+    """A worker without runs, but with processes to end. `grip`: seconds that it takes to be cancelled."""
 
     @classmethod
     def __dispatch_key__(cls) -> str:
-        """Another name than ours has."""
+        """Return another name than ours."""
         return "idle"
 
     def __init__(self, grip: float = 0.0) -> None:
@@ -167,7 +167,7 @@ class Idle(Worker):
         self.ended = False
 
     async def start(self, *_: Any, **__: Any) -> None:
-        """Until it is cancelled."""
+        """Run until cancelled."""
         try:
             await asyncio.sleep(60)
         finally:
@@ -176,7 +176,7 @@ class Idle(Worker):
 
 
 def stopped(worker: Idle, *numbers: int) -> float:
-    """Serve, get these signals a moment later, one after the other; gives the seconds from the first to the end."""
+    """Serve, send these signals one after the other, and return the seconds from the first to the end."""
 
     async def run() -> float:
         serving = asyncio.create_task(serve(worker))
@@ -195,7 +195,7 @@ def stopped(worker: Idle, *numbers: int) -> float:
 def test_a_signal_ends_an_idle_worker_at_once(
     number: int, signals: list[int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It says so, its loops are cancelled, and nothing had to be forced."""
+    """It prints the signal, its loops are cancelled, and nothing is forced."""
     worker = Idle()
     assert stopped(worker, number) < 2
     assert (worker.ended, signals) == (True, [0])
@@ -205,7 +205,7 @@ def test_a_signal_ends_an_idle_worker_at_once(
 def test_a_second_signal_or_a_worker_that_hangs_is_ended_by_force(
     signals: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At once by the second signal; after `SHUTDOWN_WITHIN` seconds whatever Prefect waits for."""
+    """The second signal ends it at once; after `SHUTDOWN_WITHIN` seconds it ends whatever Prefect waits for."""
     stopped(Idle(grip=0.5), signal.SIGTERM, signal.SIGTERM)
     assert signals == [128 + signal.SIGTERM, 0]
     assert worker_module.SHUTDOWN_WITHIN < 5
@@ -221,10 +221,10 @@ RUDE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 
 
 @pytest.mark.parametrize(("program", "code"), [(POLITE, 7), (RUDE, -signal.SIGKILL)])
-def test_processes_of_runs_get_their_chance_first(
+def test_processes_of_runs_can_end_first(
     program: str, code: int, signals: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM to each, with time to record its end; what is left then is killed. The worker ends after them."""
+    """Each receives SIGTERM, with time to record its end, and is then killed. The worker ends after them."""
     monkeypatch.setattr(worker_module, "GRACE", 0.5)
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
@@ -245,7 +245,7 @@ def test_processes_of_runs_get_their_chance_first(
 def test_sigterm_ends_a_real_worker_within_five_seconds(
     pool: Pool, worker: Host, monkeypatch: pytest.MonkeyPatch, busy: bool, tmp_path: Path
 ) -> None:
-    """The program and its signal. A run that waits for its backup ends as Crashed, its process is gone, nothing was copied."""
+    """A run that waits for its backup ends as Crashed, its process is gone, and nothing is copied."""
     monkeypatch.setenv("UNDERSTUDY_PACE", "1")
     worker.scale = 1.0
     run = pool.start(REFRESH, flow="refresh", parameters=REFRESHED) if busy else None
@@ -255,12 +255,12 @@ def test_sigterm_ends_a_real_worker_within_five_seconds(
     }
     environment |= {"PREFECT_LOCAL_STORAGE_PATH": str(tmp_path), "PREFECT_WORKER_QUERY_SECONDS": "1"}
     command = [sys.executable, "-m", "deployments.worker", "--pool", pool.name]
-    said = tmp_path / "said"
-    with said.open("w") as log:
+    output = tmp_path / "output"
+    with output.open("w") as log:
         process = subprocess.Popen(command, env=environment, cwd=worker_module.PROJECT, stdout=log, stderr=log)
     child, deadline = 0, time.monotonic() + 90
     while time.monotonic() < deadline:
-        if run is None and "started!" in said.read_text():
+        if run is None and "started!" in output.read_text():
             break
         if run is not None and any("backups" in row["path"] for row in worker.journal()):
             child = int(pool.client.read_flow_run(run).infrastructure_pid or 0)
@@ -269,7 +269,7 @@ def test_sigterm_ends_a_real_worker_within_five_seconds(
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     process.wait(20)
-    assert time.monotonic() - began < 5, said.read_text()[-2000:]
+    assert time.monotonic() - began < 5, output.read_text()[-2000:]
     if run is not None:
         assert pool.end(run) in ("Crashed", "Failed")  # Failed: the signal came while Prefect made a step
         assert worker.copies_received() == 0
@@ -278,13 +278,13 @@ def test_sigterm_ends_a_real_worker_within_five_seconds(
 
 
 def test_without_a_server_it_does_not_start() -> None:
-    """No address of a Prefect server: a message, no worker that waits for nothing."""
+    """Without the address of a Prefect server, it ends with a message instead of waiting."""
     with temporary_settings(restore_defaults={PREFECT_API_URL}), pytest.raises(SystemExit, match="PREFECT_API_URL"):
         worker_module.main([])
 
 
 def test_the_command_takes_the_flags_of_the_standard_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--pool`, `--name` and `--limit` reach the worker."""
+    """`--pool`, `--name` and `--limit` are passed to the worker."""
     made: list[tuple[Any, ...]] = []
 
     async def start(self: Worker) -> None:
