@@ -1,5 +1,5 @@
-"""The application's own audit table on staging: one row an attempt, on a connection of its own, so that it outlives a
-rolled-back load. Written only while the gate is open: behind a closed gate the database may be production.
+"""The application's audit table on staging: one row for each attempt to load, on a connection of its own, so that the row
+survives a rollback. Written only if imports are allowed here: otherwise the database may be production.
 """
 
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 from tasks.masking.policy import Audit
 
-# What we know to say, by the words an application may use for it; compared without case and underscores.
+# Each fact about a load, with the column names that applications use for it, without case and underscores.
 WORDS = {
     "kind": ("kind", "operation", "action", "direction"),
     "status": ("status", "result", "outcome"),
@@ -34,7 +34,7 @@ MADE = (
 
 
 class _Column(Immutable):
-    """A column of the table: whether a row needs a value for it, its type, and how much of it there may be."""
+    """A column of the audit table. `needed`: NOT NULL without a default; `longest`: characters."""
 
     needed: bool
     type: str
@@ -43,7 +43,7 @@ class _Column(Immutable):
     key: bool = False
 
     def takes(self, word: str) -> bool:
-        """Whether what we know by this word can stand in the column: `RequestedBy` may well be a number."""
+        """Return whether the type fits this fact of `WORDS`: `RequestedBy` may be a number in some applications."""
         if word in ("started", "finished"):
             return self.category == "D"
         if word == "run" and self.type != "uuid":
@@ -52,11 +52,12 @@ class _Column(Immutable):
 
 
 class AuditTable:
-    """The audit table of one target. Made if the application has none; else the columns it has are filled."""
+    """The audit table of one target, created if the application has none."""
 
     def __init__(self, connection: psycopg.Connection[Any], audit: Audit, *, make: bool = True) -> None:
-        """`connection` is in autocommit. Raises `Misconfigured` where the table cannot take a row of ours, or is missing
-        and not to be made.
+        """Raise `Misconfigured` if the table cannot take our rows, or does not exist and `make` is False.
+
+        `connection` is in autocommit.
         """
         schema, _, name = audit.table.rpartition(".")
         self._connection = connection
@@ -87,8 +88,8 @@ class AuditTable:
         unknown = sorted(name for name, column in columns.items() if column.needed and name not in self._known.values())
         if unknown:
             raise Misconfigured(
-                f"The audit table {self._table.as_string(self._connection)} needs a value for {', '.join(unknown)}, which we "
-                "do not know; expected a default, or no NOT NULL."
+                f"The audit table {self._table.as_string(self._connection)} needs a value for {', '.join(unknown)}, "
+                "and a load has none; expected a default, or no NOT NULL."
             )
         if "error" not in self._known:
             raise Misconfigured(
@@ -97,7 +98,7 @@ class AuditTable:
             )
 
     def close_interrupted(self) -> int:
-        """Close rows of loads that an earlier attempt left open: its process died. Gives their number."""
+        """Close the rows that a killed process left open, and return their number."""
         if "status" not in self._known:
             return 0
         changes = {
@@ -120,7 +121,7 @@ class AuditTable:
         return self._connection.execute(statement, [*values, OPEN]).rowcount
 
     def begin(self, *, file: str, run_id: str, requested_by: str) -> None:
-        """Open the row of this attempt."""
+        """Insert the row of this attempt, still open."""
         self._insert(
             {
                 "kind": "import",
@@ -133,7 +134,7 @@ class AuditTable:
         )
 
     def refuse(self, *, file: str, run_id: str, requested_by: str, error: str) -> None:
-        """One closed row for an attempt that was refused before anything was loaded."""
+        """Insert a closed row for an attempt that was refused before anything was loaded."""
         now = datetime.now(UTC)
         self._insert(
             {
@@ -154,18 +155,18 @@ class AuditTable:
             self._row = self._connection.execute(statement, list(given.values())).fetchone() or ()
         except psycopg.IntegrityError as error:
             raise Misconfigured(
-                f"The audit table {self._table.as_string(self._connection)} refuses a row of ours: {without_values(error)}."
+                f"The audit table {self._table.as_string(self._connection)} refuses a row of a load: {without_values(error)}."
             ) from None
 
     def _given(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Column → value, of what the table has room for; text that is too long for its column is cut."""
+        """Map columns to values, for the columns that the table has. Cut text to the column's length."""
         found = {self._known[key]: value for key, value in values.items() if key in self._known}
         return {
             name: value[: self._longest[name]] if isinstance(value, str) else value for name, value in found.items()
         }
 
     def end(self, error: str | None) -> None:
-        """Close the row of this attempt: succeeded, or failed with the full error message."""
+        """Close the row of this attempt: failed with this error message, or succeeded if None."""
         values = {"status": FAILED if error else DONE, "finished": datetime.now(UTC), "error": error}
         given = self._given(values)
         statement = SQL("UPDATE {} SET {} WHERE {}").format(
@@ -176,7 +177,7 @@ class AuditTable:
         self._connection.execute(statement, [*given.values(), *self._row])
 
     def close_found(self, run_id: str) -> None:
-        """Close the row of a run whose commit was proven later, by its marker."""
+        """Close the row of a run as succeeded, after its marker proved the commit."""
         if "run" not in self._known or "status" not in self._known:
             return
         given = self._given({"status": DONE, "finished": datetime.now(UTC), "error": None})
@@ -189,7 +190,7 @@ class AuditTable:
 
 
 def _known(columns: dict[str, _Column], audit: Audit) -> dict[str, str]:
-    """What we know to say → the column for it: the first of its words that the table has with a fitting type."""
+    """Map each fact of `WORDS` to the first of its columns that the table has with a fitting type."""
     plain = {name.replace("_", "").lower(): name for name in columns}
     found = {
         key: next((plain[word] for word in words if word in plain and columns[plain[word]].takes(key)), "")

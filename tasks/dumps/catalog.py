@@ -1,4 +1,4 @@
-"""The catalogue: what a database consists of, read from pg_catalog in a handful of questions (sql/*.sql)."""
+"""The catalogue of a database, read from pg_catalog with the queries in sql/."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -29,31 +29,31 @@ from tasks.estate.tables import (
 )
 from tasks.masking.classify import scan_strays
 
-OLDEST = 140000  # server_version_num: PostgreSQL 14, the oldest we promise
+OLDEST = 140000  # server_version_num: PostgreSQL 14, the oldest that is supported
 Rows = list[dict[str, Any]]
 
 
-def query_catalog(connection: psycopg.Connection[Any], question: str) -> Rows:
-    """The rows that answer sql/<question>.sql."""
-    text = files("tasks.dumps").joinpath("sql", f"{question}.sql").read_text(encoding="utf-8")
+def query_catalog(connection: psycopg.Connection[Any], query: str) -> Rows:
+    """Return the rows of sql/<query>.sql."""
+    text = files("tasks.dumps").joinpath("sql", f"{query}.sql").read_text(encoding="utf-8")
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(text.encode()).fetchall()  # bytes: the file is ours, no value is put into it
+        return cursor.execute(text.encode()).fetchall()  # bytes: a fixed text without values
 
 
 def identify(connection: psycopg.Connection[Any]) -> DatabaseIdentity:
-    """Which database this connection speaks to; host and port as the connection has them, not as a parameter says."""
+    """Identify the connected database; host and port are those of the connection."""
     (row,) = query_catalog(connection, "identity")
     info = connection.info
     return DatabaseIdentity(host=info.host or "localhost", port=info.port, **row)
 
 
 def read_catalog(connection: psycopg.Connection[Any]) -> Catalog:
-    """Return the whole catalogue. It needs no right on any table or sequence."""
+    """Read the whole catalogue. Needs no privilege on tables or sequences."""
     relations = query_catalog(connection, "relations")
     by_name = {name_of(row): row for row in relations}
     known = tuple(_relations(relations))
     resolver = Resolver(known)
-    of = {question: _by_oid(query_catalog(connection, question)) for question in ("columns", "keys", "checks")}
+    of = {query: _by_oid(query_catalog(connection, query)) for query in ("columns", "keys", "checks")}
     own = [row for row in relations if not row["of_extension"]]
     roots = [row for row in own if row["kind"] in "rp" and not row["partition"]]
     tables = tuple(_table(row, resolver, by_name, of) for row in roots)
@@ -82,7 +82,7 @@ def _by_oid(rows: Rows) -> dict[int, Rows]:
 
 
 def name_of(row: Mapping[str, Any]) -> Name:
-    """Return the name of what a row of the catalogue is about."""
+    """Return the name in a row of the catalogue."""
     return Name(schema_name=row["schema"], name=row["name"])
 
 
@@ -126,7 +126,7 @@ def _table(
 
 
 def _columns(row: dict[str, Any], leaves: Rows, columns: dict[int, Rows]) -> Iterable[Column]:
-    """The columns of the root, each with the leaf partitions that alone forbid NULL in it."""
+    """Yield the columns of the root, each with the leaf partitions in which alone it is NOT NULL."""
     strict: dict[str, list[Name]] = defaultdict(list)
     for leaf in leaves:
         for column in columns[leaf["oid"]] if leaf is not row else ():
@@ -137,7 +137,7 @@ def _columns(row: dict[str, Any], leaves: Rows, columns: dict[int, Rows]) -> Ite
 
 
 def _with_leaf_rules(row: dict[str, Any], leaves: Rows, rules: dict[int, Rows], text: str) -> Rows:
-    """The keys or CHECKs of the root, and those that only a leaf partition has: its rows must satisfy them too."""
+    """Return the keys or CHECKs of the root and those that only a leaf partition has."""
     own = rules[row["oid"]]
     known = {(rule[text], rule.get("validated")) for rule in own}
     return own + [
@@ -150,7 +150,7 @@ def _with_leaf_rules(row: dict[str, Any], leaves: Rows, rules: dict[int, Rows], 
 
 
 def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:
-    """Foreign keys may be declared on a partition, or point at one: both stand for the table at its root."""
+    """Attribute a foreign key that is declared on a partition, or refers to one, to the partitioned table."""
     table = Name(schema_name=row["schema"], name=row["table"])
     references = Name(schema_name=row["references_schema"], name=row["references_table"])
     return ForeignKey(
@@ -203,12 +203,12 @@ def _sequences(rows: Rows) -> tuple[Sequence, ...]:
 
 
 def identifier(name: Name) -> sql.Identifier:
-    """The name as quoted SQL."""
+    """Return the name as a quoted SQL identifier."""
     return sql.Identifier(name.schema_name, name.name)
 
 
 def _refresh_order(connection: psycopg.Connection[Any], own: Rows) -> tuple[Name, ...]:
-    """Materialized views, each after those that it reads."""
+    """Return the materialized views, each after those that it reads."""
     views = {row["oid"]: name_of(row) for row in own if row["kind"] == "m"}
     sorter: TopologicalSorter[int] = TopologicalSorter({oid: set() for oid in views})
     for edge in query_catalog(connection, "view_dependencies"):
@@ -216,7 +216,7 @@ def _refresh_order(connection: psycopg.Connection[Any], own: Rows) -> tuple[Name
             sorter.add(edge["view"], edge["source"])
     try:
         return tuple(views[oid] for oid in sorter.static_order())
-    except CycleError:  # pragma: no cover - PostgreSQL does not let views depend on each other in a circle
+    except CycleError:  # pragma: no cover - PostgreSQL has no circular views
         return tuple(views.values())
 
 
@@ -225,7 +225,7 @@ def _left_out(relations: Rows) -> Iterable[tuple[str, str]]:
         if row["of_extension"] and row["kind"] != "v":
             yield str(name_of(row)), "belongs to an extension"
         elif row["kind"] == "f":
-            yield str(name_of(row)), "foreign table: its rows live elsewhere"
+            yield str(name_of(row)), "foreign table: its rows are stored on another server"
 
 
 __all__ = ["OLDEST", "Stray", "identifier", "identify", "query_catalog", "read_catalog"]

@@ -1,4 +1,4 @@
-"""Groups: columns that must stay equal to each other after masking, because a foreign key or the policy joins them."""
+"""Column groups: columns that must stay equal after masking, because a foreign key or the policy joins them."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ Rules = dict[str, dict[str, ColumnRule]]
 
 
 def groups_of(catalog: Catalog, policy: Policy, rules: Rules) -> tuple[dict[Where, str], list[Fault]]:
-    """The group of every masked column, and what is wrong with the joins.
+    """Return the group of every masked column, and the faults of the joins.
 
-    A group is what the policy says; else what a foreign key joins; else, for names, one for each kind of name, so that
-    one person's name is the same everywhere; else the column alone.
+    The policy's group comes first, then the columns that a foreign key joins, then, for names, one group for each kind of
+    name, so that a person's name is the same everywhere. Any other column is alone.
     """
     joined = _joined(catalog, policy, rules)
     groups: dict[Where, str] = {}
@@ -32,7 +32,7 @@ def _named(rule: ColumnRule) -> str:
 
 
 def _pairs(catalog: Catalog, policy: Policy, rules: Rules) -> Iterator[tuple[Where, Where, str]]:
-    """Every pair of columns that a declared foreign key or the policy's references join, with its name."""
+    """Yield every pair of columns that a foreign key or a reference of the policy joins, with its description."""
     for key in catalog.foreign_keys:
         for mine, theirs in zip(key.columns, key.referenced_columns, strict=True):
             yield (str(key.table), mine), (str(key.references), theirs), f"the foreign key {key.name}"
@@ -42,7 +42,7 @@ def _pairs(catalog: Catalog, policy: Policy, rules: Rules) -> Iterator[tuple[Whe
 
 
 def _joined(catalog: Catalog, policy: Policy, rules: Rules) -> dict[Where, str]:
-    """Columns joined directly or through others share the name of the smallest of them."""
+    """Map each joined column to the smallest column that it is joined with, directly or through others."""
     root: dict[Where, Where] = {}
 
     def find(where: Where) -> Where:
@@ -71,9 +71,9 @@ def _faults(catalog: Catalog, policy: Policy, rules: Rules, groups: dict[Where, 
         subjects = _subject(catalog, mine, here), _subject(catalog, theirs, there)
         if here.maker != there.maker or here.nulls == "equalise" or there.nulls == "equalise":
             remedy = "give both the same rule"
-            yield Fault("joined", f"{names}: both need the same maker with the same options", *mine, remedy)
+            yield Fault("joined", f"{names}: both need the same maker and options", *mine, remedy)
         elif any(subjects) and not _same_subject(catalog, *subjects):
-            why = f"{names}: made from whose value it is, so `by` must name the same key on both sides"
+            why = f"{names}: the replacement depends on the subject, so `by` must name the same key on both sides"
             yield Fault("joined", why, *mine, "name the same key in both, or keep both")
         elif groups[mine] != groups[theirs]:
             why = f"{names} but have the groups {groups[mine]!r} and {groups[theirs]!r}"
@@ -85,7 +85,7 @@ def _rule(rules: Rules, where: Where) -> ColumnRule | None:
 
 
 def _subject(catalog: Catalog, where: Where, rule: ColumnRule) -> Where | None:
-    """The column from which the replacement is made, where that is not the value itself: `by`, or the row's own key."""
+    """Return the column that the replacement is made from, if it is not the value: `by`, or the row's key."""
     if rule.by:
         return where[0], rule.by
     if getattr(rule.maker, "form", "") != "id":
@@ -96,14 +96,14 @@ def _subject(catalog: Catalog, where: Where, rule: ColumnRule) -> Where | None:
 
 
 def _same_subject(catalog: Catalog, mine: Where | None, theirs: Where | None) -> bool:
-    """Whether the two columns are the same key: by a foreign key from one to the other, or both to a third."""
+    """Return whether the columns are the same key: one refers to the other, or both to a third."""
     if mine is None or theirs is None:
         return False
     return bool(_identities(catalog, mine) & _identities(catalog, theirs))
 
 
 def _identities(catalog: Catalog, where: Where) -> set[Where]:
-    """The column and those that its own foreign keys point at."""
+    """Return the column and those that its foreign keys refer to."""
     found = {where}
     for key in catalog.foreign_keys:
         for mine, theirs in zip(key.columns, key.referenced_columns, strict=True):

@@ -1,8 +1,8 @@
-"""Compression of a dump: in blocks that stand alone, so that parts made by many workers join by concatenation.
+"""Compression of a dump in independent blocks, so that parts of several workers are joined by concatenation.
 
-gzip members and zstd frames both concatenate, and neither format notices a missing or swapped one: that is what the
-digests inside are for (dump_lines.py). What is refused here is what only this layer can see: a member cut short, bytes that
-belong to no member, headers that hide something, and input that grows beyond every reason.
+gzip members and zstd frames can be concatenated. Neither format notices a missing or swapped one; the digests in the dump
+do (dump_lines.py). This layer refuses truncated members, bytes outside members, header fields that can hide data, and
+input that expands beyond `Limits`.
 """
 
 from collections.abc import Iterator
@@ -16,28 +16,28 @@ from tasks.estate.errors import DumpRefused
 from tasks.estate.sites import Immutable
 
 Compression = Literal["gzip", "zstd", "none"]
-BLOCK = 1 << 20  # bytes of input to one member: larger gains nothing, smaller costs ratio
+BLOCK = 1 << 20  # bytes of input to one member: a larger one gains nothing, a smaller one compresses worse
 _DAMAGED: tuple[type[Exception], ...] = (igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # isal's stub calls its class an instance
 CHUNK = 1 << 16  # bytes read from a compressed file at a time
-# A member's header without name, comment, extra field or time: nothing that hides bytes. The last two say how hard the
-# writer tried and on which system; these are what the usual libraries put there.
+# A gzip header without name, comment, extra field or time, which could hide bytes. The last two bytes are the level of
+# compression and the operating system, as the usual libraries write them.
 _GZIP = tuple(b"\x1f\x8b\x08" + bytes(5) + bytes((tried, system)) for tried in (0, 2, 4) for system in (3, 255))
 _ZSTD = (zstandard.FRAME_HEADER,)
-_WINDOW = 1 << 23  # bytes a zstd frame may ask for; our own never need more than a block
-_PIECE = 1 << 8  # compressed bytes given to zstd at once: its worst case turns them into 8 MiB, which then is refused
+_WINDOW = 1 << 23  # bytes that a zstd frame may require; ours never require more than a block
+_PIECE = 1 << 8  # compressed bytes passed to zstd at once: at worst they become 8 MiB, which is refused
 
 
 class Limits(Immutable):
-    """What a dump may cost to read. The defaults let through any honest dump that this project can write."""
+    """What a dump may cost to read. The defaults allow any dump that an export can write."""
 
     uncompressed: int = 1 << 41  # bytes in all: 2 TiB
-    ratio: float = 800  # uncompressed ÷ compressed; looked at beyond `ratio_from` bytes. gzip's own end is 1,032
+    ratio: float = 800  # uncompressed ÷ compressed, checked beyond `ratio_from` bytes; gzip's maximum is 1,032
     ratio_from: int = 1 << 26
     line: int = 1 << 30  # bytes of one line, which must fit into memory. PostgreSQL's own limit for a value is 1 GiB
 
 
 def compress(data: bytes, compression: Compression, *, level: int = 1) -> bytes:
-    """One member that stands alone. The level decides the time of a dump: 1 is the default, 0 to 3 are allowed."""
+    """Compress data to one independent member. The level (0 to 3) decides how long a dump takes."""
     if compression == "gzip":
         return isal_zlib.compress(data, level, 31)  # 31: gzip header and CRC-32, time stamp 0
     if compression == "zstd":
@@ -46,7 +46,7 @@ def compress(data: bytes, compression: Compression, *, level: int = 1) -> bytes:
 
 
 def detect_compression(start: bytes) -> Compression | None:
-    """What the first bytes of a dump look like; the name of a file proves nothing."""
+    """Detect the compression from the first bytes of a dump; its file name proves nothing."""
     if start.startswith(b"\x1f\x8b"):
         return "gzip"
     if start.startswith(_ZSTD):
@@ -55,33 +55,33 @@ def detect_compression(start: bytes) -> Compression | None:
 
 
 class _GzipMember:
-    """One gzip member, at most `BLOCK` bytes of output at a time."""
+    """One gzip member, decompressed to at most `BLOCK` bytes at a time."""
 
     def __init__(self) -> None:
         self._inner = isal_zlib.decompressobj(31)
 
     def take(self, data: bytes) -> tuple[bytes, bytes, bool]:
-        """Output, input left over, and whether the member has ended."""
+        """Return output, unused input, and whether the member has ended."""
         out = self._inner.decompress(data, BLOCK)
         return out, self._inner.unused_data if self._inner.eof else self._inner.unconsumed_tail, self._inner.eof
 
 
 class _ZstdFrame:
-    """One zstd frame, with little input at a time, since the library does not limit its output."""
+    """One zstd frame, with little input at a time, because the library does not limit its output."""
 
     def __init__(self) -> None:
         self._inner = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
 
     def take(self, data: bytes) -> tuple[bytes, bytes, bool]:
-        """Output, input left over, and whether the frame has ended."""
+        """Return output, unused input, and whether the frame has ended."""
         out = self._inner.decompress(data[:_PIECE])
         return out, self._inner.unused_data + data[_PIECE:], self._inner.eof
 
 
 class Compressed:
-    """The uncompressed bytes of a dump, a block at a time. `compression` is what its first bytes say it is.
+    """The uncompressed bytes of a dump, a block at a time. `compression` is detected from its first bytes.
 
-    Raises `DumpRefused` naming `name` while it is iterated: cut short, damaged, trailing bytes, beyond `limits`.
+    Iteration raises `DumpRefused` if the dump is truncated or damaged, has trailing bytes, or exceeds `limits`.
     """
 
     def __init__(self, name: str, chunks: Iterator[bytes], limits: Limits) -> None:
@@ -96,7 +96,7 @@ class Compressed:
         self.compression: Compression = compression
 
     def __iter__(self) -> Iterator[bytes]:
-        """Blocks that are not empty, of about a mebibyte at most."""
+        """Yield blocks that are not empty, of about a mebibyte at most."""
         if self.compression == "gzip":
             blocks = self._members(_GZIP, _GzipMember)
         elif self.compression == "zstd":
@@ -122,7 +122,7 @@ class Compressed:
                 data += more
             if not data.startswith(magic):
                 raise self._refused(
-                    "holds bytes that belong to no part of it", f"the start of a {self.compression} member"
+                    "contains bytes that belong to no part of it", f"the start of a {self.compression} member"
                 )
             member, ended = opened(), False
             while not ended:
@@ -131,7 +131,7 @@ class Compressed:
                 except _DAMAGED as error:
                     raise self._refused(f"is damaged ({error})", f"{self.compression} data") from error
                 yield out
-                # A member may still owe output when its input is used up, so it is asked again before it gets more.
+                # A member may have output left after its input is used up: call it again before it gets more.
                 if not ended and not data and not out and not (data := next(self._chunks, b"")):
                     raise self._refused("ends within a member", "a whole dump")
 

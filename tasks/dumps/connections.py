@@ -1,4 +1,4 @@
-"""Connections to the two databases: what they may do, and how they write values, is settled before the first statement."""
+"""Connections to source and target: settings that fix access, time limits and text output before the first statement."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,8 +25,8 @@ SPELLING = {
     "xmloption": "content",
     "client_encoding": "UTF8",
 }
-# row_security off: a policy that hides rows from this role raises an error. Else a dump would lack them, and a load would
-# leave them standing.
+# row_security off: a policy that hides rows from this role raises an error. Otherwise a dump would lack these rows, and a
+# load would not delete them.
 ALWAYS = {"row_security": "off", "default_transaction_isolation": "read committed"}
 READING = ALWAYS | {"default_transaction_read_only": "on"}
 WRITING = ALWAYS | {"default_transaction_read_only": "off", "default_transaction_deferrable": "off"}
@@ -44,12 +44,12 @@ T = TypeVar("T")
 def connected_to(
     url: str, *, name: str, statement_within: float, lock_within: float = 0, reading: bool = True
 ) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in autocommit, closed at the end. `name` shows in pg_stat_activity; times in seconds, 0 = no limit.
+    """Connect in autocommit mode, and close at the end. `name` appears in pg_stat_activity; times in seconds, 0 = no limit.
 
-    `reading`: the session cannot write, whatever its role may. Raises `Unreachable` if the server does not answer,
-    `Misconfigured` if the address or the login is wrong or a pooler in transaction mode answers; none quotes the address,
-    which holds the password. What the database refuses and nobody expected becomes `NotExported` (reading) or `NotLoaded`:
-    as psycopg says it, it would carry row values into logs.
+    With `reading` the session cannot write. Raise `Unreachable` if the server does not answer, and `Misconfigured` if the
+    address or login is wrong or a pooler in transaction mode answers. Unexpected errors of the database become
+    `NotExported` (reading) or `NotLoaded`, because psycopg's messages quote row values. No message quotes the address,
+    which contains the password.
     """
     variable = "UNDERSTUDY_SOURCE_DATABASE" if reading else "UNDERSTUDY_TARGET_DATABASE"
     limits = {
@@ -74,7 +74,7 @@ def connected_to(
 
 
 def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
-    """Make these settings in one round trip: until the transaction ends, or outside one for the whole session."""
+    """Apply settings in one round trip, for the current transaction or, outside one, for the session."""
     local = connection.info.transaction_status is not TransactionStatus.IDLE
     connection.execute(
         "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
@@ -84,13 +84,11 @@ def configure(connection: psycopg.Connection[Any], settings: Mapping[str, str]) 
 
 @contextmanager
 def role_search_path(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Write with the search_path that the database's role has by itself, until the block or the transaction ends: generated
-    columns, index expressions, CHECKs, defaults and triggers may call functions without their schema.
-
-    Temporary objects come last, so that none stands in for a table or function. Our own statements name schemas.
+    """Use the role's own search_path within the block: generated columns, index expressions, CHECKs, defaults and triggers
+    may call functions without a schema. Temporary objects come last, so that none hides a table or function.
     """
-    question = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'"
-    (own,) = connection.execute(question).fetchone() or ("",)
+    query = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'"
+    (own,) = connection.execute(query).fetchone() or ("",)
     path = ", ".join(part for part in (str(own).strip(), "pg_temp") if part)
     connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
     yield
@@ -98,31 +96,31 @@ def role_search_path(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def _endless(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Every time-out that this server knows beside those that we set, switched off: a role or a database may have one."""
+    """Return settings that switch off the server's other timeouts, which a role or database may have set."""
     known = connection.execute("SELECT name FROM pg_catalog.pg_settings WHERE name = ANY(%s)", (list(TIMEOUTS),))
     return {name: "0" for (name,) in known}
 
 
 def _leave_clean(connection: psycopg.Connection[Any]) -> None:
-    """A pooler in session mode gives this server connection to somebody else: no key or path of ours may be left on it."""
+    """Discard all session state: a pooler in session mode reuses this server connection for other clients."""
     with suppress(psycopg.Error):
         connection.rollback()
         connection.execute("DISCARD ALL")
 
 
 def is_connection_lost(error: psycopg.Error) -> bool:
-    """Whether the connection is gone, and not merely a statement refused or out of time."""
+    """Return whether the connection is lost, and not only a statement refused or timed out."""
     state = error.sqlstate or "08"
     return isinstance(error, psycopg.OperationalError) and state[:2] in ("08", "57") and state != "57014"
 
 
 def _open(url: str, variable: str) -> psycopg.Connection[Any]:
-    """A fresh connection. Messages name the variable, and the host only if it cannot be a part of a password."""
+    """Open a connection. Messages name the variable, and the host only if it cannot be part of a password."""
     address = database_address(variable, url)
     database = f"The database that {variable} names" + (
         f" ({server_and_database(address)})" if server_and_database(address) else ""
     )
-    # Keep-alives: a peer that vanished during a long COPY is noticed within a minute, not after two hours.
+    # Keep-alives detect a lost peer during a long COPY within a minute; the default is two hours.
     options = {
         "connect_timeout": CONNECT_WITHIN,
         "keepalives_idle": 30,
@@ -137,14 +135,14 @@ def _open(url: str, variable: str) -> psycopg.Connection[Any]:
             word in str(error) for word in ("authentication", "password", "role", "does not exist")
         ):
             raise Misconfigured(
-                f"{database} refuses this login or does not exist; expected one that it knows."
+                f"{database} refuses this login or does not exist; expected an existing database and role."
             ) from None
         raise Unreachable(f"{database} does not answer (SQLSTATE {error.sqlstate or 'none'}).") from None
 
 
 @contextmanager
 def exported_snapshot(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    """Hold a read-only snapshot that other connections can share; gives its id. It ends with the block."""
+    """Export a read-only snapshot for other connections, and return its id. It ends with the block."""
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     try:
         (snapshot,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
@@ -155,15 +153,15 @@ def exported_snapshot(connection: psycopg.Connection[Any]) -> Iterator[str]:
 
 
 def use_snapshot(connection: psycopg.Connection[Any], snapshot: str) -> None:
-    """Read in that snapshot until the transaction ends. Raises `NotExported` where this server does not hold it: behind
-    a pooler or a load balancer each connection may meet another server.
+    """Start a transaction that reads in this snapshot. Raise `NotExported` if the server does not have it: behind a pooler
+    or load balancer each connection may reach another server.
     """
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     try:
         connection.execute(f"SET TRANSACTION SNAPSHOT {_literal(connection, snapshot)}".encode())
     except psycopg.errors.Error as error:
         raise NotExported(
-            "The exported snapshot is not known to this connection's server; expected one server for all connections.",
+            "This connection's server does not have the exported snapshot; expected the same server for all connections.",
             next_step="Point UNDERSTUDY_SOURCE_DATABASE at one server, not at a pooler in transaction mode or a balancer.",
         ) from error
 
@@ -176,12 +174,10 @@ def in_short_transactions(
     *,
     at_a_time: int = TABLES_AT_A_TIME,
 ) -> Iterator[T]:
-    """Yield the items, and after so many of them end the transaction and read on in the same snapshot.
+    """Yield the items, and start a new transaction in the same snapshot after every `at_a_time` of them.
 
-    `prepare` makes the settings of a transaction again.
-
-    A transaction holds a lock on every table and index that it has read, and a server has room for some thousands of all
-    transactions (max_locks_per_transaction): without this, ten thousand tables end as "out of shared memory".
+    `prepare` applies the settings of a transaction again. A transaction locks every table and index that it reads, and a
+    server has room for some thousands of locks (max_locks_per_transaction); ten thousand tables would exceed it.
     """
     for number, item in enumerate(items):
         if number and number % at_a_time == 0:
@@ -196,8 +192,9 @@ def _literal(connection: psycopg.Connection[Any], value: str) -> str:
 
 
 def without_values(error: psycopg.Error) -> str:
-    """What a database error says, without what it quotes: SQLSTATE, statement kind, names of things, the message with
-    quoted values masked. DETAIL and CONTEXT quote row values and are left out.
+    """Describe a database error without row values: SQLSTATE, names of objects, and the message with quoted values masked.
+
+    DETAIL and CONTEXT quote row values and are omitted.
     """
     diagnosis = error.diag
     named = {
@@ -207,7 +204,7 @@ def without_values(error: psycopg.Error) -> str:
         "type": diagnosis.datatype_name,
         "constraint": diagnosis.constraint_name,
     }
-    if error.sqlstate == "P0001":  # RAISE EXCEPTION in the application's own function: any text, perhaps with values
+    if error.sqlstate == "P0001":  # RAISE EXCEPTION in a function of the application: its text may contain values
         return f"SQLSTATE P0001: a function of the database raised an exception (its text is not repeated here){_of(named)}"
     return f"SQLSTATE {error.sqlstate or 'none'}: {_masked(diagnosis.message_primary or type(error).__name__, named)}{_of(named)}"
 
@@ -218,9 +215,9 @@ def _of(named: dict[str, str | None]) -> str:
 
 
 def _masked(message: str, named: dict[str, str | None]) -> str:
-    """The message with every quoted string replaced, unless it is the name of a thing the error names itself.
+    """Replace quoted strings in the message, except names of objects that the error reports.
 
-    A value may hold quotes of its own, so everything from the first foreign quote to the last quote goes.
+    A value may contain quotes, so everything from the first unknown quote to the last quote is replaced.
     """
     kept = message
     for name in sorted({value for value in named.values() if value}, key=len, reverse=True):

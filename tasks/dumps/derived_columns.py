@@ -1,4 +1,4 @@
-"""Derived columns in a plan: what is kept although it is computed from masked columns, and what is computed again."""
+"""Derived columns: kept columns that are computed from masked ones, and columns that are recomputed."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -23,10 +23,10 @@ from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.policy import Policy
 from tasks.masking.trigger_writes import Spot
 
-SHARE = 0.2  # of the sampled rows; in fewer, equal words are chance
-SHORTEST = 4  # letters of a word that is looked for
+SHARE = 0.2  # of the sampled rows; below it, equal words are chance
+SHORTEST = 4  # letters of a word that counts
 REMEDY = (
-    'add `{recompute: "SQL over the masked row"}`, `{recompute: trigger}` or another maker for it; if it says nothing of a '
+    'add `{recompute: "SQL over the masked row"}`, `{recompute: trigger}` or another maker for it; if it identifies no '
     "person, list the pair under `accept`, with a reason"
 )
 
@@ -34,7 +34,7 @@ REMEDY = (
 def derived_faults(
     catalog: Catalog, policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]
 ) -> Iterator[Fault]:
-    """Yield the kept columns that derive from masked ones, and what cannot be recomputed as the policy says."""
+    """Yield the kept columns that derive from masked ones, and the rules of `recompute` that cannot work."""
     masked = masked_spots(plans)
     for plan in plans:
         for each in plan.columns:
@@ -56,7 +56,7 @@ def _line(each: ColumnPlan) -> str:
 
 
 def masked_spots(plans: list[TablePlan]) -> dict[Spot, str]:
-    """Return the columns that a maker replaces, or that are not read, with the word for it; whatever travels raw this time."""
+    """Return the columns that are masked or not read, with the rule's word, even if they travel raw this time."""
     return {
         (str(plan.table.name), each.column.name): "unread" if each.unread else each.rule.word
         for plan in plans
@@ -78,7 +78,7 @@ def _accepted(policy: Policy, source: Spot, found: Spot) -> bool:
 
 
 def accepted_pairs(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> set[tuple[str, str]]:
-    """Return the pairs that `accept` may name because the plan would refuse, or look at, the derived column."""
+    """Return the pairs of source and derived column that `accept` may name."""
     masked = masked_spots(plans)
     pairs = {
         (_dotted(source), _dotted(spot))
@@ -95,7 +95,7 @@ def accepted_pairs(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot
 
 
 def _texts(plan: TablePlan) -> list[str]:
-    """The masked columns of a table that may hold words."""
+    """Return the masked columns of a table that may contain words."""
     return [
         each.column.name
         for each in plan.columns
@@ -106,13 +106,11 @@ def _texts(plan: TablePlan) -> list[str]:
 
 
 def _embedding_faults(policy: Policy, plan: TablePlan, each: ColumnPlan) -> Iterator[Fault]:
-    """Nobody can tell by looking what an embedding was computed from."""
+    """Yield a fault for a kept embedding, because its sources cannot be determined."""
     spot, texts = (str(plan.table.name), each.column.name), _texts(plan)
     if texts and not any(_accepted(policy, (spot[0], text), spot) for text in texts):
-        why = (
-            f"{_line(each)}{_dotted(spot)} ({each.column.type}) is kept and holds an embedding; from which columns is "
-        )
-        why += f"not known, and {', '.join(f'{spot[0]}.{text}' for text in texts)} of the same table are masked"
+        why = f"{_line(each)}{_dotted(spot)} ({each.column.type}) is kept and holds an embedding whose source columns "
+        why += f"are not known, and {', '.join(f'{spot[0]}.{text}' for text in texts)} of the same table are masked"
         remedy = "mask it with `null`, or list it under `accept` with one of them as its source, with a reason"
         yield Fault("derived", why, *spot, remedy)
 
@@ -140,9 +138,9 @@ def _recompute_faults(catalog: Catalog, plan: TablePlan) -> Iterator[Fault]:
 
 
 def with_watched_columns(policy: Policy, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> list[TablePlan]:
-    """Return the plans with the columns marked whose rows must show that they hold no words of masked columns.
+    """Mark the columns whose rows are tested for words of masked columns.
 
-    These look derived by name or type, and nothing in the catalogue says from what: the application fills them.
+    They look derived by name or type, but the application fills them: the catalogue does not show from which columns.
     """
     return [
         plan.model_copy(
@@ -168,7 +166,7 @@ def _watched(policy: Policy, plan: TablePlan, each: ColumnPlan, known: Mapping[S
 def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Composable) -> Iterator[Fault]:
     """Yield the kept columns whose sampled rows hold words, or the checksum, of a masked column of the same row.
 
-    A word that another kept column of the row holds, too, is no secret.
+    A word that another kept column of the row contains is not a finding.
     """
     kept = [
         c.column
@@ -180,7 +178,7 @@ def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Co
     )
     for each in plan.columns:
         for source in each.watched:
-            question = SQL(
+            query = SQL(
                 "SELECT count(*) FILTER (WHERE kept IN (md5(text), md5(lower(text)),"
                 " encode(sha256(convert_to(lower(text), 'UTF8')), 'hex'))"
                 " OR EXISTS (SELECT FROM regexp_split_to_table(lower(text), '[^[:alnum:]]+') AS w (word)"
@@ -196,18 +194,18 @@ def word_faults(connection: psycopg.Connection[Any], plan: TablePlan, sample: Co
                 sample=sample,
                 others=others if kept else SQL("''"),
             )
-            (held, looked) = connection.execute(question).fetchone() or (0, 0)
+            (held, looked) = connection.execute(query).fetchone() or (0, 0)
             if held and held >= SHARE * looked:
                 where = f"{_line(each)}{plan.table.name}.{each.column.name} ({each.column.type})"
                 shown = f"which is masked, in {held} of {looked} sampled rows"
-                why = f"{where} is kept and holds words of {plan.table.name}.{source}, {shown}"
+                why = f"{where} is kept and contains words of {plan.table.name}.{source}, {shown}"
                 yield Fault("derived", why, str(plan.table.name), each.column.name, REMEDY)
 
 
 def with_raw_recomputed(plan: TablePlan) -> TablePlan:
-    """Return the plan where a column that is recomputed from one that travels raw travels raw, too.
+    """Mark columns as raw if they are recomputed from a column that travels raw.
 
-    A load that masks the one on its way in must not leave what was computed from it.
+    A load that masks the raw column must not leave values that were computed from it.
     """
     raw = {each.column.name: anonymizer_of(each.rule) for each in plan.columns if each.raw}
     columns = []
@@ -222,7 +220,7 @@ def with_raw_recomputed(plan: TablePlan) -> TablePlan:
 
 
 def derived_notes(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot, Derived]) -> Iterator[str]:
-    """Yield what people should know of derived columns: what the target computes, and which triggers are not understood."""
+    """Yield notes about derived columns: those that the target computes, and triggers that could not be analysed."""
     masked, there = masked_spots(plans), {str(plan.table.name) for plan in plans}
     for plan in plans:
         name = str(plan.table.name)
@@ -238,8 +236,8 @@ def derived_notes(catalog: Catalog, plans: list[TablePlan], known: Mapping[Spot,
             derived = known.get((name, each.column.name))
             gone = [s for s in derived.reads if s[0] not in there] if derived and each.rule.maker is None else []
             if derived and gone:
-                told = ", ".join(map(_dotted, gone))
-                yield f"{name}.{each.column.name} is kept and derives from {told}, which does not travel ({derived.by})"
+                absent = ", ".join(map(_dotted, gone))
+                yield f"{name}.{each.column.name} is kept and derives from {absent}, which does not travel ({derived.by})"
     travelling = {spot[0] for spot in masked}
     for trigger, why in unknown_triggers(catalog):
         if str(trigger.table) in travelling:
@@ -251,9 +249,9 @@ def _by_trigger(plan: TablePlan) -> list[str]:
 
 
 def triggers_to_fire(catalog: Catalog, plan: MaskingPlan, orders: Collection[LoadOrder]) -> Iterator[tuple[Name, str]]:
-    """Yield the triggers of a target, with their tables, that must run while these tables are loaded.
+    """Yield the triggers of the target, with their tables, that must run while these tables are loaded.
 
-    Raises `DumpRefused` if the target has no such trigger, or one that does more than to compute the columns.
+    Raise `DumpRefused` if the target has no such trigger, or one that does more than compute the columns.
     """
     for order in orders:
         table_plan = plan.table(str(order.name))

@@ -1,7 +1,7 @@
-"""Drafting the masking plan, or saying why it cannot be done.
+"""The draft of a masking plan from a policy and the catalogue, or the list of all faults.
 
-Fails closed: a table or column that the policy does not name, a rule that names nothing, a maker that does not fit, a key
-or a foreign key that would break, all are faults, and every one of them is named at once.
+Faults are: a table or column that the policy does not name, a rule that names nothing, a maker that does not fit, and a key
+or foreign key that masking would break.
 """
 
 from collections.abc import Iterator
@@ -47,11 +47,11 @@ from tasks.masking.derived_columns import derived_columns
 from tasks.masking.policy import Policy
 from tasks.masking.policy_patterns import expand
 
-SHOWN = 40  # faults in one message; a policy for an unknown database would fill a page
+SHOWN = 40  # faults in one message
 
 
 def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> MaskingPlan:
-    """The plan. Raises `PolicyRefused` naming every fault and what to add."""
+    """Return the masking plan. Raise `PolicyRefused` with every fault and its remedy."""
     written_out = expand(policy, catalog)
     policy = written_out.policy
     resolver = Resolver.of(catalog)
@@ -84,7 +84,7 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
     faults += keys_to_dropped_partitions(
         catalog, rules, dropped, partial(_arrives_null, {str(p.table.name): p for p in plans})
     )
-    faults += _accepted_in_vain(policy, plans, accepted_pairs(catalog, plans, known))
+    faults += _ineffective_accepts(policy, plans, accepted_pairs(catalog, plans, known))
     if faults:
         raise PolicyRefused(
             f"The policy for {policy.app!r} does not fit the database {catalog.identity.database}: {listed(faults, SHOWN)}.",
@@ -100,23 +100,23 @@ def draft_masking(catalog: Catalog, policy: Policy, choices: Choices) -> Masking
 
 
 def _unknown_columns(catalog: Catalog, policy: Policy) -> Iterator[Fault]:
-    """Rules of columns that name nothing: a typo in a column would leave the real one unmasked."""
+    """Yield the rules for columns that do not exist: after a typo the real column would stay unmasked."""
     tables = {str(table.name): table for table in catalog.tables}
     for name, rule in policy.tables.items():
         table = tables.get(name)
         if table is None:
             continue
-        for column, said in rule.columns.items():
+        for column, column_rule in rule.columns.items():
             found = table.column(column)
             if found is None:
                 close = get_close_matches(column, [each.name for each in table.columns], n=3)
-                why = f"line {said.line}: {name} has no column {column}"
+                why = f"line {column_rule.line}: {name} has no column {column}"
                 yield Fault("unknown-column", why, name, column, f"it has {', '.join(close)}" if close else "")
-            elif found.generated and said.maker is not None:
-                why = f"line {said.line}: {name}.{column} is generated and never copied"
+            elif found.generated and column_rule.maker is not None:
+                why = f"line {column_rule.line}: {name}.{column} is generated and never copied"
                 yield Fault("no-effect", why, name, column, "mask what it is computed from")
-            elif said.by and table.column(said.by) is None:
-                why = f"line {said.line}: {name}.{column}: by: {name} has no column {said.by}"
+            elif column_rule.by and table.column(column_rule.by) is None:
+                why = f"line {column_rule.line}: {name}.{column}: by: {name} has no column {column_rule.by}"
                 yield Fault("unknown-column", why, name, column)
 
 
@@ -139,17 +139,17 @@ def _maker_faults(plan: TablePlan) -> Iterator[Fault]:
     for each in plan.columns:
         if each.rule.maker is None:
             continue
-        told = each.rule.maker.problems(each.place(plan.table))
+        problems = each.rule.maker.problems(each.place(plan.table))
         if each.rule.nulls == "equalise" and each.column.not_null:
-            told.append("nulls: equalise makes every value NULL, but the column is NOT NULL")
+            problems.append("nulls: equalise makes every value NULL, but the column is NOT NULL")
         if each.rule.by and plan.table.column(each.rule.by) is None:
-            told.append(f"by: there is no column {each.rule.by}")
+            problems.append(f"by: there is no column {each.rule.by}")
         where = f"line {each.rule.line}: {plan.table.name}.{each.column.name}"
-        yield from (Fault("maker", f"{where}: {why}", str(plan.table.name), each.column.name) for why in told)
+        yield from (Fault("maker", f"{where}: {why}", str(plan.table.name), each.column.name) for why in problems)
 
 
 def _orphans(catalog: Catalog, policy: Policy, plans: list[TablePlan]) -> Iterator[Fault]:
-    """Foreign keys from a table that travels to one that is dropped: its rows would point at nothing."""
+    """Yield the foreign keys from an exported table to a dropped one."""
     dropped = set(whole_tables(catalog, policy, "drop"))
     travelling = {str(plan.table.name): plan for plan in plans}
     for key in catalog.foreign_keys:
@@ -162,25 +162,25 @@ def _orphans(catalog: Catalog, policy: Policy, plans: list[TablePlan]) -> Iterat
 
 
 def _arrives_null(travelling: dict[str, TablePlan], key: ForeignKey) -> bool:
-    """Whether a column of the key is NULL in every row that travels."""
+    """Return whether a column of the key is NULL in every exported row."""
     emptied = {
         c.column.name for c in travelling[str(key.table)].columns if c.rule.nulls == "equalise" or c.rule.word == "null"
     }
     return bool(set(key.columns) & emptied)
 
 
-def _accepted_in_vain(policy: Policy, plans: list[TablePlan], derived: set[tuple[str, str]]) -> Iterator[Fault]:
-    """Yield accepted pairs that neither the attack nor the plan can find: a typo, or a column that is gone."""
+def _ineffective_accepts(policy: Policy, plans: list[TablePlan], derived: set[tuple[str, str]]) -> Iterator[Fault]:
+    """Yield the accepted pairs that neither the leak search nor the plan can find, such as those with a typo."""
     columns = {f"{plan.table.name}.{each.column.name}": each for plan in plans for each in plan.columns}
     for entry in policy.accept:
         if (entry.source, entry.found) in derived:
             continue
         source, found = columns.get(entry.source), columns.get(entry.found)
         if source is None or not is_hashed(source):
-            why = f"line {entry.line}: accept: the attack does not search for values of {entry.source}"
+            why = f"line {entry.line}: accept: the leak search does not look for values of {entry.source}"
             yield Fault("no-effect", why, *_split(entry.source), "remove the entry")
         if found is None or not is_searched(found):
-            why = f"line {entry.line}: accept: the attack does not look into {entry.found}"
+            why = f"line {entry.line}: accept: the leak search does not search in {entry.found}"
             yield Fault("no-effect", why, *_split(entry.found), "remove the entry")
 
 

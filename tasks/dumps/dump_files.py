@@ -1,4 +1,4 @@
-"""The bundle: header, segments and trailer joined to one self-describing file. The format is in docs/dump-format.md."""
+"""Dump files: their names, and how header, segments and trailer become one file. The format: docs/dump-format.md."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ _NAME = r"{}-export-(\d{{8}}-\d{{6}})\.json(\.gz|\.zst)?(\.age)?"
 
 
 def dump_name(app: str, when: datetime, compression: Compression = "gzip", encrypted: bool = False) -> str:
-    """`<app>-export-YYYYMMDD-HHMMSS.json.gz`, in UTC. Raises `ValueError` where `when` has no time zone."""
+    """Return `<app>-export-YYYYMMDD-HHMMSS.json.gz`, in UTC. Raise `ValueError` if `when` has no time zone."""
     if when.tzinfo is None:
         raise ValueError("The time of a dump has no time zone; its name is in UTC.")
     sealed = ".age" if encrypted else ""
@@ -33,7 +33,7 @@ def dump_name(app: str, when: datetime, compression: Compression = "gzip", encry
 
 
 def newest_dump(folder: str, app: str) -> str:
-    """The address of the newest dump of an application, by the time in its name. Raises `NotFound`."""
+    """Return the address of an application's newest dump, by the time in its name. Raise `NotFound` without one."""
     system, path = fsspec.core.url_to_fs(folder)
     pattern = re.compile(_NAME.format(re.escape(app)))
     names = [str(each) for each in system.ls(path, detail=False)] if system.exists(path) else []
@@ -48,7 +48,7 @@ def newest_dump(folder: str, app: str) -> str:
 
 
 def remove_dump(url: str) -> str:
-    """Remove a dump, and return a sentence that says whether that was possible."""
+    """Remove a dump, and return a sentence with the result."""
     system, path = fsspec.core.url_to_fs(url)
     name = path.rsplit("/", 1)[-1]
     try:
@@ -70,12 +70,11 @@ def assemble(
     passphrase: str | None = None,
     prove: Callable[[str], Proof] | None = None,
 ) -> DumpFacts:
-    """Join the parts to a dump at a path or any fsspec URL. It appears under its name only when it is complete.
+    """Join the parts to a dump at a path or fsspec URL. The file gets its name only when it is complete.
 
-    `prove` makes the proof line from the digest of all lines before it.
-
-    Sealed on the way where recipients or a passphrase are given, so that the clear whole is never on disk. Raises
-    `NotExported` where a segment is missing, doubled or changed since it was written, or where the target exists.
+    `prove` makes the proof line from the digest of all lines before it. With recipients or a passphrase the dump is
+    encrypted while it is written, so that the clear file is never on disk. Raise `NotExported` if a segment is missing,
+    duplicated or changed since it was written, or if the target exists.
     """
     ordered = _in_order(header, parts)
     proof, trailer = _end(header, ordered, prove)
@@ -92,7 +91,7 @@ def assemble(
     except OSError as error:
         raise NotExported(f"The dump cannot be written ({error.strerror or error}); expected room for it.") from error
     return DumpFacts(
-        url=re.sub(r"(?<=://)[^/@]*@", "", target_url),  # a login in the URL is nothing to keep
+        url=re.sub(r"(?<=://)[^/@]*@", "", target_url),  # without the login
         header=header,
         trailer=trailer,
         bytes=target.bytes,
@@ -103,7 +102,7 @@ def assemble(
 
 
 def _in_order(header: Header, parts: Sequence[Part]) -> list[list[Part]]:
-    """Per table of the header its parts, from 0 without a gap."""
+    """Return the parts of each table of the header, in order. Raise `NotExported` if one is missing or unknown."""
     known: dict[str, list[Part]] = {str(table.name): [] for table in header.tables}
     strange: set[str] = set()
     for part in parts:
@@ -138,12 +137,12 @@ def _end(
     if proof is not None:
         digest.update(write_line(proof))
     rows = sum(total.rows for total in totals)
-    attack = proof.attack if proof is not None else None
-    return proof, Trailer(tables=tuple(totals), rows=rows, digest=digest.hexdigest(), attack=attack)
+    found = proof.attack if proof is not None else None
+    return proof, Trailer(tables=tuple(totals), rows=rows, digest=digest.hexdigest(), attack=found)
 
 
 class _Bundle:
-    """The bytes of a dump as something to read from: nothing of it exists twice."""
+    """A readable stream of the bytes of a dump, without a copy of its parts."""
 
     def __init__(
         self,
@@ -175,7 +174,7 @@ class _Bundle:
         yield self._last
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, none at the end; all that is left where `size` is negative."""
+        """Return at most `size` bytes, or all that are left if `size` is negative."""
         if size < 0:
             return bytes(self._rest) + b"".join(self._chunks)
         while not self._rest:
@@ -188,31 +187,31 @@ class _Bundle:
 
 
 class _Hashing:
-    """A file that is counted and hashed while it is written: it need not be read again to be described."""
+    """A writable file that counts and hashes its bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.bytes, self.digest = 0, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
-        """Write all of it."""
+        """Write all of the data."""
         self._file.write(data)
         self.bytes += len(data)
         self.digest.update(data)
         return len(data)
 
     def flush(self) -> None:
-        """age wants a file that can be flushed."""
+        """Flush the file; age calls this."""
         self._file.flush()
 
 
 @contextmanager
 def _new_file(url: str) -> Iterator[BinaryIO]:
-    """A file under a temporary name beside its target; it gets its own on success, and is gone after any failure."""
+    """Open a file under a temporary name; rename it on success and remove it after any failure."""
     filesystem, path = fsspec.core.url_to_fs(url)
     temporary = f"{path}.{uuid4().hex[:8]}.unfinished"
     if filesystem.exists(path):
-        raise NotExported(f"There is a file {path} already; expected a new name, a dump is never overwritten.")
+        raise NotExported(f"The file {path} exists already; expected a new name, because a dump is never overwritten.")
     opened = _local_file if isinstance(filesystem, LocalFileSystem) else _remote_file
     with opened(filesystem, temporary, path) as file:
         yield file
@@ -227,12 +226,12 @@ def _local_file(filesystem: Any, temporary: str, path: str) -> Iterator[BinaryIO
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(temporary, path)  # unlike a rename it refuses a target that appeared meanwhile
+            os.link(temporary, path)  # unlike a rename, it fails if the target exists by now
         except FileExistsError as error:
             raise NotExported(f"The file {path} appeared while the dump was written; it was left as it is.") from error
         folder = os.open(Path(path).parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the name survives a power cut too
+            os.fsync(folder)  # so that the name survives a power failure
         finally:
             os.close(folder)
     finally:
@@ -241,7 +240,7 @@ def _local_file(filesystem: Any, temporary: str, path: str) -> Iterator[BinaryIO
 
 @contextmanager
 def _remote_file(filesystem: Any, temporary: str, path: str) -> Iterator[BinaryIO]:
-    """Stores differ in what closing a half-written file does; under another name it does no harm, and is removed."""
+    """Write under a temporary name: stores differ in what they do with a file that is closed half-written."""
     try:
         with filesystem.open(temporary, "wb") as file:
             yield file

@@ -1,4 +1,4 @@
-"""Extract: rows leave the source already masked, as blocks of bytes, in parallel ranges of one snapshot."""
+"""Extraction of masked rows from the source, in parallel ranges of one snapshot."""
 
 import hashlib
 import math
@@ -22,11 +22,13 @@ from tasks.estate.sites import Immutable
 from tasks.estate.tables import Name
 from tasks.masking.session import Session
 
-RANGE_BYTES = 64 * 2**20  # of a table's size on disk: some seconds of work, so that two workers end at about one time
-BATCH_BYTES = RANGE_BYTES  # of the units that share a connection: as much work as one range of a big table
-UNIT_COSTS = 2**18  # bytes that take as long to extract as a unit without rows: some milliseconds
-PAGE = 8192  # bytes, PostgreSQL's default block size; ranges are cut by pages, so a wrong guess only shifts the cuts
-BLOCK = 2**20  # bytes handed on at once: large enough that Python's cost per block does not count
+RANGE_BYTES = (
+    64 * 2**20
+)  # of a table's size on disk: some seconds of work, so that all workers end at about the same time
+BATCH_BYTES = RANGE_BYTES  # of the units that share a connection
+UNIT_COSTS = 2**18  # bytes that take as long as a unit without rows: some milliseconds
+PAGE = 8192  # bytes, PostgreSQL's default block size; another size only moves the borders of ranges
+BLOCK = 2**20  # bytes in one block: large enough that Python's cost per block is small
 
 
 class Batch(Immutable):
@@ -35,21 +37,21 @@ class Batch(Immutable):
     units: tuple[tuple[TablePlan, Unit], ...]
 
     def __str__(self) -> str:
-        """The first table, and how many more units: for the names of task runs."""
+        """Return the first table and the number of other units, for the names of task runs."""
         first = self.units[0][1]
         more = f" and {len(self.units) - 1} more" if len(self.units) > 1 else f" {first.number}"
         return f"{first.table}{more}"
 
 
 class Source(Immutable):
-    """How a worker reaches the snapshot: everything but the address, which holds a password."""
+    """The snapshot and time limit of an export; the address contains a password and is passed separately."""
 
     snapshot: str
     statement_within: float
 
 
 def units_of(connection: psycopg.Connection[Any], plan: MaskingPlan, *, range_bytes: int = RANGE_BYTES) -> list[Unit]:
-    """The units of an export, big tables cut into ranges, in the order of the dump. A dropped or empty table has one."""
+    """Return the units of an export in the order of the dump: large tables in ranges, each other table as one unit."""
     sizes = _sizes(connection, plan)
     return [unit for table in plan.tables for unit in _numbered(_ranges(table, sizes, range_bytes))]
 
@@ -57,8 +59,8 @@ def units_of(connection: psycopg.Connection[Any], plan: MaskingPlan, *, range_by
 def batches_of(plan: MaskingPlan, units: Iterable[Unit], *, batch_bytes: int = BATCH_BYTES) -> list[Batch]:
     """Return the units in batches, one connection each, largest first so that all workers end at about the same time.
 
-    A range of a big table is a batch of its own; small tables share one: a connection, a task and a session for each of
-    ten thousand empty tables would take hours.
+    A range of a large table is a batch of its own. Small tables share one: a connection and a task for each of ten
+    thousand empty tables would take hours.
     """
     batches: list[list[Unit]] = []
     room = 0
@@ -73,12 +75,12 @@ def batches_of(plan: MaskingPlan, units: Iterable[Unit], *, batch_bytes: int = B
 
 
 def _sizes(connection: psycopg.Connection[Any], plan: MaskingPlan) -> dict[Name, tuple[int, int]]:
-    """The bytes of each leaf: of its pages, and with everything that belongs to it. One question for all."""
+    """Return the bytes of each leaf: of its pages, and with its TOAST and maps."""
     leaves = [leaf for table in plan.tables for leaf in table.table.leaves or (table.table.name,)]
     names = [identifier(leaf).as_string(connection) for leaf in leaves]
-    question = """SELECT pg_relation_size(leaf), pg_table_size(leaf)
+    query = """SELECT pg_relation_size(leaf), pg_table_size(leaf)
         FROM unnest(%s::text[]::regclass[]) WITH ORDINALITY AS t (leaf, place) ORDER BY place"""
-    found = connection.execute(question, [names]).fetchall()
+    found = connection.execute(query, [names]).fetchall()
     return dict(zip(leaves, found, strict=True))
 
 
@@ -101,7 +103,7 @@ def _ranges(plan: TablePlan, sizes: dict[Name, tuple[int, int]], range_bytes: in
 
 
 def copy_statement(plan: TablePlan, unit: Unit, session: Session) -> Composed:
-    """The COPY that gives the unit's masked rows. Clear text of a masked column never leaves the server."""
+    """Return the COPY statement for the unit's masked rows. Clear text of a masked column never leaves the server."""
     condition: Composable = SQL("")
     if unit.first_page or unit.last_page is not None:
         parts = [SQL("ctid >= {}::tid").format(Literal(f"({unit.first_page},0)"))]
@@ -122,7 +124,7 @@ def extract(
     compression: Compression,
     lookup: Lookup | None = None,
 ) -> Part:
-    """Write one unit as a part of the dump, over a connection of its own; see `extract_all`."""
+    """Write one unit as a part of the dump, over a connection of its own; see `extract_batch`."""
     batch = Batch(units=((plan, unit),))
     return extract_batch(url, source, batch, session, folder=folder, compression=compression, lookup=lookup)[0]
 
@@ -138,12 +140,11 @@ def extract_batch(
     canaries: tuple[str, ...] = (),
     lookup: Lookup | None = None,
 ) -> tuple[Part, ...]:
-    """Write the units of a batch as parts of the dump, in their order, over one connection.
+    """Write the units of a batch as parts of the dump, in order, over one connection.
 
-    The values of `lookup` are searched for in what is written; each part says what was found.
-
-    May be called again after a failure while the snapshot is held: a part appears under its name only when complete.
-    Raises `Unreachable` if the connection is lost, `LeakFound` if a planted canary comes out, `NotExported`.
+    Each part lists the values of `lookup` that were found in it. A part gets its name only when it is complete, so that
+    this may be called again after a failure. Raise `Unreachable` if the connection is lost, `LeakFound` if a planted
+    canary occurs in the output, and `NotExported` for other errors.
     """
     searched = tuple(canary.encode() for canary in canaries)
     statements = [
@@ -199,26 +200,26 @@ def _extract_unit(
 
 
 def _require_clean(block: bytes, canaries: tuple[bytes, ...], plan: TablePlan) -> None:
-    """No planted value may come out. Raises `LeakFound` naming the column, never the value."""
+    """Raise `LeakFound` with the column, never the value, if a planted canary is in the block."""
     for canary in canaries:
         at = block.find(canary)
         if at != -1:
             before = block.count(b"\t", block.rfind(b"\n", 0, at) + 1, at)
             raise LeakFound(
-                f"A planted canary came out of {plan.table.name}.{plan.columns[before].column.name}; expected none in a dump."
+                f"A planted canary is in the output of {plan.table.name}.{plan.columns[before].column.name}; expected none in a dump."
             )
 
 
 def part_file_stem(name: Name) -> str:
-    """A file name for a table: its letters and digits, and a digest that tells apart what they leave out."""
+    """Return a file name for a table: its letters and digits, and a digest that makes it unique."""
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in str(name))[:40]
     return f"{plain}-{hashlib.sha256(str(name).encode()).hexdigest()[:8]}"
 
 
 def _blocks(connection: psycopg.Connection[Any], statement: Composed) -> Iterator[bytes]:
-    """Blocks of whole rows of about `BLOCK` bytes."""
-    # Not a list of rows: psycopg's are memoryviews, and thousands alive at once keep the garbage collector busy (4 times
-    # the CPU, measured; `make bench`).
+    """Yield blocks of whole rows, of about `BLOCK` bytes."""
+    # Not a list of rows: thousands of psycopg's memoryviews at once cost the garbage collector 4 times the CPU
+    # (`make bench`).
     held = bytearray()
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in copy:

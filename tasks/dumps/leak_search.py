@@ -1,13 +1,13 @@
-"""The attack: production's own values, hashed, searched for in everything that a dump holds and a load writes.
+"""The leak search: look for hashes of production's own values in everything that a dump contains and a load writes.
 
-Why: a policy can be complete and still wrong, because a personal value also stands in a column that nobody thought of.
-The source hashes, under a key of this run, the forms (tasks/dumps/leak_search_forms.py) of values that masking replaces. Whoever
-writes the dump looks for them in each block that is written, and the load does so again over what arrived. Clear values
-never leave the source; the hashes travel sealed within the dump (tasks/dumps/leak_search_proof.py).
+A complete policy can still be wrong, because a personal value may also occur in a column that nobody expected. The source
+hashes the forms (leak_search_forms.py) of the values that masking replaces, with a key of this run. The export searches
+each block that it writes, and the load searches what arrived. Clear values never leave the source; the hashes travel
+sealed in the dump (leak_search_proof.py).
 """
 
 import json
-import secrets as random
+import secrets
 import sys
 from array import array
 from bisect import bisect_left
@@ -32,11 +32,11 @@ from tasks.estate.dumps import Overlap
 from tasks.estate.tables import Table
 from tasks.masking.session import Session
 
-VALUES = 20_000  # forms of each column; a column that leaks at all leaks many of them, and more only cost time
-FREQUENT = 20  # a value that more rows share identifies nobody ("unknown")
-COMPARED = 4000  # characters of a replacement in which the original is looked for
-CACHED = 1 << 16  # forms known to be harmless; they are not hashed again
-# Fakes of these come from pools of real names and places: an equal value is chance, not a leak.
+VALUES = 20_000  # forms of each column: a column that leaks at all leaks many of them
+FREQUENT = 20  # rows; a value in more of them identifies nobody ("unknown")
+COMPARED = 4000  # characters of a replacement that are searched for the original
+CACHED = 1 << 16  # forms known to be harmless, which are not hashed again
+# These makers draw from pools of real names and places: an equal value is chance, not a leak.
 FROM_POOLS = {
     "first_name",
     "last_name",
@@ -50,10 +50,10 @@ FROM_POOLS = {
     "birth_date",
     "date_shift",
 }
-HASHES = {"hash", "token", "uuid"}  # made of nothing but the keyed hash
-KEYED = HASHES | {"email", "url"}  # the same, in a form of their own: an export looks at a sample of them
-IDENTIFIERS = KEYED | {"phone", "iban", "ip", "sql"}  # one word of letters is a login; of other makers it is a word
-CONSTANT = {"blank", "constant", "null", "password"}  # compared as such, when they are verified
+HASHES = {"hash", "token", "uuid"}  # the keyed hash and nothing else
+KEYED = HASHES | {"email", "url"}  # the keyed hash in a special form; an export searches a sample of them
+IDENTIFIERS = KEYED | {"phone", "iban", "ip", "sql"}  # a single word is a login here; elsewhere it is a common word
+CONSTANT = {"blank", "constant", "null", "password"}  # verified by comparison
 SAMPLED = 500  # values of a keyed column in each block
 SEARCHABLE = ("S", "U", "E", "R", "C", "I")  # text, other, enum, range, composite, network address
 DOCUMENTS = ("json", "jsonb", "xml", "hstore", "tsvector")
@@ -61,9 +61,9 @@ DOCUMENTS = ("json", "jsonb", "xml", "hstore", "tsvector")
 
 @dataclass
 class HashedValues:
-    """What the attack knows: a key, and for each masked column the hashes of its forms. Never printed or logged."""
+    """A key, and the hashes of the forms of each masked column. Never printed or logged."""
 
-    key: str = field(default_factory=lambda: random.token_hex(16), repr=False)
+    key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     hashes: dict[str, "array[int]"] = field(default_factory=dict, repr=False)
     traits: "array[int]" = field(
         default_factory=lambda: array("q"), repr=False
@@ -75,14 +75,14 @@ class HashedValues:
         return sum(map(len, self.hashes.values()))
 
     def pack(self) -> bytes:
-        """Return it as bytes, to be sealed: a line of JSON and the hashes, eight bytes each, big-endian."""
+        """Return a line of JSON and the hashes as bytes, eight for each, big-endian."""
         lengths = {label: len(values) for label, values in self.hashes.items()}
         head = {"key": self.key, "traits": len(self.traits), "lengths": lengths}
         return b"".join((json.dumps(head).encode(), b"\n", *map(_big_endian, (self.traits, *self.hashes.values()))))
 
     @classmethod
     def unpack(cls, packed: bytes) -> "HashedValues":
-        """Return what `pack` packed."""
+        """Return the object that `pack` was called on."""
         line, _, rest = packed.partition(b"\n")
         head = json.loads(line)
         found, place = cls(key=head["key"], traits=_numbers(rest[: 8 * head["traits"]])), 8 * head["traits"]
@@ -103,15 +103,15 @@ def _numbers(packed: bytes) -> "array[int]":
     return array("q", _big_endian(array("q", packed)))
 
 
-# At the source --------------------------------------------------------------------------------------------------------
+# On the source --------------------------------------------------------------------------------------------------------
 
 
 def collect_hashes(
     connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session, *, snapshot: str = ""
 ) -> HashedValues:
-    """Return the hashes of the values that masking replaces, computed inside the source within its snapshot.
+    """Compute the hashes of the values that masking replaces, on the source's server.
 
-    `snapshot`: that of the connection's transaction, which is then left and entered again on the way (`in_turns`).
+    With a `snapshot`, the transaction that uses it is ended and started again several times (`in_short_transactions`).
     """
     found = HashedValues()
     traits, known = Traits(found.key), set[int]()
@@ -124,7 +124,7 @@ def collect_hashes(
     def prepare() -> None:
         set_mask_settings(connection, session)
         set_folding_map(connection)
-        connection.execute("SELECT set_config('understudy.attack', %s, true)", (found.key,))
+        connection.execute("SELECT set_config('understudy.search_key', %s, true)", (found.key,))
 
     with nullcontext() if snapshot else connection.transaction():
         prepare()
@@ -143,7 +143,7 @@ def _label(table: TablePlan, each: ColumnPlan) -> str:
 
 
 def _replacement(table: TablePlan, each: ColumnPlan, session: Session) -> Composable:
-    """Return what the column becomes, if that could still hold the value; a keyed hash cannot, and is dear to compute."""
+    """Return the column's mask, or an empty text for a keyed hash, which is expensive and cannot contain the value."""
     if each.rule.word in HASHES and not _nested(each):
         return SQL("''")
     return masked(table, each, session)
@@ -154,9 +154,9 @@ def _nested(each: ColumnPlan) -> bool:
 
 
 def is_hashed(each: ColumnPlan) -> bool:
-    """Return whether values of a column are searched for: it is masked, by a maker that makes no real names."""
+    """Return whether the column's values are searched for: it is masked, and not by names from a pool."""
     if each.rule.word == "trigger" or (each.rule.word == "recompute" and each.column.category != "S"):
-        return False  # what it becomes is not known yet; a vector or number holds what other columns hold, which are searched for
+        return False  # its new value is not known yet, or derives from columns that are searched for themselves
     return each.masked and each.rule.word not in FROM_POOLS and each.column.base != "bytea"
 
 
@@ -167,13 +167,13 @@ def _kind(each: ColumnPlan) -> Kind:
 
 
 def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits) -> Composed:
-    """Return a query of the hashes and traits of a column's forms: those that are rare enough and really replaced."""
+    """Return a query for the hashes and traits of those forms of a column that are rare and really replaced."""
     source = rows_of(table)
     if table.estimated_rows > 2 * VALUES and table.estimated_rows > LARGE_TABLE and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
         source = SQL("{} TABLESAMPLE SYSTEM ({})").format(source, share)
     column: Composable = Identifier(each.column.name)
-    if each.column.base == "json" and not each.column.array:  # one spelling, unless it holds what jsonb refuses
+    if each.column.base == "json" and not each.column.array:  # one spelling, unless jsonb refuses it
         column = SQL("CASE WHEN {0}::text LIKE '%\\u0000%' THEN {0}::text ELSE {0}::jsonb::text END").format(column)
     elif each.column.category == "I":
         column = SQL("regexp_replace({}::text, '/(32|128)$', '')").format(column)
@@ -201,9 +201,9 @@ def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits)
 
 
 def _hash(text: Composable) -> Composable:
-    """64 bits of SHA-256 over key and text, as a bigint: 10^6 hashes against 10^8 values meet by chance 5 times in 10^6."""
+    """Return 64 bits of SHA-256 as a bigint: 10^6 hashes and 10^8 values collide with a probability of 5 in 10^6."""
     return SQL(
-        "('x' || left(encode(sha256(convert_to((SELECT current_setting('understudy.attack')) || {}, 'UTF8')), 'hex'), 16))"
+        "('x' || left(encode(sha256(convert_to((SELECT current_setting('understudy.search_key')) || {}, 'UTF8')), 'hex'), 16))"
         "::bit(64)::bigint"
     ).format(text)
 
@@ -212,7 +212,7 @@ def _hash(text: Composable) -> Composable:
 
 
 class Lookup:
-    """Which columns' values have a form. Holds eight bytes a hash, and some bits that answer most questions."""
+    """An index from a form to the columns that contain it: eight bytes for each hash, and a bit filter."""
 
     def __init__(self, secrets: HashedValues) -> None:
         self.size = secrets.size
@@ -227,7 +227,7 @@ class Lookup:
         self._harmless: set[str] = set()
 
     def sources(self, forms: set[str]) -> Iterator[str]:
-        """Yield, for each form that is known, the columns of the source that it comes from."""
+        """Yield the source columns of each form that was hashed."""
         key, mask, bits, new = self._key, self._mask, self._filter, forms - self._harmless
         if len(self._harmless) > CACHED:
             self._harmless = set()
@@ -247,12 +247,12 @@ def _holds(hashes: "array[int]", number: int) -> bool:
 
 
 class LeakSearch:
-    """Looks through blocks of one table's rows, as COPY text whose fields are those of `columns`."""
+    """A search through the rows of one table: blocks of COPY text with the fields `columns`."""
 
     def __init__(
         self, lookup: Lookup, table: TablePlan, *, columns: Sequence[ColumnPlan] | None = None, whole: bool
     ) -> None:
-        """`whole`: of keyed columns every value is looked at, not only a sample."""
+        """With `whole`, every value of a keyed column is searched, not only a sample."""
         self._lookup = lookup
         chosen = table.columns if columns is None else columns
         self._wanted = [(at, each) for at, each in enumerate(chosen) if is_searched(each)] if lookup.size else []
@@ -261,7 +261,7 @@ class LeakSearch:
         self.columns = len(self._wanted)
 
     def search_block(self, block: bytes) -> None:
-        """Look through whole lines."""
+        """Search a block of whole lines."""
         if not self._wanted:
             return
         last = self._wanted[-1][0] + 1
@@ -278,14 +278,14 @@ class LeakSearch:
 
     @property
     def found(self) -> tuple[Overlap, ...]:
-        """Where values of the source were found, and whose they are."""
+        """The columns in which values of the source were found, with their source columns."""
         return tuple(
             Overlap(found=where, source=whose, forms=count) for (where, whose), count in sorted(self._found.items())
         )
 
 
 def is_searched(each: ColumnPlan) -> bool:
-    """Return whether a column can hold a text, and is not made from pools, constant (verified as such), or never read."""
+    """Return whether a column can contain text, and is neither constant, nor drawn from a pool, nor unread."""
     if each.unread or each.column.base in ("bytea", "uuid"):
         return False
     if not (each.column.array or each.column.category in SEARCHABLE):
@@ -294,12 +294,12 @@ def is_searched(each: ColumnPlan) -> bool:
 
 
 def count_searched(tables: Iterable[TablePlan]) -> int:
-    """Return how many columns of these tables are looked through."""
+    """Return how many columns of these tables are searched."""
     return sum(is_searched(each) for table in tables for each in table.columns)
 
 
 def sum_overlaps(overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
-    """Return overlaps of several searches with equal pairs added up."""
+    """Sum up the overlaps of several searches by pair of columns."""
     total = Counter[tuple[str, str]]()
     for each in overlaps:
         total[each.found, each.source] += each.forms
@@ -309,7 +309,7 @@ def sum_overlaps(overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
 def search_loaded(
     connection: psycopg.Connection[Any], tables: Iterable[TablePlan], lookup: Lookup
 ) -> tuple[Overlap, ...]:
-    """Look through everything that tables of the target hold now, within the caller's transaction."""
+    """Search all rows of these tables of the target, within the caller's transaction."""
     found: list[Overlap] = []
     for table in tables:
         columns = [each for each in table.columns if is_searched(each)]

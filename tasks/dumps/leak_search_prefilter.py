@@ -91,7 +91,7 @@ class Traits:
         return int.from_bytes(sha256(f"{self._key}/{text}".encode()).digest()[:7], "big") & _HASH | _OTHERS
 
     def of_sql(self, form: Composable) -> Composable:
-        """Return the SQL twin of `of`: a bigint, of a text expression. The key is read from `understudy.attack`."""
+        """Return the SQL twin of `of`: a bigint, of a text expression. The key is read from `understudy.search_key`."""
         counts = SQL(" | ").join(
             SQL(
                 "(least(char_length({form}) - char_length(replace({form}, {letter}, '')), {most})::bigint << {place})"
@@ -99,7 +99,7 @@ class Traits:
             for place, letter in enumerate(LETTERS)
         )
         hashed = SQL(
-            "('x0' || left(encode(sha256(convert_to((SELECT current_setting('understudy.attack')) || '/' ||"
+            "('x0' || left(encode(sha256(convert_to((SELECT current_setting('understudy.search_key')) || '/' ||"
             " CASE WHEN strpos({form}, '@') > 0 THEN substr({form}, strpos({form}, '@'))"
             " ELSE char_length({form}) || left({form}, 1) END, 'UTF8')), 'hex'), 14))::bit(60)::bigint"
         )

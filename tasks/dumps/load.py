@@ -1,4 +1,4 @@
-"""Load: everything in one transaction, verified before it commits; until then staging is as it was."""
+"""The load of a dump: one transaction, verified before it commits; until then staging is unchanged."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -30,21 +30,18 @@ from tasks.masking.policy import Policy
 Blocks = Iterable[bytes]
 Remask = Callable[[Segment, Blocks], Blocks]
 OnTableLoaded = Callable[[str, int], None]
-ALONE = 0x756E64657273  # advisory lock of this database: one load at a time, whoever runs it
+ALONE = 0x756E64657273  # advisory lock of this database: one load at a time
 
 
 def require_no_other_load(connection: psycopg.Connection[Any]) -> None:
-    """No other load may be under way. In a transaction the lock lasts to its end, and dies with its connection.
-
-    Raises `DestinationBusy`.
-    """
+    """Take the lock of loads until the transaction ends. Raise `DestinationBusy` if another load has it."""
     taken = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (ALONE,)).fetchone()
     if taken != (True,):
-        raise DestinationBusy("Another load of this target is under way; expected none.")
+        raise DestinationBusy("Another load of this target is running; expected none.")
 
 
 def require_stored_here(written: Iterable[Table]) -> None:
-    """No table to be emptied may have rows on another server. The plan refuses those; raises `NotLoaded`."""
+    """Raise `NotLoaded` if a table to be emptied has rows on another server; the plan refuses such tables too."""
     for table in written:
         if table.foreign_leaves:
             raise NotLoaded(
@@ -55,8 +52,8 @@ def require_stored_here(written: Iterable[Table]) -> None:
 class Load:
     """One load on one connection (autocommit, not reading). `lifted`: foreign keys to drop and make again.
 
-    `unsealed` returns the hashes of the dump's proof; `remask` replaces raw values on their way in;
-    `told(table, rows)` hears of each table that is in.
+    `unsealed` returns the hashes of the dump's proof; `remask` replaces raw values before they are written;
+    `on_table_loaded(table, rows)` is called as the rows of a table grow.
     """
 
     def __init__(
@@ -77,8 +74,10 @@ class Load:
         self._rows: dict[str, int] = {}
 
     def run(self, events: Iterable[Event]) -> Loaded:
-        """Do it. Raises `NotLoaded` (rolled back), `LeakFound` (the same, because verification found personal data),
-        what reading the dump raises (the same), or `OutcomeUnknown` where the answer to the commit was lost.
+        """Load and commit. Raise `OutcomeUnknown` if the answer to the commit was lost.
+
+        Every other error is raised after a rollback: `NotLoaded`, `LeakFound` if verification found personal data, and
+        those of reading the dump.
         """
         started = time.monotonic()
         self._connection.execute("BEGIN")
@@ -88,7 +87,7 @@ class Load:
         except psycopg.Error as error:
             self._roll_back()
             raise NotLoaded(f"The load was rolled back: {without_values(error)}.") from None
-        except BaseException:  # whatever it was, nothing of it may stay
+        except BaseException:  # also a cancelled run: no row may stay
             self._roll_back()
             raise
         self._commit()
@@ -104,7 +103,7 @@ class Load:
             try:
                 self._connection.execute("ROLLBACK")
             except psycopg.Error:
-                self._connection.close()  # the server rolls back what a vanished client leaves open
+                self._connection.close()  # the server rolls back when the connection is lost
 
     def _commit(self) -> None:
         try:
@@ -112,11 +111,11 @@ class Load:
         except psycopg.OperationalError as error:
             raise OutcomeUnknown(
                 f"The answer to the commit was lost ({without_values(error)}).",
-                next_step="Retry this run: it looks for its marker on staging and never loads again.",
+                next_step="Retry this run: it looks for its marker on staging and does not load again.",
             ) from None
-        except psycopg.Error as error:  # a deferred constraint: the commit itself was refused
+        except psycopg.Error as error:  # a deferred constraint: the server refused the commit
             raise NotLoaded(f"The load was rolled back at its commit: {without_values(error)}.") from None
-        except BaseException as error:  # stopped while the answer was on its way
+        except BaseException as error:  # the run was stopped while it waited for the answer
             raise OutcomeUnknown(f"The answer to the commit was not waited for ({type(error).__name__}).") from error
 
     def _inside(self, events: Iterable[Event]) -> tuple[tuple[str, str], ...]:
@@ -145,22 +144,22 @@ class Load:
         return checks
 
     def _refresh(self) -> None:
-        """Materialized views hold what was computed from the old rows. Raises `NotLoaded` naming the view."""
+        """Refresh the materialized views. Raise `NotLoaded` with the view that fails."""
         for view in populated_views(self._connection, self._catalog, self._plan):
             try:
                 self._connection.execute(SQL("REFRESH MATERIALIZED VIEW {}").format(identifier(view)))
-            except psycopg.errors.UndefinedFunction as error:  # since PostgreSQL 17 with a search_path of its own
+            except psycopg.errors.UndefinedFunction as error:  # PostgreSQL 17 refreshes with a restricted search_path
                 raise NotLoaded(
                     f"The materialized view {view} cannot be refreshed: {without_values(error)}.",
-                    next_step="The target is as it was. Since PostgreSQL 17 a refresh finds functions only with their "
+                    next_step="The target is unchanged. Since PostgreSQL 17 a refresh finds functions only with their "
                     "schema: qualify them in the view and in the functions that it calls.",
                 ) from None
 
     def _analyze(self, written: list[Table]) -> None:
-        """ANALYZE of a table reads its inheritance children too: a table with children on other servers goes without.
+        """Analyze the tables, except those with inheritance children on other servers, which ANALYZE would read.
 
-        Since PostgreSQL 17 it runs with a search_path of its own, so that an index expression may miss a function there:
-        such a table goes without new statistics, as it does when the server's own autovacuum comes by.
+        Since PostgreSQL 17 ANALYZE has a restricted search_path, in which an index expression may not find its function:
+        such a table gets no new statistics, as with autovacuum.
         """
         resolver = Resolver.of(self._catalog)
         for table in written:
@@ -175,18 +174,19 @@ class Load:
             )
 
     def _restore_foreign_keys(self) -> None:
-        """Make them again; PostgreSQL checks each against all rows. Rows that staging keeps may point at rows that are
-        gone, so a kept table's key is made NOT VALID: it holds from now on.
+        """Add the dropped foreign keys again; PostgreSQL checks each against all rows.
+
+        The key of a kept table becomes NOT VALID, because its rows may refer to rows that no longer exist.
         """
         for key in self._lifted:
             definition = key.definition.removesuffix(" NOT VALID")
-            forgiven = str(key.table) in {*self._plan.kept, *self._plan.untouched} or not key.validated
-            if forgiven and not definition.endswith(" NOT ENFORCED"):
+            unchecked = str(key.table) in {*self._plan.kept, *self._plan.untouched} or not key.validated
+            if unchecked and not definition.endswith(" NOT ENFORCED"):
                 definition += " NOT VALID"
             add_constraint(self._connection, key.declared_on, key.name, definition, key.comment)
 
     def _empty(self, written: list[Table]) -> None:
-        """Children before parents. TRUNCATE is fast and makes readers wait; DELETE lets them see the old rows."""
+        """Empty the tables, children first. TRUNCATE is fast and makes readers wait; with DELETE they see the old rows."""
         if self._plan.readers == "wait":
             if written:
                 self._connection.execute(SQL("TRUNCATE {}").format(SQL(", ").join(map(rows_of, written))))
@@ -209,7 +209,7 @@ class Load:
                 continue
             order = orders.get(str(event[0]))
             if order is None:
-                continue  # the reader reads on: its digest is checked although its rows are not wanted
+                continue  # the reader skips its rows and still checks its digest
             self._rows[str(order.name)] += self._copy(order, self._blocks(segments))
             self._on_table_loaded(str(order.name), self._rows[str(order.name)])
 
@@ -231,7 +231,7 @@ class Load:
             return cursor.rowcount
 
     def _copy_nothing(self, order: LoadOrder, blocks: Blocks) -> int:
-        """A table without a column to write: only the number of its rows is known."""
+        """Insert empty rows into a table without a column to write."""
         rows = sum(block.count(b"\n") for block in blocks)
         statement = SQL("INSERT INTO {} SELECT FROM generate_series(1, {})").format(
             identifier(order.name), Literal(rows)
@@ -240,7 +240,7 @@ class Load:
 
 
 def without_skipped(order: LoadOrder, blocks: Blocks) -> Blocks:
-    """COPY text without the columns that staging lacks: what they hold, raw perhaps, never reaches its disk or log."""
+    """Remove the columns that staging lacks: their values, perhaps raw, never reach its disk or log."""
     kept = [place for place, column in enumerate(order.columns) if column not in order.skipped]
     for block in blocks:
         rows = (line.split(b"\t") for line in block.split(b"\n")[:-1])
@@ -248,8 +248,8 @@ def without_skipped(order: LoadOrder, blocks: Blocks) -> Blocks:
 
 
 def _together(event: Event, held: set[Name]) -> Event | tuple[Name, int | None]:
-    """Segments that must be written by one statement: rows of a table that points at itself find each other at its end.
-    All others go one by one, because PostgreSQL keeps a statement's foreign keys to check in memory.
+    """Return the key of segments that one statement writes: all of a table that refers to itself, so that its rows find
+    each other. Other segments get a statement each, because PostgreSQL keeps a statement's pending checks in memory.
     """
     if isinstance(event, Segment):
         return (event.table, None if event.table in held else event.number)
@@ -257,7 +257,7 @@ def _together(event: Event, held: set[Name]) -> Event | tuple[Name, int | None]:
 
 
 def banner_text(plan: LoadPlan) -> str:
-    """What the application's banner may say. A row-for-row copy with its ids is pseudonymised, never anonymous."""
+    """Return the text for the application's banner. A copy with its row ids is pseudonymised, never anonymous."""
     when = f"{plan.header.exported_at:%Y-%m-%d %H:%M} UTC"
     kind = "copy that CONTAINS PERSONAL DATA" if plan.arrives_raw else "pseudonymised copy"
     return f"Staging data: {kind} of {plan.header.source_host} of {when}."

@@ -1,4 +1,4 @@
-"""Partition bounds: whether the partitions of one table can take the rows of another one's, told from the bounds alone."""
+"""Partition bounds: whether the target's partitions can take the rows of the source's, by comparing their bounds."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from tasks.estate.tables import Kind, Name, Relation, Table
 
 Taken = Literal["yes", "no", "maybe"]
 LITERAL = re.compile(r"E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|[\w.+-]+")
-MOST_RESIDUES = 4096  # of a hash: beyond it nobody counts them
+MOST_RESIDUES = 4096  # of a hash modulus; more are not compared
 DEFAULT = "DEFAULT"
 # For each key column: -1 MINVALUE, 0 a value, 1 MAXVALUE, 2 NULL; and the value.
 Point = tuple[tuple[int, str | None], ...]
@@ -33,7 +33,7 @@ class Bound:
 
 
 def read_bound(text: str) -> Bound | None:
-    """Return what PostgreSQL printed as a partition's bound, or None for anything else."""
+    """Parse a partition's bound as PostgreSQL prints it. Return None for anything else."""
     if text == DEFAULT:
         return Bound("default")
     if found := re.fullmatch(r"FOR VALUES WITH \(modulus (\d+), remainder (\d+)\)", text):
@@ -58,14 +58,14 @@ def _points(text: str) -> Iterator[tuple[int, str | None]]:
 
 
 class TargetPartitions:
-    """The partitions of one table on the target, and how PostgreSQL orders what their bounds name."""
+    """The partitions of one table on the target."""
 
     def __init__(self, connection: psycopg.Connection[Any], table: Table, resolver: Resolver) -> None:
         self._connection, self._table, self._resolver = connection, table, resolver
 
     def accept(self, node: Relation, chain: Mapping[str, str]) -> Taken:
-        """Whether rows inside `chain`, the bound for each partition key, find a partition below `node`. "maybe" if the
-        bounds alone do not tell.
+        """Return whether rows within `chain` (partition key: bound) have a partition below `node`; "maybe" if the bounds
+        do not decide it.
         """
         if node.kind is not Kind.PARTITIONED:
             return "yes"
@@ -92,7 +92,7 @@ class TargetPartitions:
     def _met(
         self, node: Relation, children: Sequence[Relation], wanted: Bound | None
     ) -> tuple[list[Relation], bool] | None:
-        """The partitions that rows inside this bound may go to, besides the default, and whether these take them all."""
+        """Return the partitions, without the default, for rows within this bound, and whether they take all of them."""
         bounds = [(child, read_bound(child.bound)) for child in children if child.bound != DEFAULT]
         known = [(child, bound) for child, bound in bounds if bound is not None]
         if wanted is None or wanted.strategy == "default" or len(known) < len(bounds):
@@ -107,26 +107,26 @@ class TargetPartitions:
         return (_listed if wanted.strategy == "list" else _ranged)(known, ranks)
 
     def _ranks(self, node: Relation, bounds: Sequence[Bound]) -> list[tuple[int, ...]] | None:
-        """The points of each bound as numbers, in PostgreSQL's own order of the key's types; None where it has none."""
+        """Return the points of each bound as ranks in PostgreSQL's order of the key's types, or None if they have no order."""
         names = [part.strip().strip('"') for part in node.key.partition("(")[2].rstrip(")").split(",")]
         columns = [self._table.column(name) for name in names]
         points = [point for bound in bounds for point in bound.points]
         if any(column is None for column in columns) or any(len(point) != len(names) for point in points):
-            return None  # an expression
+            return None  # the key is an expression
         if bounds[0].strategy == "range" and any(column is not None and column.category == "S" for column in columns):
-            return None  # text has the order of the key's collation, which the bounds do not name
+            return None  # the order of text depends on the collation, which bounds do not name
         order = ", ".join(
             f"p{n}, v{n}::{column.type.replace('%', '%%')}" for n, column in enumerate(columns) if column is not None
         )
         fields = ", ".join(f"p{n}, v{n}" for n in range(len(names)))
         row = ", ".join(["%s::int, %s::text"] * len(names))
         rows = ", ".join([f"(%s::int, {row})"] * len(points))
-        question = f"SELECT dense_rank() OVER (ORDER BY {order}) FROM (VALUES {rows}) AS t (n, {fields}) ORDER BY n"  # noqa: S608  # types as the catalogue prints them, values bound
+        query = f"SELECT dense_rank() OVER (ORDER BY {order}) FROM (VALUES {rows}) AS t (n, {fields}) ORDER BY n"  # noqa: S608  # types as the catalogue prints them, values bound
         values: list[Any] = [v for n, point in enumerate(points) for v in (n, *(x for part in point for x in part))]
         try:
             with self._connection.transaction():
-                ranked = iter([row[0] for row in self._connection.execute(question.encode(), values).fetchall()])
-        except psycopg.Error:  # a value of the source's type is none of the target's
+                ranked = iter([row[0] for row in self._connection.execute(query.encode(), values).fetchall()])
+        except psycopg.Error:  # not a value of the target's type
             return None
         return [tuple(next(ranked) for _ in bound.points) for bound in bounds]
 
@@ -159,12 +159,12 @@ def _ranged(known: Known, ranks: Sequence[tuple[int, ...]]) -> tuple[list[Relati
 
 
 def tables_with_rows(connection: psycopg.Connection[Any], leaves: Sequence[Name]) -> set[Name]:
-    """Return those of these tables that hold a row."""
+    """Return the tables that contain at least one row."""
     if not leaves:
         return set()
-    asked = [SQL("EXISTS (SELECT FROM ONLY {})").format(identifier(leaf)) for leaf in leaves]
+    tests = [SQL("EXISTS (SELECT FROM ONLY {})").format(identifier(leaf)) for leaf in leaves]
     found: list[bool] = []
-    for start in range(0, len(asked), 500):
-        question = SQL("SELECT ARRAY[{}]").format(SQL(", ").join(asked[start : start + 500]))
-        found += (connection.execute(question).fetchone() or ([],))[0]
+    for start in range(0, len(tests), 500):
+        query = SQL("SELECT ARRAY[{}]").format(SQL(", ").join(tests[start : start + 500]))
+        found += (connection.execute(query).fetchone() or ([],))[0]
     return {leaf for leaf, holds in zip(leaves, found, strict=True) if holds}

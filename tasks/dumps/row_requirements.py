@@ -1,7 +1,8 @@
-"""Demands: everything that a table's definition demands of its rows. What the source demands too, its rows satisfy.
+"""Row requirements: types, constraints, indexes and partitions that a row must satisfy to enter a table.
 
-Both sides are described in the same words, so that two sets are compared. A dump holds only hashes of the source's, because a
-CHECK, a label or a bound may quote a value. Where the words differ, the rows themselves are tried (tasks/dumps/trial_load.py).
+Rows of the source satisfy the requirements of the source, so that only staging's other requirements need a trial with the
+rows themselves (trial_load.py). A dump contains hashes of the requirements, because a CHECK, a label or a bound may quote
+a value.
 """
 
 import hashlib
@@ -19,14 +20,14 @@ from tasks.estate.relations import Resolver
 from tasks.estate.tables import Catalog, Column, ForeignKey, Name, Table
 from tasks.masking.makers.recompute import ByTrigger
 
-HEX = 16  # digits of a hash: two of a million rules are alike once in ten million dumps
+HEX = 16  # digits of a hash: a million rules collide once in ten million dumps
 QUERYING = ("from", "join", "into", "update")
-PROVEN_ROWS = 1000  # rows of a table up to which the export tries its masks on every row
+PROVEN_ROWS = 1000  # tables up to this size: the export tests its masks on every row
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that a table demands of each row. `rule` says it without names of constraints, `words` for people."""
+    """One requirement of a table for its rows. `rule` omits names of constraints and is compared; `words` is for people."""
 
     kind: str  # type, not-null, generated, check, unique, index, partition, foreign-key
     rule: str
@@ -35,17 +36,17 @@ class Requirement:
     where: Name | None = None  # the table or partition that declares it
     constraint: str = ""
     lasting: bool = True  # False: the source's own rows need not satisfy it
-    plain: bool = False  # a built-in type, or an index of columns as they are: what makers give fits without a trial
+    plain: bool = False  # a built-in type, or an index of plain columns: masked values fit without a trial
     key: ForeignKey | None = None
 
     @property
     def hash(self) -> str:
-        """Return what a dump's header holds of it."""
+        """The hash in a dump's header."""
         return hashlib.sha256(f"{self.kind} {self.rule}".encode()).hexdigest()[:HEX]
 
 
 class Requirements:
-    """The demands of the tables of one database."""
+    """The requirements of the tables of one database."""
 
     def __init__(self, connection: psycopg.Connection[Any], catalog: Catalog) -> None:
         self._catalog, self._resolver = catalog, Resolver.of(catalog)
@@ -58,11 +59,11 @@ class Requirements:
             self._keys[key.table].append(key)
         self._tables = {each.name.name.casefold() for each in catalog.tables}
         self._functions = {row["function"]: row for row in query_catalog(connection, "check_functions")}
-        question = "SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()"
-        self._order = str((connection.execute(question).fetchone() or ("",))[0])  # the order of text in a RANGE
+        query = "SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()"
+        self._order = str((connection.execute(query).fetchone() or ("",))[0])  # the order of text in a RANGE
 
     def of(self, table: Table) -> Iterator[Requirement]:
-        """Yield all that the table demands of a row, but foreign keys."""
+        """Yield the requirements of a table, except foreign keys."""
         for column in table.columns:
             yield self._type(table, column)
             yield from _not_null(table, column)
@@ -80,7 +81,7 @@ class Requirements:
         yield from self._partitions(table)
 
     def keys(self, table: Table) -> Iterator[Requirement]:
-        """Yield the foreign keys that hold: validated, enforced, with their triggers on."""
+        """Yield the foreign keys that are validated and enforced, with their triggers enabled."""
         for key in self._keys[table.name]:
             if key.validated and key.watched and not key.definition.endswith("NOT ENFORCED"):
                 rule = f"{key.declared_on} {key.definition}"
@@ -88,7 +89,7 @@ class Requirements:
                 yield Requirement("foreign-key", rule, words, key.columns, key.declared_on, key.name, key=key)
 
     def reading_others(self, demand: Requirement, table: Table) -> list[str]:
-        """Return the functions that a CHECK calls and that may read other tables: then no trial proves anything."""
+        """Return the functions of a CHECK that may read other tables, so that a trial proves nothing."""
         if demand.kind != "check":
             return []
         called = next(
@@ -97,7 +98,7 @@ class Requirements:
         return [name for name in called if self._may_read(self._functions.get(name))]
 
     def _may_read(self, function: Mapping[str, Any] | None) -> bool:
-        """Whether a function may read tables: one that promises not to, and does not seem to, cannot."""
+        """Return whether a function may read tables: it is not IMMUTABLE, or its source mentions one."""
         if function is None or not function["immutable"] or function["reads"]:
             return True
         return _reads(function["source"], self._tables)
@@ -110,7 +111,7 @@ class Requirements:
         return Requirement("type", rule, words, (column.name,), table.name, lasting=lasting, plain=plain)
 
     def _partitions(self, table: Table) -> Iterator[Requirement]:
-        """Yield one demand for all partitions: a row must find one, and another partition has other rules."""
+        """Yield one requirement for all partitions: the row must find one."""
         if table.partitioned:
             own = self._resolver.find(table.name)
             below = [*self._resolver.partitions(table.name)]
@@ -121,7 +122,7 @@ class Requirements:
 
 
 def _reads(source: str, tables: Collection[str]) -> bool:
-    """Whether the source of a function seems to read a table: a mention is enough, because a missed one costs a night."""
+    """Return whether the source of a function mentions a table; a false alarm is better than a failed load."""
     words = set(re.sub(r'[".;()]', " ", source).casefold().split())
     return "execute" in words or (not words.isdisjoint(QUERYING) and not words.isdisjoint(tables))
 
@@ -154,7 +155,7 @@ def _unique(table: Table) -> Iterator[Requirement]:
 
 
 def satisfied_requirements(demands: Requirements, plan: TablePlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the hashes of what the rows of a dumped table satisfy, and of what its masks were only tried for on a sample."""
+    """Return the hashes of the requirements that all dumped rows satisfy, and of those tested on a sample only."""
     certain: set[str] = set()
     sampled: set[str] = set()
     masked = {each.column.name: each for each in plan.columns if each.masked or each.unread}
@@ -168,12 +169,12 @@ def satisfied_requirements(demands: Requirements, plan: TablePlan) -> tuple[tupl
 
 
 def _kept(demand: Requirement, changed: list[ColumnPlan]) -> str:
-    """Return whether masked rows satisfy what the real ones do: "yes", "no", or "sampled" if it was tried on some of them."""
+    """Return whether masked rows satisfy a requirement of the real rows: "yes", "no", or "sampled"."""
     if not changed:
         return "yes"
-    if any(isinstance(each.rule.maker, ByTrigger) for each in changed):  # known on the target only
+    if any(isinstance(each.rule.maker, ByTrigger) for each in changed):  # computed on the target
         return "yes" if demand.kind == "not-null" or demand.plain else "no"
-    if demand.kind in ("foreign-key", "unique"):  # both are proven for every mask when the export is planned
+    if demand.kind in ("foreign-key", "unique"):  # both were proven when the export was planned
         return "yes"
     if demand.kind == "partition":
         return "no"
@@ -187,6 +188,6 @@ def _kept(demand: Requirement, changed: list[ColumnPlan]) -> str:
 def unproven_requirements(
     demands: Iterable[Requirement], certain: Iterable[str] | None, sampled: Iterable[str], rows: int
 ) -> list[Requirement]:
-    """Return the demands that nothing promises. A dump of 0.1 promises nothing."""
+    """Return the requirements that the dump does not prove. A dump of version 0.1 proves none."""
     known = {*(certain or ()), *(sampled if rows <= PROVEN_ROWS else ())}
     return [demand for demand in demands if demand.hash not in known]

@@ -1,4 +1,4 @@
-"""Copies: temporary tables that demand of their rows what staging's tables demand, for a trial that is rolled back."""
+"""Trial tables: temporary copies of staging's tables with the same requirements, for a trial that is rolled back."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,21 +19,24 @@ Connection = psycopg.Connection[Any]
 
 
 class ValueSums:
-    """Sums over the values of some columns of one table. `types` maps each to its type in the dump."""
+    """Sums of column values, which show whether staging's types round, cut or pad the values of a dump.
+
+    Values are added up, in any order, before they are written and after they are read back. `types`: those of the dump.
+    """
 
     def __init__(self, columns: Sequence[str], types: dict[str, str]) -> None:
         self._places = {name: place for place, name in enumerate(columns) if name in types}
         self._types, self._given = types, dict.fromkeys(types, 0)
 
     def summed(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the blocks of COPY text, and add their values up on the way."""
+        """Yield the blocks of COPY text, and add up their values."""
         for block in blocks:
             _add(block, self._places, self._given)
             yield block
 
     def changed_columns(self, connection: psycopg.Connection[Any], table: Composable) -> list[str]:
-        """Return the columns of which the table holds other values than it was given. One whose type the server cannot turn
-        back into the dump's counts as changed, unless its text is the same.
+        """Return the columns whose values differ from those that were written. A column whose type cannot be converted back
+        to the dump's counts as changed, unless its text is the same.
         """
         return [name for name in self._types if self._sum(connection, table, name) != self._given[name]]
 
@@ -63,7 +66,7 @@ def _add(block: bytes, places: dict[str, int], sums: dict[str, int]) -> None:
 
 @dataclass
 class TrialTable:
-    """A temporary copy of one of staging's tables, and what is to be found out about it."""
+    """A temporary copy of one of staging's tables, and the results of its trial."""
 
     table: Table
     dumped: DumpedTable
@@ -77,12 +80,12 @@ class TrialTable:
 
     @property
     def name(self) -> str:
-        """The table's name, as the policy has it."""
+        """The table's name, as in the policy."""
         return str(self.table.name)
 
 
 class TrialTableBuilder:
-    """Makes the temporary copy of one table: its columns, CHECKs, keys and partitions, without what a load switches off."""
+    """The builder of one trial table: its columns, CHECKs, keys and partitions, without what a load switches off."""
 
     def __init__(
         self, connection: Connection, catalog: Catalog, resolver: Resolver, copy: TrialTable, prefix: str
@@ -93,7 +96,7 @@ class TrialTableBuilder:
         self._off = sorted(off | {*copy.reading})
 
     def make(self) -> None:
-        """Make it. Raises `psycopg.Error` if a part of it cannot be copied."""
+        """Create the table. Raise `psycopg.Error` if a part of it cannot be copied."""
         table = self._copy.table
         root = self._resolver.find(table.name)
         self._make(root or Relation(name=table.name, kind=Kind.ORDINARY))
@@ -119,22 +122,22 @@ class TrialTableBuilder:
         return name
 
     def _loosen(self, real: Name, name: str) -> None:
-        """Drop what a load drops while it writes: constraints that are NOT VALID, which a copy would have as valid ones."""
+        """Drop the NOT VALID constraints, as a load does: in a copy they would be valid."""
         target = Identifier("pg_temp", name)
         for constraint in self._off:
             self._connection.execute(
                 SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(target, Identifier(constraint))
             )
         strict = {c.name for c in self._copy.table.columns if c.not_null or real in c.not_null_leaves}
-        question = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attnotnull"
-        for (column,) in self._connection.execute(question, (f"pg_temp.{name}",)).fetchall():
+        query = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attnotnull"
+        for (column,) in self._connection.execute(query, (f"pg_temp.{name}",)).fetchall():
             if column not in strict:
                 self._connection.execute(
                     SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(target, Identifier(column))
                 )
 
     def _give_default(self, column: Column) -> None:
-        """Give a column that the dump lacks its default; one that draws from a sequence must not draw from staging's."""
+        """Set the default of a column that the dump lacks. A default from a sequence must not use up staging's sequence."""
         target = Identifier("pg_temp", self._copy.temporary[self._copy.table.name])
         name = Identifier(column.name)
         drawn = any((self._copy.table.name, column.name) in sequence.uses for sequence in self._catalog.sequences)

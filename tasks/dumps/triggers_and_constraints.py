@@ -63,8 +63,8 @@ def add_constraint(
         connection.execute(statement)
 
 
-def _of_tables(connection: psycopg.Connection[Any], question: str, tables: Collection[Name]) -> Rows:
-    return [row for row in query_catalog(connection, question) if _root(row) in tables]
+def _of_tables(connection: psycopg.Connection[Any], query: str, tables: Collection[Name]) -> Rows:
+    return [row for row in query_catalog(connection, query) if _root(row) in tables]
 
 
 def _root(row: dict[str, Any]) -> Name:

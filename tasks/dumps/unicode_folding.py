@@ -1,7 +1,7 @@
-"""Folding: one spelling for each character, the same in Python and in SQL, whatever locale a server has.
+"""Unicode folding: one spelling for each character, the same in Python and in SQL, for every locale of a server.
 
-Compatibility forms, case, accents and invisible characters go away: `MÜLLER`, `Müller` and `ｍuller` become `muller`.
-The map works character by character, so that PostgreSQL can apply it from a setting, without a collation of its own.
+Compatibility forms, case, accents and invisible characters are removed: `MÜLLER`, `Müller` and `ｍuller` become `muller`.
+The map works on single characters, so that PostgreSQL can apply it from a setting, without a special collation.
 Source: Unicode NFKD, case folding and combining classes, as Python's `unicodedata` has them.
 """
 
@@ -30,14 +30,14 @@ SPELLED_OUT = {
     "þ": "th",
     "ð": "d",
 }
-FEW = 40  # different characters beyond ASCII, as texts of one language have; replacing one takes a pass over the text
+FEW = 40  # different characters beyond ASCII in a text of one language; each takes a pass over the text
 _SURROGATES = range(0xD800, 0xE000)
 _ASCII = bytes(range(128))
 _RUNS = re.compile("[^\0-\x7f]+")
 
 
 def _folded_character(character: str) -> str:
-    """Return what a character becomes: casefolded, without marks; punctuation becomes ASCII or a space."""
+    """Fold a character: lower case, without marks; punctuation becomes ASCII or a space."""
     before, text = "", character
     while text != before:  # a case folding may decompose again
         before = text
@@ -67,7 +67,7 @@ def _plain(character: str) -> str:
 
 @cache
 def folding_table() -> dict[int, str]:
-    """Return the map: each character that changes, and what it becomes. ASCII changes its case only."""
+    """Map each character that changes to its folded form. ASCII changes its case only."""
     codes = chain(range(ord("A"), ord("Z") + 1), range(0x80, sys.maxunicode + 1))
     assigned = (
         code for code in codes if code not in _SURROGATES and unicodedata.category(chr(code)) not in ("Cn", "Co")
@@ -87,14 +87,14 @@ def fold(text: str) -> str:
     characters = set(text.encode().translate(None, _ASCII).decode())
     if len(characters) > FEW:
         return _RUNS.sub(lambda found: _folded_run(found.group()), text).lower()
-    for character in characters:  # each becomes what is folded already, so that their order does not count
+    for character in characters:  # a result is folded itself, so that the order does not matter
         if (made := folding_table().get(ord(character))) is not None:
             text = text.replace(character, made)
     return text.lower()
 
 
 def set_folding_map(connection: psycopg.Connection[Any]) -> None:
-    """Give a connection the map that `folded` reads, without the characters that its encoding lacks."""
+    """Store the map that `folded` reads in a setting, without the characters that the encoding lacks."""
     (encoding,) = connection.execute("SELECT getdatabaseencoding()").fetchone() or ("UTF8",)
     connection.execute("SELECT set_config(%s, %s, false)", (SETTING, _as_json(str(encoding))))
 
@@ -111,13 +111,13 @@ def _as_json(encoding: str) -> str:
 def _fits(text: str, codec: str) -> bool:
     try:
         text.encode(codec)
-    except (UnicodeEncodeError, LookupError):  # an encoding that Python lacks: ASCII is folded
+    except (UnicodeEncodeError, LookupError):  # Python lacks the encoding: only ASCII is folded
         return text.isascii()
     return True
 
 
 def folded(text: Composable) -> Composable:
-    """Return the SQL twin of `fold` for a text expression. `text` must be cheap: it occurs more than once."""
+    """Return the SQL twin of `fold` for a text expression. `text` is evaluated more than once."""
     return SQL(
         'CASE WHEN ({text} COLLATE "C") !~ \'[^\\u0001-\\u007f]\' THEN lower({text} COLLATE "C") ELSE '
         "(SELECT string_agg(coalesce((SELECT current_setting({setting})::jsonb) ->> c, c), '' ORDER BY n)"

@@ -232,6 +232,6 @@ def test_a_canary_that_comes_out_leaves_no_dump(
         monkeypatch.setattr("tasks.exports.shutil.rmtree", lambda folder, ignore_errors: None)
     code, document = cli("dump", "--policy", policy, "--to", tmp_path / "out")
     assert (code, document["outcome"]["name"]) == (1, "LeakFound"), document
-    assert "canary came out of users.title" in document["outcome"]["message"]
+    assert "canary is in the output of users.title" in document["outcome"]["message"]
     assert ("Its parts were removed." in document["outcome"]["next_step"]) is removable
     assert not open_ledger().facts(kind="exported")

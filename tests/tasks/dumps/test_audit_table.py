@@ -126,6 +126,6 @@ def test_a_status_that_the_application_does_not_know_is_refused_by_name(connecti
     connection.execute(
         """CREATE TABLE "ImportExportAudit" (status text CONSTRAINT words CHECK (status = 'ok'), "ErrorMessage" text)"""
     )
-    with pytest.raises(Misconfigured, match=r"refuses a row of ours: SQLSTATE 23514.*constraint words") as refused:
+    with pytest.raises(Misconfigured, match=r"refuses a row of a load: SQLSTATE 23514.*constraint words") as refused:
         began(connection)
     assert "Failing row" not in refused.value.message

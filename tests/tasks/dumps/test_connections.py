@@ -75,7 +75,7 @@ def test_a_snapshot_is_shared_and_a_foreign_one_is_refused(database: str) -> Non
                 assert reader.execute("SELECT count(*) FROM public.t").fetchone() == (0,)
             with (
                 connected_to(database, name="c", statement_within=5) as stranger,
-                pytest.raises(NotExported, match="is not known"),
+                pytest.raises(NotExported, match="does not have the exported snapshot"),
             ):
                 use_snapshot(stranger, "00000099-00000099-1")
 

@@ -101,7 +101,7 @@ def test_a_planted_value_is_named_by_its_column(block: bytes, column: str) -> No
     if not column:
         extract._require_clean(block, (b"other", b"planted"), PLAN)
         return
-    with pytest.raises(LeakFound, match=rf"came out of t\.{column};") as found:
+    with pytest.raises(LeakFound, match=rf"is in the output of t\.{column};") as found:
         extract._require_clean(block, (b"other", b"planted"), PLAN)
     assert "planted canary" in found.value.message
     assert "yplanted" not in found.value.message

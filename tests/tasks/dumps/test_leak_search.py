@@ -1,4 +1,4 @@
-"""The attack without a server: which columns it takes part in, what it finds in a block, and what it keeps."""
+"""The leak search without a server: which columns it includes, what it finds in a block, and what it keeps in memory."""
 
 from array import array
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What the source tells of its values: of those that are rare and really replaced, and of no others."""
+"""Hashes from the source: only of values that are rare and really replaced."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -60,7 +60,7 @@ def test_values_of_masked_columns_are_known_and_no_others(source: psycopg.Connec
     assert whose(lookup, "dora@firma.example", "nested") == ["users.list"]
     for unknown in ("Anna Xylander", "shared-by-20", "nobody@firma.example"):
         assert whose(lookup, unknown) == []
-    assert not source.execute("SELECT current_setting('understudy.attack', true)").fetchone()[0]  # type: ignore[index]  # one row
+    assert not source.execute("SELECT current_setting('understudy.search_key', true)").fetchone()[0]  # type: ignore[index]  # one row
 
 
 def test_a_value_that_many_rows_share_identifies_nobody(source: psycopg.Connection[Any]) -> None:

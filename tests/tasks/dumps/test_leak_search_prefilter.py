@@ -31,7 +31,7 @@ def connection(postgres: Postgres) -> Iterator["psycopg.Connection[object]"]:
     """A session that knows the map of characters and the key of an attack."""
     with psycopg.connect(postgres.url()) as made:
         set_folding_map(made)
-        made.execute("SELECT set_config('understudy.attack', %s, false)", (KEY,))
+        made.execute("SELECT set_config('understudy.search_key', %s, false)", (KEY,))
         yield made
 
 

@@ -109,7 +109,7 @@ def test_a_tsvector_is_recomputed_in_sql(pair: Make) -> None:
     refusal(
         pair(schema, policy.replace("WORDS", "keep"), rows),
         "articles.words (tsvector)",
-        "holds words of articles.title",
+        "contains words of articles.title",
     )
     made = pair(
         schema, policy.replace("WORDS", """{recompute: "to_tsvector('simple', concat_ws(' ', title, tag))"}"""), rows
@@ -130,7 +130,7 @@ def test_a_column_that_the_application_derives_is_found_by_its_rows(pair: Make, 
     rows = rows.replace("VALUE", value).replace("NAMES", names)
     policy = f"people: {{id: keep, name: full_name, {column}: keep, search: keep}}"
     message = refusal(
-        pair(schema, policy, rows), f"people.{column} (text) is kept and holds words of people.name", "in 5 of 5"
+        pair(schema, policy, rows), f"people.{column} (text) is kept and contains words of people.name", "in 5 of 5"
     )
     assert "people.search" not in message
     accepted = f"accept:\n- {{source: people.name, found: people.{column}, reason: looked at it}}\n"

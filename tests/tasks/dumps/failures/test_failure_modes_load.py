@@ -232,7 +232,7 @@ def test_mode_19_two_loads_at_once_do_not_meet(pair: Pairs) -> None:
         thread.join()
 
     made.load(made.export(), on_the_way=meanwhile(at_once))
-    assert refused == ["Another load of this target is under way; expected none."]
+    assert refused == ["Another load of this target is running; expected none."]
 
 
 def test_mode_20_a_dump_with_a_clear_value_inside_is_rolled_back(pair: Pairs) -> None:

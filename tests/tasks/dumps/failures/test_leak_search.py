@@ -1,4 +1,4 @@
-"""The attack and its proof: what was written is searched, and the result belongs to the dump."""
+"""The leak search and its proof: what was written is searched, and the result belongs to the dump."""
 
 import base64
 from array import array
