@@ -15,6 +15,7 @@ from tasks.estate.settings import load_settings
 from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import until, utc_now
 from tasks.ledger.approval_requests import ApprovalRequest
+from tasks.ledger.facts import Asked, PreauthorisationUsed, Sending, StandingUsed
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering import dumps
 from tasks.rendering.approval import approval_text, gate_lines, missing_people, notice_lines
@@ -95,7 +96,7 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
     ledger, limits = open_ledger(), read_rules().conditions
     recorded = recorded_answer(ledger, plan)
     if recorded is not None and (
-        mode != "standing" or recorded.kind == "person" or ledger.facts(run_id=plan.run_id, kind="sending")
+        mode != "standing" or recorded.kind == "person" or ledger.facts(run_id=plan.run_id, kind=Sending.KIND)
     ):
         return recorded
     notes: tuple[str, ...] = ()
@@ -135,7 +136,7 @@ def ask_or_preauthorised(
                     reason="the verification of the promotion failed",
                     answered_at=now,
                     execute_within=_execute_within(),
-                    besides=(entry("pre-authorisation-used", plan, {}, preauthorised.key_of(promotion)),),
+                    besides=(entry(PreauthorisationUsed(), plan, preauthorised.key_of(promotion)),),
                 )
         return ask(plan, comparison, within=within, notes=(SETTLES, NOT_PERMITTED))
     return ask(plan, comparison, within=within, notes=(SETTLES,))
@@ -176,8 +177,8 @@ class _ApprovalRequest:
         must not serve as the answer to this one.
         """
         plan, parameters = self.plan, parameters_of(self.plan.run_id)
-        earlier = gate.ledger.facts(run_id=plan.run_id, kind="asked")
-        changed = any(fact.detail.get("parameters", parameters) != parameters for fact in earlier)
+        earlier = gate.ledger.facts(run_id=plan.run_id, kind=Asked.KIND)
+        changed = any(fact.as_(Asked).parameters not in (None, parameters) for fact in earlier)
         if changed or any(fact.plan != plan.fingerprint for fact in earlier):
             for typed in typed_proofs(plan.run_id):
                 if typed.digits:
@@ -321,12 +322,12 @@ def _stand(
             reason=standing.reason,
             answered_at=now,
             execute_within=_execute_within(),
-            besides=(entry("standing-used", plan, {"pair": standing.pair}, once),),
+            besides=(entry(StandingUsed(pair=standing.pair), plan, once),),
         )
     except AlreadyRecorded as taken:
         if taken.once != once:
             raise
-        run = next(fact.run_id for fact in ledger.facts(kind="standing-used") if fact.once == once)
+        run = next(fact.run_id for fact in ledger.facts(kind=StandingUsed.KIND) if fact.once == once)
         raise Skipped(f"The standing approval for {standing.pair} was used this night already, by run {run}.") from None
     message = f"{approval.approver} permitted run {plan.run_id} to overwrite {plan.destination_name}: plan {plan.code}."
     send_notice(

@@ -6,6 +6,7 @@ from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import ArrivalAnswered, ArrivalAsked, ArrivalRefused, CodeUsed, Settled
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.rendering.approval import arrival_text
 from tasks.runtime.forms import ArrivalForm, FormAnswer, arrival_form, await_answer, publish_sheet
@@ -27,29 +28,29 @@ def ask_arrival(plan: Plan, receipt: Receipt, evidence: Evidence, *, within: tim
         answer = _recorded(ledger, plan)
         while answer is None:
             answer = _ask(ledger, plan, receipt, evidence, within)
-        email = answer.detail["email"]
-        detail = f"{answer.detail['approver']} read the host's e-mail: {email} ({answer.detail['words']})"
-        if email != "completed":
+        read = answer.as_(ArrivalAnswered)
+        detail = f"{read.approver} read the host's e-mail: {read.email} ({read.words})"
+        if read.email != "completed":
             raise OutcomeUnknown(
                 f"The copy to {plan.pair.destination.name} is not confirmed: {detail}.", evidence=evidence.verdict.value
             )
         person = Signal(rank=0, name="a person with the host's e-mail", seen=True, detail=detail, observed_at=utc_now())
         evidence = evidence.model_copy(update={"verdict": Verdict.CONFIRMED, "signals": (person, *evidence.signals)})
-    ledger.record("settled", **where(plan), detail={"how": f"evidence: {evidence.verdict.value}"})
+    ledger.record(Settled(how=f"evidence: {evidence.verdict.value}"), **where(plan))
     return evidence
 
 
 def _recorded(ledger: Ledger, plan: Plan) -> Fact | None:
-    return next(iter(ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="arrival-told")), None)
+    return next(iter(ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=ArrivalAnswered.KIND)), None)
 
 
 def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, within: timedelta) -> Fact | None:
     """Show the form once; return the recorded answer, or None if the answer does not count."""
     name, answer_by = plan.pair.destination.name, _deadline(ledger, plan, within)
-    refused = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="arrival-refused")
+    refused = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=ArrivalRefused.KIND)
     if len(refused) >= read_rules().answer.attempts:
         raise OutcomeUnknown(f"The arrival at {name} is not confirmed: no answer came with proof.")
-    why = refused[-1].detail["why"] if refused else ""
+    why = refused[-1].as_(ArrivalRefused).why if refused else ""
 
     def announce() -> None:
         publish_sheet(Sheet(plan=plan, answer_by=answer_by, question=len(refused)))
@@ -65,7 +66,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
         return _record(ledger, plan, answer, answer_by)
     except (BadProof, AlreadyRecorded) as bad:
         why = str(bad) if isinstance(bad, BadProof) else "This code was used before; wait for the next one."
-        ledger.record("arrival-refused", **where(plan), detail={"why": why})
+        ledger.record(ArrivalRefused(why=why), **where(plan))
         return _recorded(ledger, plan)
 
 
@@ -79,20 +80,17 @@ def _record(ledger: Ledger, plan: Plan, answer: FormAnswer, answer_by: datetime)
         raise BadProof(leads.why_not(form.approver))
     message = statement(f"arrived:{form.email}", plan.fingerprint, answer_by)
     proof = verify(leads, lead, form.proof, message=message, given_at=answer.at, now=utc_now())
-    detail = {"email": form.email, "approver": lead.name, "words": form.words, "proof": proof.kind}
-    used = [Entry("code-used", once=proof.used)] if proof.used else []
-    return ledger.record_together(plan.run_id, [*used, entry("arrival-told", plan, detail, f"arrival:{plan.run_id}")])[
-        -1
-    ]
+    given = ArrivalAnswered(email=form.email, approver=lead.name, words=form.words, proof=proof.kind)
+    used = [Entry.of(CodeUsed(), once=proof.used)] if proof.used else []
+    return ledger.record_together(plan.run_id, [*used, entry(given, plan, f"arrival:{plan.run_id}")])[-1]
 
 
 def _deadline(ledger: Ledger, plan: Plan, within: timedelta) -> datetime:
     """Return when the form closes. It counts from the first time, however often the run asks again."""
-    asked = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="arrival-asked")
+    asked = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=ArrivalAsked.KIND)
     if asked:
-        return datetime.fromisoformat(asked[0].detail["answer_by"])
+        return asked[0].as_(ArrivalAsked).answer_by
     answer_by = utc_now() + within
     # A run with a standing approval recorded no parameters before: a code that is typed here must not serve elsewhere.
-    detail = {"answer_by": answer_by.isoformat(), "parameters": parameters_of(plan.run_id)}
-    ledger.record("arrival-asked", **where(plan), detail=detail)
+    ledger.record(ArrivalAsked(answer_by=answer_by, parameters=parameters_of(plan.run_id)), **where(plan))
     return answer_by

@@ -11,6 +11,7 @@ from tasks.estate.plans import Backup, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
 from tasks.estate.waiting import backoff, until, utc_now
+from tasks.ledger.facts import BackupRenewed, BackupRequested, Sending
 from tasks.runtime.current_run import this_run
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
@@ -34,9 +35,7 @@ def request_backup(install: Install, why: str) -> Backup:
         requested = _find(client, install.id, description)
         if requested is None:
             requested = client.request_backup(install.id, description, [load_settings().notify])
-    open_ledger().record(
-        "backup-requested", run_id=this_run(), destination_id=install.id, detail={"backup": requested.id, "why": why}
-    )
+    open_ledger().record(BackupRequested(backup=requested.id, why=why), run_id=this_run(), destination_id=install.id)
     return Backup(id=requested.id, install_id=install.id, install_name=install.name, requested_at=utc_now())
 
 
@@ -101,11 +100,11 @@ def fresh_backup(plan: Plan) -> Backup:
     """
     ledger = open_ledger()
     facts = ledger.facts(run_id=plan.run_id)
-    renewed = [Backup.model_validate(fact.detail) for fact in facts if fact.kind == "backup-renewed"]
+    renewed = [fact.as_(BackupRenewed).backup for fact in facts if fact.kind == BackupRenewed.KIND]
     backup = renewed[-1] if renewed else plan.backup
     old = utc_now() - (backup.completed_at or backup.requested_at) > read_rules().backup_fresh
-    if any(fact.kind == "sending" for fact in facts) or not old:
+    if any(fact.kind == Sending.KIND for fact in facts) or not old:
         return backup
     backup = await_backup(request_backup(plan.pair.destination, f"once more, {len(renewed) + 1}, for a late answer"))
-    ledger.record("backup-renewed", **where(plan), detail=backup.model_dump(mode="json"))
+    ledger.record(BackupRenewed(backup=backup), **where(plan))
     return backup

@@ -9,6 +9,7 @@ from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Signal
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Survey
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import ArrivalAnswered, Settled
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, scaled
@@ -88,9 +89,10 @@ def await_arrival(
 
 def require_arrival(plan: Plan, evidence: Evidence, *, enough: Verdict = Verdict.CONFIRMED) -> Evidence:
     """Return the evidence if it is good enough for a destination that is not production. Raises `OutcomeUnknown`."""
-    answers = open_ledger().facts(run_id=plan.run_id, plan=plan.fingerprint, kind="arrival-told")
-    if answers and answers[-1].detail["email"] == "completed":  # a lead settled it with proof: `understudy settle`
-        detail = f"{answers[-1].detail['approver']}: {answers[-1].detail['words']}"
+    answers = open_ledger().facts(run_id=plan.run_id, plan=plan.fingerprint, kind=ArrivalAnswered.KIND)
+    answer = answers[-1].as_(ArrivalAnswered) if answers else None
+    if answer and answer.email == "completed":  # a lead settled it with proof: `understudy settle`
+        detail = f"{answer.approver}: {answer.words}"
         person = Signal(rank=0, name="a lead settled it", seen=True, detail=detail, observed_at=utc_now())
         evidence = evidence.model_copy(update={"verdict": Verdict.CONFIRMED, "signals": (person, *evidence.signals)})
     if evidence.verdict not in (Verdict.CONFIRMED, Verdict.UNCHANGED, enough):
@@ -99,5 +101,5 @@ def require_arrival(plan: Plan, evidence: Evidence, *, enough: Verdict = Verdict
             f"{evidence.verdict.value}; expected {enough.value}.",
             evidence=evidence.verdict.value,
         )
-    open_ledger().record("settled", **where(plan), detail={"how": f"evidence: {evidence.verdict.value}"})
+    open_ledger().record(Settled(how=f"evidence: {evidence.verdict.value}"), **where(plan))
     return evidence

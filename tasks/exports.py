@@ -30,6 +30,7 @@ from tasks.estate.dumps import Choices, DumpFacts, Header, LeakSearchResult, Ove
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
 from tasks.estate.settings import Settings, load_settings
+from tasks.ledger.facts import Exported
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy
 from tasks.runtime.current_run import run_logger, show_progress, this_run
@@ -282,9 +283,7 @@ def bundle_dump(plan: ExportPlan, parts: tuple[Part, ...]) -> DumpFacts:
         facts = facts.model_copy(
             update={"unproven": "" if result.searched else unproven_reason("", (), plan.header, None)}
         )
-    open_ledger().record(
-        "exported", run_id=this_run(), detail=facts.model_dump(mode="json"), once=f"exported:{this_run()}"
-    )
+    open_ledger().record(Exported(facts=facts), run_id=this_run(), once=f"exported:{this_run()}")
     return facts
 
 
@@ -301,8 +300,8 @@ def _read_back(url: str, identities: list[str]) -> DumpFacts:
 
 def recorded_dump() -> DumpFacts | None:
     """Return the dump that this run made before it was suspended or retried, or None."""
-    made = open_ledger().facts(run_id=this_run(), kind="exported")
-    return DumpFacts.model_validate(made[-1].detail) if made else None
+    made = open_ledger().facts(run_id=this_run(), kind=Exported.KIND)
+    return made[-1].as_(Exported).facts if made else None
 
 
 def discard(run_id: str) -> str:

@@ -12,6 +12,7 @@ from tasks.estate.plans import Report, fingerprint
 from tasks.estate.settings import Settings, load_settings
 from tasks.estate.verdicts import HELD, RELEASED
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import CodeUsed, HoldEndAsked, HoldEnded, HoldPlaced
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.rendering.markdown import bullets, plain, section
 from tasks.runtime.current_run import this_run
@@ -68,7 +69,7 @@ def place_hold(
     A second call in the same run returns the hold that the first one placed.
     """
     ledger, run_id = open_ledger(), this_run()
-    placed = [Hold.of(fact) for fact in ledger.facts(run_id=run_id, kind="hold")]
+    placed = [Hold.of(fact) for fact in ledger.facts(run_id=run_id, kind=HoldPlaced.KIND)]
     if placed:
         return tuple(placed)
     made = place(
@@ -93,10 +94,10 @@ def end_holds(destination: str, *, your_name: str) -> tuple[Hold, ...]:
     valid proof arrives in time.
     """
     ledger = open_ledger()
-    before = ledger.facts(run_id=this_run(), kind="hold-ended")
+    before = ledger.facts(run_id=this_run(), kind=HoldEnded.KIND)
     if before:  # a retry of a run that ended some
-        placed = {fact.seq: fact for fact in ledger.facts(kind="hold")}
-        return tuple(Hold.of(placed[fact.detail["hold"]]) for fact in before)
+        placed = {fact.seq: fact for fact in ledger.facts(kind=HoldPlaced.KIND)}
+        return tuple(Hold.of(placed[fact.as_(HoldEnded).hold]) for fact in before)
     active = active_holds(ledger, destination, utc_now())
     if not active:
         raise NotFound(
@@ -118,8 +119,8 @@ def _not_ended(destination: str, why: str) -> NotApproved:
 
 def _ask_end(ledger: Ledger, destination: str, active: list[Hold], your_name: str, attempt: int) -> tuple[Hold, ...]:
     """Show the form once; return the holds that were ended, none if the answer does not count."""
-    first, _ = first_request("hold-end-asked", ANSWER_WITHIN)
-    answer_by = datetime.fromisoformat(first["answer_by"])
+    first, _ = first_request(HoldEndAsked, ANSWER_WITHIN)
+    answer_by = first.answer_by
     names = "; ".join(f"{hold.mark}, {hold.words}" for hold in active)
     text = plain(f"{your_name} wants to end what holds {destination}: {names}.", 600)
     named = fingerprint([hold.seq for hold in active] + [this_run()])
@@ -152,7 +153,7 @@ def _end(
         try:
             proven = verify(leads, lead, form.proof, message=message, given_at=given_at, now=utc_now())
             if proven.used:
-                ledger.record_together(this_run(), [Entry("code-used", once=proven.used)])
+                ledger.record_together(this_run(), [Entry.of(CodeUsed(), once=proven.used)])
         except (BadProof, AlreadyRecorded):
             return ()
         mine, proof, by = active, proven.kind, lead.name

@@ -14,6 +14,7 @@ from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import backoff, until, utc_now
+from tasks.ledger.facts import Planned
 from tasks.runtime.current_run import this_run
 from tasks.runtime.permission import find_overrides
 from tasks.runtime.progress import Progress
@@ -145,7 +146,7 @@ def draft_plan(
             "run_id": this_run(),
         }
     )
-    ledger.record("planned", **where(plan), detail=plan.model_dump(mode="json"))
+    ledger.record(Planned(draft=plan), **where(plan))
     return plan
 
 

@@ -9,6 +9,7 @@ from tasks.capi.models import AccountUser
 from tasks.estate.errors import Transient, UnderstudyError, Unreachable
 from tasks.estate.settings import load_settings
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import LeadRestored, LeadsChecked, LeadsUnchecked, LeadSuspended
 from tasks.ledger.ledger import AlreadyRecorded, Entry
 from tasks.rendering.markdown import plain
 from tasks.runtime.current_run import this_run
@@ -16,7 +17,7 @@ from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.leads import Lead, Leads, plain_name
-from tasks.signoff.suspensions import RESTORED, SUSPENDED, suspended_now
+from tasks.signoff.suspensions import suspended_now
 
 NEXT_STEP = "Correct it in the host's User Portal (Users), or correct the leads file. Tomorrow's sweep checks again."
 
@@ -53,7 +54,7 @@ def _suspended() -> list[str]:
 def _compare_once_a_day(leads: Leads) -> None:
     ledger = open_ledger()
     once = f"leads-checked:{utc_now().date()}"
-    if any(fact.once == once for fact in ledger.facts(kind="leads-checked")):
+    if any(fact.once == once for fact in ledger.facts(kind=LeadsChecked.KIND)):
         return
     with open_clients() as (client, _):
         accounts = _users_by_account(client)
@@ -62,14 +63,14 @@ def _compare_once_a_day(leads: Leads) -> None:
     for lead in enrolled:
         why = _why_suspended(lead, accounts)
         if why and before.get(plain_name(lead.name)) != why:
-            entries.append(Entry(SUSPENDED, detail={"name": lead.name, "why": why}))
+            entries.append(Entry.of(LeadSuspended(name=lead.name, why=why)))
             lines.append(f"{plain(lead.name)} {plain(why, 300)}, and may not approve until that is corrected.")
         elif not why and plain_name(lead.name) in before:
-            entries.append(Entry(RESTORED, detail={"name": lead.name}))
+            entries.append(Entry.of(LeadRestored(name=lead.name)))
             lines.append(f"{plain(lead.name)} may approve again: the reason in the hosting account is gone.")
-    counted = {"leads": len(enrolled), "accounts": len(accounts)}
+    counted = LeadsChecked(leads=len(enrolled), accounts=len(accounts))
     try:
-        ledger.record_together(this_run(), [Entry("leads-checked", detail=counted, once=once), *entries])
+        ledger.record_together(this_run(), [Entry.of(counted, once=once), *entries])
     except AlreadyRecorded:
         return  # another sweep compared at this moment and reports it
     if lines:
@@ -113,7 +114,7 @@ def _report_trouble(trouble: UnderstudyError) -> None:
     if isinstance(trouble, Transient):
         return
     try:
-        open_ledger().record("leads-unchecked", run_id=this_run(), once=f"leads-unchecked:{utc_now().date()}")
+        open_ledger().record(LeadsUnchecked(), run_id=this_run(), once=f"leads-unchecked:{utc_now().date()}")
     except AlreadyRecorded:
         return  # reported today
     lines = ["Nobody was suspended or restored; the next sweep tries again.", plain(trouble.message, 600)]

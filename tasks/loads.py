@@ -40,6 +40,7 @@ from tasks.estate.settings import Settings, load_settings
 from tasks.estate.tables import Catalog
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import LoadPlanned, Sending, SendRefused, Sent, Settled
 from tasks.masking.policy import Policy, load_policy
 from tasks.masking.policy_patterns import expand
 from tasks.runtime.current_run import run_logger, show_progress, this_run
@@ -130,12 +131,11 @@ def plan_load(
             "code_version": code_version(),
         }
     )
-    planned = {
-        "dump": file_of(plan.dump), "sha256": plan.sha256, "code": plan.code, "hostname": plan.hostname, "verb": plan.verb,
-        "requested_by": plan.requested_by, "risk": risk.model_dump(mode="json"), "overrides": list(overrides),
-        "emptied": list(plan.emptied),
-    }  # fmt: skip
-    ledger.record("planned-load", **where(plan), detail=planned)
+    planned = LoadPlanned(
+        dump=file_of(plan.dump), sha256=plan.sha256, code=plan.code, hostname=plan.hostname, verb=plan.verb,
+        requested_by=plan.requested_by, risk=risk, overrides=overrides, emptied=plan.emptied,
+    )  # fmt: skip
+    ledger.record(planned, **where(plan))
     return plan
 
 
@@ -149,7 +149,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     require_import_enabled()
     settings, ledger = target_settings(), open_ledger()
     masking_policy = load_policy(settings.policies, policy)
-    if any(fact.kind == "sending" for fact in ledger.facts(run_id=plan.run_id)):
+    if any(fact.kind == Sending.KIND for fact in ledger.facts(run_id=plan.run_id)):
         return _find_out(settings, plan, masking_policy)
     with (
         connect_target(settings, "understudy load") as connection,
@@ -162,7 +162,12 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         prepare_marker(audit)
         table = AuditTable(audit, masking_policy.audit)
         require_permission(plan, approved)
-        ledger.consume(approved, destination_id=plan.destination_id, intent={"dump": file_of(plan.dump)}, now=utc_now())
+        ledger.consume(
+            approved,
+            destination_id=plan.destination_id,
+            intent=Sending(dump=file_of(plan.dump)).stored(),
+            now=utc_now(),
+        )
         try:
             table.close_interrupted()
             table.begin(file=file_of(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
@@ -174,8 +179,8 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         except BaseException as error:  # whatever it was: the row contains the reason
             _close_failed(table, plan, error)
             raise
-        ledger.record("sent", **where(plan), once=f"answered:{plan.run_id}")
-        ledger.record("settled", **where(plan), detail={"how": "committed"})
+        ledger.record(Sent(), **where(plan), once=f"answered:{plan.run_id}")
+        ledger.record(Settled(how="committed"), **where(plan))
         _close_done(settings, table, plan, masking_policy)
     return loaded
 
@@ -197,7 +202,7 @@ def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> No
     reason = error.message if isinstance(error, UnderstudyError) else stopped
     if isinstance(error, LeakFound):
         error.next_step = record_leak(open_ledger(), plan, file=file_of(plan.dump))
-    open_ledger().record("send-refused", **where(plan), detail={"why": "rolled back"})
+    open_ledger().record(SendRefused(why="rolled back"), **where(plan))
     with suppress(psycopg.Error):
         table.end(reason)
     if isinstance(error, UnderstudyError):
@@ -278,7 +283,7 @@ def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded
                     f"A later load has replaced the marker of run {plan.run_id}, if there was one.",
                     next_step="Nothing needs to be done: staging contains the later load.",
                 )
-            ledger.record("send-refused", **where(plan), detail={"why": "no marker: rolled back"})
+            ledger.record(SendRefused(why="no marker: rolled back"), **where(plan))
             with suppress(psycopg.Error, UnderstudyError):
                 AuditTable(connection, policy.audit).close_interrupted()
             raise NotLoaded(
@@ -288,7 +293,7 @@ def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded
             )
         with suppress(psycopg.Error, UnderstudyError):
             AuditTable(connection, policy.audit).close_found(plan.run_id)
-    ledger.record("settled", **where(plan), detail={"how": "marker found: committed"})
+    ledger.record(Settled(how="marker found: committed"), **where(plan))
     return Loaded(
         rows=tuple((str(order.name), order.rows) for order in plan.tables),
         checks=(("marker", "found: the load was committed and verified before its answer was lost"),),

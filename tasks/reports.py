@@ -31,6 +31,7 @@ from tasks.estate.verdicts import (
     unknown_checks,
 )
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import Approved, BackupRenewed, Planned, Sending, SendRefused
 from tasks.masking.classify import Draft
 from tasks.masking.session import PASSWORD
 from tasks.rendering import dumps
@@ -127,8 +128,8 @@ def _request(plan: Plan | LoadPlan) -> dict[str, str]:
 
 def _backup_id(plan: Plan) -> str:
     """Return the backup that `restore` would put back: the second one if the answer came late."""
-    renewed = open_ledger().facts(run_id=plan.run_id, kind="backup-renewed")
-    return str(renewed[-1].detail["id"]) if renewed else plan.backup.id
+    renewed = open_ledger().facts(run_id=plan.run_id, kind=BackupRenewed.KIND)
+    return renewed[-1].as_(BackupRenewed).backup.id if renewed else plan.backup.id
 
 
 def _hold_restored(plan: Plan) -> None:
@@ -250,10 +251,10 @@ def _report_of(verb: str, error: UnderstudyError) -> Report:
     if error.outcome not in WITHOUT_LEDGER:  # without settings there is no ledger to read
         facts = open_ledger().facts(run_id=this_run())
         kinds = {fact.kind for fact in facts}
-        if not isinstance(error, OutcomeUnknown) and "sending" in kinds and "send-refused" not in kinds:
+        if not isinstance(error, OutcomeUnknown) and Sending.KIND in kinds and SendRefused.KIND not in kinds:
             error = NotVerified(error.message)  # the call was sent: "nothing was overwritten" would be false
-        planned = [Plan.model_validate(fact.detail) for fact in facts if fact.kind == "planned"]
-        approved = [Approval.model_validate(fact.detail) for fact in facts if fact.kind == "approved"]
+        planned = [fact.as_(Planned).draft for fact in facts if fact.kind == Planned.KIND]
+        approved = [fact.as_(Approved).approval for fact in facts if fact.kind == Approved.KIND]
         if planned:
             plan = planned[-1]
             known = {

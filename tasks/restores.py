@@ -14,6 +14,7 @@ from tasks.estate.plans import Approval, Backup, Plan, Receipt
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair, Survey
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import BackupRenewed, Planned, RestoreStarted
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
@@ -41,15 +42,15 @@ def resolve_recorded(run_id: str) -> Plan:
     Retried 4 times on `Transient`, backing off with jitter.
     """
     ledger = open_ledger()
-    planned = ledger.facts(run_id=run_id, kind="planned")
+    planned = ledger.facts(run_id=run_id, kind=Planned.KIND)
     if not planned or ledger.receipt(run_id) is None:
         raise NotFound(
             f"The ledger has no copy sent by run {run_id!r}; expected the id of a promotion or refresh that sent one.",
             next_step="Nothing was changed. The report of the promotion shows its run id.",
         )
-    plan = Plan.model_validate(planned[-1].detail)
-    renewed = ledger.facts(run_id=run_id, kind="backup-renewed")
-    return plan.model_copy(update={"backup": Backup.model_validate(renewed[-1].detail)}) if renewed else plan
+    plan = planned[-1].as_(Planned).draft
+    renewed = ledger.facts(run_id=run_id, kind=BackupRenewed.KIND)
+    return plan.model_copy(update={"backup": renewed[-1].as_(BackupRenewed).backup}) if renewed else plan
 
 
 @task(
@@ -109,7 +110,7 @@ def start_allowed_restore(plan: Plan, approval: Approval, ended: State[Any]) -> 
     if ended.name != preauthorised.FAILED or not approval.restore_within:
         return ended
     with suppress(AlreadyRecorded):
-        ledger.record("restore-started", run_id=plan.run_id, once=f"restore-started:{plan.run_id}")
+        ledger.record(RestoreStarted(), run_id=plan.run_id, once=f"restore-started:{plan.run_id}")
         parameters = {
             "promotion": plan.run_id, "approval": "pre-authorised", "database": plan.options.database,
             "requested_by": f"the approval of run {plan.run_id}",

@@ -13,6 +13,7 @@ from tasks.estate.errors import NotApproved, Refused
 from tasks.estate.plans import Report
 from tasks.estate.verdicts import SETTLED
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import PLANNED, Reported, SettleAnswered, SettleAsked, Settled, SettleRefused
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 from tasks.rendering.approval import settle_text
 from tasks.rendering.markdown import plain
@@ -23,7 +24,6 @@ from tasks.runtime.reporting import publish
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.states import is_over
 from tasks.signoff import settling
-from tasks.signoff.history import PLANNED
 
 ANSWER_WITHIN = timedelta(hours=1)  # whoever started the run is present, and a lead with them
 HOUR = timedelta(hours=1)
@@ -59,17 +59,16 @@ def _still_unknown(run_id: str, why: str) -> NotApproved:
 
 def _deadline(call: Fact) -> datetime:
     """Return when this run stops asking. Raises `NotApproved` if its parameters were changed since it asked first."""
-    first, now = first_request("settle-asked", ANSWER_WITHIN, call=call.run_id)
-    if any(first[name] != now[name] for name in ("call", "parameters")):
+    first, now = first_request(SettleAsked, ANSWER_WITHIN, call=call.run_id)
+    if (first.call, first.parameters) != (now.call, now.parameters):
         raise _still_unknown(call.run_id, "the parameters of this run were changed after it asked")
-    return datetime.fromisoformat(first["answer_by"])
+    return first.answer_by
 
 
 def _ask(ledger: Ledger, call: Fact, answer_by: datetime, your_name: str, attempt: int) -> Fact | None:
     """Show the form once; return the fact that settled the call, or None if the answer does not count."""
-    refused = {
-        fact.detail["attempt"]: fact.detail["why"] for fact in ledger.facts(run_id=this_run(), kind="settle-refused")
-    }
+    refusals = [fact.as_(SettleRefused) for fact in ledger.facts(run_id=this_run(), kind=SettleRefused.KIND)]
+    refused = {each.attempt: each.why for each in refusals}
     if attempt in refused:
         return None
     text = settle_text(call, _about(ledger, call), your_name, answer_by=answer_by, refused=refused.get(attempt - 1, ""))
@@ -94,18 +93,21 @@ def _ask(ledger: Ledger, call: Fact, answer_by: datetime, your_name: str, attemp
             raise Refused(f"The call of run {call.run_id} was settled by somebody else just now.") from None
         why = "This code was used before; wait for the next one."
     lead = read_leads().find(answer.form.approver) if isinstance(answer.form, SettleForm) else None
-    detail = {"attempt": attempt, "why": why, "name": lead.name if lead else ""}  # only names of leads are recorded
+    refusal = SettleRefused(
+        attempt=attempt, why=why, name=lead.name if lead else ""
+    )  # only names of leads are recorded
     with suppress(AlreadyRecorded):
-        ledger.record("settle-refused", run_id=this_run(), detail=detail, once=f"settle-refused:{this_run()}:{attempt}")
+        ledger.record(refusal, run_id=this_run(), once=f"settle-refused:{this_run()}:{attempt}")
     return None
 
 
 def _about(ledger: Ledger, call: Fact) -> str:
     """Return verb and destination of a call, as its plan names them."""
-    planned = next((f.detail for f in ledger.facts(run_id=call.run_id, plan=call.plan) if f.kind in PLANNED), {})
-    destination = (planned.get("pair") or {}).get("destination") or {}
-    name = destination.get("name") or (planned.get("target") or {}).get("hostname") or call.destination_id
-    return f"{planned.get('verb', 'call')} of {name}"
+    planned = next(iter(ledger.facts(run_id=call.run_id, plan=call.plan, kinds=PLANNED)), None)
+    if planned is None:
+        return f"call of {call.destination_id}"
+    name = planned.text("pair", "destination", "name") or planned.text("hostname") or call.destination_id
+    return f"{planned.text('verb') or 'call'} of {name}"
 
 
 def _settle(ledger: Ledger, call: Fact, answer: FormAnswer, answer_by: datetime) -> Fact:
@@ -118,8 +120,7 @@ def _settle(ledger: Ledger, call: Fact, answer: FormAnswer, answer_by: datetime)
         ledger, read_leads(), call, form.outcome, name=form.approver, proof=form.proof, reason=form.reason,
         answer_by=answer_by, given_at=answer.at, now=now, asked_by=this_run(),
     )  # fmt: skip
-    detail = {"call": call.run_id, "approver": settled.detail["approver"]}
-    ledger.record("settle-told", run_id=this_run(), detail=detail)
+    ledger.record(SettleAnswered(call=call.run_id, approver=settled.as_(Settled).approver), run_id=this_run())
     return settled
 
 
@@ -128,7 +129,7 @@ def _limit_guesses(ledger: Ledger, form: SettleForm, now: datetime) -> None:
     lead = read_leads().find(form.approver)
     if lead is None or not "".join(form.proof.split()).isdecimal():
         return
-    refused = [fact for fact in ledger.facts(kind="settle-refused") if fact.detail["name"] == lead.name]
+    refused = [fact for fact in ledger.facts(kind=SettleRefused.KIND) if fact.as_(SettleRefused).name == lead.name]
     if sum(now - fact.at < HOUR for fact in refused) >= read_rules().answer.codes_an_hour:
         raise NotApproved("There were too many wrong codes for this lead; sign instead, or wait an hour.")
 
@@ -144,7 +145,8 @@ def release_if_over(ledger: Ledger, run_id: str) -> tuple[str, ...]:
 
 def report_settlement(settled: Fact) -> State[Any]:
     """Release what the settled call's run holds, and finish: `Settled`, with the lead's answer and what is free now."""
-    who, how = settled.detail["approver"], str(settled.detail["how"]).removeprefix("lead: ")
+    fact = settled.as_(Settled)
+    who, how = fact.approver, fact.how.removeprefix("lead: ")
     run_id, ledger = settled.run_id, open_ledger()
     freed = release_if_over(ledger, run_id)
     released = (
@@ -161,11 +163,11 @@ def report_settlement(settled: Fact) -> State[Any]:
         if how == "arrived"
         else "Start a new run.",
         approver=who,
-        reason=settled.detail["words"],
+        reason=fact.words,
     )
-    first = not ledger.facts(run_id=report.run_id, kind="outcome")  # a retry repeats the report alone
+    first = not ledger.facts(run_id=report.run_id, kind=Reported.KIND)  # a retry repeats the report alone
     state = publish(report, record=first)
     if first:
-        lines = [f"{plain(who)}: {plain(settled.detail['words'], 300)}"]
+        lines = [f"{plain(who)}: {plain(fact.words, 300)}"]
         send_notice("decided", f"run {run_id}: settled as {how}", lines, run_id=run_id)
     return state

@@ -13,7 +13,8 @@ from prefect.client.schemas.objects import State
 from tasks.estate.errors import OutcomeUnknown, RunLost, UnderstudyError
 from tasks.estate.plans import Report
 from tasks.estate.waiting import utc_now
-from tasks.ledger.approval_requests import ApprovalRequest, end_of, open_requests
+from tasks.ledger.approval_requests import ApprovalRequest, end_request, open_requests
+from tasks.ledger.facts import Reminded, Reported, RequestExpired, RequestLost, RequestRejected, StateCorrected
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import describe_request, reminder_lines
@@ -45,58 +46,49 @@ def close_requests() -> list[str]:
     answer that was given in time.
     """
     ledger, now, closed = open_ledger(), utc_now(), []
-    reported = {fact.run_id for fact in ledger.facts(kind="outcome")}
+    reported = {fact.run_id for fact in ledger.facts(kind=Reported.KIND)}
     for request in open_requests(ledger):
-        kind, detail = _end_of(request, state_of(request.run_id), now, reported=request.run_id in reported)
-        if not kind:
-            continue
-        try:
-            ledger.record(
-                kind,
-                run_id=request.run_id,
-                destination_id=request.destination_id,
-                plan=request.plan,
-                detail=detail,
-                once=end_of(request.run_id, request.plan),
-            )
-        except AlreadyRecorded:
-            continue  # somebody answered at this moment: the answer counts
-        closed.append(f"{describe_request(request)}: {kind}, {detail.get('why') or detail.get('reason')}")
+        ending = _end_of(request, state_of(request.run_id), now, reported=request.run_id in reported)
+        where = {"run_id": request.run_id, "destination_id": request.destination_id, "plan": request.plan}
+        if ending and end_request(ledger, ending, **where):
+            why = ending.reason if isinstance(ending, RequestRejected) else ending.why
+            closed.append(f"{describe_request(request)}: {ending.KIND}, {why}")
     return closed
 
 
 def _end_of(
     request: ApprovalRequest, state: State[Any] | None, now: datetime, *, reported: bool
-) -> tuple[str, dict[str, Any]]:
-    """Return kind and detail of the fact that ends a request; an empty kind if it stays open."""
+) -> RequestExpired | RequestLost | RequestRejected | None:
+    """Return the fact that ends a request, or None if it stays open."""
     late = now >= request.answer_by + scaled(ANSWER_GRACE)
-    detail = {"answer_by": request.answer_by.isoformat()}
+    if state is None and late:
+        why = "nobody answered, and Prefect does not know the run any more"
+        return RequestExpired(answer_by=request.answer_by, why=why)
     if state is None:
-        why = (
-            "nobody answered, and Prefect does not know the run any more" if late else "its run was deleted in Prefect"
-        )
-        return ("expired" if late else "lost"), detail | {"why": why}
+        return RequestLost(answer_by=request.answer_by, why="its run was deleted in Prefect")
     if state.is_cancelled():
         reason = f"the run was cancelled while the request was open: {state.message or 'no reason given'}"
-        return "rejected", {"approver": "Cancelled in Prefect", "proven": False, "reason": reason}
+        return RequestRejected(approver="Cancelled in Prefect", proven=False, reason=reason)
     if state.is_paused() or (wait_timed_out(state) and now >= request.answer_by):
-        over = late or state.is_final()
-        return ("expired", detail | {"why": "nobody answered in time"}) if over else ("", {})
-    kind, why = _lost(request, state, now, reported=reported)
-    return kind, detail | {"why": why}
+        expired = RequestExpired(answer_by=request.answer_by, why="nobody answered in time")
+        return expired if late or state.is_final() else None
+    return _lost(request, state, now, reported=reported)
 
 
-def _lost(request: ApprovalRequest, state: State[Any], now: datetime, *, reported: bool) -> tuple[str, str]:
-    """Return how the request of a run that neither waits nor was cancelled ends, and why; two empty strings if it does not."""
+def _lost(
+    request: ApprovalRequest, state: State[Any], now: datetime, *, reported: bool
+) -> RequestExpired | RequestLost | None:
+    """Return how the request of a run that neither waits nor was cancelled ends, or None if it stays open."""
     why = f"the run ended as {state.name} while the request was open"
     if state.is_final() and reported:
-        return "expired", why
+        return RequestExpired(answer_by=request.answer_by, why=why)
     if state.is_final() and (ended_while_waiting(request.run_id) or now - state.timestamp >= scaled(RETRY_WITHIN)):
-        return "lost", why
+        return RequestLost(answer_by=request.answer_by, why=why)
     left = state.is_scheduled() or state.is_pending()
     if left and now >= request.answer_by + scaled(RETRY_WITHIN):
-        return "lost", f"no worker took the run, which is {state.name}, within an hour after the deadline"
-    return "", ""
+        why = f"no worker took the run, which is {state.name}, within an hour after the deadline"
+        return RequestLost(answer_by=request.answer_by, why=why)
+    return None
 
 
 @task(name="Set the outcome of ended runs", **BELOW_THE_GATE)
@@ -147,7 +139,7 @@ def correct_states() -> list[str]:
     """
     ledger, corrected = open_ledger(), []
     since = utc_now() - scaled(CORRECTED_FOR)
-    outcomes = {fact.run_id: str(fact.detail["outcome"]) for fact in ledger.facts(kind="outcome") if fact.at >= since}
+    outcomes = {fact.run_id: fact.text("outcome") for fact in ledger.facts(kind=Reported.KIND) if fact.at >= since}
     for run_id, state in states_of(outcomes).items():
         outcome = outcomes[run_id]
         if not state.is_completed() or state.name == outcome:
@@ -155,7 +147,7 @@ def correct_states() -> list[str]:
         sentence = f"Run {run_id} ended as {outcome}; in Prefect it was set to {plain(str(state.name), 60)}."
         try:
             key = f"state-corrected:{run_id}:{state.id}"
-            ledger.record("state-corrected", run_id=run_id, detail={"was": state.name, "is": outcome}, once=key)
+            ledger.record(StateCorrected(was=state.name, outcome=outcome), run_id=run_id, once=key)
         except AlreadyRecorded:
             continue  # another sweep corrects it
         restore_state(run_id, outcome, sentence)
@@ -189,11 +181,10 @@ def remind_people() -> list[str]:
         request = reminder.question
         try:
             ledger.record(
-                "reminded",
+                Reminded(share=reminder.share),
                 run_id=request.run_id,
                 destination_id=request.destination_id,
                 plan=request.plan,
-                detail={"share": reminder.share},
                 once=reminder.once,
             )
         except AlreadyRecorded:

@@ -17,7 +17,17 @@ from tasks.estate.settings import load_settings
 from tasks.estate.verdicts import SWEPT
 from tasks.estate.waiting import utc_now
 from tasks.ledger.approval_requests import open_requests
-from tasks.ledger.ledger import OLD, AlreadyRecorded, Fact
+from tasks.ledger.facts import (
+    BrokenReported,
+    DigestSent,
+    FindingReported,
+    LoadPlanned,
+    LockReleased,
+    NoticeSent,
+    Recorded,
+    StuckReported,
+)
+from tasks.ledger.ledger import OLD, RECONCILED, AlreadyRecorded, Fact
 from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import describe_request, digest_lines, sweep_text
 from tasks.runtime.current_run import this_run
@@ -56,7 +66,7 @@ def release_locks() -> list[str]:
         if not why or not is_over(lock.run_id):  # reconciling takes a minute, and the run may have been retried
             continue
         ledger.release_lock(lock.install_id, lock.run_id)
-        ledger.record("lock-released", run_id=lock.run_id, destination_id=lock.install_id, detail={"why": why})
+        ledger.record(LockReleased(why=why), run_id=lock.run_id, destination_id=lock.install_id)
         released.append(f"{lock.install_id}, held by run {lock.run_id}: {why}")
     return released
 
@@ -64,7 +74,7 @@ def release_locks() -> list[str]:
 def _settle(sending: Fact) -> str:
     """Record that the call of an ended run is settled, and return why; "" if that is not proven."""
     ledger = open_ledger()
-    if ledger.facts(run_id=sending.run_id, kind="planned-load"):
+    if ledger.facts(run_id=sending.run_id, kind=LoadPlanned.KIND):
         how = "a load ends with its connection, and its run is over"
     elif utc_now() - sending.at > scaled(load_settings().lock_horizon):
         how = OLD
@@ -78,7 +88,7 @@ def _settle(sending: Fact) -> str:
                 return ""
         except UnderstudyError:  # the host does not answer: the next sweep asks again
             return ""
-        how = "reconciled: the remote side proves the arrival"
+        how = RECONCILED
     ledger.settle(sending, how)
     return how
 
@@ -96,7 +106,7 @@ def report_stuck() -> list[str]:
     new = [
         sentence
         for run_id, what, sentence in stuck
-        if _is_new("stuck", {"what": what}, f"stuck:{run_id}:{what}", run_id)
+        if _is_new(StuckReported(what=what), f"stuck:{run_id}:{what}", run_id)
     ]
     if new:
         subject = "1 item needs attention" if len(new) == 1 else f"{len(new)} items need attention"
@@ -104,10 +114,10 @@ def report_stuck() -> list[str]:
     return [sentence for _, _, sentence in stuck]
 
 
-def _is_new(kind: str, detail: dict[str, Any], once: str, run_id: str = "") -> bool:
+def _is_new(fact: Recorded, once: str, run_id: str = "") -> bool:
     """Record a fact once; return False if it is recorded already."""
     try:
-        open_ledger().record(kind, run_id=run_id or this_run(), detail=detail, once=once)
+        open_ledger().record(fact, run_id=run_id or this_run(), once=once)
     except AlreadyRecorded:
         return False
     return True
@@ -161,10 +171,10 @@ def find_undelivered() -> list[str]:
     if not settings.notices.get_secret_value().split():
         return []  # notices are off: docs/settings.md
     since = utc_now() - scaled(UNDELIVERED_FOR)
-    sent = [fact for fact in ledger.facts(kind="notice") if fact.at >= since]
-    if not sent or not sent[-1].detail.get("failed"):
+    sent = [fact for fact in ledger.facts(kind=NoticeSent.KIND) if fact.at >= since]
+    if not sent or not (last := sent[-1].as_(NoticeSent)).failed:
         return []
-    where = "no place" if not sent[-1].detail.get("sent") else "not every place"
+    where = "no place" if not last.sent else "not every place"
     return [
         f"The last notice reached {where} of UNDERSTUDY_NOTICES. Check the places; the log of the run that sent it names the "
         "kind of place that failed."
@@ -175,7 +185,9 @@ def find_undelivered() -> list[str]:
 def report_findings(findings: list[str]) -> list[str]:
     """Send one alert a day about each finding that is not about a run, and return all of them."""
     today = utc_now().date()
-    new = [each for each in findings if _is_new("finding", {"what": each}, f"finding:{today}:{fingerprint(each)[:12]}")]
+    new = [
+        each for each in findings if _is_new(FindingReported(what=each), f"finding:{today}:{fingerprint(each)[:12]}")
+    ]
     if new:
         send_notice("alert", "The sweep found something", new)
     return findings
@@ -191,7 +203,7 @@ def verify_ledger() -> list[str]:
         problems = open_ledger().verify(_anchor())
     except Misconfigured as error:  # somebody wrote over the anchor
         problems = [f"the artifact {_anchor_key()} in Prefect is no anchor any more: {error.message}"]
-    if problems and _is_new("ledger-broken", {"problems": problems}, f"ledger-broken:{utc_now().date()}"):
+    if problems and _is_new(BrokenReported(problems=tuple(problems)), f"ledger-broken:{utc_now().date()}"):
         send_notice("alert", "the ledger was changed", [*(plain(each, 600) for each in problems), BROKEN_STEP])
     return problems
 
@@ -213,7 +225,7 @@ def _anchor() -> str | None:
 def send_digest(stuck: list[str]) -> list[str]:
     """Send, once a day from 07:00 UTC, what ended, what waits and what ends soon; return the lines."""
     now = utc_now()
-    if now.hour < DIGEST_FROM or not _is_new("digest", {}, f"digest:{now.date()}"):
+    if now.hour < DIGEST_FROM or not _is_new(DigestSent(), f"digest:{now.date()}"):
         return []
     lines = digest_lines(open_ledger(), now, standing=_expiring_approvals(now), stuck=stuck)
     send_notice("digest", f"{now:%Y-%m-%d}", lines)

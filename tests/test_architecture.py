@@ -28,6 +28,7 @@ EXCEPTIONS: dict[str, str] = {
     "tests/tasks/signoff/test_witnesses_kinds.py": "one table of forgeries: every kind of approval side by side, so that a gap shows",
     "tasks/dumps/leak_search_forms.py": "patterns, their use in Python and their twin in SQL: they must not differ",
     "tasks/dumps/dump_reader.py": "one pass over a dump, with every check of its content",
+    "tasks/loads.py": "the steps of one load, in the order of the flow",
     "tasks/exports.py": "the steps of one export, in the order of the flow",
     "tests/deployments/sandbox/test_postgres.py": "the tests of one file, which share a server that is killed",
     "deployments/sandbox/host/variants.py": "one list of what websites do, healthy and broken side by side, each next to its name",

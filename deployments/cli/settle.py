@@ -10,6 +10,7 @@ from deployments.cli.options import Code, Key, Name
 from deployments.cli.output import Result, print_aside, prompt
 from deployments.cli.proofs import Credentials
 from tasks.estate.errors import NotApproved
+from tasks.ledger.facts import Settled
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import read_leads
@@ -46,16 +47,14 @@ def settle(
             fact = settling.settle(
                 ledger, read_leads(), call, how, name=typed, proof=proof, reason=evidence, answer_by=answer_by,
                 given_at=datetime.now(UTC), now=datetime.now(UTC),
-            )  # fmt: skip
+            ).as_(Settled)  # fmt: skip
         except AlreadyRecorded:
             raise NotApproved(
                 "This code was used before, or somebody else settled the call just now.",
                 next_step="Check with `understudy ledger export`, or wait for the next code and try again.",
             ) from None
         freed = release_if_over(ledger, run)
-    send_notice(
-        "decided", f"run {run}: settled as {how}", [f"{fact.detail['approver']}: {fact.detail['words']}"], run_id=run
-    )
+    send_notice("decided", f"run {run}: settled as {how}", [f"{fact.approver}: {fact.words}"], run_id=run)
     kept = "" if freed else " It locked nothing, or its run is still alive and releases the locks at its end."
-    document = {"run": run, "settled": how, "by": fact.detail["approver"], "freed": list(freed)}
-    return Result(document, [f"Settled as {how} by {fact.detail['approver']}.{kept}"])
+    document = {"run": run, "settled": how, "by": fact.approver, "freed": list(freed)}
+    return Result(document, [f"Settled as {how} by {fact.approver}.{kept}"])

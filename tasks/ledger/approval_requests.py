@@ -1,29 +1,20 @@
-"""Questions: which plans wait for an answer, read from the ledger alone."""
+"""Approval requests: which plans wait for an approval, read from the ledger alone."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from tasks.ledger.facts import ENDS, THE_GATE, Asked, Ending, RequestRejected
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
-
-ENDS = (
-    "approved",
-    "rejected",
-    "expired",
-    "superseded",
-    "frozen",
-    "lost",
-)  # a question ends in exactly one of these facts
 
 
 def end_of(run_id: str, plan: str) -> str:
-    """The key under which the question of a run about a plan ends: one of `ENDS`."""
+    """Return the key under which the request of a run about a plan ends, so that it ends once."""
     return f"answer:{run_id}:{plan}"
 
 
 @dataclass(frozen=True)
 class ApprovalRequest:
-    """One plan that was put to people and has no end yet. Times are UTC; `people` must say yes."""
+    """One plan that was put to people. Times are UTC; `people` is how many must approve."""
 
     run_id: str
     plan: str
@@ -38,45 +29,49 @@ class ApprovalRequest:
     answer_by: datetime
 
     @classmethod
-    def of(cls, asked: Fact) -> "ApprovalRequest":
-        """The question that an `asked` fact put."""
-        said = asked.detail
+    def of(cls, fact: Fact) -> "ApprovalRequest | None":
+        """Return the request of an `Asked` fact, or None if the fact is too old to have a deadline."""
+        asked = fact.as_(Asked)
+        if asked.at is None or asked.answer_by is None:
+            return None
         return cls(
-            run_id=asked.run_id,
-            plan=asked.plan,
-            code=said["code"],
-            verb=said["verb"],
-            destination_id=asked.destination_id,
-            destination=said["destination"],
-            source_id=said["source_id"],
-            requested_by=said["requested_by"],
-            people=said["people"],
-            asked_at=datetime.fromisoformat(said["at"]),
-            answer_by=datetime.fromisoformat(said["answer_by"]),
+            run_id=fact.run_id,
+            plan=fact.plan,
+            code=asked.code,
+            verb=asked.verb,
+            destination_id=fact.destination_id,
+            destination=asked.destination,
+            source_id=asked.source_id,
+            requested_by=asked.requested_by,
+            people=asked.people,
+            asked_at=asked.at,
+            answer_by=asked.answer_by,
         )
 
 
 def every_request(ledger: Ledger) -> list[ApprovalRequest]:
-    """Every question that was ever put, oldest first, but for those of earlier ledgers, which said less."""
-    return [ApprovalRequest.of(fact) for fact in ledger.facts(kind="asked") if "answer_by" in fact.detail]
+    """Return every request that has a deadline, oldest first."""
+    return [request for fact in ledger.facts(kind=Asked.KIND) if (request := ApprovalRequest.of(fact))]
 
 
 def open_requests(ledger: Ledger) -> list[ApprovalRequest]:
-    """Every question without an end, oldest first; overdue ones too, until somebody records that they expired."""
+    """Return every request without an end, oldest first; also overdue ones whose expiry is not recorded yet."""
     ended = {(fact.run_id, fact.plan) for fact in ledger.facts(kinds=ENDS)}
-    return [question for question in every_request(ledger) if (question.run_id, question.plan) not in ended]
+    return [request for request in every_request(ledger) if (request.run_id, request.plan) not in ended]
+
+
+def end_request(ledger: Ledger, ending: Ending, *, run_id: str, destination_id: str, plan: str) -> bool:
+    """Record how a request ended. Returns False if it had ended before, for example by an answer a moment ago."""
+    try:
+        ledger.record(ending, run_id=run_id, destination_id=destination_id, plan=plan, once=end_of(run_id, plan))
+    except AlreadyRecorded:
+        return False
+    return True
 
 
 def close_own(ledger: Ledger, run_id: str, why: str) -> None:
-    """Close every open question of a run that cannot go on, because of `why`: an answer could not be used any more."""
-    for question in open_requests(ledger):
-        if question.run_id == run_id:
-            with suppress(AlreadyRecorded):  # somebody answered at this very moment: that counts
-                ledger.record(
-                    "rejected",
-                    run_id=run_id,
-                    destination_id=question.destination_id,
-                    plan=question.plan,
-                    detail={"approver": "The gate", "reason": why, "proven": True},
-                    once=end_of(run_id, question.plan),
-                )
+    """Reject every open request of a run that cannot continue because of `why`."""
+    ending = RequestRejected(approver=THE_GATE, reason=why, proven=True)
+    for request in open_requests(ledger):
+        if request.run_id == run_id:
+            end_request(ledger, ending, run_id=run_id, destination_id=request.destination_id, plan=request.plan)

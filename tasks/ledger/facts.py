@@ -5,13 +5,13 @@ of a newer version is ignored. Only the fields that are given are stored, under 
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from tasks.estate import errors
 from tasks.estate.dumps import DumpFacts
-from tasks.estate.plans import Approval, Backup, Baseline, Plan
+from tasks.estate.plans import Approval, Backup, Baseline, Plan, Report
 from tasks.estate.risks import Risk
 
 Moment = Annotated[datetime, PlainSerializer(datetime.isoformat)]  # UTC
@@ -35,7 +35,8 @@ class Recorded(BaseModel):
         if self.WHOLE:
             whole: BaseModel = getattr(self, self.WHOLE)
             return whole.model_dump(mode="json")
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        unset = type(self).model_fields.keys() - self.model_fields_set  # of this fact, not of the models in it
+        return self.model_dump(mode="json", by_alias=True, exclude=unset)
 
 
 # Plans
@@ -90,14 +91,14 @@ class Answered(Recorded):
 
     KIND = "answered"
     name: str
-    proof: str = ""
-    decision: str = ""
-    reason: str = ""
-    restore: bool = False
-    given_at: Moment | None = None
-    statement: str = ""
+    proof: Literal["code", "signature"]
+    decision: str
+    reason: str
+    restore: bool
+    given_at: Moment
+    statement: str
     signature: str = ""
-    seal: str = ""
+    seal: str | None = None
     used: str = ""
     settles_at: Moment | None = None
 
@@ -155,7 +156,7 @@ class RequestRejected(Ending):
 
     KIND = "rejected"
     approver: str
-    reason: str
+    reason: str = ""
     proven: bool = False
 
     def error(self, code: str) -> errors.Rejected:
@@ -206,6 +207,7 @@ class RequestLost(Ending):
     """The run ended or was deleted while its request was open."""
 
     KIND = "lost"
+    answer_by: Moment | None = None
     why: str
 
     def error(self, code: str) -> errors.RunLost:
@@ -255,6 +257,15 @@ class Sending(Recorded):
     KIND = "sending"
     baseline: Baseline | None = None
     dump: str = ""
+
+    @property
+    def before(self) -> Baseline:
+        """The baseline of a copy or restore. Raises `LedgerBroken` if there is none."""
+        if self.baseline is None:
+            raise errors.LedgerBroken(
+                "The ledger contains no baseline of the call; expected that of a copy or restore."
+            )
+        return self.baseline
 
 
 class Sent(Recorded):
@@ -452,6 +463,11 @@ class Reported(Recorded):
     KIND = "outcome"
     outcome: str = ""
     verb: str = ""
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        """Return the fact that records this report."""
+        return cls.read(report.model_dump(mode="json"))
 
 
 class RestoreStarted(Recorded):

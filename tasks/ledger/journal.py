@@ -1,24 +1,25 @@
-"""The journal of destructive calls as it reads afterwards: which were made onto an install, and how their runs ended."""
+"""The journal of destructive calls: which calls were made onto a destination, and how their runs ended."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from tasks.estate.plans import Baseline, Plan
+from tasks.ledger.facts import Approved, BackupRenewed, Planned, Reported, Sending, SendRefused, Settled
 from tasks.ledger.ledger import Fact, Ledger
 
-PROVING = ("evidence: ", "reconciled: ")  # how a settled call begins that was seen to arrive; age proves nothing
+PROVING = ("evidence: ", "reconciled: ")  # prefixes of `Settled.how` if the arrival was seen; age proves nothing
 
 
 @dataclass(frozen=True)
 class Call:
-    """One copy or restore that left. `arrived_by` (UTC): when it was seen to have arrived; None = not proven."""
+    """One copy or restore. `arrived_by` (UTC): when it was seen to have arrived; None = not proven."""
 
     seq: int
     plan: Plan
     baseline: Baseline
     arrived_by: datetime | None
-    backups: tuple[str, ...]  # ids of what its run had saved before it: who puts one back undoes it
+    backups: tuple[str, ...]  # ids of the backups that its run made before it: a restore of one of them undoes it
 
     @property
     def name(self) -> str:
@@ -27,22 +28,30 @@ class Call:
 
 
 def calls_onto(ledger: Ledger, install_id: str) -> Iterator[Call]:
-    """Every copy or restore onto this install that the host did not refuse, the newest first; read as far as needed."""
-    for sending in reversed(ledger.facts(destination_id=install_id, kind="sending")):
-        run = ledger.facts(run_id=sending.run_id)
-        if not any(fact.kind == "send-refused" for fact in run):
-            planned = [fact for fact in run if fact.kind == "planned" and fact.plan == sending.plan]
-            yield _call(sending, Plan.model_validate(planned[-1].detail), run)
+    """Yield every copy or restore onto this install that the host did not refuse, newest first, reading as far as needed."""
+    for sending, run in _runs_onto(ledger, install_id):
+        if not _is_refused(run):
+            planned = [fact for fact in run if fact.kind == Planned.KIND and fact.plan == sending.plan]
+            yield _call(sending, planned[-1].as_(Planned).draft, run)
+
+
+def _runs_onto(ledger: Ledger, destination_id: str) -> Iterator[tuple[Fact, list[Fact]]]:
+    for sending in reversed(ledger.facts(destination_id=destination_id, kind=Sending.KIND)):
+        yield sending, ledger.facts(run_id=sending.run_id)
+
+
+def _is_refused(run: list[Fact]) -> bool:
+    return any(fact.kind == SendRefused.KIND for fact in run)
 
 
 def _call(sending: Fact, plan: Plan, run: list[Fact]) -> Call:
-    settled = [f for f in run if f.kind == "settled" and f.seq > sending.seq]
-    proven = [f.at for f in settled if str(f.detail.get("how", "")).startswith(PROVING)]
-    renewed = [str(f.detail["id"]) for f in run if f.kind == "backup-renewed"]
+    settled = [fact for fact in run if fact.kind == Settled.KIND and fact.seq > sending.seq]
+    proven = [fact.at for fact in settled if fact.text("how").startswith(PROVING)]
+    renewed = [fact.text("id") for fact in run if fact.kind == BackupRenewed.KIND]
     return Call(
         seq=sending.seq,
         plan=plan,
-        baseline=Baseline.model_validate(sending.detail["baseline"]),
+        baseline=sending.as_(Sending).before,
         arrived_by=proven[0] if proven else None,
         backups=(plan.backup.id, *renewed),
     )
@@ -50,7 +59,7 @@ def _call(sending: Fact, plan: Plan, run: list[Fact]) -> Call:
 
 @dataclass(frozen=True)
 class End:
-    """How a run that made its call ended, by its newest report; "" where it has none: it goes on, or it died."""
+    """How a run that made its call ended, by its newest report; `outcome` is "" if it is not over, or died."""
 
     run_id: str
     outcome: str
@@ -58,18 +67,18 @@ class End:
 
 
 def ends_of(ledger: Ledger, destination_id: str) -> Iterator[End]:
-    """The ends of all runs that made a call onto this destination, the newest call first; read as far as needed."""
-    for sending in reversed(ledger.facts(destination_id=destination_id, kind="sending")):
-        yield _end(ledger.facts(run_id=sending.run_id))
+    """Yield the ends of all runs that made a call onto this destination, newest call first, reading as far as needed."""
+    for _, run in _runs_onto(ledger, destination_id):
+        yield _end(run)
 
 
 def standing_ends(ledger: Ledger, since: datetime) -> list[End]:
-    """The ends of all runs that were let go on by a standing approval since then and made their call."""
-    given = [f for f in ledger.facts(kind="approved") if f.at > since and f.detail["kind"] == "standing"]
-    runs = [ledger.facts(run_id=fact.run_id) for fact in given]
-    return [_end(run) for run in runs if any(fact.kind == "sending" for fact in run)]
+    """Return the ends of all runs that made their call by a standing approval since then."""
+    approved = [fact for fact in ledger.facts(kind=Approved.KIND) if fact.at > since]
+    runs = [ledger.facts(run_id=fact.run_id) for fact in approved if fact.text("kind") == "standing"]
+    return [_end(run) for run in runs if any(fact.kind == Sending.KIND for fact in run)]
 
 
 def _end(run: list[Fact]) -> End:
-    reports = [str(fact.detail["outcome"]) for fact in run if fact.kind == "outcome"]
-    return End(run[0].run_id, reports[-1] if reports else "", any(fact.kind == "send-refused" for fact in run))
+    reports = [fact.text("outcome") for fact in run if fact.kind == Reported.KIND]
+    return End(run[0].run_id, reports[-1] if reports else "", _is_refused(run))

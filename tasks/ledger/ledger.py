@@ -1,34 +1,56 @@
-"""The ledger: append-only facts, hash-chained; approvals used up once; calls journaled before they leave; locks."""
+"""The ledger: hash-chained facts that are only appended, approvals that are used once, a journal of calls, and locks."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import Connection, Select, func, select, text
 
 from tasks.estate.errors import ApprovalExpired, ApprovalUsed, DestinationBusy, NotApproved
-from tasks.estate.plans import Approval, Baseline, Receipt
+from tasks.estate.plans import Approval, Receipt
 from tasks.ledger import rows
 from tasks.ledger.chain import Fact, Head, breaks, line, verify_export
+from tasks.ledger.facts import (
+    JOURNAL_ENDS,
+    Approved,
+    Consumed,
+    LockTakenOver,
+    Recorded,
+    Sending,
+    SendRefused,
+    Sent,
+    Settled,
+)
 from tasks.ledger.rows import AlreadyRecorded, Entry, Lock
 from tasks.ledger.tables import facts, open_database
 
 __all__ = ["AlreadyRecorded", "Entry", "Fact", "Head", "Ledger", "Lock", "verify_export"]
 
-OLD = "older than the lock horizon"  # how a call is settled whose work at the host cannot go on any more
-SETTLING = ("settled", "send-refused")  # after one of these a journaled call no longer holds its destination
+RECONCILED = "reconciled: the remote side proves the arrival"  # how a call is settled whose arrival was seen
+OLD = "older than the lock horizon"  # how a call is settled whose work at the host must have ended by now
+
+
+class LockTerms(TypedDict):
+    """When the lock of another run may be taken over: see `Ledger.take_lock`. `name` names the install in messages."""
+
+    is_over: Callable[[str], bool]
+    settles: Callable[[Fact], bool]
+    horizon: timedelta
+    now: datetime
+    name: NotRequired[str]
+    undoes: NotRequired[str]
 
 
 class Ledger:
-    """An open ledger. Every method is one committed transaction; nothing is ever updated or deleted but locks."""
+    """An open ledger. Each method is one committed transaction; nothing but locks is ever updated or deleted."""
 
     def __init__(self, url: str) -> None:
         self._engine = open_database(url)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A transaction that no other writer overlaps, on either database: check-then-write is safe inside."""
+        """Open a transaction that no other writer overlaps, on either database: a check holds until the write."""
         with self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("LOCK TABLE facts IN SHARE ROW EXCLUSIVE MODE"))
@@ -36,7 +58,7 @@ class Ledger:
 
     def record(
         self,
-        kind: str,
+        fact: Recorded | str,
         *,
         run_id: str,
         destination_id: str = "",
@@ -44,12 +66,18 @@ class Ledger:
         detail: dict[str, Any] | None = None,
         once: str | None = None,
     ) -> Fact:
-        """Append one fact. Raises `AlreadyRecorded` if `once` was recorded before."""
-        with self._writing() as connection:
-            return rows.append(connection, run_id, Entry(kind, destination_id, plan, detail or {}, once))
+        """Append one fact; a kind without a type is given as text with its `detail`.
+
+        Raises `AlreadyRecorded` if `once` was recorded before.
+        """
+        if isinstance(fact, Recorded):
+            entry = Entry.of(fact, destination_id, plan, once)
+        else:
+            entry = Entry(fact, destination_id, plan, detail or {}, once)
+        return self.record_together(run_id, [entry])[0]
 
     def record_together(self, run_id: str, entries: Sequence[Entry]) -> list[Fact]:
-        """Append all of these facts of one run, or none: `AlreadyRecorded` says which `once` stood in the way."""
+        """Append all of these facts of one run, or none. Raises `AlreadyRecorded` naming the `once` that was taken."""
         with self._writing() as connection:
             return [rows.append(connection, run_id, entry) for entry in entries]
 
@@ -63,28 +91,28 @@ class Ledger:
         kinds: Collection[str] | None = None,
         after: int | None = None,
     ) -> list[Fact]:
-        """The facts that match all that is given, oldest first: of one of `kinds`, and recorded after the fact `after`."""
+        """Return the facts that match everything given, oldest first; `after` is the number of an earlier fact."""
         given = {"run_id": run_id, "destination_id": destination_id, "plan": plan, "kind": kind}
         query = rows.matching(given, kinds=kinds, after=after)
         with self._engine.begin() as connection:
             return _facts(connection, query)
 
     def head(self) -> Head | None:
-        """The newest fact's number and hash, to be kept elsewhere as an anchor; None in an empty ledger."""
+        """Return the newest fact's number and hash, to be kept elsewhere as an anchor; None if the ledger is empty."""
         with self._engine.begin() as connection:
             return rows.newest(connection)
 
     def generation(self, *install_ids: str) -> int:
-        """How many destructive calls were ever journaled with one of these installs as destination."""
-        query = select(func.count()).where(facts.c.kind == "sending", facts.c.destination_id.in_(install_ids))
+        """Return how many destructive calls were ever journaled with one of these installs as destination."""
+        query = select(func.count()).where(facts.c.kind == Sending.KIND, facts.c.destination_id.in_(install_ids))
         with self._engine.begin() as connection:
             return int(connection.execute(query).scalar_one())
 
     def consume(self, approval: Approval, *, destination_id: str, intent: dict[str, Any], now: datetime) -> None:
-        """Use the approval up and journal the intent to send, in one transaction. `intent` is kept with the journal row.
+        """Use the approval and journal the call, with `intent` as the detail of `Sending`, in one transaction.
 
-        Raises `ApprovalUsed`, `ApprovalExpired`, `NotApproved` (not the recorded answer), or `DestinationBusy` where the
-        run does not hold the destination. After it returns, this run may make its call; nobody may make it again.
+        When it returns, this run may make its call, and no run may make it again. Raises `ApprovalUsed`, `ApprovalExpired`,
+        `NotApproved` if the approval is not the recorded one, and `DestinationBusy` if the run has no lock on the destination.
         """
         with self._writing() as connection:
             _require_recorded(connection, approval)
@@ -95,8 +123,8 @@ class Ledger:
             if rows.holder(connection, destination_id) != approval.run_id:
                 raise DestinationBusy(f"Run {approval.run_id} does not hold install {destination_id}; expected to.")
             entries = (
-                Entry("consumed", destination_id, approval.plan, {"approval": approval.id}, f"consumed:{approval.id}"),
-                Entry("sending", destination_id, approval.plan, intent, f"sending:{approval.run_id}"),
+                Entry.of(Consumed(approval=approval.id), destination_id, approval.plan, f"consumed:{approval.id}"),
+                Entry(Sending.KIND, destination_id, approval.plan, intent, f"sending:{approval.run_id}"),
             )
             try:
                 for entry in entries:
@@ -105,14 +133,17 @@ class Ledger:
                 raise ApprovalUsed(f"The approval {approval.id} of run {approval.run_id} was used before.") from again
 
     def receipt(self, run_id: str) -> Receipt | None:
-        """What this run's journal says of its call: `accepted`, `unknown` (no answer written down), or None: not sent."""
+        """Return the receipt of the copy or restore that this run journaled, or None. Its answer is `unknown` if none was recorded.
+
+        Raises `ApprovalUsed` if the host refused the call.
+        """
         journal = {
-            fact.kind: fact for fact in self.facts(run_id=run_id) if fact.kind in ("sending", "sent", "send-refused")
+            fact.kind: fact for fact in self.facts(run_id=run_id, kinds=(Sending.KIND, Sent.KIND, SendRefused.KIND))
         }
-        sending = journal.get("sending")
+        sending = journal.get(Sending.KIND)
         if sending is None:
             return None
-        if "send-refused" in journal:
+        if SendRefused.KIND in journal:
             raise ApprovalUsed(
                 f"The host refused the call of run {run_id} before; its approval is used up.",
                 next_step="Nothing was overwritten. Start a new run: it asks again.",
@@ -120,147 +151,105 @@ class Ledger:
         return Receipt(
             plan=sending.plan,
             sent_at=sending.at,
-            answer="accepted" if "sent" in journal else "unknown",
+            answer="accepted" if Sent.KIND in journal else "unknown",
             recalled=True,
-            baseline=Baseline.model_validate(sending.detail["baseline"]),
+            baseline=sending.as_(Sending).before,
         )
 
-    def take_lock(
-        self,
-        install_id: str,
-        run_id: str,
-        *,
-        is_over: Callable[[str], bool],
-        settles: Callable[[Fact], bool],
-        horizon: timedelta,
-        now: datetime,
-        name: str = "",
-        undoes: str = "",
-    ) -> None:
-        """Make `run_id` the holder of the install. A run that holds it already keeps it.
+    def take_lock(self, install_id: str, run_id: str, **terms: Unpack[LockTerms]) -> None:
+        """Give the run the lock on the install, unless it has it already.
 
-        Another run's lock is taken only if that run is over, whatever the age of the lock, and its journaled call is
-        settled: by a recorded fact, by `settles(sending)` (evidence from the remote side), or because the call is older
-        than `horizon`, so that the host's work cannot go on. `undoes` names the run that an approved restore undoes: if that
-        run is over, the approval settles its call. Raises `DestinationBusy`.
+        The lock of another run is taken over only if that run is over, whatever the age of the lock, and its journaled call
+        is settled: by a recorded fact, by `settles(sending)` (evidence from the host), or because the call is older than
+        `horizon`, so that the host must have finished. `undoes` names the run that an approved restore undoes: if that run is
+        over, the approval settles its call. Raises `DestinationBusy`.
         """
         with self._writing() as connection:
             holder = rows.holder(connection, install_id)
             if holder in (None, run_id):
-                rows.hold(connection, install_id, run_id, now)
+                rows.lock(connection, install_id, run_id, terms["now"])
                 return
-        self._require_abandoned(
-            install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now, undoes=undoes
-        )
+        self._require_abandoned(install_id, holder, **terms)
         with self._writing() as connection:
-            # The check before it took time. The holder may be a process that nobody saw, and may have made its call.
+            # That check took time. The holder may be a process that nobody saw, and may have made its call since.
             call = _unsettled(connection, holder)
-            if call and holder == undoes:  # a run sends once, so this is the call that the approved restore undoes
-                how = {"how": f"restore {run_id} was approved"}
-                rows.append(connection, holder, Entry("settled", call.destination_id, call.plan, detail=how))
+            if call and holder == terms.get("undoes"):  # a run sends once, so this is the call that is undone
+                how = Settled(how=f"restore {run_id} was approved")
+                rows.append(connection, holder, Entry.of(how, call.destination_id, call.plan))
                 call = None
             if rows.holder(connection, install_id) not in (None, holder) or call:
-                raise DestinationBusy(f"{name or install_id} was taken or used by another run just now.", holder=holder)
-            rows.let_go(connection, install_id, holder)
-            rows.hold(connection, install_id, run_id, now)
-            rows.append(connection, run_id, Entry("lock-taken-over", install_id, detail={"from": holder}))
+                named = terms.get("name") or install_id
+                raise DestinationBusy(f"{named} was taken or used by another run just now.", holder=holder)
+            rows.unlock(connection, install_id, holder)
+            rows.lock(connection, install_id, run_id, terms["now"])
+            rows.append(connection, run_id, Entry.of(LockTakenOver(from_run=holder), install_id))
 
-    def require_takeable(
-        self,
-        install_id: str,
-        run_id: str,
-        *,
-        name: str,
-        is_over: Callable[[str], bool],
-        settles: Callable[[Fact], bool],
-        horizon: timedelta,
-        now: datetime,
-        undoes: str = "",
-    ) -> None:
-        """Raise `DestinationBusy` naming the install if `take_lock` would: the same test, and nothing is taken.
+    def require_takeable(self, install_id: str, run_id: str, **terms: Unpack[LockTerms]) -> None:
+        """Raise `DestinationBusy` naming the install if `take_lock` would; take no lock.
 
-        A call that `undoes` names stays unsettled: nobody has approved the restore yet.
+        The call of the run that `undoes` names stays unsettled, because nobody has approved the restore yet.
         """
         holder = self.lock_holder(install_id)
         if holder not in (None, run_id):
-            self._require_abandoned(
-                install_id, holder, name=name, is_over=is_over, settles=settles, horizon=horizon, now=now, undoes=undoes
-            )
+            self._require_abandoned(install_id, holder, **terms)
 
-    def _require_abandoned(
-        self,
-        install_id: str,
-        holder: str,
-        *,
-        name: str = "",
-        is_over: Callable[[str], bool],
-        settles: Callable[[Fact], bool],
-        horizon: timedelta,
-        now: datetime,
-        undoes: str = "",
-    ) -> None:
-        named = name or f"Install {install_id}"
-        if not is_over(holder):
+    def _require_abandoned(self, install_id: str, holder: str, **terms: Unpack[LockTerms]) -> None:
+        named = terms.get("name") or f"Install {install_id}"
+        if not terms["is_over"](holder):
             raise DestinationBusy(f"{named} is held by run {holder}, which is not over.", holder=holder)
         sending = self.unsettled(holder)
-        if sending is None or holder == undoes:
+        if sending is None or holder == terms.get("undoes"):
             return
-        if now - sending.at > horizon:
+        if terms["now"] - sending.at > terms["horizon"]:
             self.settle(sending, OLD)
             return
-        if not settles(sending):
+        if not terms["settles"](sending):
             raise DestinationBusy(
                 f"{named} is held by run {holder}: it is over, but its copy is not proven to have ended.",
-                next_step=f"Nothing was changed. Retry run {holder} (it looks again and never sends), or start `restore` with it.",
+                next_step=f"Nothing was changed. Retry run {holder}: it checks again and never sends. Or start `restore` with it.",
                 holder=holder,
             )
-        self.settle(sending, "reconciled: the remote side proves the arrival")
+        self.settle(sending, RECONCILED)
 
     def settle(self, sending: Fact, how: str) -> None:
-        """Record that a journaled call has ended, and how that is known; it holds its destination no longer."""
-        self.record(
-            "settled",
-            run_id=sending.run_id,
-            destination_id=sending.destination_id,
-            plan=sending.plan,
-            detail={"how": how},
-        )
+        """Record that a journaled call has ended, and how that is known."""
+        self.record(Settled(how=how), run_id=sending.run_id, destination_id=sending.destination_id, plan=sending.plan)
 
     def unsettled(self, run_id: str) -> Fact | None:
-        """The run's journaled call, while nothing proves that it has ended."""
+        """Return the run's journaled call if nothing proves that it has ended, or None."""
         with self._engine.begin() as connection:
             return _unsettled(connection, run_id)
 
     def release_lock(self, install_id: str, run_id: str) -> None:
-        """Let the install go, if this run holds it and its own call is settled; otherwise keep things as they are."""
+        """Release the install if this run has its lock and the run's own call is settled; otherwise do nothing."""
         with self._writing() as connection:
             if _unsettled(connection, run_id) is None:
-                rows.let_go(connection, install_id, run_id)
+                rows.unlock(connection, install_id, run_id)
 
     def lock_holder(self, install_id: str) -> str | None:
-        """The run that holds the install, if any."""
+        """Return the run that has the lock on the install, or None."""
         with self._engine.begin() as connection:
             return rows.holder(connection, install_id)
 
     def locks(self) -> list[Lock]:
-        """Every install that a run holds, the oldest lock first."""
+        """Return every lock, oldest first."""
         with self._engine.begin() as connection:
             return rows.all_locks(connection)
 
     def verify(self, anchor: str | None = None) -> list[str]:
-        """What shows that the past was changed, in words; empty if edits, deletions and reorderings would have been seen.
+        """Return a sentence for each sign that the past was changed: an edit, a deletion or a reordering.
 
-        A cut tail, and a chain rebuilt from an edited fact on, are seen only against an `anchor`: `str(head())` of an
-        earlier day, kept outside the ledger. Raises `Misconfigured` for an anchor that is none.
+        A cut tail, and a chain that was rebuilt from an edited fact on, show only against an `anchor`: `str(head())` of an
+        earlier day, kept outside the ledger. Raises `Misconfigured` for a malformed anchor.
         """
         return breaks(self._stored(), anchor)
 
     def export(self) -> Iterator[str]:
-        """Every fact as a line of JSON, oldest first, for `verify_export` on a machine without this database."""
+        """Return every fact as a line of JSON, oldest first, for `verify_export` on a machine without this database."""
         return (line(row) for row in self._stored())
 
     def _stored(self) -> Iterator[dict[str, Any]]:
-        """Every row, in pages: on SQLite nobody can write while one is read."""
+        """Return every row. It is read in pages, because nobody can write to SQLite while one is read."""
         after: int | None = None
         while True:
             with self._engine.begin() as connection:
@@ -276,16 +265,22 @@ def _facts(connection: Connection, query: Select[Any]) -> list[Fact]:
 
 
 def _unsettled(connection: Connection, run_id: str) -> Fact | None:
-    run = _facts(connection, rows.matching({"run_id": run_id}))
-    sending = next((fact for fact in run if fact.kind == "sending"), None)
-    ended = any(fact.kind in SETTLING and sending and fact.seq > sending.seq for fact in run)
+    return unsettled_call(_facts(connection, rows.matching({"run_id": run_id})))
+
+
+def unsettled_call(run: Sequence[Fact]) -> Fact | None:
+    """Return the journaled call among the facts of one run if no later fact settles it, or None."""
+    sending = next((fact for fact in run if fact.kind == Sending.KIND), None)
+    ended = any(fact.kind in JOURNAL_ENDS and sending and fact.seq > sending.seq for fact in run)
     return None if ended else sending
 
 
 def _require_recorded(connection: Connection, approval: Approval) -> None:
-    """The approval must be, word for word, the answer that was recorded for this run and plan."""
+    """Raise `NotApproved` unless exactly this approval was recorded for its run and plan."""
     query = select(facts.c.detail).where(
-        facts.c.kind == "approved", facts.c.run_id == approval.run_id, facts.c.plan == approval.plan
+        facts.c.kind == Approved.KIND, facts.c.run_id == approval.run_id, facts.c.plan == approval.plan
     )
     if approval.model_dump(mode="json") not in [row.detail for row in connection.execute(query)]:
-        raise NotApproved(f"The ledger holds no such answer of run {approval.run_id} to plan {approval.plan[:8]}.")
+        raise NotApproved(
+            f"The ledger does not contain this approval of plan {approval.plan[:8]} by run {approval.run_id}."
+        )

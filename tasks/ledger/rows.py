@@ -1,4 +1,4 @@
-"""Rows of the ledger's two tables, read and written inside a transaction of the caller."""
+"""Rows of the ledger's two tables, read and written in a transaction of the caller."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -10,13 +10,14 @@ from sqlalchemy import Connection, Select, Text, cast, delete, insert, select
 
 from tasks.estate.waiting import utc_now
 from tasks.ledger.chain import GENESIS, Fact, Head, digest, json_object
+from tasks.ledger.facts import Recorded
 from tasks.ledger.tables import facts, locks
 
-PAGE = 1000  # rows a reader of the whole ledger holds at a time, and writers wait for
+PAGE = 1000  # rows that a reader of the whole ledger holds at a time; writers wait for one page
 
 
 class AlreadyRecorded(ValueError):
-    """A fact that may be recorded one time only was recorded before. `once` is the key that was taken."""
+    """A fact that may be recorded only once was recorded before. `once` is the key that was taken."""
 
     def __init__(self, once: str) -> None:
         super().__init__(f"{once} is recorded already.")
@@ -25,7 +26,7 @@ class AlreadyRecorded(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A fact to be: what the caller says of it. Number, time and hashes are given when it is recorded."""
+    """A fact to be recorded, which sets its number, time and hashes."""
 
     kind: str
     destination_id: str = ""
@@ -33,10 +34,15 @@ class Entry:
     detail: dict[str, Any] = field(default_factory=dict)
     once: str | None = None
 
+    @classmethod
+    def of(cls, fact: Recorded, destination_id: str = "", plan: str = "", once: str | None = None) -> "Entry":
+        """Return the entry of a typed fact."""
+        return cls(fact.KIND, destination_id, plan, fact.stored(), once)
+
 
 @dataclass(frozen=True)
 class Lock:
-    """Which run holds an install, since when (UTC)."""
+    """The lock of a run on an install, and when it was taken (UTC)."""
 
     install_id: str
     run_id: str
@@ -44,7 +50,7 @@ class Lock:
 
 
 def append(connection: Connection, run_id: str, entry: Entry) -> Fact:
-    """Append one fact. Raises `AlreadyRecorded` if its `once` was recorded before; the caller then rolls back."""
+    """Append one fact. Raises `AlreadyRecorded` if its `once` was recorded before: the caller must roll back."""
     if entry.once is not None and connection.execute(select(facts.c.seq).where(facts.c.once == entry.once)).first():
         raise AlreadyRecorded(entry.once)
     last = newest(connection)
@@ -65,7 +71,7 @@ def append(connection: Connection, run_id: str, entry: Entry) -> Fact:
 
 
 def newest(connection: Connection) -> Head | None:
-    """The head of the chain; None in an empty ledger."""
+    """Return the head of the chain, or None if the ledger is empty."""
     row = connection.execute(select(facts.c.seq, facts.c.hash).order_by(facts.c.seq.desc()).limit(1)).first()
     return Head(row.seq, row.hash) if row else None
 
@@ -73,7 +79,7 @@ def newest(connection: Connection) -> Head | None:
 def matching(
     given: Mapping[str, str | None], *, kinds: Collection[str] | None = None, after: int | None = None
 ) -> Select[Any]:
-    """The question for the facts whose columns are as `given`, oldest first."""
+    """Return the query for the facts whose columns are as `given`, oldest first."""
     query = select(facts).order_by(facts.c.seq)
     for column, value in given.items():
         if value is not None:
@@ -84,7 +90,7 @@ def matching(
 
 
 def page(connection: Connection, after: int | None) -> list[dict[str, Any]]:
-    """The next rows as they are stored, readable as facts or not: `at` is text, `detail` what its JSON says, if it is JSON."""
+    """Return the next rows as they are stored, also unreadable ones: `at` is text, `detail` its parsed JSON if it is JSON."""
     columns = [column if column is not facts.c.detail else cast(column, Text).label("detail") for column in facts.c]
     query = select(*columns).order_by(facts.c.seq).limit(PAGE)
     found = connection.execute(query if after is None else query.where(facts.c.seq > after)).mappings()
@@ -92,22 +98,22 @@ def page(connection: Connection, after: int | None) -> list[dict[str, Any]]:
 
 
 def holder(connection: Connection, install_id: str) -> str | None:
-    """The run that holds the install, if any."""
+    """Return the run that has the lock on the install, or None."""
     return connection.execute(select(locks.c.run_id).where(locks.c.install_id == install_id)).scalar_one_or_none()
 
 
-def hold(connection: Connection, install_id: str, run_id: str, now: datetime) -> None:
-    """Note that the run holds the install, unless one holds it already."""
+def lock(connection: Connection, install_id: str, run_id: str, now: datetime) -> None:
+    """Lock the install for the run, unless it is locked already."""
     if holder(connection, install_id) is None:
         connection.execute(insert(locks).values(install_id=install_id, run_id=run_id, taken_at=now.isoformat()))
 
 
-def let_go(connection: Connection, install_id: str, run_id: str) -> None:
-    """Remove this run's hold on the install, if it is there."""
+def unlock(connection: Connection, install_id: str, run_id: str) -> None:
+    """Remove this run's lock on the install, if it has one."""
     connection.execute(delete(locks).where(locks.c.install_id == install_id, locks.c.run_id == run_id))
 
 
 def all_locks(connection: Connection) -> list[Lock]:
-    """Every lock, the oldest first."""
+    """Return every lock, oldest first."""
     rows = connection.execute(select(locks).order_by(locks.c.taken_at, locks.c.install_id))
     return [Lock(row.install_id, row.run_id, datetime.fromisoformat(row.taken_at)) for row in rows]

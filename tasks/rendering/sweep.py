@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tasks.ledger.approval_requests import ApprovalRequest, open_requests
+from tasks.ledger.facts import HoldPlaced
 from tasks.ledger.ledger import Ledger
 from tasks.rendering.approval import requester
 from tasks.rendering.markdown import bullets, plain, section, utc_time
@@ -44,7 +45,7 @@ def reminder_lines(reminder: Reminder, now: datetime) -> list[str]:
 def digest_lines(ledger: Ledger, now: datetime, *, standing: Sequence[str], stuck: Sequence[str]) -> list[str]:
     """Return the last day by outcome, what waits, what ends soon, and what needs attention."""
     outcomes = [f"{count} {plain(name)}" for name, count in sorted(outcomes_since(ledger, now - DAY).items())]
-    destinations = dict.fromkeys(str(fact.detail["destination"]) for fact in ledger.facts(kind="hold"))
+    destinations = dict.fromkeys(fact.text("destination") for fact in ledger.facts(kind=HoldPlaced.KIND))
     holds = [hold for name in destinations for hold in active_holds(ledger, name, now)]
     parts: dict[str, Sequence[str]] = {
         "Open approval requests": [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
@@ -23,6 +23,7 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.sheets import Sheet, sheet_key
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import HoldEndAsked, SettleAsked
 from tasks.rendering.dumps import RISK_LABEL
 from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import open_ledger
@@ -195,16 +196,19 @@ def await_answer(
     return _stored(key, form) or FormAnswer(None, now)
 
 
-def first_request(kind: str, within: timedelta, **detail: str) -> tuple[dict[str, Any], dict[str, Any]]:
+A = TypeVar("A", HoldEndAsked, SettleAsked)
+
+
+def first_request(kind: type[A], within: timedelta, **detail: Any) -> tuple[A, A]:
     """Return what this run recorded when it first asked, as a fact of this kind, and what it would record now.
 
     Both contain the deadline (`answer_by`), a digest of the run's `parameters`, and `detail`. The deadline counts from the first
     time, however often the run asks again.
     """
     ledger, parameters = open_ledger(), parameters_of(this_run())
-    now = {"answer_by": (utc_now() + within).isoformat(), **detail, "parameters": parameters}
-    first = ledger.facts(run_id=this_run(), kind=kind) or [ledger.record(kind, run_id=this_run(), detail=now)]
-    return first[0].detail, now
+    now = kind(answer_by=utc_now() + within, parameters=parameters, **detail)
+    first = ledger.facts(run_id=this_run(), kind=kind.KIND) or [ledger.record(now, run_id=this_run())]
+    return first[0].as_(kind), now
 
 
 def publish_sheet(sheet: Sheet) -> None:

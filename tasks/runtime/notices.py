@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.estate.errors import UnderstudyError
 from tasks.estate.settings import load_settings
+from tasks.ledger.facts import NoticeSent
 from tasks.runtime.current_run import run_logger, this_run
 from tasks.runtime.resources import open_ledger
 
@@ -50,11 +51,7 @@ def send_notice(kind: Kind, subject: str, lines: Sequence[str], *, run_id: str =
         title = _inert(f"[Understudy] {subject}")
         body = _inert("\n".join(lines))[:LONGEST] + "\n\n" + _signed(about, str(head or "empty"))
         sent = _send_all(places, title, body)
-        ledger.record(
-            "notice",
-            run_id=about,
-            detail={"kind": kind, "subject": title, "sent": sent, "failed": len(places) - sent},
-        )
+        ledger.record(NoticeSent(kind=kind, subject=title, sent=sent, failed=len(places) - sent), run_id=about)
     except UnderstudyError as error:
         run_logger().warning("The notice %r could not be sent: %s", subject, error.message)
     except SQLAlchemyError as error:  # its text would contain the statement and its values

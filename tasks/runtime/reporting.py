@@ -12,6 +12,7 @@ from prefect.states import Completed, Failed
 
 from tasks.estate.plans import Report
 from tasks.estate.verdicts import GREEN
+from tasks.ledger.facts import NoticeSent, Reported
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.markdown import plain
 from tasks.rendering.report import report_text
@@ -32,7 +33,7 @@ def publish(report: Report, extra: str = "", *, record: bool = True) -> State[An
     """
     head = ""
     if record and report.outcome not in WITHOUT_LEDGER:
-        open_ledger().record("outcome", run_id=report.run_id, detail=report.model_dump(mode="json"))
+        open_ledger().record(Reported.of(report), run_id=report.run_id)
         head = str(open_ledger().head())
     state = publish_text(report.verb, report.outcome, report_text(report, head) + extra, _message(report))
     red = report.outcome not in GREEN and report.verb in NOTIFIED_IF_RED
@@ -69,12 +70,14 @@ def publish_for(report: Report, state: State[Any] | None, kind: Kind) -> bool:
                     flow_run_id=UUID(report.run_id),
                 )
             )
-    ledger, detail = open_ledger(), report.model_dump(mode="json")
+    ledger = open_ledger()
     try:
-        ledger.record("outcome", run_id=report.run_id, detail=detail, once=f"swept:{report.run_id}")
+        ledger.record(Reported.of(report), run_id=report.run_id, once=f"swept:{report.run_id}")
     except AlreadyRecorded:
         return False
-    if not any(fact.detail["kind"] == "ended" for fact in ledger.facts(run_id=report.run_id, kind="notice")):
+    if not any(
+        fact.as_(NoticeSent).kind == "ended" for fact in ledger.facts(run_id=report.run_id, kind=NoticeSent.KIND)
+    ):
         _notify(report, kind)
     return True
 

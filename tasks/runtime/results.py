@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from tasks.estate.plans import fingerprint
+from tasks.ledger.facts import StepDone
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import open_ledger
@@ -38,8 +39,7 @@ def kept_in_ledger(step: Callable[P, R]) -> Callable[P, R]:
         if kept is None:
             found = result.dump_python(step(*args, **kwargs), mode="json")
             with suppress(AlreadyRecorded):  # another process of this run was faster: its result counts
-                detail = {"step": step.__name__, "result": found}
-                open_ledger().record("step", run_id=this_run(), detail=detail, once=once)
+                open_ledger().record(StepDone(step=step.__name__, result=found), run_id=this_run(), once=once)
             kept = _kept(once)
         return result.validate_json(json.dumps(kept))
 
@@ -47,5 +47,5 @@ def kept_in_ledger(step: Callable[P, R]) -> Callable[P, R]:
 
 
 def _kept(once: str) -> Any:
-    facts = open_ledger().facts(run_id=this_run(), kind="step")
-    return next((fact.detail["result"] for fact in facts if fact.once == once), None)
+    facts = open_ledger().facts(run_id=this_run(), kind=StepDone.KIND)
+    return next((fact.as_(StepDone).result for fact in facts if fact.once == once), None)

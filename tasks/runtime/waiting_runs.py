@@ -17,6 +17,7 @@ from prefect.input.run_input import keyset_from_base_key
 
 from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Intent, fingerprint
+from tasks.ledger.facts import Asked
 from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
 from tasks.signoff.answers import numbered_answers
@@ -133,8 +134,8 @@ def _why_not_its_own(client: SyncPrefectClient, ledger: Ledger, plan: Intent, in
 
 
 def _asked_with(ledger: Ledger, plan: Intent) -> list[str]:
-    asked = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="asked")
-    return [fact.detail.get("parameters", "") for fact in asked]
+    asked = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=Asked.KIND)
+    return [fact.as_(Asked).parameters or "" for fact in asked]
 
 
 def require_unmoved(plan: Intent) -> None:
@@ -143,14 +144,13 @@ def require_unmoved(plan: Intent) -> None:
         return
     ledger = open_ledger()
     facts = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint)
-    codes = [(index, fact) for index, fact in numbered_answers(facts) if fact.detail["proof"] == "code"]
+    codes = [(index, answer) for index, answer in numbered_answers(facts) if answer.proof == "code"]
     with get_client(sync_client=True) as client:
-        for index, fact in codes:
-            given_at = datetime.fromisoformat(fact.detail["given_at"])
+        for index, answer in codes:
             stored = next((typed for typed in _typed(client, plan.run_id) if typed.key == _response(plan, index)), None)
-            if stored is None or stored.at != given_at or not stored.digits:
+            if stored is None or stored.at != answer.given_at or not stored.digits:
                 raise NotApproved(
-                    f"The answer of {fact.detail['name']} to plan {plan.code} is not in Prefect as it was checked."
+                    f"The answer of {answer.name} to plan {plan.code} is not in Prefect as it was checked."
                 )
 
 

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Skipped
-from tasks.estate.plans import Approval, Comparison, Plan
+from tasks.estate.plans import Comparison, Plan
 from tasks.estate.verdicts import IN_PART
 from tasks.ledger.approval_requests import every_request, open_requests
+from tasks.ledger.facts import Approved, Consumed, LoadPlanned
 from tasks.ledger.journal import End, ends_of, standing_ends
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.holds import active_holds
@@ -72,10 +73,10 @@ def newly_emptied(ledger: Ledger, plan: LoadPlan) -> tuple[str, ...] | None:
     """Return the tables that this load empties, if they are others than those of the last load that people approved; None if
     they are the same. An approval of before such lists were recorded approved an empty one.
     """
-    for fact in reversed(ledger.facts(destination_id=plan.destination_id, kind="approved")):
-        if fact.detail.get("kind") == "person":
-            planned = [f for f in ledger.facts(run_id=fact.run_id, plan=fact.plan) if f.kind == "planned-load"]
-            known = planned[-1].detail.get("emptied", []) if planned else []
+    for fact in reversed(ledger.facts(destination_id=plan.destination_id, kind=Approved.KIND)):
+        if fact.text("kind") == "person":
+            planned = [f for f in ledger.facts(run_id=fact.run_id, plan=fact.plan) if f.kind == LoadPlanned.KIND]
+            known = planned[-1].as_(LoadPlanned).emptied if planned else ()
             return None if set(known) == set(plan.emptied) else plan.emptied
     return plan.emptied or None
 
@@ -104,8 +105,8 @@ def _about_to_be_sent(ledger: Ledger, pair: set[str], now: datetime) -> Iterator
         if question.verb not in WEIGHTY or not pair & {question.source_id, question.destination_id}:
             continue
         run = ledger.facts(run_id=question.run_id, plan=question.plan)
-        approved = [Approval.model_validate(f.detail) for f in run if f.kind == "approved"]
-        if any(now <= a.execute_by for a in approved) and not any(f.kind == "consumed" for f in run):
+        approved = [f.as_(Approved).approval for f in run if f.kind == Approved.KIND]
+        if any(now <= a.execute_by for a in approved) and not any(f.kind == Consumed.KIND for f in run):
             yield question.run_id, question.code
 
 

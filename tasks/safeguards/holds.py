@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tasks.estate.errors import Misconfigured, NotFound, OnHold
+from tasks.ledger.facts import HoldEnded, HoldPlaced
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 
 LONGEST = timedelta(days=30)  # a hold that nobody renews must not keep a place for ever
@@ -30,9 +31,8 @@ class Hold:
     @classmethod
     def of(cls, fact: Fact) -> "Hold":
         """The hold that a `hold` fact placed."""
-        said = fact.detail
-        until = datetime.fromisoformat(said["until"])
-        return cls(fact.seq, said["destination"], until, said["by"], said["reason"], fact.at, said.get("release", ""))
+        hold = fact.as_(HoldPlaced)
+        return cls(fact.seq, hold.destination, hold.until, hold.by, hold.reason, fact.at, hold.release)
 
     @property
     def mark(self) -> str:
@@ -67,19 +67,18 @@ def place(
     or reason. `release` is the SHA-256 of a word that only the owner knows, in hexadecimal.
     Line breaks in what was typed become spaces.
     """
-    said = {
-        "destination": destination,
-        "until": _end(until, now).isoformat(),
-        "by": _typed("name", by, SHORTEST_NAME, LONGEST_NAME),
-        "reason": _typed("reason", reason, SHORTEST_REASON, LONGEST_REASON),
-    }
-    if release:
-        if not re.fullmatch(r"[0-9a-f]{64}", release):
-            raise Misconfigured(
-                "The release of the hold is not a SHA-256 in hexadecimal; leave it empty, or use `understudy hold`."
-            )
-        said["release"] = release
-    return Hold.of(ledger.record("hold", run_id=run_id, detail=said))
+    hold = HoldPlaced(
+        destination=destination,
+        until=_end(until, now),
+        by=_typed("name", by, SHORTEST_NAME, LONGEST_NAME),
+        reason=_typed("reason", reason, SHORTEST_REASON, LONGEST_REASON),
+        **({"release": release} if release else {}),
+    )
+    if release and not re.fullmatch(r"[0-9a-f]{64}", release):
+        raise Misconfigured(
+            "The release of the hold is not a SHA-256 in hexadecimal; leave it empty, or use `understudy hold`."
+        )
+    return Hold.of(ledger.record(hold, run_id=run_id))
 
 
 def _end(until: datetime | None, now: datetime) -> datetime:
@@ -116,9 +115,11 @@ def end(ledger: Ledger, seq: int, *, by: str, now: datetime, run_id: str, proof:
     found = next((hold for hold in _active(ledger, now) if hold.seq == seq), None)
     if found is None:
         raise NotFound(f"There is no active hold {seq}; it never was, is over, or was ended before.")
-    said = {"hold": seq, "by": _typed("name", by, SHORTEST_NAME, LONGEST_NAME)} | ({"proof": proof} if proof else {})
+    ended = HoldEnded(
+        hold=seq, by=_typed("name", by, SHORTEST_NAME, LONGEST_NAME), **({"proof": proof} if proof else {})
+    )
     try:
-        ledger.record("hold-ended", run_id=run_id, detail=said, once=f"hold-ended:{seq}")
+        ledger.record(ended, run_id=run_id, once=f"hold-ended:{seq}")
     except AlreadyRecorded:
         raise NotFound(f"The hold {seq} was ended by somebody else just now.") from None
     return found
@@ -130,8 +131,12 @@ def active_holds(ledger: Ledger, destination: str, now: datetime) -> list[Hold]:
 
 
 def _active(ledger: Ledger, now: datetime) -> list[Hold]:
-    ended = {fact.detail["hold"] for fact in ledger.facts(kind="hold-ended")}
-    return [hold for fact in ledger.facts(kind="hold") if (hold := Hold.of(fact)).seq not in ended and now < hold.until]
+    ended = {fact.as_(HoldEnded).hold for fact in ledger.facts(kind=HoldEnded.KIND)}
+    return [
+        hold
+        for fact in ledger.facts(kind=HoldPlaced.KIND)
+        if (hold := Hold.of(fact)).seq not in ended and now < hold.until
+    ]
 
 
 def require_no_hold(ledger: Ledger, destination: str, now: datetime, *, overrides: Collection[str] = ()) -> None:

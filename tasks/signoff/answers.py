@@ -1,4 +1,4 @@
-"""Answers: what people said to exactly one plan, kept in our own ledger, where each plan's question ends once."""
+"""Answers of people to one plan, and the approval of it, in our own ledger, where each approval request ends once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from tasks.estate.errors import ApprovalExpired, Frozen, NotApproved, Rejected, RunLost, Superseded
 from tasks.estate.plans import Approval, Intent, Signer
 from tasks.ledger.approval_requests import end_of
+from tasks.ledger.facts import ENDINGS, ENDS, Answered, AnswerRefused, AnswerVoided, Approved, Recorded
 from tasks.ledger.ledger import Entry, Fact, Ledger
 
 
@@ -23,64 +23,50 @@ class Answer:
     proof: str
     reason: str
     given_at: datetime
-    restore: bool = False  # leave to put the backup back if the verification fails
+    restore: bool = False  # permission to restore the backup if the verification fails
 
 
 def where(plan: Intent) -> dict[str, Any]:
-    """The columns of a ledger row about this plan."""
+    """Return the columns of a ledger row about this plan."""
     return {"run_id": plan.run_id, "destination_id": plan.destination_id, "plan": plan.fingerprint}
 
 
-def entry(kind: str, plan: Intent, detail: dict[str, Any], once: str | None = None) -> Entry:
-    """A row about this plan, to be recorded together with others."""
-    return Entry(kind, destination_id=plan.destination_id, plan=plan.fingerprint, detail=detail, once=once)
+def entry(fact: Recorded, plan: Intent, once: str | None = None) -> Entry:
+    """Return a row about this plan, to be recorded together with others."""
+    return Entry.of(fact, plan.destination_id, plan.fingerprint, once)
 
 
 def recorded_answer(ledger: Ledger, plan: Intent) -> Approval | None:
-    """How this run's question about this plan ended, if it did: the approval, or the same refusal as before.
+    """Return the approval that this run's request about this plan ended with, or None if it is open or was never made.
 
-    Raises `Rejected`, `ApprovalExpired`, `Superseded`, `Frozen` or `RunLost`: a no stays a no, whatever is retried.
+    Raises `Rejected`, `ApprovalExpired`, `Superseded`, `Frozen` or `RunLost` if it ended otherwise: a retry changes no end.
     """
-    for fact in ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
-        if fact.kind == "approved":
-            return Approval.model_validate(fact.detail)
-        if fact.kind == "expired":
-            closed = fact.detail["answer_by"]
-            raise ApprovalExpired(f"Nobody approved plan {plan.code} in time: the question closed at {closed}.")
-        refusal = refusal_in(fact, plan.code)
-        if refusal is not None:
-            raise refusal
+    for fact in ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kinds=ENDS):
+        ending = fact.as_(ENDINGS[fact.kind])
+        if isinstance(ending, Approved):
+            return ending.approval
+        if error := ending.error(plan.code):
+            raise error
     return None
 
 
-def numbered_answers(facts: Sequence[Fact]) -> list[tuple[int, Fact]]:
-    """Return every `answered` fact among those of one question that was not voided afterwards, with its number.
+def numbered_answers(facts: Sequence[Fact]) -> list[tuple[int, Answered]]:
+    """Return every approval by a person among the facts of one request that was not voided, with its number.
 
     The number counts the answers before it, refused ones too: it is part of Prefect's key for the form.
     """
-    void = {fact.detail["index"] for fact in facts if fact.kind == "answer-void"}
-    given = [fact for fact in facts if fact.kind in ("answered", "answer-refused")]
-    return [(index, fact) for index, fact in enumerate(given) if fact.kind == "answered" and index not in void]
+    void = {fact.as_(AnswerVoided).index for fact in facts if fact.kind == AnswerVoided.KIND}
+    given = [fact for fact in facts if fact.kind in (Answered.KIND, AnswerRefused.KIND)]
+    return [
+        (index, fact.as_(Answered))
+        for index, fact in enumerate(given)
+        if fact.kind == Answered.KIND and index not in void
+    ]
 
 
-def counted_answers(facts: Sequence[Fact]) -> list[Fact]:
-    """Return every `answered` fact among those of one question that was not voided afterwards, oldest first."""
-    return [fact for _, fact in numbered_answers(facts)]
-
-
-def refusal_in(fact: Fact, code: str) -> NotApproved | Frozen | None:
-    """The error that a fact which ended the question about this plan stands for; None for any other fact."""
-    said = fact.detail
-    if fact.kind == "rejected":
-        who = said["approver"] + ("" if said.get("proven") else " (not proven)")
-        return Rejected(f"{who} rejected plan {code}: {said['reason']}")
-    if fact.kind == "superseded":
-        return Superseded(f"Plan {code} gave way to the newer plan {said['code']} of run {said['by']}.")
-    if fact.kind == "frozen":
-        return Frozen(said["why"])
-    if fact.kind == "lost":
-        return RunLost(f"Plan {code} cannot be approved any more: {said['why']}.")
-    return None
+def counted_answers(facts: Sequence[Fact]) -> list[Answered]:
+    """Return every approval by a person among the facts of one request that was not voided, oldest first."""
+    return [answered for _, answered in numbered_answers(facts)]
 
 
 def record_approval(
@@ -96,9 +82,9 @@ def record_approval(
     restore_within: timedelta = timedelta(0),
     besides: tuple[Entry, ...] = (),
 ) -> Approval:
-    """Record the one approval of this run to this plan, with what must be recorded in the same transaction.
+    """Record and return the one approval of this plan by this run; `besides` is recorded in the same transaction.
 
-    It may be used until `execute_within` after the last answer. Raises `AlreadyRecorded` where the question has ended.
+    It may be used until `execute_within` after the last answer. Raises `AlreadyRecorded` if the request has ended.
     """
     approval = Approval(
         id=str(uuid4()),
@@ -112,6 +98,6 @@ def record_approval(
         signers=signers,
         restore_within=int(restore_within.total_seconds()),
     )
-    approved = entry("approved", plan, approval.model_dump(mode="json"), end_of(plan.run_id, plan.fingerprint))
+    approved = entry(Approved(approval=approval), plan, end_of(plan.run_id, plan.fingerprint))
     ledger.record_together(plan.run_id, [*besides, approved])
     return approval

@@ -1,8 +1,8 @@
-"""One-time codes: what an answer by code is worth once it stands in the ledger, and how a code that was typed is used up.
+"""One-time codes: the seal that proves an answer by code later, and how a code that was typed is used.
 
 A code proves a person and a moment, not a plan. So the worker that saw a valid code seals the answer with the lead's own secret,
 which neither the ledger's database nor Prefect holds. A seal covers the decision, the whole plan, its deadline, the time of the
-answer and the code's time step. Whoever can only write to the ledger can make none, and none fits another plan or run.
+answer and the code's time step. Whoever can only write to the ledger can make no seal, and no seal fits another plan or run.
 """
 
 import hashlib
@@ -11,19 +11,20 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from tasks.estate.plans import Intent
+from tasks.ledger.facts import CodeUsed
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.proofs import BadProof, verify
 
 # A code is accepted for at most 90 s (its own half minute and one to either side). Whoever moves a code reads it where it was
-# typed, so it was typed there no earlier than this before it shows up elsewhere.
+# typed, so it was typed there at most this long before it appears elsewhere.
 CODE_LIVES = timedelta(seconds=120)
 SEALED = b"understudy answer by code 1\n"
 HARMLESS = ("staging", "development")  # roles of a destination; any other word counts as production
 
 
 def may_be_production(plan: Intent) -> bool:
-    """Whether the plan overwrites what is production, or what nobody knows not to be."""
+    """Return whether the plan overwrites production, or something whose role is unknown."""
     return plan.destination_environment not in HARMLESS
 
 
@@ -48,9 +49,9 @@ def is_sealed(
 
 
 def use_up(ledger: Ledger, leads: Leads, typed: str, *, run_id: str, given_at: datetime) -> list[str]:
-    """Use up whatever lead's code these digits were at `given_at`, and return the names of those leads.
+    """Use the code of every lead whose code these digits were at `given_at`, and return the names of those leads.
 
-    For digits that were typed into an answer which no longer counts: they must not serve anywhere else.
+    For digits that were typed into an answer which no longer counts: they must not be valid anywhere else.
     """
     owners = []
     for lead in leads.everybody:
@@ -61,5 +62,5 @@ def use_up(ledger: Ledger, leads: Leads, typed: str, *, run_id: str, given_at: d
         if proof.used:
             owners.append(lead.name)
             with suppress(AlreadyRecorded):
-                ledger.record_together(run_id, [Entry("code-used", once=proof.used)])
+                ledger.record_together(run_id, [Entry.of(CodeUsed(), once=proof.used)])
     return owners

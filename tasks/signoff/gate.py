@@ -1,18 +1,32 @@
-"""The gate: who has to say yes to a plan, by when, and whether what was typed counts.
+"""The approval gate: who must approve a plan, by when, and whether an answer counts.
 
-Every check is made here, on the worker, against our own ledger: Prefect's form can be walked around by anybody who reaches
-its API. The gate knows no clock and no Prefect; times are arguments.
+Every check is made here, on the worker, against our own ledger, because anybody who reaches Prefect's API can bypass its form.
+The gate uses no clock and no Prefect; times are arguments.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from tasks.estate.errors import Frozen, Rejected
 from tasks.estate.plans import Approval, Intent, Signer
-from tasks.ledger.approval_requests import ApprovalRequest, end_of, open_requests
-from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
+from tasks.ledger.approval_requests import ApprovalRequest, end_of, end_request, open_requests
+from tasks.ledger.facts import (
+    THE_GATE,
+    Answered,
+    AnswerRefused,
+    AnswerSettled,
+    AnswerVoided,
+    Asked,
+    CodeUsed,
+    RequestExpired,
+    RequestFrozen,
+    RequestRejected,
+    RequestSuperseded,
+)
+from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.signoff.answers import (
     Answer,
     counted_answers,
@@ -26,16 +40,16 @@ from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.proofs import BadProof, Proof, statement, verify
 from tasks.signoff.witnesses import signed_decision
 
-COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; honest mistakes about persons do not
+COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; honest mistakes about people do not
 HOUR = timedelta(hours=1)
 SHORTEST_REASON = 5  # characters
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The gate's numbers: attempts a question, wrong codes a lead and hour over all questions, and how long a yes is good.
+    """The gate's limits: attempts per request, wrong codes per lead and hour over all requests, and approval lifetimes.
 
-    `code_settles`: how long a code's yes for production is watched before it takes effect.
+    `code_settles`: how long an approval by code for production is watched before it takes effect.
     """
 
     attempts: int
@@ -47,7 +61,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Settling:
-    """A code's yes for production that takes effect at `at`, if the code shows up nowhere else: the answer `index`."""
+    """An approval by code for production, the answer `index`, that takes effect at `at` if the code appears nowhere else."""
 
     index: int
     at: datetime
@@ -56,7 +70,7 @@ class Settling:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A question that is open: `index` answers were given, these people said yes, the last answer was refused because."""
+    """An open request after `index` answers: `yes` approved, and `refused` is why the last answer did not count."""
 
     index: int
     asked_at: datetime
@@ -69,7 +83,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate over a ledger. `require_open(plan, moment)` raises `Frozen` while the calendar is closed for the plan."""
+    """The approval gate over one ledger. `require_open(plan, moment)` raises `Frozen` during a freeze window for the plan."""
 
     ledger: Ledger
     leads: Leads
@@ -79,119 +93,118 @@ class Gate:
     def ask(
         self, plan: Intent, *, source_id: str, within: timedelta, now: datetime, parameters: str = ""
     ) -> tuple[Waiting, list[ApprovalRequest]]:
-        """Open the question, or find it as it stands; with the older questions that gave way to it.
+        """Open the request, or return it as it stands; with the older requests that it superseded.
 
-        `parameters` is a digest of the run's parameters, kept with the question. Raises `Frozen`, and as `recorded_answer`
-        does: ask that one first for an approval.
+        `parameters` is a digest of the run's parameters, kept with the request. Check `recorded_answer` for an approval first:
+        this raises as it does, and `Frozen`.
         """
-        asked = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="asked")
         superseded: list[ApprovalRequest] = []
-        if not asked:
+        if not self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=Asked.KIND):
             self.require_open(plan, now)
             superseded = self._supersede(plan)
-            said = {
-                "at": now.isoformat(), "answer_by": (now + within).isoformat(), "verb": plan.verb, "code": plan.code,
-                "source_id": source_id, "destination": plan.destination_name, "people": plan.risk.people,
-                "requested_by": plan.requested_by, "parameters": parameters,
-            }  # fmt: skip
-            self.ledger.record("asked", **where(plan), detail=said)
+            asked = Asked(
+                at=now,
+                answer_by=now + within,
+                verb=plan.verb,
+                code=plan.code,
+                source_id=source_id,
+                destination=plan.destination_name,
+                people=plan.risk.people,
+                requested_by=plan.requested_by,
+                parameters=parameters,
+            )
+            self.ledger.record(asked, **where(plan))
         return self.waiting(plan), superseded
 
     def waiting(self, plan: Intent) -> Waiting:
-        """The open question about this plan, from the ledger."""
-        asked, yes, index, counted, refused = None, [], 0, 0, ""
+        """Return the open request about this plan, from the ledger."""
+        request, yes, index, counted, refused = None, [], 0, 0, ""
         settling: Settling | None = None
         for fact in self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
-            if fact.kind == "asked" and asked is None:  # later passes of the flow body do not move the deadline
-                asked = fact.detail
-            elif fact.kind == "answered":
+            if fact.kind == Asked.KIND and request is None:  # later passes of the flow body do not move the deadline
+                request = ApprovalRequest.of(fact)
+            elif fact.kind == Answered.KIND:
+                answered = fact.as_(Answered)
                 index, refused = index + 1, ""
-                if "settles_at" in fact.detail:
-                    settling = Settling(index - 1, datetime.fromisoformat(fact.detail["settles_at"]), _signer(fact))
-                elif self.leads.find(fact.detail["name"]):  # a lead who was suspended since then does not count
-                    yes.append(_signer(fact))
-            elif fact.kind == "answer-settled" and settling:
+                if answered.settles_at:
+                    settling = Settling(index - 1, answered.settles_at, _signer(answered))
+                elif self.leads.find(answered.name):  # a lead who was suspended since then does not count
+                    yes.append(_signer(answered))
+            elif fact.kind == AnswerSettled.KIND and settling:
                 yes += [settling.signer] if self.leads.find(settling.signer.name) else []
                 settling = None
-            elif fact.kind == "answer-void":
-                settling, refused = None, fact.detail["why"]
-            elif fact.kind == "answer-refused":
-                index, refused = index + 1, fact.detail["why"]
-                counted += fact.detail["kind"] in COUNTED
-        assert asked is not None, "ask() recorded it"  # noqa: S101  # an invariant, not input
-        return Waiting(
-            index,
-            datetime.fromisoformat(asked["at"]),
-            datetime.fromisoformat(asked["answer_by"]),
-            tuple(yes),
-            self.terms.attempts - counted,
-            refused,
-            settling,
+            elif fact.kind == AnswerVoided.KIND:
+                settling, refused = None, fact.as_(AnswerVoided).why
+            elif fact.kind == AnswerRefused.KIND:
+                answer = fact.as_(AnswerRefused)
+                index, refused = index + 1, answer.why
+                counted += answer.kind in COUNTED
+        assert request is not None, "ask() recorded it"  # noqa: S101  # an invariant, not input
+        left = self.terms.attempts - counted
+        return Waiting(index, request.asked_at, request.answer_by, tuple(yes), left, refused, settling)
+
+    def _end(self, plan: Intent, ending: RequestExpired | RequestRejected, *, of: str = "") -> None:
+        """End the request about this plan, or about the earlier plan `of` of the same run."""
+        end_request(
+            self.ledger,
+            ending,
+            run_id=plan.run_id,
+            destination_id=plan.destination_id,
+            plan=of or plan.fingerprint,
         )
 
     def expire(self, plan: Intent) -> Approval | None:
-        """Close the question because nobody answered in time. Raises `ApprovalExpired`, or as it ended otherwise."""
-        late = {"answer_by": self.waiting(plan).answer_by.isoformat()}
-        with suppress(AlreadyRecorded):
-            self.ledger.record("expired", **where(plan), detail=late, once=end_of(plan.run_id, plan.fingerprint))
+        """End the request because nobody answered in time. Raises `ApprovalExpired`, or as it ended before."""
+        self._end(plan, RequestExpired(answer_by=self.waiting(plan).answer_by))
         return recorded_answer(self.ledger, plan)
 
     def unreadable(self, plan: Intent) -> Approval | Waiting:
-        """Take note that the run went on without an answer to its form. Raises `Rejected` when that was once too often."""
+        """Record that the run was resumed without an answer to its form. Raises `Rejected` after too many attempts."""
         why = "The run was resumed without a complete answer to this form."
         return self._unless_ended(plan, lambda: self._refuse(plan, "", "form", why))
 
     def judge(self, plan: Intent, answer: Answer, *, now: datetime) -> Approval | Waiting:
-        """Take one answer: the approval, if it was the last that was needed, or what the question is now.
+        """Evaluate one answer: return the approval if it was the last one needed, or the request as it stands now.
 
-        Raises `Rejected` (said so, or too many answers without proof), `ApprovalExpired`, `Superseded`, `Frozen`.
+        Raises `Rejected` (by the answer, or after too many without proof), `ApprovalExpired`, `Superseded` and `Frozen`.
         """
         return self._unless_ended(plan, lambda: self._judge_once(plan, answer, now))
 
     def reject_changed(self, plan: Intent) -> None:
-        """End every question of this run, for good: its parameters were changed after it asked. Raises `Rejected`."""
+        """End every request of this run permanently: its parameters were changed after it asked. Raises `Rejected`."""
         reason = "the parameters of the run were changed in Prefect after it asked"
-        detail = {"approver": "The gate", "reason": reason, "proven": True}
-        asked = {fact.plan for fact in self.ledger.facts(run_id=plan.run_id, kind="asked")}
+        asked = {fact.plan for fact in self.ledger.facts(run_id=plan.run_id, kind=Asked.KIND)}
         for each in sorted({plan.fingerprint, *asked}):
-            with suppress(AlreadyRecorded):
-                self.ledger.record(
-                    "rejected",
-                    run_id=plan.run_id,
-                    destination_id=plan.destination_id,
-                    plan=each,
-                    detail=detail,
-                    once=end_of(plan.run_id, each),
-                )
+            self._end(plan, RequestRejected(approver=THE_GATE, reason=reason, proven=True), of=each)
         recorded_answer(self.ledger, plan)
 
     def settle(self, plan: Intent, *, moved: str, now: datetime) -> Approval | Waiting:
-        """Let the code's yes that is being watched take effect, or void it for the reason `moved`; its code stays used up.
+        """Let the watched approval by code take effect, or void it for the reason `moved`; its code stays used.
 
-        Returns the approval if it was the last yes that was needed, or what the question is now. Raises as `judge`.
+        Returns the approval if it was the last one needed, or the request as it stands now. Raises as `judge`.
         """
         return self._unless_ended(plan, lambda: self._settle(plan, moved, now))
 
     def _settle(self, plan: Intent, moved: str, now: datetime) -> Approval | Waiting:
-        question = self.waiting(plan)
-        if question.settling is None:
-            return question
+        waiting = self.waiting(plan)
+        if waiting.settling is None:
+            return waiting
         self._require_open(plan, now, ())
-        settling, once = question.settling, f"settled:{plan.run_id}:{plan.fingerprint}:{question.settling.index}"
-        answered = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind="answered")[-1].detail
+        settling, once = waiting.settling, f"settled:{plan.run_id}:{plan.fingerprint}:{waiting.settling.index}"
+        answered = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=Answered.KIND)[-1].as_(Answered)
         lead = self.leads.find(settling.signer.name)
         if lead is None:
             moved = self.leads.why_not(settling.signer.name)
         if moved or lead is None:
-            self.ledger.record("answer-void", **where(plan), detail={"index": settling.index, "why": moved}, once=once)
+            self.ledger.record(AnswerVoided(index=settling.index, why=moved), **where(plan), once=once)
             return self.waiting(plan)
-        given_at, message = settling.signer.answered_at, answered["statement"].encode()
-        sealed = seal(self.leads, lead, message, given_at=given_at, used=answered["used"], word="settled")
-        settled = entry("answer-settled", plan, {"index": settling.index, "seal": sealed}, once)
-        return self._count(plan, (*question.yes, settling.signer), (settled,))
+        given_at, message = settling.signer.answered_at, answered.statement.encode()
+        sealed = seal(self.leads, lead, message, given_at=given_at, used=answered.used, word="settled")
+        settled = entry(AnswerSettled(index=settling.index, seal=sealed), plan, once)
+        return self._count(plan, (*waiting.yes, settling.signer), (settled,))
 
     def _unless_ended(self, plan: Intent, act: Callable[[], Approval | Waiting]) -> Approval | Waiting:
-        """What the act gives; where the question ended before it, or meanwhile by somebody else, that end counts."""
+        """Run `act` unless the request has ended. An end that somebody else records meanwhile counts."""
         try:
             return recorded_answer(self.ledger, plan) or act()
         except AlreadyRecorded:
@@ -206,37 +219,38 @@ class Gate:
             return self._refuse(plan, answer.approver, "proof", "This code was used before; wait for the next one.")
 
     def _judge(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
-        question = self.waiting(plan)
-        if question.settling:  # that answer comes first: `settle`
-            return question
+        waiting = self.waiting(plan)
+        if waiting.settling:  # that answer comes first: `settle`
+            return waiting
         decided = signed_decision(answer.decision, restore=answer.restore)
-        message = statement(decided, plan.fingerprint, question.answer_by)
+        message = statement(decided, plan.fingerprint, waiting.answer_by)
         identified = self._identify(answer, message, now)
-        # Prefect shows what was typed: a code that somebody typed is used up, whatever becomes of the answer.
+        # Prefect shows what was typed, so a code that was typed is used, whatever becomes of the answer.
         used = () if isinstance(identified, BadProof) else _used_up_by(identified[1])
         if answer.decision != "approve":
             self._reject(plan, answer, used, proven=not isinstance(identified, BadProof))
-        if answer.given_at > question.answer_by:
+        if answer.given_at > waiting.answer_by:
             self._use_up(plan, used)
-            return self.expire(plan) or question
+            return self.expire(plan) or waiting
         self._require_open(plan, now, used)
         if isinstance(identified, BadProof):
             return self._refuse(plan, answer.approver, "proof", str(identified))
-        kind, why = self._objection(plan, question, answer, *identified)
+        kind, why = self._objection(plan, waiting, answer, *identified)
         if why:
             return self._refuse(plan, answer.approver, kind, why, besides=used)
-        return self._accept(plan, question, answer, *identified, message)
+        return self._accept(plan, waiting, answer, *identified, message)
 
     def _reject(self, plan: Intent, answer: Answer, used: tuple[Entry, ...], *, proven: bool) -> None:
-        """Anybody may say no: a wrong code, or one that was used before, must not turn a no into another question."""
-        said = {"approver": answer.approver, "reason": answer.reason}
+        """Reject the plan. Anybody may: a wrong or used code must not turn a rejection into another attempt."""
+        rejected = RequestRejected(approver=answer.approver, reason=answer.reason, proven=proven)
         end = end_of(plan.run_id, plan.fingerprint)
         try:
-            self.ledger.record_together(plan.run_id, [*used, entry("rejected", plan, said | {"proven": proven}, end)])
+            self.ledger.record_together(plan.run_id, [*used, entry(rejected, plan, end)])
         except AlreadyRecorded as taken:
             if taken.once == end:
                 raise
-            self.ledger.record("rejected", **where(plan), detail=said | {"proven": False}, once=end)
+            unproven = rejected.model_copy(update={"proven": False})
+            self.ledger.record(unproven, **where(plan), once=end)
         recorded_answer(self.ledger, plan)
 
     def _use_up(self, plan: Intent, used: tuple[Entry, ...]) -> None:
@@ -248,12 +262,12 @@ class Gate:
             self.require_open(plan, now)
         except Frozen as frozen:
             self._use_up(plan, used)
-            said = {"why": frozen.message}
-            self.ledger.record("frozen", **where(plan), detail=said, once=end_of(plan.run_id, plan.fingerprint))
+            end = end_of(plan.run_id, plan.fingerprint)
+            self.ledger.record(RequestFrozen(why=frozen.message), **where(plan), once=end)
             raise
 
     def _identify(self, answer: Answer, message: bytes, now: datetime) -> tuple[Lead, Proof] | BadProof:
-        """The lead who answered with the proof of that, or why it is none."""
+        """Return the lead who answered and the proof, or why the answer proves nothing."""
         lead = self.leads.find(answer.approver)
         if lead is None:
             return BadProof(self.leads.why_not(answer.approver))
@@ -265,13 +279,13 @@ class Gate:
             return bad
 
     def _wrong_codes(self, lead: Lead, now: datetime) -> int:
-        """Refused proofs in this lead's name within the last hour, over all runs: guessing does not pay."""
-        refused = self.ledger.facts(kind="answer-refused")
-        mine = [f for f in refused if f.detail["kind"] == "proof" and self.leads.find(f.detail["name"]) == lead]
-        return sum(now - fact.at < HOUR for fact in mine)
+        """Count the refused proofs in this lead's name within the last hour, over all runs, so that guessing is limited."""
+        recent = [fact for fact in self.ledger.facts(kind=AnswerRefused.KIND) if now - fact.at < HOUR]
+        refused = [fact.as_(AnswerRefused) for fact in recent]
+        return sum(answer.kind == "proof" and self.leads.find(answer.name) == lead for answer in refused)
 
-    def _objection(self, plan: Intent, question: Waiting, answer: Answer, lead: Lead, proof: Proof) -> tuple[str, str]:
-        """Why a proven answer does not count: its kind and the reason, or two empty strings."""
+    def _objection(self, plan: Intent, waiting: Waiting, answer: Answer, lead: Lead, proof: Proof) -> tuple[str, str]:
+        """Return why a proven answer does not count, as its kind and the reason; two empty strings if it counts."""
         risk = plan.risk
         if answer.plan.strip().upper() != plan.code:
             return "form", f"The code of the plan is not {plan.code}."
@@ -279,67 +293,67 @@ class Gate:
             return "form", f"The typed destination is not {plan.destination_name}."
         if len(answer.reason.strip()) < SHORTEST_REASON:
             return "form", f"The reason has fewer than {SHORTEST_REASON} characters."
-        if any(self.leads.find(signer.name) == lead for signer in question.yes):
-            return "person", f"{lead.name} has said yes before; somebody else must answer."
+        if any(self.leads.find(signer.name) == lead for signer in waiting.yes):
+            return "person", f"{lead.name} has approved before; somebody else must answer."
         if not risk.requester_may_approve and self.leads.find(plan.requested_by) == lead:
-            return "person", f"{lead.name} asked for this; somebody else must answer."
-        early = question.asked_at + timedelta(seconds=risk.cool_down)
+            return "person", f"{lead.name} requested this; somebody else must answer."
+        early = waiting.asked_at + timedelta(seconds=risk.cool_down)
         if answer.given_at < early:
-            return "early", f"The rules let nobody approve this before {early:%H:%M:%S} UTC: look at it again."
-        signed = sum(signer.proof == "signature" for signer in question.yes) + (proof.kind == "signature")
-        if risk.signatures - signed > risk.people - len(question.yes) - 1:
+            return "early", f"The rules allow no approval before {early:%H:%M:%S} UTC: check the plan again."
+        signed = sum(signer.proof == "signature" for signer in waiting.yes) + (proof.kind == "signature")
+        if risk.signatures - signed > risk.people - len(waiting.yes) - 1:
             return "person", "This answer must be an SSH signature, not a code."
         return "", ""
 
     def _refuse(self, plan: Intent, name: str, kind: str, why: str, *, besides: tuple[Entry, ...] = ()) -> Waiting:
-        """Record an answer that does not count, and go on asking; after too many, end the question."""
+        """Record an answer that does not count. Raises `Rejected`, and ends the request, after too many."""
         known = self.leads.find(name)
-        said = {"name": known.name if known else "", "kind": kind, "why": why}  # a stranger's words are not kept
-        facts = [*besides, entry("answer-refused", plan, said)]
+        refused = AnswerRefused(name=known.name if known else "", kind=kind, why=why)  # a stranger's text is not kept
+        facts = [*besides, entry(refused, plan)]
         if self.waiting(plan).attempts_left - (kind in COUNTED) > 0:
             self.ledger.record_together(plan.run_id, facts)
             return self.waiting(plan)
         reason = f"{self.terms.attempts} answers without valid proof; the last one: {why}"
-        detail = {"approver": "The gate", "reason": reason, "proven": True}
-        facts.append(entry("rejected", plan, detail, end_of(plan.run_id, plan.fingerprint)))
+        rejected = RequestRejected(approver=THE_GATE, reason=reason, proven=True)
+        facts.append(entry(rejected, plan, end_of(plan.run_id, plan.fingerprint)))
         self.ledger.record_together(plan.run_id, facts)
         raise Rejected(f"The gate rejected plan {plan.code}: {reason}", alert=True)
 
     def _accept(
-        self, plan: Intent, question: Waiting, answer: Answer, lead: Lead, proof: Proof, message: bytes
+        self, plan: Intent, waiting: Waiting, answer: Answer, lead: Lead, proof: Proof, message: bytes
     ) -> Approval | Waiting:
-        said = {
+        given: dict[str, Any] = {
             "name": lead.name, "proof": proof.kind, "decision": answer.decision, "reason": answer.reason,
-            "restore": answer.restore, "given_at": answer.given_at.isoformat(), "statement": message.decode(),
+            "restore": answer.restore, "given_at": answer.given_at, "statement": message.decode(),
         }  # fmt: skip
-        if proof.signature:  # kept: it can be checked later with git and the ledger alone
-            said["signature"] = proof.signature
+        if proof.signature:  # kept, so that it can be checked later with git and the ledger alone
+            given["signature"] = proof.signature
         else:
-            said["seal"] = seal(self.leads, lead, message, given_at=answer.given_at, used=proof.used)
-            said["used"] = proof.used
+            given["seal"] = seal(self.leads, lead, message, given_at=answer.given_at, used=proof.used)
+            given["used"] = proof.used
         watched = proof.kind == "code" and may_be_production(plan)
         if watched:
-            said["settles_at"] = (answer.given_at + self.terms.code_settles).isoformat()
-        answered = entry("answered", plan, said, f"answered:{plan.run_id}:{plan.fingerprint}:{question.index}")
-        facts = (*_used_up_by(proof), answered)
+            given["settles_at"] = answer.given_at + self.terms.code_settles
+        answered = Answered(**given)
+        once = f"answered:{plan.run_id}:{plan.fingerprint}:{waiting.index}"
+        facts = (*_used_up_by(proof), entry(answered, plan, once))
         if watched:
-            self.ledger.record_together(plan.run_id, list(facts))
+            self.ledger.record_together(plan.run_id, facts)
             return self.waiting(plan)
-        return self._count(
-            plan, (*question.yes, Signer(name=lead.name, proof=proof.kind, answered_at=answer.given_at)), facts
-        )
+        return self._count(plan, (*waiting.yes, _signer(answered)), facts, answered)
 
-    def _count(self, plan: Intent, signers: tuple[Signer, ...], facts: tuple[Entry, ...]) -> Approval | Waiting:
-        """Record one more yes; with the approval, if these signers are as many as the plan demands."""
+    def _count(
+        self, plan: Intent, signers: tuple[Signer, ...], facts: tuple[Entry, ...], *new: Answered
+    ) -> Approval | Waiting:
+        """Record one more person's approval, and the approval of the plan if these signers are as many as it demands."""
         if len(signers) < plan.risk.people:
-            self.ledger.record_together(plan.run_id, list(facts))
+            self.ledger.record_together(plan.run_id, facts)
             return self.waiting(plan)
         names = {signer.name for signer in signers}
         before = counted_answers(self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint))
-        said = [fact.detail for fact in before if fact.detail["name"] in names]
-        said += [each.detail for each in facts if each.kind == "answered"]
-        agreed = all(each["restore"] for each in said)
-        reasons = dict.fromkeys(each["reason"] for each in said)
+        answers = [*(answer for answer in before if answer.name in names), *new]
+        agreed = all(answer.restore for answer in answers)
+        reasons = dict.fromkeys(answer.reason for answer in answers)
         return record_approval(
             self.ledger,
             plan,
@@ -354,33 +368,28 @@ class Gate:
         )
 
     def _supersede(self, plan: Intent) -> list[ApprovalRequest]:
-        """End every older question about this destination: two yeses to two plans of one place would overtake each other."""
-        older = []
-        for question in open_requests(self.ledger):
-            if question.destination_id != plan.destination_id or question.run_id == plan.run_id:
-                continue
-            try:
-                self.ledger.record(
-                    "superseded",
-                    run_id=question.run_id,
-                    destination_id=question.destination_id,
-                    plan=question.plan,
-                    detail={"by": plan.run_id, "code": plan.code},
-                    once=end_of(question.run_id, question.plan),
-                )
-            except AlreadyRecorded:  # answered at this very moment: then it is its lock that decides
-                continue
-            older.append(question)
-        return older
+        """End every older request about this destination, because two approved plans for it would overtake each other.
+
+        A request that was answered a moment ago stays: then its lock decides.
+        """
+        ending = RequestSuperseded(by=plan.run_id, code=plan.code)
+        return [
+            older
+            for older in open_requests(self.ledger)
+            if older.destination_id == plan.destination_id
+            and older.run_id != plan.run_id
+            and end_request(
+                self.ledger, ending, run_id=older.run_id, destination_id=older.destination_id, plan=older.plan
+            )
+        ]
 
 
-def _signer(answered: Fact) -> Signer:
-    said = answered.detail
-    return Signer(name=said["name"], proof=said["proof"], answered_at=datetime.fromisoformat(said["given_at"]))
+def _signer(answered: Answered) -> Signer:
+    return Signer(name=answered.name, proof=answered.proof, answered_at=answered.given_at)
 
 
 def _used_up_by(proof: Proof) -> tuple[Entry, ...]:
-    return (Entry("code-used", once=proof.used),) if proof.used else ()
+    return (Entry.of(CodeUsed(), once=proof.used),) if proof.used else ()
 
 
 def _looks_like_a_code(proof: str) -> bool:

@@ -1,22 +1,35 @@
-"""History: who asked for what, who approved it, and what came of it, put together from the ledger's facts alone."""
+"""History: who requested what, who approved it, and how it ended, read from the ledger's facts alone."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from tasks.estate.sites import Immutable
-from tasks.ledger.approval_requests import ENDS
+from tasks.ledger.facts import (
+    ENDS,
+    PLANNED,
+    Answered,
+    AnswerRefused,
+    Approved,
+    ArrivalAnswered,
+    ArrivalRefused,
+    Asked,
+    BackupRenewed,
+    HoldEnded,
+    HoldPlaced,
+    Reported,
+    RequestRejected,
+)
 from tasks.ledger.ledger import Fact
 from tasks.signoff.suspensions import KINDS as SUSPENSIONS
 from tasks.signoff.suspensions import Suspension, suspensions
 
 VERBS = ("refresh", "provision", "promote", "restore", "load_dump", "reload")  # what can overwrite something
-PLANNED = ("planned", "planned-load")
-TOLD = ("answered", "arrival-told")
+ANSWERS = (Answered.KIND, ArrivalAnswered.KIND)
 KINDS = (
-    *PLANNED, *ENDS, *TOLD, "asked", "answer-refused", "arrival-refused", "backup-renewed", "hold", "hold-ended", "outcome",
-    *SUSPENSIONS,
+    *PLANNED, *ENDS, *ANSWERS, Asked.KIND, AnswerRefused.KIND, ArrivalRefused.KIND, BackupRenewed.KIND, HoldPlaced.KIND,
+    HoldEnded.KIND, Reported.KIND, *SUSPENSIONS,
 )  # fmt: skip
 UNPROVEN = "not proven"
 
@@ -32,7 +45,7 @@ class Said(Immutable):
 
 
 class Undertaking(Immutable):
-    """One run that wanted to overwrite something. `decision` is empty while it waits, or where it never asked."""
+    """One run that was to overwrite something. `decision` is "" if it waits or never asked for an approval."""
 
     run_id: str
     at: datetime
@@ -54,7 +67,7 @@ class Undertaking(Immutable):
 
 
 class Refusals(Immutable):
-    """How many answers in one name did not count, and of what kind: proof, person, form, early, or arrival."""
+    """How many answers in one name did not count, by kind: proof, person, form, early or arrival."""
 
     name: str
     kind: str
@@ -62,7 +75,7 @@ class Refusals(Immutable):
 
 
 class Held(Immutable):
-    """One hold of a destination. `ended_by` is empty where it ran, or runs, to its end. Times are UTC."""
+    """One hold of a destination. `ended_by` is "" unless somebody ended it early. Times are UTC."""
 
     destination: str
     at: datetime
@@ -73,7 +86,7 @@ class Held(Immutable):
 
 
 class History(Immutable):
-    """Everything between two moments (UTC), about one destination or all. `problems`: what the chain's verification found."""
+    """Everything between two moments (UTC), about one destination or all. `problems`: what verifying the chain found."""
 
     since: datetime
     until: datetime
@@ -84,33 +97,33 @@ class History(Immutable):
     suspended: tuple[Suspension, ...] = ()
     problems: tuple[str, ...] = ()
     head: str = ""
-    signatures: str = ""  # how many of those that are kept verify, in words
+    signatures: str = ""  # a sentence: how many of the stored ones verify
 
     @property
     def standing(self) -> tuple[Undertaking, ...]:
-        """The runs that went on by a standing approval."""
+        """The runs that a standing approval opened."""
         return tuple(entry for entry in self.runs if entry.approval == "standing")
 
 
 def history(facts: Iterable[Fact], *, since: datetime, until: datetime, destination: str = "") -> History:
-    """The history of the runs and holds that have a fact between these moments; `destination` by name, empty for all.
+    """Return the history of the runs and holds that have a fact between these moments; `destination` by name, "" for all.
 
-    Reads with patience: facts of an older version lack words, and a broken ledger may hold anything.
+    Tolerates missing and malformed details, because it must also show facts of an older version and of a broken ledger.
     """
     by_run: dict[str, list[Fact]] = defaultdict(list)
     known = [fact for fact in facts if isinstance(fact.detail, dict) and fact.at <= until]
     for fact in known:
         by_run[fact.run_id].append(fact)
     recent = [run for run in by_run.values() if any(fact.at >= since for fact in run)]
-    told = [
+    found = [
         (entry, run) for run in recent if (entry := _entry(run)) is not None and _about(destination, entry.destination)
     ]
     return History(
         since=since,
         until=until,
         destination=destination,
-        runs=tuple(entry for entry, _ in told),
-        refused=_refusals(fact for _, run in told for fact in run if fact.at >= since),
+        runs=tuple(entry for entry, _ in found),
+        refused=_refusals(fact for _, run in found for fact in run if fact.at >= since),
         holds=tuple(_holds(known, since, destination)),
         suspended=tuple(each for each in suspensions(known) if each.ended is None or each.ended >= since),
     )
@@ -121,112 +134,108 @@ def _about(wanted: str, destination: str) -> bool:
 
 
 def _entry(run: Sequence[Fact]) -> Undertaking | None:
-    """The row of one run; None for runs that could overwrite nothing."""
-    plan, outcome = _last(run, PLANNED), _last(run, ("outcome",))
-    asked, end = _last(run, ("asked",)), _last(run, ENDS)
-    verb = _text(plan, "verb") or _text(asked, "verb") or _text(outcome, "verb")
+    """Return the row of one run, or None if it could overwrite nothing."""
+    plan, outcome = _last(run, *PLANNED), _last(run, Reported.KIND)
+    asked, end = _last(run, Asked.KIND), _last(run, *ENDS)
+    verb = _first("verb", plan, asked, outcome)
     if verb not in VERBS:
         return None
-    risk, pair = _part(plan, "risk"), _part(plan, "pair")
-    approved = end is not None and end.kind == "approved"
     return Undertaking(
         run_id=run[0].run_id,
         at=run[0].at,
-        verb=_text(outcome, "verb") or verb,  # `reload` plans a `load_dump`
-        source=_name(pair, "source") or _text(outcome, "source"),
-        destination=_name(pair, "destination")
-        or _text(asked, "destination")
-        or _text(plan, "hostname")
-        or _text(outcome, "destination"),
-        grade=str(risk.get("grade", "")),
-        reasons=_texts(risk.get("reasons")),
-        overrides=_texts(plan.detail.get("overrides") if plan else ()),
-        break_glass=_text(plan, "break_glass"),
-        requested_by=_text(plan, "requested_by") or _text(asked, "requested_by"),
-        code=_text(asked, "code") or _text(plan, "code") or _text(outcome, "plan_code"),
+        verb=_first("verb", outcome) or verb,  # `reload` plans a `load_dump`
+        source=_text(plan, "pair", "source", "name") or _first("source", outcome),
+        destination=_text(plan, "pair", "destination", "name")
+        or _first("destination", asked)
+        or _first("hostname", plan)
+        or _first("destination", outcome),
+        grade=_text(plan, "risk", "grade"),
+        reasons=_texts(plan, "risk", "reasons"),
+        overrides=_texts(plan, "overrides"),
+        break_glass=_first("break_glass", plan),
+        requested_by=_first("requested_by", plan, asked),
+        code=_first("code", asked, plan) or _first("plan_code", outcome),
         answers=tuple(_answers(run, end)),
         decision=end.kind if end else "",
-        approval=_text(end, "kind") if approved else "",
-        approver=_text(end, "approver"),
-        outcome=_text(outcome, "outcome"),
-        backup=_text(_last(run, ("backup-renewed",)), "id") or str(_part(plan, "backup").get("id", "")),
+        approval=_first("kind", end) if end and end.kind == Approved.KIND else "",
+        approver=_first("approver", end),
+        outcome=_first("outcome", outcome),
+        backup=_first("id", _last(run, BackupRenewed.KIND)) or _text(plan, "backup", "id"),
     )
 
 
 def _answers(run: Sequence[Fact], end: Fact | None) -> Iterable[Said]:
-    """Who said what. A no ends the question, so it is in the end itself; so is a yes that an older version recorded."""
-    told = [_said(fact) for fact in run if fact.kind in TOLD]
-    yield from told
-    if end is None or end.kind not in ("approved", "rejected") or (end.kind == "approved" and told):
+    """Yield who answered what. A rejection ends the request, so it is the end; so is an approval that 0.1 recorded at first."""
+    answers = [_said(fact) for fact in run if fact.kind in ANSWERS]
+    yield from answers
+    if end is None or end.kind not in (Approved.KIND, RequestRejected.KIND):
         return
-    if end.kind == "approved" and end.detail.get("kind", "person") != "person":
-        return  # nobody answered
-    proven = "proven" if end.detail.get("proven") else UNPROVEN
-    word = "approve" if end.kind == "approved" else "reject"
-    yield Said(name=_text(end, "approver"), proof=proven, decision=word, at=end.at, reason=_text(end, "reason"))
+    approved = end.kind == Approved.KIND
+    if approved and (answers or end.detail.get("kind", "person") != "person"):
+        return  # they are listed, or nobody answered
+    proof = "proven" if end.detail.get("proven") else UNPROVEN
+    decision = "approve" if approved else "reject"
+    yield Said(name=end.text("approver"), proof=proof, decision=decision, at=end.at, reason=end.text("reason"))
 
 
 def _said(fact: Fact) -> Said:
-    arrival = fact.kind == "arrival-told"
+    arrival = fact.kind == ArrivalAnswered.KIND
     return Said(
-        name=_text(fact, "approver" if arrival else "name"),
-        proof=_text(fact, "proof") or UNPROVEN,
-        decision=f"arrival: {_text(fact, 'email')}" if arrival else _text(fact, "decision"),
+        name=fact.text("approver" if arrival else "name"),
+        proof=fact.text("proof") or UNPROVEN,
+        decision=f"arrival: {fact.text('email')}" if arrival else fact.text("decision"),
         at=_moment(fact.detail.get("given_at"), fact.at),
-        reason=_text(fact, "words" if arrival else "reason"),
+        reason=fact.text("words" if arrival else "reason"),
     )
 
 
 def _refusals(facts: Iterable[Fact]) -> tuple[Refusals, ...]:
     counted: Counter[tuple[str, str]] = Counter()
     for fact in facts:
-        if fact.kind == "answer-refused":
-            counted[_text(fact, "name") or "nobody that is enrolled", _text(fact, "kind")] += 1
-        elif fact.kind == "arrival-refused":
+        if fact.kind == AnswerRefused.KIND:
+            counted[fact.text("name") or "nobody that is enrolled", fact.text("kind")] += 1
+        elif fact.kind == ArrivalRefused.KIND:
             counted["nobody that is proven", "arrival"] += 1
     return tuple(Refusals(name=name, kind=kind, count=count) for (name, kind), count in sorted(counted.items()))
 
 
 def _holds(facts: Sequence[Fact], since: datetime, destination: str) -> Iterable[Held]:
-    ended = {str(fact.detail.get("hold")): _text(fact, "by") for fact in facts if fact.kind == "hold-ended"}
+    ended = {fact.text("hold"): fact.text("by") for fact in facts if fact.kind == HoldEnded.KIND}
     for fact in facts:
-        wanted = fact.kind == "hold" and _about(destination, _text(fact, "destination"))
+        wanted = fact.kind == HoldPlaced.KIND and _about(destination, fact.text("destination"))
         if wanted and max(fact.at, _moment(fact.detail.get("until"), fact.at)) >= since:
             yield Held(
-                destination=_text(fact, "destination"),
+                destination=fact.text("destination"),
                 at=fact.at,
-                until=_text(fact, "until"),
-                by=_text(fact, "by"),
-                reason=_text(fact, "reason"),
+                until=fact.text("until"),
+                by=fact.text("by"),
+                reason=fact.text("reason"),
                 ended_by=ended.get(str(fact.seq), ""),
             )
 
 
-def _last(run: Sequence[Fact], kinds: Sequence[str]) -> Fact | None:
+def _last(run: Sequence[Fact], *kinds: str) -> Fact | None:
     return next((fact for fact in reversed(run) if fact.kind in kinds), None)
 
 
-def _part(fact: Fact | None, name: str) -> Mapping[str, Any]:
-    found = fact.detail.get(name) if fact else None
-    return found if isinstance(found, dict) else {}
+def _text(fact: Fact | None, *path: str) -> str:
+    return fact.text(*path) if fact else ""
 
 
-def _name(pair: Mapping[str, Any], side: str) -> str:
-    found = pair.get(side)
-    return str(found.get("name", "")) if isinstance(found, dict) else ""
+def _first(name: str, *facts: Fact | None) -> str:
+    """Return this detail of the first fact that has it, or ""."""
+    return next((found for fact in facts if (found := _text(fact, name))), "")
 
 
-def _text(fact: Fact | None, name: str) -> str:
-    value = fact.detail.get(name) if fact else None
-    return "" if value is None else str(value)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(fact: Fact | None, *path: str) -> tuple[str, ...]:
+    value: Any = fact.detail if fact else None
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 def _moment(value: Any, otherwise: datetime) -> datetime:
-    """A moment that a fact tells of; that of its record where it tells none that can be compared."""
+    """Return the moment that a detail contains, or `otherwise` if it contains none with a time zone."""
     try:
         found = datetime.fromisoformat(value)
     except (TypeError, ValueError):

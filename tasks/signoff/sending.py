@@ -5,6 +5,7 @@ from datetime import datetime
 
 from tasks.estate.errors import OutcomeUnknown, Refused, Transient
 from tasks.estate.plans import Approval, Baseline, Plan, Receipt
+from tasks.ledger.facts import Sending, SendRefused, SendUnanswered, Sent
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import where
 
@@ -28,19 +29,19 @@ def send_once(
     earlier = ledger.receipt(plan.run_id)
     if earlier is not None:
         return earlier
-    journaled = {"baseline": recheck().model_dump(mode="json")}
+    journaled = Sending(baseline=recheck()).stored()
     last_look()
     ledger.consume(approval, destination_id=plan.destination_id, intent=journaled, now=clock())
     try:
         call()
     except OutcomeUnknown as lost:
-        ledger.record("send-unanswered", **where(plan), detail={"why": lost.message})
+        ledger.record(SendUnanswered(why=lost.message), **where(plan))
     except (Refused, Transient) as refusal:
         # 4xx, or no connection at all: the host did not take the request. The approval stays used up all the same.
-        ledger.record("send-refused", **where(plan), detail={"why": refusal.message}, once=f"answered:{plan.run_id}")
+        ledger.record(SendRefused(why=refusal.message), **where(plan), once=f"answered:{plan.run_id}")
         raise
     else:
-        ledger.record("sent", **where(plan), once=f"answered:{plan.run_id}")
+        ledger.record(Sent(), **where(plan), once=f"answered:{plan.run_id}")
     receipt = ledger.receipt(plan.run_id)
     assert receipt is not None, "consume() journaled it in the line above"  # noqa: S101  # an invariant, not input
     return receipt.model_copy(update={"recalled": False})

@@ -1,17 +1,17 @@
-"""Suspensions: leads of whom the hosting account says that they left, or that their login is not what a lead's should be.
+"""Suspensions: leads who left the hosting account, or whose login there is not as a lead's must be.
 
-Facts, not lines of the leads file: that file changes under review, and who has just left must not wait for one.
+They are facts and not lines of the leads file, because that file changes only after a review, and a suspension must not wait.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
 
 from tasks.estate.sites import Immutable
+from tasks.ledger.facts import LeadRestored, LeadSuspended
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.signoff.leads import plain_name
 
-SUSPENDED, RESTORED = "lead-suspended", "lead-restored"
-KINDS = (SUSPENDED, RESTORED)
+KINDS = (LeadSuspended.KIND, LeadRestored.KIND)
 
 
 class Suspension(Immutable):
@@ -24,25 +24,25 @@ class Suspension(Immutable):
 
 
 def suspensions(facts: Iterable[Fact]) -> list[Suspension]:
-    """Every suspension that these facts tell of, oldest first; a newer fact about the same lead ends the one before.
+    """Return every suspension in these facts, oldest first; a newer fact about the same lead ends the one before.
 
-    Reads with patience: a broken ledger may hold anything.
+    Tolerates malformed details, because it must also read a broken ledger.
     """
     found: list[Suspension] = []
     lasting: dict[str, int] = {}
     for fact in facts:
         if fact.kind not in KINDS or not isinstance(fact.detail, dict):
             continue
-        name = str(fact.detail.get("name", ""))
+        name = fact.text("name")
         before = lasting.pop(plain_name(name), None)
         if before is not None:
             found[before] = found[before].model_copy(update={"ended": fact.at})
-        if fact.kind == SUSPENDED:
+        if fact.kind == LeadSuspended.KIND:
             lasting[plain_name(name)] = len(found)
-            found.append(Suspension(name=name, why=str(fact.detail.get("why", "")), at=fact.at))
+            found.append(Suspension(name=name, why=fact.text("why"), at=fact.at))
     return found
 
 
 def suspended_now(ledger: Ledger) -> dict[str, str]:
-    """Who is suspended, name → why: the leads whose newest such fact says so."""
+    """Return the suspended leads, name → why."""
     return {each.name: each.why for each in suspensions(ledger.facts(kinds=KINDS)) if each.ended is None}

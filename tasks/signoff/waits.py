@@ -1,7 +1,7 @@
-"""Waits: the runs that waited for somebody's answer, and what shows that one was deleted, forced or changed meanwhile.
+"""Waits: the runs that waited for somebody's answer, and the signs that one was deleted, forced or changed meanwhile.
 
-Whoever wants to use a lead's code elsewhere must keep the run into which it was typed from being judged: delete it, force it into
-another state, take its answer out, or change its parameters. All of that leaves something that a worker can read.
+Whoever wants to use a lead's code elsewhere must keep the run into which it was typed from evaluating it: delete the run, force it
+into another state, remove its answer, or change its parameters. A worker can see each of these.
 """
 
 from collections import defaultdict
@@ -10,13 +10,32 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from tasks.ledger.approval_requests import ENDS
+from tasks.ledger.facts import (
+    ENDS,
+    THE_GATE,
+    Answered,
+    AnswerRefused,
+    ArrivalAnswered,
+    ArrivalAsked,
+    ArrivalRefused,
+    Asked,
+    HoldEndAsked,
+    HoldEnded,
+    Reported,
+    RequestExpired,
+    RequestRejected,
+    RequestSuperseded,
+    SettleAnswered,
+    SettleAsked,
+    SettleRefused,
+)
 from tasks.ledger.ledger import Fact, Ledger
 
-# Whatever asks people for a proof while its run waits.
-ASKED = ("asked", "arrival-asked", "hold-end-asked", "settle-asked")
-CLOSED = (*ENDS, "arrival-told", "hold-ended", "settle-told", "outcome")
-PROVEN = ("answered", "arrival-told", "hold-ended", "settle-told")  # recorded only with a proof that held
+# Everything that asks people for a proof while its run waits.
+ASKED = (Asked.KIND, ArrivalAsked.KIND, HoldEndAsked.KIND, SettleAsked.KIND)
+CLOSED = (*ENDS, ArrivalAnswered.KIND, HoldEnded.KIND, SettleAnswered.KIND, Reported.KIND)
+PROVEN = (Answered.KIND, ArrivalAnswered.KIND, HoldEnded.KIND, SettleAnswered.KIND)  # recorded only with a valid proof
+REFUSED = (AnswerRefused.KIND, ArrivalRefused.KIND, SettleRefused.KIND)
 SKEW = timedelta(seconds=5)  # between the clocks of the Prefect server and of a worker
 WITH_ITS_STATE = timedelta(seconds=5)  # the server stores an answer right after the state of the resumed run
 
@@ -31,7 +50,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Wait:
-    """A run of Prefect's that waited. `parameters` is their digest when it asked, `facts` what the ledger has of its answers."""
+    """A run that waited. `parameters` is their digest when it asked; `facts` are those about its requests and answers."""
 
     run_id: str
     parameters: str
@@ -41,7 +60,7 @@ class Wait:
 def waits_since(ledger: Ledger, since: datetime) -> list[Wait]:
     """Return every run that waited for somebody's answer at or after this moment."""
     runs: dict[str, list[Fact]] = defaultdict(list)
-    for fact in ledger.facts(kinds=(*ASKED, *CLOSED, *PROVEN, "answer-refused", "arrival-refused", "settle-refused")):
+    for fact in ledger.facts(kinds=(*ASKED, *CLOSED, *PROVEN, *REFUSED)):
         runs[fact.run_id].append(fact)
     return [wait for facts in runs.values() if (wait := _wait(facts, since)) is not None]
 
@@ -50,19 +69,19 @@ def _wait(facts: Sequence[Fact], since: datetime) -> Wait | None:
     turns = [fact for fact in facts if fact.kind in (*ASKED, *CLOSED)]
     if not any(fact.kind in ASKED for fact in turns) or (turns[-1].kind in CLOSED and turns[-1].at < since):
         return None
-    answer_by = turns[-1].detail.get("answer_by") if turns[-1].kind in ASKED else None
+    answer_by = turns[-1].text("answer_by") if turns[-1].kind in ASKED else ""
     if answer_by and datetime.fromisoformat(answer_by) + SKEW < since:
-        return None  # Prefect took no answer any more; it may be deleted
-    parameters = next((found for fact in facts if fact.kind in ASKED and (found := fact.detail.get("parameters"))), "")
+        return None  # Prefect accepted no answer any more, so it may be deleted
     # A load from a terminal asks without Prefect, where nobody can read what is typed: it has no parameters.
+    parameters = next((found for fact in facts if fact.kind in ASKED and (found := fact.text("parameters"))), "")
     return Wait(facts[0].run_id, parameters, tuple(facts)) if parameters else None
 
 
 def disturbed(wait: Wait, changes: Sequence[Change] | None, parameters: str, since: datetime) -> str:
-    """Return why a code that was typed since this moment may come from this run; "" if nothing points to that.
+    """Return why a code that was typed since this moment may come from this run, or "" if nothing suggests it.
 
     `changes` are the run's states, oldest first; None if Prefect does not know the run. Each way out of a wait needs a proven
-    answer in the ledger, or an end that our own code gave it.
+    answer in the ledger, or an end that our own code recorded.
     """
     if changes is None:
         return f"run {wait.run_id} was deleted while it waited"
@@ -72,37 +91,38 @@ def disturbed(wait: Wait, changes: Sequence[Change] | None, parameters: str, sin
         if after.at < since:
             continue
         if after.kind == "PAUSED" and before.kind != "RUNNING":
-            return f"run {wait.run_id} was set to wait again by hand"
+            return f"run {wait.run_id} was set to wait again manually"
         if before.kind == "PAUSED" and after.kind != "PAUSED":
             again = next((change.at for change in changes[number + 1 :] if change.kind == "PAUSED"), None)
             if not any(_explains(fact, after, again) for fact in wait.facts):
-                return f"run {wait.run_id} went on, and no answer with proof explains that"
+                return f"run {wait.run_id} continued, and no answer with proof explains that"
     return ""
 
 
 def _explains(fact: Fact, left: Change, again: datetime | None) -> bool:
-    """Whether this fact says why a run left its wait at that moment, before it waited again."""
-    if fact.kind == "superseded":
+    """Return whether this fact is the reason that a run left its wait at that moment, before it waited again."""
+    if fact.kind == RequestSuperseded.KIND:
         return left.kind == "FAILED"
-    if fact.kind == "expired":  # not earlier: somebody could have forced that state
-        return left.kind == "FAILED" and left.at + SKEW >= datetime.fromisoformat(fact.detail["answer_by"])
-    proven = fact.kind in PROVEN or (
-        fact.kind == "rejected" and fact.detail.get("proven") is True and fact.detail.get("approver") != "The gate"
-    )
+    if fact.kind == RequestExpired.KIND:  # not earlier: somebody could have forced that state
+        return left.kind == "FAILED" and left.at + SKEW >= fact.as_(RequestExpired).answer_by
+    proven = fact.kind in PROVEN
+    if fact.kind == RequestRejected.KIND:
+        rejected = fact.as_(RequestRejected)
+        proven = rejected.proven and rejected.approver != THE_GATE
     return proven and fact.at + SKEW >= left.at and (again is None or fact.at <= again + SKEW)
 
 
 def tampered(changes: Sequence[Change], given_at: datetime) -> str:
-    """Return why the answer that was stored at `given_at` may not be what a lead sent to this run; "" if nothing shows that.
+    """Return why the answer that was stored at `given_at` may not be what a lead sent to this run, or "" if nothing shows it.
 
-    Prefect stores an answer right after the state that lets the run go on, and nothing but a worker changes it then.
+    Prefect stores an answer right after the state that resumes the run, and from then on only a worker changes the state.
     """
     waits = [number for number, change in enumerate(changes) if change.kind == "PAUSED" and change.at <= given_at]
     after = changes[waits[-1] + 1 :] if waits else ()
     if not after or after[0].kind != "SCHEDULED":
         return "the answer was not given by resuming the run"
     if not timedelta(0) <= given_at - after[0].at <= WITH_ITS_STATE:
-        return "the answer was written past the form, or replaced"
+        return "the answer was replaced, or written without the form"
     if any(change.kind not in ("SCHEDULED", "PENDING", "RUNNING") for change in after):
-        return "the state of the run was changed by hand"
+        return "the state of the run was changed manually"
     return ""

@@ -1,8 +1,8 @@
-"""Witnesses: an approval counts only with what it rests on, checked again right before the call.
+"""Witnesses: an approval counts only with what proves it, checked again right before the call.
 
-The ledger's chain has no key: whoever can write to its database can append a fact that looks right. So nothing that the ledger
-alone says is enough. A person's yes needs a signature over the plan, or the seal of the worker that saw a valid code; a standing
-approval needs the signed entry of the reviewed file; a pre-authorised restore needs the promotion's own witnessed answers.
+The ledger's chain has no key: whoever can write to its database can append a fact that looks right. So a fact alone is never
+enough. A person's approval needs a signature over the plan, or the seal of the worker that saw a valid code; a standing approval
+needs the signed entry of the reviewed file; a pre-authorised restore needs the promotion's own proven answers.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Approval, Intent, Plan
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
+from tasks.ledger.approval_requests import ApprovalRequest
+from tasks.ledger.facts import Answered, AnswerSettled, Asked, CodeUsed, PreauthorisationUsed, StandingUsed
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.safeguards.risk_rules import RiskRules
 from tasks.signoff import preauthorised
@@ -23,17 +25,19 @@ from tasks.signoff.proofs import NAMESPACE, BadProof, statement, verify_signatur
 from tasks.signoff.standing import StandingApproval, require_covered, require_load_covered
 from tasks.signoff.standing_entries import standing_use
 
+NOBODY = "the people whom it names did not answer"
+
 
 def signed_decision(decision: str, *, restore: bool) -> str:
-    """Return the word that a signature is over: permission to undo a failed promotion is part of it."""
+    """Return the decision as it is signed: permission to undo a failed promotion is part of it."""
     return f"{decision}+restore" if restore and decision == "approve" else decision
 
 
 def require_fitting(plan: Intent, approval: Approval, rules: RiskRules) -> None:
-    """Raise `NotApproved` unless an approval of this kind may open this plan at all, and the plan demands what the rules do.
+    """Raise `NotApproved` unless an approval of this kind may open this plan, and the plan demands what the rules demand.
 
-    A standing approval opens green refreshes and loads of what is not production, a pre-authorised one restores, people
-    everything that is not black.
+    A standing approval opens green refreshes and loads whose destination is not production, a pre-authorised one restores,
+    people everything that is not black.
     """
     why = _misfit(plan, approval) or _too_little(plan, rules)
     if why:
@@ -62,100 +66,85 @@ def _too_little(plan: Intent, rules: RiskRules) -> str:
     if risk.grade is Grade.BLACK:
         return "nobody may approve a black plan"
     if risk.grade is Grade.GREEN and may_be_production(plan):
-        return "what overwrites production is never green"
+        return "a plan that overwrites production is never green"
     demand = rules.demand(risk.grade)
     if risk.people < demand.people or risk.signatures < demand.signatures:
-        return f"the plan demands less than the rules do for {risk.grade.value}"
+        return f"the plan demands less than the rules demand for {risk.grade.value}"
     return ""
 
 
 def require_witnessed(
     ledger: Ledger, plan: Intent, approval: Approval, leads: Leads, *, execute_within: timedelta | None = None
 ) -> None:
-    """Raise `NotApproved` unless people's answers in the ledger carry this approval of this plan.
+    """Raise `NotApproved` unless people's answers in the ledger prove this approval of this plan.
 
-    Each of them must be a lead still, must be there once, and must have a signature or a seal that verifies; together they must
-    be as many as the plan's risk demands. A code's yes for production must have settled. With `execute_within`, the approval must not
-    claim to be usable for longer than that.
+    Each of these people must still be a lead, be counted once, and have a signature or a seal that verifies; together they must be
+    as many as the plan's risk demands. An approval by code for production must have settled. With `execute_within`, the approval
+    must not claim to be usable for longer.
     """
     facts = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint)
-    codes = {fact.once for fact in ledger.facts(run_id=plan.run_id, kind="code-used")}
-    asked = next((fact for fact in facts if fact.kind == "asked"), None)
-    why = _against(plan, approval, asked, facts) or next(
-        (
-            why
-            for fact in _carrying(approval, facts)
-            if (why := _doubt(fact, plan, _deadline(asked), leads, codes, facts))
-        ),
-        "",
-    )
-    if not why and execute_within is not None and approval.execute_by > _last_answer(approval, facts) + execute_within:
-        why = "it claims to be usable for longer than the settings allow"
-    if why:
-        raise NotApproved(f"The approval of plan {plan.code} does not rest on its answers: {why}.")
-
-
-def _carrying(approval: Approval, facts: Sequence[Fact]) -> list[Fact]:
-    """Return the answers of those who are named in the approval; a yes of a lead who was suspended meanwhile is not one."""
+    codes = {fact.once for fact in ledger.facts(run_id=plan.run_id, kind=CodeUsed.KIND)}
+    request = next((ApprovalRequest.of(fact) for fact in facts if fact.kind == Asked.KIND), None)
+    # The answer of a lead who was suspended before the approval is not named in it.
     names = [signer.name for signer in approval.signers]
-    return [fact for fact in counted_answers(facts) if fact.detail["name"] in names]
+    answers = [answer for answer in counted_answers(facts) if answer.name in names]
+    if request is None:
+        why = NOBODY
+    else:
+        doubts = (_doubt(answer, plan, request.answer_by, leads, codes, facts) for answer in answers)
+        why = _against(plan, approval, answers) or next(filter(None, doubts), "")
+    if not why and execute_within is not None:
+        last = max(answer.given_at for answer in answers)
+        why = (
+            "it claims to be usable for longer than the settings allow"
+            if approval.execute_by > last + execute_within
+            else ""
+        )
+    if why:
+        raise NotApproved(f"The approval of plan {plan.code} is not proven by its answers: {why}.")
 
 
-def _deadline(asked: Fact | None) -> datetime:
-    assert asked is not None, "_against() looked first"  # noqa: S101  # an invariant, not input
-    return datetime.fromisoformat(asked.detail["answer_by"])
-
-
-def _last_answer(approval: Approval, facts: Sequence[Fact]) -> datetime:
-    return max(datetime.fromisoformat(fact.detail["given_at"]) for fact in _carrying(approval, facts))
-
-
-def _against(plan: Intent, approval: Approval, asked: Fact | None, facts: Sequence[Fact]) -> str:
-    answers = _carrying(approval, facts)
-    names = [fact.detail["name"] for fact in answers]
-    if asked is None or not names or names != [signer.name for signer in approval.signers]:
-        return "the people whom it names did not answer"
+def _against(plan: Intent, approval: Approval, answers: Sequence[Answered]) -> str:
+    names = [answer.name for answer in answers]
+    if not names or names != [signer.name for signer in approval.signers]:
+        return NOBODY
     if len(set(names)) < max(plan.risk.people, len(names)):
         return f"{len(set(names))} people answered, {plan.risk.people} are demanded"
-    if sum(fact.detail["proof"] == "signature" for fact in answers) < plan.risk.signatures:
+    if sum(answer.proof == "signature" for answer in answers) < plan.risk.signatures:
         return f"{plan.risk.signatures} signatures are demanded"
-    if any(fact.detail["decision"] != "approve" for fact in answers):
+    if any(answer.decision != "approve" for answer in answers):
         return "somebody did not approve"
-    if approval.restore_within and not all(fact.detail["restore"] for fact in answers):
+    if approval.restore_within and not all(answer.restore for answer in answers):
         return "not everybody permitted to undo it"
     return ""
 
 
 def _doubt(
-    answered: Fact, plan: Intent, until: datetime, leads: Leads, codes: set[str | None], facts: Sequence[Fact]
+    answer: Answered, plan: Intent, until: datetime, leads: Leads, codes: set[str | None], facts: Sequence[Fact]
 ) -> str:
-    """Return why one answer does not hold; "" if it does."""
-    said = answered.detail
-    lead = leads.find(said["name"])
+    """Return why one answer does not hold, or "" if it does."""
+    lead = leads.find(answer.name)
     if lead is None:
-        return leads.why_not(said["name"]).rstrip(".")
-    message = statement(signed_decision(said["decision"], restore=said["restore"]), plan.fingerprint, until)
-    given_at = datetime.fromisoformat(said["given_at"])
+        return leads.why_not(answer.name).rstrip(".")
+    message = statement(signed_decision(answer.decision, restore=answer.restore), plan.fingerprint, until)
+    given_at, used = answer.given_at, answer.used
     if given_at > until:
         return f"the answer of {lead.name} came after the deadline"
-    if said["proof"] == "signature":
-        return "" if _holds(lead, said, message) else f"the signature of {lead.name} does not verify"
-    used = str(said.get("used"))
-    if not is_sealed(said.get("seal"), leads, lead, message, given_at=given_at, used=used) or used not in codes:
+    if answer.proof == "signature":
+        return "" if _is_signed(answer, lead, message) else f"the signature of {lead.name} does not verify"
+    if not is_sealed(answer.seal, leads, lead, message, given_at=given_at, used=used) or used not in codes:
         return f"no worker saw a valid code of {lead.name} for it, or the code was enrolled anew since"
+    seals = [fact.as_(AnswerSettled).seal for fact in facts if fact.kind == AnswerSettled.KIND]
     if may_be_production(plan) and not any(
-        fact.kind == "answer-settled"
-        and is_sealed(fact.detail.get("seal"), leads, lead, message, given_at=given_at, used=used, word="settled")
-        for fact in facts
+        is_sealed(seal, leads, lead, message, given_at=given_at, used=used, word="settled") for seal in seals
     ):
         return f"the code of {lead.name} has not settled"
     return ""
 
 
-def _holds(lead: Lead, said: dict[str, str], message: bytes) -> bool:
+def _is_signed(answer: Answered, lead: Lead, message: bytes) -> bool:
     try:
-        given_at = datetime.fromisoformat(said["given_at"])
-        verify_signature(lead, said.get("signature", ""), message, namespace=NAMESPACE, at=given_at)
+        verify_signature(lead, answer.signature, message, namespace=NAMESPACE, at=answer.given_at)
     except BadProof:
         return False
     return True
@@ -171,19 +160,19 @@ def require_standing(
     now: datetime,
     at_most: timedelta,
 ) -> None:
-    """Raise `NotApproved` unless a signed entry of the reviewed file covers exactly this plan now, and is the one it names."""
+    """Raise `NotApproved` unless a signed entry of the reviewed file covers this plan now, and is the one that the approval names."""
     if isinstance(plan, Plan):
         entry = require_covered(plan, entries, now=now, leads=leads, at_most=at_most)
     elif isinstance(plan, LoadPlan):
         entry = require_load_covered(plan, entries, now=now, leads=leads, at_most=at_most)
     else:
-        raise NotApproved(f"Nothing can cover plan {plan.code}.")
+        raise NotApproved(f"No standing approval can cover plan {plan.code}.")
     if approval.approver != entry.named:
         raise NotApproved(
             f"The approval of plan {plan.code} names another standing approval than the one that covers it."
         )
     once = standing_use(entry, now)
-    if not any(fact.once == once for fact in ledger.facts(run_id=plan.run_id, kind="standing-used")):
+    if not any(fact.once == once for fact in ledger.facts(run_id=plan.run_id, kind=StandingUsed.KIND)):
         raise NotApproved(f"Run {plan.run_id} did not use the standing approval for {entry.pair} this night.")
 
 
@@ -196,8 +185,8 @@ def require_preauthorised(
     at_most: timedelta,
     execute_within: timedelta,
 ) -> str:
-    """Return the promotion whose approval permits this restore. Raise `NotApproved` unless its own answers carry that."""
-    used = [fact.once or "" for fact in ledger.facts(run_id=plan.run_id, kind="pre-authorisation-used")]
+    """Return the promotion whose approval permits this restore. Raise `NotApproved` unless its own answers prove it."""
+    used = [fact.once or "" for fact in ledger.facts(run_id=plan.run_id, kind=PreauthorisationUsed.KIND)]
     promotion = preauthorised.promotion_of(used[0]) if len(used) == 1 else ""
     now = approval.answered_at
     if (
@@ -206,14 +195,14 @@ def require_preauthorised(
         or permitted_by(ledger, plan, promotion, leads, now=now, at_most=at_most) is None
         or approval.execute_by > now + execute_within
     ):
-        raise NotApproved(f"The approval of plan {plan.code} does not rest on that of a failed promotion.")
+        raise NotApproved(f"The approval of plan {plan.code} is not permitted by that of a failed promotion.")
     return promotion
 
 
 def permitted_by(
     ledger: Ledger, plan: Plan, promotion: str, leads: Leads, *, now: datetime, at_most: timedelta
 ) -> Approval | None:
-    """Return the promotion's approval if it covers this restore now and its own answers carry it; None if people must be asked."""
+    """Return the promotion's approval if it covers this restore now and its own answers prove it, or None if people must be asked."""
     allowed = preauthorised.allowed_by(ledger, plan, promotion, now, at_most=at_most)
     if allowed is None or allowed[1].kind != "person":
         return None
@@ -225,13 +214,12 @@ def permitted_by(
 
 
 def verified_signatures(facts: Sequence[Fact], leads: Leads) -> tuple[int, int]:
-    """How many of the signatures kept in these facts verify with today's leads file, and how many there are."""
-    signed = [fact for fact in facts if fact.kind == "answered" and "signature" in fact.detail]
+    """Return how many of the signatures in these facts verify with today's leads file, and how many there are."""
+    signed = [fact for fact in facts if fact.kind == Answered.KIND and "signature" in fact.detail]
     return sum(_verifies(fact, leads) for fact in signed), len(signed)
 
 
-def _verifies(answered: Fact, leads: Leads) -> bool:
-    said = answered.detail
-    lead = leads.find(said["name"])
-    message = said["statement"].encode()
-    return lead is not None and answered.plan.encode() in message and _holds(lead, said, message)
+def _verifies(fact: Fact, leads: Leads) -> bool:
+    answer = fact.as_(Answered)
+    lead, message = leads.find(answer.name), answer.statement.encode()
+    return lead is not None and fact.plan.encode() in message and _is_signed(answer, lead, message)

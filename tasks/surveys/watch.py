@@ -11,6 +11,7 @@ from tasks.estate.errors import UnderstudyError
 from tasks.estate.plans import Evidence, Plan, Receipt, Verdict
 from tasks.estate.sites import Survey
 from tasks.estate.waiting import backoff, until, utc_now
+from tasks.ledger.facts import Planned
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.probes.websites import Prober
 from tasks.surveys.evidence import Reading, evaluate, read
@@ -116,11 +117,11 @@ def has_arrived(
     It is settled if its arrival is confirmed, or if nothing differed before and nothing differs now, `host_within` after
     the call. `connect` is called only if the ledger contains the call. Raise as the client does: `Transient`, `Misconfigured`.
     """
-    planned = next(iter(ledger.facts(run_id=sending.run_id, kind="planned")), None)
+    planned = next(iter(ledger.facts(run_id=sending.run_id, kind=Planned.KIND)), None)
     receipt = ledger.receipt(sending.run_id) if planned else None
     if planned is None or receipt is None:
         return False
-    plan, done = Plan.model_validate(planned.detail), receipt.sent_at + host_within
+    plan, done = planned.as_(Planned).draft, receipt.sent_at + host_within
     with connect() as (client, prober):
         watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=done)
         return watching.evaluate_twice().verdict in (Verdict.CONFIRMED, Verdict.UNCHANGED)

@@ -157,7 +157,7 @@ def test_an_answer_written_past_the_form_by_code_opens_no_production(ask: Callab
         client.set_flow_run_state(UUID(promote.id), Scheduled(), force=False)
     promote.go()
     assert (promote.state, SENT) == ("Suspended", [])
-    assert "past the form" in open_ledger().facts(run_id=promote.id, kind="answer-void")[0].detail["why"]
+    assert "without the form" in open_ledger().facts(run_id=promote.id, kind="answer-void")[0].detail["why"]
 
 
 def test_a_code_opens_production_while_others_wait_and_answer(ask: Callable[[], tuple[Run, Run]]) -> None:

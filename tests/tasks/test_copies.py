@@ -158,7 +158,7 @@ def test_a_forged_approval_opens_nothing(scene: Make) -> None:
     with pytest.raises(NotApproved):
         made.send(send_copy, plan=forged_plan, approval=made.approval)
     invented = made.approval.model_copy(update={"id": "invented"})
-    with pytest.raises(NotApproved, match="holds no such answer"):
+    with pytest.raises(NotApproved, match="does not contain this approval"):
         made.send(send_copy, approval=invented)
     assert made.sent() == 0
 

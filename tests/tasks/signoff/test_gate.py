@@ -62,7 +62,7 @@ def test_the_same_person_counts_once(desk: Desk, spelling: str) -> None:
     desk.ask(plan)
     desk.say(plan)
     assert (
-        desk.refused(plan, spelling, desk.signature(plan)) == f"{ANNA} has said yes before; somebody else must answer."
+        desk.refused(plan, spelling, desk.signature(plan)) == f"{ANNA} has approved before; somebody else must answer."
     )
     waiting = desk.gate.waiting(plan)
     assert (len(waiting.yes), waiting.attempts_left, waiting.index) == (1, 5, 2)
@@ -73,7 +73,7 @@ def test_who_asked_may_not_approve_alone(desk: Desk) -> None:
     """A yellow plan needs somebody else than its requester; a red one may count the requester as one of the two."""
     yellow = risky(risk=YELLOW).model_copy(update={"requested_by": "anna LEAD"})
     desk.ask(yellow)
-    assert "asked for this" in desk.refused(yellow)
+    assert "requested this" in desk.refused(yellow)
     desk.yes(yellow, BEN)
     red = risky("two").model_copy(update={"requested_by": ANNA})
     desk.ask(red)

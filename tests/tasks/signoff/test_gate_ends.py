@@ -69,7 +69,7 @@ def test_an_answer_counts_until_the_deadline(desk: Desk, late: int, counts: bool
     if counts:
         assert isinstance(desk.say(plan, proof=proof), Approval)
         return
-    with pytest.raises(ApprovalExpired, match="Nobody approved"):
+    with pytest.raises(ApprovalExpired, match="nobody answered in time"):
         desk.say(plan, proof=proof)
     stays(desk, plan, ApprovalExpired)
 
@@ -100,7 +100,7 @@ def test_a_question_that_nobody_answers_expires(desk: Desk) -> None:
     """Whoever closes it, worker or sweeper, it says when it closed."""
     plan = risky()
     desk.ask(plan)
-    with pytest.raises(ApprovalExpired, match="2026-11-21T20:00:00"):
+    with pytest.raises(ApprovalExpired, match="2026-11-21 20:00"):
         desk.gate.expire(plan)
     stays(desk, plan, ApprovalExpired)
 
@@ -154,7 +154,7 @@ def test_a_newer_plan_for_one_destination_takes_the_older_ones_place(desk: Desk)
     waiting, gave_way = desk.gate.ask(newer, source_id="S", within=timedelta(hours=1), now=desk.now)
     assert [(question.run_id, question.code) for question in gave_way] == [("older", older.code)]
     assert waiting.index == 0
-    with pytest.raises(Superseded, match=f"gave way to the newer plan {newer.code} of run newer"):
+    with pytest.raises(Superseded, match=f"was replaced by the newer plan {newer.code} of run newer"):
         desk.say(older)
     stays(desk, older, Superseded)
     assert isinstance(desk.say(elsewhere), Approval)

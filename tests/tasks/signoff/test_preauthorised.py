@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.estate.plans import Approval, CopyOptions, Plan
+from tasks.ledger.facts import PreauthorisationUsed
 from tasks.ledger.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.answers import entry, record_approval, where
 from tasks.signoff.preauthorised import allowed_by, key_of
@@ -163,7 +164,7 @@ def test_the_leave_is_used_once(failing: Failing) -> None:
 
 def use(ledger: Ledger, restore: Plan, promotion: Plan, desk: Desk) -> Approval:
     """Let the restore go on by that leave, as its run does."""
-    used = entry("pre-authorisation-used", restore, {}, key_of(promotion.run_id))
+    used = entry(PreauthorisationUsed(), restore, key_of(promotion.run_id))
     said: dict[str, Any] = {"kind": "pre-authorised", "approver": ANNA, "reason": "failed", "answered_at": desk.now}
     return record_approval(ledger, restore, **said, execute_within=timedelta(minutes=30), besides=(used,))
 

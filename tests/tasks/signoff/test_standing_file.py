@@ -56,7 +56,7 @@ def as_text(**changes: Any) -> str:
         (as_text(window={"from": "02:00", "to": "02:00"}, zone="UTC"), "from and to are the same"),
         (as_text(zone="UTC") + "  window: {from: 12:30, to: 13:30}\n", "time of day in quotes"),
         (as_text(window={"from": "24:10", "to": "06:00"}, zone="UTC"), "window.from"),
-        ("- {", "not YAML"),
+        ("- {", "not valid YAML"),
     ],
 )
 def test_a_wrong_file_is_refused_naming_the_fault(file: Callable[[str], Path], text: str, named: str) -> None:

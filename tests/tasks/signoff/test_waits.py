@@ -78,22 +78,22 @@ def test_a_healthy_run_voids_no_code(desk: Desk, facts: tuple[Any, ...], changes
         ((), None, "same", "was deleted"),
         ((("expired", {"answer_by": at(3600).isoformat()}, -1.0),), None, "same", "was deleted"),
         ((), states(), "other", "parameters"),
-        ((), states(*RESUMED), "same", "went on"),  # not judged yet
-        ((("answer-refused", {"why": "", "kind": "proof"}, -12.0),), states(*RESUMED, ("PAUSED", -11.0)), "same", "went on"),
-        ((("rejected", {"proven": False, "approver": "Anna"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "went on"),
-        ((("rejected", {"proven": True, "approver": "The gate"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "went on"),
-        ((), states(("SCHEDULED", -20.0), ("PAUSED", -19.0)), "same", "set to wait again|went on"),
+        ((), states(*RESUMED), "same", "continued"),  # not judged yet
+        ((("answer-refused", {"why": "", "kind": "proof"}, -12.0),), states(*RESUMED, ("PAUSED", -11.0)), "same", "continued"),
+        ((("rejected", {"proven": False, "approver": "Anna"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "continued"),
+        ((("rejected", {"proven": True, "approver": "The gate"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "continued"),
+        ((), states(("SCHEDULED", -20.0), ("PAUSED", -19.0)), "same", "set to wait again|continued"),
         ((), states(("PAUSED", -19.0)), "same", "set to wait again"),
-        ((), states(("CANCELLED", -19.0)), "same", "went on"),
-        ((), states(("COMPLETED", -19.0)), "same", "went on"),
-        ((("expired", {"answer_by": at(3600).isoformat()}, -12.0),), states(("FAILED", -19.0)), "same", "went on"),
-        ((("superseded", {}, -20.0),), states(("COMPLETED", -19.0)), "same", "went on"),
+        ((), states(("CANCELLED", -19.0)), "same", "continued"),
+        ((), states(("COMPLETED", -19.0)), "same", "continued"),
+        ((("expired", {"answer_by": at(3600).isoformat()}, -12.0),), states(("FAILED", -19.0)), "same", "continued"),
+        ((("superseded", {}, -20.0),), states(("COMPLETED", -19.0)), "same", "continued"),
         # a proven answer explains the wait that it ended, and no earlier or later one
-        ((("answered", {}, -12.0),), states(*RESUMED, ("PAUSED", -11.0), ("SCHEDULED", -6.0)), "same", "went on"),
-        ((("answered", {}, -30.0),), states(*RESUMED), "same", "went on"),
+        ((("answered", {}, -12.0),), states(*RESUMED, ("PAUSED", -11.0), ("SCHEDULED", -6.0)), "same", "continued"),
+        ((("answered", {}, -30.0),), states(*RESUMED), "same", "continued"),
         (
             (("answered", {}, -12.0),),
-            states(("SCHEDULED", -100.0), ("RUNNING", -99.0), ("PAUSED", -98.0), *RESUMED, ("PAUSED", -11.0)), "same", "went on",
+            states(("SCHEDULED", -100.0), ("RUNNING", -99.0), ("PAUSED", -98.0), *RESUMED, ("PAUSED", -11.0)), "same", "continued",
         ),
     ],
 )  # fmt: skip
@@ -127,15 +127,15 @@ def test_only_runs_that_waited_while_the_code_was_alive_are_looked_at(desk: Desk
     [
         (states(*RESUMED), -19.9, ""),
         (states(("SCHEDULED", -20), ("SCHEDULED", -18), *RESUMED[1:]), -19.9, ""),  # waited for a slot
-        (states(*RESUMED), -20.1, "past the form"),
-        (states(*RESUMED), -14.9, "past the form"),
+        (states(*RESUMED), -20.1, "without the form"),
+        (states(*RESUMED), -14.9, "without the form"),
         (states(("RUNNING", -20)), -19.9, "not given by resuming"),
         (states(), -19.9, "not given by resuming"),
-        (states(*RESUMED, ("PAUSED", -13)), -19.9, "by hand"),
-        (states(*RESUMED, ("CANCELLING", -13)), -19.9, "by hand"),
+        (states(*RESUMED, ("PAUSED", -13)), -19.9, "manually"),
+        (states(*RESUMED, ("CANCELLING", -13)), -19.9, "manually"),
     ],
 )  # fmt: skip
 def test_an_answer_lies_where_resuming_the_run_put_it(changes: list[Change], given: float, why: str) -> None:
-    """Prefect stores it right after the state that lets the run go on; anything else was written past the form."""
+    """Prefect stores it right after the state that lets the run go on; anything else was written without the form."""
     found = tampered(changes, at(given))
     assert (why in found) if why else found == ""

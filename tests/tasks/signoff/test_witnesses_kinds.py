@@ -9,6 +9,7 @@ from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Approval, CopyOptions, Plan, Signer
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Environment
+from tasks.ledger.facts import PreauthorisationUsed
 from tasks.safeguards.risk_rules import RiskRules
 from tasks.signoff.answers import entry, record_approval, where
 from tasks.signoff.codes import may_be_production
@@ -340,7 +341,7 @@ def undo(failing: Failing, promotion: Plan, *, used: str | None = None, **change
     approval = planted(desk, restore, "pre-authorised")
     key = key_of(promotion.run_id) if used is None else used
     if key:
-        desk.ledger.record_together(restore.run_id, [entry("pre-authorisation-used", restore, {}, key)])
+        desk.ledger.record_together(restore.run_id, [entry(PreauthorisationUsed(), restore, key)])
     return require_preauthorised(
         desk.ledger, restore, approval, desk.gate.leads, at_most=timedelta(minutes=15), execute_within=HALF_AN_HOUR
     )
