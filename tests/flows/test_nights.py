@@ -37,7 +37,7 @@ def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], work
     copies = worker.copies_received()
     by_hand = start(refresh, **PAIR, approval="standing", proceed_when="probable", by_hand=True)
     assert (by_hand.state, worker.copies_received()) == ("NotApproved", copies), by_hand.message
-    assert "was started by somebody" in by_hand.message
+    assert "was started by a person" in by_hand.message
     night = start(refresh, **PAIR, approval="standing", proceed_when="probable")
     assert (night.state, worker.copies_received()) == ("Verified", copies + 1), night.message
     second = start(refresh, **PAIR, approval="standing", proceed_when="probable")
