@@ -1,34 +1,23 @@
 """Anonymize: export production's database to one dump; personal data is replaced before it leaves the server."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import exports, reports
 from tasks.estate.dumps import require_choices
-from tasks.estate.forms import Attachments, PolicyName, RequestedBy, asked
-from tasks.runtime import runners
+from tasks.estate.forms import Anonymizers, Attachments, PolicyName, RequestedBy, RiskPhrase, asked
+from tasks.runtime import retries, runners
 
 
-@flow(
-    name="anonymize",
-    flow_run_name="anonymize {policy}",
-    retries=0,  # units retry while the snapshot is open; a new snapshot is a new run
-    persist_result=True,
-    task_runner=runners.for_exports(),
-)
+@flow(name="anonymize", flow_run_name="anonymize {policy}", task_runner=runners.for_exports(), **retries.FLOW)
 @reports.ends_with_report
 def anonymize(
     policy: PolicyName = "schulportal",
     attachments: Attachments = True,
-    off: Annotated[
-        list[Literal["email", "names", "contact", "passwords", "bodies", "attachments"]],
-        asked("Switch anonymizers OFF", "Empty: all on. Needs the risk phrase below."),
-    ] = [],  # noqa: B006  # Prefect builds the form from it and never mutates it
-    risk_phrase: Annotated[
-        str, asked("Risk phrase", "Only if an anonymizer is off: I_UNDERSTAND_THE_PII_RISK", max_length=60)
-    ] = "",
+    off: Annotated[Anonymizers, asked("Switch anonymizers OFF", "Empty: all on. Needs the risk phrase below.")] = [],  # noqa: B006  # Prefect builds the form from it and never mutates it
+    risk_phrase: RiskPhrase = "",
     requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Export production into one anonymized dump: plan, prove, extract masked in one snapshot, bundle, read back."""

@@ -7,14 +7,10 @@ from prefect.client.schemas.objects import State
 
 from tasks import audits, reports
 from tasks.estate.forms import asked
+from tasks.runtime import retries
 
 
-@flow(
-    name="audit",
-    flow_run_name="audit of {days} days",
-    retries=0,  # another audit is a new run
-    persist_result=True,
-)
+@flow(name="audit", flow_run_name="audit of {days} days", **retries.FLOW)
 @reports.ends_with_report
 def audit(
     days: Annotated[int, asked("Days", "How far back to look, 1 to 400.", ge=1, le=400)] = 30,

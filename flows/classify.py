@@ -7,14 +7,10 @@ from prefect.client.schemas.objects import State
 
 from tasks import previews, reports
 from tasks.estate.forms import asked
+from tasks.runtime import retries
 
 
-@flow(
-    name="classify",
-    flow_run_name="classify {policy}",
-    retries=0,  # the steps retry; another draft is a new run
-    persist_result=True,
-)
+@flow(name="classify", flow_run_name="classify {policy}", **retries.FLOW)
 @reports.ends_with_report
 def classify(
     policy: Annotated[

@@ -6,18 +6,14 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import checks, reports
-from tasks.estate.forms import asked
+from tasks.estate.forms import asked, install
+from tasks.runtime import retries
 
 
-@flow(
-    name="diagnose",
-    flow_run_name="diagnose {install}",
-    retries=0,  # the steps retry; another diagnosis is a new run
-    persist_result=True,
-)
+@flow(name="diagnose", flow_run_name="diagnose {install}", **retries.FLOW)
 @reports.ends_with_report
 def diagnose(
-    install: Annotated[str, asked("Install", "Install to look at, by name.", min_length=3, max_length=14)],
+    install: Annotated[str, install("Install", "Install to look at, by name.")],
     compare_with: Annotated[str, asked("Compare with", "Second install, by name; empty: none.", max_length=14)] = "",
 ) -> State[Any]:
     """Check one install read-only: active, domains, HTTP, certificates, leaked URLs, cache; compare it with a second one if named."""

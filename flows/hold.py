@@ -8,14 +8,10 @@ from prefect.client.schemas.objects import State
 
 from tasks import holds, reports
 from tasks.estate.forms import asked
+from tasks.runtime import retries
 
 
-@flow(
-    name="hold",
-    flow_run_name="hold {destination}",
-    retries=0,  # a second hold is a new run
-    persist_result=True,
-)
+@flow(name="hold", flow_run_name="hold {destination}", **retries.FLOW)
 @reports.ends_with_report
 def hold(
     destination: Annotated[

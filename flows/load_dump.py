@@ -1,6 +1,6 @@
 """Load a dump into staging: checked, planned, approved, then everything in one transaction that is verified first."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -9,23 +9,20 @@ from tasks import approvals, loads, locks, reports
 from tasks.estate.dumps import require_choices
 from tasks.estate.forms import (
     ANSWER_WITHIN,
+    Anonymizers,
     AnswerWithin,
     PolicyName,
     Readers,
     RequestedBy,
+    RiskPhrase,
     StagingHostname,
     StandingOrAsk,
     asked,
 )
-from tasks.runtime import load_target
+from tasks.runtime import load_target, retries
 
 
-@flow(
-    name="load_dump",
-    flow_run_name="load {dump} into {hostname}",
-    retries=0,  # a person decides on a retry, which reads the ledger and the marker
-    persist_result=True,
-)
+@flow(name="load_dump", flow_run_name="load {dump} into {hostname}", **retries.FLOW)
 @reports.ends_with_report
 def load_dump(
     hostname: StagingHostname,
@@ -34,12 +31,9 @@ def load_dump(
     approval: StandingOrAsk = "ask",
     readers: Readers = "stay",
     off: Annotated[
-        list[Literal["email", "names", "contact", "passwords", "bodies", "attachments"]],
-        asked("Leave RAW values raw", "Only for a raw dump. Empty: all replaced. Needs the risk phrase."),
+        Anonymizers, asked("Leave RAW values raw", "Only for a raw dump. Empty: all replaced. Needs the risk phrase.")
     ] = [],  # noqa: B006  # Prefect builds the form from it and never mutates it
-    risk_phrase: Annotated[
-        str, asked("Risk phrase", "Only if an anonymizer is off: I_UNDERSTAND_THE_PII_RISK", max_length=60)
-    ] = "",
+    risk_phrase: RiskPhrase = "",
     answer_within: AnswerWithin = ANSWER_WITHIN,
     requested_by: RequestedBy = "",
 ) -> State[Any]:

@@ -8,14 +8,10 @@ from prefect.client.schemas.objects import State
 from tasks import previews, reports
 from tasks.estate.dumps import require_originals_allowed
 from tasks.estate.forms import PolicyName, asked
+from tasks.runtime import retries
 
 
-@flow(
-    name="preview",
-    flow_run_name="preview {policy}",
-    retries=0,  # the step retries; another preview is a new run
-    persist_result=True,
-)
+@flow(name="preview", flow_run_name="preview {policy}", **retries.FLOW)
 @reports.ends_with_report
 def preview(
     policy: PolicyName = "schulportal",

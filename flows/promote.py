@@ -6,27 +6,17 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
-from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, Requester, asked
+from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, Requester, asked, install
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction
+from tasks.runtime import retries
 
 
-@flow(
-    name="promote",
-    flow_run_name="promote {source} to {destination}",
-    retries=0,  # a person decides on a retry, which reads the ledger
-    persist_result=True,
-)
+@flow(name="promote", flow_run_name="promote {source} to {destination}", **retries.FLOW)
 @reports.ends_with_report
 def promote(
-    source: Annotated[
-        str,
-        asked("Source install", "Staging or development install to copy from, by name.", min_length=3, max_length=14),
-    ],
-    destination: Annotated[
-        str,
-        asked("Destination install", "PRODUCTION install that is overwritten, by name.", min_length=3, max_length=14),
-    ],
+    source: Annotated[str, install("Source install", "Staging or development install to copy from, by name.")],
+    destination: Annotated[str, install("Destination install", "PRODUCTION install that is overwritten, by name.")],
     requested_by: Requester,
     files: CopyFiles = True,
     database: Annotated[

@@ -6,20 +6,16 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
-from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, RequestedBy, asked
+from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, RequestedBy, asked, install
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction, Environment
+from tasks.runtime import retries
 
 
-@flow(
-    name="provision",
-    flow_run_name="provision {name} from {source}",
-    retries=0,  # a person decides on a retry, which reads the ledger
-    persist_result=True,
-)
+@flow(name="provision", flow_run_name="provision {name} from {source}", **retries.FLOW)
 @reports.ends_with_report
 def provision(
-    source: Annotated[str, asked("Source install", "Install to copy from, by name.", min_length=3, max_length=14)],
+    source: Annotated[str, install("Source install", "Install to copy from, by name.")],
     name: Annotated[
         str,
         asked(

@@ -6,31 +6,27 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
-from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, RequestedBy, StandingOrAsk, asked
+from tasks.estate.forms import (
+    ANSWER_WITHIN,
+    AnswerWithin,
+    CopyFiles,
+    OtherSite,
+    RequestedBy,
+    StandingOrAsk,
+    asked,
+    install,
+)
 from tasks.estate.plans import CopyOptions, Verdict
 from tasks.estate.sites import Direction
+from tasks.runtime import retries
 
 
-@flow(
-    name="refresh",
-    flow_run_name="refresh {destination} from {source}",
-    retries=0,  # a person decides on a retry, which reads the ledger
-    persist_result=True,
-)
+@flow(name="refresh", flow_run_name="refresh {destination} from {source}", **retries.FLOW)
 @reports.ends_with_report
 def refresh(
-    source: Annotated[
-        str,
-        asked("Source install", "Production install to copy from, by name.", min_length=3, max_length=14),
-    ],
+    source: Annotated[str, install("Source install", "Production install to copy from, by name.")],
     destination: Annotated[
-        str,
-        asked(
-            "Destination install",
-            "Staging or development install that is overwritten, by name.",
-            min_length=3,
-            max_length=14,
-        ),
+        str, install("Destination install", "Staging or development install that is overwritten, by name.")
     ],
     approval: StandingOrAsk = "ask",
     files: CopyFiles = True,

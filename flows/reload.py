@@ -17,16 +17,10 @@ from tasks.estate.forms import (
     StagingHostname,
     StandingOrAsk,
 )
-from tasks.runtime import load_target, runners
+from tasks.runtime import load_target, retries, runners
 
 
-@flow(
-    name="reload",
-    flow_run_name="reload {hostname} from {policy}",
-    retries=0,  # a person decides on a retry, which reads the ledger and the marker
-    persist_result=True,
-    task_runner=runners.for_exports(),
-)
+@flow(name="reload", flow_run_name="reload {hostname} from {policy}", task_runner=runners.for_exports(), **retries.FLOW)
 @reports.ends_with_report
 def reload(
     hostname: StagingHostname,

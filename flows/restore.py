@@ -8,14 +8,10 @@ from prefect.client.schemas.objects import State
 from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
 from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, Requester, asked
 from tasks.estate.plans import CopyOptions
+from tasks.runtime import retries
 
 
-@flow(
-    name="restore",
-    flow_run_name="restore what {promotion} overwrote",
-    retries=0,  # a person decides on a retry, which reads the ledger
-    persist_result=True,
-)
+@flow(name="restore", flow_run_name="restore what {promotion} overwrote", **retries.FLOW)
 @reports.ends_with_report
 def restore(
     promotion: Annotated[
@@ -33,11 +29,7 @@ def restore(
         asked("Approval", "ask: people answer in this run. pre-authorised: the promotion's approval permits it."),
     ] = "ask",
     database: Annotated[
-        bool,
-        asked(
-            "Restore the database too",
-            "Off: files only. On: orders and posts made since are lost.",
-        ),
+        bool, asked("Restore the database too", "Off: files only. On: orders and posts made since are lost.")
     ] = True,
     answer_within: AnswerWithin = ANSWER_WITHIN,
 ) -> State[Any]:

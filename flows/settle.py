@@ -8,14 +8,10 @@ from prefect.client.schemas.objects import State
 
 from tasks import reports, settlements
 from tasks.estate.forms import asked
+from tasks.runtime import retries
 
 
-@flow(
-    name="settle",
-    flow_run_name="settle {run}",
-    retries=0,  # a manual retry finds the answer; an automatic one would ask again
-    persist_result=True,
-)
+@flow(name="settle", flow_run_name="settle {run}", **retries.FLOW)
 @reports.ends_with_report
 def settle(
     run: Annotated[UUID, asked("Run", "Id of the run whose outcome is unknown; its report shows it.")],

@@ -10,13 +10,13 @@ from tasks.estate.errors import BackupAborted, BackupOverdue, NotFound
 from tasks.estate.plans import Backup, Plan
 from tasks.estate.settings import load_settings
 from tasks.estate.sites import Install
-from tasks.estate.waiting import backoff, until, utc_now
+from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import BackupRenewed, BackupRequested, Sending
 from tasks.runtime.current_run import this_run
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.results import kept_in_ledger
-from tasks.runtime.retries import ABOVE_THE_GATE, tolerate_transient
+from tasks.runtime.retries import ABOVE_THE_GATE, poll
 from tasks.signoff.answers import where
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
@@ -79,12 +79,7 @@ def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
                 else None
             )
 
-        done = until(
-            tolerate_transient(look),
-            deadline=ticket.requested_at + within,
-            started=ticket.requested_at,
-            every=lambda s: backoff(s, pace=settings.pace),
-        )
+        done = poll(look, started=ticket.requested_at, within=within)
     if done is None:
         raise BackupOverdue(
             f"Backup {ticket.id} of {ticket.install_name} is {last!r} after {within}; expected 'completed'."

@@ -13,14 +13,14 @@ from tasks.estate.settings import load_settings
 from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
-from tasks.estate.waiting import backoff, until, utc_now
+from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import Planned
 from tasks.runtime.current_run import this_run
 from tasks.runtime.permission import find_overrides
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.results import kept_in_ledger
-from tasks.runtime.retries import ABOVE_THE_GATE, tolerate_transient
+from tasks.runtime.retries import ABOVE_THE_GATE, poll
 from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
 from tasks.surveys.survey import survey_install, to_install
@@ -167,7 +167,7 @@ def create_install(source: Install, name: str, environment: Environment) -> Inst
     if (found.site_id, found.environment) != (source.site_id, environment):
         raise WrongDestination(
             f"An install named {name!r} exists already, as {found.environment.value} of site {found.site_id}; "
-            f"expected none, or {environment.value} of site {source.site_id}.",
+            f"expected none, or {environment.value} of site {source.site_id}."
         )
     return found
 
@@ -193,12 +193,7 @@ def await_install(install: Install, *, within: timedelta | None = None) -> Insta
             progress.show((utc_now() - started).total_seconds(), f"{install.name}: {last}")
             return seen if seen.status == "active" else None
 
-        active = until(
-            tolerate_transient(look),
-            deadline=started + within,
-            started=started,
-            every=lambda s: backoff(s, pace=settings.pace),
-        )
+        active = poll(look, started=started, within=within)
     if active is None:
         raise InstallOverdue(f"{install.name} is {last!r} after {within}; expected 'active'.", install=install.name)
     progress.done(f"{install.name} is active")

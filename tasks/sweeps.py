@@ -22,14 +22,7 @@ from tasks.runtime.notices import send_notice
 from tasks.runtime.reporting import publish_for
 from tasks.runtime.resources import open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
-from tasks.runtime.states import (
-    RETRY_WITHIN,
-    ended_while_waiting,
-    restore_state,
-    state_of,
-    states_of,
-    wait_timed_out,
-)
+from tasks.runtime.states import RETRY_WITHIN, ended_while_waiting, restore_state, state_of, states_of, wait_timed_out
 from tasks.signoff.leftovers import Unfinished, due_reminders, ending, unfinished
 
 CORRECTED_FOR = 7 * 86400.0  # seconds; later changes of a state are not corrected

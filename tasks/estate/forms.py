@@ -14,6 +14,11 @@ def asked(title: str, description: str, **rules: Any) -> Any:
     return Field(json_schema_extra={"title": title, "description": description}, **rules)
 
 
+def install(title: str, description: str) -> Any:
+    """Return a form field for the name of an install."""
+    return asked(title, description, min_length=3, max_length=14)
+
+
 YOUR_NAME = "Your name, for the ledger. Unless the plan is green, you cannot be its only approver."
 
 # Fields that several forms share.
@@ -44,5 +49,9 @@ StandingOrAsk = Annotated[
     asked(
         "Approval", "ask: people approve in this run. standing: the standing approvals must cover exactly this pair."
     ),
+]
+Anonymizers = list[Literal["email", "names", "contact", "passwords", "bodies", "attachments"]]
+RiskPhrase = Annotated[
+    str, asked("Risk phrase", "Only if an anonymizer is off: I_UNDERSTAND_THE_PII_RISK", max_length=60)
 ]
 ANSWER_WITHIN = timedelta(hours=8)

@@ -69,12 +69,7 @@ def plan_lines(plan: Intent, answer_by: datetime, gate: Sequence[str]) -> list[s
 
 
 def approval_text(
-    plan: Plan,
-    comparison: Comparison,
-    *,
-    answer_by: datetime,
-    notes: tuple[str, ...] = (),
-    gate: Sequence[str] = (),
+    plan: Plan, comparison: Comparison, *, answer_by: datetime, notes: tuple[str, ...] = (), gate: Sequence[str] = ()
 ) -> str:
     """Return the text of the approval form: direction, both sites, what is lost, backup, deadline and differences."""
     source, destination = plan.pair.source, plan.pair.destination

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from prefect.cache_policies import NO_CACHE
@@ -11,6 +12,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
 from tasks.estate.errors import RateLimited, Transient
+from tasks.estate.settings import load_settings
+from tasks.estate.waiting import backoff, until
 
 R = TypeVar("R")
 
@@ -24,6 +27,9 @@ def is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
     """
     return isinstance(state.data, Transient)
 
+
+# Flows: only a person decides on a retry, which reads the ledger (and the marker of a load) and sends nothing twice.
+FLOW: dict[str, Any] = {"retries": 0, "persist_result": True}
 
 # Four retries after 1, 2, 4 and 8 s, each lengthened by up to half, and only after `Transient`.
 RETRIES: dict[str, Any] = {
@@ -58,8 +64,8 @@ def honouring_retry_after() -> Iterator[None]:
         raise
 
 
-def tolerate_transient(look: Callable[[], R | None]) -> Callable[[], R | None]:
-    """Treat `Transient` as "not ready" while polling: a wait ends at its deadline, not with one lost answer."""
+def poll(look: Callable[[], R | None], *, started: datetime, within: timedelta) -> R | None:
+    """Return the first result of `look`, or None at the deadline. `Transient` means "not ready": one lost answer ends no wait."""
 
     def tolerant() -> R | None:
         try:
@@ -69,4 +75,5 @@ def tolerate_transient(look: Callable[[], R | None]) -> Callable[[], R | None]:
             logging.getLogger(__name__).warning("Polling continues: %s", trouble.message)
             return None
 
-    return tolerant
+    pace = load_settings().pace
+    return until(tolerant, deadline=started + within, started=started, every=lambda s: backoff(s, pace=pace))
