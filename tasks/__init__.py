@@ -1,5 +1,5 @@
-"""The steps.
+"""The steps that flows call.
 
-Files in `flows/` are verbs. Files in `tasks/` are the steps. Folders in `tasks/` are libraries that have never heard of Prefect.
-Imports go one way: deployments → flows → tasks/*.py → tasks/*/ → tasks/estate.
+Files in this folder are the steps; only the steps and `tasks/runtime/` import Prefect. All other folders are libraries. Imports
+go one way: deployments → flows → tasks/*.py → tasks/*/ → tasks/estate.
 """

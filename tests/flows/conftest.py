@@ -1,4 +1,4 @@
-"""One whole way from production to staging, made once and looked at by many tests."""
+"""One export and its load, made once and checked by many tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ _made: list[Whole] = []
 
 @pytest.fixture
 def whole(request: pytest.FixtureRequest) -> Whole:
-    """Production exported and loaded into a staging that differs. Made by the first test that asks; do not change it."""
+    """Production exported and loaded into a staging that differs. The first test that uses it makes it; do not change it."""
     if not _made:
         start = request.getfixturevalue("start")
-        with pytest.MonkeyPatch.context() as own:  # so that the test goes on with its own school
+        with pytest.MonkeyPatch.context() as own:  # so that the test continues with its own school
             school = request.getfixturevalue("new_school")(own)
             own.setenv("UNDERSTUDY_MASKING_KEY_ROTATES", "false")
             forget_settings()
@@ -63,7 +63,7 @@ def different(school: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def approve(start: Callable[..., Any]) -> Callable[..., Any]:
-    """Start a flow, answer yes, go on: `approve(load_dump, hostname=…)`; `risk` is what is typed into its field."""
+    """Start a flow, approve, continue: `approve(load_dump, hostname=…)`; `risk` is what is typed into its field."""
 
     def run(flow: Any, *, risk: str | None = None, **parameters: Any) -> Any:
         begun = start(flow, **parameters)

@@ -30,12 +30,12 @@ BOTH = UP | {"database": True}  # red: two people
 
 
 def key_of(run: Run, index: int = 0) -> str:
-    """The key under which Prefect keeps the answer to a run's question."""
+    """Return the key under which Prefect stores the answer to a run's form."""
     return keyset_from_base_key(f"suspended-appr-{run.question.plan[:8]}-{index}")["response"]
 
 
 def plant(run: Run, value: object, index: int = 0) -> None:
-    """Write an answer past the form, then let the run go on without resuming it: two calls that Prefect accepts."""
+    """Write an answer through the API, then reschedule the run without resuming it: two calls that Prefect accepts."""
     with get_client(sync_client=True) as client:
         client.create_flow_run_input(UUID(run.id), key_of(run, index), json.dumps(value))
         state = client.set_flow_run_state(UUID(run.id), Scheduled(), force=False)
@@ -58,7 +58,7 @@ def answer(run: Run, **instead: str) -> dict[str, str]:
 
 
 def test_01_an_answer_planted_past_the_form_approves_nothing(start: Start, worker: Host) -> None:
-    """Whoever writes the answer with the API and reschedules the run gets another question, and no copy."""
+    """Whoever writes the answer with the API and reschedules the run gets another form, and no copy."""
     run = start(refresh, **PAIR)
     plant(run, answer(run))
     run.go()
@@ -88,8 +88,8 @@ def test_02_a_retry_after_approval_sends_nothing(start: Start, worker: Host) -> 
     assert worker.copies_received() == 1
 
 
-def test_03_an_expired_question_stays_expired_whatever_is_retried(start: Start, worker: Host, ledger: Ledger) -> None:
-    """Past its time the question is closed: a retry, and a signed yes planted afterwards, end as Expired."""
+def test_03_an_expired_request_stays_expired_whatever_is_retried(start: Start, worker: Host, ledger: Ledger) -> None:
+    """After its deadline the request is closed: a retry, and a signed approval planted afterwards, end as Expired."""
     run = start(refresh, **PAIR, answer_within=timedelta(seconds=2))
     late = answer(run, approver=DEMO_LEAD, proof=run.signature())
     _pass(run.question.answer_by)
@@ -132,7 +132,7 @@ def test_05_a_code_counts_once_now_and_for_its_own_lead(start: Start, worker: Ho
 
 
 def test_07_the_same_person_twice_is_one_person(start: Start, worker: Host, ledger: Ledger) -> None:
-    """A database to production needs two people; a lead who answers twice, however spelt, is one."""
+    """A database to production needs two people; a lead who answers twice, in any spelling, counts once."""
     worker.publish("schulstage", "files")
     run = start(promote, **BOTH)
     assert run.question.people == 2
@@ -170,14 +170,14 @@ def test_08_a_destination_that_changes_after_the_yes_is_stale(
 def test_10_without_a_completed_backup_nobody_is_even_asked(
     fault: str, outcome: str, start: Start, worker: Host
 ) -> None:
-    """Aborted, never finished, an unknown word, or gone: no question, no copy."""
+    """A backup that is aborted, unfinished, gone or of unknown status: nobody is asked, nothing is copied."""
     worker.switch_on(fault, install="schulstage")
     run = start(refresh, **PAIR)
     assert (run.state, worker.copies_received()) == (outcome, 0), run.message
 
 
 def test_11_a_late_answer_gets_a_second_backup(start: Start, worker: Host, ledger: Ledger, tmp_path: Path) -> None:
-    """When the backup has grown old over the waiting, another one is made before the call, and the report names that."""
+    """If the backup is too old after the wait, another one is made before the call, and the report names that."""
     (tmp_path / "risks.yaml").write_text("backup_fresh: PT0.001S\n")
     run = start(refresh, **PAIR).approve()
     assert run.state == "Verified", run.message
@@ -190,7 +190,7 @@ def test_11_a_late_answer_gets_a_second_backup(start: Start, worker: Host, ledge
 
 
 def test_12_a_freeze_that_starts_after_the_yes_holds(start: Start, worker: Host, tmp_path: Path) -> None:
-    """A freeze that is entered while the question waits ends the run as Frozen, and says when it reopens."""
+    """A freeze that begins while the request is open ends the run as Frozen, and the message names its end."""
     run = start(refresh, **PAIR)
     began = datetime.now(UTC) - timedelta(hours=1)
     (tmp_path / "freezes.yaml").write_text(

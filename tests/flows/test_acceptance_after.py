@@ -49,7 +49,7 @@ def notices(worker: Host, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_hold_keeps_the_night_away_and_is_shown_to_whoever_approves(
     start: Start, worker: Host, ledger: Ledger
 ) -> None:
-    """A held staging is skipped at night; a person sees the hold; one that comes after the yes still holds."""
+    """A scheduled refresh skips a held staging; a person sees the hold; a hold after the approval still counts."""
     now = datetime.now(UTC)
     kept = {"until": now + timedelta(days=2), "by": "Dora Developer", "reason": "my demo on Friday", "now": now}
     place(ledger, destination="schulstage", run_id="r", **kept)  # type: ignore[arg-type]  # mixed values, each of its type
@@ -64,7 +64,7 @@ def test_a_hold_keeps_the_night_away_and_is_shown_to_whoever_approves(
 
 
 def test_16_a_request_while_another_copy_runs_is_refused(start: Start, worker: Host, ledger: Ledger) -> None:
-    """Past the point of no return the holder is named, before a backup is made or anybody asked."""
+    """After its call the run that has the lock is named, before a backup is made or anybody is asked."""
     worker.publish("schulstage", "files")
     run = start(promote, **UP)
     worker.switch_on("copy-silence", install="schulprod")
@@ -78,7 +78,7 @@ def test_16_a_request_while_another_copy_runs_is_refused(start: Start, worker: H
 
 
 def test_18_a_typo_costs_nothing(start: Start, worker: Host) -> None:
-    """A wrong destination or code of the plan is refused by the form itself; the run goes on waiting."""
+    """A wrong destination or code of the plan is refused by the form itself; the run still waits."""
     run = start(refresh, **PAIR)
     assert run.say(destination="schulprod") == "REJECT"
     assert run.say(plan="AAAA-AAAA") == "REJECT"
@@ -86,10 +86,10 @@ def test_18_a_typo_costs_nothing(start: Start, worker: Host) -> None:
     assert run.approve().state == "Verified", run.message
 
 
-def test_19_five_bad_proofs_end_the_question_and_raise_an_alert(
+def test_19_five_bad_proofs_end_the_request_and_raise_an_alert(
     start: Start, worker: Host, notices: Any, ledger: Ledger
 ) -> None:
-    """Guessing codes ends the run as Rejected, tells the leads, and the form shows each time why it asks again."""
+    """Guessing codes ends the run as Rejected and alerts the leads; the form shows each time why it asks again."""
     run = start(refresh, **PAIR)
     for guess in range(5):
         assert run.state == "Suspended"
@@ -113,7 +113,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("value", HOSTILE, ids=repr)
 def test_21_a_template_or_another_shape_is_no_yes(value: Any, start: Start, worker: Host) -> None:
-    """Whatever is sent as decision, through the form (which renders templates) or past it: the run asks again."""
+    """Whatever is sent as decision, through the form (which renders templates) or the API: the run asks again."""
     run = start(refresh, **PAIR)
     asked = run.question
     form = {
@@ -151,7 +151,7 @@ run_flow(refresh, flow_run=run, parameters=refresh.validate_parameters(run.param
 
 
 def test_22_a_host_that_is_lost_while_waiting_is_not_needed(start: Start, worker: Host) -> None:
-    """No process waits with the question: another one takes the answer and goes on where the first one was."""
+    """No process runs while the request is open: another one reads the answer and continues."""
     run = start(refresh, **PAIR)
     assert run.say() == "ACCEPT"
     environment = os.environ | {

@@ -1,4 +1,4 @@
-"""Audit: who approved what, from the ledger alone; a broken chain has an end of its own."""
+"""Audit: who approved what, from the ledger alone; a broken chain has an outcome of its own."""
 
 import sqlite3
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def test_a_refresh_that_a_lead_approved_is_in_the_report(
 
 
 def test_the_report_is_about_the_destination_that_was_asked_for(start: Callable[..., Any], ledger: Ledger) -> None:
-    """Runs of other places are left out; the head stands there, to be kept elsewhere."""
+    """Runs of other destinations are left out; the report contains the head, to be kept elsewhere."""
     for place in ("schulprod", "schulstage"):
         ledger.record(
             "outcome", run_id=f"run-{place}", detail={"verb": "promote", "outcome": "Frozen", "destination": place}
@@ -51,7 +51,7 @@ def test_the_report_is_about_the_destination_that_was_asked_for(start: Callable[
 
 
 def test_a_broken_chain_is_the_outcome(start: Callable[..., Any], ledger: Ledger, tmp_path: Path) -> None:
-    """The run fails by that name, the report begins with what is wrong, and what can still be read is told."""
+    """The run ends as LedgerBroken, and the report begins with what is wrong, followed by what can be read."""
     ledger.record(
         "outcome", run_id="run-1", detail={"verb": "promote", "outcome": "Verified", "destination": "schulprod"}
     )
@@ -67,7 +67,7 @@ def test_a_broken_chain_is_the_outcome(start: Callable[..., Any], ledger: Ledger
 def test_a_row_that_is_no_fact_any_more_does_not_stop_the_audit(
     start: Callable[..., Any], ledger: Ledger, tmp_path: Path
 ) -> None:
-    """What cannot be read at all is said to be broken, too."""
+    """A ledger that cannot be read at all is broken, too."""
     ledger.record("outcome", run_id="run-1", detail={"verb": "promote"})
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("DROP TRIGGER facts_no_update")
@@ -76,7 +76,7 @@ def test_a_row_that_is_no_fact_any_more_does_not_stop_the_audit(
 
 
 def test_values_from_outside_are_inert(start: Callable[..., Any], ledger: Ledger) -> None:
-    """Markup, table cells, links and templates in a reason or a name do nothing in the report."""
+    """Markup, table cells, links and templates in a reason or a name have no effect in the report."""
     ledger.record(
         "hold",
         run_id="r",

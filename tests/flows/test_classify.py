@@ -1,4 +1,4 @@
-"""Classify: a draft of the policy with what is new and doubtful, made from samples that nobody gets to see."""
+"""Classify: a draft of the policy with what is new and doubtful, made from samples that are not shown."""
 
 import re
 from collections.abc import Callable
@@ -17,14 +17,14 @@ POLICIES = Path(__file__).parents[2] / "deployments" / "policies"
 
 
 def drafted(report: str) -> str:
-    """The YAML of a report: what stands in its one block of code."""
+    """Return the YAML of a report: the content of its one block of code."""
     blocks = re.findall(r"^(`{3,})yaml\n(.*?)\n\1$", report, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 1
     return str(blocks[0][1])
 
 
 def rules(policy: Policy) -> Any:
-    """What a policy says, wherever in its file."""
+    """Return what a policy specifies, in any order."""
     places = {
         "tables": {"__all__": {"line": True, "columns": {"__all__": {"line"}}}},
         "references": {"__all__": {"line"}},
@@ -49,7 +49,7 @@ def policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, school: Any) -> Pa
 
 
 def test_a_complete_policy_is_taken_over_unchanged(start: Callable[..., Any], school: Any) -> None:
-    """Nothing is new, undecided or gone, the drafted YAML says what the policy says, and no planted value is in it."""
+    """Nothing is new, undecided or gone, the drafted YAML equals the policy, and no planted value is in it."""
     run = start(classify, sample=5000)
     assert run.state == "Classified", run.message
     assert run.message.startswith("0 new, 0 undecided, 0 doubts, 0 gone.")
@@ -58,15 +58,15 @@ def test_a_complete_policy_is_taken_over_unchanged(start: Callable[..., Any], sc
 
 
 def test_a_first_draft_needs_no_policy(start: Callable[..., Any], school: Any) -> None:
-    """A name without a file drafts everything, under that name; addresses are found, and no sampled value is told."""
+    """A name without a file drafts everything, under that name; addresses are found, and no sampled value is shown."""
     run = start(classify, policy="other-school", sample=5000)
     assert run.state == "Classified", run.message
     assert "all of it is a first draft" in run.report
     assert "New since" not in run.report
-    said = yaml.safe_load(drafted(run.report))
-    assert (said["app"], said["schema_version"]) == ("other-school", 1)
-    assert said["tables"]["users"]["email"] == "email"
-    assert said["tables"]["users"]["first_name"]["maker"] == "first_name"
+    specified = yaml.safe_load(drafted(run.report))
+    assert (specified["app"], specified["schema_version"]) == ("other-school", 1)
+    assert specified["tables"]["users"]["email"] == "email"
+    assert specified["tables"]["users"]["first_name"]["maker"] == "first_name"
     assert [kind for kind, value in CANARIES.items() if value in run.report.replace("\\", "")] == []
 
 
@@ -84,7 +84,7 @@ def test_what_is_new_doubtful_or_gone_is_shown(start: Callable[..., Any], school
     assert "* table visitors" in new
     assert "| visitors.mail | " in new
     assert "| users.blood\\_type | null |" in new
-    assert "| visitors.shape | **undecided** | the name says nothing, and there are no values |" in undecided
+    assert "| visitors.shape | **undecided** | the name shows nothing, and there are no values |" in undecided
     assert "* users.email: name looks like an e-mail" in section(run.report, "Doubts: kept, but they look personal")
     assert "* users.api\\_key" in section(run.report, "Gone from the database")
     assert "# UNDECIDED visitors: {shape: }" in drafted(run.report)
@@ -123,7 +123,7 @@ def test_planted_values_of_the_policy_stay_out_of_the_report(
 
 
 def test_names_from_the_database_are_inert(start: Callable[..., Any], school: Any) -> None:
-    """Markup in the name of a column, and a run of backticks that would end the block of code, do nothing."""
+    """Markup in the name of a column, and a run of backticks that would end the block of code, have no effect."""
     school.change(
         'ALTER TABLE users ADD COLUMN "<script>|**x**" text, ADD COLUMN "````\n# title {{ flow }}" text',
         production=True,
@@ -137,7 +137,7 @@ def test_names_from_the_database_are_inert(start: Callable[..., Any], school: An
 
 
 def test_a_table_that_may_not_be_read_is_named(start: Callable[..., Any], school: Any) -> None:
-    """Without the privilege the run stops and tells which column of which table it was about."""
+    """Without the privilege the run fails, and the message names table and column."""
     school.change("CREATE TABLE secrets (id int, word text)", production=True)
     run = start(classify)
     assert run.state == "Misconfigured"

@@ -1,4 +1,4 @@
-"""Where one machine is not enough: an export's units under other task runners, by configuration alone."""
+"""Other task runners: an export's units in processes or on a cluster, by configuration alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ def test_units_run_under_the_task_runner_that_the_environment_names(
 
 
 def test_an_unknown_runner_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A typo in the variable is refused with the words that are possible."""
+    """A typo in the variable is refused, and the message names the possible values."""
     monkeypatch.setenv("UNDERSTUDY_EXPORT_RUNNER", "cluster")
     with pytest.raises(Misconfigured, match="threads, processes, dask"):
         for_exports()

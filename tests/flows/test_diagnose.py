@@ -1,4 +1,4 @@
-"""Diagnose: read-only, and honest about what it finds."""
+"""Diagnose: read-only, with findings that name what to do."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +32,7 @@ def test_leaked_urls_come_with_the_command_that_mends_them(start: Callable[..., 
 
 
 def test_a_new_install_is_made_once_and_filled(start: Callable[..., Any], worker: Host) -> None:
-    """Provision creates one staging install beside production, waits, and copies."""
+    """Provision creates one staging install next to production, waits, and copies."""
     run = start(provision, source="schulprod", name="schulneu").approve("schulneu")
     assert run.state == "Verified", run.message
     made = [row for row in worker.journal() if (row["method"], row["path"]) == ("POST", "/v1/installs")]

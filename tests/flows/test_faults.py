@@ -1,4 +1,4 @@
-"""The most telling faults against a refresh and a promotion: each ends as documented.
+"""The most important faults against a refresh and a promotion: each ends as documented.
 
 Every flow meets every fault in tests/drills/test_fault_matrix.py.
 """
@@ -13,7 +13,7 @@ TELLING = ("copy-half-landed", "reply-lost", "relabelled-production", "copy-sile
 
 
 def test_the_faults_named_here_exist() -> None:
-    """A fault that was renamed must not silently leave the suite."""
+    """A renamed fault must not silently drop out of the suite."""
     assert set(TELLING) <= set(FAULTS)
 
 

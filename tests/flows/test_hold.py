@@ -1,4 +1,4 @@
-"""Hold: what a person sets keeps the nights off, is found by its name, and is let go by its owner or a lead."""
+"""Hold: it stops scheduled refreshes, is found by its destination, and its owner or a lead ends it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def tomorrow() -> str:
 
 
 def test_a_hold_keeps_the_night_off_until_it_is_ended(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
-    """Held, the nightly refresh is skipped with name and reason; released, nothing of the hold is left."""
+    """During a hold the scheduled refresh is skipped with name and reason; afterwards it runs."""
     held = start(hold, destination="SchulStage", until=tomorrow(), **WHO)
     assert held.state == "Held", held.message
     assert "schulstage is held until" in held.message
@@ -47,7 +47,7 @@ def test_a_hold_keeps_the_night_off_until_it_is_ended(start: Callable[..., Any],
 def test_the_owner_ends_a_hold_with_the_word_that_was_kept(
     start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
-    """Without being a lead; the word ends only the hold that it belongs to."""
+    """The owner need not be a lead; the release word ends only its own hold."""
     word = "a word that only Cleo has"
     start(hold, destination="schulstage", until=tomorrow(), release=sha256(word.encode()).hexdigest(), **WHO)
     start(hold, destination="schulstage", until=tomorrow(), **WHO | {"your_name": "Dora"})
@@ -60,7 +60,7 @@ def test_the_owner_ends_a_hold_with_the_word_that_was_kept(
 
 
 def test_a_retry_does_not_hold_twice(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
-    """A run that is run again finds the hold that it set."""
+    """A run that is retried finds the hold that it placed."""
     start(hold, destination="schulstage", until=tomorrow(), **WHO).restart().go()
     assert len(ledger.facts(kind="hold")) == 1
 
@@ -73,7 +73,7 @@ def test_a_typo_holds_nothing(start: Callable[..., Any], worker: Host, ledger: L
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "expected"),
     [
         ({}, "no end"),
         ({"until": "2026-01-01T00:00:00+00:00"}, "after now"),
@@ -82,20 +82,20 @@ def test_a_typo_holds_nothing(start: Callable[..., Any], worker: Host, ledger: L
         ({"reason": ""}, "reason of the hold has 0 characters"),
     ],
 )
-def test_a_form_that_will_not_do_is_told(
-    start: Callable[..., Any], worker: Host, ledger: Ledger, form: dict[str, str], told: str
+def test_an_invalid_form_is_refused(
+    start: Callable[..., Any], worker: Host, ledger: Ledger, form: dict[str, str], expected: str
 ) -> None:
     """An end that is missing, past, too far or without a zone, and a missing reason, are named."""
     given = {"until": tomorrow()} if "reason" in form else {}
     run = start(hold, destination="schulstage", **WHO | given | form)
     assert (run.state, ledger.facts(kind="hold")) == ("Misconfigured", [])
-    assert told in run.message
+    assert expected in run.message
 
 
 def test_the_target_of_loads_is_found_without_the_hosting_api(
     start: Callable[..., Any], worker: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that only loads databases knows one destination, by its hostname."""
+    """A worker that only loads databases has one destination, its hostname."""
     monkeypatch.setenv("UNDERSTUDY_API_USER", "")
     monkeypatch.setenv("UNDERSTUDY_TARGET_HOSTNAME", "staging.schule.example")
     forget_settings()

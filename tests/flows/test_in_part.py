@@ -1,4 +1,4 @@
-"""What could not be checked: a copy that arrived ends VerifiedInPart, and its report says what a person should look at."""
+"""What could not be checked: a copy that arrived ends VerifiedInPart, and its report names what a person should check."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ def test_a_copy_whose_site_cannot_be_read_is_verified_in_part(
     flow: Any, source: str, destination: str, variant: str, why: str,
     start: Callable[..., Any], worker: Host, ledger: Ledger,
 ) -> None:  # fmt: skip
-    """One copy, proven by checkpoints and measured size; no undo, no lock left, and the checks to make by hand are named."""
+    """One copy, proven by checkpoints and measured size; no undo, no lock left, and the report names the checks to make manually."""
     worker.publish(source, "files")
     worker.vary(variant, install=destination)
     run = start(flow, source=source, destination=destination).approve(destination)

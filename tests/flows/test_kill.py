@@ -45,7 +45,7 @@ run_flow(the_flow, flow_run=run, parameters=the_flow.validate_parameters(run.par
 
 
 def kill(verb: str, run: str, moment: str) -> int:
-    """Run it in a process that is killed at that moment; gives the exit code."""
+    """Run it in a process that is killed at that moment; return the exit code."""
     environment = os.environ | {
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "PREFECT_LOCAL_STORAGE_PATH": str(PREFECT_LOCAL_STORAGE_PATH.value()),
@@ -67,7 +67,7 @@ def kill(verb: str, run: str, moment: str) -> int:
 def test_a_killed_run_is_reconciled_and_never_sends_again(
     verb: str, moment: str, copies: int, outcome: str, start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
-    """Killed before, during or after the call: the retry sends nothing and finds out what became of the copy."""
+    """Killed before, during or after the call: the retry sends nothing and finds out whether the copy arrived."""
     worker.publish("schulstage", "files")
     flow, pair = {
         "refresh": (refresh, {"source": "schulprod", "destination": "schulstage"}),

@@ -44,7 +44,7 @@ run_flow(load_dump, flow_run=run, parameters=load_dump.validate_parameters(run.p
 
 
 def kill(run: str, moment: str) -> int:
-    """Run it in a process that is killed at that moment; gives the exit code."""
+    """Run it in a process that is killed at that moment; return the exit code."""
     environment = os.environ | {
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "PREFECT_LOCAL_STORAGE_PATH": str(PREFECT_LOCAL_STORAGE_PATH.value()),

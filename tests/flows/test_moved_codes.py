@@ -1,4 +1,4 @@
-"""A code that was typed for one run opens no production by another: the attack over Prefect's real API, in every variant."""
+"""A code that was typed for one run opens no production by another: every variant, through Prefect's real API."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def _plan(what: str, note: str) -> Plan:
 
 @flow(name="light", persist_result=False)
 def light(what: str, note: str = "the menu") -> None:
-    """What a refresh or a promotion is at its gate: a question, the last look, a call."""
+    """Do what a refresh or promotion does at the approval gate: ask, check the permission, call."""
     drafted = _plan(what, note)
     approved = approvals.ask(drafted, comparison(content(), content()), within=ANSWER_WITHIN)
     require_permission(drafted, approved)
@@ -93,7 +93,7 @@ MOVES: dict[str, Move] = {
 }  # fmt: skip
 
 
-def attack(ask: Callable[[], tuple[Run, Run]], how: str) -> None:
+def move_code(ask: Callable[[], tuple[Run, Run]], how: str) -> None:
     """A lead types a code for the refresh; before a worker reads it, it is moved to the promotion."""
     refresh, promote = ask()
     typed = code()
@@ -114,19 +114,19 @@ def attack(ask: Callable[[], tuple[Run, Run]], how: str) -> None:
 
 @pytest.mark.parametrize("how", MOVES)
 def test_a_moved_code_opens_nothing(ask: Callable[[], tuple[Run, Run]], how: str) -> None:
-    """Whatever becomes of the run into which the code was typed, also when nothing does: the race for one code."""
-    attack(ask, how)
+    """That holds whatever happens to the run into which the code was typed: a race for one code."""
+    move_code(ask, how)
 
 
 @pytest.mark.drill
 def test_a_hundred_moved_codes_open_nothing(ask: Callable[[], tuple[Run, Run]]) -> None:
     """Every variant in turn, a hundred times."""
     for number in range(100):
-        attack(ask, [*MOVES][number % len(MOVES)])
+        move_code(ask, [*MOVES][number % len(MOVES)])
 
 
 def test_changed_parameters_void_an_answer_for_good(ask: Callable[[], tuple[Run, Run]]) -> None:
-    """The unused code is not the first yes of another plan of the same run; changing the parameters back helps nobody."""
+    """The unused code does not approve another plan of the same run, even after the parameters are changed back."""
     _, promote = ask()
     typed = code()
     assert promote.say(proof=typed) == "ACCEPT"
@@ -145,7 +145,7 @@ def test_changed_parameters_void_an_answer_for_good(ask: Callable[[], tuple[Run,
 
 
 def test_an_answer_written_past_the_form_by_code_opens_no_production(ask: Callable[[], tuple[Run, Run]]) -> None:
-    """A valid code that did not come with the run's resuming was brought there by somebody."""
+    """A valid code that did not arrive when the run was resumed was moved there."""
     _, promote = ask()
     asked = promote.question
     form = {

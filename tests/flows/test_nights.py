@@ -1,4 +1,4 @@
-"""Nights in a row: a standing approval goes on where nothing is lost, and lets the night go by where something would be."""
+"""Nights in a row: a standing approval serves if nothing is lost; otherwise the refresh is skipped."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ UP = {"source": "schulstage", "destination": "schulprod"}
 
 @pytest.fixture
 def night(start: Callable[..., Any], worker: Host, tmp_path: Path) -> Callable[[], Any]:
-    """Refresh staging by hand once, as somebody does before there are nights; gives the nightly refresh.
+    """Refresh staging manually once, as people do before they add a schedule; return the scheduled refresh.
 
     Each is another night: the entry is signed anew, because one serves one run a night.
     """
@@ -32,7 +32,7 @@ def night(start: Callable[..., Any], worker: Host, tmp_path: Path) -> Callable[[
 
 
 def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], worker: Host) -> None:
-    """Started by hand the standing approval covers nothing; the schedule's run goes on, and a second one of the night does not."""
+    """The standing approval covers one scheduled run a night, and no run that a person started."""
     assert start(refresh, **PAIR).approve("schulstage").state == "Verified"
     copies = worker.copies_received()
     by_hand = start(refresh, **PAIR, approval="standing", proceed_when="probable", by_hand=True)
@@ -47,7 +47,7 @@ def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], work
 
 @pytest.mark.drill
 def test_a_night_goes_on_after_the_other_until_somebody_works_there(night: Callable[[], Any], worker: Host) -> None:
-    """What a copy leaves behind is no work, even where production moves on; a page that somebody wrote on staging is."""
+    """What a copy leaves on staging is no work, even if production changes; a page that somebody wrote on staging is."""
     worker.publish("schulprod", "post", "News")
     assert (first := night()).state == "Verified", first.message
     worker.publish("schulstage", "page", "A draft of the new menu")
@@ -62,7 +62,7 @@ def test_a_night_goes_on_after_the_other_until_somebody_works_there(night: Calla
 def test_a_night_goes_by_while_a_promotion_waits_and_on_when_it_is_done(
     night: Callable[[], Any], start: Callable[..., Any], worker: Host
 ) -> None:
-    """Acceptance test 15: the refresh is skipped with the plan's code and the reason; after the promotion it goes on."""
+    """Acceptance test 15: the refresh is skipped with the plan's code and the reason; after the promotion it runs."""
     worker.publish("schulstage", "files")
     waiting = start(promote, **UP)
     assert waiting.state == "Suspended", waiting.message

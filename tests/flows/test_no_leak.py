@@ -1,4 +1,4 @@
-"""No value that masking replaces is left anywhere on the way: searched for byte by byte, after good runs and bad ones."""
+"""No value that masking replaces is left anywhere: the search is byte by byte, after runs that succeed and fail."""
 
 import gzip
 import logging
@@ -90,20 +90,20 @@ def leaks(values: set[bytes], found: Iterator[tuple[str, bytes]]) -> list[str]:
     begins: dict[bytes, list[bytes]] = {}
     for value in values - short:
         begins.setdefault(value[:SHORTEST], []).append(value)
-    told = []
+    described = []
     for where, content in found:
-        told += [f"{where}: {value!r}" for value in short if value in content]
+        described += [f"{where}: {value!r}" for value in short if value in content]
         for at in range(len(content) - SHORTEST + 1):
             if (begun := content[at : at + SHORTEST]) in begins:
-                told += [f"{where}: {value!r}" for value in begins[begun] if content.startswith(value, at)]
-    return told
+                described += [f"{where}: {value!r}" for value in begins[begun] if content.startswith(value, at)]
+    return described
 
 
 @pytest.fixture
 def watched(
     prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Callable[[], Iterator[tuple[str, bytes]]]]:
-    """All that is left behind from here on: a function that gives each place with its bytes.
+    """All that is left behind from here on: a function that returns each place with its bytes.
 
     With a Prefect server of its own: in the session's one, a preview has shown originals to whoever gave the phrase.
     """

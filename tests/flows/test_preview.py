@@ -1,4 +1,4 @@
-"""Preview: what masking would do is shown, what was there before is not, unless somebody accepts the risk in words."""
+"""Preview: it shows what masking would do, and originals only with the risk phrase."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def everywhere(school: Any, table: str, column: str, value: str) -> None:
 
 @pytest.fixture
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, school: Any) -> Callable[..., None]:
-    """Lets the worker use the school's policy with some words replaced, and more: `policy(old, new, more)`."""
+    """Use the school's policy with some words replaced, and more: `policy(old, new, more)`."""
 
     def change(old: str, new: str, more: str = "") -> None:
         text = (POLICIES / "schulportal.yaml").read_text()
@@ -64,7 +64,7 @@ def test_originals_are_hidden_and_masked_values_are_shown(start: Callable[..., A
 
 
 def test_originals_are_shown_to_who_accepts_the_risk(start: Callable[..., Any], school: Any, ledger: Ledger) -> None:
-    """With the phrase the planted values are there, which proves the test above; report and ledger say so."""
+    """With the phrase the planted values are there, which proves the test above; report and ledger record that."""
     run = start(preview, rows=20, show_originals=True, risk_phrase=RISK_PHRASE)
     assert run.state == "Previewed", run.message
     assert {"email", "name", "phone", "street", "iban", "sentence", "ip", "secret"} <= shown(run.report)
@@ -93,7 +93,7 @@ def test_a_column_that_nobody_classified_stops_it(start: Callable[..., Any], sch
     assert "users.blood_type" in run.message
 
 
-def test_a_mask_that_leaves_the_original_in_is_told_and_not_shown(
+def test_a_mask_that_leaves_the_original_in_is_named_and_not_shown(
     start: Callable[..., Any], school: Any, policy: Callable[..., None]
 ) -> None:
     """An expression that only adds to the value is named, and the value stays out of the report."""
@@ -106,7 +106,7 @@ def test_a_mask_that_leaves_the_original_in_is_told_and_not_shown(
     assert shown(run.report) == set()
 
 
-def test_a_planted_value_that_comes_out_is_told_and_not_shown(
+def test_a_planted_value_that_comes_out_is_named_and_not_shown(
     start: Callable[..., Any], school: Any, policy: Callable[..., None]
 ) -> None:
     """A canary of the policy in a masked value is caught wherever it came from."""
@@ -137,7 +137,7 @@ def test_members_of_documents_that_no_path_covers_are_hidden(
 
 
 def test_values_from_the_database_are_inert(start: Callable[..., Any], school: Any) -> None:
-    """Markup, table cells, links, new lines and templates in a shown original do nothing."""
+    """Markup, table cells, links, new lines and templates in a shown original have no effect."""
     everywhere(school, "users", "notes", HOSTILE)
     run = start(preview, show_originals=True, risk_phrase=RISK_PHRASE)
     assert run.state == "Previewed", run.message

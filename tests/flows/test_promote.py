@@ -1,4 +1,4 @@
-"""Promote: files only, asked, once; and the way back."""
+"""Promote: files only, approved, once; and its undo."""
 
 import contextlib
 import shutil
@@ -33,7 +33,7 @@ def test_a_promotion_onto_staging_is_refused(start: Callable[..., Any], worker: 
     assert worker.copies_received() == 0
 
 
-def test_a_change_between_question_and_answer_makes_the_plan_stale(start: Callable[..., Any], worker: Host) -> None:
+def test_a_change_between_request_and_answer_makes_the_plan_stale(start: Callable[..., Any], worker: Host) -> None:
     """New files on staging after the plan was shown are not what the lead approved."""
     worker.publish("schulstage", "files")
     run = start(promote, **PAIR)
@@ -63,7 +63,7 @@ def test_a_restore_of_an_unknown_run_is_refused(start: Callable[..., Any], worke
 def test_a_restore_is_refused_before_its_backup_while_the_destination_is_held(
     start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
-    """Nobody is asked in vain: the promotion still waits for word of its arrival, and a restore of it makes no backup.
+    """While the promotion still waits for an answer about its arrival, a restore of it makes no backup and asks nobody.
 
     When the promotion is over, its unproven call stops the restore no more.
     """
@@ -85,7 +85,7 @@ def test_a_restore_is_refused_before_its_backup_while_the_destination_is_held(
 
 
 def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
-    """The newer request takes the older one's place, at once and for good: one copy, and both runs say what became of them."""
+    """A newer request replaces the older one permanently: one copy, and both runs have their outcome."""
     worker.publish("schulstage", "files")
     first, second = start(promote, **PAIR), start(promote, **PAIR)
     assert first.state == "Superseded"
@@ -113,9 +113,9 @@ def backups_of(ledger: Ledger, run: Any) -> int:
 def test_any_worker_goes_on_where_another_was_killed(
     start: Callable[..., Any], worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker that planned loses its disk, the one that heard the answer dies before the call: a third goes on.
+    """The worker that planned loses its disk, the one that read the answer dies before the call: a third continues.
 
-    There is one backup, one plan, one question and one copy.
+    There is one backup, one plan, one request and one copy.
     """
     worker.publish("schulstage", "files")
     run = start(promote, **PAIR)

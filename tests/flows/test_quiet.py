@@ -1,4 +1,4 @@
-"""A site on which nothing has changed: a copy ends well, says so, and holds no lock afterwards."""
+"""A site on which nothing has changed: a copy succeeds, its report states that, and no lock is left."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +38,7 @@ def test_a_second_refresh_of_a_quiet_site_ends_well(
 def test_without_checkpoints_a_quiet_site_waits_for_the_deadline(
     equal: None, start: Callable[..., Any], worker: Host
 ) -> None:
-    """A host that makes no checkpoints never tells that it is done: only its time tells."""
+    """A host without checkpoints never shows that it is done: the run waits until its time is over."""
     worker.switch_on("checkpoints-absent")
     run = start(refresh, **DOWN).approve("schulstage")
     assert run.state == "Verified", run.message

@@ -36,7 +36,7 @@ def test_the_backup_is_made_once_although_the_body_runs_twice(start: Callable[..
 def test_a_standing_approval_lets_the_nightly_pair_pass(
     start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
-    """A pair in the reviewed file is refreshed without a person; the ledger says on whose word."""
+    """A pair in the reviewed file is refreshed without a person; the ledger names who signed the entry."""
     run = start(refresh, **PAIR, approval="standing")
     assert run.state == "Verified", run.message
     (approved,) = ledger.facts(run_id=run.id, kind="approved")
@@ -52,7 +52,7 @@ def test_a_pair_without_standing_approval_is_refused(start: Callable[..., Any], 
 
 
 def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Host) -> None:
-    """A lead's no ends the run as Rejected with the reason."""
+    """A lead's rejection ends the run as Rejected with the reason."""
     run = start(refresh, **PAIR)
     run.say("reject", reason="not today")
     run.go()
@@ -60,8 +60,8 @@ def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Ho
     assert "not today" in run.message
 
 
-def test_a_wrong_destination_name_leaves_the_question_open(start: Callable[..., Any], worker: Host) -> None:
-    """A typo in the typed name is refused by the form, and the run goes on waiting."""
+def test_a_wrong_destination_name_leaves_the_request_open(start: Callable[..., Any], worker: Host) -> None:
+    """A typo in the typed name is refused by the form, and the run still waits."""
     run = start(refresh, **PAIR)
     assert run.say(destination="schulprod") == "REJECT"
     assert run.answer() == "REJECT"

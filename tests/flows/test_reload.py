@@ -12,7 +12,7 @@ HOST = "staging.schule.example"
 
 
 def test_a_dump_is_made_and_loaded_after_an_answer(start: Callable[..., Any], school: Any, ledger: Ledger) -> None:
-    """Anonymize ends as Exported, load_dump asks, and after a yes staging holds production's rows, masked."""
+    """Anonymize ends as Exported, load_dump asks, and after an approval staging contains production's rows, masked."""
     made = start(anonymize)
     assert made.state == "Exported", made.message
     run = start(load_dump, hostname=HOST)

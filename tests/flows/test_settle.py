@@ -1,4 +1,4 @@
-"""Settle: a lead says in Prefect's form what became of a call whose outcome is unknown; the proof is asked for there."""
+"""Settle: a lead answers in Prefect's form, with proof, how a call with an unknown outcome ended."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,12 +16,12 @@ from tasks.signoff.proofs import sign, statement
 from tests.people import CODES, DEMO_LEAD, PEOPLE
 
 WHO = {"your_name": "Dora Developer"}
-SEEN = {"reason": "the e-mail says complete, 14:32"}
+SEEN = {"reason": "the e-mail reports complete, 14:32"}
 
 
 @pytest.fixture
 def unknown(start: Callable[..., Any], ledger: Ledger) -> Callable[[], str]:
-    """A run that is gone: it sent a call, holds its destination, and nobody knows what became of the call."""
+    """A run that is gone: it sent a call, holds its destination, and the outcome of the call is unknown."""
 
     def make() -> str:
         run = str(uuid4())
@@ -36,7 +36,7 @@ def unknown(start: Callable[..., Any], ledger: Ledger) -> Callable[[], str]:
 
 
 def code() -> str:
-    """What the demo lead's phone shows."""
+    """Return what the demo lead's phone shows."""
     return TOTP(CODES[DEMO_LEAD]).now()
 
 
@@ -71,7 +71,7 @@ def test_a_refresh_whose_outcome_is_unknown_is_settled_and_goes_on(
 def test_a_signature_over_the_other_outcome_settles_nothing(
     unknown: Callable[[], str], start: Callable[..., Any], ledger: Ledger
 ) -> None:
-    """It is bound to one outcome of one call: signed as failed, it does not say arrived."""
+    """It is bound to one outcome of one call: signed as failed, it does not prove arrived."""
     sent = unknown()
     run = start(settle, run=sent, **WHO)
     answer_by = datetime.fromisoformat(ledger.facts(run_id=run.id, kind="settle-asked")[0].detail["answer_by"])
@@ -108,7 +108,7 @@ def test_changed_parameters_settle_nothing_else(
 def test_guessing_is_limited_over_all_runs(
     unknown: Callable[[], str], start: Callable[..., Any], ledger: Ledger
 ) -> None:
-    """After ten refused codes in an hour even the right one does not count; a question ends after its attempts."""
+    """After ten refused codes in an hour even the right one does not count; a run stops asking after its attempts."""
     sent = unknown()
     for attempt in range(9):
         detail = {"attempt": attempt, "why": "", "name": DEMO_LEAD}

@@ -55,7 +55,7 @@ def test_w3_the_export_is_one_file_of_that_name(whole: Any) -> None:
 def test_w4_the_typed_hostname_is_compared_with_the_real_target(
     start: Start, school: Any, whole: Any, last_attempt: Callable[[Any], tuple[str, str]]
 ) -> None:
-    """E2 for any other name at the start; in the last question the form refuses it, and goes on asking. Nothing changes."""
+    """E2 for any other name at the start; the approval form refuses it, and the run still waits. Nothing changes."""
     before = school.contents()
     run = start(load_dump, hostname="schulportal.example", dump=whole.dump)
     assert run.state == "WrongHost"
@@ -110,8 +110,8 @@ def test_w5_the_phrase_is_asked_for_before_anything_is_read(
     assert error == run.message.removesuffix(f" {RiskNotAccepted.next_step}")
 
 
-def test_w6_a_last_question_comes_before_the_load(start: Start, school: Any, whole: Any) -> None:
-    """Until a person says yes nothing is touched; a no ends the run. No field of the question has an answer in it."""
+def test_w6_an_approval_comes_before_the_load(start: Start, school: Any, whole: Any) -> None:
+    """Until a person approves nothing is touched; a rejection ends the run. No field of the form is filled in."""
     before = school.contents()
     run = start(load_dump, hostname=HOST, dump=whole.dump)
     assert run.state == "Suspended", run.message
@@ -145,20 +145,20 @@ ANONYMIZERS = {
 
 @pytest.mark.parametrize("kind", ANONYMIZERS)
 def test_w7_six_anonymizers_are_on(whole: Any, kind: str) -> None:
-    """No row is found that differs from what the anonymizer gives."""
+    """No row differs from what the anonymizer produces."""
     assert whole.school.ask(ANONYMIZERS[kind]) == [(0,)]
 
 
 def test_w7_names_and_types_of_attachments_are_kept(whole: Any) -> None:
     """Only the content is replaced."""
-    question = "SELECT id, file_name, mime_type FROM attachments ORDER BY id"
-    assert whole.school.ask(question) == whole.school.ask(question, production=True)
+    form = "SELECT id, file_name, mime_type FROM attachments ORDER BY id"
+    assert whole.school.ask(form) == whole.school.ask(form, production=True)
 
 
 def test_w8_a_failing_load_changes_nothing(
     approve: Start, school: Any, whole: Any, last_attempt: Callable[[Any], tuple[str, str]]
 ) -> None:
-    """Staging refuses a row: all is as before, sequences and foreign keys too; the audit row says why, without its values."""
+    """Staging refuses a row: all is as before, sequences and foreign keys too; the audit row contains the reason, without values."""
     school.change(  # what calls a function cannot be tried at the plan: a person approves it nevertheless
         "TRUNCATE messages CASCADE; CREATE FUNCTION few(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT $1 < 7';"
         "ALTER TABLE messages ADD CONSTRAINT few CHECK (few(id))"
@@ -190,8 +190,8 @@ def test_w8_a_failing_load_changes_nothing(
 )  # fmt: skip
 def test_w9_ids_are_preserved(whole: Any, table: str, key: str) -> None:
     """Every key of production is a key of staging, and no other is."""
-    question = f"SELECT md5(string_agg({key}::text, ' ' ORDER BY {key})), count(*) FROM {table}"  # noqa: S608  # from this file
-    assert whole.school.ask(question) == whole.school.ask(question, production=True)
+    form = f"SELECT md5(string_agg({key}::text, ' ' ORDER BY {key})), count(*) FROM {table}"  # noqa: S608  # from this file
+    assert whole.school.ask(form) == whole.school.ask(form, production=True)
 
 
 def test_w10_sequences_go_on_past_the_last_id(whole: Any) -> None:
@@ -203,22 +203,22 @@ def test_w10_sequences_go_on_past_the_last_id(whole: Any) -> None:
     assert len(looked) >= 10
     for sequence, table, column in looked:
         if "ImportExportAudit" not in table:
-            question = (
+            form = (
                 f"SELECT last_value + is_called::int > coalesce((SELECT max({column}) FROM {table}), 0) FROM {sequence}"  # noqa: S608  # from the catalogue
             )
-            assert whole.school.ask(question) == [(True,)], sequence
+            assert whole.school.ask(form) == [(True,)], sequence
     ((following,),) = whole.school.ask("SELECT last_value + 10 * is_called::int FROM letter_number_seq")
     assert whole.school.ask("SELECT max(substr(number, 4)::int) FROM parental_letters")[0][0] < following
 
 
 def test_w11_soft_deleted_rows_stay_soft_deleted(whole: Any) -> None:
     """The same rows, with the same time of deletion."""
-    question = "SELECT id, deleted_at FROM users WHERE deleted_at IS NOT NULL ORDER BY id"
-    assert whole.school.ask(question) == whole.school.ask(question, production=True) != []
+    form = "SELECT id, deleted_at FROM users WHERE deleted_at IS NOT NULL ORDER BY id"
+    assert whole.school.ask(form) == whole.school.ask(form, production=True) != []
 
 
 def test_w17_every_login_can_read_the_marker(whole: Any) -> None:
-    """A role with no rights of its own reads what the banner says: where the data is from, when, and what it is."""
+    """A role without privileges reads the banner: where the data is from, when, and what it is."""
     visitor = whole.school.staging.replace("schulportal@", "schulportal_reader@")
     with psycopg.connect(visitor) as connection:
         (row,) = connection.execute(

@@ -40,11 +40,11 @@ def test_w13_what_only_one_side_has_is_listed_and_left(whole: Any) -> None:
     """A table or column that staging lacks is skipped, one that the dump lacks is left empty or at its default. A table
     that the policy does not know either stays as it is.
     """
-    for said in (
+    for reported in (
         "Skipped: Förderverein (staging has no such table)", "Skipped: users.title (staging has no such column)",
         "Missing in the dump, left empty: .*login_sessions", "neither the dump nor the policy has them: staging_only",
     ):  # fmt: skip
-        assert re.search(re.escape(said).replace(r"\.\*", ".*"), whole.loaded.report.replace("\\", "")), said
+        assert re.search(re.escape(reported).replace(r"\.\*", ".*"), whole.loaded.report.replace("\\", "")), reported
     assert whole.school.ask("SELECT count(*) FROM login_sessions") == [(0,)]
     assert whole.school.ask("SELECT v FROM staging_only") == [("stays",)]
     assert whole.school.ask("SELECT DISTINCT nickname FROM users") == [("none",)]
@@ -85,7 +85,7 @@ def test_w14_a_newer_dump_is_refused(
 def test_w15_a_raw_dump_is_masked_on_its_way_in_or_arrives_intact(
     start: Start, approve: Start, different: Any, whole: Any
 ) -> None:
-    """Loaded plainly, a raw dump gives what a masked one gives, byte for byte; with the phrase, what it holds."""
+    """Loaded plainly, a raw dump produces what a masked one does, byte for byte; with the phrase, its raw values."""
     every = [kind.value for kind in Anonymizer]
     made = start(anonymize, off=every, risk_phrase=RISK_PHRASE, requested_by="Ada Admin")
     assert made.state == "Exported", made.message
@@ -108,7 +108,7 @@ def test_w15_a_raw_dump_is_masked_on_its_way_in_or_arrives_intact(
     assert different.ask("SELECT contains_personal_data FROM understudy.staging_data") == [(True,)]
 
 
-def test_w16_the_report_tells_everything(whole: Any) -> None:
+def test_w16_the_report_contains_everything(whole: Any) -> None:
     """Source host, time of the export, rows per table, anonymizers, the staging password; nothing is called anonymous."""
     facts, report = dump_reader.check(whole.dump), whole.loaded.report.replace("\\", "")
     assert f"Source host: {facts.header.source_host}" in report

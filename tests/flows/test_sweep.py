@@ -1,4 +1,4 @@
-"""The sweep as a whole: a run that waited in vain, the daily digest, a ledger that was changed, and nothing to do."""
+"""The sweep as a whole: a run that nobody answered, the daily digest, a changed ledger, and nothing to do."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,8 +49,8 @@ def test_a_digest_once_a_day_from_seven(office: Sweeping, monkeypatch: pytest.Mo
     """The first sweep from seven sends what ended, waits, holds and ends soon; no other sweep of that day does."""
     office.asked(ago=HOUR, left=9 * HOUR)
     until = (utc_now() + 3 * HOUR).isoformat()
-    said = {"destination": "schulstage", "until": until, "by": "Ada", "reason": "my <b>work</b>"}
-    office.ledger.record("hold", run_id="r", detail=said)
+    lines = {"destination": "schulstage", "until": until, "by": "Ada", "reason": "my <b>work</b>"}
+    office.ledger.record("hold", run_id="r", detail=lines)
     office.ledger.record("outcome", run_id="x", detail={"outcome": "Verified"})
     today = utc_now().date()
 
@@ -70,7 +70,7 @@ def test_a_digest_once_a_day_from_seven(office: Sweeping, monkeypatch: pytest.Mo
 
 
 def change(folder: Path, statement: str) -> None:
-    """Change the ledger behind its back."""
+    """Change the ledger without the ledger's code."""
     engine = create_engine(f"sqlite:///{folder / 'ledger.db'}")
     with engine.begin() as connection:
         for guard in ("update", "delete"):
@@ -80,7 +80,7 @@ def change(folder: Path, statement: str) -> None:
 
 
 def test_a_changed_ledger_is_an_alarm_and_nothing_is_done(office: Sweeping, tmp_path: Path) -> None:
-    """A fact that was edited makes the sweep fail as LedgerBroken; people are told once a day, nothing is ended."""
+    """A fact that was edited makes the sweep fail as LedgerBroken; one alert a day is sent, nothing is ended."""
     run = office.asked(ago=9 * HOUR, left=-HOUR)
     change(tmp_path, "UPDATE facts SET destination_id = 'another' WHERE seq = 1")
     broken = office.start(sweep)
@@ -103,7 +103,7 @@ def test_a_cut_ledger_is_an_alarm(office: Sweeping, tmp_path: Path) -> None:
 
 
 def test_an_idle_sweep_leaves_no_row(office: Sweeping) -> None:
-    """Nothing to do: the run says so, names the ledger's head, and the ledger stays as it was but for the day's digest."""
+    """With nothing to do the report names the ledger's head, and the ledger stays as it was except for the digest."""
     office.ledger.record("digest", run_id="r", once=f"digest:{utc_now().date()}")
     run, head = office.sweep(), office.ledger.head()
     assert run.message == "Nothing to do."
@@ -113,14 +113,14 @@ def test_an_idle_sweep_leaves_no_row(office: Sweeping) -> None:
 
 
 def test_a_promotion_that_was_cancelled_while_it_waited(office: Sweeping) -> None:
-    """The real facts of a real question: the ledger and the report name source, destination and plan."""
+    """The facts of a real approval request: the ledger and the report name source, destination and plan."""
     run = office.start(promote, source="schulstage", destination="schulprod")
     assert run.state == "Suspended", run.message
     put(run, Cancelled(message="wrong day"))
     office.steps()
     (outcome,) = office.ledger.facts(run_id=run.id, kind="outcome")
-    told = {key: outcome.detail[key] for key in ("verb", "outcome", "source", "destination", "plan_code")}
-    assert told == {
+    notified = {key: outcome.detail[key] for key in ("verb", "outcome", "source", "destination", "plan_code")}
+    assert notified == {
         "verb": "promote", "outcome": "Rejected", "source": "schulstage", "destination": "schulprod",
         "plan_code": run.question.code,
     }  # fmt: skip

@@ -29,7 +29,7 @@ from tests.people import DEMO_LEAD, PEOPLE
 
 
 def approve(plan: Intent) -> Approval:
-    """Ask people, and have the demo lead say yes with a signature, at the gate of this worker."""
+    """Request an approval at this worker's gate, and have the demo lead approve with a signature."""
     gate, now = approval_gate(), utc_now()
     waiting, _ = gate.ask(plan, source_id="s", within=timedelta(hours=1), now=now)
     proof = sign(PEOPLE[DEMO_LEAD][0], statement("approve", plan.fingerprint, waiting.answer_by))
@@ -65,12 +65,12 @@ class Scene:
         return self.host.copies_received() + self.host.restores_received()
 
     def kinds(self) -> list[str]:
-        """What the ledger says of this run, in its order."""
+        """Return the kinds of this run's facts, in order."""
         return [fact.kind for fact in self.ledger.facts(run_id=self.plan.run_id)]
 
 
 def completed_backup(client: Client, install: Any) -> Backup:
-    """A backup of this install that the host calls completed."""
+    """A backup of this install that the host reports as completed."""
     made = client.request_backup(install.id, "for a test", ["ops@schulfest.example"])
     while client.backup(install.id, made.id).status != "completed":
         pass
@@ -121,7 +121,7 @@ def freeze() -> None:
 
 
 def tamper() -> None:
-    """Edit a fact in the database, past the triggers that forbid it."""
+    """Edit a fact in the database, although its triggers forbid that."""
     with sqlalchemy.create_engine(load_settings().ledger_url).begin() as connection:
         for (trigger,) in connection.execute(
             sqlalchemy.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")

@@ -27,7 +27,7 @@ OURS = [
 
 
 def automation(action: Any = CRASH, **trigger: Any) -> AutomationCore:
-    """Prefect's documented recipe against lost runs, changed as given."""
+    """Prefect's documented recipe against lost runs, with these changes."""
     made = {
         "after": {f"{RUN}heartbeat"}, "expect": ENDS, "match": {"prefect.resource.id": f"{RUN}*"},
         "for_each": {"prefect.resource.id"}, "posture": Posture.Proactive, "within": timedelta(seconds=90),
@@ -36,7 +36,7 @@ def automation(action: Any = CRASH, **trigger: Any) -> AutomationCore:
 
 
 def related() -> Any:
-    """The resources of one of our deployments, as Prefect relates them to its runs."""
+    """The resources that Prefect relates to runs of one of our deployments."""
     return [[Resource(each) for each in resources] for resources in OURS]
 
 
@@ -66,7 +66,7 @@ REACTIVE = {"posture": Posture.Reactive, "after": set(), "within": timedelta(0)}
     ],
 )
 def test_what_ends_a_waiting_run_is_found(given: AutomationCore) -> None:
-    """Whatever fires because a run waits, at a run of ours, and ends, deletes or resumes it."""
+    """An automation is named if it fires because one of our runs waits, and ends, deletes or resumes it."""
     assert harms_waiting_runs(given, related())
 
 
@@ -87,7 +87,7 @@ def test_what_ends_a_waiting_run_is_found(given: AutomationCore) -> None:
     ],
 )
 def test_what_leaves_a_waiting_run_alone_is_not_named(given: AutomationCore) -> None:
-    """Ours, those of other flows, and those that know suspended runs are healthy."""
+    """Our own automations, those for other flows, and those that expect suspended runs are healthy."""
     assert not harms_waiting_runs(given, related())
 
 

@@ -1,4 +1,4 @@
-"""Copies: every guard between an approval and the call, lost alone, is seen by the host not being asked."""
+"""Copies: if any guard between an approval and the call fails, the host receives no request."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,7 @@ def test_an_approved_copy_is_sent_once(scene: Make) -> None:
 
 
 def test_the_call_carries_what_was_approved(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both installs in their roles, what travels, the tables, and whom the host tells."""
+    """Both installs in their roles, what travels, the tables, and whom the host notifies."""
     calls: list[Any] = []
     monkeypatch.setattr(Client, "send_copy", lambda self, *ids, **how: calls.append((ids, how)))
     options = CopyOptions(files=False, database=True, tables=("wp_posts",))
@@ -95,11 +95,11 @@ STALE: dict[str, tuple[Callable[[Scene], Any], type[Exception], str]] = {
 
 @pytest.mark.parametrize("what", STALE)
 def test_what_changed_after_the_approval_stops_the_call(scene: Make, what: str) -> None:
-    """Each alone: the host is not asked, and nothing is used up or journaled."""
+    """Each failed guard alone stops the call: nothing is sent, used up or journaled."""
     made = scene()
-    change, error, told = STALE[what]
+    change, error, words = STALE[what]
     change(made)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=words):
         made.send(send_copy)
     assert made.sent() == 0
     assert not {"consumed", "sending"} & {*made.kinds()}
@@ -114,7 +114,7 @@ def test_other_code_than_that_of_the_plan_stops_the_call(scene: Make) -> None:
 
 
 def test_the_backup_that_would_be_put_back_must_be_completed(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newer one of a late answer too."""
+    """The same holds for a newer backup after a late answer."""
     made = scene()
     newer = made.backup.model_copy(update={"id": "3f0c7a52-6b0a-4c61-9f3a-0d6a5f1c2b11"})
     real = Client.backup
@@ -131,7 +131,7 @@ def test_the_backup_that_would_be_put_back_must_be_completed(scene: Make, monkey
 
 @pytest.mark.parametrize("allowed", [False, True])
 def test_two_sites_need_their_permission_at_the_call_too(scene: Make, allowed: bool) -> None:
-    """It is not allowed unless the run said so, and counts again at the call."""
+    """It is not allowed unless the run requests it, and is checked again at the call."""
     made = scene()
     document = made.host.store.get("installs", made.plan.pair.source.id) or {}
     made.host.store.put("installs", document | {"site": {"id": "another"}})
@@ -146,7 +146,7 @@ def test_two_sites_need_their_permission_at_the_call_too(scene: Make, allowed: b
 
 
 def test_a_forged_approval_opens_nothing(scene: Make) -> None:
-    """One that somebody wrote into the ledger, and one that only this process knows."""
+    """An approval that somebody wrote into the ledger, or that only this process has, is refused."""
     made = scene(run="real")
     forged_plan = made.plan.model_copy(update={"run_id": "forged"})
     planted = record_approval(
@@ -164,7 +164,7 @@ def test_a_forged_approval_opens_nothing(scene: Make) -> None:
 
 
 def test_an_approval_is_used_in_time(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second after its end it opens nothing."""
+    """An approval is refused a second after it expired."""
     made = scene()
     late = made.approval.execute_by + timedelta(seconds=1)
     monkeypatch.setattr(copies, "utc_now", lambda: late)
@@ -182,7 +182,7 @@ def test_without_the_lock_nothing_leaves(scene: Make) -> None:
 
 
 def test_an_approval_that_was_used_opens_nothing_again(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the call was refused: a new run asks again."""
+    """That also holds if the call was refused: a new run asks again."""
     made = scene()
     with monkeypatch.context() as refusing:
         refusing.setattr(Client, "send_copy", _refusing)
@@ -209,7 +209,7 @@ def _refusing(self: Client, *ids: str, **how: Any) -> None:
 def test_what_becomes_of_the_call_is_journaled(
     scene: Make, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception] | None, kinds: list[str]
 ) -> None:
-    """A lost answer is an outcome that evidence settles; what was not taken is a refusal, and is raised."""
+    """A lost answer is an outcome that evidence settles; a call that was not accepted raises a refusal."""
     made = scene()
 
     def call(self: Client, *ids: str, **how: Any) -> None:
@@ -249,7 +249,7 @@ def evidence(verdict: Verdict) -> Evidence:
 def test_an_arrival_that_is_not_proven_is_an_unknown_outcome(
     ledger: Ledger, verdict: Verdict, enough: Verdict, good: bool
 ) -> None:
-    """Only good evidence settles the call, and so lets the locks go."""
+    """Only good evidence settles the call, which releases the locks."""
     if good:
         assert require_arrival(plan(), evidence(verdict), enough=enough) == evidence(verdict)
         (settled,) = ledger.facts(run_id="tonight", kind="settled")
@@ -261,12 +261,12 @@ def test_an_arrival_that_is_not_proven_is_an_unknown_outcome(
 
 
 @pytest.mark.parametrize(
-    ("told", "settled"),
+    ("words", "settled"),
     [(["completed"], True), (["failed"], False), (["failed", "completed"], True), (["completed", "failed"], False)],
 )
-def test_what_a_lead_told_last_counts(ledger: Ledger, told: list[str], settled: bool) -> None:
+def test_the_last_answer_of_a_lead_counts(ledger: Ledger, words: list[str], settled: bool) -> None:
     """With the lead's words as the first signal; an e-mail of failure settles nothing."""
-    for email in told:
+    for email in words:
         detail = {"email": email, "approver": "Ann", "words": "read at 14:32"}
         ledger.record("arrival-told", run_id="tonight", plan=plan().fingerprint, detail=detail)
     ledger.record("arrival-told", run_id="other", plan=plan().fingerprint, detail={"email": "failed"})
@@ -314,7 +314,7 @@ def test_the_wait_ends_by_the_call_and_looks_at_least_twice(
 
 
 def test_production_is_never_the_destination_of_an_arrival_that_is_probable() -> None:
-    """The step's own demand is `confirmed`, unless the flow of a staging says less."""
+    """The step requires `confirmed`, unless the flow of a staging install requires less."""
     assert PROD.environment.may_be_production
     assert require_arrival.__kwdefaults__ == {"enough": Verdict.CONFIRMED}
     assert await_arrival.fn.__kwdefaults__ == {"enough": Verdict.CONFIRMED}

@@ -1,4 +1,4 @@
-"""Leads are compared with the users of the hosting account: who is suspended, when, and what a silent host means."""
+"""Leads are compared with the users of the hosting account: who is suspended, when, and what happens if the host does not answer."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -20,14 +20,14 @@ compare = leads.compare_leads.fn  # without Prefect around it: fast
 
 @pytest.fixture
 def ruled(office: Sweeping, tmp_path: Path) -> Sweeping:
-    """Somewhere to sweep, with the rule on."""
+    """A place to sweep, with the rule on."""
     (tmp_path / "risks.yaml").write_text("leads_are_users: true\n")
     return office
 
 
 @pytest.fixture
 def tomorrow(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let the next comparison be that of another day."""
+    """Move the next comparison to another day."""
     days = iter(range(1, 9))
 
     def pass_a_day() -> None:
@@ -38,7 +38,7 @@ def tomorrow(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def facts(office: Sweeping) -> list[tuple[str, str]]:
-    """What the ledger has about leads."""
+    """Return the ledger's facts about leads."""
     found = office.ledger.facts(kinds=("lead-suspended", "lead-restored"))
     return [(fact.kind, fact.detail["name"]) for fact in found]
 
@@ -55,12 +55,12 @@ def facts(office: Sweeping) -> list[tuple[str, str]]:
 def test_a_lead_who_is_not_well_at_the_host_is_suspended(
     change: dict[str, Any], why: str, ruled: Sweeping, estate: Host
 ) -> None:
-    """Gone, never accepted, without two factors, or not told: that lead may not answer, others may."""
+    """A lead who is gone, never accepted, has no second factor, or whose state is unknown may not answer; others may."""
     estate.change_user(SECOND, **change)
-    said = f"{SECOND_LEAD} {why} and is suspended for it; another lead must answer."
-    assert compare() == [said]
+    answered = f"{SECOND_LEAD} {why} and is suspended for it; another lead must answer."
+    assert compare() == [answered]
     assert read_leads().names == (DEMO_LEAD,)
-    assert read_leads().why_not(SECOND_LEAD) == said
+    assert read_leads().why_not(SECOND_LEAD) == answered
     assert ruled.subjects == ["who may approve has changed"]
 
 
@@ -80,7 +80,7 @@ def test_addresses_are_compared_without_case(ruled: Sweeping, estate: Host) -> N
 
 
 def test_once_a_day_until_all_is_well_again(ruled: Sweeping, estate: Host, tomorrow: Any) -> None:
-    """The same day asks no more, another day without a change tells nothing, and a lead who is well again is restored."""
+    """The host is asked once a day, a day without a change sends no notice, and a corrected lead is restored."""
     estate.change_user(SECOND, mfa_enabled=False)
     first = compare()
     asked = len(estate.journal())
@@ -100,7 +100,7 @@ def test_once_a_day_until_all_is_well_again(ruled: Sweeping, estate: Host, tomor
 
 @pytest.mark.parametrize("fault", ["server-error-burst", "malformed-json", "rate-limit-burst"])
 def test_a_host_that_does_not_answer_changes_nothing(fault: str, ruled: Sweeping, estate: Host) -> None:
-    """Nobody is suspended or restored, nobody is told; the next sweep of the same day asks again."""
+    """Nobody is suspended, restored or notified; the next sweep of the same day tries again."""
     ruled.ledger.record("lead-suspended", run_id="r", detail={"name": DEMO_LEAD, "why": "has left"})
     head = ruled.ledger.head()
     estate.change_user(SECOND, gone=True)
@@ -120,8 +120,8 @@ def test_an_account_without_users_is_no_answer(ruled: Sweeping, estate: Host) ->
     assert ruled.ledger.head() is None
 
 
-def test_a_refusal_is_told_once_a_day(ruled: Sweeping, estate: Host) -> None:
-    """A login that may not ask makes the rule idle: somebody must know, and the sweep goes on."""
+def test_a_refusal_is_reported_once_a_day(ruled: Sweeping, estate: Host) -> None:
+    """A login without permission disables the rule: people are notified, and the sweep continues."""
     ruled.set("API_PASSWORD", "old")
     assert [leads.compare_leads(), leads.compare_leads()] == [[], []]
     assert ruled.subjects == ["the leads could not be compared with the hosting account"]
@@ -133,7 +133,7 @@ def test_a_refusal_is_told_once_a_day(ruled: Sweeping, estate: Host) -> None:
 def test_with_the_rule_off_nobody_asks_and_old_suspensions_have_no_effect(
     ruled: Sweeping, estate: Host, tmp_path: Path
 ) -> None:
-    """The file decides at this moment; what was recorded under the rule waits without effect until it is on again."""
+    """The present file decides; suspensions under the rule have no effect until it is on again."""
     estate.change_user(SECOND, gone=True)
     compare()
     asked = len(estate.journal())
@@ -144,7 +144,7 @@ def test_with_the_rule_off_nobody_asks_and_old_suspensions_have_no_effect(
 
 
 def test_without_a_login_nothing_is_asked_and_what_was_found_holds(ruled: Sweeping, estate: Host) -> None:
-    """A worker for databases only cannot compare; it goes by what another worker found."""
+    """A worker for databases only cannot compare; it uses the result of another worker."""
     ruled.ledger.record("lead-suspended", run_id="r", detail={"name": SECOND_LEAD, "why": "left"})
     ruled.set("API_USER", "")
     assert len(compare()) == 1
@@ -152,7 +152,7 @@ def test_without_a_login_nothing_is_asked_and_what_was_found_holds(ruled: Sweepi
 
 
 def test_who_is_suspended_in_the_file_is_not_compared(ruled: Sweeping, estate: Host, tmp_path: Path) -> None:
-    """The file has the last word on its own suspensions."""
+    """The file alone decides on its own suspensions."""
     write_leads(tmp_path)
     file = tmp_path / "leads.yaml"
     file.write_text(file.read_text().replace("name: Second Lead", "name: Second Lead\n  suspended: true"))

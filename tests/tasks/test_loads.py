@@ -1,4 +1,4 @@
-"""Loads: every guard between an approval and the load, lost alone, is seen by a target that changed or an approval used up."""
+"""Loads: if any guard between an approval and the load fails, the target and the approval stay as they were."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,15 +64,15 @@ class Scene:
     def load(self, *, hold: bool = True, **instead: Any) -> Loaded:
         """Run the step as its flow does."""
         given = {"plan": self.plan, "approved": self.approval, "policy": "small"} | instead
-        with outside_prefect("run-2", self.heard):
+        with outside_prefect("run-2", self.on_progress):
             if not hold:
                 return Loaded.model_validate(loads.load_once.fn(**given))
             with locked_target(given["plan"]):
                 return Loaded.model_validate(loads.load_once.fn(**given))
 
-    def heard(self, *told: Any) -> None:
+    def on_progress(self, *reported: Any) -> None:
         """What a terminal would show of the progress."""
-        self.shown = [*getattr(self, "shown", []), told]
+        self.shown = [*getattr(self, "shown", []), reported]
 
     def rows(self) -> list[Any]:
         """The ids that the target holds."""
@@ -85,7 +85,7 @@ class Scene:
         )
 
     def kinds(self) -> list[str]:
-        """What the ledger says of this run, in its order."""
+        """Return the kinds of this run's facts, in order."""
         return [fact.kind for fact in self.ledger.facts(run_id="run-2")]
 
 
@@ -136,7 +136,7 @@ def test_an_approved_load_is_done_once(scene: Scene) -> None:
     (settled,) = scene.ledger.facts(run_id="run-2", kind="settled")
     (sent,) = scene.ledger.facts(run_id="run-2", kind="sent")
     assert (settled.detail, sent.once) == ({"how": "committed"}, "answered:run-2")
-    assert [told[1] for told in scene.shown][-1] == 3  # type: ignore[attr-defined]  # set by `heard`
+    assert [reported[1] for reported in scene.shown][-1] == 3  # type: ignore[attr-defined]  # set by `on_progress`
 
 
 def test_a_second_attempt_finds_the_load_and_does_not_load(scene: Scene) -> None:
@@ -203,17 +203,17 @@ CHANGES: dict[str, tuple[Change, type[Exception], str]] = {
 def test_what_changed_after_the_approval_stops_the_load(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """Each alone: the target is as it was, nothing is used up or journaled, and nothing stands in the audit table."""
-    change, error, told = CHANGES[what]
+    """Each failed guard alone stops the load: the target is as it was, nothing is used up, journaled or audited."""
+    change, error, reported = CHANGES[what]
     change(scene, monkeypatch)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=reported):
         scene.load()
     assert (scene.rows(), scene.statuses()) == (OLD, [])
     assert not {"consumed", "sending"} & {*scene.kinds()}
 
 
 def test_a_forged_approval_loads_nothing(scene: Scene) -> None:
-    """One that was written into the ledger past the gate, one of another run, and one that only this process knows."""
+    """An approval that was written into the ledger, is of another run, or only in this process, is refused."""
     forged = scene.plan.model_copy(update={"run_id": "forged"})
     now = utc_now()
     planted = record_approval(
@@ -248,7 +248,7 @@ def loading(scene: Scene) -> Iterator[None]:
 
 
 def test_two_loads_never_run_together(scene: Scene) -> None:
-    """Whoever runs the other one, and also while a lost one is looked for."""
+    """That holds whoever runs the other load, and also during the search for a lost one."""
     with loading(scene), pytest.raises(DestinationBusy, match="under way"):
         scene.load()
     assert "consumed" not in scene.kinds()
@@ -258,17 +258,17 @@ def test_two_loads_never_run_together(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         (NotLoaded("a row was refused"), "a row was refused"),
         (LeakFound("values of the source"), "values of the source"),
         (ZeroDivisionError(), "ZeroDivisionError (a bug, or the process was stopped)"),
     ],
 )
-def test_a_load_that_fails_is_told_and_closed(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+def test_a_load_that_fails_is_audited_and_closed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception, reported: str
 ) -> None:
-    """The audit row tells why, the call is settled as refused, and the approval stays used up."""
+    """The audit row contains the reason, the call is settled as refused, and the approval stays used up."""
 
     def run(self: Load, events: Any) -> Loaded:
         raise error
@@ -276,7 +276,7 @@ def test_a_load_that_fails_is_told_and_closed(
     monkeypatch.setattr(Load, "run", run)
     with pytest.raises(type(error)) as raised:
         scene.load()
-    assert scene.statuses() == [("failed", told)]
+    assert scene.statuses() == [("failed", reported)]
     assert scene.kinds()[-1] == "send-refused"
     if isinstance(raised.value, UnderstudyError):
         assert raised.value.facts[AUDITED] is True
@@ -316,7 +316,7 @@ def test_a_lost_load_that_was_rolled_back_is_not_loaded(scene: Scene, monkeypatc
 
 
 def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> None:
-    """The process died after it opened its row: the next look closes it as interrupted."""
+    """The process died after it opened its row: the next attempt closes it as interrupted."""
     with locked_target(scene.plan):
         scene.ledger.consume(
             scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
@@ -332,7 +332,7 @@ def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> No
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_later_load_hides_whether_this_one_was_committed(scene: Scene, others: int) -> None:
-    """Only its marker could tell, and the later load replaced it: that is not known, and not `not loaded`."""
+    """A later load replaced the marker: the outcome is unknown, and not `NotLoaded`."""
     with locked_target(scene.plan):
         scene.ledger.consume(
             scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
@@ -387,14 +387,14 @@ def test_a_plan_is_recorded_with_its_risk_and_what_stands_against_it(scene: Scen
 
 
 def test_a_dump_that_leaked_is_planned_as_unproven(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Although its proof fits."""
+    """That holds although its proof is valid."""
     assert scene.plan.unproven == ""
     leaked(scene, monkeypatch)
     assert planned(scene.dump).unproven == "it leaks"
 
 
 def test_nothing_is_planned_with_a_closed_gate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor opened."""
+    """The target is not opened either."""
     loads.require_import_allowed()
     monkeypatch.delenv("APP_ALLOW_PROD_IMPORT")
     with pytest.raises(GateClosed):
@@ -415,7 +415,7 @@ def test_the_newest_dump_is_checked_if_none_is_named(small: Pair, tmp_path: Path
 
 @pytest.mark.parametrize("loaded", [False, True])
 def test_the_target_is_met_by_its_name(scene: Scene, monkeypatch: pytest.MonkeyPatch, loaded: bool) -> None:
-    """A wrong name is refused; without a marker no row of ours goes into what may be something else."""
+    """A wrong name is refused; without a marker nothing is written to a target that may be something else."""
     if loaded:
         scene.load()
     loads.require_target(HOST)

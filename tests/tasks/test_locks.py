@@ -21,7 +21,7 @@ IDS = (PROD.id, STAGE.id)
 
 @dataclass
 class World:
-    """What Prefect and the host say: which runs are over, and whether their copies are proven to have arrived."""
+    """What Prefect and the host report: which runs are over, and whether their copies are proven to have arrived."""
 
     ledger: Ledger
     over: set[str] = field(default_factory=set)
@@ -46,7 +46,7 @@ class World:
 
 @pytest.fixture
 def world(worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A ledger in which nobody holds anything."""
+    """A ledger without locks."""
     made = World(ledger)
 
     def has_arrived(of: Ledger, sending: Fact, **how: Any) -> bool:
@@ -71,7 +71,7 @@ def send_and_fail(world: World) -> None:
 
 
 def test_both_installs_are_held_and_let_go(world: World) -> None:
-    """The source too: it must not be overwritten while it is copied. Neither stays held, also after an error."""
+    """The source too: it must not be overwritten while it is copied. Neither stays locked, also after an error."""
     with locks.locked(plan()):
         assert world.holders() == ["tonight", "tonight"]
     assert world.holders() == [None, None]
@@ -81,7 +81,7 @@ def test_both_installs_are_held_and_let_go(world: World) -> None:
 
 
 def test_a_run_that_holds_them_already_keeps_them(world: World) -> None:
-    """A retry of the same run goes on."""
+    """A retry of the same run continues."""
     for each in IDS:
         world.hold(each, "tonight")
     with locks.locked(plan()):
@@ -90,7 +90,7 @@ def test_a_run_that_holds_them_already_keeps_them(world: World) -> None:
 
 @pytest.mark.parametrize("taken", IDS)
 def test_an_install_that_another_run_holds_is_busy(world: World, taken: str) -> None:
-    """Whichever it is: it is named, the block does not run, and the other install is not left held."""
+    """The run that has the lock is named, the block does not run, and the other install is not locked."""
     world.hold(taken)
     with (
         pytest.raises(DestinationBusy, match=f"{taken.lower()} is held by run other, which is not over"),
@@ -127,7 +127,7 @@ def test_the_lock_of_an_ended_run_is_taken_only_after_reconciling(
 
 
 def test_a_call_beyond_the_horizon_holds_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host's work on it cannot go on any more, whatever the remote side shows."""
+    """The host cannot still work on it, whatever the remote side shows."""
     world.send()
     world.over = {"other"}
     later = utc_now() + timedelta(days=30)
@@ -138,14 +138,14 @@ def test_a_call_beyond_the_horizon_holds_nothing(world: World, monkeypatch: pyte
 
 
 def test_a_run_whose_own_call_is_not_settled_keeps_its_locks(world: World) -> None:
-    """Left by an exception or a suspension after the call, nobody else may overwrite either install."""
+    """After an exception or a suspension after the call, no other run may overwrite either install."""
     with pytest.raises(ZeroDivisionError), locks.locked(plan()):
         send_and_fail(world)
     assert world.holders() == ["tonight", "tonight"]
 
 
 def test_a_target_is_held_and_let_go(world: World) -> None:
-    """While it is loaded, also where the load fails."""
+    """It is locked while it is loaded, and released if the load fails."""
     load = load_plan()
     with locks.locked_target(load):
         assert world.holders(load.destination_id) == ["tonight"]
@@ -167,18 +167,18 @@ def test_a_target_is_taken_from_a_run_that_is_over_and_from_no_other(world: Worl
 
 
 def asked(ledger: Ledger, made: Plan) -> None:
-    """This plan was put to people."""
+    """People were asked about this plan."""
     now = utc_now()
-    said = {
+    requested = {
         "at": now.isoformat(), "answer_by": (now + timedelta(hours=2)).isoformat(), "verb": made.verb, "code": made.code,
         "people": 1, "source_id": made.pair.source.id, "destination": made.destination_name, "requested_by": "Ben",
     }  # fmt: skip
-    ledger.record("asked", **where(made), detail=said)
+    ledger.record("asked", **where(made), detail=requested)
 
 
 @pytest.mark.parametrize("taken", IDS)
 def test_nobody_is_asked_for_what_is_busy(world: World, taken: str) -> None:
-    """The same test before the backup as at the call; a question that this run has asked already is closed."""
+    """The test before the backup is that of the call; an open approval request of this run is closed."""
     mine, theirs = plan(), plan(run="unlike", destination=DEV)
     for each in (mine, theirs):
         asked(world.ledger, each)
@@ -196,7 +196,7 @@ def test_nobody_is_asked_for_what_is_busy(world: World, taken: str) -> None:
 
 @pytest.mark.parametrize("arrived", [True, False])
 def test_what_could_be_taken_over_is_free(world: World, arrived: bool) -> None:
-    """Exactly if the lock could be taken at the call."""
+    """It passes exactly if the lock could be taken at the call."""
     world.send()
     world.over, world.arrived = {"other"}, arrived
     if arrived:
@@ -207,6 +207,6 @@ def test_what_could_be_taken_over_is_free(world: World, arrived: bool) -> None:
 
 
 def test_a_run_s_own_locks_do_not_stand_in_its_way(world: World) -> None:
-    """It may look again while it holds them."""
+    """A run may check again while it has the locks."""
     with outside_prefect("tonight", lambda *_: None), locks.locked(plan()):
         locks.require_free(PROD, STAGE)

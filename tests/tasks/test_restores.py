@@ -32,7 +32,7 @@ Make = Callable[..., Scene]
 
 
 def test_the_newest_backup_that_the_run_recorded_goes_back(ledger: Ledger) -> None:
-    """The plan's own, or the one that a late answer made newer."""
+    """It is the plan's own, or the newer one after a late answer."""
     story = Story(ledger)
     run = story.call(content())
     found = resolve_recorded.fn(run)
@@ -44,7 +44,7 @@ def test_the_newest_backup_that_the_run_recorded_goes_back(ledger: Ledger) -> No
 
 
 def test_the_last_plan_of_the_run_is_what_it_sent(ledger: Ledger) -> None:
-    """An earlier draft of the same run lends nothing."""
+    """An earlier draft of the same run is not used."""
     story = Story(ledger)
     draft = plan(run="run-1", destination=STAGE).model_copy(update={"requested_by": "draft"})
     ledger.record("planned", **where(draft), detail=draft.model_dump(mode="json"))
@@ -53,7 +53,7 @@ def test_the_last_plan_of_the_run_is_what_it_sent(ledger: Ledger) -> None:
 
 
 def test_a_run_that_sent_nothing_leaves_nothing_to_put_back(ledger: Ledger) -> None:
-    """Neither an unknown run, nor one that planned only, nor one that journaled a call without a plan."""
+    """That holds for an unknown run, a run that only planned, and one that journaled a call without a plan."""
     made = plan(run="planned")
     ledger.record("planned", **where(made), detail=made.model_dump(mode="json"))
     story = Story(ledger)
@@ -69,13 +69,13 @@ def test_a_run_that_sent_nothing_leaves_nothing_to_put_back(ledger: Ledger) -> N
 
 
 def test_the_state_before_is_the_destination_s_at_the_call(ledger: Ledger) -> None:
-    """What a restore should bring back."""
+    """It is the state that a restore should bring back."""
     run = Story(ledger).call(content(posts=77))
     assert state_before(run).install.name == "stage"
 
 
 def test_the_destination_is_looked_up_again(scene: Make) -> None:
-    """As it is now, as both sides of the restore."""
+    """The install as it is now is both sides of the restore."""
     made = scene()
     made.host.relabel("schulstage", environment="development")
     pair = resolve_destination.fn(made.plan)
@@ -94,7 +94,7 @@ def test_an_approved_restore_is_sent_once(scene: Make) -> None:
 
 @pytest.mark.parametrize("named", [True, False])
 def test_the_call_names_the_recorded_backup(scene: Make, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
-    """And goes nowhere else; a plan without one names none, which the client refuses."""
+    """It is sent to no other install; the client refuses a plan without a backup."""
     calls: list[Any] = []
     monkeypatch.setattr(Client, "send_restore", lambda self, *ids, **how: calls.append((ids, how)))
     made = scene("restore", **({} if named else {"restore_backup_id": None}))
@@ -104,7 +104,7 @@ def test_the_call_names_the_recorded_backup(scene: Make, monkeypatch: pytest.Mon
 
 
 def test_the_guards_of_a_copy_stand_before_a_restore(scene: Make) -> None:
-    """A hold, another call and a forged approval stop it; a freeze does not, because it must not stop the way back."""
+    """A hold, another call and a forged approval stop it; a freeze does not, because it must not prevent an undo."""
     made = scene("restore")
     forged = made.plan.model_copy(update={"run_id": "forged"})
     with pytest.raises(NotApproved):
@@ -120,7 +120,7 @@ def test_the_guards_of_a_copy_stand_before_a_restore(scene: Make) -> None:
 
 
 def test_a_freeze_does_not_stop_the_way_back(scene: Make) -> None:
-    """A copy is stopped by it."""
+    """It stops a copy."""
     made, copy = scene("restore"), scene(run="copy")
     freeze()
     assert made.send(send_restore).answer == "accepted"
@@ -163,7 +163,7 @@ def test_a_failed_verification_starts_one_restore(scene: Make, started: list[Any
     ("ended", "seconds"), [(Completed(name="Verified"), 900), (Failed(name="OutcomeUnknown"), 900), (FAILED, 0)]
 )
 def test_nothing_else_starts_a_restore(scene: Make, started: list[Any], ended: Any, seconds: int) -> None:
-    """Neither another end, nor an approval that did not permit it."""
+    """Another end, or an approval without the permission, starts nothing."""
     made = scene()
     assert start_allowed_restore(made.plan, permitted(made, seconds), ended) is ended
     assert (started, made.ledger.facts(kind="restore-started")) == ([], [])
@@ -173,18 +173,18 @@ def test_nothing_else_starts_a_restore(scene: Make, started: list[Any], ended: A
 def test_a_restore_that_cannot_be_started_is_an_alert(
     scene: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """The promotion's own end stays readable, and a person is told what to do."""
+    """The promotion's own end stays readable, and a notice names what to do."""
 
     def fail(name: str, **how: Any) -> None:
         raise error
 
-    told: list[Any] = []
+    notices: list[Any] = []
     monkeypatch.setattr(restores, "run_deployment", fail)
-    monkeypatch.setattr(restores, "send_notice", lambda *what, **how: told.append((what, how)))
+    monkeypatch.setattr(restores, "send_notice", lambda *what, **how: notices.append((what, how)))
     monkeypatch.setattr(restores, "get_run_logger", __import__("logging").getLogger)
     made = scene()
     assert start_allowed_restore(made.plan, permitted(made), FAILED) is FAILED
-    (((kind, subject, lines), how),) = told
+    (((kind, subject, lines), how),) = notices
     assert (kind, how["run_id"]) == ("alert", "tonight")
     assert "schulstage could not be started" in subject
     assert "Start `restore` with run tonight manually" in lines[0]

@@ -1,4 +1,4 @@
-"""The sweep's steps about questions and the runs that wait with them: each once, whatever was done before."""
+"""The sweep's steps about approval requests and their runs: each happens once, whatever was done before."""
 
 import threading
 from typing import Any
@@ -17,7 +17,7 @@ from tests.sweeping import HOUR, Sweeping, forget, put
 
 
 def test_reminds_at_half_and_at_four_fifths(office: Sweeping) -> None:
-    """Half the time over: one notice with what, until when, who, and the link; another sweep sends none."""
+    """After half of the time one notice names plan, deadline, people and link; another sweep sends none."""
     run = office.asked(ago=2 * HOUR, left=HOUR, people=2)
     office.ledger.record("answered", run_id=run.id, plan="p", detail={"name": "Erin Lead", "decision": "approve"})
     office.steps()
@@ -40,8 +40,8 @@ def test_reminds_late_once(office: Sweeping) -> None:
 
 
 @pytest.mark.parametrize("state", [None, Failed(message=states.NEVER_RESUMED)], ids=["suspended", "failed by Prefect"])
-def test_an_unanswered_question_expires(office: Sweeping, state: State[Any] | None) -> None:
-    """Past its deadline a question ends: named state with the next step, report on the run, outcome, one notice."""
+def test_an_unanswered_request_expires(office: Sweeping, state: State[Any] | None) -> None:
+    """A request past its deadline ends: named state with the next step, report on the run, outcome, one notice."""
     run = office.asked(ago=9 * HOUR, left=-HOUR)
     if state is not None:
         put(run, state)
@@ -56,38 +56,38 @@ def test_an_unanswered_question_expires(office: Sweeping, state: State[Any] | No
 
 
 def test_a_run_that_goes_on_is_left_alone(office: Sweeping) -> None:
-    """Past the deadline, but answered in time and running: the answer counts, the sweep does nothing."""
+    """A run that was answered in time and is running past the deadline is left alone: the answer counts."""
     run = office.asked(ago=9 * HOUR, left=-HOUR)
     put(run, Running())
     office.steps()
-    assert (run.state, office.kinds(run)) == ("Running", ["stuck"])  # an hour past its deadline: people are told
+    assert (run.state, office.kinds(run)) == ("Running", ["stuck"])  # an hour past its deadline: people are notified
 
 
-def test_an_answered_question_is_left_alone(office: Sweeping) -> None:
-    """A question that ended with a yes is neither reminded of nor closed."""
+def test_an_answered_request_is_left_alone(office: Sweeping) -> None:
+    """A request that was approved is neither reminded of nor closed."""
     run = office.asked(ago=9 * HOUR, left=-HOUR)
     office.ledger.record("approved", run_id=run.id, plan="p", once=end_of(run.id, "p"))
     office.steps()
     assert (run.state, office.kinds(run)) == ("Suspended", ["approved"])
 
 
-@pytest.mark.parametrize("told", [False, True], ids=["not told", "told before"])
-def test_a_superseded_run_ends(office: Sweeping, told: bool) -> None:
-    """The state and report name the newer run; who superseded it may have told people, then the sweep does not."""
+@pytest.mark.parametrize("was_notified", [False, True], ids=["not notified", "notified before"])
+def test_a_superseded_run_ends(office: Sweeping, was_notified: bool) -> None:
+    """The state and report name the newer run; if people were notified before, the sweep sends no notice."""
     run = office.asked(ago=HOUR, left=9 * HOUR)
-    said = {"by": "the-newer-run", "code": "AAAA-BBBB"}
-    office.ledger.record("superseded", run_id=run.id, plan="p", detail=said, once=end_of(run.id, "p"))
-    if told:
+    fields = {"by": "the-newer-run", "code": "AAAA-BBBB"}
+    office.ledger.record("superseded", run_id=run.id, plan="p", detail=fields, once=end_of(run.id, "p"))
+    if was_notified:
         office.ledger.record("notice", run_id=run.id, detail={"kind": "ended"})
     office.steps()
     assert run.state == "Superseded"
     assert "AAAA-BBBB of run the-newer-run" in run.message
     assert "Answer the newer run" in run.report
-    assert office.subjects == ([] if told else ["promote of schulprod: Superseded"])
+    assert office.subjects == ([] if was_notified else ["promote of schulprod: Superseded"])
 
 
 def test_a_cancelled_run_counts_as_a_no(office: Sweeping) -> None:
-    """Cancelled by a person while it waited: rejected without proof, the state stays theirs."""
+    """A run that a person cancelled while it waited is rejected without proof, and its state stays."""
     run = office.asked(ago=HOUR, left=9 * HOUR)
     put(run, Cancelled(message="not today"))
     office.steps()
@@ -100,7 +100,7 @@ def test_a_cancelled_run_counts_as_a_no(office: Sweeping) -> None:
 
 
 def test_a_crashed_process_may_be_retried_for_a_while(office: Sweeping) -> None:
-    """Within an hour of a crash the question stays open for the retry, then it ends, so that it blocks nobody."""
+    """Within an hour of a crash the request stays open for a retry; then it ends, so that it blocks nobody."""
     office.set("PACE", "1")
     run = office.asked(ago=HOUR, left=9 * HOUR)
     put(run, Running())
@@ -125,7 +125,7 @@ def test_a_crashed_process_may_be_retried_for_a_while(office: Sweeping) -> None:
     ids=["crashed by an automation", "failed", "completed", "completed as verified"],
 )
 def test_a_waiting_run_that_something_ended(office: Sweeping, state: State[Any], shown: str) -> None:
-    """Its question is closed by name at once and leads are alerted; a state that looks good becomes what it is."""
+    """Its request is closed at once and leads are alerted; a state that looks green is corrected."""
     office.set("PACE", "1")
     run = office.asked(ago=HOUR, left=9 * HOUR)
     put(run, state)
@@ -139,7 +139,7 @@ def test_a_waiting_run_that_something_ended(office: Sweeping, state: State[Any],
 
 
 def test_a_waiting_run_that_was_deleted(office: Sweeping) -> None:
-    """Deleted in Prefect: lost at once, or expired after its deadline, told, without a run to write on."""
+    """The request of a deleted run is lost at once, or expired after its deadline, and people are notified."""
     early, late = office.asked(ago=2 * HOUR, left=9 * HOUR), office.asked(ago=9 * HOUR, left=-HOUR)
     forget(early)
     forget(late)
@@ -150,7 +150,7 @@ def test_a_waiting_run_that_was_deleted(office: Sweeping) -> None:
 
 
 def test_an_answered_run_that_no_worker_takes(office: Sweeping) -> None:
-    """An hour after the deadline nobody's answer can count any more: the question is closed and the run gets its end."""
+    """An hour after the deadline no answer can count: the request is closed and the run is ended."""
     run = office.asked(ago=9 * HOUR, left=-HOUR)
     put(run, Scheduled())
     office.steps()
@@ -188,15 +188,15 @@ def test_a_state_that_was_changed_after_the_end(office: Sweeping) -> None:
     assert kinds == [StateType.FAILED, StateType.COMPLETED]
 
 
-def test_a_newer_question_is_not_disturbed_by_a_deleted_run(office: Sweeping) -> None:
-    """Ending the run of an older question that was deleted in Prefect is no error."""
+def test_a_newer_request_is_not_disturbed_by_a_deleted_run(office: Sweeping) -> None:
+    """Ending the run of an older request that was deleted in Prefect is no error."""
     run = office.waiting()
     forget(run)
     assert end_waiting(run.id, "Superseded", "a newer plan") is False
 
 
 def test_word_of_an_arrival_that_never_came(office: Sweeping) -> None:
-    """A copy was sent and nobody told whether it arrived: the run is OutcomeUnknown, not merely failed."""
+    """A copy was sent and nobody answered whether it arrived: the run is OutcomeUnknown, not merely failed."""
     run = office.planned()
     office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p")
     office.steps()
@@ -209,7 +209,7 @@ def test_word_of_an_arrival_that_never_came(office: Sweeping) -> None:
 
 
 def test_two_sweeps_at_once_do_it_once(office: Sweeping) -> None:
-    """Sweeps that overlap record, end and tell everything one time."""
+    """Sweeps that overlap record, end and notify once."""
     waiting, late = office.asked(ago=2 * HOUR, left=HOUR), office.asked(ago=9 * HOUR, left=-HOUR)
     ready = threading.Barrier(3)
 

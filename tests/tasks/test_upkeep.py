@@ -1,4 +1,4 @@
-"""The sweep's steps about locks and stuck runs: released when proven, told once when not."""
+"""The sweep's steps about locks and stuck runs: released if proven, reported once if not."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from tests.sweeping import Sweeping, forget, put
 
 
 def test_releases_what_ended_runs_hold(office: Sweeping) -> None:
-    """A lock goes when its run is over and sent nothing, or was a load; a run that may go on keeps its lock."""
+    """A lock is released if its run is over and sent nothing, or was a load; a run that may continue keeps it."""
     over, loading, waiting = office.planned(), office.waiting(), office.planned()
     office.ledger.record("planned-load", run_id=loading.id, destination_id="t", plan="p")
     office.ledger.record("sending", run_id=loading.id, destination_id="t", plan="p")
@@ -32,7 +32,7 @@ def test_releases_what_ended_runs_hold(office: Sweeping) -> None:
 
 @pytest.mark.parametrize("login", ["demo", ""], ids=["with a login", "databases only"])
 def test_what_is_not_proven_stays_held(office: Sweeping, login: str) -> None:
-    """A copy that is not proven keeps its destination; people are told once, every report says so."""
+    """A copy that is not proven keeps its destination locked; one alert is sent, and every report names it."""
     office.set("API_USER", login)
     run = office.waiting()
     office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
@@ -44,8 +44,8 @@ def test_what_is_not_proven_stays_held(office: Sweeping, login: str) -> None:
     assert first == second == [f"d9 is held by run {run.id}, which is over; its call is not proven."]
 
 
-def test_tells_of_stuck_runs_once(office: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planned run without an outcome is told when Prefect ended it an hour ago; one that is reported is not."""
+def test_stuck_runs_are_reported_once(office: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planned run without an outcome is reported an hour after Prefect ended it; one with an outcome is not."""
     lost, fine = office.planned(), office.planned()
     put(lost, Crashed())
     put(fine, Completed(name="Verified"))
@@ -62,7 +62,7 @@ def test_tells_of_stuck_runs_once(office: Sweeping, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_run_that_was_retried_meanwhile_keeps_its_lock(office: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reconciling takes a minute: a run that goes on again by then is not robbed of what it holds."""
+    """Reconciling takes a minute: a run that was retried meanwhile keeps its lock."""
     run = office.waiting()
     office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
     office.take("d", run)
@@ -80,7 +80,7 @@ def test_a_run_that_was_retried_meanwhile_keeps_its_lock(office: Sweeping, monke
 
 
 def test_a_deleted_run_keeps_no_lock(office: Sweeping) -> None:
-    """A run that was deleted in Prefect is over: what it holds without a call goes at once."""
+    """A run that was deleted in Prefect is over: a lock without a call is released at once."""
     run = office.waiting()
     office.take("d", run)
     forget(run)
@@ -90,7 +90,7 @@ def test_a_deleted_run_keeps_no_lock(office: Sweeping) -> None:
 
 @pytest.mark.parametrize("gone", [forget, lambda run: put(run, Crashed())], ids=["deleted", "crashed"])
 def test_a_call_that_is_not_proven_holds_until_the_horizon(office: Sweeping, gone: Callable[[Run], None]) -> None:
-    """The copy of a run that is gone may go on at the host: its lock stays until that cannot be any more."""
+    """The host may still work on the copy of a deleted run: its lock stays until the lock horizon."""
     run = office.waiting()
     office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
     office.take("d", run)
@@ -114,7 +114,7 @@ def test_a_run_that_lives_keeps_its_lock_beyond_the_horizon(office: Sweeping) ->
 
 
 def test_a_notice_that_nobody_received_is_a_finding(office: Sweeping) -> None:
-    """The sweep names it while the last notice did not arrive, alerts once a day, and is content after one that did."""
+    """The sweep names it while the last notice did not arrive, alerts once a day, and stops after one that did."""
     assert upkeep.find_undelivered.fn() == []
     for sent, failed, words in ((0, 2, "no place"), (1, 1, "not every place"), (2, 0, "")):
         office.ledger.record("notice", run_id="r", detail={"kind": "ended", "sent": sent, "failed": failed})
@@ -125,7 +125,7 @@ def test_a_notice_that_nobody_received_is_a_finding(office: Sweeping) -> None:
 
 
 def test_a_spoiled_anchor_is_an_alarm(office: Sweeping) -> None:
-    """Whoever writes over the head that a sweep left in Prefect is not left unnoticed."""
+    """Overwriting the head that a sweep stored in Prefect is reported."""
     create_markdown_artifact("nonsense", key=upkeep._anchor_key())
     (problem,) = upkeep.verify_ledger.fn()
     assert "is no anchor any more" in problem

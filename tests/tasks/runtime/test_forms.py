@@ -1,4 +1,4 @@
-"""The form of a plan as people see it: what has to be typed, and the plan itself, which no window may hide."""
+"""The approval form as people see it: what must be typed, and the plan itself, which no window may hide."""
 
 from tasks.runtime.forms import ApprovalForm, PromotionForm, form_for
 
@@ -23,7 +23,7 @@ def test_the_plan_is_the_help_of_the_first_field() -> None:
 
 
 def test_the_form_takes_the_names_of_its_own_plan_only() -> None:
-    """The server checks what is typed with the schema: patterns that match nothing else, and two decisions."""
+    """The schema, which the server checks, accepts the plan's own code and destination and two decisions only."""
     schema = form_for("7K3F-92QD", "a.b", ApprovalForm).model_json_schema()["properties"]
     assert schema["plan"]["pattern"] == "^7K3F-92QD$"
     assert schema["destination"]["pattern"] == r"^a\.b$"

@@ -1,4 +1,4 @@
-"""Notices: every place is told, one that fails or hangs stops nothing, and no address of a place is ever shown."""
+"""Notices: every place is notified, one that fails or hangs stops nothing, and no address of a place is shown."""
 
 import logging
 import time
@@ -30,7 +30,7 @@ def catcher() -> Iterator[Catcher]:
 
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Set `UNDERSTUDY_NOTICES` through this."""
+    """Set `UNDERSTUDY_NOTICES`, and forget the settings afterwards."""
     yield monkeypatch
     forget_settings()
 
@@ -42,7 +42,7 @@ def send_to(places: pytest.MonkeyPatch, *addresses: str) -> None:
 
 
 def saved(catcher: Catcher) -> str:
-    """A webhook block that leads to the catcher, saved on the server as an operator would; its name for the setting."""
+    """Save a webhook block that leads to the catcher, as an operator would; return its name for the setting."""
     name = f"leads-{uuid4().hex[:8]}"
     block = CustomWebhookNotificationBlock(
         name="leads", url=catcher.http_url, json_data={"subject": "{{subject}}", "body": "{{body}}"}
@@ -53,11 +53,11 @@ def saved(catcher: Catcher) -> str:
 
 def test_without_places_nothing_happens(ledger: Ledger) -> None:
     """No places: nothing is sent and nothing recorded."""
-    send_notice("alert", "nobody hears it", ["a line"])
+    send_notice("alert", "no place", ["a line"])
     assert ledger.facts(kind="notice") == []
 
 
-def test_tells_what_where_and_the_head(ledger: Ledger, catcher: Catcher, places: pytest.MonkeyPatch) -> None:
+def test_a_notice_has_subject_lines_link_and_head(ledger: Ledger, catcher: Catcher, places: pytest.MonkeyPatch) -> None:
     """A notice has a marked subject, the lines, the run's link, and at its end the ledger's head as it was."""
     send_to(places, catcher.url)
     newest, run = ledger.record("planned", run_id="r"), str(uuid4())
@@ -72,7 +72,7 @@ def test_tells_what_where_and_the_head(ledger: Ledger, catcher: Catcher, places:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_tells_blocks_from_inside_a_run_and_outside(
+def test_blocks_are_notified_from_inside_a_run_and_outside(
     ledger: Ledger, catcher: Catcher, places: pytest.MonkeyPatch
 ) -> None:
     """A Prefect block is a place like any other, in a flow's run and without one."""
@@ -87,7 +87,7 @@ def test_tells_blocks_from_inside_a_run_and_outside(
 def test_a_place_that_fails_stops_nothing(
     ledger: Ledger, catcher: Catcher, places: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Refused, unreachable, unknown, no notification: each counts as failed, the good place is told, no address is logged."""
+    """Refused, unreachable, unknown, no notification: each counts as failed, the good place is notified, no address is logged."""
     secret_block = f"no-notice-{uuid4().hex[:8]}"
     Secret(value=SECRET).save(secret_block)  # type: ignore[arg-type]  # any value is wrapped
     with Catcher() as refusing:
@@ -102,7 +102,7 @@ def test_a_place_that_fails_stops_nothing(
         ]
         send_to(places, *wrong, catcher.url)
         with caplog.at_level(logging.INFO):
-            send_notice("alert", "partly heard", ["x"])
+            send_notice("alert", "partly sent", ["x"])
     assert len(catcher.caught) == 1
     (fact,) = ledger.facts(kind="notice")
     assert (fact.detail["sent"], fact.detail["failed"]) == (1, len(wrong))
@@ -112,7 +112,7 @@ def test_a_place_that_fails_stops_nothing(
 
 
 def test_a_place_that_hangs_is_left_behind(ledger: Ledger, catcher: Catcher, places: pytest.MonkeyPatch) -> None:
-    """All places together have one patience: the others are told, and the run goes on."""
+    """All places share one time limit: the others are notified, and the run continues."""
     places.setattr(notices, "PATIENCE", 0.5)
     with Catcher() as hanging, Catcher() as hanging_too:
         hanging.delay = hanging_too.delay = 2.0
@@ -127,11 +127,11 @@ def test_a_place_that_hangs_is_left_behind(ledger: Ledger, catcher: Catcher, pla
 def test_a_lost_ledger_raises_nothing(
     worker: object, catcher: Catcher, places: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever ails our own side becomes a warning: a notice never ends a run."""
+    """A failure of our own side becomes a warning: a notice never ends a run."""
     places.setenv("UNDERSTUDY_LEDGER_URL", "mysql://user:" + SECRET + "@host/db")
     send_to(places, catcher.url)
-    send_notice("ended", "unheard", ["x"])
-    assert "unheard" in caplog.text
+    send_notice("ended", "unsent", ["x"])
+    assert "unsent" in caplog.text
     assert SECRET not in caplog.text
 
 

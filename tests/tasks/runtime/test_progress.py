@@ -1,4 +1,4 @@
-"""Progress: shown often enough to be live, seldom enough to cost nothing."""
+"""Progress: updated often enough to be live, and rarely enough to be cheap."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Steps above the gate: what a run decided before its question is in the ledger, so that any worker can go on."""
+"""Steps above the approval gate: their results are in the ledger, so that any worker can continue."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 
 @pytest.fixture
 def run(worker: Host, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The id of a run, in whose name the test works."""
+    """The id of the run that the test belongs to."""
     id_ = str(uuid4())
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", id_)
     return id_
@@ -36,7 +36,7 @@ class Counted:
 
 
 def test_a_step_runs_once_for_the_same_arguments(run: str) -> None:
-    """A later pass, with the arguments given in another way, gets the first answer; other arguments get their own."""
+    """The same arguments, passed in another way, return the first result; other arguments have their own."""
     counted = Counted()
     first = counted.step("d", why="x")
     assert counted.step(name="d", why="x") == first
@@ -46,7 +46,7 @@ def test_a_step_runs_once_for_the_same_arguments(run: str) -> None:
 
 
 def test_another_worker_gets_the_answer(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process without any memory of the run, and without its disk, reads the answer from the ledger."""
+    """A process with another memory and disk reads the result from the ledger."""
     first = Counted().step("d")
     monkeypatch.setattr("tasks.runtime.resources._ledgers", {})
     other = Counted()
@@ -55,7 +55,7 @@ def test_another_worker_gets_the_answer(run: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_another_run_decides_anew(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one run decided says nothing to another."""
+    """The result of one run is not used by another."""
     counted = Counted()
     counted.step("d")
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))
