@@ -31,6 +31,7 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/loads.py": "the steps of one load, in the order of the flow",
     "tasks/exports.py": "the steps of one export, in the order of the flow",
     "tests/deployments/sandbox/test_postgres.py": "the tests of one file, which share a server that is killed",
+    "deployments/sandbox/host/endpoints.py": "one file for all endpoints, with their table of routes",
     "deployments/sandbox/host/variants.py": "one list of what websites do, healthy and broken side by side, each next to its name",
     "deployments/sandbox/postgres.py": "one server's whole life: what starts it, keeps its data and ends it belongs together",
     "tasks/masking/trigger_writes.py": "one reading of a trigger function: what it writes, and how its reads are followed",

@@ -1,1 +1,1 @@
-"""A deployment target that fits in one process tree: emulated host, Prefect server, worker, and a demo on top."""
+"""The sandbox: an emulated host, two databases, a Prefect server and a worker on one machine, and a demo."""

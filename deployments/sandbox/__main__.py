@@ -1,4 +1,4 @@
-"""`python -m deployments.sandbox`: the demo. Starts everything, performs, and leaves nothing behind."""
+"""`python -m deployments.sandbox`: start the sandbox, run the demo, and remove everything at the end."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End the demo at the first signal; ignore further ones, so that the clean-up itself is not interrupted."""
+    """End the demo at the first signal and ignore further ones, so that the clean-up is not interrupted."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
@@ -23,15 +23,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.sandbox", description=__doc__)
-    parser.add_argument("--unattended", action="store_true", help="answer as the demo lead; exit 0 only if verified")
-    parser.add_argument("--state", type=Path, help="folder that keeps all but the databases (default: temporary)")
-    parser.add_argument("--keep", action="store_true", help="with --unattended: stay up at the end, until Ctrl-C")
-    parser.add_argument("--scale", type=float, default=SCALE, help="real seconds per second of the host (1/60)")
+    parser.add_argument(
+        "--unattended", action="store_true", help="answer as the demo lead; exit 0 only if all runs succeeded"
+    )
+    parser.add_argument("--state", type=Path, help="folder for all data but the databases (default: temporary)")
+    parser.add_argument("--keep", action="store_true", help="with --unattended: keep running at the end, until Ctrl-C")
+    parser.add_argument("--scale", type=float, default=SCALE, help="real seconds for each second of the host (1/60)")
     return parser.parse_args()
 
 
 def main() -> int:
-    """The exit code: 0 if every run ended well, 1 if not, 128 + n after signal n."""
+    """Return the exit code: 0 if every run succeeded, 1 if not, 128 + n after signal n."""
     options = _arguments()
     for number in SIGNALS:
         signal.signal(number, _interrupt)
@@ -41,13 +43,13 @@ def main() -> int:
     from deployments.sandbox.narrator import Narrator
 
     narrator = Narrator()
-    narrator.heading("Understudy on the sandbox. Ctrl-C ends everything and leaves nothing behind.")
+    narrator.heading("Understudy on the sandbox. Ctrl-C stops everything and removes all files.")
     try:
         with Stack(options.state, options.scale, say=narrator.say) as stack:
             good = perform(stack, narrator, unattended=options.unattended)
             if options.keep or not options.unattended:
-                with contextlib.suppress(SystemExit):  # asked for, so the exit code stays that of the runs
-                    narrator.say(f"Everything stays up, at {stack.ui_url}, until you press Ctrl-C.")
+                with contextlib.suppress(SystemExit):  # requested, so that the exit code is that of the runs
+                    narrator.say(f"Everything stays up until you press Ctrl-C: {stack.ui_url}")
                     signal.pause()
     except (ProgramFailed, StackBusy) as failure:
         print(failure, file=sys.stderr)

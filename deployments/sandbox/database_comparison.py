@@ -1,6 +1,6 @@
-"""Production and staging side by side, read from the two databases themselves and not from anybody's report.
+"""Compares production and staging by reading both databases.
 
-What personal there is on production is shown in hidden form only; the database hides it, before it gets here.
+Personal data of production is shown in hidden form only; the database itself hides it.
 """
 
 from collections.abc import Iterable
@@ -15,18 +15,18 @@ from tasks.masking.session import PASSWORD
 
 FIELDS = {"name": "display_name", "e-mail": "email", "phone": "phone", "born": "birth_date", "IBAN": "iban"}
 LOADED = ("users", "students", "messages", "parental_letters", "attachments", "audit_events", "billing.invoices")
-EMPTY = ("login_sessions", "mail_queue")  # dropped by the policy; and no trigger of the load has queued a mail
-OWN = "ImportExportAudit"  # staging keeps its own
+EMPTY = ("login_sessions", "mail_queue")  # excluded by the policy, and no trigger of the load has queued a mail
+OWN = "ImportExportAudit"  # staging has its own rows
 WRONG = "staging124"
 Row = tuple[Any, ...]
 Reader = psycopg.Connection[Row]
 
 
 class SideBySide:
-    """A connection to each database, to read from; a context manager."""
+    """A read-only connection to each database; a context manager."""
 
     def __init__(self, production: str, staging: str) -> None:
-        """Addresses of the two; a role that may read is enough."""
+        """`production` and `staging` are addresses with a role that may read."""
         read_only = "-c default_transaction_read_only=on -c timezone=UTC"
         self._production = psycopg.connect(production, autocommit=True, options=read_only)
         self._staging = psycopg.connect(staging, autocommit=True, options=read_only)
@@ -39,23 +39,23 @@ class SideBySide:
         self._staging.close()
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Rows of some tables: table → on production, on staging."""
+        """Return the number of rows by table, on production and on staging."""
         names = (*LOADED, *EMPTY, OWN)
         return {name: (_count(self._production, name), _count(self._staging, name)) for name in names}
 
     def counts_agree(self) -> bool:
-        """Whether what was loaded is as much as production has, and what does not travel is empty."""
+        """Return whether loaded tables have as many rows as production, and excluded ones are empty."""
         counts = self.counts()
         same = all(counts[name][0] == counts[name][1] for name in LOADED)
         return same and not any(counts[name][1] for name in EMPTY)
 
     def person(self, email: str) -> int:
-        """The id of a user of production, who keeps it on staging."""
+        """Return the id of a user, which is the same on both sides."""
         ((found,),) = self._production.execute("SELECT id FROM users WHERE email = %s", (email,)).fetchall()
         return int(found)
 
     def people(self, ids: Iterable[int]) -> list[str]:
-        """These users on both sides: hidden on production, as they are on staging."""
+        """Return lines with these users on both sides, hidden on production."""
         lines = []
         for each in ids:
             there = _read(self._production, each, hidden=True)
@@ -65,25 +65,25 @@ class SideBySide:
         return lines
 
     def marker(self) -> list[str]:
-        """The row that says on staging what it is."""
+        """Return lines with the marker of staging."""
         columns = ("app", "source_host", "exported_at", "loaded_at", "dump", "contains_personal_data", "notice")
         query = sql.SQL("SELECT {} FROM understudy.staging_data")
         (row,) = self._staging.execute(query.format(sql.SQL(", ").join(map(sql.Identifier, columns)))).fetchall()
         return aligned(zip(columns, map(str, row), strict=True))
 
     def login(self) -> tuple[bool, str]:
-        """Whether the password of staging opens every account there and another one does not; and that in words."""
+        """Return whether only the password of staging opens every account there, and a description."""
         query = "SELECT count(*), count(DISTINCT password_hash), min(password_hash) FROM users"
         ((accounts, hashes, stored),) = self._staging.execute(query).fetchall()
         right, wrong = _opens(PASSWORD, stored), _opens(WRONG, stored)
         words = {True: "opens it", False: "does not"}
-        told = f"{accounts} accounts, {hashes} hash; bcrypt: '{PASSWORD}' {words[right]}, '{WRONG}' {words[wrong]}"
-        return right and not wrong and hashes == 1, told
+        details = f"{accounts} accounts, {hashes} hash; bcrypt: '{PASSWORD}' {words[right]}, '{WRONG}' {words[wrong]}"
+        return right and not wrong and hashes == 1, details
 
     def search(self) -> tuple[bool, list[str]]:
-        """Look for each canary in every row of every table. True if production has them all and staging has none.
+        """Search every row for the canaries. Return whether production has all and staging none, and a description.
 
-        Production is searched too, because a search that finds nothing anywhere proves nothing.
+        Production is searched too: a search that never finds anything proves nothing.
         """
         there, here = _searched(self._production), _searched(self._staging)
         good = there.found == set(CANARIES) and not here.found
@@ -91,7 +91,7 @@ class SideBySide:
 
 
 class _Searched:
-    """What a search for the canaries found: their kinds, never their values."""
+    """The kinds of canaries that were found, without their values."""
 
     def __init__(self, tables: int, rows: int, found: set[str]) -> None:
         self.tables, self.rows, self.found = tables, rows, found
@@ -104,9 +104,9 @@ class _Searched:
 TABLES = """SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"""
 # A row as text has all of it: documents, arrays, and bytes in hexadecimal digits.
-SEARCH = """WITH said AS MATERIALIZED (SELECT lower(entry::text) AS text FROM ONLY {} AS entry)
-    SELECT (SELECT count(*) FROM said), ARRAY(SELECT DISTINCT kind FROM unnest(%s::text[], %s::text[]) AS n (kind, needle)
-        WHERE EXISTS (SELECT FROM said WHERE strpos(said.text, lower(needle)) > 0))"""
+SEARCH = """WITH entries AS MATERIALIZED (SELECT lower(entry::text) AS text FROM ONLY {} AS entry)
+    SELECT (SELECT count(*) FROM entries), ARRAY(SELECT DISTINCT kind FROM unnest(%s::text[], %s::text[]) AS n (kind, needle)
+        WHERE EXISTS (SELECT FROM entries WHERE strpos(entries.text, lower(needle)) > 0))"""
 
 
 def _searched(connection: Reader) -> _Searched:
@@ -123,10 +123,10 @@ def _searched(connection: Reader) -> _Searched:
 
 
 def _read(connection: Reader, user: int, *, hidden: bool) -> list[str]:
-    """The fields of a user; empty ones are said so, a user who is not there has dashes."""
+    """Return the fields of a user; empty fields are marked, a missing user has dashes."""
     shown = "left({0}::text, 1) || repeat('•', least(char_length({0}::text) - 1, 9))" if hidden else "{0}::text"
-    said = sql.SQL("coalesce(nullif(" + shown + ", ''), '(empty)')")
-    fields = sql.SQL(", ").join(said.format(sql.Identifier(column)) for column in FIELDS.values())
+    field = sql.SQL("coalesce(nullif(" + shown + ", ''), '(empty)')")
+    fields = sql.SQL(", ").join(field.format(sql.Identifier(column)) for column in FIELDS.values())
     rows = connection.execute(sql.SQL("SELECT {} FROM users WHERE id = %s").format(fields), (user,)).fetchall()
     return [str(value) for value in rows[0]] if rows else ["–"] * len(FIELDS)
 
@@ -140,12 +140,12 @@ def _count(connection: Reader, name: str) -> int:
 def _opens(password: str, stored: str) -> bool:
     try:
         return bcrypt.checkpw(password.encode(), stored.encode())
-    except ValueError:  # has the form of a hash, and is none
+    except ValueError:  # not a valid hash
         return False
 
 
 def aligned(rows: Iterable[Iterable[object]]) -> list[str]:
-    """Rows as lines with columns of equal width."""
+    """Return rows as lines with aligned columns."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in texts]

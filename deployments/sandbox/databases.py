@@ -1,10 +1,9 @@
-"""The sandbox's databases: each a program that starts a PostgreSQL server of its own and builds its contents.
+"""The sandbox's databases. Each is a program that starts its own PostgreSQL server and builds its contents.
 
 Run as `python -m deployments.sandbox.databases NAME FOLDER [KEPT]`. NAME is `production` or `staging` for the school's
-databases, or `history` for the empty database in which Prefect's server keeps its runs. It writes the addresses to
-FOLDER/NAME.json when they may be used, and ends the server at a signal. KEPT is a folder for data that outlast the server.
-A program and not a thread of the demo, so that all are built beside everything else, and Ctrl-C in the middle of it finds
-nothing half started.
+databases, or `history` for the empty database in which Prefect's server stores its runs. When the database is ready, the
+program writes its addresses to FOLDER/NAME.json; a signal stops the server. KEPT is a folder for data that outlast the server.
+Separate programs build all databases in parallel, and Ctrl-C never leaves one half started.
 """
 
 import json
@@ -28,7 +27,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Database:
-    """One of the databases, as those see it who did not start it. `kept`: a folder for data that outlast the server."""
+    """One of the databases, seen from another process. `kept`: a folder for data that outlast the server."""
 
     side: str
     folder: Path
@@ -40,7 +39,7 @@ class Database:
         return ["deployments.sandbox.databases", self.side, str(self.folder), *([str(self.kept)] if self.kept else [])]
 
     def is_ready(self) -> bool:
-        """Whether it is built and takes connections."""
+        """Return whether it is built and accepts connections."""
         return self._addresses.exists()
 
     def url(self, role: str) -> str:
@@ -49,13 +48,13 @@ class Database:
         return addresses[role]
 
     def announce(self, addresses: dict[str, str]) -> None:
-        """Say that it may be used: all at once, so that nobody reads half of it."""
+        """Write the addresses at once, so that no reader sees an incomplete file."""
         unfinished = self._addresses.with_suffix(".new")
         unfinished.write_text(json.dumps(addresses), encoding="utf-8")
         unfinished.replace(self._addresses)
 
     def forget(self) -> None:
-        """Nothing is ready: no start continues an earlier one, because a server lasts as long as its program."""
+        """Remove the addresses of an earlier start, whose server has ended."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._addresses.unlink(missing_ok=True)
 
@@ -75,8 +74,8 @@ def main() -> None:
     database = Database(sys.argv[1], *map(Path, sys.argv[2:]))
     for number in SIGNALS:
         signal.signal(number, _interrupt)
-    # The server goes unmarked: what is marked may be killed outright, and a server killed outright leaves a segment of
-    # shared memory. Its own guard ends it properly, also after a kill -9 of this program.
+    # The server has no mark: a marked process may be killed, and a killed server leaves a shared memory segment. Its guard
+    # stops it properly, also after a kill -9 of this program.
     os.environ.pop(MARK, None)
     if database.side == HISTORY:
         with Postgres(database.folder, fsync=False, extension=TRIGRAMS, kept=database.kept) as server:
@@ -96,15 +95,12 @@ def _serve(server: Postgres) -> NoReturn:
 
 
 def prefect_url(server: Postgres) -> str:
-    """Return the address of the server's database `postgres` in the form that Prefect's server takes.
-
-    Not a database of its own: `kept` data may have it already, and nothing else is in this server.
-    """
+    """Return the address of the database `postgres`, the only one in this server, in the form for Prefect's server."""
     return server.url().replace("postgresql://", "postgresql+asyncpg://", 1)
 
 
 def history_serves() -> bool:
-    """Return whether a PostgreSQL is installed that Prefect's server can use. If not, it uses SQLite."""
+    """Return whether a PostgreSQL for Prefect's server is installed. If not, it uses SQLite."""
     try:
         installation(extension=TRIGRAMS)
     except ProgramFailed:

@@ -1,4 +1,4 @@
-"""Lead one run after the other from its start to its report, and put its questions to a person or answer them."""
+"""Starts the runs of the demo, answers their approval requests or shows how, and prints their reports."""
 
 import sys
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from deployments.sandbox.narrator import Narrator
 from deployments.sandbox.runs import Runs
 from deployments.sandbox.stack import PROJECT, Stack
 
-PATIENCE = 600.0  # seconds without an end or a question, on a very slow machine; usually 40
-WAIT_FOR_PERSON = 24 * 3600.0  # seconds; the question itself expires earlier
+PATIENCE = 600.0  # seconds until a run ends or asks, on a very slow machine; usually 40
+WAIT_FOR_PERSON = 24 * 3600.0  # seconds; the approval request expires earlier
 REJECTED = "Rejected"
 
 
 class Guide:
-    """Runs of a running stack, told as they go."""
+    """Runs on a running stack, printed as they progress."""
 
     def __init__(self, stack: Stack, runs: Runs, narrator: Narrator, *, unattended: bool) -> None:
         """`unattended`: answer as the demo lead, through the same API that the UI uses."""
@@ -27,28 +27,28 @@ class Guide:
         self.narrator = narrator
         self._runs = runs
         self._unattended = unattended
-        self._told_code = ""
+        self._shown_code = ""
 
     def proof(self) -> str:
-        """The demo lead's next one-time code; waits for it where the present one was given before."""
+        """Return a one-time code of the demo lead; wait for the next one if the present one was used."""
         return self.stack.leads.fresh_code()
 
     def lead_alone(self, deployment: str, *, until: str) -> bool:
-        """Start a deployment as its schedule would; it must ask nobody. True if it ended with the outcome `until`."""
+        """Start a deployment by its schedule, without an approval request. Return whether its outcome is `until`."""
         run = self._runs.start_by_schedule(deployment)
         self.narrator.say(f"The schedule of {deployment} starts a run: {self._link(run)}")
         ended = self.narrator.follow(self._runs, run, patience=PATIENCE)
         if isinstance(ended, Form):
-            self.narrator.say("The run asks a person, although deployments/standing.yaml should cover it.")
+            self.narrator.say("The run asks for an approval, although deployments/standing.yaml should cover it.")
             return False
-        return self._conclude(run, ended) == until
+        return self._report(run, ended) == until
 
     def lead(
         self, deployment: str, *, answer: Callable[[Form], dict[str, str]], example: str, **parameters: Any
     ) -> str:
-        """Start a deployment that asks; gives the name of its outcome.
+        """Start a deployment that asks for an approval, and return its outcome.
 
-        `answer` is what the demo lead says to a question, `example` what a person may say to the first one.
+        `answer` returns the demo lead's answer to a form, `example` is an answer to the first form.
         """
         run = self._start(deployment, parameters)
         outcome = self.narrator.follow(self._runs, run, patience=PATIENCE)
@@ -57,12 +57,12 @@ class Guide:
             if self._unattended:
                 self._answer(run, answer(outcome))
             patience = PATIENCE if self._unattended else WAIT_FOR_PERSON
-            meanwhile = None if self._unattended else self._tell_code
+            meanwhile = None if self._unattended else self._show_code
             outcome = self.narrator.follow(self._runs, run, patience=patience, answered=outcome, meanwhile=meanwhile)
-        return self._conclude(run, outcome)
+        return self._report(run, outcome)
 
     def accepts(self, outcome: str, wanted: str) -> bool:
-        """Whether a run ended well: as wanted or, with a person at the form, rejected as told."""
+        """Return whether the outcome is as wanted or, with a person at the form, a rejection."""
         return outcome == wanted or (not self._unattended and outcome == REJECTED)
 
     def _start(self, deployment: str, parameters: dict[str, Any]) -> UUID:
@@ -70,41 +70,41 @@ class Guide:
         self.narrator.say(f"Started {deployment}: {self._link(run)}")
         return run
 
-    def _present(self, run: UUID, question: Form, example: str) -> None:
-        """Show the question as the form shows it, and where to answer."""
+    def _present(self, run: UUID, form: Form, example: str) -> None:
+        """Print the text of the form, and how to answer."""
         self.narrator.heading("The run waits for an answer")
-        self.narrator.quote(question.text)
+        self.narrator.quote(form.text)
         if self._unattended:
             return
         show = self.narrator.say
         show(f"Open {self._link(run)} and press Resume. The form asks for:")
-        for name, field in question.fields.items():
+        for name, field in form.fields.items():
             choices = " or ".join(map(str, field.get("enum", [])))
             show(f"  · {field.get('title', name)}{f': {choices}' if choices else ''}")
-        show(f"For example: {example}. Nothing is overwritten before.")
-        show(f"Or answer from another terminal, in {PROJECT}, by SSH signature instead of digits:")
+        show(f"For example: {example}. Nothing is overwritten before you approve.")
+        show(f"Or answer with an SSH signature, in another terminal, in {PROJECT}:")
         program = f"PREFECT_API_URL={self.stack.api_url} {sys.executable} -m deployments.cli approve"
         show(f"  {program} {run} --name '{LEAD}' --key {self.stack.leads.key_file()}")
-        show(f"You are {LEAD}. A phone would show you the six digits; here they are printed, each time they change.")
+        show(f"You are {LEAD}. The six digits, which a phone would show, are printed here whenever they change.")
 
     def _answer(self, run: UUID, fields: dict[str, str]) -> None:
-        """Answer as the demo lead, and say what, but for the digits."""
-        said = ", ".join(f"{name}: {value}" for name, value in fields.items() if name != "proof")
-        self.narrator.say(f"{LEAD} answers, through the API, with six digits as proof. {said}")
+        """Answer as the demo lead, and print the answer without the digits."""
+        shown = ", ".join(f"{name}: {value}" for name, value in fields.items() if name != "proof")
+        self.narrator.say(f"{LEAD} answers through the API, with six digits as proof. {shown}")
         self._runs.answer(run, fields)
 
-    def _tell_code(self) -> None:
-        """The demo lead's code, whenever there is a new one: a person needs half a minute to type."""
+    def _show_code(self) -> None:
+        """Print the demo lead's code whenever it changes."""
         code, left = self.stack.leads.code()
-        if code != self._told_code:
-            self._told_code = code
-            self.narrator.say(f"{LEAD}'s six digits now: {code[:3]} {code[3:]} (others in {left:.0f} s)")
+        if code != self._shown_code:
+            self._shown_code = code
+            self.narrator.say(f"{LEAD}'s six digits now: {code[:3]} {code[3:]} (valid for {left:.0f} s)")
 
-    def _conclude(self, run: UUID, ended: FlowRun) -> str:
-        """Show the report; gives the name of the outcome."""
+    def _report(self, run: UUID, ended: FlowRun) -> str:
+        """Print the report and return the outcome."""
         report = self._runs.report(run)
-        self.narrator.heading("Its report")
-        self.narrator.quote(report or f"None. The end of {self.stack.programs['worker'].log}:")
+        self.narrator.heading("Report of the run")
+        self.narrator.quote(report or f"There is no report. The end of {self.stack.programs['worker'].log}:")
         if not report:
             self.narrator.quote(self.stack.programs["worker"].last_words())
         return str(ended.state.name if ended.state else "")

@@ -1,7 +1,6 @@
-"""The sandbox's leads: two people who may approve, enrolled at the first start, with their codes and keys at hand.
+"""The leads of the sandbox: two approvers, enrolled at the first start, whose codes and keys are in the sandbox's folder.
 
-A real lead's secret is on a phone and the key in an agent. Here both lie in the sandbox's own folder, so that a newcomer can
-answer with one command; nothing outside the sandbox knows these people.
+A real lead's secret is on a phone and the key in an agent. Here a newcomer can answer with one command.
 """
 
 import time
@@ -30,16 +29,16 @@ MINUTE, MONTH = timedelta(minutes=1), timedelta(days=30)
 
 
 class Leads:
-    """Two enrolled leads in the folder `state`; made where they are missing, kept where they are there."""
+    """Two enrolled leads in the folder `state`, created if they do not exist."""
 
     def __init__(self, state: Path) -> None:
         self.leads_file, self.codes_file = state / "leads.yaml", state / "codes.yaml"
         self.standing_file = state / "standing.yaml"
         self._keys = state / "keys"
-        self._said: set[tuple[str, int]] = set()
+        self._used: set[tuple[str, int]] = set()
 
     def enrol(self) -> None:
-        """Enrol both, and keep their private keys beside the state."""
+        """Enrol both leads and store their private keys."""
         self._keys.mkdir(mode=0o700, exist_ok=True)
         for name in (LEAD, SECOND):
             if self.key_file(name=name).exists():
@@ -53,10 +52,9 @@ class Leads:
             )
 
     def sign_standing(self, template: Path) -> None:
-        """Write the standing approvals of the project anew: from today, for a month, signed by the demo lead.
+        """Write the project's standing approvals for a month from today, signed by the demo lead.
 
-        The sandbox has no night, so its window is open until a minute before the time of this start. A new start is a new entry,
-        because each is good for one run a night.
+        Their window is open all day but one minute. Each start writes new entries, because an entry allows one run a night.
         """
         now = datetime.now(UTC)
         entries: list[dict[str, Any]] = yaml.safe_load(template.read_text(encoding="utf-8"))
@@ -68,17 +66,17 @@ class Leads:
             }  # fmt: skip
         self.standing_file.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
         for number in range(1, len(entries) + 1):
-            said = statement_of(self.standing_file, number)
-            sign_standing(self.standing_file, number, self.sign(said, namespace=STANDING))
+            statement = statement_of(self.standing_file, number)
+            sign_standing(self.standing_file, number, self.sign(statement, namespace=STANDING))
 
     def sign(self, message: bytes, *, name: str = LEAD, namespace: str = NAMESPACE) -> str:
-        """That lead's SSH signature over a message, on one line."""
+        """Return the lead's SSH signature over a message, on one line."""
         private = load_ssh_private_key(self.key_file(name=name).read_bytes(), password=None)
         assert isinstance(private, Ed25519PrivateKey)  # noqa: S101  # it was made so, a few lines above
         return sign(private, message, namespace=namespace)
 
     def code(self, *, name: str = LEAD) -> tuple[str, float]:
-        """The code that the lead's phone shows now, and the seconds until the next one."""
+        """Return the lead's current code, and the seconds until the next one."""
         leads = load_leads(self.leads_file, self.codes_file)
         lead = leads.find(name)
         secret = leads.secret(lead) if lead else None
@@ -87,12 +85,12 @@ class Leads:
         return pyotp.TOTP(secret, interval=STEP).at(int(now)), STEP - now % STEP
 
     def fresh_code(self, *, name: str = LEAD) -> str:
-        """A code that was not given before: waits for the next one where the present one was."""
-        while (name, int(time.time()) // STEP) in self._said:
+        """Return a code that was not used before; wait for the next one if necessary."""
+        while (name, int(time.time()) // STEP) in self._used:
             time.sleep(0.5)
-        self._said.add((name, int(time.time()) // STEP))
+        self._used.add((name, int(time.time()) // STEP))
         return self.code(name=name)[0]
 
     def key_file(self, *, name: str = LEAD) -> Path:
-        """That lead's private SSH key, without a passphrase: what `understudy approve --key` takes."""
+        """Return the path of the lead's private SSH key, without a passphrase, for `understudy approve --key`."""
         return self._keys / f"{name.split()[0].lower()}_ed25519"

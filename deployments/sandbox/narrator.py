@@ -1,4 +1,4 @@
-"""Tell in the terminal, line by line, what happens to a run while it happens."""
+"""Prints the progress of a run in the terminal."""
 
 import re
 import time
@@ -11,43 +11,43 @@ from deployments.prefect_server import Form
 from deployments.sandbox.runs import Runs
 
 LOOK_EVERY = 0.5  # seconds
-SILENT = 30.0  # seconds without a line, after which it is said for what the run waits
-STEP_OF_PROGRESS = 20.0  # percent; smaller changes of a bar are not worth a line
-NUMBER = re.compile(r"-[0-9a-f]{3}$")  # what Prefect adds to the name of a step to tell repetitions apart
+SILENT = 30.0  # seconds without a line, after which the narrator prints what the run waits for
+STEP_OF_PROGRESS = 20.0  # percent; smaller changes are not printed
+NUMBER = re.compile(r"-[0-9a-f]{3}$")  # the suffix that Prefect adds to the name of a step
 ESCAPED = re.compile(r"\\([\\`*_\[\]<>#|!~])")
 
 
 class TookTooLong(Exception):
-    """A run neither ended nor asked within the demo's patience."""
+    """A run neither ended nor asked for an approval in time."""
 
 
 class Narrator:
     """Prints lines with the time since it was made."""
 
     def __init__(self, show: Callable[[str], None] = print) -> None:
-        """`show` gets every finished line."""
+        """`show` is called with every line."""
         self._show = show
         self._began = time.monotonic()
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
         self._last = self._began  # when the last line was shown, monotonic
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return time.monotonic() - self._began
 
     def say(self, text: str) -> None:
-        """One line with the time."""
+        """Print one line with the elapsed time."""
         self._last = time.monotonic()
         self._show(f"[{self.elapsed:5.0f} s] {text}")
 
     def heading(self, text: str) -> None:
-        """A line that begins a chapter."""
+        """Print a heading."""
         self._show("")
         self._show(f"── {text} " + "─" * max(3, 96 - len(text)))
 
     def quote(self, markdown: str) -> None:
-        """A Markdown text, indented; escapes, which only a renderer needs, are taken out."""
+        """Print a Markdown text, indented and without escapes."""
         for line in _unescaped(markdown).rstrip().splitlines():
             self._show(f"    {line}".rstrip())
 
@@ -60,32 +60,30 @@ class Narrator:
         answered: Form | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> FlowRun | Form:
-        """Tell what the run does until it ends (gives the run) or asks (gives the question, if not the `answered` one).
+        """Print the progress of a run until it ends (return the run) or shows another form than `answered` (return the form).
 
-        `meanwhile` is called between two looks while the answered question is open.
-
-        Raises `TookTooLong` after `patience` seconds.
+        `meanwhile` is called repeatedly while the answered form is open. Raise `TookTooLong` after `patience` seconds.
         """
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             now = runs.run(run)
-            self._tell(runs, now)
+            self._show_progress(runs, now)
             if now.state is not None and now.state.is_final():
-                self._tell(runs, now)
+                self._show_progress(runs, now)
                 return now
-            question = runs.form(now)
-            if question is not None and (answered is None or question.key != answered.key):
-                return question
-            if question is not None and meanwhile is not None:
+            form = runs.form(now)
+            if form is not None and (answered is None or form.key != answered.key):
+                return form
+            if form is not None and meanwhile is not None:
                 meanwhile()
-            if question is None and time.monotonic() - self._last >= SILENT:
+            if form is None and time.monotonic() - self._last >= SILENT:
                 self.say(f"  … {runs.obstacle(now)}")
             time.sleep(LOOK_EVERY)
         waits = runs.obstacle(runs.run(run))
-        raise TookTooLong(f"Run {run} neither ended nor asked within {patience:.0f} s. {waits}")
+        raise TookTooLong(f"Run {run} neither ended nor asked for an approval within {patience:.0f} s. {waits}")
 
-    def _tell(self, runs: Runs, run: FlowRun) -> None:
-        """Say what is new: the run's state, its steps, its progress."""
+    def _show_progress(self, runs: Runs, run: FlowRun) -> None:
+        """Print what is new: the state of the run, its steps and its progress."""
         for step in runs.steps(run.id):
             if step.state is not None and step.state.is_final() and step.state.name != "Cached":
                 self._once(f"{step.id}{step.state.name}", f"  {_mark(step.state.name)} {NUMBER.sub('', step.name)}")
@@ -95,12 +93,12 @@ class Narrator:
             self._once(f"{bar.id}{reached}", f"  … {percent:3.0f} % {_unescaped(bar.description or '')}")
         if run.state is not None:
             message = f" ({run.state.message})" if run.state.is_final() and run.state.message else ""
-            who = run.name if run.start_time else "the run"  # its name until it starts is two words by chance
+            who = run.name if run.start_time else "the run"  # until it starts, its name is random
             self._once(str(run.state.id), f"{who}: {run.state.name}{message}")
 
     def _once(self, key: str, text: str) -> None:
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._printed:
+            self._printed.add(key)
             self.say(text)
 
 

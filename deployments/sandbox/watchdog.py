@@ -1,7 +1,7 @@
-"""The last line of the sandbox's clean-up: when its owner is gone, however it went, end what it left.
+"""The watchdog of the sandbox, which cleans up after its owner has ended in any way.
 
 Run as `python -m deployments.sandbox.watchdog MARK [FOLDER]`, with a pipe as standard input that only the owner holds.
-The pipe closes when the owner ends, even by kill -9. Then everything marked is ended and FOLDER, if given, removed.
+The pipe closes when the owner ends, even by kill -9. Then all marked processes are ended, and FOLDER is removed if given.
 """
 
 import shutil
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from deployments.sandbox.processes import end_marked
 
-REMOVED_WITHIN = 15.0  # seconds; a database gets up to ten to end (postgres.end)
+REMOVED_WITHIN = 15.0  # seconds; a database needs up to ten to end (postgres.end)
 
 
 def keep_watch(mark: str, *, folder: Path | None, project: Path) -> subprocess.Popen[bytes]:
-    """Start a watchdog for the calling process. Closing its `stdin` calls it."""
+    """Start a watchdog for the calling process. Closing its `stdin` starts the clean-up."""
     command = [sys.executable, "-m", "deployments.sandbox.watchdog", mark, *([str(folder)] if folder else [])]
     return subprocess.Popen(
         command,
@@ -38,7 +38,7 @@ def main() -> None:
     for folder in map(Path, sys.argv[2:3]):
         deadline = time.monotonic() + REMOVED_WITHIN
         while folder.exists() and time.monotonic() < deadline:
-            shutil.rmtree(folder, ignore_errors=True)  # in vain where a database that is just ending still writes
+            shutil.rmtree(folder, ignore_errors=True)  # fails while a database that is ending still writes
             time.sleep(0.1)
 
 

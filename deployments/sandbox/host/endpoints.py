@@ -1,23 +1,26 @@
-"""The endpoints of the hosting API that the emulator has, with the refusals of the real ones."""
+"""The endpoints of the hosting API in the emulator, with the refusals of the real ones."""
 
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.host import jobs, site_endpoints
-from deployments.sandbox.host.replies import ACCEPTED, CHECKED, body_of, error, find, is_uuid, page, refuse_body, reply
-from deployments.sandbox.host.store import add_install, fixed_id
+from deployments.sandbox.host import jobs
+from deployments.sandbox.host.replies import ACCEPTED, CHECKED, body_of, error, is_uuid, page, refuse_body, reply
+from deployments.sandbox.host.store import add_install, fixed_id, new_id
 from deployments.sandbox.host.wire import Request, Response
 
 if TYPE_CHECKING:
     from deployments.sandbox.host.estate import Estate
 
 Document = dict[str, Any]
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+PURGE_INTERVAL = 60.0  # the host's seconds between two object purges of one install
+REPORT_INTERVAL = 5.0  # the same, between two domain reports
 NAME = re.compile(r"^[a-z][a-z0-9]{2,13}$")
 
 
 def answer(estate: "Estate", request: "Request") -> "Response":
-    """Find the route and answer; an unknown route reads as it does behind the real gateway."""
+    """Answer a request; an unknown route is answered as by the real gateway."""
     for method, pattern, handler in ROUTES:
         match = re.fullmatch(pattern, request.path)
         if match and method == request.method:
@@ -26,19 +29,10 @@ def answer(estate: "Estate", request: "Request") -> "Response":
 
 
 def _visible(estate: "Estate", install: Document) -> Document:
-    """An install as the API shows it, with what faults make of it."""
-    hidden = (
-        "database",
-        "files",
-        "measured",
-        "measure_at",
-        "purged_at",
-        "object_purged_at",
-        "cached",
-        "reads",
-        "reports",
-        "checked_at",
-    )
+    """Return an install as the API shows it, with its faults."""
+    hidden = {
+        "database", "files", "measured", "measure_at", "purged_at", "object_purged_at", "cached", "reads", "reports", "checked_at",
+    }  # fmt: skip
     shown = {key: value for key, value in install.items() if key not in hidden}
     shown["_links"] = {}  # a field that no client knows
     name = install["name"]
@@ -64,7 +58,7 @@ def _installs(estate: "Estate", request: "Request", _: Document) -> "Response":
 
 
 def _of_account(estate: "Estate", request: "Request", rows: list[Document]) -> "Response":
-    """A page of the rows of the account that the query names, or of all."""
+    """Return a page of the rows of the account in the query, or of all accounts."""
     account = request.query.get("account_id")
     if account is not None and not is_uuid(account):
         return error(400, "account_id must be a uuid", field="account_id")
@@ -154,10 +148,7 @@ def _shown_backup(estate: "Estate", backup: Document) -> Document:
     return shown
 
 
-def _backups(estate: "Estate", request: "Request", path: Document) -> "Response":
-    install = find(estate, path["install"])
-    if not isinstance(install, dict):
-        return install
+def _backups(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
     if estate.fault("no-list-endpoint", install["name"]):
         return error(404, "Not Found")
     own = [_shown_backup(estate, b) for b in estate.store.all("backups") if b["install_id"] == install["id"]]
@@ -174,10 +165,7 @@ def _backup(estate: "Estate", request: "Request", path: Document) -> "Response":
     return reply(200, _shown_backup(estate, backup))
 
 
-def _request_backup(estate: "Estate", request: "Request", path: Document) -> "Response":
-    install = find(estate, path["install"])
-    if not isinstance(install, dict):
-        return install
+def _request_backup(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
     fields = {"description": "text", "notification_emails": "emails"}
     refused = refuse_body(request, fields, tuple(fields))
     if refused is not None:
@@ -203,12 +191,102 @@ def _restore(estate: "Estate", request: "Request", path: Document) -> "Response"
     return reply(ACCEPTED, empty=True)
 
 
+def _purge(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
+    """Purge caches: at most one object purge a minute for each install."""
+    refused = refuse_body(request, {"type": "text"}, ("type",))
+    if refused is not None:
+        return refused
+    kind = body_of(request)["type"]
+    if kind not in ("object", "page", "cdn", "all"):
+        return error(400, "type must be one of object, page, cdn, all", field="type")
+    now, last = estate.store.clock(), install["object_purged_at"]
+    if kind in ("object", "all"):
+        if last is not None and now - last < PURGE_INTERVAL * estate.scale:
+            limit = "Object cache purges are rate-limited to one request every 60 seconds for each install"
+            return reply(429, {"message": limit})
+        install["object_purged_at"] = now
+    if kind != "object" and not estate.fault("stale-cache", install["name"]):
+        install["cached"] = {}
+    estate.store.put("installs", install)
+    return reply(ACCEPTED, empty=True)
+
+
+def _domains(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
+    own = [d for d in estate.store.all("domains") if d["install_id"] == install["id"]]
+    shown = [{k: v for k, v in d.items() if k != "install_id"} for d in own]
+    if estate.fault("certificate-expired", install["name"]):
+        for domain in shown:
+            domain["network_details"] = {"network_info": {"status": "ACTIVE", "ssl": {"status": "expired"}}}
+    return page(estate, request, shown)
+
+
+def _check_status(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
+    """Start a domain report: at most one every five seconds for each install."""
+    domain = estate.store.get("domains", path["domain"])
+    if domain is None or domain["install_id"] != install["id"]:
+        return error(404, "Not Found")
+    now, last = estate.store.clock(), install.get("checked_at")
+    if last is not None and now - last < REPORT_INTERVAL * estate.scale:
+        limit = "Domain status checks are rate-limited to one request every 5 seconds for each install"
+        return reply(429, {"message": limit})
+    report_id = new_id()
+    estate.store.put("installs", {**install, "checked_at": now, "reports": [*install.get("reports", []), report_id]})
+    return reply(ACCEPTED, {"report_id": report_id})
+
+
+def _report(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
+    if path["report"] not in install.get("reports", []):
+        return error(404, "Not Found")
+    own = [d["name"] for d in estate.store.all("domains") if d["install_id"] == install["id"]]
+    rows = [
+        {"name": name, "complete": True, "result": "ok", "cname": install["cname"], "ssl": {"status": "active"}}
+        for name in own
+    ]
+    return reply(
+        200, {"report": {"complete": True, "id": path["report"], "install_name": install["name"], "domains": rows}}
+    )
+
+
+def _certificates(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
+    """Answer with the certificates, or with the host's 404 if there are no certificates."""
+    expired = any(f.name == "certificate-expired" and f.install in ("", install["name"]) for f in estate.faults)
+    if install["environment"] != "production" and not expired:
+        return error(404, f"No SSL certs found for environment '{install['name']}'")
+    days = -3 if expired else 80
+    row = {
+        "id": 7, "common_name": install["primary_domain"], "domains": [install["primary_domain"]], "auto_renew": True,
+        "cert_source": "LETS_ENCRYPT", "status": "EXPIRED" if expired else "ENABLED",
+        "expires_time": estate.store.stamp(estate.store.clock() + days * 86400),
+    }  # fmt: skip
+    return reply(200, {"certificates": [row]})
+
+
+def _usage(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
+    dates = [request.query.get(name) for name in ("first_date", "last_date")]
+    if any(dates) and not all(date and DATE.fullmatch(date) for date in dates):
+        return reply(
+            400, {"message": "first_date and last_date must both be dates like 2026-11-26, or both be left out"}
+        )
+    day = {"date": estate.store.stamp()[:10], "visit_count": "12", **install["measured"]}
+    expected = estate.store.stamp(install["measure_at"]) if install["measure_at"] else None
+    return reply(200, {"install_name": install["name"], "metrics": [day], "storage_refresh_expected_time": expected})
+
+
+def _refresh_usage(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
+    """Start a measurement of the storage."""
+    if install["measure_at"] is None:  # several requests are merged into one measurement
+        install["measure_at"] = estate.store.clock() + jobs.MEASURE * estate.scale
+        estate.store.put("installs", install)
+        jobs.start(estate, "measure", jobs.MEASURE, install=install["id"])
+    return reply(200, None)
+
+
 def _accounts(estate: "Estate", request: "Request", _: Document) -> "Response":
     return page(estate, request, estate.store.all("accounts"))
 
 
 def _account_users(estate: "Estate", request: "Request", path: Document) -> "Response":
-    """All users at once, without pages. The gateway turns the 404 that this operation does not declare into a 500."""
+    """Return all users without pages. The gateway answers 500 instead of a 404, which this operation does not declare."""
     account = path["account"]
     if not is_uuid(account):
         return error(400, "account_id must be a uuid", field="account_id")
@@ -223,7 +301,20 @@ def _status(estate: "Estate", request: "Request", _: Document) -> "Response":
     return reply(200, {"success": True, "created_on": estate.store.stamp()})
 
 
-ROUTES: list[tuple[str, str, "Callable[[Estate, Request, Document], Response]"]] = [
+Handler = Callable[["Estate", "Request", Document], "Response"]
+
+
+def _for_install(handler: "Callable[[Estate, Request, Document, Document], Response]") -> Handler:
+    """Return a handler that looks up the install by its UUID, and answers 404 if it does not exist."""
+
+    def answer(estate: "Estate", request: "Request", path: Document) -> "Response":
+        install = estate.store.get("installs", path["install"])
+        return error(404, "Not Found") if install is None else handler(estate, request, path, install)
+
+    return answer
+
+
+ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/v1/status", _status),
     ("GET", "/v1/accounts", _accounts),
     ("GET", "/v1/accounts/(?P<account>[^/]+)/account_users", _account_users),
@@ -232,15 +323,15 @@ ROUTES: list[tuple[str, str, "Callable[[Estate, Request, Document], Response]"]]
     ("POST", "/v1/installs", _create_install),
     ("POST", "/v1/install_copy", _copy),
     ("GET", "/v1/installs/(?P<install>[^/]+)", _install),
-    ("GET", "/v1/installs/(?P<install>[^/]+)/backups", _backups),
-    ("POST", "/v1/installs/(?P<install>[^/]+)/backups", _request_backup),
+    ("GET", "/v1/installs/(?P<install>[^/]+)/backups", _for_install(_backups)),
+    ("POST", "/v1/installs/(?P<install>[^/]+)/backups", _for_install(_request_backup)),
     ("GET", "/v1/installs/(?P<install>[^/]+)/backups/(?P<backup>[^/]+)", _backup),
     ("POST", "/v1/installs/(?P<install>[^/]+)/backups/(?P<backup>[^/]+)/restore", _restore),
-    ("POST", "/v1/installs/(?P<install>[^/]+)/purge_cache", site_endpoints.purge),
-    ("GET", "/v1/installs/(?P<install>[^/]+)/domains", site_endpoints.domains),
-    ("POST", "/v1/installs/(?P<install>[^/]+)/domains/(?P<domain>[^/]+)/check_status", site_endpoints.check_status),
-    ("GET", "/v1/installs/(?P<install>[^/]+)/domains/check_status/(?P<report>[^/]+)", site_endpoints.report),
-    ("GET", "/v1/installs/(?P<install>[^/]+)/ssl_certificates", site_endpoints.certificates),
-    ("GET", "/v1/installs/(?P<install>[^/]+)/usage", site_endpoints.usage),
-    ("POST", "/v1/installs/(?P<install>[^/]+)/usage/refresh_disk_usage", site_endpoints.refresh_usage),
+    ("POST", "/v1/installs/(?P<install>[^/]+)/purge_cache", _for_install(_purge)),
+    ("GET", "/v1/installs/(?P<install>[^/]+)/domains", _for_install(_domains)),
+    ("POST", "/v1/installs/(?P<install>[^/]+)/domains/(?P<domain>[^/]+)/check_status", _for_install(_check_status)),
+    ("GET", "/v1/installs/(?P<install>[^/]+)/domains/check_status/(?P<report>[^/]+)", _for_install(_report)),
+    ("GET", "/v1/installs/(?P<install>[^/]+)/ssl_certificates", _for_install(_certificates)),
+    ("GET", "/v1/installs/(?P<install>[^/]+)/usage", _for_install(_usage)),
+    ("POST", "/v1/installs/(?P<install>[^/]+)/usage/refresh_disk_usage", _for_install(_refresh_usage)),
 ]

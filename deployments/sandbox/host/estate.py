@@ -1,4 +1,4 @@
-"""The state of the emulated host: accounts, sites, installs, faults and variants that are switched on. Answers nothing."""
+"""The state of the emulated host: accounts, sites, installs, and the faults and variants that are switched on."""
 
 import base64
 import time
@@ -14,7 +14,7 @@ __all__ = ["Estate", "Request", "Response"]
 
 
 class Estate:
-    """Accounts, sites, installs and their public websites, and what is switched on."""
+    """Accounts, sites, installs with their websites, and the faults and variants that are switched on."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Estate:
         user: str = "demo",
         password: str = "demo",  # noqa: S107  # the sandbox's own login, printed by the demo
     ) -> None:
-        """`scale` turns the host's seconds into ours: 1/60 makes a copy of 20 minutes last 20 seconds."""
+        """`scale`: real seconds for each second of the host. At 1/60 a copy of 20 minutes takes 20 seconds."""
         self.store = Store(path, clock)
         self.scale = scale
         self.faults: list[Fault] = []
@@ -48,14 +48,14 @@ class Estate:
         times: int | None = None,
         **options: Any,
     ) -> None:
-        """Switch a fault on; see `FAULTS`. Raises `KeyError` for a name that is not there."""
+        """Switch on a fault of `FAULTS`. Raise `KeyError` for an unknown name."""
         if name not in FAULTS:
             raise KeyError(f"{name!r} is no fault; expected one of {', '.join(FAULTS)}")
         method, part = (method or AT_THE_DOOR.get(name, ("", ""))[0]), path
         self.faults.append(Fault(name, install, method, part, times, options))
 
     def vary(self, name: str, *, install: str = "") -> None:
-        """Switch a variant of a website on; see `variants.VARIANTS`. Raises `KeyError` for a name that is not there."""
+        """Switch on a variant of a website; see `variants.VARIANTS`. Raise `KeyError` for an unknown name."""
         if name not in VARIANTS:
             raise KeyError(f"{name!r} is no variant; expected one of {', '.join(VARIANTS)}")
         self.variants.append((name, install))
@@ -65,36 +65,36 @@ class Estate:
                     PREPARED[name](self.store, document)
 
     def switch_off_all(self) -> None:
-        """Behave again."""
+        """Switch off all faults and variants."""
         self.faults.clear()
         self.variants.clear()
 
     def fault(self, name: str, install: str = "", method: str = "", path: str = "") -> Fault | None:
-        """The fault of this name that acts here now, if any."""
+        """Return the fault of this name that applies here, or None."""
         return next((fault for fault in self.faults if fault.meets(name, install, method, path)), None)
 
     def journal(self) -> list[dict[str, Any]]:
-        """Every API request so far: method, path, install, status, whether it was executed, and the fault it met."""
+        """Return all API requests: method, path, install, status, whether they were executed, and the fault."""
         with self.store.lock:
             return self.store.all("journal")
 
     def copies_received(self) -> int:
-        """How many copies were accepted for execution, whatever answer left."""
+        """Return how many copies were accepted, whatever the answer was."""
         return sum(row["executed"] and row["path"].endswith("/install_copy") for row in self.journal())
 
     def restores_received(self) -> int:
-        """How many restores were accepted for execution."""
+        """Return how many restores were accepted."""
         return sum(row["executed"] and row["path"].endswith("/restore") for row in self.journal())
 
     def relabel(self, install: str, *, name: str = "", environment: str = "") -> None:
-        """Rename an install or change its environment, as somebody in the portal could."""
+        """Rename an install or change its environment, as in the portal."""
         with self.store.lock:
             document = self.named(install)
             document |= {k: v for k, v in (("name", name), ("environment", environment)) if v}
             self.store.put("installs", document)
 
     def change_user(self, email: str, /, **fields: Any) -> None:
-        """Change a user in every account, as somebody in the portal could: `mfa_enabled=False`, `gone=True`, `email=…`."""
+        """Change a user in every account, as in the portal: `mfa_enabled=False`, `gone=True`, `email=…`."""
         with self.store.lock:
             found = [user for user in self.store.all("users") if user["email"] == email]
             if not found or not fields.keys() <= found[0].keys():
@@ -103,7 +103,7 @@ class Estate:
                 self.store.put("users", user | fields)
 
     def named(self, name: str) -> dict[str, Any]:
-        """The document of the install with this name. Raises `KeyError` if there is none."""
+        """Return the document of the install with this name. Raise `KeyError` if it does not exist."""
         found = next((i for i in self.store.all("installs") if i["name"] == name), None)
         if found is None:
             raise KeyError(f"no install is named {name!r}")

@@ -1,4 +1,4 @@
-"""What each WordPress offers to visitors besides its pages: feed, sitemap and robots.txt, as WordPress 6 writes them."""
+"""Feed, sitemap and robots.txt of each website, as WordPress 6 writes them."""
 
 import html
 import time

@@ -102,9 +102,3 @@ def refuse_body(request: "Request", fields: dict[str, str], required: tuple[str,
         if body.get(name) is not None and not fits(body[name]):
             return error(400, f"{name} {words}", field=name)
     return None
-
-
-def find(estate: "Estate", wanted: str) -> "Document | Response":
-    """The install of this UUID, or a 404: a name is no id here, and neither is what is no UUID."""
-    found = estate.store.get("installs", wanted)
-    return found if found is not None else error(404, "Not Found")

@@ -1,4 +1,4 @@
-"""The socket shell of the emulator: HTTP/1.1 on loopback, and what faults do to an answer on the wire."""
+"""The HTTP/1.1 server of the emulator on loopback, which also delays, cuts and slows answers for faults."""
 
 import argparse
 import signal
@@ -15,7 +15,7 @@ DROPS = 10  # pieces of a dripping body
 
 
 class _Shell(BaseHTTPRequestHandler):
-    """Turns bytes into `Request` and `Response` into bytes."""
+    """Converts HTTP requests to `Request` and `Response` to HTTP answers."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = (
@@ -48,7 +48,7 @@ class _Shell(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _answer  # names that http.server calls
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: the journal says it better."""
+        """Log nothing: the journal has all requests."""
 
 
 class _Listener(ThreadingHTTPServer):
@@ -56,7 +56,7 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news."""
+        """Ignore clients that disconnect."""
 
 
 class Server:

@@ -1,8 +1,8 @@
-"""What real websites do that is neither right nor wrong, and some that is wrong: named variants of an emulated site.
+"""Named variants of an emulated website: what healthy sites do, and what broken ones do.
 
-Each is a function of the plain answer. Several can be on at once. `HEALTHY`: no check may fail. `BROKEN`: a check must fail.
-`HIDDEN` is right for staging and wrong for production. `PREPARED` gives an install what its variant needs, such as domains;
-that stays when the variant is switched off.
+Each is a function of the plain answer, and several can be on. `HEALTHY`: no check may fail. `BROKEN`: a check must fail.
+`HIDDEN` is right for staging and wrong for production. `PREPARED` prepares an install for its variant, for example with
+domains, which stay when the variant is switched off.
 """
 
 import base64
@@ -24,7 +24,7 @@ Variant = Callable[[Document, Request, Response], Response]
 LOGIN = ("visitor", "s3same")  # of a protected site
 SECOND_HOST = "elsewhere.example"
 WRONG_SITE = "vereinprod"  # whose pages answer where the variant `wrong-site` is on
-NETWORK = 29  # sites of a network beside its main one
+NETWORK = 29  # sites of a multisite install in addition to its main site
 
 
 def _page(request: Request, response: Response) -> bool:
@@ -258,8 +258,8 @@ def _wrong_home(install: Document, request: Request, response: Response) -> Resp
     """The option home is another host that has the site's own name in it."""
     if request.path.strip("/") != "wp-json" or response.status != 200:
         return response
-    told = json.loads(response.body) | {"home": f"https://{install['primary_domain']}.{SECOND_HOST}"}
-    return replace(response, body=json.dumps(told).encode())
+    index = json.loads(response.body) | {"home": f"https://{install['primary_domain']}.{SECOND_HOST}"}
+    return replace(response, body=json.dumps(index).encode())
 
 
 HEALTHY: dict[str, Variant] = {

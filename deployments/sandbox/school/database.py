@@ -43,10 +43,10 @@ CANARIES = {
 
 
 def build(url: str, *, scale: float = 1.0, rows: bool = True, staging: bool = False) -> None:
-    """Create the school's schema in an empty database, with rows unless told otherwise; all of it or nothing.
+    """Create the school's schema in an empty database, with rows by default, in one transaction.
 
     `scale` 1 is 3,000 users and 20,000 messages and takes about a second. With `staging` the rows are other, fewer and
-    older ones, without canaries, beside the instance's own audit rows. A superuser's connection also creates the roles
+    older ones, without canaries, in addition to the instance's own audit rows. A superuser's connection also creates the roles
     `OWNER` (owns it all) and `READER`; any other builds as itself. The same arguments give the same rows. Below a scale
     of 0.01 there are too few people for the canaries: `ValueError`.
     """
@@ -59,14 +59,14 @@ def build(url: str, *, scale: float = 1.0, rows: bool = True, staging: bool = Fa
             _become_owner(connection)
         _run(connection, "schema.sql")
         if rows:
-            _tell(
+            _set(
                 connection,
                 "school",
                 scale=scale * (STAGING_SHARE if staging else 1),
                 seed=SEED[which],
                 today=TODAY[which],
             )
-            _tell(connection, "canary", **CANARIES)
+            _set(connection, "canary", **CANARIES)
             _run(connection, "rows.sql")
             _run(connection, f"{'staging' if staging else 'canaries'}.sql")
         _run(connection, "references.sql")
@@ -81,8 +81,8 @@ def _run(connection: psycopg.Connection, name: str) -> None:
     connection.execute((FOLDER / name).read_bytes())
 
 
-def _tell(connection: psycopg.Connection, prefix: str, **values: object) -> None:
-    """What the rows are made from, as settings of this transaction: the files stay plain SQL that psql can run."""
+def _set(connection: psycopg.Connection, prefix: str, **values: object) -> None:
+    """Set what the rows are made from as settings of this transaction, so that psql can run the files too."""
     for name, value in values.items():
         connection.execute("SELECT set_config(%s, %s, true)", (f"{prefix}.{name}", str(value)))
 

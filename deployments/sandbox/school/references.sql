@@ -1,4 +1,4 @@
--- What comes after the rows: foreign keys, views, triggers, and texts outside the rows that speak of people.
+-- What comes after the rows: foreign keys, views, triggers, and texts outside the rows that refer to people.
 
 -- A sequence is ahead of its rows, as after deletions.
 SELECT setval('users_id_seq', max(id) + 17) FROM users;

@@ -21,7 +21,7 @@ pytestmark = [
 def test_unattended_demo_verifies_everything(perform: Callable[..., Any], tmp_path: Path) -> None:
     """It refreshes, promotes, reloads twice, answers as the demo lead, prints all reports, and exits 0.
 
-    Its state is kept where told.
+    `--state` names the folder of its state.
     """
     demo = perform("--unattended", "--state", str(tmp_path / "state"))
     demo.read_until("The run waits for an answer")
@@ -40,7 +40,7 @@ def test_unattended_demo_verifies_everything(perform: Callable[..., Any], tmp_pa
     assert demo.printed.count("## Checks") == 2
     assert "FAILED" not in demo.printed
     require_masked(demo.printed)
-    require_told(demo.printed)
+    require_shown(demo.printed)
     assert demo.nothing_left()
     assert (tmp_path / "state" / "ledger.db").exists()
     assert len(list((tmp_path / "state" / "dumps").glob("schulportal-export-*.json.gz"))) == 2
@@ -62,9 +62,9 @@ def require_masked(printed: str) -> None:
     assert [value for value in CANARIES.values() if value in printed] == []
 
 
-def require_told(printed: str) -> None:
+def require_shown(printed: str) -> None:
     """Who answered and what, which notices went out, and that the ledger holds; no digits, as there was nobody to type them."""
-    assert printed.count("Demo Lead answers, through the API, with six digits as proof. decision: approve, plan: ") == 2
+    assert printed.count("Demo Lead answers through the API, with six digits as proof. decision: approve, plan: ") == 2
     for subject in ("waits for 1 person", "approved"):
         assert re.search(rf"UTC \[Understudy\] promote of schulprod.*{subject}\n", printed)
     assert re.search(r"The ledger is whole: \d\d+ facts, head \d+:[0-9a-f]{64}\n", printed)
