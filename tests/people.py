@@ -1,4 +1,4 @@
-"""People and runs: the leads of the tests with their keys and codes, and runs of flows that they answer."""
+"""The leads of the tests with their keys and codes, and runs of flows that they answer."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def write_leads(folder: Path) -> None:
 
 
 def write_standing(folder: Path, source: str, destination: str, **more: Any) -> Path:
-    """A standing approval of this pair, issued today and signed by the demo lead; the night is now."""
+    """A standing approval of this pair, issued today and signed by the demo lead; the window is open now."""
     now = datetime.now(UTC)
     today, hours = now.date(), timedelta(hours=6)
     window = {"from": f"{now - hours:%H:%M}", "to": f"{now + hours:%H:%M}"}
@@ -88,7 +88,7 @@ class Run:
         return self
 
     def answer(self, **fields: str) -> str:
-        """Answer the open question through the public API; gives the server's verdict, ACCEPT or REJECT."""
+        """Answer the open request through the public API and return ACCEPT or REJECT."""
         with get_client(sync_client=True) as client:
             verdict = client.resume_flow_run(self._uuid, run_input=fields).status.value
             if verdict == "ACCEPT":
@@ -106,7 +106,7 @@ class Run:
         return sign(PEOPLE[lead][0], statement(decision, asked.plan, asked.answer_by))
 
     def say(self, decision: str = "approve", *, lead: str = DEMO_LEAD, **instead: str) -> str:
-        """Fill in the whole form as that lead, signed; gives the server's verdict."""
+        """Fill in the whole form as this lead, signed, and return ACCEPT or REJECT."""
         asked = self.question
         form = {
             "decision": decision, "plan": asked.code, "destination": asked.destination, "approver": lead,
@@ -118,14 +118,14 @@ class Run:
         return self.answer(**(form | instead))
 
     def approve(self, destination: str = "", **instead: str) -> "Run":
-        """Everybody whom the plan needs says yes, one after the other; then go on."""
+        """Let all leads whom the plan needs approve one after the other, then continue."""
         for lead in (DEMO_LEAD, SECOND_LEAD)[: self.question.people]:
             assert self.say(lead=lead, **({"destination": destination} if destination else {}), **instead) == "ACCEPT"
             self.go()
         return self
 
     def arrived(self, email: str, words: str = "read in the inbox, 14:32") -> "Run":
-        """The demo lead says what the host's e-mail said about the copy, signed; then go on."""
+        """Answer as the demo lead what the host's e-mail contains about the copy, signed, then continue."""
         fact = open_ledger().facts(run_id=self.id, kind="arrival-asked")[0]
         message = statement(f"arrived:{email}", fact.plan, datetime.fromisoformat(fact.detail["answer_by"]))
         proof = sign(PEOPLE[DEMO_LEAD][0], message)

@@ -18,9 +18,6 @@ NAMES = set(LIST["names"])
 
 # Files, and folders without their subfolders, that are not rewritten yet. This list only gets shorter.
 NOT_YET = (
-    "deployments/sandbox",
-    "deployments/sandbox/host",
-    "deployments/sandbox/school",
     "tasks",
     "tasks/dumps",
     "tasks/ledger",
@@ -30,8 +27,6 @@ NOT_YET = (
     "tasks/signoff",
     "tests",
     "tests/benchmarks",
-    "tests/deployments/sandbox",
-    "tests/deployments/sandbox/host",
     "tests/flows",
     "tests/tasks",
     "tests/tasks/dumps",

@@ -11,22 +11,22 @@ from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.wire import Request
 from tasks.ledger.ledger import Ledger
 
-QUESTIONS = 3  # a run that asks more often than this is stuck
+MOST_FORMS = 3  # a run that shows more forms than this is stuck
 
 
 class Trouble:
-    """One flow against one fault: what it ended as, and whether it kept what is sacred."""
+    """One flow against one fault: its outcome, and whether the destructive call kept its rules."""
 
     def __init__(self, start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
         self._start, self._worker, self._ledger = start, worker, ledger
 
     def meet(self, verb: str, fault: str) -> str:
-        """Run `verb` while `fault` is on, answering every question honestly; gives the outcome."""
+        """Run `verb` while `fault` is on, with true answers to every form, and return the outcome."""
         destination, parameters = self._prepare(verb)
         before = self._worker.copies_received() + self._worker.restores_received()
         self._switch_on(fault, destination)
         run = self._start(getattr(importlib.import_module(f"flows.{verb}"), verb), **parameters)
-        for _ in range(QUESTIONS):
+        for _ in range(MOST_FORMS):
             if run.state != "Suspended":
                 break
             if self._ledger.facts(run_id=run.id, kind="sending"):
@@ -94,7 +94,7 @@ class Trouble:
 
 @pytest.fixture
 def trouble(start: Callable[..., Any], worker: Host, ledger: Ledger) -> Trouble:
-    """Flows against faults: `trouble.meet("refresh", "backup-aborted")` gives the outcome."""
+    """Flows against faults: `trouble.meet("refresh", "backup-aborted")` returns the outcome."""
     return Trouble(start, worker, ledger)
 
 

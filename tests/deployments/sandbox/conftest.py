@@ -39,7 +39,7 @@ class Performance:
         self._homes: set[Path] = set()
 
     def read_until(self, words: str) -> str:
-        """Read its output until a line has these words; gives that line. Fails if it ends before."""
+        """Read its output until a line contains these words, and return that line; fail if the output ends first."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.printed += line
@@ -54,7 +54,7 @@ class Performance:
             return probe.connect_ex(("127.0.0.1", urlsplit(url).port or 0)) != 0
 
     def finish(self) -> int:
-        """Read to the end; gives the exit code."""
+        """Read to the end and return the exit code."""
         assert self.process.stdout is not None
         self.printed += self.process.stdout.read()
         return self.process.wait(timeout=30)

@@ -63,13 +63,13 @@ class Person:
 
     @property
     def form(self) -> Locator:
-        """The dialog of an open question."""
+        """The dialog of an open approval request."""
         return self.page.locator(".p-modal__card")
 
     def submit(self, *, refused: bool = False) -> None:
         """Send the form off, and see it taken (it closes) or, where that is expected, refused (it stays).
 
-        Presses again, as people do, where Prefect's SQLite was locked: a server under load says so and keeps nothing.
+        Presses again, as people do, where Prefect's SQLite was locked: a server under load answers so and stores nothing.
         """
         verdict = ""
         for _ in range(PRESSES):
@@ -112,8 +112,8 @@ class Person:
             time.sleep(0.3)
         return name
 
-    def await_question(self, run: UUID, number: int = 0) -> str:
-        """Wait until the run puts that question, counted from 0 over all answers; gives the text above the form."""
+    def await_form(self, run: UUID, number: int = 0) -> str:
+        """Wait for the form of the run with this number, counted from 0, and return the text above it."""
         deadline = time.monotonic() + PATIENCE
         while (asked := self.runs.form(self.runs.run(run))) is None or not asked.key.endswith(f"-{number}-schema"):
             name = self.state(run)
@@ -128,7 +128,7 @@ class Person:
         self.page.locator(".schema-form-property").first.wait_for()
 
     def sheet(self, run: UUID) -> Sheet:
-        """The question that the run put last, as data."""
+        """Return the latest approval request of the run, as data."""
         return Sheet.of_markdown(self.artifact(f"plan-{run}")["data"])
 
     def artifact(self, key: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class Person:
         return found[0]
 
     def answer(self, run: UUID, decision: str, **instead: str) -> None:
-        """Open the run's form and fill it in as the demo lead, but for what is said otherwise, and a proof."""
+        """Open the run's form and fill it in as the demo lead, with these changes and a proof."""
         self.open_form(run)
         plan = self.sheet(run).plan
         form = {
@@ -160,7 +160,7 @@ class Person:
         return UUID(found[0]["id"])
 
     def signature(self, run: UUID, decision: str, name: str) -> str:
-        """What `ssh-keygen` gives that lead for a decision about the run's plan, on one line."""
+        """Return what `ssh-keygen` prints for a decision about the run's plan, on one line."""
         sheet = self.sheet(run)
         return self.stack.leads.sign(statement(decision, sheet.plan.fingerprint, sheet.answer_by), name=name)
 

@@ -33,7 +33,7 @@ def person(stack: Stack) -> Iterator[Person]:
 
 @pytest.fixture(scope="module")
 def unanswered(person: Person) -> UUID:
-    """A refresh whose question stays open for a few seconds only; everything else happens meanwhile."""
+    """A refresh whose approval request is open for a few seconds only; everything else happens meanwhile."""
     asked = {"source": "schulprod", "destination": "schuldev", "answer_within": "PT5S", "requested_by": REQUESTER}
     return person.runs.start("refresh/refresh", asked)
 
@@ -55,9 +55,9 @@ def promotion(person: Person, stack: Stack) -> Callable[..., UUID]:
 
     def start(**parameters: Any) -> UUID:
         httpx.post(f"{stack.emulator_url}/_sandbox/publish", json={"install": "schulstage", "kind": "files"})
-        told = {"source": "schulstage", "destination": "schulprod", "requested_by": REQUESTER}
-        run = person.runs.start("promote/promote", told | parameters)
-        person.await_question(run)
+        shown = {"source": "schulstage", "destination": "schulprod", "requested_by": REQUESTER}
+        run = person.runs.start("promote/promote", shown | parameters)
+        person.await_form(run)
         return run
 
     return start
@@ -103,7 +103,7 @@ def test_a_rejected_promotion_never_sends_a_copy(
 def test_one_person_approves_in_the_form(
     person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
-    """The form says what it is about and refuses a wrong name itself; a lead's code, typed in two halves, is one copy."""
+    """The form shows the plan and refuses a wrong name; a lead's code, typed in two halves, is one copy."""
     run = promotion()
     person.answer(run, "approve", Type_the_name="schulstage")
     assert_readable(person)
@@ -141,17 +141,17 @@ def assert_readable(person: Person) -> None:
 def test_two_people_approve_what_is_risky(
     person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
-    """A wrong code is told, and asked again; the first yes copies nothing; the second person sees it, and signs."""
+    """A wrong code is reported and asked for again; the first approval copies nothing; the second person sees it and signs."""
     before = copies().count("schulprod")
     run = promotion(database=True)
     person.answer(run, "approve", Proof_that="000000")
     person.submit()
-    assert "The last answer did not count: The code is not the one" in person.await_question(run, 1)
+    assert "The last answer did not count: The code is not the one" in person.await_form(run, 1)
     person.answer(run, "approve")
     person.fill(Proof_that=stack.leads.fresh_code())  # last: a code is good for half a minute
     person.picture_of_form("form-wrong-code")
     person.submit()
-    assert f"**{LEAD}** approved (code," in person.await_question(run, 2)
+    assert f"**{LEAD}** approved (code," in person.await_form(run, 2)
     assert copies().count("schulprod") == before
     signed = person.signature(run, "approve", SECOND)
     person.answer(run, "approve", Your_name=SECOND, Proof_that=signed, Reason="looked at it too")
@@ -164,12 +164,12 @@ def test_two_people_approve_what_is_risky(
 
 @pytest.mark.drill
 def test_silence_means_no(person: Person, stack: Stack, copies: Copies, unanswered: UUID) -> None:
-    """A question that nobody answers is ended by the sweep: the run is shown as Expired, and nothing was copied."""
+    """The sweep ends an approval request that nobody answers: the run is shown as Expired, and nothing was copied."""
     person.runs.start("sweep/sweep", {})
     assert person.wait(unanswered, "Expired") == "Expired"
     person.open(f"/runs/flow-run/{unanswered}")
     person.page.get_by_text("Expired").first.wait_for()
     person.picture("expired")
     assert "schuldev" not in copies()
-    told = [notice.subject for notice in notices.read(stack.notices_file)]
-    assert "[Understudy] refresh of schuldev: Expired" in told
+    shown = [notice.subject for notice in notices.read(stack.notices_file)]
+    assert "[Understudy] refresh of schuldev: Expired" in shown

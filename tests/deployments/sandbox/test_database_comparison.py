@@ -1,4 +1,4 @@
-"""The demo's proof: it sees what is there, says when something is wrong, and never shows production in clear."""
+"""The demo's proof: it detects each fault and never shows production in clear text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -56,11 +56,11 @@ def test_people_of_production_are_hidden(school: Any, sides: SideBySide) -> None
 
 
 def test_counts_and_login_say_no_before_a_load(sides: SideBySide) -> None:
-    """Staging before a load has other rows and its own passwords, and the proof says so."""
+    """Staging before a load has other rows and its own passwords, and the comparison detects it."""
     assert not sides.counts_agree()
-    good, told = sides.login()
+    good, details = sides.login()
     assert not good
-    assert "'staging123' does not" in told
+    assert "'staging123' does not" in details
 
 
 SETS = "UPDATE users SET password_hash = '{made}'"

@@ -1,4 +1,4 @@
-"""The demo as a drill: answered by a person who says no, and interrupted at every moment that differs."""
+"""The demo as a drill: a person rejects a plan, and the demo is interrupted at different moments."""
 
 import os
 import re
@@ -19,12 +19,12 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="left-overs are looked for in /proc"),
 ]
 
-QUESTION = re.compile(r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and")
+OPEN_FORM = re.compile(r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and")
 
 
 def answer(demo: Any, decision: str, destination: str, **more: str) -> str:
-    """Answer the question that the demo prints next as it tells to, with the digits that it prints; gives the UI's address."""
-    link = QUESTION.search(demo.read_until("press Resume"))
+    """Answer the next form as the demo describes, with the digits that it prints, and return the address of the UI."""
+    link = OPEN_FORM.search(demo.read_until("press Resume"))
     code = re.search(r"Type the code of the plan: (\S+)", demo.read_until("Type the code of the plan"))
     assert destination in demo.read_until("For example")
     digits = re.search(r"now: (\d{3} \d{3}) ", demo.read_until("six digits now"))
@@ -33,7 +33,7 @@ def answer(demo: Any, decision: str, destination: str, **more: str) -> str:
     assert digits
     form = {
         "decision": decision, "plan": code[1], "destination": destination, "approver": "Demo Lead", "proof": digits[1],
-        "reason": "as the demo told me",
+        "reason": "as described by the demo",
     }  # fmt: skip
     with connected_to(f"{link[1]}/api") as runs:
         runs.answer(UUID(link[2]), form | more)
@@ -41,7 +41,7 @@ def answer(demo: Any, decision: str, destination: str, **more: str) -> str:
 
 
 def test_a_person_answers_in_the_demo(perform: Callable[..., Any]) -> None:
-    """Attended, it prints where, how and with which digits to answer, takes a no for a good end, stays up, and exits 0 at Ctrl-C."""
+    """Attended, it prints where, how and with which digits to answer, accepts a rejection, stays up, and exits 0 at Ctrl-C."""
     demo = perform()
     answer(demo, "approve", "schulprod", restore="no")
     url = answer(demo, "reject", "staging.schule.example")

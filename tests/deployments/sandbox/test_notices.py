@@ -1,4 +1,4 @@
-"""The catcher of notices: it keeps what it gets, answers as told, and is gone afterwards."""
+"""The catcher of notices: it stores notices, answers with its status, and closes its port."""
 
 import signal
 import socket
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def post(catcher: Catcher, **payload: str) -> int:
-    """Send JSON to the catcher; gives the status of its answer."""
+    """Send JSON to the catcher and return the status of its answer."""
     return httpx.post(catcher.http_url, json=payload, trust_env=False).status_code
 
 
@@ -43,8 +43,8 @@ def test_refuses_what_is_no_json() -> None:
         assert catcher.caught == []
 
 
-def test_answers_as_told() -> None:
-    """With another status it plays a place that fails."""
+def test_answers_with_its_status() -> None:
+    """With another status it behaves like a place that fails."""
     with Catcher() as catcher:
         catcher.status = 500
         assert post(catcher, subject="S", body="B") == 500

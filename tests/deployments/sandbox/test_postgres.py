@@ -39,7 +39,7 @@ with Postgres(Path(sys.argv[1]), fsync=False, kept=kept) as server:
 
 
 def processes(home: Path) -> list[str]:
-    """Command lines of everything that works in this folder or speaks of it."""
+    """Command lines of everything that works in this folder or has it in its arguments."""
     found = []
     for entry in PROC.glob("[0-9]*"):
         try:
@@ -53,7 +53,7 @@ def processes(home: Path) -> list[str]:
 
 
 def ask(url: str, query: str) -> object:
-    """The one value that a query gives."""
+    """Return the single value of a query."""
     with psycopg.connect(url) as connection:
         row = connection.execute(query.encode()).fetchone()
     return row[0] if row else None
@@ -122,11 +122,11 @@ def test_listens_to_no_network(tmp_path: Path) -> None:
         assert server.home.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize(("fsync", "said"), [(True, "on"), (False, "off")])
-def test_fsync_is_an_option(tmp_path: Path, fsync: bool, said: str) -> None:
+@pytest.mark.parametrize(("fsync", "answer"), [(True, "on"), (False, "off")])
+def test_fsync_is_an_option(tmp_path: Path, fsync: bool, answer: str) -> None:
     """Measurements keep fsync, tests give it up."""
     with Postgres(tmp_path, fsync=fsync) as server:
-        assert ask(server.url(), "SHOW fsync") == said
+        assert ask(server.url(), "SHOW fsync") == answer
 
 
 def test_creates_databases_by_any_name(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_creates_databases_by_any_name(tmp_path: Path) -> None:
 
 
 def test_tools_reach_it(tmp_path: Path) -> None:
-    """The programs beside the server, such as psql and pg_dump, take the same address."""
+    """The programs of the installation, such as psql and pg_dump, take the same address."""
     with Postgres(tmp_path, fsync=False) as server:
         for command in (["psql", "-Atc", "SELECT 1"], ["pg_dump", "-s"]):
             done = subprocess.run(
@@ -286,7 +286,7 @@ def test_server_killed(tmp_path: Path) -> None:
 
 
 def test_start_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is not ready in time is ended, its folder removed, and its log told."""
+    """A server that is not ready in time is ended, its folder removed, and its log shown."""
     monkeypatch.setattr(module, "PATIENCE", -1.0)
     monkeypatch.setattr(module, "_recorded", lambda home: [])
     server = Postgres(tmp_path, fsync=False)

@@ -87,7 +87,7 @@ def test_quotes_the_last_words(program: Callable[[str], Program]) -> None:
 
 @needs_proc
 def test_touches_nothing_else(program: Callable[[str], Program], mark: str) -> None:
-    """Only what carries this very mark is ended; another sandbox goes on."""
+    """Only what carries this very mark is ended; another sandbox keeps running."""
     ours = program("import time; time.sleep(600)")
     assert eventually(lambda: marked(mark))
     end_marked(uuid.uuid4().hex, within=1)

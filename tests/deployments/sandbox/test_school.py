@@ -1,4 +1,4 @@
-"""The school's database is what it says: hard, repeatable, harmless, and classified column by column."""
+"""The database of the school: hard, repeatable, harmless, and classified column by column."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ def staging(postgres: Postgres) -> str:
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    """What a query gives."""
+    """Return the rows of a query."""
     with psycopg.connect(url) as connection:
         return connection.execute(query.encode()).fetchall()
 

@@ -79,10 +79,8 @@ class TestRunning:
         systems = set()
         for setting, role, users in (("SOURCE", READER, 3001), ("TARGET", OWNER, 1801)):
             with psycopg.connect(stack.env[f"UNDERSTUDY_{setting}_DATABASE"]) as connection:
-                question = (
-                    "SELECT current_user, system_identifier, (SELECT count(*) FROM users) FROM pg_control_system()"
-                )
-                who, system, found = connection.execute(question).fetchall()[0]
+                query = "SELECT current_user, system_identifier, (SELECT count(*) FROM users) FROM pg_control_system()"
+                who, system, found = connection.execute(query).fetchall()[0]
                 assert (who, found) == (role, users)
                 systems.add(system)
         assert len(systems) == 2

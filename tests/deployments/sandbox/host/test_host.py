@@ -108,7 +108,7 @@ def test_a_page_has_1_to_100_rows(limit: str, ask: Callable[..., Response]) -> N
 
 
 def test_pages_are_linked_until_the_end(ask: Callable[..., Response]) -> None:
-    """Following `next` gives every install once."""
+    """Following `next` returns every install once."""
     names, offset = [], 0
     while True:
         page = json.loads(ask("GET", "/installs", limit="4", offset=str(offset)).body)
@@ -212,7 +212,7 @@ def test_a_shop_travels_with_the_database(
 
 
 def test_a_shop_is_switched_on_over_http(host: Host) -> None:
-    """The switchboard takes the kinds of plugins as it takes content, and refuses a kind that is none."""
+    """The switchboard takes the kinds of plugins as it takes content, and refuses an unknown kind."""
     for kind, status in (("shop", 201), ("forms", 201), ("members", 201), ("weather", 400)):
         body = json.dumps({"install": "schulprod", "kind": kind}).encode()
         assert host.handle(Request("POST", "127.0.0.1", "/_sandbox/publish", {}, {}, body)).status == status

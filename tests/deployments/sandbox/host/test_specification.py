@@ -36,7 +36,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "name": "schulneu", "account_id": ACCOUNT, "site_id": SITE, "environment": "staging",
     },
     ("post", "/install_copy"): COPY,
-    ("post", "/installs/{install_id}/backups"): {"description": "by hand", "notification_emails": ["a@b.example"]},
+    ("post", "/installs/{install_id}/backups"): {"description": "manually", "notification_emails": ["a@b.example"]},
     ("post", "/installs/{install_id}/backups/{backup_id}/restore"): {
         "notification_emails": ["a@b.example"], "restore_database": False, "create_checkpoint": True,
     },
@@ -183,7 +183,7 @@ def test_every_wrong_body_is_refused(host: SpecifiedHost, method: str, path: str
 @pytest.mark.parametrize("wanted", ["schulstage", "7", fixed_id("no install"), INSTALL.upper() + "0"])
 @pytest.mark.parametrize(("method", "path"), [each for each in USED if "{install_id}" in each[1]], ids=lambda v: v)
 def test_an_unknown_install_is_not_found(host: SpecifiedHost, method: str, path: str, wanted: str) -> None:
-    """What is no id of an install is none, but that one install can be read by its name."""
+    """Only a UUID is an id of an install, but one install can be read by its name."""
     answer = host.ask(method, path, BODIES.get((method, path)), install_id=wanted)
     by_name = path == "/installs/{install_id}" and wanted == "schulstage"
     assert answer.status == (200 if by_name else 404)
@@ -234,8 +234,8 @@ def test_an_unknown_account_shows_what_the_gateway_makes_of_it(host: SpecifiedHo
     assert host.ask("get", path, account_id=str(uuid4())).status == status
 
 
-def test_without_a_login_nothing_is_told(host: SpecifiedHost) -> None:
-    """Everything but the status asks for a login, with a declared 401."""
+def test_without_a_login_nothing_is_returned(host: SpecifiedHost) -> None:
+    """Everything but the status requires a login, with a declared 401."""
     for method, path in USED:
         request = Request(
             method.upper(), "testserver", f"/v1{path.format(**host.ids)}", {}, {"host": "testserver"}, b""
