@@ -6,7 +6,7 @@ Prefect Blocks are not used: every API client can read them in clear text, but n
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError
@@ -18,6 +18,10 @@ from tasks.estate.errors import Misconfigured
 LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
+def _secret(description: str) -> Any:
+    return Field(SecretStr(""), description=description)
+
+
 class Settings(BaseSettings):
     """The settings of a worker. Durations are in seconds of real time at pace 1."""
 
@@ -27,19 +31,13 @@ class Settings(BaseSettings):
         "https://api.wpengineapi.com/v1",
         description="Base URL of the hosting API, with /v1 at its end; https, unless loopback.",
     )
-    api_user: SecretStr = Field(
-        SecretStr(""), description="API user, from the host's User Portal, page 'API Access'. Needed by every copy."
-    )
-    api_password: SecretStr = Field(SecretStr(""), description="API password, from the same page.")
+    api_user: SecretStr = _secret("API user, from the host's User Portal, page 'API Access'. Needed by every copy.")
+    api_password: SecretStr = _secret("API password, from the same page.")
     notify: str = Field(
         "", description="E-mail address that the host notifies of backups and copies (the API requires one)."
     )
-    source_database: SecretStr = Field(
-        SecretStr(""), description="postgresql://… of production, with a read-only role. Needed to export."
-    )
-    target_database: SecretStr = Field(
-        SecretStr(""), description="postgresql://… of staging, as the owner of its tables. Needed to load."
-    )
+    source_database: SecretStr = _secret("postgresql://… of production, with a read-only role. Needed to export.")
+    target_database: SecretStr = _secret("postgresql://… of staging, as the owner of its tables. Needed to load.")
     source_hostname: str = Field(
         "", description="Hostname of production for reports and dumps. Empty: that of the connection."
     )
@@ -49,9 +47,7 @@ class Settings(BaseSettings):
     policies: Path = Field(
         Path("deployments/policies"), description="Folder of masking policies, one `<name>.yaml` for each application."
     )
-    masking_key: SecretStr = Field(
-        SecretStr(""), description="Masking key, 32 bytes or more. Keep it in a secret store."
-    )
+    masking_key: SecretStr = _secret("Masking key, 32 bytes or more. Keep it in a secret store.")
     masking_key_rotates: bool = Field(
         True, description="True: each run masks differently. False: equal values stay equal in all dumps."
     )
@@ -67,9 +63,8 @@ class Settings(BaseSettings):
     dump_recipients: str = Field(
         "", description="age recipients (age1…), separated by spaces. Empty: dumps are not encrypted."
     )
-    dump_identity: SecretStr = Field(
-        SecretStr(""),
-        description="age identity (AGE-SECRET-KEY-…) that decrypts dumps. Needed to load encrypted dumps.",
+    dump_identity: SecretStr = _secret(
+        "age identity (AGE-SECRET-KEY-…) that decrypts dumps. Needed to load encrypted dumps.",
     )
     statement_within: float = Field(
         3600.0, gt=0, description="Time limit of one statement on either database (1 h); not scaled by the pace."
@@ -85,9 +80,8 @@ class Settings(BaseSettings):
     site_gateway: str = Field(
         "", description="host:port to which requests to all public sites go (like curl --connect-to). Empty: DNS."
     )
-    site_logins: SecretStr = Field(
-        SecretStr(""),
-        description="Logins of sites behind Basic authentication: install=user:password, separated by spaces. "
+    site_logins: SecretStr = _secret(
+        "Logins of sites behind Basic authentication: install=user:password, separated by spaces. "
         "Percent-encode all characters but letters and digits.",
     )
     standing_file: Path = Field(
@@ -108,9 +102,8 @@ class Settings(BaseSettings):
     freeze_file: Path = Field(
         Path("deployments/freezes.yaml"), description="Reviewed freeze calendar. Without the file nothing is frozen."
     )
-    notices: SecretStr = Field(
-        SecretStr(""),
-        description="Where notices go, separated by spaces: Prefect blocks (slack-webhook/leads) or Apprise URLs "
+    notices: SecretStr = _secret(
+        "Where notices go, separated by spaces: Prefect blocks (slack-webhook/leads) or Apprise URLs "
         "(mailtos://…). Empty: no notices.",
     )
     pace: float = Field(

@@ -75,7 +75,11 @@ def require_shown(printed: str) -> None:
     ("moment", "number"),
     [
         ("The emulated host answers", signal.SIGINT),  # and the databases are being built
-        pytest.param("Created the automation", signal.SIGKILL, marks=pytest.mark.drill),  # more in test_demo_drill.py
+        pytest.param("The emulated host answers", signal.SIGKILL, marks=pytest.mark.drill),
+        pytest.param("Created the automation", signal.SIGTERM, marks=pytest.mark.drill),
+        pytest.param("Created the automation", signal.SIGKILL, marks=pytest.mark.drill),
+        pytest.param("Compare schulprod with schulstage", signal.SIGINT, marks=pytest.mark.drill),
+        pytest.param("Compare schulprod with schulstage", signal.SIGKILL, marks=pytest.mark.drill),
     ],
 )
 def test_interrupted_demo_leaves_nothing(perform: Callable[..., Any], moment: str, number: signal.Signals) -> None:

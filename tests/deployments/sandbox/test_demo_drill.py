@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,29 +54,3 @@ def test_a_person_answers_in_the_demo(perform: Callable[..., Any]) -> None:
     assert demo.finish() == 0
     assert demo.nothing_left()
     assert demo.port_is_free(url)
-
-
-@pytest.mark.parametrize(
-    ("moment", "number"),
-    [
-        ("The emulated host answers", signal.SIGKILL),
-        ("Created the automation", signal.SIGTERM),
-        ("Compare schulprod with schulstage", signal.SIGINT),
-        ("Compare schulprod with schulstage", signal.SIGKILL),
-    ],
-)
-def test_interrupted_demo_leaves_nothing(perform: Callable[..., Any], moment: str, number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM or kill -9, while starting or while a flow runs: no process, no port, no database is left."""
-    demo = perform("--unattended")
-    url = demo.read_until("The emulated host answers").split()[-1]
-    if moment not in demo.printed:
-        demo.read_until(moment)
-    assert len(demo.note_family()) >= 3
-    os.kill(demo.process.pid, number)
-    if number is not signal.SIGKILL:
-        time.sleep(0.2)
-        os.kill(demo.process.pid, number)  # an impatient second one does not break the clean-up
-    assert demo.finish() == (-9 if number is signal.SIGKILL else 128 + number)
-    assert demo.nothing_left()
-    assert demo.port_is_free(url)
-    assert "Traceback" not in demo.printed
