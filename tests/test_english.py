@@ -18,8 +18,6 @@ NAMES = set(LIST["names"])
 
 # Files, and folders without their subfolders, that are not rewritten yet. This list only gets shorter.
 NOT_YET = (
-    "tasks",
-    "tasks/dumps",
     "tasks/ledger",
     "tasks/ledger/migrations",
     "tasks/ledger/migrations/versions",
@@ -27,13 +25,10 @@ NOT_YET = (
     "tasks/signoff",
     "tests",
     "tests/benchmarks",
-    "tests/flows",
-    "tests/tasks",
     "tests/tasks/dumps",
     "tests/tasks/dumps/failures",
     "tests/tasks/dumps/round_trip",
     "tests/tasks/ledger",
-    "tests/tasks/runtime",
     "tests/tasks/safeguards",
     "tests/tasks/signoff",
 )
