@@ -1,4 +1,4 @@
-"""Rows that staging would refuse: found by a trial before anybody is asked, wherever staging's definition differs."""
+"""Rows that staging would refuse: a trial finds them before the approval, if staging's definition differs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +21,16 @@ INSERT INTO t VALUES (1, 'short', 'abc', 12.25, 'ok', 'abc', '{a,bb}', '(abc,1)'
 POLICY = "parents: keep\nother: keep\nt: keep"
 
 
+def exported(pair: Pairs, change: str) -> tuple[Any, DumpFacts]:
+    """A pair with the dump of its source, after a change to its target."""
+    made = pair(SCHEMA, POLICY, ROWS)
+    facts = made.export()
+    made.change(change)
+    return made, facts
+
+
 def refusal_of(made: Any, facts: DumpFacts, expected: tuple[str, str, str] | None) -> DumpRefused | None:
-    """The error of a plan that has exactly this fault (kind, table, column); with none expected, it must load without a doubt."""
+    """The error of a plan with exactly this fault (kind, table, column); if None is expected, it loads without a doubt."""
     if expected is None:
         assert made.load_plan(facts).doubts == ()
         made.load(facts)
@@ -34,7 +42,7 @@ def refusal_of(made: Any, facts: DumpFacts, expected: tuple[str, str, str] | Non
     return refused.value
 
 
-BROKEN = {  # what is done to staging, (kind, table, column) of the fault, what its message must say
+BROKEN = {  # what is done to staging, (kind, table, column) of the fault, what its message must contain
     "a shorter text": ("ALTER TABLE t ALTER s TYPE varchar(5)", ("type", "t", "s"), "character varying(40)"),
     "a shorter char": ("ALTER TABLE t ALTER c TYPE char(4)", ("type", "t", "c"), "character(4)"),
     "a smaller precision": ("ALTER TABLE t ALTER n TYPE numeric(5,2)", ("type", "t", "n"), "too large"),
@@ -75,11 +83,9 @@ BROKEN = {  # what is done to staging, (kind, table, column) of the fault, what 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_staging_refuses_is_a_fault_of_the_plan(pair: Pairs, case: str) -> None:
-    """Each difference names table, column, kind and remedy before the load; one that no row meets is no fault."""
+    """Each difference names table, column, kind and remedy before the load; one that no row violates is no fault."""
     change, expected, words = BROKEN[case]
-    made = pair(SCHEMA, POLICY, ROWS)
-    facts = made.export()
-    made.change(change)
+    made, facts = exported(pair, change)
     refused = refusal_of(made, facts, expected)
     if refused is None:
         return
@@ -110,11 +116,9 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize("case", HEALTHY)
-def test_what_staging_takes_is_neither_fault_nor_doubt(pair: Pairs, case: str) -> None:
-    """Identical and harmlessly different definitions plan without a word and load; staging's sequences stay where they are."""
-    made = pair(SCHEMA, POLICY, ROWS)
-    facts = made.export()
-    made.change(HEALTHY[case])
+def test_what_staging_accepts_is_neither_fault_nor_doubt(pair: Pairs, case: str) -> None:
+    """Equal and harmlessly different definitions load without a doubt; the plan does not move staging's sequences."""
+    made, facts = exported(pair, HEALTHY[case])
     before = made.contents()
     assert made.load_plan(facts).doubts == ()
     assert made.contents() == before
@@ -122,7 +126,7 @@ def test_what_staging_takes_is_neither_fault_nor_doubt(pair: Pairs, case: str) -
     assert made.ask("SELECT count(*) FROM t") == [(3,)]
 
 
-ALTERED = {  # what staging would do to a value without a word
+ALTERED = {  # how staging would change a value without an error
     "a rounded number": ("n TYPE numeric(9,1)", "n"), "a date without its time": ("at TYPE date", "at"),
     "a padded text": ("born TYPE text", None), "a wider number": ("n TYPE numeric(20,6)", None),
 }  # fmt: skip
@@ -130,11 +134,9 @@ ALTERED = {  # what staging would do to a value without a word
 
 @pytest.mark.parametrize("case", ALTERED)
 def test_values_that_staging_would_change_are_a_doubt(pair: Pairs, case: str) -> None:
-    """A kept value that arrives rounded or cut is named before the approval; one that only looks different is not."""
+    """A kept value that would be rounded or cut is named before the approval; one that is only printed differently is not."""
     change, column = ALTERED[case]
-    made = pair(SCHEMA, POLICY, ROWS)
-    facts = made.export()
-    made.change(f"ALTER TABLE t ALTER {change}")
+    made, facts = exported(pair, f"ALTER TABLE t ALTER {change}")
     found = [(doubt.kind, doubt.table, doubt.column) for doubt in made.load_plan(facts).doubts]
     assert found == ([("changed", "t", column)] if column else [])
 
@@ -162,7 +164,7 @@ LEAVES = {
 
 @pytest.mark.parametrize("case", LEAVES)
 def test_partitions_and_their_own_rules_are_tried(pair: Pairs, case: str) -> None:
-    """A bound, a key by an expression, and what one leaf alone demands, at any depth."""
+    """A bound, a key by an expression, and the requirements of a single leaf, at any depth."""
     change, expected = LEAVES[case]
     made = pair(PARTS, "e: keep", PART_ROWS)
     facts = made.export()
@@ -178,7 +180,7 @@ KEYS = {
 
 @pytest.mark.parametrize("case", KEYS)
 def test_a_mask_on_a_partition_key_is_tried(pair: Pairs, case: str) -> None:
-    """The masked values decide whether a partition takes the rows."""
+    """The masked values decide whether a partition accepts the rows."""
     part, refused = KEYS[case]
     made = pair(f"CREATE TABLE p (id int, born date) PARTITION BY RANGE (born); {part}",
                 "p: {id: keep, born: {maker: birth_date, by: id}}")  # fmt: skip
@@ -195,7 +197,7 @@ def test_a_mask_on_a_partition_key_is_tried(pair: Pairs, case: str) -> None:
 
 
 def test_a_check_that_reads_another_table_is_a_doubt(pair: Pairs) -> None:
-    """Its answer depends on the order of loading, so that nobody can know it; one that reads nothing is no doubt."""
+    """Its result depends on the order of loading; a CHECK that reads no table is no doubt."""
     made = pair(
         "CREATE TABLE a (id int); CREATE TABLE b (id int);"
         "CREATE FUNCTION known(int) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.a WHERE a.id = $1)';"
@@ -208,8 +210,8 @@ def test_a_check_that_reads_another_table_is_a_doubt(pair: Pairs) -> None:
     assert "t: the CHECK reads calls public.known(integer)" in doubt.message
 
 
-def test_rows_that_would_point_at_nothing_are_counted(pair: Pairs) -> None:
-    """A foreign key to a table that staging keeps, in the source or not: its rows are staging's own."""
+def test_rows_that_would_refer_to_nothing_are_counted(pair: Pairs) -> None:
+    """A foreign key to a table that staging keeps is checked against staging's own rows."""
     made = pair(
         "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE t (id int, a int REFERENCES a)", "a: exclude\nt: keep",
         "INSERT INTO a VALUES (1), (2); INSERT INTO t VALUES (1, 1), (2, 2), (3, 2), (4, NULL)", old="INSERT INTO a VALUES (1)",
@@ -223,7 +225,7 @@ def test_rows_that_would_point_at_nothing_are_counted(pair: Pairs) -> None:
 
 
 def test_a_raw_dump_is_not_tried_but_named(pair: Pairs) -> None:
-    """What holds personal data stays off staging until somebody approves: the difference is a doubt."""
+    """Personal data does not reach staging before the approval, so that the difference is a doubt."""
     made = pair(
         "CREATE TABLE u (id int PRIMARY KEY, mail text)", "u: {id: keep, mail: email}",
         "INSERT INTO u VALUES (1, 'a@b.example')",
@@ -238,11 +240,10 @@ def test_a_raw_dump_is_not_tried_but_named(pair: Pairs) -> None:
 
 def test_defaults_with_braces_are_tried_as_they_are(pair: Pairs) -> None:
     """A column of staging alone, with a JSON document or an array as its default, raises no doubt."""
-    made = pair(SCHEMA, POLICY, ROWS)
-    facts = made.export()
-    made.change(
+    made, facts = exported(
+        pair,
         "ALTER TABLE t ADD extra jsonb NOT NULL DEFAULT '{\"a\": {}}', ADD words text[] NOT NULL DEFAULT '{}',"
-        " ADD CONSTRAINT objects CHECK (jsonb_typeof(extra -> 'a') = 'object' AND cardinality(words) = 0)"
+        " ADD CONSTRAINT objects CHECK (jsonb_typeof(extra -> 'a') = 'object' AND cardinality(words) = 0)",
     )
     assert made.load_plan(facts).doubts == ()
     made.load(facts)
@@ -250,13 +251,12 @@ def test_defaults_with_braces_are_tried_as_they_are(pair: Pairs) -> None:
 
 def test_each_function_of_a_check_is_looked_into(pair: Pairs) -> None:
     """The first of two immutable functions reads nothing, the second reads a table: the CHECK is a doubt."""
-    made = pair(SCHEMA, POLICY, ROWS)
-    facts = made.export()
-    made.change(
+    made, facts = exported(
+        pair,
         "CREATE FUNCTION a_plain(bigint) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 > 0';"
         "CREATE FUNCTION b_reads(bigint) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS"
         " 'BEGIN RETURN NOT EXISTS (SELECT FROM other WHERE id = -$1); END';"
-        "ALTER TABLE t ADD CONSTRAINT both_of_them CHECK (a_plain(id) AND b_reads(id))"
+        "ALTER TABLE t ADD CONSTRAINT both_of_them CHECK (a_plain(id) AND b_reads(id))",
     )
     (doubt,) = made.load_plan(facts).doubts
     assert doubt.kind == "check"
