@@ -79,7 +79,7 @@ STALE: dict[str, tuple[Callable[[Scene], Any], type[Exception], str]] = {
     "a freeze": (lambda _: freeze(), Frozen, "year's end"),
     "a hold": (held_now, OnHold, "a demo"),
     "an edited ledger": (lambda _: tamper(), LedgerBroken, "does not verify"),
-    "another copy": (copied_since, PlanIsStale, "Another copy or restore"),
+    "another copy": (copied_since, PlanIsStale, "was sent after this plan was made"),
     "another role": (
         lambda made: made.host.relabel("schulstage", environment="production"),
         PlanIsStale,
@@ -108,7 +108,7 @@ def test_what_changed_after_the_approval_stops_the_call(scene: Make, what: str) 
 def test_other_code_than_that_of_the_plan_stops_the_call(scene: Make) -> None:
     """The plan was drafted before a deployment."""
     made = scene(code_version="earlier")
-    with pytest.raises(PlanIsStale, match="other code"):
+    with pytest.raises(PlanIsStale, match="another version of the code"):
         made.send(send_copy)
     assert made.sent() == 0
 

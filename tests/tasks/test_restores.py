@@ -114,7 +114,7 @@ def test_the_guards_of_a_copy_stand_before_a_restore(scene: Make) -> None:
     with pytest.raises(OnHold):
         made.send(send_restore)
     made.ledger.record("sending", run_id="other", destination_id=made.plan.destination_id, plan="p")
-    with pytest.raises(PlanIsStale, match="Another copy or restore"):
+    with pytest.raises(PlanIsStale, match="was sent after this plan was made"):
         made.send(send_restore)
     assert made.sent() == 0
 
