@@ -31,7 +31,7 @@ from prefect.utilities.urls import url_for
 from deployments.obstacles import Obstacle, Surroundings, find_obstacle
 from tasks.estate.addresses import prefect_address
 from tasks.estate.errors import Misconfigured, NotApproved, NotFound, Unreachable
-from tasks.estate.failures import why_failed
+from tasks.estate.failures import TRUST, why_failed
 
 VARIABLE = "PREFECT_API_URL"
 CERTIFICATE_HINT = " If your own certificate authority signed it, set PREFECT_API_SSL_CERT_FILE."
@@ -236,7 +236,7 @@ def server_address() -> str:
 def unreachable(address: str, error: Exception) -> Unreachable:
     """Return the error that explains why the Prefect server did not respond."""
     why, remedy = why_failed(error)
-    hint = CERTIFICATE_HINT if why.startswith("TLS: its certificate is signed") else ""
+    hint = CERTIFICATE_HINT if remedy == TRUST else ""
     return Unreachable(
         f"The Prefect server at {without_login(address)} cannot be reached: {why}.",
         next_step=f"{remedy}{hint} Check {VARIABLE} and the network, then try again.".strip(),

@@ -241,7 +241,7 @@ def test_an_approval_is_used_in_time_and_under_the_lock(scene: Scene, monkeypatc
 
 @contextmanager
 def loading(scene: Scene) -> Iterator[None]:
-    """Another load of the target is under way in the database."""
+    """Another load of the target is is running in the database."""
     with psycopg.connect(scene.pair.url("target")) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (0x756E64657273,))
         yield
@@ -249,7 +249,7 @@ def loading(scene: Scene) -> Iterator[None]:
 
 def test_two_loads_never_run_together(scene: Scene) -> None:
     """That holds whoever runs the other load, and also during the search for a lost one."""
-    with loading(scene), pytest.raises(DestinationBusy, match="under way"):
+    with loading(scene), pytest.raises(DestinationBusy, match="is running"):
         scene.load()
     assert "consumed" not in scene.kinds()
     scene.load()

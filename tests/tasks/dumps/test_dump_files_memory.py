@@ -15,6 +15,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from tasks.dumps.dump_files import assemble
+from tasks.dumps.dump_reader import Segment, check, read
+from tasks.dumps.segment_writer import SegmentWriter
 from tasks.estate.dumps import Header
 from tasks.estate.tables import Name
 

@@ -94,7 +94,7 @@ def test_mode_17_the_source_itself_is_never_a_target(pair: Pairs) -> None:
     facts = made.export()
     own = facts.header.model_copy(update={"source_database": "pair_target"})
     before = made.contents()
-    with pytest.raises(WrongTarget, match="is the database that the dump was made from"):
+    with pytest.raises(WrongTarget, match="is the database from which the dump was exported"):
         made.load(facts.model_copy(update={"header": own}))
     assert made.contents() == before
 

@@ -136,7 +136,10 @@ def test_mode_12_a_snapshot_that_is_gone_is_never_replaced(pair: Pairs) -> None:
     url = made.url("source", "pair_reader")
     with connected_to(url, name="snapshot", statement_within=60) as holding, exported_snapshot(holding) as held:
         pass
-    with connected_to(url, name="late", statement_within=60) as late, pytest.raises(NotExported, match="not known"):
+    with (
+        connected_to(url, name="late", statement_within=60) as late,
+        pytest.raises(NotExported, match="does not have the exported snapshot"),
+    ):
         use_snapshot(late, held)
 
 

@@ -87,9 +87,9 @@ def test_a_word_that_is_kept_elsewhere_is_a_pair(pair: Pairs) -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("{source: users.id, found: kept.category, reason: a reason}", "does not search for values of users.id"),
-        ("{source: users.subject, found: kept.id, reason: a reason}", "does not look into kept.id"),
-        ("{source: users.gone, found: kept.category, reason: a reason}", "does not search for values of users.gone"),
+        ("{source: users.id, found: kept.category, reason: a reason}", "does not look for values of users.id"),
+        ("{source: users.subject, found: kept.id, reason: a reason}", "does not search in kept.id"),
+        ("{source: users.gone, found: kept.category, reason: a reason}", "does not look for values of users.gone"),
         ("{source: users.subject, found: kept.category}", "reason"),
         ("users.subject", "accept: expected source, found and reason"),
     ],
