@@ -5,7 +5,6 @@ from typing import Any
 
 from deployments.sandbox.host.host import Host
 from flows.diagnose import diagnose
-from flows.provision import provision
 from flows.refresh import refresh
 
 
@@ -29,12 +28,3 @@ def test_leaked_urls_come_with_the_command_that_mends_them(start: Callable[..., 
     run = start(diagnose, install="schulstage", compare_with="schulprod")
     assert run.state == "Unhealthy"
     assert "wp search-replace '//www.schulfest.example' '//schulstage.wpengine.example'" in run.report
-
-
-def test_a_new_install_is_made_once_and_filled(start: Callable[..., Any], worker: Host) -> None:
-    """Provision creates one staging install next to production, waits, and copies."""
-    run = start(provision, source="schulprod", name="schulneu").approve("schulneu")
-    assert run.state == "Verified", run.message
-    made = [row for row in worker.journal() if (row["method"], row["path"]) == ("POST", "/v1/installs")]
-    assert len(made) == 1
-    assert worker.snapshot()["installs"]["schulneu"]["totals"]["posts"] == 12

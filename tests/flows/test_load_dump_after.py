@@ -162,28 +162,6 @@ def test_silent_without_a_name_in_the_settings_the_live_connection_counts(
     assert loads.plan_load.fn(facts, "schulportal", f" {live} ", Choices()).hostname == live
 
 
-def test_w2_attachments_off_keeps_the_rows_and_reads_no_content(
-    start: Start, approve: Start, school: Any, whole: Any
-) -> None:
-    """On by default; off, no content travels, and the role need not even be allowed to read the column."""
-    school.change(
-        "REVOKE SELECT ON attachments FROM schulportal_reader; GRANT SELECT (id, letter_id, message_id, file_name,"
-        " mime_type, size_bytes, sha256, uploaded_at) ON attachments TO schulportal_reader",
-        production=True,
-    )
-    assert start(anonymize).state in ("NotExported", "PolicyRefused")
-    made = start(anonymize, attachments=False)
-    assert made.state == "Exported", made.message
-    assert "Attachments: not included" in made.report
-    facts = dump_reader.check(max(map(str, school.folder.iterdir())))
-    assert (facts.header.attachments, dump_reader.check(whole.dump).header.attachments) == (False, True)
-    run = approve(load_dump, hostname=HOST, dump=facts.url)
-    assert run.state == "Loaded", run.message
-    rows = "SELECT id, file_name, letter_id, message_id FROM attachments ORDER BY id"
-    assert school.ask(rows) == school.ask(rows, production=True)
-    assert school.ask("SELECT count(*) FROM attachments WHERE content IS NOT NULL") == [(0,)]
-
-
 def test_silent_a_target_that_is_the_source_gets_no_audit_row(
     start: Start, school: Any, whole: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

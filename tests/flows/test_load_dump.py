@@ -1,23 +1,17 @@
 """The workflow that this one replaces, line by line: the numbers are those of its description."""
 
 import re
-import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import bcrypt
 import psycopg
 import pytest
 
-from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from flows.reload import reload
-from tasks.dumps import dump_reader
 from tasks.dumps.load_plan import require_host
-from tasks.estate.dumps import RISK_PHRASE, Anonymizer, require_choices
-from tasks.estate.errors import RiskNotAccepted, WrongHost
+from tasks.estate.errors import WrongHost
 from tasks.estate.settings import forget_settings
 from tasks.runtime.forms import ApprovalForm, RiskyForm
 
@@ -40,16 +34,6 @@ def test_w1_without_the_gate_the_worker_refuses(
     run = start(flow, hostname=HOST, **more)
     assert run.state == "GateClosed"
     assert run.message.startswith(E1)
-
-
-def test_w3_the_export_is_one_file_of_that_name(whole: Any) -> None:
-    """`<app>-export-YYYYMMDD-HHMMSS.json.gz` in UTC, of the snapshot's time; nobody else may read it."""
-    name = Path(whole.dump).name
-    exported_at = dump_reader.check(whole.dump).header.exported_at
-    assert re.fullmatch(r"schulportal-export-\d{8}-\d{6}\.json\.gz", name)
-    assert name == f"schulportal-export-{exported_at.astimezone(UTC):%Y%m%d-%H%M%S}.json.gz"
-    assert abs((datetime.now(UTC) - exported_at).total_seconds()) < 600
-    assert stat.S_IMODE(Path(whole.dump).stat().st_mode) == 0o600
 
 
 def test_w4_the_typed_hostname_is_compared_with_the_real_target(
@@ -82,32 +66,6 @@ def test_w4_anything_else_is_refused(typed: str) -> None:
         with pytest.raises(WrongHost) as refused:
             require_host(typed, real)
         assert refused.value.message == E2
-
-
-@pytest.mark.parametrize(
-    "phrase", ["", "yes", RISK_PHRASE.lower(), f"{RISK_PHRASE} ", f" {RISK_PHRASE}", RISK_PHRASE[:-1]]
-)
-def test_w5_only_the_exact_phrase_switches_an_anonymizer_off(phrase: str) -> None:
-    """Wrong, empty, other case or with a space: refused, for each of the six; without an opt-out none is needed."""
-    for kind in Anonymizer:
-        with pytest.raises(RiskNotAccepted):
-            require_choices(attachments=True, off=[kind.value], risk_phrase=phrase)
-        assert require_choices(attachments=True, off=[kind.value], risk_phrase=RISK_PHRASE).opted_out == (kind,)
-    assert require_choices(attachments=True, off=[], risk_phrase=phrase).opted_out == ()
-
-
-def test_w5_the_phrase_is_asked_for_before_anything_is_read(
-    start: Start, school: Any, last_attempt: Callable[[Any], tuple[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The source and the dump need not even exist; at the load the attempt has its audit row."""
-    monkeypatch.setenv("UNDERSTUDY_SOURCE_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
-    forget_settings()
-    assert start(anonymize, off=["email"], risk_phrase="i_understand_the_pii_risk").state == "RiskNotAccepted"
-    run = start(load_dump, hostname=HOST, dump="no such dump", off=["names"])
-    assert run.state == "RiskNotAccepted"
-    status, error = last_attempt(school)
-    assert status == "failed"
-    assert error == run.message.removesuffix(f" {RiskNotAccepted.next_step}")
 
 
 def test_w6_an_approval_comes_before_the_load(start: Start, school: Any, whole: Any) -> None:
