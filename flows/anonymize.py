@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 
 from tasks import exports, reports
 from tasks.estate.dumps import require_choices
-from tasks.estate.forms import Anonymizers, Attachments, PolicyName, RequestedBy, RiskPhrase, asked
+from tasks.estate.flow_parameters import Anonymizers, Attachments, PolicyName, RequestedBy, RiskPhrase, asked
 from tasks.runtime import retries, runners
 
 

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import audits, reports
-from tasks.estate.forms import asked
+from tasks.estate.flow_parameters import asked
 from tasks.runtime import retries
 
 

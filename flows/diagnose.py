@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import checks, reports
-from tasks.estate.forms import asked, install
+from tasks.estate.flow_parameters import asked, install
 from tasks.runtime import retries
 
 

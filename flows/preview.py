@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 
 from tasks import previews, reports
 from tasks.estate.dumps import require_originals_allowed
-from tasks.estate.forms import PolicyName, asked
+from tasks.estate.flow_parameters import PolicyName, asked
 from tasks.runtime import retries
 
 

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
-from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, Requester, asked, install
+from tasks.estate.flow_parameters import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, Requester, asked, install
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction
 from tasks.runtime import retries

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
-from tasks.estate.forms import (
+from tasks.estate.flow_parameters import (
     ANSWER_WITHIN,
     AnswerWithin,
     CopyFiles,

@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 
 from tasks import approvals, exports, loads, locks, reports
 from tasks.estate.dumps import require_choices
-from tasks.estate.forms import (
+from tasks.estate.flow_parameters import (
     ANSWER_WITHIN,
     AnswerWithin,
     Attachments,

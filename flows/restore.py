@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
-from tasks.estate.forms import ANSWER_WITHIN, AnswerWithin, Requester, asked
+from tasks.estate.flow_parameters import ANSWER_WITHIN, AnswerWithin, Requester, asked
 from tasks.estate.plans import CopyOptions
 from tasks.runtime import retries
 

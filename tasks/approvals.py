@@ -8,11 +8,11 @@ from typing import Literal
 
 from prefect.runtime import flow_run
 
+from tasks.estate.approval_sheet import Sheet
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved, Rejected, Skipped, Superseded
 from tasks.estate.plans import Approval, Comparison, Intent, Plan
 from tasks.estate.settings import load_settings
-from tasks.estate.sheets import Sheet
 from tasks.estate.waiting import until, utc_now
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.facts import Asked, PreauthorisationUsed, Sending, StandingUsed
@@ -20,7 +20,7 @@ from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering import dumps
 from tasks.rendering.approval import approval_text, gate_lines, missing_people, notice_lines
 from tasks.rendering.markdown import plain
-from tasks.runtime.forms import (
+from tasks.runtime.approval_forms import (
     ApprovalForm,
     FormAnswer,
     PromotionForm,

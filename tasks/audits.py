@@ -13,7 +13,7 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.rendering.audit import history_text
 from tasks.runtime.current_run import this_run
-from tasks.runtime.reporting import publish
+from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_ledger, read_leads
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.history import KINDS, History, history

@@ -15,10 +15,10 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import CodeUsed, HoldEndAsked, HoldEnded, HoldPlaced
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.rendering.markdown import bullets, plain, section
+from tasks.runtime.approval_forms import HoldEndForm, await_answer, first_request, hold_end_form
 from tasks.runtime.current_run import this_run
-from tasks.runtime.forms import HoldEndForm, await_answer, first_request, hold_end_form
 from tasks.runtime.notices import send_notice
-from tasks.runtime.reporting import publish
+from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
 from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE

@@ -5,12 +5,12 @@ from datetime import timedelta
 from prefect import get_run_logger, task
 
 from tasks.capi.client import Client
+from tasks.estate.approval_sheet import digest
 from tasks.estate.errors import InstallOverdue, NotFound, TooRisky, UnderstudyError, WrongDestination
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
 from tasks.estate.risks import Grade
 from tasks.estate.rules import compare, pins, require_allowed, require_same
 from tasks.estate.settings import load_settings
-from tasks.estate.sheets import digest
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.estate.version import code_version
 from tasks.estate.waiting import utc_now

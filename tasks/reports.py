@@ -38,7 +38,7 @@ from tasks.rendering import dumps
 from tasks.rendering.approval import difference_table
 from tasks.rendering.markdown import section
 from tasks.runtime.current_run import this_run
-from tasks.runtime.reporting import WITHOUT_LEDGER, publish
+from tasks.runtime.publish_report import WITHOUT_LEDGER, publish
 from tasks.runtime.resources import open_ledger
 from tasks.safeguards.holds import place
 

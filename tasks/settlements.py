@@ -17,10 +17,10 @@ from tasks.ledger.facts import PLANNED, Reported, SettleAnswered, SettleAsked, S
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 from tasks.rendering.approval import settle_text
 from tasks.rendering.markdown import plain
+from tasks.runtime.approval_forms import FormAnswer, SettleForm, await_answer, first_request, settle_form
 from tasks.runtime.current_run import this_run
-from tasks.runtime.forms import FormAnswer, SettleForm, await_answer, first_request, settle_form
 from tasks.runtime.notices import send_notice
-from tasks.runtime.reporting import publish
+from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.states import is_over
 from tasks.signoff import settling

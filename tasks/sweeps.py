@@ -19,7 +19,7 @@ from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import describe_request, reminder_lines
 from tasks.runtime.notices import send_notice
-from tasks.runtime.reporting import publish_for
+from tasks.runtime.publish_report import publish_for
 from tasks.runtime.resources import open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, ended_while_waiting, restore_state, state_of, states_of, wait_timed_out

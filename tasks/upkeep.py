@@ -32,7 +32,7 @@ from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import describe_request, digest_lines, sweep_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
-from tasks.runtime.reporting import publish_text
+from tasks.runtime.publish_report import publish_text
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.runtime.states import RETRY_WITHIN, is_over, state_of

@@ -11,9 +11,9 @@ from prefect.client.schemas.objects import FlowRun
 
 from deployments.cli.output import Alert, columns
 from deployments.prefect_server import Form, Server, form_keys, link
+from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
-from tasks.estate.sheets import Sheet, sheet_key
 from tasks.rendering.approval import difference_table, what_travels
 from tasks.rendering.markdown import plain
 

@@ -9,18 +9,11 @@ from dataclasses import dataclass
 from tasks.estate.plans import Comparison, CopyOptions
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Direction, Install
+from tasks.safeguards.order_tables import is_order_table
 from tasks.safeguards.risk_rules import RiskRules, When
 
 NOBODY = 1_000_000  # people that a black plan demands: more than there can be, should a caller fail to refuse it
 SHOP = "WooCommerce"
-# Every table in which WooCommerce keeps orders: posts and postmeta without High-Performance Order Storage, wc_order… with it,
-# woocommerce_order_item… always. Named by their end: prefixes differ, and the sites of a network add a number.
-ORDERS = (
-    "posts", "postmeta", "wc_orders", "wc_orders_meta", "wc_order_addresses", "wc_order_operational_data", "wc_order_stats",
-    "wc_order_product_lookup", "wc_order_tax_lookup", "wc_order_coupon_lookup", "wc_customer_lookup",
-    "woocommerce_order_items", "woocommerce_order_itemmeta", "woocommerce_downloadable_product_permissions",
-)  # fmt: skip
-ENDS = tuple(f"_{name}" for name in ORDERS)
 DIRECTIONS = {
     "refresh": Direction.DOWN,
     "provision": Direction.DOWN,
@@ -93,8 +86,8 @@ class _Copy:
         """
         if self.verb != "promote" or not self.shop or self.destination.name in self.rules.shops_with_hpos:
             return False
-        tables = [f"_{table.casefold()}" for table in self.options.tables]
-        return self.options.database and (not tables or any(table.endswith(ENDS) for table in tables))
+        tables = self.options.tables
+        return self.options.database and (not tables or any(map(is_order_table, tables)))
 
     @property
     def newer_counts(self) -> bool:

@@ -13,7 +13,7 @@ from flows.reload import reload
 from tasks.dumps.load_plan import require_host
 from tasks.estate.errors import WrongHost
 from tasks.estate.settings import forget_settings
-from tasks.runtime.forms import ApprovalForm, RiskyForm
+from tasks.runtime.approval_forms import ApprovalForm, RiskyForm
 
 HOST = "staging.schule.example"
 E1 = "Import is not enabled on this instance."

@@ -16,7 +16,7 @@ from prefect.states import Cancelled, Completed, Paused, Scheduled
 
 from deployments.sandbox.host.host import Host
 from tasks import approvals
-from tasks.estate.forms import ANSWER_WITHIN
+from tasks.estate.flow_parameters import ANSWER_WITHIN
 from tasks.estate.plans import Plan
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.settings import forget_settings

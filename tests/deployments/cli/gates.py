@@ -17,11 +17,11 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.runtime import flow_run
 from prefect.states import Pending
 
+from tasks.estate.approval_sheet import Sheet, digest
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Difference, Plan, Severity
 from tasks.estate.risks import Grade, Risk
-from tasks.estate.sheets import Sheet, digest
 from tasks.estate.sites import Content, Direction, Environment, Install, Pair, Survey
-from tasks.runtime.forms import ArrivalForm, PromotionForm, form_for
+from tasks.runtime.approval_forms import ArrivalForm, PromotionForm, form_for
 
 ANSWER_BY = datetime(2099, 1, 1, 12, tzinfo=UTC)
 THEN = datetime(2026, 11, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.flow_runs import suspend_flow_run
 from prefect.states import Failed
 
-from tasks.runtime.forms import PromotionForm
+from tasks.runtime.approval_forms import PromotionForm
 from tests.deployments.cli.gates import sheet_of
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
 
 from deployments.sandbox.runs import Runs, connected_to
 from deployments.sandbox.stack import Stack
-from tasks.estate.sheets import Sheet
+from tasks.estate.approval_sheet import Sheet
 from tasks.signoff.proofs import statement
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""

@@ -20,8 +20,8 @@ from prefect.input.run_input import keyset_from_base_key
 from prefect.runtime import flow_run
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
+from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.dumps import RISK_PHRASE
-from tasks.estate.sheets import Sheet, sheet_key
 from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import HoldEndAsked, SettleAsked
 from tasks.rendering.dumps import RISK_LABEL

@@ -15,7 +15,7 @@ from tasks.estate.verdicts import GREEN
 from tasks.ledger.facts import NoticeSent, Reported
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.markdown import plain
-from tasks.rendering.report import report_text
+from tasks.rendering.report_text import report_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import Kind, send_notice
 from tasks.runtime.resources import open_ledger

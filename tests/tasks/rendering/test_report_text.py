@@ -1,7 +1,7 @@
 """The report of a run: it names what an operator needs, and nothing unknown reads as fine."""
 
 from tasks.estate.plans import Finding, Report, Severity
-from tasks.rendering.report import findings_table, report_text
+from tasks.rendering.report_text import findings_table, report_text
 
 
 def test_what_could_not_be_checked_reads_unknown() -> None:

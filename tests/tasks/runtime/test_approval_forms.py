@@ -1,6 +1,6 @@
 """The approval form as people see it: what must be typed, and the plan itself, which no window may hide."""
 
-from tasks.runtime.forms import ApprovalForm, PromotionForm, form_for
+from tasks.runtime.approval_forms import ApprovalForm, PromotionForm, form_for
 
 TEXT = """## PROMOTION
 
