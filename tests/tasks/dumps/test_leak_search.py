@@ -137,6 +137,18 @@ def test_an_export_samples_what_is_made_of_the_hash_alone(monkeypatch: pytest.Mo
         assert look(rows, rules=f"id: keep, v: {rule}, w: keep", whole=False)
 
 
+def test_an_export_searches_all_of_a_column_that_stays_raw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rule has a maker, but the values are the source's own."""
+    monkeypatch.setattr(leak_search, "SAMPLED", 1)
+    made = planned(table("t", ["v"]), "v: hash")
+    raw = made.model_copy(update={"columns": tuple(c.model_copy(update={"raw": True}) for c in made.columns)})
+    rows = b"".join(b"x%d\n" % n for n in range(400)) + MAIL.encode() + b"\n"
+    for plan, found in ((made, False), (raw, True)):
+        search = LeakSearch(Lookup(knowing({"users.email": [MAIL]})), plan, whole=False)
+        search.search_block(rows)
+        assert bool(search.found) is found
+
+
 def test_a_document_of_hashes_is_looked_at_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its maker may leave texts in it as they are."""
     monkeypatch.setattr(leak_search, "SAMPLED", 1)

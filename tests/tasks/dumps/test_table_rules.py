@@ -78,6 +78,14 @@ def test_what_has_no_rows_of_its_own_can_only_be_excluded(other: str, what: str,
     draft_masking(CATALOG, policy(f"{other}: exclude"), Choices())
 
 
+def test_rules_of_columns_are_called_so_in_a_fault() -> None:
+    """A rule of the whole table is quoted, rules of its columns are not."""
+    with pytest.raises(PolicyRefused, match="the rule 'rules of columns' would have no effect"):
+        draft_masking(CATALOG, policy("v: {id: keep}"), Choices())
+    with pytest.raises(PolicyRefused, match="the rule 'keep' would have no effect"):
+        draft_masking(CATALOG, policy("v: keep"), Choices())
+
+
 @pytest.mark.parametrize(("typed", "meant"), [("Users", "users"), ("user", "users"), ("public.users", "users")])
 def test_a_mask_for_an_unknown_table_names_the_tables_that_it_may_mean(typed: str, meant: str) -> None:
     """A table with rules of columns must exist."""
