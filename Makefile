@@ -4,8 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
-# Empty means off: programs that tests and the demo start would each compile the whole project again.
-export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help demo test bench drill drill-wordpress mutate lint clean
 
