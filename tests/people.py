@@ -13,6 +13,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
 from tasks.ledger.approval_requests import ApprovalRequest
+from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
 from tasks.signoff.proofs import new_key, sign, statement
 from tasks.signoff.standing import NAMESPACE as STANDING
@@ -50,6 +51,11 @@ def write_standing(folder: Path, source: str, destination: str, **more: Any) -> 
     file.write_text(yaml.safe_dump([entry]))
     sign_standing(file, 1, sign(PEOPLE[DEMO_LEAD][0], statement_of(file, 1), namespace=STANDING))
     return file
+
+
+def backups_of(ledger: Ledger, run: "Run") -> int:
+    """Return how many backups the run asked for."""
+    return len(ledger.facts(run_id=run.id, kind="backup-requested"))
 
 
 SCHEDULED: set[str] = set()  # runs that count as made by Prefect's scheduler: no client of its API can make such a one

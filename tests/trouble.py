@@ -108,3 +108,13 @@ def documented() -> dict[tuple[str, str], str]:
     ]
     verbs = ("refresh", "provision", "promote", "restore", "diagnose")
     return {(verb, row[0]): outcome for row in rows for verb, outcome in zip(verbs, row[2:], strict=False)}
+
+
+def refresh_without_evidence(start: Callable[..., Any], refresh: Any, host: Host) -> Any:
+    """Return a refresh that copied, and whose arrival nothing at the host can show."""
+    host.publish("schulprod", "files")
+    host.switch_on("checkpoints-absent")
+    host.switch_on("usage-frozen")
+    run = start(refresh, source="schulprod", destination="schulstage").approve("schulstage")
+    assert run.state == "OutcomeUnknown", run.message
+    return run

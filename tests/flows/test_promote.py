@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from tasks.ledger.ledger import Ledger
+from tests.people import backups_of
 
 PAIR = {"source": "schulstage", "destination": "schulprod"}
 
@@ -61,11 +62,6 @@ class Killed(BaseException):
 def killed(*_: Any) -> None:
     """Die here."""
     raise Killed
-
-
-def backups_of(ledger: Ledger, run: Any) -> int:
-    """How many backups the run asked for."""
-    return len(ledger.facts(run_id=run.id, kind="backup-requested"))
 
 
 def test_any_worker_goes_on_where_another_was_killed(

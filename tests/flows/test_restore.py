@@ -7,13 +7,9 @@ from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.restore import restore
 from tasks.ledger.ledger import Ledger
+from tests.people import backups_of
 
 PAIR = {"source": "schulstage", "destination": "schulprod"}
-
-
-def backups_of(ledger: Ledger, run: Any) -> int:
-    """How many backups the run asked for."""
-    return len(ledger.facts(run_id=run.id, kind="backup-requested"))
 
 
 def test_a_restore_brings_back_what_the_promotion_overwrote(start: Callable[..., Any], worker: Host) -> None:

@@ -14,6 +14,7 @@ from flows.settle import settle
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.proofs import sign, statement
 from tests.people import CODES, DEMO_LEAD, PEOPLE
+from tests.trouble import refresh_without_evidence
 
 WHO = {"your_name": "Dora Developer"}
 SEEN = {"reason": "the e-mail reports complete, 14:32"}
@@ -44,11 +45,7 @@ def test_a_refresh_whose_outcome_is_unknown_is_settled_and_goes_on(
     start: Callable[..., Any], worker: Any, ledger: Ledger
 ) -> None:
     """Wrong proofs settle nothing and are asked again; a lead's code does, frees the locks, and the retry verifies."""
-    worker.publish("schulprod", "files")
-    worker.switch_on("checkpoints-absent")
-    worker.switch_on("usage-frozen")
-    sent = start(refresh, source="schulprod", destination="schulstage").approve("schulstage")
-    assert sent.state == "OutcomeUnknown", sent.message
+    sent = refresh_without_evidence(start, refresh, worker)
     run = start(settle, run=sent.id, **WHO)
     assert run.state == "Suspended", run.message
     with get_client(sync_client=True) as client:

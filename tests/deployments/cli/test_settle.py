@@ -11,6 +11,7 @@ import pytest
 from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
 from tests.people import CODES, DEMO_LEAD
+from tests.trouble import refresh_without_evidence
 
 RUN = "11111111-2222-4333-8444-555555555555"
 PLAN = "a" * 64
@@ -95,11 +96,7 @@ def test_a_settled_refresh_continues_when_it_is_retried(
     start: Callable[..., Any], worker: Any, ledger: Ledger, machine: Callable[..., Any], key: Path
 ) -> None:
     """The retry sends nothing: it accepts the settled arrival, purges and verifies."""
-    worker.publish("schulprod", "files")
-    worker.switch_on("checkpoints-absent")
-    worker.switch_on("usage-frozen")
-    run = start(refresh, source="schulprod", destination="schulstage").approve("schulstage")
-    assert run.state == "OutcomeUnknown", run.message
+    run = refresh_without_evidence(start, refresh, worker)
     code, document = machine("settle", run.id, "--arrived", "--name", DEMO_LEAD, "--key", key, *EVIDENCE)
     assert code == 0, document
     run.restart().go()

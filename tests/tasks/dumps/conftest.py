@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from deployments.sandbox.postgres import Postgres
 from tasks.dumps.compression import Compression
 from tasks.dumps.dump_files import assemble
 from tasks.dumps.segment_writer import SegmentWriter
@@ -124,3 +126,10 @@ def recomputed(lines: Lines) -> Lines:
         overall.update(line)
         said.append(line)
     return said
+
+
+@pytest.fixture(scope="module")
+def target(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a database for this module, which each test fills anew."""
+    with psycopg.connect(postgres.create(request.path.stem), autocommit=True) as connection:
+        yield connection

@@ -6,7 +6,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from deployments.sandbox.postgres import Postgres
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.dump_reader import Segment
 from tasks.dumps.load import ALONE, Load, banner_text, require_no_other_load, require_stored_here
@@ -25,11 +24,10 @@ COUNTS = {"a": 3, "b": 1}
 
 
 @pytest.fixture(scope="module")
-def target(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database for this module, which each test fills anew."""
-    with psycopg.connect(postgres.create("test_load"), autocommit=True) as connection:
-        prepare_marker(connection)
-        yield connection
+def target(target: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    """The module's own database, with a marker's schema."""
+    prepare_marker(target)
+    return target
 
 
 @pytest.fixture

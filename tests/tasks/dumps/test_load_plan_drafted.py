@@ -1,12 +1,11 @@
 """A load is planned on a real target: every refusal comes before a plan exists, and the plan says what waits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from deployments.sandbox.postgres import Postgres
 from tasks.dumps.load_plan import draft_load, kept_tables
 from tasks.dumps.marker import prepare_marker, write_marker
 from tasks.estate.dumps import Anonymizer, LoadPlan
@@ -18,13 +17,6 @@ SCHEMA = """CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int 
   CREATE TABLE other (id int PRIMARY KEY);"""
 TABLES = "a: {id: keep, v: email}, b: {id: keep, a_id: keep, v: scrub}, other: exclude"
 DUMP = (dumped("a", "id", "v email"), dumped("b", "id", "a_id", "v scrub"))
-
-
-@pytest.fixture(scope="module")
-def target(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database for this module, which each test fills anew."""
-    with psycopg.connect(postgres.create("test_load_plan_drafted"), autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture

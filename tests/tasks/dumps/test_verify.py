@@ -1,14 +1,13 @@
 """Verification inside a load's transaction: each finding by itself, and healthy rows."""
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import bcrypt
 import psycopg
 import pytest
 
-from deployments.sandbox.postgres import Postgres
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.leak_search import HashedValues
 from tasks.dumps.verify import masked_now, plans_for, treated, verify_loaded
@@ -24,30 +23,23 @@ ROWS = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL);"
 NOTHING = HashedValues(hashes={"t.v": array("q", [1])})
 
 
-@pytest.fixture(scope="module")
-def staging(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database for this module, which each test fills anew."""
-    with psycopg.connect(postgres.create("test_verify"), autocommit=True) as connection:
-        yield connection
-
-
 @pytest.fixture
-def verify(staging: psycopg.Connection[Any]) -> Verify:
+def verify(target: psycopg.Connection[Any]) -> Verify:
     """`verify(ddl, policy, load)`: the checks after `load`, in its transaction. `rows`: those of the trailer."""
 
     def run(
         ddl: str, tables: str, load: str = "", *, more: str = "", rows: dict[str, int] | None = None,
         written: dict[str, int] | None = None, secrets: HashedValues | None = NOTHING, **plan: Any,
     ) -> dict[str, str]:  # fmt: skip
-        staging.execute(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {ddl}".encode())
-        staging.execute("SELECT set_config('search_path', 'public', false)")
-        found, rules = read_catalog(staging), policy(tables, more)
+        target.execute(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {ddl}".encode())
+        target.execute("SELECT set_config('search_path', 'public', false)")
+        found, rules = read_catalog(target), policy(tables, more)
         held = [each.dumped for each in plans_for(found, rules)]
         rows = {str(each.name): 3 for each in held} | (rows or {})
         orders = [order(each, rows=count) for each, count in rows.items()]
         made = loading(*orders, header=header(*held), **plan)
         # A session of its own: PostgreSQL's counts include an earlier transaction until it has reported them.
-        with psycopg.connect(f"{staging.info.dsn}") as connection, connection.transaction(force_rollback=True):
+        with psycopg.connect(f"{target.info.dsn}") as connection, connection.transaction(force_rollback=True):
             connection.execute((load or "SELECT").encode())
             return dict(verify_loaded(connection, made, found, rules, rows | (written or {}), secrets))
 
