@@ -280,6 +280,8 @@ def test_content_must_not_be_less_or_older(now: Content, passed: bool | None, de
         (content(newest=NOW + timedelta(minutes=30)), None, False),
         (content(newest=NOW + timedelta(minutes=30)), content(newest=NOW + timedelta(minutes=30)), True),
         (content(newest=NOW + timedelta(hours=2)), None, True),
+        (content(6, newest=NOW + timedelta(hours=1)), None, False),
+        (content(newest=NOW + timedelta(hours=1)), None, False),
         (content(4), content(4), True),
         (content(3), content(4), False),
         (content(newest=NOW - timedelta(days=1)), content(newest=NOW - timedelta(days=1)), True),
