@@ -29,7 +29,7 @@ from tasks.runtime.approval_forms import (
     form_for,
     publish_sheet,
 )
-from tasks.runtime.notices import send_notice
+from tasks.runtime.notices import Kind, send_notice
 from tasks.runtime.permission import approval_gate, require_open
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.runtime.states import end_waiting
@@ -136,7 +136,7 @@ def ask_or_preauthorised(
                     reason="the verification of the promotion failed",
                     answered_at=now,
                     execute_within=_execute_within(),
-                    besides=(entry(PreauthorisationUsed(), plan, preauthorised.key_of(promotion)),),
+                    also=(entry(PreauthorisationUsed(), plan, preauthorised.key_of(promotion)),),
                 )
         return ask(plan, comparison, within=within, notes=(SETTLES, NOT_PERMITTED))
     return ask(plan, comparison, within=within, notes=(SETTLES,))
@@ -187,19 +187,13 @@ class _ApprovalRequest:
             try:
                 gate.reject_changed(plan)
             except Rejected as rejected:
-                send_notice(
-                    "alert",
-                    f"{plan.verb} of {plan.destination_name}: {CHANGED}",
-                    [rejected.message],
-                    run_id=plan.run_id,
-                )
+                _notify(plan, "alert", f": {CHANGED}", rejected.message)
                 raise
         return parameters
 
     def _settle(self, gate: Gate, settling: Settling) -> Approval | Waiting:
         """Wait until an approval with a code may take effect; void it if anything shows that the code was moved."""
         plan, name = self.plan, settling.signer.name
-        what = f"{plan.verb} of {plan.destination_name}"
         until(lambda: None, deadline=settling.at, started=utc_now(), every=lambda _: 1.0)
         why = why_moved(plan, settling)
         moved = (
@@ -207,11 +201,8 @@ class _ApprovalRequest:
         )
         decided = gate.settle(plan, moved=moved, now=utc_now())
         if moved:
-            lines = [
-                plain(moved, 600),
-                f"If {name} did not intend to approve plan {plan.code}, somebody moved the code.",
-            ]
-            send_notice("alert", f"{what}: a code was not accepted", lines, run_id=plan.run_id)
+            suspicion = f"If {name} did not intend to approve plan {plan.code}, somebody moved the code."
+            _notify(plan, "alert", ": a code was not accepted", plain(moved, 600), suspicion)
         elif isinstance(decided, Approval):
             self._notify_approved(decided)
         return decided
@@ -229,13 +220,13 @@ class _ApprovalRequest:
         if typed.form is None:
             return gate.expire(plan) if typed.at >= waiting.answer_by else gate.unreadable(plan)
         try:
-            decided = gate.judge(plan, _answer_in(typed), now=utc_now())
+            decided = gate.evaluate(plan, _answer_in(typed), now=utc_now())
         except Rejected as rejected:
-            send_notice(
+            _notify(
+                plan,
                 "alert" if rejected.facts.get("alert") else "decided",
-                f"{plan.verb} of {plan.destination_name}: rejected",
-                [plain(rejected.message, 400)],
-                run_id=plan.run_id,
+                ": rejected",
+                plain(rejected.message, 400),
             )
             raise
         if isinstance(decided, Approval):
@@ -246,8 +237,7 @@ class _ApprovalRequest:
                 f"{name} approved plan {plan.code} with a code. It takes effect at {at:%H:%M:%S} UTC. If that was not {name}, "
                 "cancel the run now."
             )
-            subject = f"{plan.verb} of {plan.destination_name}: approved with a code"
-            send_notice("decided", subject, [plain(message, 400)], run_id=plan.run_id)
+            _notify(plan, "decided", ": approved with a code", plain(message, 400))
         return decided
 
     def _notify_approved(self, approval: Approval) -> None:
@@ -255,20 +245,23 @@ class _ApprovalRequest:
         message = (
             f"{approval.approver} approved plan {plan.code}; it may be used until {approval.execute_by:%H:%M:%S} UTC."
         )
-        subject = f"{plan.verb} of {plan.destination_name}: approved"
-        send_notice("decided", subject, [plain(message, 400)], run_id=plan.run_id)
+        _notify(plan, "decided", ": approved", plain(message, 400))
 
     def _announce(self, waiting: Waiting) -> None:
         """Publish the request as data, and notify the people who answer."""
         plan = self.plan
         publish_sheet(Sheet(plan=plan, comparison=self.comparison, answer_by=waiting.answer_by, question=waiting.index))
-        subject = f"{plan.verb} of {plan.destination_name} waits for {missing_people(plan, waiting)}"
-        send_notice("asked", subject, notice_lines(plan, waiting), run_id=plan.run_id)
+        _notify(plan, "asked", f" waits for {missing_people(plan, waiting)}", *notice_lines(plan, waiting))
 
     def _notify_superseded(self, older: ApprovalRequest) -> None:
         message = f"Plan {older.code} was replaced by the newer plan {self.plan.code} of run {self.plan.run_id}."
         end_waiting(older.run_id, Superseded.outcome, f"{message} {Superseded.next_step}")
         send_notice("ended", f"{older.verb} of {older.destination}: superseded", [message], run_id=older.run_id)
+
+
+def _notify(plan: Intent, kind: Kind, event: str, *lines: str) -> None:
+    """Send a notice about a plan. Its subject is what the plan does, followed by `event`."""
+    send_notice(kind, f"{plan.verb} of {plan.destination_name}{event}", lines, run_id=plan.run_id)
 
 
 def _answer_in(typed: FormAnswer) -> Answer:
@@ -322,7 +315,7 @@ def _stand(
             reason=standing.reason,
             answered_at=now,
             execute_within=_execute_within(),
-            besides=(entry(StandingUsed(pair=standing.pair), plan, once),),
+            also=(entry(StandingUsed(pair=standing.pair), plan, once),),
         )
     except AlreadyRecorded as taken:
         if taken.once != once:
@@ -330,12 +323,7 @@ def _stand(
         run = next(fact.run_id for fact in ledger.facts(kind=StandingUsed.KIND) if fact.once == once)
         raise Skipped(f"The standing approval for {standing.pair} was used this night already, by run {run}.") from None
     message = f"{approval.approver} permitted run {plan.run_id} to overwrite {plan.destination_name}: plan {plan.code}."
-    send_notice(
-        "standing",
-        f"{plan.verb} of {plan.destination_name}: by standing approval",
-        [plain(message, 400)],
-        run_id=plan.run_id,
-    )
+    _notify(plan, "standing", ": by standing approval", plain(message, 400))
     return approval
 
 

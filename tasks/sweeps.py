@@ -171,7 +171,7 @@ def remind_people() -> list[str]:
     """Send one notice at 50 % and one at 80 % of the time to answer, each at most once. Returns a sentence for each."""
     ledger, now, sent = open_ledger(), utc_now(), []
     for reminder in due_reminders(ledger, now):
-        request = reminder.question
+        request = reminder.request
         try:
             ledger.record(
                 Reminded(share=reminder.share),

@@ -141,7 +141,7 @@ class _Conversation:
             given_at=utc_now(),
             restore=False,
         )
-        return self._gate.judge(plan, answer, now=utc_now())
+        return self._gate.evaluate(plan, answer, now=utc_now())
 
     def _value(self, name: str, label: str) -> str:
         return self._given[name] or prompt(label)
@@ -153,7 +153,7 @@ class _Conversation:
             proof="", reason="the command was ended before an answer", given_at=utc_now(), restore=False,
         )  # fmt: skip
         with suppress(UnderstudyError):
-            self._gate.judge(self._plan, left, now=utc_now())
+            self._gate.evaluate(self._plan, left, now=utc_now())
 
 
 def _planned(plan: LoadPlan) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 A mistake in a file raises an error with file, entry and field. It is never read as an empty list.
 """
 
+import contextlib
+import os
+import tempfile
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,3 +75,24 @@ def _validated(entry: Any, kind: type[Entry], complaint: str) -> Entry:
             for each in error.errors(include_url=False, include_input=False)
         )
         raise Misconfigured(f"{complaint}: {wrong}.") from None
+
+
+def replace_file(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Replace a file atomically: a reader sees the old text or the new one. A link stays a link.
+
+    `mode` are the permissions of the new file, by default those of the old one.
+    """
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from its first moment
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(path.stat().st_mode & 0o777 if mode is None else mode)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tasks.rendering.markdown import bullets, plain, section, table, utc_time
-from tasks.signoff.history import History, Said, Undertaking
+from tasks.signoff.history import AnswerRecord, History, RunRecord
 
 NONE = "–"
 RUN_HEAD = (
@@ -56,7 +56,7 @@ def _cell(value: object) -> str:
     return "<br>".join(plain(line, 300) for line in lines if line not in ("", None)) or NONE
 
 
-def _run_row(entry: Undertaking) -> tuple[object, ...]:
+def _run_row(entry: RunRecord) -> tuple[object, ...]:
     graded = [entry.grade, *entry.reasons, *entry.overrides]
     if entry.break_glass:
         graded.append(f"break-glass: {entry.break_glass}")
@@ -76,6 +76,6 @@ def _run_row(entry: Undertaking) -> tuple[object, ...]:
     )
 
 
-def _answer(answer: Said) -> str:
+def _answer(answer: AnswerRecord) -> str:
     why = f": {answer.reason}" if answer.reason else ""
     return f"{answer.name} ({answer.proof}, {utc_time(answer.at)}) {answer.decision}{why}"

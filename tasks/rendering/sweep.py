@@ -31,7 +31,7 @@ def duration(left: timedelta) -> str:
 
 def reminder_lines(reminder: Reminder, now: datetime) -> list[str]:
     """Return which plan waits, how much time is left, and how many people must still answer."""
-    request, approved = reminder.question, reminder.yes
+    request, approved = reminder.request, reminder.yes
     missing = max(1, request.people - len(approved))
     who = f"{', '.join(map(plain, approved))} approved; " if approved else ""
     return [

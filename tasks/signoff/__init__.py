@@ -1,1 +1,1 @@
-"""Sign-off: standing approvals, the append-only ledger with its locks, and the one way a destructive request leaves."""
+"""Sign-off: the approval gate, proofs, leads, standing approvals, and the one function that sends a destructive request."""

@@ -80,9 +80,9 @@ def record_approval(
     execute_within: timedelta,
     signers: tuple[Signer, ...] = (),
     restore_within: timedelta = timedelta(0),
-    besides: tuple[Entry, ...] = (),
+    also: tuple[Entry, ...] = (),
 ) -> Approval:
-    """Record and return the one approval of this plan by this run; `besides` is recorded in the same transaction.
+    """Record and return the one approval of this plan by this run, and record `also` in the same transaction.
 
     It may be used until `execute_within` after the last answer. Raises `AlreadyRecorded` if the request has ended.
     """
@@ -99,5 +99,5 @@ def record_approval(
         restore_within=int(restore_within.total_seconds()),
     )
     approved = entry(Approved(approval=approval), plan, end_of(plan.run_id, plan.fingerprint))
-    ledger.record_together(plan.run_id, [*besides, approved])
+    ledger.record_together(plan.run_id, [*also, approved])
     return approval

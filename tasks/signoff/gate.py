@@ -27,20 +27,13 @@ from tasks.ledger.facts import (
     RequestSuperseded,
 )
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
-from tasks.signoff.answers import (
-    Answer,
-    counted_answers,
-    entry,
-    record_approval,
-    recorded_answer,
-    where,
-)
+from tasks.signoff.answers import Answer, counted_answers, entry, record_approval, recorded_answer, where
 from tasks.signoff.codes import may_be_production, seal
 from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.proofs import BadProof, Proof, statement, verify
 from tasks.signoff.witnesses import signed_decision
 
-COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; honest mistakes about people do not
+COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; mistakes about people do not
 HOUR = timedelta(hours=1)
 SHORTEST_REASON = 5  # characters
 
@@ -93,7 +86,7 @@ class Gate:
     def ask(
         self, plan: Intent, *, source_id: str, within: timedelta, now: datetime, parameters: str = ""
     ) -> tuple[Waiting, list[ApprovalRequest]]:
-        """Open the request, or return it as it stands; with the older requests that it superseded.
+        """Open the request, or return the open one, with the older requests that it superseded.
 
         `parameters` is a digest of the run's parameters, kept with the request. Check `recorded_answer` for an approval first:
         this raises as it does, and `Frozen`.
@@ -163,12 +156,12 @@ class Gate:
         why = "The run was resumed without a complete answer to this form."
         return self._unless_ended(plan, lambda: self._refuse(plan, "", "form", why))
 
-    def judge(self, plan: Intent, answer: Answer, *, now: datetime) -> Approval | Waiting:
-        """Evaluate one answer: return the approval if it was the last one needed, or the request as it stands now.
+    def evaluate(self, plan: Intent, answer: Answer, *, now: datetime) -> Approval | Waiting:
+        """Evaluate one answer, and return the approval if it was the last one needed, or else the open request.
 
         Raises `Rejected` (by the answer, or after too many without proof), `ApprovalExpired`, `Superseded` and `Frozen`.
         """
-        return self._unless_ended(plan, lambda: self._judge_once(plan, answer, now))
+        return self._unless_ended(plan, lambda: self._evaluate(plan, answer, now))
 
     def reject_changed(self, plan: Intent) -> None:
         """End every request of this run permanently: its parameters were changed after it asked. Raises `Rejected`."""
@@ -181,7 +174,7 @@ class Gate:
     def settle(self, plan: Intent, *, moved: str, now: datetime) -> Approval | Waiting:
         """Let the watched approval by code take effect, or void it for the reason `moved`; its code stays used.
 
-        Returns the approval if it was the last one needed, or the request as it stands now. Raises as `judge`.
+        Returns the approval if it was the last one needed, or else the open request. Raises as `evaluate`.
         """
         return self._unless_ended(plan, lambda: self._settle(plan, moved, now))
 
@@ -210,22 +203,22 @@ class Gate:
         except AlreadyRecorded:
             return recorded_answer(self.ledger, plan) or self.waiting(plan)
 
-    def _judge_once(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
+    def _evaluate(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
         try:
-            return self._judge(plan, answer, now)
+            return self._decide(plan, answer, now)
         except AlreadyRecorded as taken:
             if not taken.once.startswith("code:"):
                 raise
             return self._refuse(plan, answer.approver, "proof", "This code was used before; wait for the next one.")
 
-    def _judge(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
+    def _decide(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
         waiting = self.waiting(plan)
-        if waiting.settling:  # that answer comes first: `settle`
+        if waiting.settling:  # `settle` must end that answer first
             return waiting
         decided = signed_decision(answer.decision, restore=answer.restore)
         message = statement(decided, plan.fingerprint, waiting.answer_by)
         identified = self._identify(answer, message, now)
-        # Prefect shows what was typed, so a code that was typed is used, whatever becomes of the answer.
+        # Prefect shows what was typed, so a code is used up even if its answer does not count.
         used = () if isinstance(identified, BadProof) else _used_up_by(identified[1])
         if answer.decision != "approve":
             self._reject(plan, answer, used, proven=not isinstance(identified, BadProof))
@@ -237,7 +230,7 @@ class Gate:
             return self._refuse(plan, answer.approver, "proof", str(identified))
         kind, why = self._objection(plan, waiting, answer, *identified)
         if why:
-            return self._refuse(plan, answer.approver, kind, why, besides=used)
+            return self._refuse(plan, answer.approver, kind, why, also=used)
         return self._accept(plan, waiting, answer, *identified, message)
 
     def _reject(self, plan: Intent, answer: Answer, used: tuple[Entry, ...], *, proven: bool) -> None:
@@ -305,11 +298,11 @@ class Gate:
             return "person", "This answer must be an SSH signature, not a code."
         return "", ""
 
-    def _refuse(self, plan: Intent, name: str, kind: str, why: str, *, besides: tuple[Entry, ...] = ()) -> Waiting:
+    def _refuse(self, plan: Intent, name: str, kind: str, why: str, *, also: tuple[Entry, ...] = ()) -> Waiting:
         """Record an answer that does not count. Raises `Rejected`, and ends the request, after too many."""
         known = self.leads.find(name)
         refused = AnswerRefused(name=known.name if known else "", kind=kind, why=why)  # a stranger's text is not kept
-        facts = [*besides, entry(refused, plan)]
+        facts = [*also, entry(refused, plan)]
         if self.waiting(plan).attempts_left - (kind in COUNTED) > 0:
             self.ledger.record_together(plan.run_id, facts)
             return self.waiting(plan)
@@ -345,7 +338,7 @@ class Gate:
     def _count(
         self, plan: Intent, signers: tuple[Signer, ...], facts: tuple[Entry, ...], *new: Answered
     ) -> Approval | Waiting:
-        """Record one more person's approval, and the approval of the plan if these signers are as many as it demands."""
+        """Record one more person's approval, and the approval of the plan if it has as many signers as it demands."""
         if len(signers) < plan.risk.people:
             self.ledger.record_together(plan.run_id, facts)
             return self.waiting(plan)
@@ -364,13 +357,13 @@ class Gate:
             execute_within=self.terms.execute_within,
             signers=signers,
             restore_within=self.terms.restore_within if agreed and plan.verb == "promote" else timedelta(0),
-            besides=facts,
+            also=facts,
         )
 
     def _supersede(self, plan: Intent) -> list[ApprovalRequest]:
         """End every older request about this destination, because two approved plans for it would overtake each other.
 
-        A request that was answered a moment ago stays: then its lock decides.
+        A request that was answered a moment ago stays open; then the lock decides which run continues.
         """
         ending = RequestSuperseded(by=plan.run_id, code=plan.code)
         return [

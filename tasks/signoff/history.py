@@ -1,4 +1,4 @@
-"""History: who requested what, who approved it, and how it ended, read from the ledger's facts alone."""
+"""History: who requested what, who approved it and how it ended, from the facts of the ledger only."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ KINDS = (
 UNPROVEN = "not proven"
 
 
-class Said(Immutable):
+class AnswerRecord(Immutable):
     """One answer of one person. `proof`: code, signature or not proven. `at` is UTC."""
 
     name: str
@@ -44,8 +44,8 @@ class Said(Immutable):
     reason: str = ""
 
 
-class Undertaking(Immutable):
-    """One run that was to overwrite something. `decision` is "" if it waits or never asked for an approval."""
+class RunRecord(Immutable):
+    """One run that could have overwritten something. `decision` is "" if it waits or never asked for an approval."""
 
     run_id: str
     at: datetime
@@ -58,7 +58,7 @@ class Undertaking(Immutable):
     break_glass: str = ""
     requested_by: str = ""
     code: str = ""
-    answers: tuple[Said, ...] = ()
+    answers: tuple[AnswerRecord, ...] = ()
     decision: str = ""
     approval: str = ""  # person, standing or pre-authorised
     approver: str = ""
@@ -74,7 +74,7 @@ class Refusals(Immutable):
     count: int
 
 
-class Held(Immutable):
+class HoldRecord(Immutable):
     """One hold of a destination. `ended_by` is "" unless somebody ended it early. Times are UTC."""
 
     destination: str
@@ -86,22 +86,22 @@ class Held(Immutable):
 
 
 class History(Immutable):
-    """Everything between two moments (UTC), about one destination or all. `problems`: what verifying the chain found."""
+    """All runs and holds between two moments (UTC), of one destination or all. `problems` are the findings about the chain."""
 
     since: datetime
     until: datetime
     destination: str
-    runs: tuple[Undertaking, ...] = ()
+    runs: tuple[RunRecord, ...] = ()
     refused: tuple[Refusals, ...] = ()
-    holds: tuple[Held, ...] = ()
+    holds: tuple[HoldRecord, ...] = ()
     suspended: tuple[Suspension, ...] = ()
     problems: tuple[str, ...] = ()
     head: str = ""
-    signatures: str = ""  # a sentence: how many of the stored ones verify
+    signatures: str = ""  # a sentence with the number of stored signatures that verify
 
     @property
-    def standing(self) -> tuple[Undertaking, ...]:
-        """The runs that a standing approval opened."""
+    def standing(self) -> tuple[RunRecord, ...]:
+        """The runs that a standing approval approved."""
         return tuple(entry for entry in self.runs if entry.approval == "standing")
 
 
@@ -133,14 +133,14 @@ def _about(wanted: str, destination: str) -> bool:
     return not wanted or wanted.casefold() == destination.casefold()
 
 
-def _entry(run: Sequence[Fact]) -> Undertaking | None:
+def _entry(run: Sequence[Fact]) -> RunRecord | None:
     """Return the row of one run, or None if it could overwrite nothing."""
     plan, outcome = _last(run, *PLANNED), _last(run, Reported.KIND)
     asked, end = _last(run, Asked.KIND), _last(run, *ENDS)
     verb = _first("verb", plan, asked, outcome)
     if verb not in VERBS:
         return None
-    return Undertaking(
+    return RunRecord(
         run_id=run[0].run_id,
         at=run[0].at,
         verb=_first("verb", outcome) or verb,  # `reload` plans a `load_dump`
@@ -164,23 +164,23 @@ def _entry(run: Sequence[Fact]) -> Undertaking | None:
     )
 
 
-def _answers(run: Sequence[Fact], end: Fact | None) -> Iterable[Said]:
-    """Yield who answered what. A rejection ends the request, so it is the end; so is an approval that 0.1 recorded at first."""
-    answers = [_said(fact) for fact in run if fact.kind in ANSWERS]
+def _answers(run: Sequence[Fact], end: Fact | None) -> Iterable[AnswerRecord]:
+    """Yield the answers of people. A rejection is read from the end, and so is an approval by the first version, without proofs."""
+    answers = [_answer(fact) for fact in run if fact.kind in ANSWERS]
     yield from answers
     if end is None or end.kind not in (Approved.KIND, RequestRejected.KIND):
         return
     approved = end.kind == Approved.KIND
     if approved and (answers or end.detail.get("kind", "person") != "person"):
-        return  # they are listed, or nobody answered
+        return  # the answers are listed, or nobody answered
     proof = "proven" if end.detail.get("proven") else UNPROVEN
     decision = "approve" if approved else "reject"
-    yield Said(name=end.text("approver"), proof=proof, decision=decision, at=end.at, reason=end.text("reason"))
+    yield AnswerRecord(name=end.text("approver"), proof=proof, decision=decision, at=end.at, reason=end.text("reason"))
 
 
-def _said(fact: Fact) -> Said:
+def _answer(fact: Fact) -> AnswerRecord:
     arrival = fact.kind == ArrivalAnswered.KIND
-    return Said(
+    return AnswerRecord(
         name=fact.text("approver" if arrival else "name"),
         proof=fact.text("proof") or UNPROVEN,
         decision=f"arrival: {fact.text('email')}" if arrival else fact.text("decision"),
@@ -199,12 +199,12 @@ def _refusals(facts: Iterable[Fact]) -> tuple[Refusals, ...]:
     return tuple(Refusals(name=name, kind=kind, count=count) for (name, kind), count in sorted(counted.items()))
 
 
-def _holds(facts: Sequence[Fact], since: datetime, destination: str) -> Iterable[Held]:
+def _holds(facts: Sequence[Fact], since: datetime, destination: str) -> Iterable[HoldRecord]:
     ended = {fact.text("hold"): fact.text("by") for fact in facts if fact.kind == HoldEnded.KIND}
     for fact in facts:
         wanted = fact.kind == HoldPlaced.KIND and _about(destination, fact.text("destination"))
         if wanted and max(fact.at, _moment(fact.detail.get("until"), fact.at)) >= since:
-            yield Held(
+            yield HoldRecord(
                 destination=fact.text("destination"),
                 at=fact.at,
                 until=fact.text("until"),

@@ -1,12 +1,10 @@
-"""Leads: who may answer, from a reviewed file. The secrets of their one-time codes lie apart, where only the worker reads."""
+"""Leads: the people who may answer, from a reviewed file. The secrets of their one-time codes are in a file of the worker's own."""
 
 import base64
-import contextlib
 import copy
 import os
 import re
 import stat
-import tempfile
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,12 +20,12 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tasks.estate.errors import Misconfigured
-from tasks.estate.reviewed_files import parse, read_entries
+from tasks.estate.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.sites import Immutable
 
-ISSUER = "Understudy"  # what the authenticator on the phone calls us
-SECRET = re.compile(r"[A-Z2-7]{26,128}")  # base32; RFC 4226 asks for 128 bits at least, and 26 characters hold 130
-SHORTEST_RSA = 2048  # bits, as ssh-keygen itself asks for
+ISSUER = "Understudy"  # the name that the authenticator on the phone shows
+SECRET = re.compile(r"[A-Z2-7]{26,128}")  # base32; RFC 4226 requires at least 128 bits, and 26 characters have 130
+SHORTEST_RSA = 2048  # bits, as ssh-keygen requires
 KINDS = (
     "ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
     "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
@@ -67,16 +65,16 @@ class LeadKey(Immutable):
 
     @property
     def blob(self) -> bytes:
-        """The key as it stands inside a signature."""
+        """The key in the form in which a signature contains it."""
         return base64.b64decode(self.key.split()[1])
 
     def valid_at(self, moment: datetime) -> bool:
-        """Whether the key counts at this moment (aware)."""
+        """Return whether the key counts at this moment (aware)."""
         return self.valid_before is None or moment.astimezone(UTC).date() < self.valid_before
 
 
 class Lead(Immutable):
-    """One person who may approve. `suspended` keeps the entry and takes the leave away."""
+    """One person who may approve, unless `suspended`."""
 
     name: str = Field(min_length=3, max_length=80)
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
@@ -92,9 +90,9 @@ class Lead(Immutable):
 
 
 class Leads:
-    """All leads, by name. Names are compared without case, surplus spaces and ways to write an accent: people type them.
+    """All leads, by name. Names are compared as `plain_name` writes them.
 
-    Raises `Misconfigured` for two leads of one name, a key that stands twice, and a code of somebody who is no lead.
+    Raises `Misconfigured` if two leads have one name, a key occurs twice, or somebody who is not a lead has a secret.
     """
 
     def __init__(self, leads: Iterable[Lead] = (), codes: Mapping[str, str] | None = None) -> None:
@@ -102,47 +100,49 @@ class Leads:
         owners: dict[bytes, str] = {}
         for lead in leads:
             if plain_name(lead.name) in self._leads:
-                raise Misconfigured(f"Two leads have the name {lead.name!r}; expected names that tell them apart.")
+                raise Misconfigured(f"Two leads have the name {lead.name!r}; expected different names.")
             self._leads[plain_name(lead.name)] = lead
             for key in lead.keys:
                 if key.blob in owners:
-                    raise Misconfigured(f"A key of {lead.name!r} stands twice; it is one of {owners[key.blob]!r} too.")
+                    raise Misconfigured(
+                        f"A key of {lead.name!r} occurs twice; it is also listed for {owners[key.blob]!r}."
+                    )
                 owners[key.blob] = lead.name
         self._codes: dict[str, str] = {}
         for name, secret in (codes or {}).items():
             if plain_name(name) not in self._leads:
-                raise Misconfigured(f"{name!r} has a secret for codes and is no lead; remove it, or enrol the lead.")
+                raise Misconfigured(f"{name!r} has a secret for codes and is not a lead; remove it, or enrol the lead.")
             if plain_name(name) in self._codes:
                 raise Misconfigured(f"{name!r} has two secrets for codes; expected one.")
             self._codes[plain_name(name)] = secret
-        self._away: dict[str, str] = {}
+        self._suspended: dict[str, str] = {}
 
-    def without(self, away: Mapping[str, str]) -> "Leads":
-        """The same leads, of whom these (name → why, like "is no user of …") may not answer. Other names do not matter."""
-        fewer = copy.copy(self)
-        fewer._away = {plain_name(name): why for name, why in away.items()}
-        return fewer
+    def without(self, suspended: Mapping[str, str]) -> "Leads":
+        """Return a copy in which these leads (name → why, like "is no user of …") may not answer. Unknown names are ignored."""
+        leads = copy.copy(self)
+        leads._suspended = {plain_name(name): why for name, why in suspended.items()}
+        return leads
 
     def find(self, name: str) -> Lead | None:
-        """The lead of that name who may answer; None if nobody is enrolled by it, or suspended. `why_not` says which."""
+        """Return the lead of that name who may answer. None if nobody has it or the lead is suspended; `why_not` explains which."""
         lead = self._leads.get(plain_name(name))
         return lead if lead is not None and self._may(lead) else None
 
     def why_not(self, name: str) -> str:
-        """Why `find` gives nobody, or "" where it gives somebody. Names nobody else: a stranger may be asking."""
+        """Return why `find` returns None, or "". Names no other lead, because a stranger may read it."""
         lead = self._leads.get(plain_name(name))
         if lead is None:
             return "Nobody is enrolled as a lead by that name; it is compared with the leads file."
         if lead.suspended:
             return f"{lead.name} is suspended in the leads file; another lead must answer."
-        why = self._away.get(plain_name(name))
+        why = self._suspended.get(plain_name(name))
         return f"{lead.name} {why} and is suspended for it; another lead must answer." if why is not None else ""
 
     def _may(self, lead: Lead) -> bool:
-        return not lead.suspended and plain_name(lead.name) not in self._away
+        return not lead.suspended and plain_name(lead.name) not in self._suspended
 
     def secret(self, lead: Lead) -> str | None:
-        """The lead's secret for one-time codes (base32), if enrolled."""
+        """Return the lead's secret for one-time codes (base32), or None."""
         return self._codes.get(plain_name(lead.name))
 
     @property
@@ -152,19 +152,19 @@ class Leads:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Who may answer."""
+        """The names of the leads who may answer, in the order of the file."""
         return tuple(lead.name for lead in self._leads.values() if self._may(lead))
 
 
 def plain_name(name: str) -> str:
-    """The name as it is compared: without case, surplus spaces and ways to write an accent."""
+    """Return a name without differences in case, spaces and the encoding of accents, for comparison: people type names."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def load_leads(leads_file: Path, codes_file: Path) -> Leads:
-    """Who may answer. Without the leads file nobody may; without the codes file nobody has codes.
+    """Return the leads. Without the leads file nobody may answer; without the codes file nobody has codes.
 
-    Raises `Misconfigured` naming the file and the entry that is wrong, and for a codes file that others could read.
+    Raises `Misconfigured`, which names the file and the wrong entry, also if others can read the codes file.
     """
     leads = read_entries(leads_file, Lead, called="a lead")
     codes = _read_codes(codes_file)
@@ -177,10 +177,10 @@ def load_leads(leads_file: Path, codes_file: Path) -> Leads:
 def _read_codes(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # of what was opened, not of what may take its place
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # of the open file, not of its successor
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise Misconfigured(
-                    f"{path} holds the secrets of one-time codes and has mode {mode:04o}: others can read it.",
+                    f"{path} contains the secrets of one-time codes and has mode {mode:04o}: others can read it.",
                     next_step=f"Run `chmod 600 {path}`, and enrol the leads again if somebody else may have read it.",
                 )
             codes = parse(file.read(), path)
@@ -191,7 +191,7 @@ def _read_codes(path: Path) -> dict[str, str]:
     if codes is None:
         return {}
     if not isinstance(codes, dict):
-        raise Misconfigured(f"{path} holds a {type(codes).__name__}; expected one line per lead, `name: secret`.")
+        raise Misconfigured(f"{path} contains a {type(codes).__name__}; expected one line per lead, `name: secret`.")
     for number, (name, secret) in enumerate(codes.items(), start=1):
         if not isinstance(name, str) or not isinstance(secret, str) or not _usable_secret(secret):
             raise Misconfigured(f"Entry {number} of {path} is not a name and a base32 secret; enrol that lead again.")
@@ -207,10 +207,7 @@ def _usable_secret(secret: str) -> bool:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """What enrolling made: `secret` (base32) and `uri` (otpauth://, for a QR code) are shown once, to the lead only.
-
-    Both are "" where no new secret was asked for.
-    """
+    """An enrolled lead. `secret` (base32) and `uri` (otpauth://, for a QR code) are for the lead only, and "" without a new one."""
 
     lead: Lead
     secret: str
@@ -218,16 +215,16 @@ class Enrolment:
 
 
 def enrol(leads_file: Path, codes_file: Path, *, name: str, email: str, key: str = "", codes: bool = True) -> Enrolment:
-    """Add a lead, or give one that exists a new secret and, with `key`, one more key; both files are written.
+    """Add a lead, or replace the secret of an existing one and add `key`; write both files.
 
-    `codes=False` leaves the secret alone: for one more key, and for leads who only sign. A suspended lead stays suspended.
-    Comments at the head of the leads file stay, others are lost. Raises `Misconfigured` for what would make a file wrong,
-    and for a name that is enrolled with another e-mail: it may be another person.
+    `codes=False` makes no secret: for another key, or for leads who always sign. A suspended lead stays suspended. Comments at
+    the head of the leads file are kept, others are lost. Raises `Misconfigured`, before anything is written, if a file would be
+    wrong or the name is enrolled with another e-mail, because that may be another person.
     """
     before = load_leads(leads_file, codes_file)
     known = next((lead for lead in before.everybody if plain_name(lead.name) == plain_name(name)), None)
     if known is not None and known.email.casefold() != email.casefold():
-        raise Misconfigured(f"{known.name} is enrolled with another e-mail; expected that one, or a name of their own.")
+        raise Misconfigured(f"{known.name} is enrolled with another e-mail; expected that one, or another name.")
     lead = _with_key(known, name=" ".join(name.split()), email=email, key=key)
     secret = pyotp.random_base32() if codes else ""
     everybody = [lead if each is known else each for each in before.everybody] + ([] if known else [lead])
@@ -235,15 +232,15 @@ def enrol(leads_file: Path, codes_file: Path, *, name: str, email: str, key: str
     if secret:
         secrets[lead.name] = secret
     Leads(everybody, secrets)  # raises before anything is written
-    _write(leads_file, _head(leads_file) + _as_yaml([_entry(each) for each in everybody]), mode=0o644)
+    replace_file(leads_file, _head(leads_file) + _as_yaml([_entry(each) for each in everybody]), mode=0o644)
     if secret:
-        _write(codes_file, _as_yaml(secrets), mode=0o600)
+        replace_file(codes_file, _as_yaml(secrets), mode=0o600)
     uri = pyotp.TOTP(secret).provisioning_uri(name=lead.email, issuer_name=ISSUER) if secret else ""
     return Enrolment(lead, secret, uri)
 
 
 def _with_key(known: Lead | None, *, name: str, email: str, key: str) -> Lead:
-    """The lead as it will stand in the file; a key that is there already is not added again."""
+    """Return the lead with this key, unless it has the key already."""
     try:
         lead = known or Lead(name=name, email=email)
         added = LeadKey(key=key) if key else None
@@ -256,8 +253,8 @@ def _with_key(known: Lead | None, *, name: str, email: str, key: str) -> Lead:
 
 
 def _entry(lead: Lead) -> dict[str, Any]:
-    said = lead.model_dump(exclude_defaults=True)
-    return said | ({"keys": list(said["keys"])} if "keys" in said else {})
+    fields = lead.model_dump(exclude_defaults=True)
+    return fields | ({"keys": list(fields["keys"])} if "keys" in fields else {})
 
 
 def _as_yaml(value: Any) -> str:
@@ -265,7 +262,7 @@ def _as_yaml(value: Any) -> str:
 
 
 def _head(path: Path) -> str:
-    """The comments before the first entry."""
+    """Return the comments before the first entry."""
     if not path.exists():
         return ""
     kept = []
@@ -274,21 +271,3 @@ def _head(path: Path) -> str:
             break
         kept.append(line)
     return "\n".join([*kept, ""]) if kept else ""
-
-
-def _write(path: Path, text: str, *, mode: int) -> None:
-    """All or nothing: whoever reads meanwhile reads the old file or the new one. A link stays a link."""
-    path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from its first moment
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise

@@ -1,4 +1,4 @@
-"""Leftovers: what must still be done about runs that no process looks after. Reads the ledger and changes nothing."""
+"""Leftovers: open requests that need a reminder, and runs without an outcome. Reads the ledger and changes nothing."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,27 +22,27 @@ from tasks.ledger.facts import (
 )
 from tasks.ledger.ledger import Fact, Ledger, unsettled_call
 
-SHARES = (80, 50)  # percent of the time to answer after which people are reminded, the later one first
+SHARES = (80, 50)  # percent of the time to answer after which people are reminded, latest first
 
 
 @dataclass(frozen=True)
 class Reminder:
     """A request that people should be reminded of: `share` percent of its time are over; `yes` names who has approved."""
 
-    question: ApprovalRequest
+    request: ApprovalRequest
     share: int
     yes: tuple[str, ...]
 
     @property
     def once(self) -> str:
         """The key under which it is recorded, so that it is sent once."""
-        return f"reminded:{self.question.run_id}:{self.question.plan}:{self.share}"
+        return f"reminded:{self.request.run_id}:{self.request.plan}:{self.share}"
 
 
 def due_reminders(ledger: Ledger, now: datetime) -> list[Reminder]:
     """Return the latest reminder that is due and was not recorded, for each open request that can still be answered.
 
-    A late sweep sends only the later reminder: two at once would be the same.
+    If both reminders are due, only the later one is returned.
     """
     recorded = {fact.once for fact in ledger.facts(kind=Reminded.KIND)}
     due = []
@@ -80,7 +80,7 @@ class Unfinished:
 
     @property
     def is_load(self) -> bool:
-        """Whether it loads a dump, instead of copying between installs."""
+        """Whether the run loads a dump, instead of copying between installs."""
         return self.planned.kind == LoadPlanned.KIND
 
     @property
@@ -116,14 +116,14 @@ def unfinished(ledger: Ledger) -> list[Unfinished]:
 
 
 def _unfinished(runs: dict[str, list[Fact]]) -> Iterator[Unfinished]:
-    for run_id, story in runs.items():
-        last = {fact.kind: fact for fact in story}
+    for run_id, facts in runs.items():
+        last = {fact.kind: fact for fact in facts}
         planned = next((last[kind] for kind in PLANNED if kind in last), None)
         if planned is None:
             continue
-        end = next((fact for fact in reversed(story) if fact.kind in ENDS), None)
+        end = next((fact for fact in reversed(facts) if fact.kind in ENDS), None)
         unapproved = None if end is None or end.kind == Approved.KIND else end
-        yield Unfinished(run_id, planned, last.get(Asked.KIND), unapproved, unsettled_call(story))
+        yield Unfinished(run_id, planned, last.get(Asked.KIND), unapproved, unsettled_call(facts))
 
 
 def outcomes_since(ledger: Ledger, since: datetime) -> Counter[str]:
@@ -132,5 +132,5 @@ def outcomes_since(ledger: Ledger, since: datetime) -> Counter[str]:
 
 
 def ending(run: Unfinished) -> UnderstudyError | None:
-    """Return the error with which the run would have ended if its process had been there when its request ended."""
+    """Return the error with which the run would have ended if its process had run when its request ended, or None."""
     return None if run.end is None else run.end.as_(ENDINGS[run.end.kind]).error(run.code)

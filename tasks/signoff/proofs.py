@@ -1,7 +1,7 @@
-"""Proofs: that the person who answers is the lead whose name stands there. A one-time code, or an SSH signature.
+"""Proofs that the person who answers is the lead whose name was typed: a one-time code, or an SSH signature.
 
-Prefect stores what is typed into its forms in clear, so nothing typed may be worth anything afterwards: a code is used up in
-the ledger with its time step, a signature is over one decision on one plan until one moment.
+Prefect stores in clear what is typed into its forms, so a proof must be worthless afterwards: a code is used up in the ledger
+with its time step, and a signature covers one decision on one plan until one moment.
 """
 
 import hmac
@@ -20,13 +20,13 @@ __all__ = ["NAMESPACE", "BadProof", "Proof", "new_key", "one_line", "sign", "sta
 
 STEP = 30  # seconds of one code, RFC 6238
 LEEWAY = 1  # steps to either side: clocks of phones are off by seconds, people type slowly
-AHEAD = timedelta(seconds=30)  # what the Prefect server's clock may be ahead of the worker's
+AHEAD = timedelta(seconds=30)  # by how much the Prefect server's clock may be ahead of the worker's
 
 
 @dataclass(frozen=True)
 class Proof:
-    """An accepted proof. `used` names what it uses up, once for ever in the ledger ("" for a signature: it is good for one
-    statement only). `signature` is its body on one line, to be kept; a code is never kept.
+    """An accepted proof. `used` is the ledger's key of a code, which is used once ("" for a signature, which fits one statement
+    only). `signature` is its body on one line, which is stored; a code never is.
     """
 
     kind: Literal["code", "signature"]
@@ -37,12 +37,12 @@ class Proof:
 def verify(leads: Leads, lead: Lead, typed: str, *, message: bytes, given_at: datetime, now: datetime) -> Proof:
     """Accept what a lead typed: six digits (spaces do not matter), or an SSH signature over `message`.
 
-    `given_at` (aware) is when the answer reached the Prefect server: a worker may take it up much later, and the code is
-    that of the moment it was typed. Whether the code was used before, and how late an answer may come, the caller checks.
-    Raises `BadProof`.
+    `given_at` (aware) is when the answer reached the Prefect server: a worker may read it much later, and the code must be that of
+    the moment when it was typed. The caller checks whether the code was used and whether the answer came in time. Raises
+    `BadProof`.
     """
     if given_at > now + AHEAD:
-        raise BadProof(f"The answer is dated {given_at:%Y-%m-%d %H:%M:%S} UTC, which is still to come.")
+        raise BadProof(f"The answer is dated {given_at:%Y-%m-%d %H:%M:%S} UTC, which is in the future.")
     digits = "".join(typed.split())
     if re.fullmatch(r"[0-9]{6}", digits):
         return Proof("code", f"code:{plain_name(lead.name)}:{_step(leads.secret(lead), digits, given_at)}")
@@ -52,7 +52,7 @@ def verify(leads: Leads, lead: Lead, typed: str, *, message: bytes, given_at: da
 
 
 def _step(secret: str | None, digits: str, given_at: datetime) -> int:
-    """The time step whose code this is. Every step is compared, always: how long it takes tells nothing."""
+    """Return the time step of this code. Compares every step, so that the time it takes reveals nothing."""
     if secret is None:
         raise BadProof("This lead has no one-time codes enrolled on this worker; sign instead.")
     generator = pyotp.TOTP(secret, interval=STEP)
@@ -65,10 +65,9 @@ def _step(secret: str | None, digits: str, given_at: datetime) -> int:
 
 
 def statement(decision: str, fingerprint: str, answer_by: datetime) -> bytes:
-    """What a signature is over: two lines, the second with the decision, the whole plan and until when it may be given.
+    """Return the text that is signed: two lines, the second with the decision, the plan's fingerprint and the deadline.
 
-    The deadline is in UTC, to the second. Whatever a decision holds besides letters is quoted as in a URL, so that no
-    decision can look like a plan or a line of its own.
+    The deadline is in UTC, to the second. A decision is quoted as in a URL, so that none can look like a plan or another line.
     """
     until = answer_by.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return f"understudy approval 1\n{quote(decision, safe=':@', errors='surrogatepass')} {quote(fingerprint)} {until}\n".encode()

@@ -1,4 +1,4 @@
-"""SSH signatures: taken apart strictly, and verified against the keys of one lead. The format is OpenSSH's PROTOCOL.sshsig."""
+"""SSH signatures: parsed strictly, and verified with the keys of one lead. The format is OpenSSH's PROTOCOL.sshsig."""
 
 import base64
 import hashlib
@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tasks.signoff.leads import Lead, LeadKey
 
-NAMESPACE = "understudy-approval"  # what a signature is for: one for e-mail or git is none here
+NAMESPACE = "understudy-approval"  # the purpose: a signature for e-mail or git is not accepted
 BEGIN, END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
-LONGEST = 8192  # characters of a signature: by RSA of 16384 bits it has fewer
+LONGEST = 8192  # characters; a signature by RSA of 16384 bits has fewer
 CHECKED_WITHIN = 20  # seconds for ssh-keygen
 NEITHER = "The proof is neither six digits nor a whole SSH signature."
 
@@ -30,12 +30,12 @@ TOUCHED = 0x01  # flag of a security key: somebody touched it
 
 
 class BadProof(Exception):
-    """The proof does not show that the named lead gave this answer. Says why, never what was typed."""
+    """The proof does not show that the named lead gave this answer. The message contains the reason, never what was typed."""
 
 
 @dataclass(frozen=True)
 class _Signature:
-    """The parts of an SSH signature. `rest` follows the signature proper: security keys."""
+    """The parts of an SSH signature. `rest` is what a security key adds after the signature proper."""
 
     public_key: bytes
     namespace: bytes
@@ -44,9 +44,9 @@ class _Signature:
 
 
 def one_line(typed: str) -> str:
-    """The body of an SSH signature on one line, from its armoured text or its body, with any white space.
+    """Return the body of an SSH signature on one line, from its armoured text or its body, with any white space.
 
-    Raises `BadProof` for anything else; the body that is given back is the only one with these bytes.
+    Raises `BadProof` for anything else, and for a second spelling of the same bytes.
     """
     if len(typed) > LONGEST:
         raise BadProof(NEITHER)
@@ -55,7 +55,7 @@ def one_line(typed: str) -> str:
         raw = base64.b64decode(body, validate=True)
     except ValueError:
         raise BadProof(NEITHER) from None
-    # Base64 leaves bits at the end that mean nothing; with them, one signature would have many bodies.
+    # Base64 ignores bits at the end; with them, one signature would have many bodies.
     if not raw.startswith(MAGIC) or base64.b64encode(raw).decode() != body:
         raise BadProof(NEITHER)
     return body
@@ -64,7 +64,7 @@ def one_line(typed: str) -> str:
 def verify_signature(lead: Lead, body: str, message: bytes, *, namespace: str, at: datetime) -> None:
     """Require that `body` is a signature over `message` by a key that is listed for this lead and counts at `at` (aware).
 
-    Ed25519 and RSA are verified here, other types by ssh-keygen where this worker has it. Raises `BadProof`.
+    Ed25519 and RSA are verified here, other types by ssh-keygen if this worker has it. Raises `BadProof`.
     """
     body = one_line(body)
     try:
@@ -79,19 +79,21 @@ def verify_signature(lead: Lead, body: str, message: bytes, *, namespace: str, a
     if parts.namespace != namespace.encode():
         raise BadProof(f"The signature is for another purpose; sign with `-n {namespace}`.")
     good = (
-        _verified(key, body, message, namespace) if key.kind in OURS else _asked(key, parts, body, message, namespace)
+        _verify(key, body, message, namespace)
+        if key.kind in OURS
+        else _verify_with_ssh_keygen(key, parts, body, message, namespace)
     )
     if not good:
         raise BadProof("The signature is over something else: sign this decision on this plan, as the sheet shows it.")
 
 
 def _parse(raw: bytes) -> _Signature:
-    """Take a signature apart, and refuse what the library would overlook. Raises `ValueError` and `struct.error`."""
+    """Parse a signature, and refuse what the library does not check. Raises `ValueError` and `struct.error`."""
     if raw[: len(MAGIC)] != MAGIC or struct.unpack_from(">I", raw, len(MAGIC)) != (VERSION,):
         raise ValueError("not an SSH signature of version 1")
     (public_key, namespace, reserved, hashed, signature), rest = _strings(raw[len(MAGIC) + 4 :], 5)
     if reserved or rest or hashed not in HASHES:
-        raise ValueError("reserved bytes, bytes at the end, or a hash that SSHSIG does not know")
+        raise ValueError("reserved bytes, bytes at the end, or a hash that is not part of SSHSIG")
     (algorithm, _), rest = _strings(signature, 2)
     (kind,), _ = _strings(public_key, 1)
     if kind.decode() in OURS and (rest or algorithm not in OURS[kind.decode()]):
@@ -100,7 +102,7 @@ def _parse(raw: bytes) -> _Signature:
 
 
 def _strings(data: bytes, count: int) -> tuple[list[bytes], bytes]:
-    """The first strings of SSH's wire format (RFC 4251), and what follows them."""
+    """Return the first strings of SSH's wire format (RFC 4251), and the rest of the data."""
     found = []
     for _ in range(count):
         (length,) = struct.unpack_from(">I", data)
@@ -111,7 +113,7 @@ def _strings(data: bytes, count: int) -> tuple[list[bytes], bytes]:
     return found, data
 
 
-def _verified(key: LeadKey, body: str, message: bytes, namespace: str) -> bool:
+def _verify(key: LeadKey, body: str, message: bytes, namespace: str) -> bool:
     try:
         sshsig.verify(message, _armoured(body), [sshsig.PublicKey.from_openssh_str(key.key)], namespace)
     except (sshsig.InvalidSignature, NotImplementedError, ValueError):
@@ -119,10 +121,10 @@ def _verified(key: LeadKey, body: str, message: bytes, namespace: str) -> bool:
     return True
 
 
-def _asked(key: LeadKey, parts: _Signature, body: str, message: bytes, namespace: str) -> bool:
-    """Whether ssh-keygen calls it good. A security key must have been touched: else a program on the lead's machine signs."""
+def _verify_with_ssh_keygen(key: LeadKey, parts: _Signature, body: str, message: bytes, namespace: str) -> bool:
+    """Return whether ssh-keygen verifies it. A security key must have been touched, or a program on the machine could sign."""
     if key.kind.startswith("sk-") and not (parts.rest and parts.rest[0] & TOUCHED):
-        raise BadProof("The security key signed without being touched; use a key that asks for it.")
+        raise BadProof("The security key signed without being touched; use a key that requires a touch.")
     program = shutil.which("ssh-keygen")
     if program is None:
         raise BadProof(
@@ -158,7 +160,7 @@ def sign(private_key: Ed25519PrivateKey, message: bytes, *, namespace: str = NAM
 
 
 def new_key() -> tuple[Ed25519PrivateKey, str]:
-    """A new Ed25519 key, and its public half as a line for the leads file."""
+    """Return a new Ed25519 key, and its public key as a line for the leads file."""
     private_key = Ed25519PrivateKey.generate()
     return private_key, _public(private_key)
 

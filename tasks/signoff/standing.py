@@ -1,8 +1,5 @@
-"""Standing approvals: reviewed, signed entries that let a nightly refresh of exactly one pair go on without a person."""
+"""Standing approvals: reviewed, signed entries that approve scheduled runs of exactly one pair without a person."""
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +9,7 @@ import yaml
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved
 from tasks.estate.plans import Plan
-from tasks.estate.reviewed_files import parse, read_entries
+from tasks.estate.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
 from tasks.signoff.leads import Leads
@@ -24,17 +21,17 @@ __all__ = [
     "sign_standing", "standing_statement", "statement_of",
 ]  # fmt: skip
 
-NAMESPACE = "understudy-standing"  # a signature for an approval is none here, and the other way round
-LONGEST = timedelta(days=90)  # from `issued` to `until`: then somebody thinks again
+NAMESPACE = "understudy-standing"  # a signature for an approval is not valid here, nor this one there
+LONGEST = timedelta(days=90)  # from `issued` to `until`; then somebody decides again
 SIGN = "Have its issuer sign it: `understudy standing sign`."
 ASK = "or start the run with approval 'ask'."
 
 
 def load_standing(path: Path, *, production: Collection[str] = ()) -> list[StandingApproval]:
-    """Read the file. `production` are the names of installs that are known to be production.
+    """Return the entries of the file. `production` are the names of installs that are known to be production.
 
-    Raises `Misconfigured` naming the file and the entry that is wrong; one that would overwrite production is wrong.
-    Signatures are looked at when an entry is used.
+    Raises `Misconfigured`, which names the file and the wrong entry; an entry that would overwrite production is wrong.
+    Signatures are verified when an entry is used.
     """
     if not path.exists():
         raise Misconfigured(f"The standing approvals in {path} cannot be read: there is no such file; expected a list.")
@@ -49,7 +46,7 @@ def load_standing(path: Path, *, production: Collection[str] = ()) -> list[Stand
 
 
 def statement_of(path: Path, number: int) -> bytes:
-    """What the issuer of the entry with this number (from 1) has to sign. Raises `Misconfigured`."""
+    """Return what the issuer of the entry with this number (from 1) must sign. Raises `Misconfigured`."""
     return standing_statement(_entry(path, load_standing(path), number))
 
 
@@ -60,9 +57,9 @@ def _entry(path: Path, entries: Sequence[StandingApproval], number: int) -> Stan
 
 
 def sign_standing(path: Path, number: int, signature: str) -> StandingApproval:
-    """Write a signature, as text or on one line, into the entry with this number (from 1); all else stays as it is.
+    """Write a signature, as text or on one line, into the entry with this number (from 1), and change nothing else.
 
-    Whether it holds is looked at when the entry is used. Raises `Misconfigured`, also for what is no signature.
+    The signature is verified when the entry is used. Raises `Misconfigured`, also if the text is not a signature.
     """
     try:
         body = one_line(signature)
@@ -72,15 +69,14 @@ def sign_standing(path: Path, number: int, signature: str) -> StandingApproval:
     wanted = [*before]
     wanted[number - 1] = _entry(path, before, number).model_copy(update={"signature": body})
     text = _with_signature(path.read_text(encoding="utf-8"), number, body)
-    said = [StandingApproval.model_validate(entry) for entry in parse(text, path)]
-    if said != wanted:
-        raise Misconfigured(f"The signature could not be written into entry {number} of {path}; add it by hand.")
-    _replace(path, text)
+    if [StandingApproval.model_validate(entry) for entry in parse(text, path)] != wanted:
+        raise Misconfigured(f"The signature could not be written into entry {number} of {path}; add it manually.")
+    replace_file(path, text)
     return wanted[number - 1]
 
 
 def _with_signature(text: str, number: int, body: str) -> str:
-    """The file's text with this signature, in place of the old one or as a field of its own."""
+    """Return the file's text with this signature, in place of the old one or as a new field."""
     entries = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(entries, yaml.SequenceNode), "load_standing() read it as one"  # noqa: S101  # an invariant, not input
     fields = entries.value[number - 1]
@@ -91,28 +87,13 @@ def _with_signature(text: str, number: int, body: str) -> str:
     if fields.flow_style:
         last = fields.value[-1][1].end_mark.index
         return f"{text[:last]}, signature: {body}{text[last:]}"
-    # The line goes in front of the first field, whose dash becomes its own: that is right however the others are written.
+    # The line becomes the first field, after the entry's dash: that is right however the other fields are written.
     first = fields.value[0][0].start_mark
     return f"{text[: first.index]}signature: {body}\n{' ' * first.column}{text[first.index :]}"
 
 
-def _replace(path: Path, text: str) -> None:
-    """All or nothing: whoever reads meanwhile reads the old file or the new one."""
-    path = path.resolve()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(path.stat().st_mode & 0o777)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-
-
 def expiring(standing: Sequence[StandingApproval], today: date, notice: timedelta) -> list[StandingApproval]:
-    """The entries that end within `notice` and have not ended, the first to end first: time to renew them."""
+    """Return the entries that end within `notice` and have not ended, the first to end first."""
     soon = [entry for entry in standing if today <= entry.until <= today + notice]
     return sorted(soon, key=lambda entry: entry.until)
 
@@ -120,10 +101,10 @@ def expiring(standing: Sequence[StandingApproval], today: date, notice: timedelt
 def require_covered(
     plan: Plan, standing: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta = LONGEST
 ) -> StandingApproval:
-    """The entry that covers exactly this plan now. Raises `NotApproved` with the reason where there is none.
+    """Return the entry that covers exactly this plan now. Raises `NotApproved` with the reason if no entry does.
 
     Only a green refresh to a destination that is proven not to be production can be covered: never a promotion or restore,
-    and nothing that stands against a freeze or a hold.
+    and no plan that overrides a freeze or a hold.
     """
     source, destination = plan.pair.source, plan.pair.destination
     if plan.verb != "refresh" or plan.direction is not Direction.DOWN or destination.environment.may_be_production:
@@ -138,13 +119,14 @@ def require_covered(
 def require_load_covered(
     plan: LoadPlan, standing: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta = LONGEST
 ) -> StandingApproval:
-    """The entry that covers loading this application's dumps into this host now; `source` is the application.
+    """Return the entry that covers loading this application's dumps into this host now; its source is the application.
 
-    Raises `NotApproved`: also for a first load and for anything that is not replaced, which need a person.
+    Raises `NotApproved` if no entry does. A first load, personal data, an unproven dump, and a target that lacks or may refuse
+    something always need a person.
     """
     if plan.first_load:
         raise NotApproved(
-            f"The target {plan.hostname} carries no staging marker yet; a first load needs a person.",
+            f"The target {plan.hostname} has no staging marker yet; a first load needs a person.",
             next_step="Nothing was loaded. Start `load_dump` with approval 'ask' once; the load sets the marker.",
         )
     if plan.arrives_raw or plan.header.raw:
@@ -165,7 +147,7 @@ def require_load_covered(
     if doubts := plan.open_doubts:
         raise NotApproved(
             f"Staging may refuse rows or statements of the load ({'; '.join(map(str, doubts[:5]))}); a person must answer.",
-            next_step=f"Nothing was loaded. Correct staging, or list in the policy's accept_doubts what may be so"
+            next_step=f"Nothing was loaded. Correct staging, or list in the policy's accept_doubts what is acceptable"
             f" ({', '.join(dict.fromkeys(doubt.table for doubt in doubts[:10]))}), {ASK}",
         )
     _require_harmless(plan)
@@ -176,7 +158,7 @@ def require_load_covered(
 def _require_harmless(plan: Plan | LoadPlan) -> None:
     what = f"The {plan.verb} of {plan.destination_name} can have no standing approval now"
     if plan.overrides:
-        raise NotApproved(f"{what}: {', '.join(plan.overrides)} stands against it; a person must answer.")
+        raise NotApproved(f"{what}: it overrides {', '.join(plan.overrides)}; a person must answer.")
     if plan.risk.grade is not Grade.GREEN:
         raise NotApproved(
             f"{what}: it is {plan.risk.grade.value}, not green ({'; '.join(plan.risk.reasons) or 'no reason given'})."
@@ -196,22 +178,22 @@ def _named(standing: Sequence[StandingApproval], source: str, destination: str) 
 def _covering(
     named: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta, database: bool
 ) -> StandingApproval:
-    """The first of a pair's entries with nothing against it."""
-    against = [_against(entry, now=now, leads=leads, at_most=at_most, database=database) for entry in named]
-    good = [entry for entry, (why, _) in zip(named, against, strict=True) if not why]
+    """Return the first of a pair's entries that covers this, or raise `NotApproved` with the reasons of all."""
+    refusals = [_refusal(entry, now=now, leads=leads, at_most=at_most, database=database) for entry in named]
+    good = [entry for entry, (why, _) in zip(named, refusals, strict=True) if not why]
     if good:
         return good[0]
-    reasons = "; ".join(why for why, _ in against)
+    reasons = "; ".join(why for why, _ in refusals)
     raise NotApproved(
         f"The standing approval for {named[0].pair} does not cover this: {reasons}.",
-        next_step=f"Nothing was overwritten. {' '.join(dict.fromkeys(step for _, step in against))}",
+        next_step=f"Nothing was overwritten. {' '.join(dict.fromkeys(step for _, step in refusals))}",
     )
 
 
-def _against(
+def _refusal(
     entry: StandingApproval, *, now: datetime, leads: Leads, at_most: timedelta, database: bool
 ) -> tuple[str, str]:
-    """Why an entry does not cover this now, and what to do; two empty strings where it does."""
+    """Return why an entry does not cover this now, and what to do; two empty strings if it does."""
     today, renew = entry.local(now).date(), f"Renew it under review and sign it (`understudy standing sign`), {ASK}"
     if today > entry.until:
         return f"it ended on {entry.until}", renew
@@ -225,7 +207,7 @@ def _against(
         return "it does not include the database", f"Copy files only, {ASK}"
     if entry.window is None:
         return (
-            "it has no window, and nights start at night",
+            "it has no window, and a scheduled run needs one",
             f"Add `window` and `zone` to the entry, and have its issuer sign it again (`understudy standing sign`), {ASK}",
         )
     if not entry.is_open(now):

@@ -1,4 +1,4 @@
-"""Entries of the standing approvals file: for whom, until when, within which hours, and what their issuer signs."""
+"""Entries of the standing approvals file: their pair, days and hours, and the statement that their issuer signs."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from tasks.estate.sites import Immutable
 
 
 def _clock(value: object) -> object:
-    """Only "HH:MM": YAML reads an unquoted 12:30 as the number 750."""
+    """Accept only "HH:MM": YAML reads an unquoted 12:30 as the number 750."""
     if isinstance(value, time) or (isinstance(value, str) and re.fullmatch(r"[0-2][0-9]:[0-5][0-9]", value)):
         return value
     raise ValueError('expected a time of day in quotes, as in "02:00"')
@@ -23,7 +23,7 @@ Clock = Annotated[time, BeforeValidator(_clock)]
 
 
 class Window(Immutable):
-    """When, each day, local time: from `opens` until just before `closes`. It may go over midnight."""
+    """Hours of each day in local time, from `opens` until just before `closes`. They may include midnight."""
 
     opens: Clock = Field(alias="from")
     closes: Clock = Field(alias="to")
@@ -35,15 +35,15 @@ class Window(Immutable):
         return self
 
     def holds(self, local: time) -> bool:
-        """Whether this time of day is inside."""
+        """Return whether this time of day is inside."""
         if self.opens < self.closes:
             return self.opens <= local < self.closes
         return local >= self.opens or local < self.closes
 
 
 class StandingApproval(Immutable):
-    """Leave for one pair from `issued` until a day (inclusive): two installs by name, or an application and the hostname of
-    its staging instance. `issuer` is the lead who signed it. `window` says in which hours of each day, in `zone`; an entry of
+    """Permission for one pair from `issued` until a day (inclusive): two installs by name, or an application and the hostname
+    of its staging instance. `issuer` is the lead who signs it. `window` contains the hours of each day, in `zone`; an entry of
     version 0.1 without one can be read, and covers nothing.
     """
 
@@ -56,7 +56,7 @@ class StandingApproval(Immutable):
     include_database: StrictBool
     window: Window | None = None
     zone: str = ""
-    signature: str = ""  # its body on one line; without it the entry covers nothing
+    signature: str = ""  # its body on one line; without it, the entry covers nothing
 
     @field_validator("zone")
     @classmethod
@@ -64,7 +64,7 @@ class StandingApproval(Immutable):
         try:
             return ZoneInfo(zone).key if zone else ""
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
-            raise ValueError(f"{zone!r} is no time zone; expected a name like Europe/Vienna") from None
+            raise ValueError(f"{zone!r} is not a time zone; expected a name like Europe/Vienna") from None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -76,32 +76,32 @@ class StandingApproval(Immutable):
 
     @property
     def pair(self) -> str:
-        """The pair for people."""
+        """The pair, as messages show it."""
         return f"{self.source} → {self.destination}"
 
     @property
     def named(self) -> str:
-        """How an approval that rests on this entry names its approver."""
+        """The approver in an approval that is based on this entry."""
         return f"{self.issuer} (standing, until {self.until.isoformat()})"
 
     def local(self, moment: datetime) -> datetime:
-        """A moment in the entry's zone; UTC where it names none."""
+        """Return a moment in the entry's zone, or in UTC if it has none."""
         return moment.astimezone(ZoneInfo(self.zone) if self.zone else UTC)
 
     def is_open(self, moment: datetime) -> bool:
-        """Whether the moment is inside the window. Without a window it never is."""
+        """Return whether the moment is inside the window. Without a window it never is."""
         return self.window is not None and self.window.holds(self.local(moment).time())
 
     def night_of(self, moment: datetime) -> date:
-        """Return the day on which the window that holds this moment opened, local: one window over midnight is one night."""
+        """Return the local day on which the window that contains this moment opened: a window over midnight is one night."""
         local = self.local(moment)
         opened_yesterday = self.window is not None and self.window.opens > self.window.closes > local.time()
         return local.date() - timedelta(days=opened_yesterday)
 
     def opens_next(self, now: datetime) -> datetime | None:
-        """The first whole minute after now that is inside the window, local time; None if there is none within three days.
+        """Return the first whole minute after now that is inside the window, local time, or None within three days.
 
-        Looks minute by minute: where clocks are set forward a window can lose its beginning, or a whole night.
+        Checks each minute, because a window can lose its beginning, or a whole night, when clocks are set forward.
         """
         start = now.astimezone(UTC).replace(second=0, microsecond=0)
         minutes = (start + timedelta(minutes=n) for n in range(1, 3 * 24 * 60))
@@ -114,8 +114,8 @@ def standing_use(entry: StandingApproval, moment: datetime) -> str:
 
 
 def standing_statement(entry: StandingApproval) -> bytes:
-    """What the issuer signs (namespace `understudy-standing`): every field but the signature, as canonical JSON."""
-    said = entry.model_dump(mode="json", by_alias=True, exclude={"signature"})
+    """Return what the issuer signs (namespace `understudy-standing`): every field except the signature, as canonical JSON."""
+    fields = entry.model_dump(mode="json", by_alias=True, exclude={"signature"})
     return (
-        f"understudy standing approval 1\n{json.dumps(said, sort_keys=True, indent=1, ensure_ascii=False)}\n".encode()
+        f"understudy standing approval 1\n{json.dumps(fields, sort_keys=True, indent=1, ensure_ascii=False)}\n".encode()
     )

@@ -1,6 +1,6 @@
-"""Suspensions: leads who left the hosting account, or whose login there is not as a lead's must be.
+"""Suspensions: leads who left the hosting account, or whose login there does not meet the rules for leads.
 
-They are facts and not lines of the leads file, because that file changes only after a review, and a suspension must not wait.
+They are facts of the ledger, because the leads file changes only after a review, and a suspension must not wait.
 """
 
 from collections.abc import Iterable

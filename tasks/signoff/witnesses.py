@@ -1,6 +1,6 @@
 """Witnesses: an approval counts only with what proves it, checked again right before the call.
 
-The ledger's chain has no key: whoever can write to its database can append a fact that looks right. So a fact alone is never
+The ledger's chain has no key: whoever can write to its database can append a fact that looks right. So a fact alone is not
 enough. A person's approval needs a signature over the plan, or the seal of the worker that saw a valid code; a standing approval
 needs the signed entry of the reviewed file; a pre-authorised restore needs the promotion's own proven answers.
 """
@@ -92,19 +92,16 @@ def require_witnessed(
         why = NOBODY
     else:
         doubts = (_doubt(answer, plan, request.answer_by, leads, codes, facts) for answer in answers)
-        why = _against(plan, approval, answers) or next(filter(None, doubts), "")
+        why = _mismatch(plan, approval, answers) or next(filter(None, doubts), "")
     if not why and execute_within is not None:
         last = max(answer.given_at for answer in answers)
-        why = (
-            "it claims to be usable for longer than the settings allow"
-            if approval.execute_by > last + execute_within
-            else ""
-        )
+        if approval.execute_by > last + execute_within:
+            why = "it claims to be usable for longer than the settings allow"
     if why:
         raise NotApproved(f"The approval of plan {plan.code} is not proven by its answers: {why}.")
 
 
-def _against(plan: Intent, approval: Approval, answers: Sequence[Answered]) -> str:
+def _mismatch(plan: Intent, approval: Approval, answers: Sequence[Answered]) -> str:
     names = [answer.name for answer in answers]
     if not names or names != [signer.name for signer in approval.signers]:
         return NOBODY

@@ -37,7 +37,7 @@ def approve(plan: Intent) -> Approval:
         decision="approve", approver=DEMO_LEAD, plan=plan.code, destination=plan.destination_name, proof=proof,
         reason="release day", given_at=now,
     )  # fmt: skip
-    approval = gate.judge(plan, answer, now=now)
+    approval = gate.evaluate(plan, answer, now=now)
     assert isinstance(approval, Approval)
     return approval
 

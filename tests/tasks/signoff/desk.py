@@ -101,7 +101,7 @@ class Desk:
 
     def say(self, plan: Intent, /, lead: str = ANNA, proof: str | None = None, **instead: Any) -> Approval | Waiting:
         """Answer, and let the gate judge it at once."""
-        return self.gate.judge(plan, self.answer(plan, lead, proof, **instead), now=self.now)
+        return self.gate.evaluate(plan, self.answer(plan, lead, proof, **instead), now=self.now)
 
     def yes(self, plan: Intent, /, lead: str = ANNA, proof: str | None = None, **instead: Any) -> Approval:
         """Say what must be the last yes. A code's yes for production takes effect after its minute."""

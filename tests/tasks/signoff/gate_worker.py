@@ -112,7 +112,7 @@ class Worker:
                 found = desk.gate.expire(drafted)
                 continue
             must = course.foreseen = self.rules.judge(course, answer[0], desk.now)
-            found = desk.gate.judge(drafted, _typed(course, *answer), now=desk.now)
+            found = desk.gate.evaluate(drafted, _typed(course, *answer), now=desk.now)
             assert must == ("waiting" if isinstance(found, Waiting) else "approved"), course
             if isinstance(found, Waiting):
                 assert found.attempts_left == course.attempts

@@ -276,12 +276,12 @@ def test_two_workers_with_one_answer_make_one_approval(desk: Desk, monkeypatch: 
 
         monkeypatch.setattr(Ledger, "record_together", overtaken)
         if number == 0:
-            approval = gate.judge(plan, answer, now=desk.now)
+            approval = gate.evaluate(plan, answer, now=desk.now)
             assert isinstance(approval, Approval)
             assert approval.approver == BEN
         else:
             with pytest.raises(Rejected, match="not today"):
-                gate.judge(plan, answer, now=desk.now)
+                gate.evaluate(plan, answer, now=desk.now)
     assert len(desk.ledger.facts(kind="approved")) == 1
 
 

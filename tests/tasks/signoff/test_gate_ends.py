@@ -80,7 +80,7 @@ def test_an_answer_in_time_counts_though_it_is_read_late(desk: Desk) -> None:
     desk.ask(plan)
     answer = desk.answer(plan, proof=desk.code())
     desk.later(hours=9)
-    approval = desk.gate.judge(plan, answer, now=desk.now)
+    approval = desk.gate.evaluate(plan, answer, now=desk.now)
     assert isinstance(approval, Approval)
     assert approval.execute_by < desk.now
 

@@ -65,7 +65,7 @@ def test_a_code_counts_at_the_moment_when_it_was_typed(desk: Desk) -> None:
     desk.ask(plan)
     answer = desk.answer(plan, proof=desk.code())
     desk.later(hours=1)
-    approval = desk.gate.judge(plan, answer, now=desk.now)
+    approval = desk.gate.evaluate(plan, answer, now=desk.now)
     assert getattr(approval, "execute_by", None) == NOW + timedelta(minutes=30)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.ledger.ledger import Fact
 from tasks.rendering.audit import history_text
-from tasks.signoff.history import KINDS, UNPROVEN, History, Undertaking, history
+from tasks.signoff.history import KINDS, UNPROVEN, History, RunRecord, history
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MONTH = timedelta(days=30)
@@ -51,7 +51,7 @@ def told(*found: Fact, destination: str = "") -> History:
     return history(found, since=NOW - MONTH, until=NOW, destination=destination)
 
 
-def only(*rows: tuple[str, dict[str, Any]]) -> Undertaking:
+def only(*rows: tuple[str, dict[str, Any]]) -> RunRecord:
     """The one row that these facts make."""
     (row,) = told(*facts(*rows)).runs
     return row

@@ -129,13 +129,13 @@ def test_usual_keys_are_accepted(kind: str) -> None:
         ("- {name: Anna Lead, email: a@x, keys: [{key: ssh-ed25519 AAAA}]}", "", "not a whole ssh-ed25519 public key"),
         ("- {name: Anna Lead, email: a@x, keys: [{key: ssh-dss AAAA}]}", "", "one of ssh-ed25519, ssh-rsa"),
         (ANNA + "- {name: anna LEAD, email: b@x}", "", "leads.yaml .*Two leads have the name 'anna LEAD'"),
-        (ANNA, f"Eve: {SECRET}", "'Eve' has a secret for codes and is no lead"),
+        (ANNA, f"Eve: {SECRET}", "'Eve' has a secret for codes and is not a lead"),
         (ANNA, f"Anna Lead: {SECRET}\nanna lead: {SECRET}", "two secrets"),
         (ANNA, f"Anna Lead: {SECRET}\nAnna Lead: {SECRET}", "a key occurs twice"),
         (ANNA, "Anna Lead: GEZDGNBVGY3TQOJQ", "Entry 1 of .*codes.yaml is not a name and a base32 secret"),
         (ANNA, "Anna Lead: " + "A" * 27, "Entry 1 of .*codes.yaml"),
         (ANNA, "Anna Lead: 12345678901234567890123456", "Entry 1 of .*codes.yaml"),
-        (ANNA, "- 1", "holds a list; expected one line per lead"),
+        (ANNA, "- 1", "contains a list; expected one line per lead"),
         (ANNA, "{", "codes.yaml is not valid YAML"),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_key_stands_once(owner: str) -> None:
         lead.model_copy(update={"keys": (*lead.keys, LeadKey(key=f"{key} other"))}) if lead.name == owner else lead
         for lead in leads
     ]
-    with pytest.raises(Misconfigured, match=f"A key of '{owner}' stands twice; it is one of 'Anna Lead' too"):
+    with pytest.raises(Misconfigured, match=f"A key of '{owner}' occurs twice; it is also listed for 'Anna Lead'"):
         Leads(again)
 
 
@@ -227,7 +227,7 @@ def test_enrolling_keeps_what_the_file_says(files: tuple[Path, Path]) -> None:
         ({"name": "Al", "email": "al@x"}, "name: "),
         ({"name": "Ben Lead", "email": "ben"}, "email: "),
         ({"name": "Ben Lead", "email": "ben@x", "key": "ssh-ed25519 nonsense"}, "key: "),
-        ({"name": "Ben Lead", "email": "ben@x", "key": "anna's"}, "A key of 'Ben Lead' stands twice"),
+        ({"name": "Ben Lead", "email": "ben@x", "key": "anna's"}, "A key of 'Ben Lead' occurs twice"),
     ],
 )
 def test_a_refused_enrolment_changes_nothing(said: dict[str, Any], named: str, files: tuple[Path, Path]) -> None:

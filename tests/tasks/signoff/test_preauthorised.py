@@ -166,7 +166,7 @@ def use(ledger: Ledger, restore: Plan, promotion: Plan, desk: Desk) -> Approval:
     """Let the restore go on by that leave, as its run does."""
     used = entry(PreauthorisationUsed(), restore, key_of(promotion.run_id))
     said: dict[str, Any] = {"kind": "pre-authorised", "approver": ANNA, "reason": "failed", "answered_at": desk.now}
-    return record_approval(ledger, restore, **said, execute_within=timedelta(minutes=30), besides=(used,))
+    return record_approval(ledger, restore, **said, execute_within=timedelta(minutes=30), also=(used,))
 
 
 @pytest.mark.parametrize(

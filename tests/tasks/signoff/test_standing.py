@@ -102,8 +102,8 @@ def test_only_a_refresh_can_be_covered(verb: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"overrides": ("hold:7",)}, "hold:7 stands against it"),
-        ({"overrides": ("freeze:holidays",)}, "freeze:holidays stands against it"),
+        ({"overrides": ("hold:7",)}, "it overrides hold:7"),
+        ({"overrides": ("freeze:holidays",)}, "it overrides freeze:holidays"),
         ({"risk": Risk(grade=Grade.YELLOW, reasons=("why",))}, "it is yellow, not green (why)"),
         ({"risk": Risk(grade=Grade.RED, reasons=())}, "it is red"),
     ],
@@ -251,7 +251,7 @@ def test_a_load_is_covered_by_application_and_hostname() -> None:
         ),
         (load_plan(unproven="it carries no proof"), [mine], "is unproven, and can never .* it carries no proof"),
         (load_plan(missing=(LACKS,)), [mine], r"Staging lacks what the dump has \(table t\); a person must answer"),
-        (load_plan(overrides=("hold:1",)), [mine], "hold:1 stands against it"),
+        (load_plan(overrides=("hold:1",)), [mine], "it overrides hold:1"),
         (load_plan(risk=Risk(grade=Grade.RED, reasons=())), [mine], "it is red"),
     ):
         with pytest.raises(NotApproved, match=told):

@@ -52,7 +52,7 @@ def as_text(**changes: Any) -> str:
         (as_text(include_database="yes"), "include_database"),
         (as_text(window=HOURS), "window and zone belong together"),
         (as_text(zone="Europe/Vienna"), "window and zone belong together"),
-        (as_text(window=HOURS, zone="Europe/Wien"), "no time zone"),
+        (as_text(window=HOURS, zone="Europe/Wien"), "is not a time zone"),
         (as_text(window={"from": "02:00", "to": "02:00"}, zone="UTC"), "from and to are the same"),
         (as_text(zone="UTC") + "  window: {from: 12:30, to: 13:30}\n", "time of day in quotes"),
         (as_text(window={"from": "24:10", "to": "06:00"}, zone="UTC"), "window.from"),

@@ -169,7 +169,7 @@ def test_after_a_void_code_the_same_lead_may_answer_again(desk: Desk) -> None:
     code = desk.code()
     desk.settled(wanted, desk.say(wanted, proof=code), moved="It was typed elsewhere.")
     typed_again = desk.answer(wanted, proof=code, given_at=desk.now - timedelta(minutes=1))
-    assert "used before" in getattr(desk.gate.judge(wanted, typed_again, now=desk.now), "refused", "")
+    assert "used before" in getattr(desk.gate.evaluate(wanted, typed_again, now=desk.now), "refused", "")
     approval = desk.yes(wanted)
     require_witnessed(desk.ledger, wanted, approval, desk.gate.leads)
     assert [signer.proof for signer in approval.signers] == ["signature"]
