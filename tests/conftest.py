@@ -16,7 +16,7 @@ os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from prefect.context import _temporary_global_settings_context, get_settings_context
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
@@ -42,8 +42,11 @@ from tests.people import DEMO_LEAD, PEOPLE, SCHEDULED, Run, write_leads, write_s
 
 pytest_plugins = ["tests.trouble", "tests.sweeping"]
 
-# The build draws the same examples each time: a find by chance belongs to whoever looks for it, with HYPOTHESIS_PROFILE=default.
-settings.register_profile("suite", derandomize=True)
+# The suite draws the same examples each time; HYPOTHESIS_PROFILE=random draws new ones. No example has a deadline, because the
+# machine may be busy, and a fixture of a function may serve all examples: each example makes its own tables.
+BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+settings.register_profile("suite", derandomize=True, **BUSY)
+settings.register_profile("random", **BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 SLOW_FIRST = ("flows", "deployments")  # folders whose files take a minute: begun last, they would run alone at the end

@@ -3,11 +3,13 @@
 The host's own time is read off the same run: it ends when the emulator's closing checkpoint is completed.
 """
 
+import sqlite3
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +106,23 @@ def test_cost_of_a_step(prefect_server: None, capsys: pytest.CaptureFixture[str]
     bare = (time.perf_counter() - began) / 100_000
     with capsys.disabled():
         print(f"\nstep: {steps * 1000:.1f} ms as a Prefect task, {bare * 1e6:.2f} µs bare; a promotion has 11 steps")
+
+
+def test_cost_of_opening_a_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print the milliseconds that each step takes to open the ledger, next to a bare connection to the same file."""
+
+    def milliseconds(act: Callable[[], object]) -> float:
+        took = []
+        for _ in range(50):
+            began = time.perf_counter()
+            act()
+            took.append(time.perf_counter() - began)
+        return statistics.median(took) * 1000
+
+    file = tmp_path / "ledger.db"
+    opened = milliseconds(lambda: Ledger(f"sqlite:///{file}"))
+    bare = milliseconds(lambda: sqlite3.connect(file).close())
+    with capsys.disabled():
+        print(
+            f"\nledger: opened in {opened:.2f} ms, {opened / bare:.0f} times a bare connection of SQLite ({bare:.2f} ms)"
+        )

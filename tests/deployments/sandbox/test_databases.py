@@ -51,7 +51,7 @@ def test_ends_with_its_program(database: Database, program: Program, number: sig
     assert home.exists()
     assert program.pid is not None
     os.kill(program.pid, number)
-    assert eventually(lambda: not home.exists(), within=15)
+    assert eventually(lambda: not home.exists())
     database.forget()
     assert not database.is_ready()
 
@@ -61,7 +61,7 @@ def test_may_be_ended_while_it_builds(database: Database, program: Program) -> N
     assert eventually(lambda: _homes(program)), program.last_words()
     homes = _homes(program)
     program.stop(5)
-    assert eventually(lambda: not [home for home in homes if home.exists()], within=15)
+    assert eventually(lambda: not [home for home in homes if home.exists()])
     assert not database.is_ready()
 
 

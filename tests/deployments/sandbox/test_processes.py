@@ -65,7 +65,7 @@ def test_ends_the_stubborn(program: Callable[[str], Program], tmp_path: Path) ->
     assert eventually(lambda: "ready" in (tmp_path / "sample.log").read_text())
     began = time.monotonic()
     stubborn.stop(grace=0.3)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # the program would sleep for ten minutes
     assert stubborn.pid is None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.dumps.catalog import read_catalog
@@ -127,7 +127,7 @@ EXTRAS = st.sampled_from(["", " NOT NULL", " UNIQUE", " UNIQUE NOT NULL"])
 SHAPES = st.dictionaries(NAMES, st.tuples(TYPES, EXTRAS), min_size=1, max_size=6)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(SHAPES)
 def test_every_draft_plans(database: str, columns: dict[str, tuple[str, str]]) -> None:
     """Any names with any types, unique or not, NULL or not."""
@@ -155,7 +155,7 @@ REAL = st.sampled_from([schema for schema in schemas() if schema not in HELD_OUT
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(REAL, st.lists(EXTRAS, min_size=14, max_size=14), st.booleans())
 def test_every_draft_of_real_names_plans(database: str, rows: list[Labelled], extras: list[str], joined: bool) -> None:
     """Tables and columns of public schemas with their types, unique or not, NULL or not, with and without foreign keys."""

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Literal
 
@@ -208,7 +208,7 @@ VALUES = st.one_of(
 
 @given(text=VALUES)
 @example(text="İıßﬁ１ａｂ")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_folding_is_the_same_in_sql(connection: "psycopg.Connection[object]", text: str) -> None:
     """PostgreSQL folds each text as Python does."""
     found = connection.execute(
@@ -221,7 +221,7 @@ def test_folding_is_the_same_in_sql(connection: "psycopg.Connection[object]", te
 @example(text="+43 (0)664 1234567", kind="identifier")
 @example(text="Xylander, Anna", kind="text")
 @example(text="1234343anna", kind="nested")
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120)
 def test_needles_are_the_same_in_sql(connection: "psycopg.Connection[object]", text: str, kind: Kind) -> None:
     """PostgreSQL makes the same forms of a value as Python does."""
     found = connection.execute(
@@ -231,7 +231,7 @@ def test_needles_are_the_same_in_sql(connection: "psycopg.Connection[object]", t
 
 
 @given(text=VALUES.filter(lambda text: "\\" not in text and "%" not in text and "&" not in text))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_value_that_stays_as_it_is_is_found(text: str) -> None:
     """What is searched for in a value is a form of the value itself, as a cell of its own; an address counts once."""
     cell = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")

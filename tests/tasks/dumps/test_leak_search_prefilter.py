@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Literal
 
@@ -52,7 +52,7 @@ def test_no_spelling_is_ruled_out(value: str, kind: Kind, texts: list[str]) -> N
 
 
 @given(values=st.lists(VALUES, min_size=1, max_size=4), cells=st.lists(VALUES, max_size=4), nested=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_traits_change_nothing_of_what_is_found(values: list[str], cells: list[str], nested: bool) -> None:
     """Whatever the texts are, the forms of values that are found are the same with traits and without."""
     wanted = {form for value in values for form in search_forms(value, "nested" if nested else "identifier")}
@@ -72,7 +72,7 @@ def test_ordinary_texts_are_ruled_out() -> None:
 @example(text="+43 (0)664 1234567", kind="identifier")
 @example(text=ADDRESS, kind="text")
 @example(text="192.168.10.20", kind="identifier")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_traits_are_the_same_in_sql(connection: "psycopg.Connection[object]", text: str, kind: Kind) -> None:
     """PostgreSQL gives each form the trait that Python gives it."""
     traits = Traits(KEY)

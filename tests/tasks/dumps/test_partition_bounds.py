@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.dumps.catalog import read_catalog
@@ -36,7 +36,7 @@ def test_what_is_no_bound_is_not_guessed() -> None:
 edges = st.lists(st.integers(-9, 9), min_size=2, max_size=6, unique=True).map(sorted)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, derandomize=True)
 @given(
     edges=edges,
     gaps=st.sets(st.integers(0, 4)),

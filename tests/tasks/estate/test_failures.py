@@ -15,10 +15,13 @@ from tasks.probes.fetcher import Fetcher
 from tests.tls import certificate, served
 
 
-def failure(url: str, trusted: Path | None = None) -> Exception:
-    """Return what a request raises; `trusted` is a certificate that is its own authority."""
+def failure(url: str, trusted: Path | None = None, within: float = 30.0) -> Exception:
+    """Return what a request raises; `trusted` is a certificate that is its own authority, `within` a number of seconds."""
     context = ssl.create_default_context(cafile=str(trusted) if trusted else None)
-    with httpx.Client(verify=context, trust_env=False, timeout=0.5) as client, pytest.raises(httpx.HTTPError) as failed:
+    with (
+        httpx.Client(verify=context, trust_env=False, timeout=within) as client,
+        pytest.raises(httpx.HTTPError) as failed,
+    ):
         client.get(url)
     return failed.value
 
@@ -68,7 +71,7 @@ def test_every_other_step_is_named() -> None:
         refusing = failure(f"http://127.0.0.1:{silent.getsockname()[1]}/")
         assert "nothing listens" in why_failed(refusing)[0]
         silent.listen()
-        slow = failure(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        slow = failure(f"http://127.0.0.1:{silent.getsockname()[1]}/", within=0.5)
     assert "did not answer in time" in why_failed(slow)[0]
     assert why_failed(httpx.RemoteProtocolError("<b>words of the other side</b>")) == ("RemoteProtocolError", "")
 

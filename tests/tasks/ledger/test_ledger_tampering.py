@@ -114,7 +114,7 @@ def tamperings(draw: st.DrawFn) -> tuple[int, Tampering]:
 
 
 @given(tamperings())
-@settings(max_examples=40, deadline=None)  # each example makes a database file
+@settings(max_examples=40)  # each example makes a database file
 def test_a_changed_past_is_found(drawn: tuple[int, Tampering]) -> None:
     """Any edit of any column, a deletion, a swap, a forged row, a row hashed anew: in the database and in an export."""
     count, tamper = drawn
@@ -130,7 +130,7 @@ def test_a_changed_past_is_found(drawn: tuple[int, Tampering]) -> None:
 
 
 @given(st.integers(1, 6), st.integers(1, 6))
-@settings(max_examples=15, deadline=None)  # each example makes a database file
+@settings(max_examples=15)  # each example makes a database file
 def test_a_cut_tail_is_found_with_an_anchor_only(kept: int, lost: int) -> None:
     """What is left of a cut chain is a whole chain: without an anchor nothing is seen, and nothing could be."""
     with tempfile.TemporaryDirectory() as folder:

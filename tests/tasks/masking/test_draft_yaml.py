@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -45,7 +45,6 @@ def quoted(column: str) -> str:
     return '"' + column.replace('"', '""') + '"' if is_pattern(column) else column
 
 
-@settings(deadline=None)  # machines that run the suite are busy
 @given(st.dictionaries(WORDS, st.dictionaries(WORDS, RULES, max_size=4), max_size=3), st.lists(WORDS, max_size=2))
 @example({"0": {"0": {"maker": "\n"}}}, [])  # found by chance: a line break within a rule
 def test_the_file_contains_the_rules_of_the_draft(tables: dict[str, dict[str, Any]], references: list[str]) -> None:

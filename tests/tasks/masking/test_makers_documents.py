@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.masking.makers import parse
@@ -14,9 +14,7 @@ from tasks.masking.makers.dates import moved
 from tasks.masking.makers.documents import print_json, read_json
 from tasks.masking.makers.json_paths import steps, tree
 
-FUZZ = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+FUZZ = settings(max_examples=30)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.decimals(-9, 9, places=2).map(float)
 KEYS = st.sampled_from(["a", "b", "email", "items", "0", "-1", "é", "long key", ""]) | TEXT

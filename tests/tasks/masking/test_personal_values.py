@@ -76,7 +76,6 @@ def test_fakes_of_faker_are_recognised() -> None:
             assert seen >= 500 * least, (locale, kind, seen)
 
 
-@settings(deadline=None)  # the first example reads the lists of names
 @given(st.text(max_size=300))
 def test_any_text_is_accepted(text: str) -> None:
     """No text makes the recognition fail."""
@@ -88,10 +87,10 @@ def test_any_text_is_accepted(text: str) -> None:
     "unit", ["a", "1", "a.", "a@", "A1 ", "0 ", "Am Weg ", "+4", "(0", "x@a.", "$2b$", "AT61 ", "-", "::"]
 )
 def test_no_value_is_expensive(unit: str) -> None:
-    """Twenty thousand characters on which patterns could backtrack take less than a second."""
+    """Twenty thousand characters on which patterns could backtrack take seconds at most."""
     started = time.process_time()
     recognise_value(unit * (20_000 // len(unit)))
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 20  # 0.1 on a free machine; backtracking would take hours
 
 
 TEXTS = [
@@ -190,7 +189,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_the_prefilter_of_a_value_excludes_no_match(kind: Kind, data: st.DataObject) -> None:
     """A value that a pattern matches is recognised, although length and characters decide which patterns are tried."""
@@ -203,7 +202,7 @@ INSIDE = {Kind.EMAIL: values.EMAIL, Kind.PASSWORD: values.CRYPT, Kind.SECRET: va
 
 
 @pytest.mark.parametrize("kind", INSIDE)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_the_prefilter_of_a_text_excludes_no_match(kind: Kind, data: st.DataObject) -> None:
     """The same holds for a value between other words."""

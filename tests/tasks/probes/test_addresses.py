@@ -74,7 +74,7 @@ def test_a_leak_is_found_however_it_is_written(text: str) -> None:
     assert any(SIDES.is_other(host) for host in hosts_in(text.encode()))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.sampled_from(ESCAPES), max_size=3), st.sampled_from(["example.org", "www.example.org", "shop.example"])
 )

@@ -38,7 +38,7 @@ def test_many_slow_domains_take_no_longer_than_the_budget() -> None:
     """Results that are not there within the budget are missing, all others are returned."""
 
     def answer(request: httpx.Request) -> httpx.Response:
-        time.sleep(0.05)
+        time.sleep(0.2)
         return httpx.Response(200, content=b"ok")
 
     names = [f"d{number}.example" for number in range(48)]
@@ -46,8 +46,8 @@ def test_many_slow_domains_take_no_longer_than_the_budget() -> None:
         started = time.monotonic()
         jobs = {name: (lambda name=name: fetcher.page(name)) for name in names}
         assert len(fetcher.in_parallel(jobs)) == 48
-        assert time.monotonic() - started < 48 * 0.05
-        assert len(fetcher.in_parallel(jobs, budget=0.07)) < 48
+        assert time.monotonic() - started < 48 * 0.2
+        assert len(fetcher.in_parallel(jobs, budget=0.1)) < 48
 
 
 def test_a_login_goes_to_its_own_domains_only() -> None:

@@ -113,13 +113,13 @@ def test_a_place_that_fails_stops_nothing(
 
 def test_a_place_that_hangs_is_left_behind(ledger: Ledger, catcher: Catcher, places: pytest.MonkeyPatch) -> None:
     """All places share one time limit: the others are notified, and the run continues."""
-    places.setattr(notices, "PATIENCE", 0.5)
+    places.setattr(notices, "PATIENCE", 3.0)  # seconds; a busy machine needs one to send a notice
     with Catcher() as hanging, Catcher() as hanging_too:
-        hanging.delay = hanging_too.delay = 2.0
+        hanging.delay = hanging_too.delay = 60.0
         send_to(places, hanging.url, hanging_too.url, catcher.url)
         began = time.monotonic()
         send_notice("alert", "in time", ["x"])
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 30
     assert len(catcher.caught) == 1
     assert ledger.facts(kind="notice")[0].detail["failed"] == 2
 

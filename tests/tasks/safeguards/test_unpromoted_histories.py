@@ -130,7 +130,7 @@ RESTORED = st.tuples(
 STEPS = st.one_of(MADE, COPIED, RESTORED)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=st.lists(STEPS, max_size=9))
 def test_what_is_at_stake_is_never_called_safe(steps: list[tuple[Any, ...]]) -> None:
     """After any past, a night is let go on only if production has, or had, all that was made on staging; and it can be let."""

@@ -219,7 +219,7 @@ class GateMachine(RuleBasedStateMachine):
 
 
 TestGateMachine = GateMachine.TestCase
-TestGateMachine.settings = settings(max_examples=EXAMPLES // 2, stateful_step_count=STEPS, deadline=None)
+TestGateMachine.settings = settings(max_examples=EXAMPLES // 2, stateful_step_count=STEPS)
 
 
 def test_long_walks() -> None:

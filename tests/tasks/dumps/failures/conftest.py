@@ -178,6 +178,7 @@ class Pair:
         readers: str = "stay",
         opted_out: tuple[Anonymizer, ...] = (),
         statement_within: float = 60,
+        lock_within: float = 10,
         on_the_way: Callable[[Iterator[Event]], Iterator[Event]] = iter,
         attack: bool = True,
         key: bytes = KEY,
@@ -185,7 +186,7 @@ class Pair:
         """Load it as a run does; `on_the_way` may do things between what is read of the dump."""
         url = self.url("target", "pair_owner")
         with connected_to(
-            url, name="load", statement_within=statement_within, lock_within=0.3, reading=False
+            url, name="load", statement_within=statement_within, lock_within=lock_within, reading=False
         ) as connection:
             plan = self._draft(connection, facts, readers=readers, opted_out=opted_out)
             prepare_marker(connection)

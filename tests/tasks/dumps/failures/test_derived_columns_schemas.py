@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.estate.errors import LeakFound, PolicyRefused
@@ -77,11 +77,10 @@ def agrees(pair: Any, kind: str, source: str, maker: str, vector: bool) -> None:
 
 
 CASES = given(st.sampled_from(KINDS), st.sampled_from(["name", "city"]), st.sampled_from(MAKERS), st.booleans())
-FIXTURE = [HealthCheck.function_scoped_fixture]
 
 
 @CASES
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=FIXTURE)
+@settings(max_examples=8, derandomize=True)
 def test_a_derived_name_is_refused_or_gone(
     pair: Callable[..., Any], kind: str, source: str, maker: str, vector: bool
 ) -> None:
@@ -91,7 +90,7 @@ def test_a_derived_name_is_refused_or_gone(
 
 @pytest.mark.drill
 @CASES
-@settings(max_examples=140, deadline=None, suppress_health_check=FIXTURE)
+@settings(max_examples=140)
 def test_many_derived_names_are_refused_or_gone(
     pair: Callable[..., Any], kind: str, source: str, maker: str, vector: bool
 ) -> None:

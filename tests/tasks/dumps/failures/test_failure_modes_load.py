@@ -208,7 +208,7 @@ def test_mode_19_a_lock_is_waited_for_and_then_given_up(pair: Pairs, readers: st
     with psycopg.connect(made.url("target")) as other:
         other.execute("LOCK TABLE t1 IN SHARE MODE")
         with pytest.raises(NotLoaded, match="SQLSTATE 55P03"):
-            made.load(facts, readers=readers)
+            made.load(facts, readers=readers, lock_within=0.3)
     assert made.contents() == before
 
 

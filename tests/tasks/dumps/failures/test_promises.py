@@ -350,7 +350,6 @@ def drawn(examples: int) -> Any:
         max_examples=examples,
         derandomize=True,  # a build that fails by chance teaches to run it again
         database=None,
-        deadline=None,
         phases=[Phase.generate],  # a shrunk pair reads no better, and takes minutes
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.dumps import load_plan
@@ -98,7 +98,7 @@ def test_no_load_is_refused_that_the_plan_did_not_question(
 ) -> None:
     """Pairs of definitions with rows: a few in the suite, several hundred in the drill."""
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples)
     @given(*DRAWN)
     def every(source: str, staging: str, rows: list[Any], rule: str) -> None:
         check(pair, monkeypatch, source, staging, rows, rule)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.dumps import dump_reader
@@ -81,8 +81,7 @@ def spliced(data: Any, good: bytes, other: bytes) -> bytes:
 
 
 @settings(
-    max_examples=2 * EXAMPLES, derandomize="UNDERSTUDY_EXAMPLES" not in os.environ, database=None, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=2 * EXAMPLES, derandomize="UNDERSTUDY_EXAMPLES" not in os.environ, database=None,
 )  # fmt: skip
 @pytest.mark.timeout(max(120, 3 * EXAMPLES))
 @given(data=st.data())

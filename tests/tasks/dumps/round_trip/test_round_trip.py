@@ -23,7 +23,6 @@ drawn = settings(
     max_examples=EXAMPLES,
     derandomize="UNDERSTUDY_EXAMPLES" not in os.environ,  # a build that fails by chance teaches to run it again
     database=None,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 OURS = ("public", "kinds", "understudy", "information_schema")  # schemas that are there already
