@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Source(Immutable):
 def units_of(connection: psycopg.Connection[Any], plan: MaskingPlan, *, range_bytes: int = RANGE_BYTES) -> list[Unit]:
     """Return the units of an export in the order of the dump: large tables in ranges, each other table as one unit."""
     sizes = _sizes(connection, plan)
-    return [unit for table in plan.tables for unit in _numbered(_ranges(table, sizes, range_bytes))]
+    return [unit for table in plan.tables for unit in _ranges(table, sizes, range_bytes)]
 
 
 def batches_of(plan: MaskingPlan, units: Iterable[Unit], *, batch_bytes: int = BATCH_BYTES) -> list[Batch]:
@@ -66,7 +67,7 @@ def batches_of(plan: MaskingPlan, units: Iterable[Unit], *, batch_bytes: int = B
     room = 0
     for unit in sorted(units, key=lambda unit: -unit.bytes):
         size = unit.bytes + UNIT_COSTS
-        if not batches or size > room:
+        if size > room:
             batches.append([])
             room = batch_bytes
         batches[-1].append(unit)
@@ -84,12 +85,8 @@ def _sizes(connection: psycopg.Connection[Any], plan: MaskingPlan) -> dict[Name,
     return dict(zip(leaves, found, strict=True))
 
 
-def _numbered(units: Iterator[Unit]) -> Iterator[Unit]:
-    for number, unit in enumerate(units):
-        yield unit.model_copy(update={"number": number})
-
-
 def _ranges(plan: TablePlan, sizes: dict[Name, tuple[int, int]], range_bytes: int) -> Iterator[Unit]:
+    numbers = count()
     for leaf in plan.table.leaves or (plan.table.name,):
         heap, whole = sizes[leaf]
         pages = math.ceil(heap / PAGE)
@@ -98,7 +95,12 @@ def _ranges(plan: TablePlan, sizes: dict[Name, tuple[int, int]], range_bytes: in
             first = pages * index // wanted
             last = pages * (index + 1) // wanted if index + 1 < wanted else None
             yield Unit(
-                table=plan.table.name, leaf=leaf, number=0, first_page=first, last_page=last, bytes=whole // wanted
+                table=plan.table.name,
+                leaf=leaf,
+                number=next(numbers),
+                first_page=first,
+                last_page=last,
+                bytes=whole // wanted,
             )
 
 

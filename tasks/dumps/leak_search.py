@@ -169,7 +169,7 @@ def _kind(each: ColumnPlan) -> Kind:
 def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits) -> Composed:
     """Return a query for the hashes and traits of those forms of a column that are rare and really replaced."""
     source = rows_of(table)
-    if table.estimated_rows > 2 * VALUES and table.estimated_rows > LARGE_TABLE and not table.foreign_leaves:
+    if table.estimated_rows > LARGE_TABLE and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
         source = SQL("{} TABLESAMPLE SYSTEM ({})").format(source, share)
     column: Composable = Identifier(each.column.name)

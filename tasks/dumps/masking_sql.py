@@ -52,20 +52,19 @@ def _recomputed(plan: TablePlan, each: ColumnPlan, maker: Maker, session: Sessio
     """
     planned = {other.column.name: other for other in plan.columns}
     row = SQL(", ").join(
-        SQL("{} AS {}").format(_typed(plan, planned.get(column.name), each, session), Identifier(column.name))
+        SQL("{} AS {}").format(_typed(plan, planned.get(column.name), session), Identifier(column.name))
         for column in plan.table.columns
     )
     made = maker.sql(each.place(plan.table), session)
     return SQL("(SELECT {} FROM (SELECT {}) AS {})").format(made, row, Identifier(plan.table.name.name))
 
 
-def _typed(plan: TablePlan, other: ColumnPlan | None, each: ColumnPlan, session: Session) -> Composable:
-    """Return a masked column as the expression of another one reads it, or NULL if it must not read the column."""
-    if other is None or other is each or other.unread or isinstance(other.rule.maker, Recompute | ByTrigger):
+def _typed(plan: TablePlan, each: ColumnPlan | None, session: Session) -> Composable:
+    """Return a masked column as an expression reads it, or NULL if none may read it: what is computed, or not read."""
+    if each is None or each.unread or isinstance(each.rule.maker, Recompute | ByTrigger):
         return SQL("NULL")
-    if not other.masked:
-        return Identifier(other.column.name)
-    return SQL("({})::text::{}").format(masked(plan, other, session), SQL(other.column.type))
+    made = masked(plan, each, session)
+    return SQL("({})::text::{}").format(made, SQL(each.column.type)) if each.masked else made
 
 
 def set_mask_settings(connection: psycopg.Connection[Any], session: Session) -> None:
@@ -252,8 +251,7 @@ def _partition_faults(
     """Yield what a single partition refuses, of its own masked rows. If a mask moves rows, the load tries them."""
     names = {each.column.name for each in changed}
     for leaf in plan.table.leaves:
-        if any(check.leaf == leaf and names & set(check.columns) for check in plan.table.checks):
-            yield from _check_faults(connection, plan, names, select, leaf)
+        yield from _check_faults(connection, plan, names, select, leaf)
         rows = _masked_rows(plan, select, sample_of(plan, leaf))
         for each in (each for each in changed if leaf in each.column.not_null_leaves):
             if count := count_rows(connection, rows, SQL("{} IS NULL").format(Identifier(each.column.name))):

@@ -12,7 +12,7 @@ from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, Header, LoadO
 from tasks.estate.errors import DumpRefused
 from tasks.estate.faults import Fault, as_facts
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Kind, Name, Table
+from tasks.estate.tables import Catalog, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy
 
 
@@ -25,10 +25,10 @@ def dumped_tables(
     """
     resolver, demands = Resolver.of(catalog), Requirements(connection, catalog)
     plans = [
-        (plan, _shows_partitions(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
+        (plan, _shown_root(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
         for plan in masking.tables
     ]
-    full = tables_with_rows(connection, [leaf for plan, shown in plans if shown for leaf in plan.table.leaves])
+    full = tables_with_rows(connection, [leaf for plan, root in plans if root for leaf in plan.table.leaves])
     promised = {plan.table.name: satisfied_requirements(demands, plan) for plan, _ in plans}
     return tuple(
         plan.dumped.model_copy(
@@ -36,18 +36,21 @@ def dumped_tables(
                 "promises": promised[plan.table.name][0],
                 "sampled": promised[plan.table.name][1],
                 "parents": plan.table.parents,
-                "key": root.key if shown and (root := resolver.find(plan.table.name)) else "",
-                "parts": tuple(_parts(plan.table, resolver, full)) if shown else (),
+                "key": root.key if root else "",
+                "parts": tuple(_parts(plan.table, resolver, full)) if root else (),
             }
         )
-        for plan, shown in plans
+        for plan, root in plans
     )
 
 
-def _shows_partitions(table: Table, resolver: Resolver, masked: set[str]) -> bool:
-    """Return whether a table's partitions may be in the header: no partition key contains the name of a masked column."""
-    keys = [each.key for each in (resolver.find(table.name), *resolver.partitions(table.name)) if each is not None]
-    return table.partitioned and not any(name in key for name in masked for key in keys)
+def _shown_root(table: Table, resolver: Resolver, masked: set[str]) -> Relation | None:
+    """Return a partitioned table whose partitions may be in the header: no key contains the name of a masked column."""
+    root = resolver.find(table.name) if table.partitioned else None
+    if root is None:
+        return None
+    keys = [root.key, *(each.key for each in resolver.partitions(table.name))]
+    return None if any(name in key for name in masked for key in keys) else root
 
 
 def _parts(table: Table, resolver: Resolver, full: set[Name]) -> Iterator[DumpedPart]:
@@ -119,11 +122,15 @@ def partition_faults(
     whether that is certain: if the bounds cannot be compared, some rows may still find one.
     """
     resolver = Resolver.of(catalog)
-    there = {table.name: table for table in catalog.tables if table.partitioned}
+    there = {
+        table.name: (root, table)
+        for table in catalog.tables
+        if table.partitioned and (root := resolver.find(table.name))
+    }
     for dumped in tables:
-        root, table = resolver.find(dumped.name), there.get(dumped.name)
-        if root is None or table is None:
+        if dumped.name not in there:
             continue
+        root, table = there[dumped.name]
         places = TargetPartitions(connection, table, resolver)
         parts = {part.name: part for part in dumped.parts}
         for leaf in (part for part in dumped.parts if not part.key):

@@ -16,10 +16,13 @@ from tasks.masking.keyring import Keyring
 from tasks.masking.session import Session
 from tests.tasks.dumps.shapes import column, planned, table
 
-SCHEMA = """CREATE TABLE users (id int PRIMARY KEY, email text, login text, name text, doc json, ip inet, list text[]);
+SCHEMA = """CREATE TABLE users (id int PRIMARY KEY, email text, login text, name text, doc json, ip inet, list text[],
+    docs json[]);
   CREATE TABLE notes (id int PRIMARY KEY, v text);"""
 ROWS = """INSERT INTO users VALUES (1, 'anna@firma.example', 'kobold7', 'Anna Xylander', '{"m": "b\\u0065rta@firma.example"}',
-    '10.11.12.13', '{carla@firma.example,dora@firma.example}'), (2, NULL, '', NULL, NULL, NULL, '{}');
+    '10.11.12.13', '{carla@firma.example,dora@firma.example}', ARRAY['{"by": "greif42"}'::json]),
+    (2, NULL, '', NULL, NULL, NULL, '{}', NULL), (3, NULL, 'mmuster', NULL, '{"by": "drache9"}', NULL, NULL, '{}'),
+    (4, NULL, 'Jörgklammer', NULL, '{"a": "\\u0000", "by": "zwerg77"}', NULL, NULL, NULL);
   INSERT INTO notes SELECT n, 'shared-by-20' FROM generate_series(1, 20) n;
   INSERT INTO notes SELECT n, 'shared-by-21' FROM generate_series(21, 41) n;"""
 
@@ -61,6 +64,28 @@ def test_values_of_masked_columns_are_known_and_no_others(source: psycopg.Connec
     for unknown in ("Anna Xylander", "shared-by-20", "nobody@firma.example"):
         assert whose(lookup, unknown) == []
     assert not source.execute("SELECT current_setting('understudy.search_key', true)").fetchone()[0]  # type: ignore[index]  # one row
+
+
+@pytest.mark.parametrize(("rule", "forms"), [("hash", {"mmuster", "= mmuster"}), ("scrub", {"= mmuster"})])
+def test_a_word_within_text_is_searched_for_only_if_its_column_contains_logins(
+    source: psycopg.Connection[Any], rule: str, forms: set[str]
+) -> None:
+    """A word of letters alone is a login in a column of identifiers. In other columns only a whole value is compared."""
+    lookup = collected(source, planned(table("users", ["id integer", "login"]), f"id: keep, login: {rule}"))
+    assert {form for form in ("mmuster", "= mmuster") if list(lookup.sources({form}))} == forms
+
+
+def test_documents_are_searched_by_their_words_and_letters_by_their_folded_form(
+    source: psycopg.Connection[Any],
+) -> None:
+    """Also documents in arrays, documents that jsonb refuses, and letters beyond ASCII."""
+    docs = column("docs jsonb", type="json[]", base="json", array=True)
+    rules = "id: keep, login: hash, doc: scrub, docs: 'null'"
+    lookup = collected(source, planned(table("users", ["id integer", "login", DOC, docs]), rules))
+    assert list(lookup.sources({"drache9"})) == ["users.doc"]
+    assert list(lookup.sources({"zwerg77"})) == ["users.doc"]
+    assert list(lookup.sources({"greif42"})) == ["users.docs"]
+    assert list(lookup.sources({"jorgklammer"})) == ["users.login"]
 
 
 def test_a_value_that_many_rows_share_identifies_nobody(source: psycopg.Connection[Any]) -> None:

@@ -18,6 +18,7 @@ from tasks.masking.session import Session
 from tests.tasks.dumps.shapes import column, name, planned, planned_column, table
 
 SESSION = Session(Keyring(bytes(range(32)), run="r"))
+CONSTANT = "{maker: constant, value: abcd}"
 
 
 def text(plan: TablePlan, place: int = 1) -> str:
@@ -68,6 +69,17 @@ def test_what_is_not_read_is_empty() -> None:
         assert masked(TablePlan(table=table("t"), columns=(each,)), each, SESSION).as_string(None) == made
 
 
+def test_an_expression_reads_the_masked_row(source: psycopg.Connection[Any]) -> None:
+    """It reads kept columns as they are and masked ones masked, and NULL for computed columns and those that are not read."""
+    columns = ["id integer", "v", "w", "x", "y bytea", column("z", generated=True)]
+    computed = "{recompute: \"concat_ws('/', id, v, w, x, y, z)\"}"
+    plan = planned(table("r", columns), f"id: keep, v: {CONSTANT}, w: {computed}, x: {computed}, y: placeholder")
+    unread = tuple(c.model_copy(update={"unread": c.column.name == "y"}) for c in plan.columns)
+    made = text(plan.model_copy(update={"columns": unread}), 2)
+    row = "(VALUES (1, 'anna', 'own', 'other', '\\x01'::bytea, 'generated')) AS s (id, v, w, x, y, z)"
+    assert source.execute(f"SELECT {made} FROM {row}".encode()).fetchone() == ("1/abcd",)  # noqa: S608  # what is tested
+
+
 def test_rows_are_those_that_are_stored_here() -> None:
     """Partitions through their root, without those on other servers; children of an inheritance parent are left to themselves."""
     assert rows_of(table("t")).as_string(None) == 'ONLY "public"."t"'
@@ -105,14 +117,15 @@ def test_a_sample_leaves_out_what_is_not_to_be_read() -> None:
 
 @pytest.fixture(scope="module")
 def source(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
-    """A table `t` with two rows."""
+    """A table `t` with two rows, and a table `p` with two partitions."""
     with psycopg.connect(postgres.create("test_masking_sql")) as connection:
         connection.execute("CREATE TABLE t (id int PRIMARY KEY, v text, w int[])")
         connection.execute("INSERT INTO t VALUES (1, 'anna', '{1}'), (2, 'berta', '{2}')")
+        connection.execute(
+            "CREATE TABLE p (id int, v text) PARTITION BY LIST (id); CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);"
+            "CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2, 3); INSERT INTO p VALUES (1, 'a'), (2, 'b'), (3, 'c')"
+        )
         yield connection
-
-
-CONSTANT = "{maker: constant, value: abcd}"
 
 
 def faults(source: psycopg.Connection[Any], rule: str, *checks: Check, **more: Any) -> list[str]:
@@ -168,6 +181,30 @@ def test_a_check_that_cannot_be_evaluated_is_told_and_the_next_is_looked_at(sour
     told = faults(source, CONSTANT, check("v / 2 > 1"), replace(check("v <> 'abcd'"), name="d"))
     assert told[0].startswith("t: CHECK c cannot be evaluated on masked rows")
     assert told[1:] == ["t.v: CHECK d refuses 2 of the sampled masked rows"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "more", "made", "expected"),
+    [
+        (CONSTANT, {}, check("v <> 'abcd'", leaf=name("p_2")),
+         ["p, partition p_2.v: CHECK c refuses 2 of the sampled masked rows"]),
+        (CONSTANT, {}, check("id < 3", "id", leaf=name("p_2")), []),
+        ("'null'", {"not_null_leaves": (name("p_1"),)}, check("true"),
+         ["p.v (null): produces NULL, but the column is NOT NULL on the partition p_1, in 1 of its sampled rows"]),
+        (CONSTANT, {"not_null_leaves": (name("p_1"),)}, check("true"), []),
+    ],
+)  # fmt: skip
+def test_each_partition_has_requirements_of_its_own(
+    source: psycopg.Connection[Any], rule: str, more: dict[str, Any], made: Check, expected: list[str]
+) -> None:
+    """A CHECK or NOT NULL of one partition is tried on the masked rows of that partition."""
+    leaves = (name("p_1"), name("p_2"))
+    parted = table(
+        "p", ["id integer", column("v", **more)], unique_keys=[], partitioned=True, leaves=leaves, checks=[made]
+    )
+    plan = planned(parted, f"id: keep, v: {rule}")
+    with source.transaction():
+        assert [str(f.message) for f in masked_row_faults(source, plan, masked_columns(plan, SESSION))] == expected
 
 
 def test_no_check_is_evaluated_on_values_that_do_not_fit(source: psycopg.Connection[Any]) -> None:
