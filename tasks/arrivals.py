@@ -81,7 +81,7 @@ def _record(ledger: Ledger, plan: Plan, answer: FormAnswer, answer_by: datetime)
     message = statement(f"arrived:{form.email}", plan.fingerprint, answer_by)
     proof = verify(leads, lead, form.proof, message=message, given_at=answer.at, now=utc_now())
     given = ArrivalAnswered(email=form.email, approver=lead.name, words=form.words, proof=proof.kind)
-    used = [Entry.of(CodeUsed(), once=proof.used)] if proof.used else []
+    used = [Entry(CodeUsed(), once=proof.used)] if proof.used else []
     return ledger.record_together(plan.run_id, [*used, entry(given, plan, f"arrival:{plan.run_id}")])[-1]
 
 

@@ -153,7 +153,7 @@ def _end(
         try:
             proven = verify(leads, lead, form.proof, message=message, given_at=given_at, now=utc_now())
             if proven.used:
-                ledger.record_together(this_run(), [Entry.of(CodeUsed(), once=proven.used)])
+                ledger.record_together(this_run(), [Entry(CodeUsed(), once=proven.used)])
         except (BadProof, AlreadyRecorded):
             return ()
         mine, proof, by = active, proven.kind, lead.name

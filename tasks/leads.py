@@ -63,14 +63,14 @@ def _compare_once_a_day(leads: Leads) -> None:
     for lead in enrolled:
         why = _why_suspended(lead, accounts)
         if why and before.get(plain_name(lead.name)) != why:
-            entries.append(Entry.of(LeadSuspended(name=lead.name, why=why)))
+            entries.append(Entry(LeadSuspended(name=lead.name, why=why)))
             lines.append(f"{plain(lead.name)} {plain(why, 300)}, and may not approve until that is corrected.")
         elif not why and plain_name(lead.name) in before:
-            entries.append(Entry.of(LeadRestored(name=lead.name)))
+            entries.append(Entry(LeadRestored(name=lead.name)))
             lines.append(f"{plain(lead.name)} may approve again: the reason in the hosting account is gone.")
     counted = LeadsChecked(leads=len(enrolled), accounts=len(accounts))
     try:
-        ledger.record_together(this_run(), [Entry.of(counted, once=once), *entries])
+        ledger.record_together(this_run(), [Entry(counted, once=once), *entries])
     except AlreadyRecorded:
         return  # another sweep compared at this moment and reports it
     if lines:

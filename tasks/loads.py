@@ -165,7 +165,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
         ledger.consume(
             approved,
             destination_id=plan.destination_id,
-            intent=Sending(dump=file_of(plan.dump)).stored(),
+            intent=Sending(dump=file_of(plan.dump)),
             now=utc_now(),
         )
         try:

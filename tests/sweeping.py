@@ -19,6 +19,7 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.runtime.states import is_over
 from tests.people import Run
+from tests.raw_facts import raw_fact
 
 HOUR = timedelta(hours=1)
 PLANNED = {"verb": "promote", "pair": {"source": {"name": "schulstage"}, "destination": {"name": "schulprod"}}}
@@ -58,7 +59,7 @@ class Sweeping:
     def planned(self) -> Run:
         """A suspended run with a plan."""
         run = self.waiting()
-        self.ledger.record("planned", run_id=run.id, destination_id="d", plan="p", detail=PLANNED)
+        self.ledger.record(raw_fact("planned", PLANNED), run_id=run.id, destination_id="d", plan="p")
         return run
 
     def asked(self, *, ago: timedelta, left: timedelta, run: Run | None = None, people: int = 1) -> Run:
@@ -68,7 +69,7 @@ class Sweeping:
             "at": (now - ago).isoformat(), "answer_by": (now + left).isoformat(), "verb": "promote", "code": "7K3F-92QD",
             "source_id": "s", "destination": "schulprod", "people": people, "requested_by": "Ada Admin",
         }  # fmt: skip
-        self.ledger.record("asked", run_id=run.id, destination_id="d", plan="p", detail=detail)
+        self.ledger.record(raw_fact("asked", detail), run_id=run.id, destination_id="d", plan="p")
         return run
 
     def take(self, place: str, run: Run, now: datetime | None = None) -> None:

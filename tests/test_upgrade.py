@@ -29,6 +29,7 @@ from tasks.signoff.history import history
 from tasks.signoff.leads import load_leads
 from tasks.signoff.standing import load_standing, require_covered
 from tests.people import DEMO_LEAD
+from tests.raw_facts import raw_fact
 
 OLD = Path(__file__).parent / "version_0_1"
 THEN = datetime(2026, 11, 26, 18, 35, tzinfo=UTC)  # minutes after the data was written
@@ -64,7 +65,7 @@ def test_an_old_ledger_keeps_its_facts_and_its_chain(ledger: Ledger, old_rows: l
     ]
     assert len(facts) > 60
     assert ledger.verify() == []
-    ledger.record("notice", run_id="later")
+    ledger.record(raw_fact("notice"), run_id="later")
     assert ledger.verify(f"{old_rows[-1][0]}:{old_rows[-1][5]}") == []
 
 

@@ -57,24 +57,10 @@ class Ledger:
             yield connection
 
     def record(
-        self,
-        fact: Recorded | str,
-        *,
-        run_id: str,
-        destination_id: str = "",
-        plan: str = "",
-        detail: dict[str, Any] | None = None,
-        once: str | None = None,
+        self, fact: Recorded, *, run_id: str, destination_id: str = "", plan: str = "", once: str | None = None
     ) -> Fact:
-        """Append one fact; a kind without a type is given as text with its `detail`.
-
-        Raises `AlreadyRecorded` if `once` was recorded before.
-        """
-        if isinstance(fact, Recorded):
-            entry = Entry.of(fact, destination_id, plan, once)
-        else:
-            entry = Entry(fact, destination_id, plan, detail or {}, once)
-        return self.record_together(run_id, [entry])[0]
+        """Append one fact. Raises `AlreadyRecorded` if `once` was recorded before."""
+        return self.record_together(run_id, [Entry(fact, destination_id, plan, once)])[0]
 
     def record_together(self, run_id: str, entries: Sequence[Entry]) -> list[Fact]:
         """Append all of these facts of one run, or none. Raises `AlreadyRecorded` naming the `once` that was taken."""
@@ -108,8 +94,8 @@ class Ledger:
         with self._engine.begin() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def consume(self, approval: Approval, *, destination_id: str, intent: dict[str, Any], now: datetime) -> None:
-        """Use the approval and journal the call, with `intent` as the detail of `Sending`, in one transaction.
+    def consume(self, approval: Approval, *, destination_id: str, intent: Sending, now: datetime) -> None:
+        """Use the approval and record `intent`, the call that is about to be made, in one transaction.
 
         When it returns, this run may make its call, and no run may make it again. Raises `ApprovalUsed`, `ApprovalExpired`,
         `NotApproved` if the approval is not the recorded one, and `DestinationBusy` if the run has no lock on the destination.
@@ -123,8 +109,8 @@ class Ledger:
             if rows.holder(connection, destination_id) != approval.run_id:
                 raise DestinationBusy(f"Run {approval.run_id} does not hold install {destination_id}; expected to.")
             entries = (
-                Entry.of(Consumed(approval=approval.id), destination_id, approval.plan, f"consumed:{approval.id}"),
-                Entry(Sending.KIND, destination_id, approval.plan, intent, f"sending:{approval.run_id}"),
+                Entry(Consumed(approval=approval.id), destination_id, approval.plan, f"consumed:{approval.id}"),
+                Entry(intent, destination_id, approval.plan, f"sending:{approval.run_id}"),
             )
             try:
                 for entry in entries:
@@ -175,14 +161,14 @@ class Ledger:
             call = _unsettled(connection, holder)
             if call and holder == terms.get("undoes"):  # a run sends once, so this is the call that is undone
                 how = Settled(how=f"restore {run_id} was approved")
-                rows.append(connection, holder, Entry.of(how, call.destination_id, call.plan))
+                rows.append(connection, holder, Entry(how, call.destination_id, call.plan))
                 call = None
             if rows.holder(connection, install_id) not in (None, holder) or call:
                 named = terms.get("name") or install_id
                 raise DestinationBusy(f"{named} was taken or used by another run just now.", holder=holder)
             rows.unlock(connection, install_id, holder)
             rows.lock(connection, install_id, run_id, terms["now"])
-            rows.append(connection, run_id, Entry.of(LockTakenOver(from_run=holder), install_id))
+            rows.append(connection, run_id, Entry(LockTakenOver(from_run=holder), install_id))
 
     def require_takeable(self, install_id: str, run_id: str, **terms: Unpack[LockTerms]) -> None:
         """Raise `DestinationBusy` naming the install if `take_lock` would; take no lock.

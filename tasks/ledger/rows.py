@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,18 +26,12 @@ class AlreadyRecorded(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A fact to be recorded, which sets its number, time and hashes."""
+    """A fact to be recorded, without the number, time and hashes that its row gets."""
 
-    kind: str
+    fact: Recorded
     destination_id: str = ""
     plan: str = ""
-    detail: dict[str, Any] = field(default_factory=dict)
     once: str | None = None
-
-    @classmethod
-    def of(cls, fact: Recorded, destination_id: str = "", plan: str = "", once: str | None = None) -> "Entry":
-        """Return the entry of a typed fact."""
-        return cls(fact.KIND, destination_id, plan, fact.stored(), once)
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,10 @@ def append(connection: Connection, run_id: str, entry: Entry) -> Fact:
         "seq": last.seq + 1 if last else 1,
         "at": utc_now().isoformat(),
         "run_id": run_id,
-        "kind": entry.kind,
+        "kind": entry.fact.KIND,
         "destination_id": entry.destination_id,
         "plan": entry.plan,
-        "detail": json.loads(json.dumps(entry.detail)),  # as it will be read: tuples are lists, keys are text
+        "detail": json.loads(json.dumps(entry.fact.stored())),  # as it will be read: tuples are lists, keys are text
         "once": entry.once,
         "previous": last.hash if last else GENESIS,
     }

@@ -33,7 +33,7 @@ def where(plan: Intent) -> dict[str, Any]:
 
 def entry(fact: Recorded, plan: Intent, once: str | None = None) -> Entry:
     """Return a row about this plan, to be recorded together with others."""
-    return Entry.of(fact, plan.destination_id, plan.fingerprint, once)
+    return Entry(fact, plan.destination_id, plan.fingerprint, once)
 
 
 def recorded_answer(ledger: Ledger, plan: Intent) -> Approval | None:

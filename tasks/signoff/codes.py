@@ -62,5 +62,5 @@ def use_up(ledger: Ledger, leads: Leads, typed: str, *, run_id: str, given_at: d
         if proof.used:
             owners.append(lead.name)
             with suppress(AlreadyRecorded):
-                ledger.record_together(run_id, [Entry.of(CodeUsed(), once=proof.used)])
+                ledger.record_together(run_id, [Entry(CodeUsed(), once=proof.used)])
     return owners

@@ -382,7 +382,7 @@ def _signer(answered: Answered) -> Signer:
 
 
 def _used_up_by(proof: Proof) -> tuple[Entry, ...]:
-    return (Entry.of(CodeUsed(), once=proof.used),) if proof.used else ()
+    return (Entry(CodeUsed(), once=proof.used),) if proof.used else ()
 
 
 def _looks_like_a_code(proof: str) -> bool:

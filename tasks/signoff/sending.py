@@ -29,9 +29,9 @@ def send_once(
     earlier = ledger.receipt(plan.run_id)
     if earlier is not None:
         return earlier
-    journaled = Sending(baseline=recheck()).stored()
+    sending = Sending(baseline=recheck())
     last_look()
-    ledger.consume(approval, destination_id=plan.destination_id, intent=journaled, now=clock())
+    ledger.consume(approval, destination_id=plan.destination_id, intent=sending, now=clock())
     try:
         call()
     except OutcomeUnknown as lost:

@@ -81,9 +81,9 @@ def settle(
         how_known["signature"] = proven.signature
     where, once = (call.destination_id, call.plan), f"settled-by-lead:{call.run_id}"
     facts = [
-        *([Entry.of(CodeUsed(), once=proven.used)] if proven.used else []),
-        Entry.of(ArrivalAnswered(**answer, email=EMAIL[how]), *where),
-        Entry.of(Settled(**answer, **how_known), *where, once),
+        *([Entry(CodeUsed(), once=proven.used)] if proven.used else []),
+        Entry(ArrivalAnswered(**answer, email=EMAIL[how]), *where),
+        Entry(Settled(**answer, **how_known), *where, once),
     ]
     return ledger.record_together(call.run_id, facts)[-1]
 

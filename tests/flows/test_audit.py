@@ -10,6 +10,7 @@ from flows.audit import audit
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
 from tests.people import DEMO_LEAD
+from tests.raw_facts import raw_fact
 
 HOSTILE = "<script>alert(1)</script> | **x** [y](http://evil.example)\n# title {{ flow }} \x1b[31m"
 
@@ -41,7 +42,7 @@ def test_the_report_is_about_the_destination_that_was_asked_for(start: Callable[
     """Runs of other destinations are left out; the report contains the head, to be kept elsewhere."""
     for place in ("schulprod", "schulstage"):
         ledger.record(
-            "outcome", run_id=f"run-{place}", detail={"verb": "promote", "outcome": "Frozen", "destination": place}
+            raw_fact("outcome", {"verb": "promote", "outcome": "Frozen", "destination": place}), run_id=f"run-{place}"
         )
     head = str(ledger.head())
     report = start(audit, destination="schulprod").report
@@ -53,7 +54,7 @@ def test_the_report_is_about_the_destination_that_was_asked_for(start: Callable[
 def test_a_broken_chain_is_the_outcome(start: Callable[..., Any], ledger: Ledger, tmp_path: Path) -> None:
     """The run ends as LedgerBroken, and the report begins with what is wrong, followed by what can be read."""
     ledger.record(
-        "outcome", run_id="run-1", detail={"verb": "promote", "outcome": "Verified", "destination": "schulprod"}
+        raw_fact("outcome", {"verb": "promote", "outcome": "Verified", "destination": "schulprod"}), run_id="run-1"
     )
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("DROP TRIGGER facts_no_update")
@@ -68,7 +69,7 @@ def test_a_row_that_is_no_fact_any_more_does_not_stop_the_audit(
     start: Callable[..., Any], ledger: Ledger, tmp_path: Path
 ) -> None:
     """A ledger that cannot be read at all is broken, too."""
-    ledger.record("outcome", run_id="run-1", detail={"verb": "promote"})
+    ledger.record(raw_fact("outcome", {"verb": "promote"}), run_id="run-1")
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("DROP TRIGGER facts_no_update")
         connection.execute("UPDATE facts SET detail = 'nothing of the kind'")
@@ -78,9 +79,10 @@ def test_a_row_that_is_no_fact_any_more_does_not_stop_the_audit(
 def test_values_from_outside_are_inert(start: Callable[..., Any], ledger: Ledger) -> None:
     """Markup, table cells, links and templates in a reason or a name have no effect in the report."""
     ledger.record(
-        "hold",
+        raw_fact(
+            "hold", {"destination": HOSTILE, "until": "2099-01-01T00:00:00+00:00", "by": HOSTILE, "reason": HOSTILE}
+        ),
         run_id="r",
-        detail={"destination": HOSTILE, "until": "2099-01-01T00:00:00+00:00", "by": HOSTILE, "reason": HOSTILE},
     )
     report = start(audit).report
     (row,) = [line for line in report.splitlines() if "evil.example" in line]

@@ -14,6 +14,7 @@ from flows.settle import settle
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.proofs import sign, statement
 from tests.people import CODES, DEMO_LEAD, PEOPLE
+from tests.raw_facts import raw_fact
 from tests.trouble import refresh_without_evidence
 
 WHO = {"your_name": "Dora Developer"}
@@ -30,7 +31,7 @@ def unknown(start: Callable[..., Any], ledger: Ledger) -> Callable[[], str]:
             "one", run, is_over=lambda _: True, settles=lambda _: True, horizon=datetime.max - datetime(2000, 1, 1),
             now=datetime.now(UTC),
         )  # fmt: skip
-        ledger.record("sending", run_id=run, destination_id="one", plan="a" * 64, detail={})
+        ledger.record(raw_fact("sending", {}), run_id=run, destination_id="one", plan="a" * 64)
         return run
 
     return make
@@ -88,7 +89,7 @@ def test_changed_parameters_settle_nothing_else(
 ) -> None:
     """Whoever points the answered run to another call in Prefect gets nothing settled by the code."""
     meant, other = unknown(), str(uuid4())
-    ledger.record("sending", run_id=other, destination_id="two", plan="b" * 64, detail={})
+    ledger.record(raw_fact("sending", {}), run_id=other, destination_id="two", plan="b" * 64)
     run = start(settle, run=meant, **WHO)
     assert run.answer(outcome="arrived", approver=DEMO_LEAD, proof=code(), **SEEN) == "ACCEPT"
     with get_client(sync_client=True) as client:
@@ -109,7 +110,7 @@ def test_guessing_is_limited_over_all_runs(
     sent = unknown()
     for attempt in range(9):
         detail = {"attempt": attempt, "why": "", "name": DEMO_LEAD}
-        ledger.record("settle-refused", run_id=str(uuid4()), detail=detail)
+        ledger.record(raw_fact("settle-refused", detail), run_id=str(uuid4()))
     run = start(settle, run=sent, **WHO)
     for proof in ("000000", code(), "000000", "000000", "000000"):
         assert run.state == "Suspended", run.message

@@ -15,6 +15,7 @@ from flows.promote import promote
 from flows.sweep import sweep
 from tasks import sweeps, upkeep
 from tasks.estate.waiting import utc_now
+from tests.raw_facts import raw_fact
 from tests.sweeping import HOUR, PLANNED, Sweeping, put
 
 
@@ -34,7 +35,7 @@ def test_a_run_that_waited_in_vain_ends_as_expired(office: Sweeping) -> None:
     """A truly suspended run past its deadline, and a sweep that died after it recorded the end: the next one ends it."""
     run = office.start(waits)
     assert run.state == "Suspended"
-    office.ledger.record("planned", run_id=run.id, destination_id="d", plan="p", detail=PLANNED)
+    office.ledger.record(raw_fact("planned", PLANNED), run_id=run.id, destination_id="d", plan="p")
     office.asked(ago=9 * HOUR, left=-HOUR, run=run)
     assert len(sweeps.close_requests.fn()) == 1
     assert run.state == "Suspended"
@@ -50,8 +51,8 @@ def test_a_digest_once_a_day_from_seven(office: Sweeping, monkeypatch: pytest.Mo
     office.asked(ago=HOUR, left=9 * HOUR)
     until = (utc_now() + 3 * HOUR).isoformat()
     lines = {"destination": "schulstage", "until": until, "by": "Ada", "reason": "my <b>work</b>"}
-    office.ledger.record("hold", run_id="r", detail=lines)
-    office.ledger.record("outcome", run_id="x", detail={"outcome": "Verified"})
+    office.ledger.record(raw_fact("hold", lines), run_id="r")
+    office.ledger.record(raw_fact("outcome", {"outcome": "Verified"}), run_id="x")
     today = utc_now().date()
 
     def at(hour: int) -> int:
@@ -94,7 +95,7 @@ def test_a_changed_ledger_is_an_alarm_and_nothing_is_done(office: Sweeping, tmp_
 
 def test_a_cut_ledger_is_an_alarm(office: Sweeping, tmp_path: Path) -> None:
     """Each sweep leaves the ledger's head in Prefect: facts that were cut off since are missed, though the chain is whole."""
-    office.ledger.record("digest", run_id="r", once=f"digest:{utc_now().date()}")
+    office.ledger.record(raw_fact("digest"), run_id="r", once=f"digest:{utc_now().date()}")
     office.sweep()
     assert upkeep.verify_ledger.fn() == []
     change(tmp_path, "DELETE FROM facts WHERE kind = 'digest'")
@@ -104,7 +105,7 @@ def test_a_cut_ledger_is_an_alarm(office: Sweeping, tmp_path: Path) -> None:
 
 def test_an_idle_sweep_leaves_no_row(office: Sweeping) -> None:
     """With nothing to do the report names the ledger's head, and the ledger stays as it was except for the digest."""
-    office.ledger.record("digest", run_id="r", once=f"digest:{utc_now().date()}")
+    office.ledger.record(raw_fact("digest"), run_id="r", once=f"digest:{utc_now().date()}")
     run, head = office.sweep(), office.ledger.head()
     assert run.message == "Nothing to do."
     assert f"`{head}`" in run.report

@@ -26,6 +26,7 @@ from tasks.signoff.answers import Answer
 from tasks.signoff.proofs import sign, statement
 from tasks.surveys.survey import survey_install
 from tests.people import DEMO_LEAD, PEOPLE
+from tests.raw_facts import raw_fact
 
 
 def approve(plan: Intent) -> Approval:
@@ -99,7 +100,7 @@ def scene(worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Call
             "restore_backup_id": backup.id if verb == "restore" else None,
         }  # fmt: skip
         plan = Plan.model_validate(fields | changes)
-        ledger.record("planned", run_id=run, plan=plan.fingerprint, detail=plan.model_dump(mode="json"))
+        ledger.record(raw_fact("planned", plan.model_dump(mode="json")), run_id=run, plan=plan.fingerprint)
         return Scene(worker, ledger, plan, backup, approve(plan))
 
     return make

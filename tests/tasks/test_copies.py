@@ -31,6 +31,7 @@ from tasks.runtime import permission
 from tasks.runtime.resources import scaled
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
+from tests.raw_facts import raw_fact
 from tests.tasks.conftest import Scene, approve, freeze, tamper
 from tests.tasks.safeguards.stories import PROD, plan
 
@@ -72,7 +73,7 @@ def held_now(made: Scene) -> None:
 
 def copied_since(made: Scene) -> None:
     """Another run copied to the same destination."""
-    made.ledger.record("sending", run_id="other", destination_id=made.plan.destination_id, plan="p")
+    made.ledger.record(raw_fact("sending"), run_id="other", destination_id=made.plan.destination_id, plan="p")
 
 
 STALE: dict[str, tuple[Callable[[Scene], Any], type[Exception], str]] = {
@@ -268,8 +269,8 @@ def test_the_last_answer_of_a_lead_counts(ledger: Ledger, words: list[str], sett
     """With the lead's words as the first signal; an e-mail of failure settles nothing."""
     for email in words:
         detail = {"email": email, "approver": "Ann", "words": "read at 14:32"}
-        ledger.record("arrival-told", run_id="tonight", plan=plan().fingerprint, detail=detail)
-    ledger.record("arrival-told", run_id="other", plan=plan().fingerprint, detail={"email": "failed"})
+        ledger.record(raw_fact("arrival-told", detail), run_id="tonight", plan=plan().fingerprint)
+    ledger.record(raw_fact("arrival-told", {"email": "failed"}), run_id="other", plan=plan().fingerprint)
     if not settled:
         with pytest.raises(OutcomeUnknown):
             require_arrival(plan(), evidence(Verdict.UNCONFIRMED))

@@ -12,6 +12,7 @@ from tasks import leads
 from tasks.estate.waiting import utc_now
 from tasks.runtime.resources import read_leads
 from tests.people import DEMO_LEAD, SECOND_LEAD, write_leads
+from tests.raw_facts import raw_fact
 from tests.sweeping import Sweeping
 
 DEMO, SECOND = "demo@schulfest.example", "second@schulfest.example"
@@ -101,7 +102,7 @@ def test_once_a_day_until_all_is_well_again(ruled: Sweeping, estate: Host, tomor
 @pytest.mark.parametrize("fault", ["server-error-burst", "malformed-json", "rate-limit-burst"])
 def test_a_host_that_does_not_answer_changes_nothing(fault: str, ruled: Sweeping, estate: Host) -> None:
     """Nobody is suspended, restored or notified; the next sweep of the same day tries again."""
-    ruled.ledger.record("lead-suspended", run_id="r", detail={"name": DEMO_LEAD, "why": "has left"})
+    ruled.ledger.record(raw_fact("lead-suspended", {"name": DEMO_LEAD, "why": "has left"}), run_id="r")
     head = ruled.ledger.head()
     estate.change_user(SECOND, gone=True)
     estate.switch_on(fault, path="/account_users", times=1)
@@ -145,7 +146,7 @@ def test_with_the_rule_off_nobody_asks_and_old_suspensions_have_no_effect(
 
 def test_without_a_login_nothing_is_asked_and_what_was_found_holds(ruled: Sweeping, estate: Host) -> None:
     """A worker for databases only cannot compare; it uses the result of another worker."""
-    ruled.ledger.record("lead-suspended", run_id="r", detail={"name": SECOND_LEAD, "why": "left"})
+    ruled.ledger.record(raw_fact("lead-suspended", {"name": SECOND_LEAD, "why": "left"}), run_id="r")
     ruled.set("API_USER", "")
     assert len(compare()) == 1
     assert estate.journal() == []
@@ -163,7 +164,7 @@ def test_who_is_suspended_in_the_file_is_not_compared(ruled: Sweeping, estate: H
 
 def test_a_sweep_suspends_and_its_report_says_so(ruled: Sweeping, estate: Host) -> None:
     """The whole flow: the step is part of it, the report and the run's message name it."""
-    ruled.ledger.record("digest", run_id="r", once=f"digest:{utc_now().date()}")
+    ruled.ledger.record(raw_fact("digest"), run_id="r", once=f"digest:{utc_now().date()}")
     estate.change_user(SECOND, mfa_enabled=False)
     run = ruled.start(sweep)
     assert (run.state, run.message) == ("Swept", "1 suspended.")

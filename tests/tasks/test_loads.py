@@ -36,12 +36,14 @@ from tasks.estate.errors import (
 from tasks.estate.plans import Approval
 from tasks.estate.settings import forget_settings, load_settings
 from tasks.estate.waiting import utc_now
+from tasks.ledger.facts import Sending
 from tasks.ledger.ledger import Ledger
 from tasks.locks import locked_target
 from tasks.runtime.current_run import outside_prefect
 from tasks.runtime.load_target import AUDITED
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
+from tests.raw_facts import raw_fact
 from tests.tasks.conftest import approve, freeze, tamper
 from tests.tasks.dumps.failures.conftest import HOST, KEY, Pair, fill, policy_of, prepare
 
@@ -172,12 +174,12 @@ def hold(scene: Scene, patch: pytest.MonkeyPatch) -> None:
 
 def journaled(scene: Scene, patch: pytest.MonkeyPatch) -> None:
     """Another load of the same target was journaled."""
-    scene.ledger.record("sending", run_id="other", destination_id=scene.plan.destination_id, plan="p")
+    scene.ledger.record(raw_fact("sending"), run_id="other", destination_id=scene.plan.destination_id, plan="p")
 
 
 def leaked(scene: Scene, patch: pytest.MonkeyPatch) -> None:
     """A load of this dump found personal data in it."""
-    scene.ledger.record("leaked", run_id="other", detail={"dump": "d", "digest": scene.plan.digest})
+    scene.ledger.record(raw_fact("leaked", {"dump": "d", "digest": scene.plan.digest}), run_id="other")
 
 
 Change = Callable[[Scene, pytest.MonkeyPatch], Any]
@@ -318,7 +320,7 @@ def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> No
     """The process died after it opened its row: the next attempt closes it as interrupted."""
     with locked_target(scene.plan):
         scene.ledger.consume(
-            scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
+            scene.approval, destination_id=scene.plan.destination_id, intent=Sending(dump="d"), now=utc_now()
         )
     scene.pair.change(
         'CREATE TABLE "ImportExportAudit" ("Id" serial PRIMARY KEY, "Type" text, "Status" text, "ErrorMessage" text)'
@@ -334,10 +336,12 @@ def test_a_later_load_hides_whether_this_one_was_committed(scene: Scene, others:
     """A later load replaced the marker: the outcome is unknown, and not `NotLoaded`."""
     with locked_target(scene.plan):
         scene.ledger.consume(
-            scene.approval, destination_id=scene.plan.destination_id, intent={"dump": "d"}, now=utc_now()
+            scene.approval, destination_id=scene.plan.destination_id, intent=Sending(dump="d"), now=utc_now()
         )
     for number in range(others):
-        scene.ledger.record("sending", run_id=f"o{number}", destination_id=scene.plan.destination_id, plan="p")
+        scene.ledger.record(
+            raw_fact("sending"), run_id=f"o{number}", destination_id=scene.plan.destination_id, plan="p"
+        )
     with pytest.raises(OutcomeUnknown if others else NotLoaded):
         scene.load()
 

@@ -14,6 +14,7 @@ from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.runtime.current_run import outside_prefect
 from tasks.signoff.answers import recorded_answer, where
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import DEV, PROD, STAGE, load_plan, plan
 
 IDS = (PROD.id, STAGE.id)
@@ -41,7 +42,7 @@ class World:
     def send(self, destination: str = STAGE.id, run: str = "other") -> None:
         """Another run sent a copy whose end nobody knows."""
         self.hold(destination, run)
-        self.ledger.record("sending", run_id=run, destination_id=destination, plan="p")
+        self.ledger.record(raw_fact("sending"), run_id=run, destination_id=destination, plan="p")
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def fail() -> None:
 
 def send_and_fail(world: World) -> None:
     """Journal a call of this run, and end with an error."""
-    world.ledger.record("sending", run_id="tonight", destination_id=STAGE.id, plan="p")
+    world.ledger.record(raw_fact("sending"), run_id="tonight", destination_id=STAGE.id, plan="p")
     fail()
 
 
@@ -173,7 +174,7 @@ def asked(ledger: Ledger, made: Plan) -> None:
         "at": now.isoformat(), "answer_by": (now + timedelta(hours=2)).isoformat(), "verb": made.verb, "code": made.code,
         "people": 1, "source_id": made.pair.source.id, "destination": made.destination_name, "requested_by": "Ben",
     }  # fmt: skip
-    ledger.record("asked", **where(made), detail=requested)
+    ledger.record(raw_fact("asked", requested), **where(made))
 
 
 @pytest.mark.parametrize("taken", IDS)

@@ -25,6 +25,7 @@ from tasks.restores import (
 )
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import where
+from tests.raw_facts import raw_fact
 from tests.tasks.conftest import Scene, approve, freeze
 from tests.tasks.safeguards.stories import STAGE, Story, content, plan
 
@@ -39,7 +40,7 @@ def test_the_newest_backup_that_the_run_recorded_goes_back(ledger: Ledger) -> No
     assert (found.run_id, found.backup.id) == (run, f"backup-{run}")
     for name in ("first", "second"):
         newer = found.backup.model_copy(update={"id": name})
-        ledger.record("backup-renewed", run_id=run, detail=newer.model_dump(mode="json"))
+        ledger.record(raw_fact("backup-renewed", newer.model_dump(mode="json")), run_id=run)
     assert resolve_recorded.fn(run).backup.id == "second"
 
 
@@ -47,7 +48,7 @@ def test_the_last_plan_of_the_run_is_what_it_sent(ledger: Ledger) -> None:
     """An earlier draft of the same run is not used."""
     story = Story(ledger)
     draft = plan(run="run-1", destination=STAGE).model_copy(update={"requested_by": "draft"})
-    ledger.record("planned", **where(draft), detail=draft.model_dump(mode="json"))
+    ledger.record(raw_fact("planned", draft.model_dump(mode="json")), **where(draft))
     run = story.call(content())
     assert resolve_recorded.fn(run).requested_by == ""
 
@@ -55,11 +56,11 @@ def test_the_last_plan_of_the_run_is_what_it_sent(ledger: Ledger) -> None:
 def test_a_run_that_sent_nothing_leaves_nothing_to_put_back(ledger: Ledger) -> None:
     """That holds for an unknown run, a run that only planned, and one that journaled a call without a plan."""
     made = plan(run="planned")
-    ledger.record("planned", **where(made), detail=made.model_dump(mode="json"))
+    ledger.record(raw_fact("planned", made.model_dump(mode="json")), **where(made))
     story = Story(ledger)
     run = story.call(content())
     (sending,) = ledger.facts(run_id=run, kind="sending")
-    ledger.record("sending", run_id="bare", destination_id=STAGE.id, plan="p", detail=sending.detail)
+    ledger.record(raw_fact("sending", sending.detail), run_id="bare", destination_id=STAGE.id, plan="p")
     for each in ("unknown", "planned", "bare"):
         with pytest.raises(NotFound, match="no copy sent"):
             resolve_recorded.fn(each)
@@ -113,7 +114,7 @@ def test_the_guards_of_a_copy_stand_before_a_restore(scene: Make) -> None:
     place(made.ledger, destination="schulstage", until=later, by="Ann", reason="a demo", now=utc_now(), run_id="h")
     with pytest.raises(OnHold):
         made.send(send_restore)
-    made.ledger.record("sending", run_id="other", destination_id=made.plan.destination_id, plan="p")
+    made.ledger.record(raw_fact("sending"), run_id="other", destination_id=made.plan.destination_id, plan="p")
     with pytest.raises(PlanIsStale, match="was sent after this plan was made"):
         made.send(send_restore)
     assert made.sent() == 0

@@ -13,13 +13,14 @@ from tasks import sweeps
 from tasks.ledger.approval_requests import end_of, open_requests
 from tasks.runtime import states
 from tasks.runtime.states import end_waiting
+from tests.raw_facts import raw_fact
 from tests.sweeping import HOUR, Sweeping, forget, put
 
 
 def test_reminds_at_half_and_at_four_fifths(office: Sweeping) -> None:
     """After half of the time one notice names plan, deadline, people and link; another sweep sends none."""
     run = office.asked(ago=2 * HOUR, left=HOUR, people=2)
-    office.ledger.record("answered", run_id=run.id, plan="p", detail={"name": "Erin Lead", "decision": "approve"})
+    office.ledger.record(raw_fact("answered", {"name": "Erin Lead", "decision": "approve"}), run_id=run.id, plan="p")
     office.steps()
     office.steps()
     assert office.subjects == ["promote of schulprod, plan 7K3F-92QD waits"]
@@ -66,7 +67,7 @@ def test_a_run_that_goes_on_is_left_alone(office: Sweeping) -> None:
 def test_an_answered_request_is_left_alone(office: Sweeping) -> None:
     """A request that was approved is neither reminded of nor closed."""
     run = office.asked(ago=9 * HOUR, left=-HOUR)
-    office.ledger.record("approved", run_id=run.id, plan="p", once=end_of(run.id, "p"))
+    office.ledger.record(raw_fact("approved"), run_id=run.id, plan="p", once=end_of(run.id, "p"))
     office.steps()
     assert (run.state, office.kinds(run)) == ("Suspended", ["approved"])
 
@@ -76,9 +77,9 @@ def test_a_superseded_run_ends(office: Sweeping, was_notified: bool) -> None:
     """The state and report name the newer run; if people were notified before, the sweep sends no notice."""
     run = office.asked(ago=HOUR, left=9 * HOUR)
     fields = {"by": "the-newer-run", "code": "AAAA-BBBB"}
-    office.ledger.record("superseded", run_id=run.id, plan="p", detail=fields, once=end_of(run.id, "p"))
+    office.ledger.record(raw_fact("superseded", fields), run_id=run.id, plan="p", once=end_of(run.id, "p"))
     if was_notified:
-        office.ledger.record("notice", run_id=run.id, detail={"kind": "ended"})
+        office.ledger.record(raw_fact("notice", {"kind": "ended"}), run_id=run.id)
     office.steps()
     assert run.state == "Superseded"
     assert "AAAA-BBBB of run the-newer-run" in run.message
@@ -172,7 +173,7 @@ def test_a_state_that_was_changed_after_the_end(office: Sweeping) -> None:
     office.set("PACE", "1")
     runs = [(office.planned(), outcome) for outcome in ("VerifyFailed", "Verified", "Rejected")]
     for run, outcome in runs:
-        office.ledger.record("outcome", run_id=run.id, detail={"outcome": outcome})
+        office.ledger.record(raw_fact("outcome", {"outcome": outcome}), run_id=run.id)
         put(run, Completed(name=outcome) if outcome == "Verified" else Failed(name=outcome))
     office.steps()
     assert office.subjects == []
@@ -198,7 +199,7 @@ def test_a_newer_request_is_not_disturbed_by_a_deleted_run(office: Sweeping) -> 
 def test_word_of_an_arrival_that_never_came(office: Sweeping) -> None:
     """A copy was sent and nobody answered whether it arrived: the run is OutcomeUnknown, not merely failed."""
     run = office.planned()
-    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p")
+    office.ledger.record(raw_fact("sending"), run_id=run.id, destination_id="d", plan="p")
     office.steps()
     assert run.state == "Suspended"
     put(run, Failed(message=states.NEVER_RESUMED))

@@ -11,14 +11,15 @@ from tasks import upkeep
 from tasks.estate.errors import DestinationBusy
 from tasks.estate.waiting import utc_now
 from tests.people import Run
+from tests.raw_facts import raw_fact
 from tests.sweeping import Sweeping, forget, put
 
 
 def test_releases_what_ended_runs_hold(office: Sweeping) -> None:
     """A lock is released if its run is over and sent nothing, or was a load; a run that may continue keeps it."""
     over, loading, waiting = office.planned(), office.waiting(), office.planned()
-    office.ledger.record("planned-load", run_id=loading.id, destination_id="t", plan="p")
-    office.ledger.record("sending", run_id=loading.id, destination_id="t", plan="p")
+    office.ledger.record(raw_fact("planned-load"), run_id=loading.id, destination_id="t", plan="p")
+    office.ledger.record(raw_fact("sending"), run_id=loading.id, destination_id="t", plan="p")
     for place, run in (("d1", over), ("d2", loading), ("d3", waiting)):
         office.take(place, run)
     put(over, Crashed())
@@ -35,7 +36,7 @@ def test_what_is_not_proven_stays_held(office: Sweeping, login: str) -> None:
     """A copy that is not proven keeps its destination locked; one alert is sent, and every report names it."""
     office.set("API_USER", login)
     run = office.waiting()
-    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.ledger.record(raw_fact("sending", {}), run_id=run.id, destination_id="d", plan="p")
     office.take("d9", run)
     put(run, Crashed())
     first, second = office.steps(), office.steps()
@@ -49,7 +50,7 @@ def test_stuck_runs_are_reported_once(office: Sweeping, monkeypatch: pytest.Monk
     lost, fine = office.planned(), office.planned()
     put(lost, Crashed())
     put(fine, Completed(name="Verified"))
-    office.ledger.record("outcome", run_id=fine.id, detail={"outcome": "Verified"})
+    office.ledger.record(raw_fact("outcome", {"outcome": "Verified"}), run_id=fine.id)
     office.set("PACE", "1")
     office.steps()
     assert office.subjects == []
@@ -64,7 +65,7 @@ def test_stuck_runs_are_reported_once(office: Sweeping, monkeypatch: pytest.Monk
 def test_a_run_that_was_retried_meanwhile_keeps_its_lock(office: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconciling takes a minute: a run that was retried meanwhile keeps its lock."""
     run = office.waiting()
-    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.ledger.record(raw_fact("sending", {}), run_id=run.id, destination_id="d", plan="p")
     office.take("d", run)
     put(run, Crashed())
 
@@ -92,7 +93,7 @@ def test_a_deleted_run_keeps_no_lock(office: Sweeping) -> None:
 def test_a_call_that_is_not_proven_holds_until_the_horizon(office: Sweeping, gone: Callable[[Run], None]) -> None:
     """The host may still work on the copy of a deleted run: its lock stays until the lock horizon."""
     run = office.waiting()
-    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.ledger.record(raw_fact("sending", {}), run_id=run.id, destination_id="d", plan="p")
     office.take("d", run)
     gone(run)
     assert upkeep.release_locks.fn() == []
@@ -104,7 +105,7 @@ def test_a_call_that_is_not_proven_holds_until_the_horizon(office: Sweeping, gon
 def test_a_run_that_lives_keeps_its_lock_beyond_the_horizon(office: Sweeping) -> None:
     """Neither the sweep nor another run takes the lock of a run that waits, however old its call is."""
     run, other = office.waiting(), office.waiting()
-    office.ledger.record("sending", run_id=run.id, destination_id="d", plan="p", detail={})
+    office.ledger.record(raw_fact("sending", {}), run_id=run.id, destination_id="d", plan="p")
     office.take("d", run)
     office.set("LOCK_HORIZON", "0.001")
     assert upkeep.release_locks.fn() == []
@@ -117,7 +118,7 @@ def test_a_notice_that_nobody_received_is_a_finding(office: Sweeping) -> None:
     """The sweep names it while the last notice did not arrive, alerts once a day, and stops after one that did."""
     assert upkeep.find_undelivered.fn() == []
     for sent, failed, words in ((0, 2, "no place"), (1, 1, "not every place"), (2, 0, "")):
-        office.ledger.record("notice", run_id="r", detail={"kind": "ended", "sent": sent, "failed": failed})
+        office.ledger.record(raw_fact("notice", {"kind": "ended", "sent": sent, "failed": failed}), run_id="r")
         assert [words in finding for finding in upkeep.find_undelivered.fn()] == ([True] if words else [])
     for _ in range(2):
         upkeep.report_findings.fn(["The automation 'x' ends runs."])

@@ -10,13 +10,14 @@ import pytest
 
 from tasks.estate.settings import forget_settings
 from tasks.ledger.ledger import Ledger
+from tests.raw_facts import raw_fact
 
 
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
     """The worker's ledger with three facts."""
     for number in range(3):
-        ledger.record("notice", run_id=f"run-{number}", detail={"sent": number})
+        ledger.record(raw_fact("notice", {"sent": number}), run_id=f"run-{number}")
     return ledger
 
 
@@ -75,7 +76,7 @@ def test_an_export_on_standard_output_can_be_piped(
 def test_the_head_is_an_anchor(ledger: Ledger, machine: Callable[..., Any]) -> None:
     """An empty ledger has no head; later, `verify` accepts the head as an anchor."""
     assert machine("ledger", "head") == (0, {"head": None})
-    ledger.record("notice", run_id="r")
+    ledger.record(raw_fact("notice"), run_id="r")
     _, document = machine("ledger", "head")
     assert machine("ledger", "verify", "--anchor", document["head"]) == (0, {"problems": [], "anchored": True})
 

@@ -11,6 +11,7 @@ import pytest
 from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
 from tests.people import CODES, DEMO_LEAD
+from tests.raw_facts import raw_fact
 from tests.trouble import refresh_without_evidence
 
 RUN = "11111111-2222-4333-8444-555555555555"
@@ -26,7 +27,7 @@ def unknown(ledger: Ledger) -> Fact:
             install, RUN, is_over=lambda run: True, settles=lambda fact: False,
             horizon=timedelta(days=1), now=datetime.now(UTC),
         )  # fmt: skip
-    return ledger.record("sending", run_id=RUN, destination_id="one", plan=PLAN, detail={})
+    return ledger.record(raw_fact("sending", {}), run_id=RUN, destination_id="one", plan=PLAN)
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from tasks.estate.errors import ApprovalExpired, ApprovalUsed, DestinationBusy, Misconfigured, NotApproved
 from tasks.estate.plans import Approval, Baseline
 from tasks.estate.sites import Content, Environment, Install, Survey
+from tasks.ledger.facts import Sending
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
+from tests.raw_facts import raw_fact
 
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
 HORIZON = timedelta(days=1)
@@ -42,7 +44,7 @@ def approved(book: Ledger, run: str = "run", **changes: Any) -> Approval:
         "answered_at": NOW, "execute_by": NOW + timedelta(minutes=30),
     }  # fmt: skip
     approval = Approval.model_validate(fields | changes)
-    book.record("approved", run_id=run, plan=approval.plan, detail=approval.model_dump(mode="json"))
+    book.record(raw_fact("approved", approval.model_dump(mode="json")), run_id=run, plan=approval.plan)
     take(book, run)
     return approval
 
@@ -54,7 +56,7 @@ def take(book: Ledger, run: str, *, over: bool = False, arrived: bool = False, n
 
 def send(book: Ledger, approval: Approval, now: datetime = NOW) -> None:
     """Journal the call of an approval."""
-    book.consume(approval, destination_id="d", intent={"baseline": baseline().model_dump(mode="json")}, now=now)
+    book.consume(approval, destination_id="d", intent=Sending(baseline=baseline()), now=now)
 
 
 def race(attempts: Sequence[Callable[[], object]]) -> int:
@@ -129,14 +131,14 @@ def test_the_journal_knows_what_became_of_a_call(book: Ledger) -> None:
     assert book.receipt("run") is None
     send(book, approval)
     assert (book.receipt("run") or pytest.fail("no receipt")).answer == "unknown"
-    book.record("sent", run_id="run", once="answered:run")
+    book.record(raw_fact("sent"), run_id="run", once="answered:run")
     assert (book.receipt("run") or pytest.fail("no receipt")).answer == "accepted"
 
 
 def test_a_refused_call_is_not_sent_again(book: Ledger) -> None:
     """After the host's refusal the approval stays used up."""
     send(book, approved(book))
-    book.record("send-refused", run_id="run", once="answered:run")
+    book.record(raw_fact("send-refused"), run_id="run", once="answered:run")
     with pytest.raises(ApprovalUsed):
         book.receipt("run")
 
@@ -146,7 +148,7 @@ def test_a_lock_stays_while_a_call_is_unsettled(book: Ledger) -> None:
     send(book, approved(book))
     book.release_lock("d", "run")
     assert book.lock_holder("d") == "run"
-    book.record("settled", run_id="run")
+    book.record(raw_fact("settled"), run_id="run")
     book.release_lock("d", "run")
     assert book.lock_holder("d") is None
 
@@ -180,7 +182,7 @@ def test_a_lock_is_taken_over_only_from_a_run_that_is_over_and_settled(
 
 def test_facts_cannot_be_changed_or_deleted(book: Ledger) -> None:
     """The database itself refuses updates and deletions."""
-    book.record("asked", run_id="run")
+    book.record(raw_fact("asked"), run_id="run")
     for statement in ("UPDATE facts SET kind = 'approved'", "DELETE FROM facts"):
         with pytest.raises(DBAPIError, match="append-only"), book._engine.begin() as connection:
             connection.execute(text(statement))
@@ -193,23 +195,18 @@ def test_what_may_be_recorded_once_is_recorded_once(book: Ledger) -> None:
 
 
 def _answer(book: Ledger) -> None:
-    book.record("approved", run_id="run", once="answer:run")
+    book.record(raw_fact("approved"), run_id="run", once="answer:run")
 
 
 def test_facts_that_belong_together_are_recorded_together(book: Ledger) -> None:
     """Either all are there, in the order given and chained, or none is; the error names the key that was taken."""
-    first, second = book.record_together(
-        "run", [Entry("code-used", once="code:ada:58"), Entry("answered", "d", "p" * 64, {"name": "Ada"})]
-    )
+    used = Entry(raw_fact("code-used"), once="code:ada:58")
+    first, second = book.record_together("run", [used, Entry(raw_fact("answered", {"name": "Ada"}), "d", "p" * 64)])
     assert book.facts() == [first, second]
-    assert (second.destination_id, second.plan, second.detail, second.previous) == (
-        "d",
-        "p" * 64,
-        {"name": "Ada"},
-        first.hash,
-    )
+    stored = (second.destination_id, second.plan, second.detail, second.previous)
+    assert stored == ("d", "p" * 64, {"name": "Ada"}, first.hash)
     with pytest.raises(AlreadyRecorded, match="code:ada:58") as refused:
-        book.record_together("other", [Entry("answered"), Entry("code-used", once="code:ada:58"), Entry("approved")])
+        book.record_together("other", [Entry(raw_fact("answered")), used, Entry(raw_fact("approved"))])
     assert refused.value.once == "code:ada:58"
     assert book.facts() == [first, second]
 
@@ -217,13 +214,15 @@ def test_facts_that_belong_together_are_recorded_together(book: Ledger) -> None:
 def test_one_key_cannot_be_used_twice_in_one_go(book: Ledger) -> None:
     """The check also sees what the same transaction recorded before."""
     with pytest.raises(AlreadyRecorded):
-        book.record_together("run", [Entry("code-used", once="code"), Entry("code-used", once="code")])
+        book.record_together(
+            "run", [Entry(raw_fact("code-used"), once="code"), Entry(raw_fact("code-used"), once="code")]
+        )
     assert book.head() is None
 
 
 def test_of_many_bundles_with_one_key_one_is_recorded_whole(book: Ledger) -> None:
     """Eight answers with one code: one is kept, with all that belongs to it."""
-    entries = [Entry("code-used", once="code"), Entry("answered"), Entry("approved")]
+    entries = [Entry(raw_fact("code-used"), once="code"), Entry(raw_fact("answered")), Entry(raw_fact("approved"))]
     assert race([lambda: book.record_together("run", entries)] * 8) == 1
     assert [fact.kind for fact in book.facts()] == ["code-used", "answered", "approved"]
 
@@ -231,7 +230,7 @@ def test_of_many_bundles_with_one_key_one_is_recorded_whole(book: Ledger) -> Non
 def test_facts_are_found_by_kinds_and_by_what_came_after(book: Ledger) -> None:
     """All conditions hold together; no kind at all means no fact, not every fact."""
     for kind in ("asked", "answered", "approved", "asked"):
-        book.record(kind, run_id="run")
+        book.record(raw_fact(kind), run_id="run")
     assert [fact.seq for fact in book.facts(kinds={"asked", "approved"})] == [1, 3, 4]
     assert [fact.seq for fact in book.facts(kinds=("asked",), after=1, run_id="run")] == [4]
     assert [fact.seq for fact in book.facts(after=2)] == [3, 4]
@@ -241,7 +240,7 @@ def test_facts_are_found_by_kinds_and_by_what_came_after(book: Ledger) -> None:
 def test_the_head_is_the_newest_fact(book: Ledger) -> None:
     """As text it is an anchor: number and hash."""
     assert book.head() is None
-    newest = [book.record("asked", run_id="run") for _ in range(3)][-1]
+    newest = [book.record(raw_fact("asked"), run_id="run") for _ in range(3)][-1]
     head = book.head()
     assert head == (3, newest.hash)
     assert str(head) == f"3:{newest.hash}"
@@ -250,7 +249,7 @@ def test_the_head_is_the_newest_fact(book: Ledger) -> None:
 def test_what_is_read_is_what_was_hashed(book: Ledger) -> None:
     """Details that JSON changes on the way (tuples, numbers as keys, characters of any language) still verify."""
     fact = book.record(
-        "planned", run_id="run", detail={"tables": ("a", "b"), "per": {9: 0.1, 10: None}, "ü\u2028": "€\n😀"}
+        raw_fact("planned", {"tables": ("a", "b"), "per": {9: 0.1, 10: None}, "ü\u2028": "€\n😀"}), run_id="run"
     )
     assert fact == book.facts()[0]
     assert fact.detail["per"] == {"9": 0.1, "10": None}

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from tasks.estate.errors import Misconfigured
 from tasks.ledger import rows as stored_rows
 from tasks.ledger.ledger import Entry, Ledger, verify_export
+from tests.raw_facts import raw_fact
 
 Row = dict[str, Any]
 Tampering = Callable[[list[Row]], list[Row]]
@@ -46,7 +47,7 @@ def rebuilt(rows: list[Row]) -> list[Row]:
 
 def record(book: Ledger, count: int) -> list[Row]:
     """Record this many facts and give them as they are stored."""
-    book.record_together("run", [Entry("asked", "d", "p", {"n": n}, f"once:{n}") for n in range(count)])
+    book.record_together("run", [Entry(raw_fact("asked", {"n": n}), "d", "p", f"once:{n}") for n in range(count)])
     return [json.loads(line) for line in book.export()]
 
 
@@ -160,7 +161,7 @@ def test_an_old_anchor_still_holds_when_the_ledger_has_grown(book: Ledger) -> No
     """Each anchor holds for good, with or without blanks from a mail around it."""
     record(book, 2)
     anchor = str(book.head())
-    book.record("asked", run_id="later")
+    book.record(raw_fact("asked"), run_id="later")
     assert book.verify(f" {anchor}\n") == verify_export(book.export(), anchor) == []
 
 
@@ -237,7 +238,7 @@ def test_a_reader_of_everything_keeps_no_writer_out(book: Ledger, monkeypatch: p
     rows = record(book, 4)
     reading = book.export()
     read = [next(reading)]
-    book.record("asked", run_id="meanwhile")
+    book.record(raw_fact("asked"), run_id="meanwhile")
     read += reading
     assert [json.loads(line)["run_id"] for line in read] == ["run"] * 4 + ["meanwhile"]
     assert book.verify(str(book.head())) == verify_export(read) == []

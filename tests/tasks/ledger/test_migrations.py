@@ -16,6 +16,7 @@ from tasks.estate.errors import Misconfigured
 from tasks.ledger import migrations
 from tasks.ledger.ledger import Ledger
 from tasks.ledger.tables import metadata
+from tests.raw_facts import raw_fact
 
 # What ledgers were made of before versions were written down.
 FACTS = """CREATE TABLE facts (seq {number} NOT NULL, at VARCHAR(40) NOT NULL, run_id VARCHAR(64) NOT NULL,
@@ -43,11 +44,12 @@ UNVERSIONED = {
 OLD_FACTS = (Path(__file__).parent / "unversioned_facts.jsonl").read_text(encoding="utf-8").splitlines()
 OPENER = """
 import sys
+from tasks.ledger.facts import Asked
 from tasks.ledger.ledger import Ledger
 print("ready", flush=True)
 sys.stdin.readline()
 for url in sys.argv[1:]:
-    Ledger(url).record("asked", run_id="run")
+    Ledger(url).record(Asked(), run_id="run")
 print("alembic" in sys.modules)
 """
 
@@ -100,7 +102,7 @@ def require_today(engine: Engine) -> None:
 
 def test_a_new_ledger_is_what_the_tables_say(url: str) -> None:
     """The versions, applied one after the other, end where tables.py is; a second opening changes nothing."""
-    Ledger(url).record("asked", run_id="run")
+    Ledger(url).record(raw_fact("asked"), run_id="run")
     require_today(plain(url))
     assert len(Ledger(url).facts()) == 1
     require_today(plain(url))
@@ -113,7 +115,7 @@ def test_a_ledger_from_before_versions_is_brought_up_to_date(url: str) -> None:
     require_today(engine)
     assert list(ledger.export()) == OLD_FACTS
     assert ledger.lock_holder("d") == "run"
-    assert ledger.record("asked", run_id="run").seq == len(OLD_FACTS) + 1
+    assert ledger.record(raw_fact("asked"), run_id="run").seq == len(OLD_FACTS) + 1
     assert ledger.verify() == []
 
 
@@ -183,7 +185,7 @@ def test_processes_that_open_a_new_ledger_at_once_all_succeed(tmp_path: Path, da
 def test_nothing_is_inserted_over_a_fact(tmp_path: Path) -> None:
     """SQLite's REPLACE would delete a fact without asking the guard against deletion."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    Ledger(url).record("approved", run_id="run", once="answer")
+    Ledger(url).record(raw_fact("approved"), run_id="run", once="answer")
     for numbered in ("1, '', '', 'x', '', '', '{}', 'other'", "2, '', '', 'x', '', '', '{}', 'answer'"):
         with pytest.raises(DBAPIError, match="append-only"):
             run(plain(url), f"INSERT OR REPLACE INTO facts VALUES ({numbered}, '', '')")  # noqa: S608  # from above

@@ -10,6 +10,7 @@ import pytest
 from tasks.estate.errors import LedgerUnavailable
 from tasks.ledger import tables
 from tasks.ledger.ledger import Ledger
+from tests.raw_facts import raw_fact
 
 
 def test_a_file_that_is_busy_when_it_is_first_opened_is_waited_for(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_server_that_is_away_has_a_name(tmp_path: Path) -> None:
 def test_a_ledger_that_fails_later_has_a_name(tmp_path: Path, limit: str, words: str) -> None:
     """A disk that fills up, or becomes read-only, ends a write in that error, without the statement."""
     book = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    book.record("outcome", run_id="r")
+    book.record(raw_fact("outcome"), run_id="r")
     with book._engine.connect() as connection:
         raw = connection.connection.dbapi_connection
         assert raw is not None
@@ -90,7 +91,7 @@ def test_a_ledger_that_fails_later_has_a_name(tmp_path: Path, limit: str, words:
 
     def fill() -> None:
         for _ in range(50):
-            book.record("outcome", run_id="r", detail={"much": "x" * 5000})
+            book.record(raw_fact("outcome", {"much": "x" * 5000}), run_id="r")
 
     with pytest.raises(LedgerUnavailable, match=words) as caught:
         fill()

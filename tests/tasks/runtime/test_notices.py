@@ -17,6 +17,7 @@ from tasks.estate.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tasks.runtime import notices
 from tasks.runtime.notices import send_notice
+from tests.raw_facts import raw_fact
 
 SECRET = "T0PSECRET"
 
@@ -60,7 +61,7 @@ def test_without_places_nothing_happens(ledger: Ledger) -> None:
 def test_a_notice_has_subject_lines_link_and_head(ledger: Ledger, catcher: Catcher, places: pytest.MonkeyPatch) -> None:
     """A notice has a marked subject, the lines, the run's link, and at its end the ledger's head as it was."""
     send_to(places, catcher.url)
-    newest, run = ledger.record("planned", run_id="r"), str(uuid4())
+    newest, run = ledger.record(raw_fact("planned"), run_id="r"), str(uuid4())
     send_notice("asked", "promote schulstage", ["first", "second"], run_id=run)
     (caught,) = catcher.caught
     assert caught.subject == "[Understudy] promote schulstage"

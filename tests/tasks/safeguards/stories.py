@@ -10,8 +10,10 @@ from tasks.estate.plans import Backup, Baseline, Comparison, CopyOptions, Plan
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Content, Direction, Environment, Install, Pair, Survey
 from tasks.estate.tables import DatabaseIdentity
+from tasks.ledger.facts import Sending
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import record_approval, where
+from tests.raw_facts import raw_fact
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 GREEN = Risk(grade=Grade.GREEN, reasons=())
@@ -103,21 +105,21 @@ class Story:
         `how` it was settled ("" = not at all) and `outcome` ("" = no report).
         """
         made = plan(verb, source, destination, run=f"run-{next(self.runs)}", **changes)
-        self.ledger.record("planned", **where(made), detail=made.model_dump(mode="json"))
+        self.ledger.record(raw_fact("planned", made.model_dump(mode="json")), **where(made))
         seen = survey(source, before)
         baseline = Baseline(
             backup_ids=(), server_time=LONG_AGO, source=seen, destination=survey(destination, content())
         )
-        self.send(made, {"baseline": baseline.model_dump(mode="json")}, kind=kind)
+        self.send(made, Sending(baseline=baseline), kind=kind)
         if refused:
-            self.ledger.record("send-refused", **where(made), detail={"why": "400"})
+            self.ledger.record(raw_fact("send-refused", {"why": "400"}), **where(made))
         elif how:
-            self.ledger.record("settled", **where(made), detail={"how": how})
+            self.ledger.record(raw_fact("settled", {"how": how}), **where(made))
         if outcome:
-            self.ledger.record("outcome", run_id=made.run_id, detail={"outcome": outcome})
+            self.ledger.record(raw_fact("outcome", {"outcome": outcome}), run_id=made.run_id)
         return made.run_id
 
-    def send(self, made: Plan | LoadPlan, intent: dict[str, Any], *, kind: Any) -> None:
+    def send(self, made: Plan | LoadPlan, intent: Sending, *, kind: Any) -> None:
         """Approve a plan and use the approval up."""
         now = datetime.now(UTC)
         approval = record_approval(

@@ -9,10 +9,12 @@ from tasks.estate.errors import Skipped
 from tasks.estate.plans import Plan
 from tasks.estate.sites import Content, Environment, Install
 from tasks.ledger.approval_requests import end_of
+from tasks.ledger.facts import Sending
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.conditions import newly_emptied, require_load_met, require_met
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval, where
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import DEV, PROD, STAGE, Story, comparison, content, install, load_plan, plan
 
 EQUAL = content()
@@ -54,7 +56,7 @@ def put(story: Story, verb: str, source: Install, destination: Install) -> Plan:
         "at": now.isoformat(), "answer_by": (now + 2 * HOUR).isoformat(), "verb": verb, "code": made.code, "people": 2,
         "source_id": source.id, "destination": destination.name, "requested_by": "Ben",
     }  # fmt: skip
-    story.ledger.record("asked", **where(made), detail=said)
+    story.ledger.record(raw_fact("asked", said), **where(made))
     return made
 
 
@@ -90,7 +92,7 @@ def test_other_questions_do_not_matter(story: Story, verb: str, source: Install,
 def test_a_question_that_ended_does_not_matter(story: Story, end: str) -> None:
     """Only what is open counts."""
     made = put(story, "promote", STAGE, PROD)
-    story.ledger.record(end, **where(made), once=end_of(made.run_id, made.fingerprint))
+    story.ledger.record(raw_fact(end), **where(made), once=end_of(made.run_id, made.fingerprint))
     met(story)
 
 
@@ -103,7 +105,7 @@ def test_an_approved_promotion_is_let_through_first(story: Story) -> None:
     )
     assert f"Plan {made.code} of run waiting" in skipped(story).message
     met(story, now=now + HOUR + timedelta(seconds=1))
-    story.ledger.record("consumed", **where(made))
+    story.ledger.record(raw_fact("consumed"), **where(made))
     met(story)
 
 
@@ -160,7 +162,7 @@ def test_a_retry_that_ended_well_counts_as_well(story: Story) -> None:
     for _ in range(2):
         run = story.call(EQUAL, outcome="OutcomeUnknown")
     assert skipped(story)
-    story.ledger.record("outcome", run_id=run, detail={"outcome": "Verified"})
+    story.ledger.record(raw_fact("outcome", {"outcome": "Verified"}), run_id=run)
     met(story)
 
 
@@ -210,10 +212,10 @@ def test_what_cannot_be_told_makes_the_night_go_by(story: Story) -> None:
 def load(story: Story, outcome: str, *, refused: bool = False) -> None:
     """A load that ended so."""
     made = load_plan(run_id=f"load-{next(story.runs)}")
-    story.send(made, {"dump": "d"}, kind="standing")
+    story.send(made, Sending(dump="d"), kind="standing")
     if refused:
-        story.ledger.record("send-refused", **where(made), detail={"why": "rolled back"})
-    story.ledger.record("outcome", run_id=made.run_id, detail={"outcome": outcome})
+        story.ledger.record(raw_fact("send-refused", {"why": "rolled back"}), **where(made))
+    story.ledger.record(raw_fact("outcome", {"outcome": outcome}), run_id=made.run_id)
 
 
 def test_a_load_is_held_back_like_a_refresh(story: Story) -> None:
@@ -240,8 +242,8 @@ def test_other_emptied_tables_than_people_approved_last_are_told(story: Story) -
 
     def approved(kind: str, *emptied: str) -> None:
         made = load_plan(run_id=f"load-{next(story.runs)}", emptied=emptied)
-        story.ledger.record("planned-load", **where(made), detail={"emptied": list(emptied)})
-        story.ledger.record("approved", **where(made), detail={"kind": kind})
+        story.ledger.record(raw_fact("planned-load", {"emptied": list(emptied)}), **where(made))
+        story.ledger.record(raw_fact("approved", {"kind": kind}), **where(made))
 
     assert newly_emptied(story.ledger, load_plan()) is None
     assert newly_emptied(story.ledger, load_plan(emptied=("a",))) == ("a",)

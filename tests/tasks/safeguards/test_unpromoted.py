@@ -9,6 +9,7 @@ from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Content
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.unpromoted import CannotBeTold, unpromoted_work
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import DEV, LONG_AGO, PROD, STAGE, Story, comparison, content, plan
 
 FILES, DATABASE = CopyOptions(database=False), CopyOptions(files=False)
@@ -140,7 +141,7 @@ def test_a_restore_with_the_second_backup_is_known_too(story: Story) -> None:
     """A backup that was made again before the call undoes the same call."""
     story.call(EQUAL)
     overwrote = story.call(content(8))
-    story.ledger.record("backup-renewed", run_id=overwrote, detail={"id": "second"})
+    story.ledger.record(raw_fact("backup-renewed", {"id": "second"}), run_id=overwrote)
     story.call(content(8), "restore", STAGE, STAGE, restore_backup_id="second")
     assert work(story, content(8))
     assert work(story, EQUAL) == []

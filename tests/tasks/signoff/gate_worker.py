@@ -14,6 +14,7 @@ from tasks.safeguards.holds import require_no_hold
 from tasks.signoff.answers import Answer, recorded_answer
 from tasks.signoff.gate import Settling, Waiting
 from tasks.signoff.sending import send_once
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import PROD, STAGE, content, survey
 from tests.tasks.signoff.desk import NOW, Desk
 from tests.tasks.signoff.gate_rules import Course, Rules, Said
@@ -48,7 +49,7 @@ class Worker:
         except UnderstudyError as error:
             ended = error.outcome
         if ended != "Suspended":
-            self.desk.ledger.record("outcome", run_id=course.plan.run_id, detail={"outcome": ended})
+            self.desk.ledger.record(raw_fact("outcome", {"outcome": ended}), run_id=course.plan.run_id)
         return ended
 
     def _body(self, course: Course, call: str) -> str:
@@ -65,7 +66,7 @@ class Worker:
             self._send(course, approval, call)
             if not course.arrived:
                 raise OutcomeUnknown("It is not seen to arrive.")
-            self.desk.ledger.record("settled", run_id=course.plan.run_id, detail={"how": "evidence: confirmed"})
+            self.desk.ledger.record(raw_fact("settled", {"how": "evidence: confirmed"}), run_id=course.plan.run_id)
         except UnderstudyError:
             self._let_go(course)
             raise

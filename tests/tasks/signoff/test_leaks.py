@@ -2,12 +2,13 @@
 
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.leaks import leak_of, record_leak
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import load_plan
 
 
 def test_a_dump_with_a_leak_is_unproven_under_every_name(book: Ledger) -> None:
     """The digest of the rows decides: the dump is known, another one is not, and other facts of its run do not count."""
     record_leak(book, load_plan(digest="d" * 64, run_id="night"), file="school.json.gz")
-    book.record("sent", run_id="day", detail={"digest": "e" * 64})
+    book.record(raw_fact("sent", {"digest": "e" * 64}), run_id="day")
     assert "run night found personal data" in leak_of(book, "d" * 64)
     assert leak_of(book, "e" * 64) == ""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.leftovers import _share, due_reminders, ending, outcomes_since, unfinished
+from tests.raw_facts import raw_fact
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ENDS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -44,17 +45,17 @@ def ask(book: Ledger, run: str = "r", *, ago: int = 5, left: int = 5) -> None:
         "at": at.isoformat(), "answer_by": until.isoformat(), "verb": "promote", "code": "C", "source_id": "s",
         "destination": "prod", "people": 2, "requested_by": "Dora",
     }  # fmt: skip
-    book.record("planned", run_id=run, destination_id="d", plan="p", detail={"pair": {"source": {"name": "stage"}}})
-    book.record("asked", run_id=run, destination_id="d", plan="p", detail=said)
+    book.record(raw_fact("planned", {"pair": {"source": {"name": "stage"}}}), run_id=run, destination_id="d", plan="p")
+    book.record(raw_fact("asked", said), run_id=run, destination_id="d", plan="p")
 
 
 def test_reminds_with_who_said_yes(book: Ledger) -> None:
     """A reminder names who said yes; recorded, it is not due again."""
     ask(book)
-    book.record("answered", run_id="r", plan="p", detail={"name": "Ada"})
+    book.record(raw_fact("answered", {"name": "Ada"}), run_id="r", plan="p")
     (due,) = due_reminders(book, NOW)
     assert (due.share, due.yes, due.once) == (50, ("Ada",), "reminded:r:p:50")
-    book.record("reminded", run_id="r", plan="p", once=due.once)
+    book.record(raw_fact("reminded"), run_id="r", plan="p", once=due.once)
     assert due_reminders(book, NOW) == []
 
 
@@ -62,7 +63,7 @@ def test_reminds_of_nothing_that_is_over(book: Ledger) -> None:
     """A question past its deadline, or with an end, needs no reminder."""
     ask(book, "late", ago=5, left=-1)
     ask(book, "done")
-    book.record("approved", run_id="done", plan="p")
+    book.record(raw_fact("approved"), run_id="done", plan="p")
     assert due_reminders(book, NOW) == []
 
 
@@ -82,7 +83,7 @@ def test_an_end_reads_like_the_gates_own(
 ) -> None:
     """Each end of a question becomes the outcome that the run would have had, with its message."""
     ask(book)
-    book.record(kind, run_id="r", plan="p", detail=detail)
+    book.record(raw_fact(kind, detail), run_id="r", plan="p")
     (run,) = unfinished(book)
     error = ending(run)
     assert error is not None
@@ -95,10 +96,10 @@ def test_knows_what_was_sent_and_what_is_settled(book: Ledger) -> None:
     """A run with an outcome is finished; a yes is no end; a call counts as sent until it is settled."""
     for run in ("finished", "sent", "settled"):
         ask(book, run)
-        book.record("approved", run_id=run, plan="p")
-        book.record("sending", run_id=run, plan="p")
-    book.record("outcome", run_id="finished", detail={"outcome": "Verified"})
-    book.record("settled", run_id="settled")
+        book.record(raw_fact("approved"), run_id=run, plan="p")
+        book.record(raw_fact("sending"), run_id=run, plan="p")
+    book.record(raw_fact("outcome", {"outcome": "Verified"}), run_id="finished")
+    book.record(raw_fact("settled"), run_id="settled")
     sent, settled = unfinished(book)
     assert (sent.run_id, bool(sent.sending), ending(sent)) == ("sent", True, None)
     assert (settled.run_id, settled.sending) == ("settled", None)
@@ -106,7 +107,7 @@ def test_knows_what_was_sent_and_what_is_settled(book: Ledger) -> None:
 
 def test_a_load_is_named_by_its_dump(book: Ledger) -> None:
     """The plan of a load has other words: the dump's file, and the target's id until it was asked about."""
-    book.record("planned-load", run_id="r", destination_id="1/2", detail={"dump": "a.json.gz", "code": "C"})
+    book.record(raw_fact("planned-load", {"dump": "a.json.gz", "code": "C"}), run_id="r", destination_id="1/2")
     (run,) = unfinished(book)
     assert run.is_load
     assert (run.verb, run.source, run.destination, run.code) == ("load_dump", "a.json.gz", "1/2", "C")
@@ -115,6 +116,6 @@ def test_a_load_is_named_by_its_dump(book: Ledger) -> None:
 def test_counts_outcomes_of_a_time(book: Ledger) -> None:
     """Outcomes are counted by name, those before the time left out."""
     for name in ("Verified", "Expired", "Verified"):
-        book.record("outcome", run_id="r", detail={"outcome": name})
+        book.record(raw_fact("outcome", {"outcome": name}), run_id="r")
     since = book.facts()[1].at
     assert outcomes_since(book, since) == {"Expired": 1, "Verified": 1}

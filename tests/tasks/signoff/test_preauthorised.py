@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from tasks.estate.plans import Approval, CopyOptions, Plan
-from tasks.ledger.facts import PreauthorisationUsed
+from tasks.ledger.facts import PreauthorisationUsed, Sending
 from tasks.ledger.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.answers import entry, record_approval, where
 from tasks.signoff.preauthorised import allowed_by, key_of
 from tasks.signoff.witnesses import permitted_by
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import PROD, STAGE, plan
 from tests.tasks.signoff.desk import ANNA, YELLOW, Desk, risky
 
@@ -29,16 +30,16 @@ class Failing:
     ) -> Plan:
         """The promotion's plan; its ends are half an hour after the approval, and a minute apart."""
         desk, promotion = self.desk, risky(run, YELLOW, **UP | changes)
-        desk.ledger.record("planned", **where(promotion), detail=promotion.model_dump(mode="json"))
+        desk.ledger.record(raw_fact("planned", promotion.model_dump(mode="json")), **where(promotion))
         desk.ask(promotion)
         approval = desk.yes(promotion, restore=restore)
         lock: dict[str, Any] = {"horizon": timedelta(0), "now": desk.now}
         to = promotion.destination_id
         desk.ledger.take_lock(to, run, is_over=lambda _: True, settles=lambda _: True, **lock)
-        desk.ledger.consume(approval, destination_id=to, intent={}, now=desk.now)
+        desk.ledger.consume(approval, destination_id=to, intent=Sending(), now=desk.now)
         desk.later(minutes=30)
         for outcome in outcomes:
-            desk.ledger.record("outcome", run_id=run, detail={"outcome": outcome})
+            desk.ledger.record(raw_fact("outcome", {"outcome": outcome}), run_id=run)
             desk.later(minutes=1)
         return promotion
 
@@ -86,7 +87,7 @@ def test_a_retry_that_fails_again_does_not_prolong_it(failing: Failing) -> None:
     """The time counts from the first failure."""
     promotion = failing.promote(outcomes=("VerifyFailed",) * 14)
     assert failing.allowed(promotion)
-    failing.desk.ledger.record("outcome", run_id="up", detail={"outcome": "VerifyFailed"})
+    failing.desk.ledger.record(raw_fact("outcome", {"outcome": "VerifyFailed"}), run_id="up")
     failing.desk.later(minutes=2)
     assert not failing.allowed(promotion)
 
@@ -115,7 +116,7 @@ def test_only_that_backup_goes_back_where_it_was(failing: Failing, changes: dict
 def test_the_newest_backup_of_the_run_goes_back(failing: Failing) -> None:
     """Where the answer came late, the run made a second backup: that one, and no more the first."""
     promotion = failing.promote()
-    failing.desk.ledger.record("backup-renewed", run_id="up", detail={"id": "newer"})
+    failing.desk.ledger.record(raw_fact("backup-renewed", {"id": "newer"}), run_id="up")
     assert failing.allowed(promotion, restore_backup_id="newer")
     assert not failing.allowed(promotion)
 
@@ -140,7 +141,7 @@ def test_the_plan_that_was_sent_counts(failing: Failing, first: bool) -> None:
     drafted = risky("up", YELLOW, **UP)
     other = drafted.model_copy(update={"backup": drafted.backup.model_copy(update={"id": "other"})})
     promotion = None if first else failing.promote()
-    failing.desk.ledger.record("planned", **where(other), detail=other.model_dump(mode="json"))
+    failing.desk.ledger.record(raw_fact("planned", other.model_dump(mode="json")), **where(other))
     said: dict[str, Any] = {"kind": "person", "approver": ANNA, "reason": "x", "answered_at": failing.desk.now}
     record_approval(
         failing.desk.ledger, other, **said, execute_within=timedelta(minutes=30), restore_within=timedelta(hours=1)

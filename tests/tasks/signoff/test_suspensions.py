@@ -9,6 +9,7 @@ from tasks.rendering.audit import history_text
 from tasks.signoff.gate import Gate
 from tasks.signoff.history import history
 from tasks.signoff.suspensions import KINDS, suspended_now, suspensions
+from tests.raw_facts import raw_fact
 from tests.tasks.signoff.desk import ANNA, BEN, EIGHT_HOURS, NOW, TERMS, YELLOW, Desk, leads_without, risky
 
 LEFT = "is no user of the hosting account of schulprod"
@@ -17,7 +18,7 @@ LEFT = "is no user of the hosting account of schulprod"
 def told(ledger: Ledger, *rows: tuple[str, str, str]) -> None:
     """Record these: kind without `lead-`, name, why."""
     for kind, name, why in rows:
-        ledger.record(f"lead-{kind}", run_id="sweep", detail={"name": name, "why": why})
+        ledger.record(raw_fact(f"lead-{kind}", {"name": name, "why": why}), run_id="sweep")
 
 
 def test_the_newest_fact_about_a_lead_counts() -> None:

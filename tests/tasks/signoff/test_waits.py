@@ -7,6 +7,7 @@ import pytest
 
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.waits import Change, Wait, disturbed, tampered, waits_since
+from tests.raw_facts import raw_fact
 from tests.tasks.signoff.desk import NOW, Desk
 
 SINCE = NOW - timedelta(minutes=2)
@@ -21,10 +22,10 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 def waited(desk: Desk, *facts: tuple[str, dict[str, Any], float]) -> Wait:
     """A run that asked an hour ago; then these facts: kind, detail, and seconds from now."""
     desk.now = NOW - timedelta(hours=1)
-    desk.ledger.record("asked", run_id="x", plan="p", detail={"parameters": "same"})
+    desk.ledger.record(raw_fact("asked", {"parameters": "same"}), run_id="x", plan="p")
     for kind, detail, seconds in facts:
         desk.now = NOW + timedelta(seconds=seconds)
-        desk.ledger.record(kind, run_id="x", plan="p", detail=detail)
+        desk.ledger.record(raw_fact(kind, detail), run_id="x", plan="p")
     (found,) = waits_since(desk.ledger, SINCE)
     return found
 
@@ -45,7 +46,7 @@ def test_a_question_whose_time_was_over_before_the_code_lived_is_no_wait(desk: D
     """Prefect takes no answer to it any more, so its run may be deleted; while it was open, that voids the code."""
     for seconds, open_then in ((-121.0, True), (-130.0, False)):
         desk.ledger.record(
-            kind, run_id=f"{kind}{seconds}", detail={"parameters": "same", "answer_by": at(seconds).isoformat()}
+            raw_fact(kind, {"parameters": "same", "answer_by": at(seconds).isoformat()}), run_id=f"{kind}{seconds}"
         )
         found = [wait.run_id for wait in waits_since(desk.ledger, SINCE)]
         assert (f"{kind}{seconds}" in found) is open_then
@@ -111,14 +112,14 @@ def test_only_runs_that_waited_while_the_code_was_alive_are_looked_at(desk: Desk
     book: Ledger = desk.ledger
     desk.now = at(-600)
     for run in ("open", "ended", "late"):
-        book.record("asked", run_id=run, plan="p", detail={"parameters": "d"})
-    book.record("asked", run_id="terminal", plan="p", detail={"parameters": ""})
+        book.record(raw_fact("asked", {"parameters": "d"}), run_id=run, plan="p")
+    book.record(raw_fact("asked", {"parameters": ""}), run_id="terminal", plan="p")
     for kind in ("arrival-asked", "hold-end-asked"):
-        book.record(kind, run_id=kind, plan="p", detail={"parameters": "d"})
+        book.record(raw_fact(kind, {"parameters": "d"}), run_id=kind, plan="p")
     desk.now = at(-300)
-    book.record("approved", run_id="ended", plan="p")
+    book.record(raw_fact("approved"), run_id="ended", plan="p")
     desk.now = at(-100)
-    book.record("expired", run_id="late", plan="p", detail={"answer_by": NOW.isoformat()})
+    book.record(raw_fact("expired", {"answer_by": NOW.isoformat()}), run_id="late", plan="p")
     assert {wait.run_id for wait in waits_since(book, SINCE)} == {"open", "late", "arrival-asked", "hold-end-asked"}
 
 

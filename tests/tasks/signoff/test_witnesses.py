@@ -9,6 +9,7 @@ from tasks.estate.plans import Approval, Plan, Signer
 from tasks.signoff.answers import record_approval
 from tasks.signoff.gate import Waiting
 from tasks.signoff.witnesses import require_witnessed, verified_signatures
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import PROD, STAGE
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, YELLOW, Desk, risky
 
@@ -64,7 +65,7 @@ def test_a_forged_answer_lacks_its_signature(desk: Desk) -> None:
     desk.yes(other, CARA)
     (real,) = desk.ledger.facts(run_id="other", kind="answered")
     desk.ledger.record(
-        "answered", run_id=plan.run_id, destination_id=plan.destination_id, plan=plan.fingerprint, detail=real.detail
+        raw_fact("answered", real.detail), run_id=plan.run_id, destination_id=plan.destination_id, plan=plan.fingerprint
     )
     with pytest.raises(NotApproved, match=f"signature of {CARA} does not verify"):
         require(desk, plan, forge(desk, plan, CARA))

@@ -9,7 +9,7 @@ from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Approval, CopyOptions, Plan, Signer
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Environment
-from tasks.ledger.facts import PreauthorisationUsed
+from tasks.ledger.facts import PreauthorisationUsed, Sending
 from tasks.safeguards.risk_rules import RiskRules
 from tasks.signoff.answers import entry, record_approval, where
 from tasks.signoff.codes import may_be_production
@@ -19,6 +19,7 @@ from tasks.signoff.proofs import sign
 from tasks.signoff.standing import NAMESPACE, StandingApproval, standing_statement
 from tasks.signoff.standing_entries import standing_use
 from tasks.signoff.witnesses import require_fitting, require_preauthorised, require_standing, require_witnessed
+from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import DEV, GREEN, PROD, STAGE, install, load_plan, plan
 from tests.tasks.signoff.desk import ANNA, BEN, CARA, KEYS, NOW, RED, SECRETS, YELLOW, Desk, risky
 from tests.tasks.signoff.test_preauthorised import Failing, put_back
@@ -90,7 +91,7 @@ def test_an_approval_of_another_run_or_plan_does_not_fit(desk: Desk, changes: di
 
 def answered(desk: Desk, wanted: Plan, detail: dict[str, Any]) -> None:
     """Write an answer into the ledger, past the gate."""
-    desk.ledger.record("answered", **where(wanted), detail=detail)
+    desk.ledger.record(raw_fact("answered", detail), **where(wanted))
 
 
 def test_a_code_answer_that_nobody_typed_is_refused(desk: Desk) -> None:
@@ -101,8 +102,8 @@ def test_a_code_answer_that_nobody_typed_is_refused(desk: Desk) -> None:
     desk.ask(wanted)
     told = [fact for fact in desk.ledger.facts(run_id="real") if fact.kind in ("answered", "answer-settled")]
     for fact in told:  # copied from a run of which they are true
-        desk.ledger.record(fact.kind, **where(wanted), detail=fact.detail)
-    desk.ledger.record("code-used", run_id="forged", once="code:anna lead:1")
+        desk.ledger.record(raw_fact(fact.kind, fact.detail), **where(wanted))
+    desk.ledger.record(raw_fact("code-used"), run_id="forged", once="code:anna lead:1")
     forged = planted(desk, wanted, "person", ANNA)
     with pytest.raises(NotApproved, match="no worker saw a valid code"):
         require_witnessed(desk.ledger, wanted, forged, desk.gate.leads)
@@ -129,7 +130,7 @@ def test_a_seal_needs_its_code_used_up_by_this_run(desk: Desk) -> None:
     bare = Desk(desk.ledger.__class__("sqlite://"), desk.now)
     for fact in facts:
         bare.ledger.record(
-            fact.kind, run_id=fact.run_id, destination_id=fact.destination_id, plan=fact.plan, detail=fact.detail
+            raw_fact(fact.kind, fact.detail), run_id=fact.run_id, destination_id=fact.destination_id, plan=fact.plan
         )
     with pytest.raises(NotApproved, match="no worker saw a valid code"):
         require_witnessed(bare.ledger, wanted, approval, desk.gate.leads)
@@ -143,7 +144,7 @@ def test_a_code_for_production_counts_only_after_its_minute(desk: Desk) -> None:
     forged = planted(desk, wanted, "person", ANNA)
     with pytest.raises(NotApproved, match="has not settled"):
         require_witnessed(desk.ledger, wanted, forged, desk.gate.leads)
-    desk.ledger.record("answer-settled", **where(wanted), detail={"index": 0, "seal": "00"})
+    desk.ledger.record(raw_fact("answer-settled", {"index": 0, "seal": "00"}), **where(wanted))
     with pytest.raises(NotApproved, match="has not settled"):
         require_witnessed(desk.ledger, wanted, forged, desk.gate.leads)
 
@@ -264,7 +265,7 @@ def test_an_answer_that_was_altered_carries_nothing(desk: Desk, change: dict[str
     forged = plan(run="forged", risk=YELLOW)
     desk.ask(forged)
     answered(desk, forged, real.detail | change)
-    desk.ledger.record("code-used", run_id="forged")
+    desk.ledger.record(raw_fact("code-used"), run_id="forged")
     with pytest.raises(NotApproved, match=why):
         require_witnessed(desk.ledger, forged, planted(desk, forged, "person", ANNA), desk.gate.leads)
 
@@ -298,7 +299,7 @@ def stand(desk: Desk, wanted: Any, entries: list[StandingApproval], *, used: boo
     said = more.pop("approver", standing_entry().named)
     approval = planted(desk, wanted, "standing", approver=said)
     if used:
-        desk.ledger.record("standing-used", **where(wanted), once=standing_use(standing_entry(), desk.now))
+        desk.ledger.record(raw_fact("standing-used"), **where(wanted), once=standing_use(standing_entry(), desk.now))
     require_standing(
         desk.ledger, wanted, approval, entries, desk.gate.leads, now=desk.now, at_most=timedelta(days=90), **more
     )
@@ -368,13 +369,13 @@ def test_a_planted_leave_to_undo_opens_nothing(failing: Failing, used: str) -> N
 def test_leave_to_undo_that_nobody_gave_opens_nothing(failing: Failing) -> None:
     """An approval in the ledger that says `restore_within` needs answers that say so, each signed or sealed with it."""
     desk, promotion = failing.desk, up("quiet")
-    desk.ledger.record("planned", **where(promotion), detail=promotion.model_dump(mode="json"))
+    desk.ledger.record(raw_fact("planned", promotion.model_dump(mode="json")), **where(promotion))
     desk.ask(promotion)
     forged = planted(desk, promotion, "person", ANNA, proof="signature", restore_within=timedelta(minutes=15))
     lock: dict[str, Any] = {"horizon": timedelta(0), "now": desk.now}
     desk.ledger.take_lock("PROD", "quiet", is_over=lambda _: True, settles=lambda _: True, **lock)
-    desk.ledger.consume(forged, destination_id="PROD", intent={}, now=desk.now)
-    desk.ledger.record("outcome", run_id="quiet", detail={"outcome": "VerifyFailed"})
+    desk.ledger.consume(forged, destination_id="PROD", intent=Sending(), now=desk.now)
+    desk.ledger.record(raw_fact("outcome", {"outcome": "VerifyFailed"}), run_id="quiet")
     with pytest.raises(NotApproved, match="failed promotion"):
         undo(failing, promotion)
 
@@ -384,7 +385,7 @@ def test_leave_to_undo_cannot_be_copied_to_another_run(failing: Failing) -> None
     promotion = failing.promote()
     for fact in failing.desk.ledger.facts(run_id="up"):
         failing.desk.ledger.record(
-            fact.kind, run_id="copy", destination_id=fact.destination_id, plan=fact.plan, detail=fact.detail
+            raw_fact(fact.kind, fact.detail), run_id="copy", destination_id=fact.destination_id, plan=fact.plan
         )
     with pytest.raises(NotApproved, match="failed promotion"):
         undo(failing, promotion, used=key_of("copy"))
@@ -396,7 +397,7 @@ def test_leave_to_undo_is_no_longer_than_the_rules_allow(failing: Failing) -> No
     failing.desk.later(minutes=10)
     restore = put_back(promotion)
     approval = planted(failing.desk, restore, "pre-authorised")
-    failing.desk.ledger.record("pre-authorisation-used", **where(restore), once=key_of("up"))
+    failing.desk.ledger.record(raw_fact("pre-authorisation-used"), **where(restore), once=key_of("up"))
     looked: dict[str, Any] = {"execute_within": HALF_AN_HOUR}
     assert require_preauthorised(
         failing.desk.ledger, restore, approval, failing.desk.gate.leads, at_most=timedelta(minutes=15), **looked

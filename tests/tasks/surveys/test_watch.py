@@ -9,6 +9,7 @@ from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.runtime.resources import open_clients
 from tasks.surveys.watch import has_arrived
+from tests.raw_facts import raw_fact
 
 GAP = timedelta(milliseconds=20)
 TIME = timedelta(hours=1)  # the host may still be working: an unchanged site proves nothing yet
@@ -20,7 +21,7 @@ def again(ledger: Ledger, verified: str, run_id: str) -> Fact:
     for fact in ledger.facts(run_id=verified):
         if fact.kind in ("planned", "sending"):
             where = {"run_id": run_id, "destination_id": fact.destination_id, "plan": fact.plan}
-            copied[fact.kind] = ledger.record(fact.kind, **where, detail=fact.detail)  # type: ignore[arg-type]  # all are text
+            copied[fact.kind] = ledger.record(raw_fact(fact.kind, fact.detail), **where)  # type: ignore[arg-type]  # all are text
     return copied["sending"]
 
 
@@ -34,5 +35,5 @@ def test_what_arrived_is_proven(start: Callable[..., Any], worker: Host, ledger:
     assert has_arrived(ledger, sending, connect=open_clients, gap=GAP, host_within=TIME) is True
     worker.publish("schulstage", "post")  # staging has changed since
     assert has_arrived(ledger, sending, connect=open_clients, gap=GAP, host_within=TIME) is False
-    lost = ledger.record("sending", run_id="no plan")
+    lost = ledger.record(raw_fact("sending"), run_id="no plan")
     assert has_arrived(ledger, lost, connect=open_clients, gap=GAP, host_within=TIME) is False
