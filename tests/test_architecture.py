@@ -25,7 +25,7 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/ledger/facts.py": "one list of every kind of fact, each with the old shapes that are still read: nothing else reads them",
     "tasks/signoff/gate.py": "one protocol in one file: all functions read and write the same facts of a request",
     "tests/tasks/dumps/failures/test_promises.py": "one property: what is drawn, what must be true of it, and how it is checked",
-    "tests/tasks/signoff/test_witnesses_kinds.py": "one table of forgeries: every kind of approval side by side, so that a gap shows",
+    "tests/tasks/signoff/test_witnesses.py": "forgeries of every kind of approval in one file, so that a gap shows",
     "tasks/dumps/leak_search_forms.py": "patterns, their use in Python and their twin in SQL: they must not differ",
     "tasks/dumps/dump_reader.py": "one pass over a dump, with every check of its content",
     "tasks/loads.py": "the steps of one load, in the order of the flow",

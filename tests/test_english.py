@@ -29,7 +29,6 @@ NOT_YET = (
     "tests/tasks/dumps/round_trip",
     "tests/tasks/ledger",
     "tests/tasks/safeguards",
-    "tests/tasks/signoff",
 )
 
 

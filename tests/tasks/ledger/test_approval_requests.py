@@ -9,7 +9,7 @@ from tasks.estate.errors import DestinationBusy
 from tasks.ledger.approval_requests import close_own, open_requests
 from tasks.ledger.ledger import Ledger
 from tests.tasks.safeguards.stories import STAGE, Story, content
-from tests.tasks.signoff.desk import NOW, Desk, risky
+from tests.tasks.signoff.desk import NOW, Desk, draft
 
 DAY = timedelta(days=365)
 
@@ -17,7 +17,7 @@ DAY = timedelta(days=365)
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk with a ledger in memory."""
-    return Desk.opened(monkeypatch)
+    return Desk.create(monkeypatch)
 
 
 @pytest.mark.parametrize("over", [True, False])
@@ -82,7 +82,7 @@ def test_looking_takes_nothing(desk: Desk) -> None:
 
 def test_a_run_that_cannot_go_on_closes_its_own_question(desk: Desk) -> None:
     """Its own and no other, once, with the reason; an answer that was recorded before stays."""
-    mine, other = risky("mine"), risky("other", destination=risky().pair.source, source=STAGE)
+    mine, other = draft("mine"), draft("other", destination=draft().pair.source, source=STAGE)
     for each in (mine, other):
         desk.ask(each)
     for _ in range(2):

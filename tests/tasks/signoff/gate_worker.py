@@ -1,6 +1,6 @@
-"""A worker for test_gate_machine.py: runs a flow's body from its top with the real gate, ledger and sending.
+"""A worker for test_gate_machine.py: runs the body of a flow with the real gate, ledger and sending.
 
-It checks at the moment of each call that the call may leave, and foresees by the model's rules how each pass must end.
+Each call is checked when it is made, and the model decides how each pass must end.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from tasks.signoff.sending import send_once
 from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import PROD, STAGE, content, survey
 from tests.tasks.signoff.desk import NOW, Desk
-from tests.tasks.signoff.gate_rules import Course, Rules, Said
+from tests.tasks.signoff.gate_model import GateModel, ModelRun, TrueAnswer
 
 HORIZON, WITHIN = timedelta(hours=6), timedelta(hours=8)
 CALLS = (
@@ -29,55 +29,55 @@ BEFORE = Baseline(backup_ids=(), server_time=NOW, source=survey(PROD, content())
 
 
 class Death(BaseException):
-    """The worker's process ends here: nothing is caught, nothing is let go."""
+    """The worker's process ends: nothing is caught and no lock is released."""
 
 
 @dataclass
 class Worker:
-    """Runs passes at a desk. `courses` are all runs, the oldest first."""
+    """Runs passes at a gate. `runs` are all runs, oldest first."""
 
     desk: Desk
-    rules: Rules
-    courses: list[Course] = field(default_factory=list)
+    model: GateModel
+    runs: list[ModelRun] = field(default_factory=list)
 
-    def run(self, course: Course, call: str) -> str:
-        """One pass of the body; ends in one way, which is recorded, unless it dies or waits."""
+    def run(self, run: ModelRun, call: str) -> str:
+        """Run one pass of the body, and record its outcome unless it dies or waits."""
         try:
-            ended = self._body(course, call)
+            ended = self._body(run, call)
         except Death:
             return "Crashed"
         except UnderstudyError as error:
             ended = error.outcome
         if ended != "Suspended":
-            self.desk.ledger.record(raw_fact("outcome", {"outcome": ended}), run_id=course.plan.run_id)
+            self.desk.ledger.record(raw_fact("outcome", {"outcome": ended}), run_id=run.plan.run_id)
         return ended
 
-    def _body(self, course: Course, call: str) -> str:
-        if course.plan.backup.completed_at is None:
-            course.foreseen = BackupAborted.outcome
+    def _body(self, run: ModelRun, call: str) -> str:
+        if run.plan.backup.completed_at is None:
+            run.expected = BackupAborted.outcome
             raise BackupAborted("There is no backup.")
-        approval = self._ask(course)
+        approval = self._ask(run)
         if approval is None:
-            course.foreseen = "Suspended"
+            run.expected = "Suspended"
             return "Suspended"
-        course.foreseen = self._foresee(course, call)
+        run.expected = self._expect(run, call)
         try:
-            self._hold(course)
-            self._send(course, approval, call)
-            if not course.arrived:
-                raise OutcomeUnknown("It is not seen to arrive.")
-            self.desk.ledger.record(raw_fact("settled", {"how": "evidence: confirmed"}), run_id=course.plan.run_id)
+            self._lock(run)
+            self._send(run, approval, call)
+            if not run.arrived:
+                raise OutcomeUnknown("It did not arrive.")
+            self.desk.ledger.record(raw_fact("settled", {"how": "evidence: confirmed"}), run_id=run.plan.run_id)
         except UnderstudyError:
-            self._let_go(course)
+            self._unlock(run)
             raise
-        self._let_go(course)
+        self._unlock(run)
         return "Verified"
 
-    def _hold(self, course: Course) -> None:
-        for install in sorted(course.installs):
+    def _lock(self, run: ModelRun) -> None:
+        for install in sorted(run.installs):
             self.desk.ledger.take_lock(
                 install,
-                course.plan.run_id,
+                run.plan.run_id,
                 is_over=lambda run: self._of(run).over,
                 settles=self._settles,
                 horizon=HORIZON,
@@ -87,95 +87,95 @@ class Worker:
     def _settles(self, sending: Fact) -> bool:
         return self._of(sending.run_id).arrived
 
-    def _of(self, run: str) -> Course:
-        return next(course for course in self.courses if course.plan.run_id == run)
+    def _of(self, run_id: str) -> ModelRun:
+        return next(run for run in self.runs if run.plan.run_id == run_id)
 
-    def _let_go(self, course: Course) -> None:
-        for install in course.installs:
-            self.desk.ledger.release_lock(install, course.plan.run_id)
+    def _unlock(self, run: ModelRun) -> None:
+        for install in run.installs:
+            self.desk.ledger.release_lock(install, run.plan.run_id)
 
-    def _ask(self, course: Course) -> Approval | None:
-        """The approval, or None where an answer is missing; what the gate says is what the rules say."""
-        desk, drafted = self.desk, course.plan
-        course.foreseen = course.end  # an ended question gives its end again
+    def _ask(self, run: ModelRun) -> Approval | None:
+        """Return the approval, or None if an answer is missing. The gate must agree with the model."""
+        desk, drafted = self.desk, run.plan
+        run.expected = run.end  # an ended request ends again in the same way
         found: Approval | Waiting | None = recorded_answer(desk.ledger, drafted)
         if found is None:
-            found = self._put(course)
+            found = self._request(run)
         while isinstance(found, Waiting):
             if found.settling:
-                found = self._settle(course, found.settling)
+                found = self._settle(run, found.settling)
                 continue
-            answer = course.inbox.get(found.index)
+            answer = run.inbox.get(found.index)
             if answer is None and desk.now < found.answer_by:
                 return None
             if answer is None:
-                course.end = course.foreseen = "Expired"
+                run.end = run.expected = "Expired"
                 found = desk.gate.expire(drafted)
                 continue
-            must = course.foreseen = self.rules.judge(course, answer[0], desk.now)
-            found = desk.gate.evaluate(drafted, _typed(course, *answer), now=desk.now)
-            assert must == ("waiting" if isinstance(found, Waiting) else "approved"), course
+            must = run.expected = self.model.evaluate(run, answer[0], desk.now)
+            found = desk.gate.evaluate(drafted, _typed(run, *answer), now=desk.now)
+            assert must == ("waiting" if isinstance(found, Waiting) else "approved"), run
             if isinstance(found, Waiting):
-                assert found.attempts_left == course.attempts
-                assert {s.name for s in found.yes} == {*course.yes} - self.rules.suspended
-        assert course.end == "approved", course
+                assert found.attempts_left == run.attempts
+                assert {s.name for s in found.yes} == {*run.yes} - self.model.suspended
+        assert run.end == "approved", run
         return found
 
-    def _settle(self, course: Course, settling: Settling) -> Approval | Waiting:
-        """A code's yes for production counts a minute later, unless something shows that the code was moved."""
+    def _settle(self, run: ModelRun, settling: Settling) -> Approval | Waiting:
+        """Settle an approval with a code for production, which is void if the code was moved."""
         desk = self.desk
         assert settling.at == settling.signer.answered_at + timedelta(minutes=1)
         desk.now = max(desk.now, settling.at)
         moved = "It was typed elsewhere." if settling.signer.answered_at.second % 3 == 1 else ""
-        must = course.foreseen = self.rules.settle(course, bool(moved))
-        found = desk.gate.settle(course.plan, moved=moved, now=desk.now)
-        assert must == ("waiting" if isinstance(found, Waiting) else "approved"), course
+        must = run.expected = self.model.settle(run, bool(moved))
+        found = desk.gate.settle(run.plan, moved=moved, now=desk.now)
+        assert must == ("waiting" if isinstance(found, Waiting) else "approved"), run
         return found
 
-    def _put(self, course: Course) -> Waiting:
-        """Put the plan to people. It takes the place of every older question about the same destination, once."""
+    def _request(self, run: ModelRun) -> Waiting:
+        """Request an approval, which ends every older request about the same destination, once."""
         desk, older = self.desk, []
-        if course.asked_at is None:
-            course.foreseen = "Frozen" if self.rules.closed(course.plan) else ""
-            if not course.foreseen:
-                older = [c for c in self.courses if c.open and c.plan.destination_id == course.plan.destination_id]
-        waiting, gave_way = desk.gate.ask(course.plan, source_id="S", within=WITHIN, now=desk.now)
-        assert not course.foreseen, course
-        assert [question.run_id for question in gave_way] == [c.plan.run_id for c in older]
-        for gone in older:
-            gone.end, gone.over = "Superseded", True
-        if course.asked_at is None:
-            course.asked_at, course.answer_by = desk.now, desk.now + WITHIN
+        if run.asked_at is None:
+            run.expected = "Frozen" if self.model.closed(run.plan) else ""
+            if not run.expected:
+                older = [c for c in self.runs if c.open and c.plan.destination_id == run.plan.destination_id]
+        waiting, superseded = desk.gate.ask(run.plan, source_id="S", within=WITHIN, now=desk.now)
+        assert not run.expected, run
+        assert [request.run_id for request in superseded] == [c.plan.run_id for c in older]
+        for ended in older:
+            ended.end, ended.over = "Superseded", True
+        if run.asked_at is None:
+            run.asked_at, run.answer_by = desk.now, desk.now + WITHIN
         return waiting
 
-    def _stale(self, course: Course) -> bool:
-        """Whether another call was journaled for one of its installs since the plan was drafted."""
-        touched = [c for c in self.courses if c.journaled_at and c.plan.destination_id in course.installs]
-        return len(touched) != course.plan.generation
+    def _stale(self, run: ModelRun) -> bool:
+        """Return whether another call for one of its installs was journaled since the plan was drafted."""
+        touched = [c for c in self.runs if c.journaled_at and c.plan.destination_id in run.installs]
+        return len(touched) != run.plan.generation
 
-    def _foresee(self, course: Course, call: str) -> str:
-        """How an approved run must end, unless somebody else holds its installs."""
-        arrived = course.arrived or (not course.journaled_at and call in ARRIVING)
+    def _expect(self, run: ModelRun, call: str) -> str:
+        """Return how an approved run must end, unless another run holds its installs."""
+        arrived = run.arrived or (not run.journaled_at and call in ARRIVING)
         seen = "Crashed" if call == "dies after" else "Verified" if arrived else "OutcomeUnknown"
-        if course.journaled_at:
-            return "ApprovalUsed" if course.refused else seen
-        assert course.execute_by
+        if run.journaled_at:
+            return "ApprovalUsed" if run.refused else seen
+        assert run.execute_by
         reasons = {
-            "Stale": self._stale(course),
-            "Frozen": self.rules.closed(course.plan),
-            "OnHold": self.rules.held(course.plan, self.desk.now),
+            "Stale": self._stale(run),
+            "Frozen": self.model.closed(run.plan),
+            "OnHold": self.model.held(run.plan, self.desk.now),
             "Crashed": call == "dies before",
-            "Expired": self.desk.now > course.execute_by,
+            "Expired": self.desk.now > run.execute_by,
         }
         ends = {"refused": "HostRefused", "unreachable": "Unreachable", "dies between": "Crashed"}
         ends["dies during"] = "Crashed"
-        return next((end for end, is_so in reasons.items() if is_so), ends.get(call, seen))
+        return next((end for end, applies in reasons.items() if applies), ends.get(call, seen))
 
-    def _send(self, course: Course, approval: Approval, call: str) -> None:
-        ledger, drafted, desk = self.desk.ledger, course.plan, self.desk
+    def _send(self, run: ModelRun, approval: Approval, call: str) -> None:
+        ledger, drafted, desk = self.desk.ledger, run.plan, self.desk
 
         def recheck() -> Baseline:
-            if ledger.generation(*course.installs) != drafted.generation:
+            if ledger.generation(*run.installs) != drafted.generation:
                 raise PlanIsStale("There was another call.")
             return BEFORE
 
@@ -191,21 +191,21 @@ class Worker:
             approval,
             recheck=recheck,
             last_look=last_look,
-            call=lambda: self._call(course, call),
+            call=lambda: self._call(run, call),
             clock=lambda: desk.now,
         )
         if call == "dies after":
             raise Death
 
-    def _call(self, course: Course, call: str) -> None:
-        """The host: takes the call, if it ever gets here, and answers or not."""
-        self._require_leave(course)
-        course.journaled_at = self.desk.now
+    def _call(self, run: ModelRun, call: str) -> None:
+        """Receive the call as the host, and answer or not."""
+        self._require_permitted(run)
+        run.journaled_at = self.desk.now
         if call == "dies between":
             raise Death
-        course.refused = call in ("refused", "unreachable")
-        course.calls += call != "unreachable"
-        course.arrived = call in ARRIVING
+        run.refused = call in ("refused", "unreachable")
+        run.calls += call != "unreachable"
+        run.arrived = call in ARRIVING
         if call == "refused":
             raise HostRefused("400")
         if call == "unreachable":
@@ -215,31 +215,31 @@ class Worker:
         if call.startswith("answer lost"):
             raise OutcomeUnknown("no answer")
 
-    def _require_leave(self, course: Course) -> None:
-        """All that must be true of a call that leaves, by the rules' own memory."""
-        drafted, now = course.plan, self.desk.now
+    def _require_permitted(self, run: ModelRun) -> None:
+        """Require of the model everything that must be true when a call is made."""
+        drafted, now = run.plan, self.desk.now
         assert drafted.backup.completed_at
-        assert course.end == "approved"
-        assert course.execute_by
-        assert now <= course.execute_by
-        assert len(course.yes) >= drafted.risk.people
-        assert sum(course.yes.values()) >= drafted.risk.signatures
-        assert not self.rules.closed(drafted)
-        assert not self.rules.held(drafted, now)
-        assert not course.journaled_at, "a run may journal one call"
-        assert not self._stale(course)
-        assert {self.desk.ledger.lock_holder(install) for install in course.installs} == {drafted.run_id}
-        for other in self.courses:
+        assert run.end == "approved"
+        assert run.execute_by
+        assert now <= run.execute_by
+        assert len(run.yes) >= drafted.risk.people
+        assert sum(run.yes.values()) >= drafted.risk.signatures
+        assert not self.model.closed(drafted)
+        assert not self.model.held(drafted, now)
+        assert not run.journaled_at, "a run may journal one call"
+        assert not self._stale(run)
+        assert {self.desk.ledger.lock_holder(install) for install in run.installs} == {drafted.run_id}
+        for other in self.runs:
             running = other.journaled_at and not other.refused and not other.arrived
-            if running and other.installs & course.installs:
+            if running and other.installs & run.installs:
                 assert now - (other.journaled_at or NOW) > HORIZON, "another copy may still be running"
 
 
-def _typed(course: Course, said: Said, name: str, form: str) -> Answer:
-    """The answer as it stands in Prefect."""
+def _typed(run: ModelRun, answer: TrueAnswer, name: str, wrong: str) -> Answer:
+    """Return the answer as Prefect stores it."""
     typed: dict[str, Any] = {
-        "plan": "0000-0000" if form == "plan" else course.plan.code,
-        "destination": "elsewhere" if form == "destination" else course.plan.destination_name,
-        "reason": "ok" if form == "reason" else "release day",
+        "plan": "0000-0000" if wrong == "plan" else run.plan.code,
+        "destination": "elsewhere" if wrong == "destination" else run.plan.destination_name,
+        "reason": "ok" if wrong == "reason" else "release day",
     }
-    return Answer(decision=said.decision, approver=name, proof=said.typed, given_at=said.given_at, **typed)
+    return Answer(decision=answer.decision, approver=name, proof=answer.typed, given_at=answer.given_at, **typed)

@@ -1,4 +1,4 @@
-"""History: who asked, who approved, when, what came of it, from whatever facts a ledger holds."""
+"""History: requesters, approvers, times and outcomes of runs, also from malformed facts."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,41 +24,33 @@ PLAN = {
 }
 ASKED = {"verb": "promote", "code": "7K3F-92QD", "destination": "schulprod", "requested_by": "Ada Admin"}
 YES = {
-    "name": "Anna Lead",
-    "proof": "signature",
-    "decision": "approve",
-    "reason": "release day",
-    "given_at": NOW.isoformat(),
-}
+    "name": "Anna Lead", "proof": "signature", "decision": "approve", "reason": "release day", "given_at": NOW.isoformat(),
+}  # fmt: skip
 APPROVED = {"kind": "person", "approver": "Anna Lead and Ben Lead", "reason": "release day"}
 OUTCOME = {
-    "verb": "promote",
-    "outcome": "Verified",
-    "destination": "schulprod",
-    "source": "schulstage",
-    "plan_code": "7K3F-92QD",
-}
+    "verb": "promote", "outcome": "Verified", "destination": "schulprod", "source": "schulstage", "plan_code": "7K3F-92QD",
+}  # fmt: skip
 
 
 def facts(*rows: tuple[str, dict[str, Any]], run: str = "run-1", days_ago: float = 1) -> list[Fact]:
-    """Facts of one run, in order."""
+    """Return facts of one run, in order."""
     at = NOW - timedelta(days=days_ago)
     return [Fact(seq, at, run, kind, "", "", detail, None, "", "") for seq, (kind, detail) in enumerate(rows, start=1)]
 
 
-def told(*found: Fact, destination: str = "") -> History:
-    """The history of a month."""
+def history_of(*found: Fact, destination: str = "") -> History:
+    """Return the history of a month."""
     return history(found, since=NOW - MONTH, until=NOW, destination=destination)
 
 
 def only(*rows: tuple[str, dict[str, Any]]) -> RunRecord:
-    """The one row that these facts make."""
-    (row,) = told(*facts(*rows)).runs
+    """Return the one row of these facts."""
+    (row,) = history_of(*facts(*rows)).runs
     return row
 
 
-def test_a_promotion_is_one_row_with_everybody_in_it() -> None:
-    """Who asked, the class with reasons, both answers with their proofs, the approval, the newest backup and the end."""
+def test_a_promotion_is_one_row() -> None:
+    """It contains requester, risk class with reasons, both answers with their proofs, approval, newest backup and outcome."""
     second = YES | {"name": "Ben Lead", "proof": "code"}
     row = only(
         ("planned", PLAN), ("asked", ASKED), ("answered", YES), ("answered", second), ("approved", APPROVED),
@@ -67,7 +59,7 @@ def test_a_promotion_is_one_row_with_everybody_in_it() -> None:
     assert (row.verb, row.source, row.destination) == ("promote", "schulstage", "schulprod")
     assert (row.grade, row.reasons, row.overrides) == ("red", ("the database travels",), ("freeze:Christmas",))
     assert (row.requested_by, row.code, row.break_glass) == ("Ada Admin", "7K3F-92QD", "the shop is down")
-    assert [(said.name, said.proof, said.decision) for said in row.answers] == [
+    assert [(answer.name, answer.proof, answer.decision) for answer in row.answers] == [
         ("Anna Lead", "signature", "approve"),
         ("Ben Lead", "code", "approve"),
     ]
@@ -75,56 +67,56 @@ def test_a_promotion_is_one_row_with_everybody_in_it() -> None:
 
 
 @pytest.mark.parametrize(("proven", "proof"), [(True, "proven"), (False, UNPROVEN)])
-def test_a_rejection_says_whether_it_was_proven(proven: bool, proof: str) -> None:
-    """Anybody may say no; the report does not make a lead of them."""
+def test_a_rejection_is_listed_with_its_proof(proven: bool, proof: str) -> None:
+    """Anybody may reject a plan; without proof the name is marked as not proven."""
     row = only(("planned", PLAN), ("rejected", {"approver": "Eve", "proven": proven, "reason": "not now"}))
-    assert [(said.name, said.proof, said.decision) for said in row.answers] == [("Eve", proof, "reject")]
+    assert [(answer.name, answer.proof, answer.decision) for answer in row.answers] == [("Eve", proof, "reject")]
     assert row.decision == "rejected"
 
 
 @pytest.mark.parametrize("kind", ["expired", "superseded", "frozen"])
-def test_a_question_that_nobody_ended_has_no_answers(kind: str) -> None:
-    """The end is in the row, and no name that was not there."""
+def test_a_request_that_ended_without_answers_lists_none(kind: str) -> None:
+    """The row contains the end, and no approver."""
     row = only(("planned", PLAN), (kind, {}))
     assert (row.decision, row.answers, row.approver) == (kind, (), "")
 
 
-def test_a_standing_approval_is_nobodys_answer() -> None:
-    """It is listed as used, with the words of its issuer."""
+def test_a_standing_approval_is_not_listed_as_an_answer() -> None:
+    """It is listed as the approval, with the issuer's name."""
     standing = {"kind": "standing", "approver": "Anna Lead (standing)", "reason": "nightly"}
-    found = told(*facts(("planned", PLAN | {"verb": "refresh"}), ("approved", standing), ("outcome", OUTCOME)))
+    found = history_of(*facts(("planned", PLAN | {"verb": "refresh"}), ("approved", standing), ("outcome", OUTCOME)))
     assert [(row.approval, row.approver, row.answers) for row in found.standing] == [
         ("standing", "Anna Lead (standing)", ())
     ]
 
 
-def test_an_answer_of_an_older_version_is_not_called_proven() -> None:
-    """Before answers were proven, an approval held a name only."""
+def test_an_approval_without_answers_is_listed_as_not_proven() -> None:
+    """The first ledgers recorded only the approver's name."""
     row = only(("planned", PLAN), ("approved", APPROVED))
-    assert [(said.name, said.proof) for said in row.answers] == [("Anna Lead and Ben Lead", UNPROVEN)]
+    assert [(answer.name, answer.proof) for answer in row.answers] == [("Anna Lead and Ben Lead", UNPROVEN)]
 
 
-def test_what_the_e_mail_said_is_an_answer_too() -> None:
-    """The question about arrival has a proven answer of its own."""
+def test_a_report_of_arrival_is_an_answer() -> None:
+    """The answer about the host's e-mail is listed with its proof."""
     row = only(
         ("planned", PLAN),
         ("arrival-told", {"email": "completed", "approver": "Anna Lead", "words": "14:32", "proof": "code"}),
     )
-    assert [(said.decision, said.proof, said.reason) for said in row.answers] == [
+    assert [(answer.decision, answer.proof, answer.reason) for answer in row.answers] == [
         ("arrival: completed", "code", "14:32")
     ]
 
 
 def test_a_load_is_a_row_by_its_hostname() -> None:
-    """Loads are planned without a pair; what a person typed names the destination."""
+    """Loads are planned without a pair; the request contains the destination."""
     asked = {"verb": "load_dump", "code": "AAAA-BBBB", "destination": "staging.schule.example"}
     row = only(("planned-load", {"code": "AAAA-BBBB"}), ("asked", asked), ("outcome", OUTCOME | {"verb": "reload"}))
     assert (row.verb, row.destination, row.code) == ("reload", "staging.schule.example", "AAAA-BBBB")
 
 
 def test_runs_that_could_overwrite_nothing_are_left_out() -> None:
-    """Diagnoses and audits have an outcome, and no place here; a refused promotion has."""
-    found = told(
+    """A diagnosis is left out; a refused promotion is listed."""
+    found = history_of(
         *facts(("outcome", OUTCOME | {"verb": "diagnose"}), run="a"),
         *facts(("outcome", OUTCOME | {"outcome": "TooRisky"}), run="b"),
     )
@@ -132,10 +124,10 @@ def test_runs_that_could_overwrite_nothing_are_left_out() -> None:
 
 
 def test_refused_answers_are_counted_for_each_lead_and_kind() -> None:
-    """A guesser shows; a name that nobody has does not stand there."""
+    """Names of strangers are not listed."""
     rows = [("answer-refused", {"name": "Anna Lead", "kind": "proof", "why": "x"})] * 3
     rows += [("answer-refused", {"name": "", "kind": "proof", "why": "x"}), ("arrival-refused", {"why": "x"})]
-    found = told(*facts(("planned", PLAN), *rows))
+    found = history_of(*facts(("planned", PLAN), *rows))
     assert [(refused.name, refused.kind, refused.count) for refused in found.refused] == [
         ("Anna Lead", "proof", 3),
         ("nobody that is enrolled", "proof", 1),
@@ -143,8 +135,8 @@ def test_refused_answers_are_counted_for_each_lead_and_kind() -> None:
     ]
 
 
-def test_holds_are_told_with_who_ended_them() -> None:
-    """One that was placed long before and still holds counts; one that ended before does not."""
+def test_holds_are_listed_with_whoever_ended_them() -> None:
+    """An old hold that is still active is listed; one that ended before the time is not."""
     until = (NOW + MONTH).isoformat()
     old = facts(
         ("hold", {"destination": "schulstage", "until": until, "by": "Ada", "reason": "my work"}),
@@ -152,12 +144,12 @@ def test_holds_are_told_with_who_ended_them() -> None:
         ("hold", {"destination": "schulstage", "until": (NOW - 2 * MONTH).isoformat(), "by": "Ada", "reason": "old"}),
         days_ago=80,
     )
-    (held,) = told(*old).holds
+    (held,) = history_of(*old).holds
     assert (held.by, held.reason, held.ended_by) == ("Ada", "my work", "Ben")
 
 
-def test_only_the_time_and_the_destination_that_were_asked_for_are_told() -> None:
-    """Older runs and other places are left out; a run that began earlier and ended in time is whole."""
+def test_only_the_requested_time_and_destination_are_listed() -> None:
+    """Older runs and other destinations are left out; a run that began earlier and ended in time is complete."""
     other = PLAN | {"pair": {"source": {"name": "a"}, "destination": {"name": "other"}}}
     found = [
         *facts(("planned", PLAN), run="old", days_ago=31),
@@ -165,9 +157,9 @@ def test_only_the_time_and_the_destination_that_were_asked_for_are_told() -> Non
         *facts(("outcome", OUTCOME), run="across", days_ago=29),
         *facts(("planned", other), run="other"),
     ]
-    assert [row.run_id for row in told(*found, destination="SchulProd").runs] == ["across"]
-    assert [row.run_id for row in told(*found).runs] == ["across", "other"]
-    assert told(*found).runs[0].grade == "red"
+    assert [row.run_id for row in history_of(*found, destination="SchulProd").runs] == ["across"]
+    assert [row.run_id for row in history_of(*found).runs] == ["across", "other"]
+    assert history_of(*found).runs[0].grade == "red"
 
 
 JSON = st.recursive(
@@ -178,8 +170,8 @@ JSON = st.recursive(
 
 
 @given(st.lists(st.tuples(st.sampled_from(KINDS), JSON), max_size=6))
-def test_whatever_a_broken_ledger_holds_is_read(rows: list[tuple[str, Any]]) -> None:
-    """An audit of a ledger that somebody wrote into ends in a report, not in a stack trace."""
-    found = told(*facts(*rows))
+def test_any_facts_can_be_read(rows: list[tuple[str, Any]]) -> None:
+    """An audit of a ledger with forged or malformed facts ends in a report, not in an exception."""
+    found = history_of(*facts(*rows))
     assert len(found.runs) <= 1
     assert "## Runs" in history_text(found)

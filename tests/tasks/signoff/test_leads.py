@@ -1,4 +1,4 @@
-"""Leads: who may answer, from a reviewed file; their secrets apart, readable by the worker alone."""
+"""Leads: the reviewed file of people who may answer, and the file of their secrets, which only the worker can read."""
 
 import stat
 from pathlib import Path
@@ -20,19 +20,19 @@ ROOT = Path(__file__).parents[3]
 
 
 def public(key: Any) -> str:
-    """The key's line in a `.pub` file."""
+    """Return the key's line in a `.pub` file."""
     line: bytes = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return line.decode()
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    """Where the leads file and the codes file will be."""
+    """The paths of the leads file and the codes file, which do not exist yet."""
     return tmp_path / "leads.yaml", tmp_path / "secret" / "codes.yaml"
 
 
-def written(files: tuple[Path, Path], leads: str, codes: str = "", *, mode: int = 0o600) -> tuple[Path, Path]:
-    """Both files with these words."""
+def write(files: tuple[Path, Path], leads: str, codes: str = "", *, mode: int = 0o600) -> tuple[Path, Path]:
+    """Write both files, and return their paths."""
     files[0].write_text(leads)
     if codes:
         files[1].parent.mkdir()
@@ -45,7 +45,7 @@ ANNA = "- {name: Anna Lead, email: anna@x.example}\n"
 
 
 def test_a_lead_is_found_however_the_name_is_typed() -> None:
-    """Case, surplus spaces and ways to write an accent do not matter: people type names."""
+    """Case, surplus spaces and the encoding of accents do not matter."""
     leads = Leads([Lead(name="Zoë Straße", email="z@x.example")])
     for typed in ("Zoë Straße", "  zoë   strasse ", "ZOE\u0308 STRASSE", "zoë\tstraße"):
         assert leads.find(typed) is not None, typed
@@ -53,8 +53,8 @@ def test_a_lead_is_found_however_the_name_is_typed() -> None:
     assert leads.find("") is None
 
 
-def test_why_nobody_is_found_tells_suspended_from_unknown() -> None:
-    """Both are no lead who may answer; the person is told which, and nobody else's name."""
+def test_suspended_and_unknown_names_have_different_reasons() -> None:
+    """Neither may answer, and the reason names no other lead."""
     leads = Leads(
         [Lead(name="Anna Lead", email="a@x.example"), Lead(name="Ben Lead", email="b@x.example", suspended=True)]
     )
@@ -67,8 +67,8 @@ def test_why_nobody_is_found_tells_suspended_from_unknown() -> None:
     assert [lead.name for lead in leads.everybody] == ["Anna Lead", "Ben Lead"]
 
 
-def test_who_is_away_may_not_answer_and_is_told_why() -> None:
-    """The leave goes, the entry and the codes stay; names of nobody do not matter; the leads themselves are unchanged."""
+def test_a_suspension_from_the_ledger_has_its_reason() -> None:
+    """The lead may not answer but keeps entry and codes; unknown names are ignored; the original object is unchanged."""
     everybody = [Lead(name=name, email=f"{name[0]}@x.example") for name in ("Anna Lead", "Ben Lead")]
     leads = Leads(everybody, {"Ben Lead": SECRET})
     fewer = leads.without({"ben  LEAD": "has left", "Eve": "is nobody"})
@@ -81,10 +81,10 @@ def test_who_is_away_may_not_answer_and_is_told_why() -> None:
 
 
 def test_both_files_are_read(files: tuple[Path, Path]) -> None:
-    """The keys come from the one, the secret from the other."""
+    """Keys come from the leads file, secrets from the codes file."""
     key = new_key()[1]
     text = f"- name: Anna Lead\n  email: anna@x.example\n  keys:\n  - key: {key} anna@laptop\n    valid_before: 2027-01-01\n"
-    leads = load_leads(*written(files, text, f"anna lead: {SECRET}\n"))
+    leads = load_leads(*write(files, text, f"anna lead: {SECRET}\n"))
     anna = leads.find("Anna Lead")
     assert anna is not None
     assert anna.keys[0].key == f"{key} anna@laptop"
@@ -93,23 +93,23 @@ def test_both_files_are_read(files: tuple[Path, Path]) -> None:
 
 
 def test_without_files_nobody_may_answer(files: tuple[Path, Path]) -> None:
-    """Absent files are no leads and no codes."""
+    """If the files do not exist, there are no leads and no codes."""
     assert load_leads(*files).names == ()
 
 
-def test_the_shipped_file_is_read_and_empty() -> None:
-    """Nobody may approve until somebody is enrolled; the example in the comment is a real entry."""
+def test_the_shipped_leads_file_is_valid_and_empty() -> None:
+    """Nobody may approve until somebody is enrolled; the example in its comment is a valid entry."""
     path = ROOT / "deployments" / "leads.yaml"
     assert load_leads(path, path.with_name("none")).names == ()
     example = [line.removeprefix("# ") for line in path.read_text().splitlines() if line[:3] in ("# -", "#  ")]
-    said = yaml.safe_load("\n".join(line.removeprefix("#") for line in example))[0]
-    said["keys"][0]["key"] = new_key()[1]
-    assert Lead.model_validate(said).name == "Anna Lead"
+    entry = yaml.safe_load("\n".join(line.removeprefix("#") for line in example))[0]
+    entry["keys"][0]["key"] = new_key()[1]
+    assert Lead.model_validate(entry).name == "Anna Lead"
 
 
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp521"])
 def test_usual_keys_are_accepted(kind: str) -> None:
-    """Whatever people have: Ed25519, RSA, ECDSA."""
+    """Ed25519, RSA and ECDSA keys are accepted."""
     made: dict[str, str] = {
         "ssh-ed25519": new_key()[1],
         "ssh-rsa": public(rsa.generate_private_key(65537, 2048)),
@@ -139,24 +139,24 @@ def test_usual_keys_are_accepted(kind: str) -> None:
         (ANNA, "{", "codes.yaml is not valid YAML"),
     ],
 )
-def test_a_wrong_file_is_named(leads: str, codes: str, named: str, files: tuple[Path, Path]) -> None:
-    """Each mistake is one error that names the file, the entry and what is wrong with it, and never a secret."""
-    written(files, leads, codes)
+def test_a_mistake_in_a_file_is_reported(leads: str, codes: str, named: str, files: tuple[Path, Path]) -> None:
+    """The error names the file, the entry and what is wrong, and contains no secret."""
+    write(files, leads, codes)
     with pytest.raises(Misconfigured, match=named) as caught:
         load_leads(*files)
     assert SECRET not in caught.value.message
 
 
 def test_a_short_rsa_key_is_refused() -> None:
-    """1024 bits are within reach of others."""
+    """A key of 1024 bits can be broken."""
     short = rsa.generate_private_key(65537, 1024)  # noqa: S505  # that is what is tested
     with pytest.raises(ValueError, match="1024 bits is too short"):
         LeadKey(key=public(short))
 
 
 @pytest.mark.parametrize("owner", ["Anna Lead", "Ben Lead"])
-def test_a_key_stands_once(owner: str) -> None:
-    """A key that two people hold proves neither; the comment does not make it another key."""
+def test_a_key_may_occur_once(owner: str) -> None:
+    """A key of two people identifies neither; another comment does not make another key."""
     key = new_key()[1]
     leads = [Lead(name="Anna Lead", email="a@x", keys=(key,)), Lead(name="Ben Lead", email="b@x")]
     again = [
@@ -168,9 +168,9 @@ def test_a_key_stands_once(owner: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660, 0o644])
-def test_secrets_that_others_can_reach_are_not_used(mode: int, files: tuple[Path, Path]) -> None:
-    """A codes file for more eyes than the worker's is refused, with the command that mends it."""
-    written(files, ANNA, f"Anna Lead: {SECRET}", mode=mode)
+def test_a_codes_file_that_others_can_access_is_refused(mode: int, files: tuple[Path, Path]) -> None:
+    """The next step contains the command that corrects the permissions."""
+    write(files, ANNA, f"Anna Lead: {SECRET}", mode=mode)
     with pytest.raises(Misconfigured, match=f"mode {mode:04o}") as caught:
         load_leads(*files)
     assert f"chmod 600 {files[1]}" in caught.value.next_step
@@ -178,8 +178,8 @@ def test_secrets_that_others_can_reach_are_not_used(mode: int, files: tuple[Path
     assert load_leads(*files).names == ("Anna Lead",)
 
 
-def test_enrolling_makes_a_lead_with_codes(files: tuple[Path, Path]) -> None:
-    """Both files are written, the secret for the worker's eyes alone, and the address is what a phone scans."""
+def test_enrolling_adds_a_lead_with_codes(files: tuple[Path, Path]) -> None:
+    """Both files are written, the secrets readable only by the owner, and the URI is one that a phone accepts."""
     made = enrol(*files, name="  Anna   Lead ", email="anna@x.example", key=new_key()[1])
     leads = load_leads(*files)
     assert leads.everybody == (made.lead,)
@@ -194,7 +194,7 @@ def test_enrolling_makes_a_lead_with_codes(files: tuple[Path, Path]) -> None:
 
 
 def test_enrolling_again_replaces_the_secret_and_adds_the_key(files: tuple[Path, Path]) -> None:
-    """A lost phone is one command, a second key another; a key that is there is not added again; others stay."""
+    """A known key is not added again, and other leads are unchanged."""
     one, two = new_key()[1], new_key()[1]
     first = enrol(*files, name="Anna Lead", email="anna@x.example", key=one)
     ben = enrol(*files, name="Ben Lead", email="ben@x.example")
@@ -208,11 +208,11 @@ def test_enrolling_again_replaces_the_secret_and_adds_the_key(files: tuple[Path,
     assert leads.secret(ben.lead) == ben.secret
 
 
-def test_enrolling_keeps_what_the_file_says(files: tuple[Path, Path]) -> None:
-    """The explanation at its head stays, and so do a suspension and the last day of a key."""
+def test_enrolling_keeps_the_rest_of_the_file(files: tuple[Path, Path]) -> None:
+    """The comment at its head, a suspension and the last day of a key are kept."""
     head = "# Leads. Changed under review.\n\n"
     entry = f"- name: Ben Lead\n  email: b@x\n  suspended: true\n  keys: [{{key: {new_key()[1]}, valid_before: 2027-01-01}}]\n"
-    written(files, head + entry)
+    write(files, head + entry)
     before = load_leads(*files).everybody
     enrol(*files, name="Ben Lead", email="b@x")
     assert files[0].read_text().startswith(head)
@@ -221,7 +221,7 @@ def test_enrolling_keeps_what_the_file_says(files: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "named"),
+    ("fields", "named"),
     [
         ({"name": "Anna Lead", "email": "other@x"}, "enrolled with another e-mail"),
         ({"name": "Al", "email": "al@x"}, "name: "),
@@ -230,19 +230,19 @@ def test_enrolling_keeps_what_the_file_says(files: tuple[Path, Path]) -> None:
         ({"name": "Ben Lead", "email": "ben@x", "key": "anna's"}, "A key of 'Ben Lead' occurs twice"),
     ],
 )
-def test_a_refused_enrolment_changes_nothing(said: dict[str, Any], named: str, files: tuple[Path, Path]) -> None:
-    """What would make a file wrong, or give one person's leave to another, is refused before anything is written."""
+def test_a_refused_enrolment_changes_nothing(fields: dict[str, Any], named: str, files: tuple[Path, Path]) -> None:
+    """An entry that would make a file wrong, or that may be another person's, is refused before anything is written."""
     made = enrol(*files, name="Anna Lead", email="anna@x.example", key=new_key()[1])
     before = [file.read_bytes() for file in files]
-    if said.get("key") == "anna's":
-        said = said | {"key": made.lead.keys[0].key}
+    if fields.get("key") == "anna's":
+        fields = fields | {"key": made.lead.keys[0].key}
     with pytest.raises(Misconfigured, match=named):
-        enrol(*files, **said)
+        enrol(*files, **fields)
     assert [file.read_bytes() for file in files] == before
 
 
-def test_files_are_replaced_whole(files: tuple[Path, Path], tmp_path: Path) -> None:
-    """A reader sees the old file or the new one: a new one takes the place, a link stays, and nothing is left beside it."""
+def test_files_are_replaced_atomically(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """A reader sees the old file or the new one, a link stays a link, and no temporary file is left."""
     enrol(*files, name="Anna Lead", email="a@x")
     kept = files[1].rename(tmp_path / "kept.yaml")
     files[1].symlink_to(kept)

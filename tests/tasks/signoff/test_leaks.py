@@ -1,4 +1,4 @@
-"""Dumps in which a load found personal data: told by what they hold, whatever their file is called."""
+"""Dumps in which a load found personal data: they are recognised by their content, not by their file name."""
 
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.leaks import leak_of, record_leak
@@ -7,7 +7,7 @@ from tests.tasks.safeguards.stories import load_plan
 
 
 def test_a_dump_with_a_leak_is_unproven_under_every_name(book: Ledger) -> None:
-    """The digest of the rows decides: the dump is known, another one is not, and other facts of its run do not count."""
+    """The digest of the rows identifies the dump; other digests and other facts do not count."""
     record_leak(book, load_plan(digest="d" * 64, run_id="night"), file="school.json.gz")
     book.record(raw_fact("sent", {"digest": "e" * 64}), run_id="day")
     assert "run night found personal data" in leak_of(book, "d" * 64)

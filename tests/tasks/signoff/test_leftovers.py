@@ -1,4 +1,4 @@
-"""Leftovers: what the ledger says is still to be done, read from facts alone."""
+"""Leftovers: reminders that are due and runs without an outcome, from the facts of the ledger."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -39,18 +39,18 @@ def book(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def ask(book: Ledger, run: str = "r", *, ago: int = 5, left: int = 5) -> None:
-    """A question of a run, asked and to be answered some hours from `NOW`."""
+    """Record a plan and its approval request, some hours before `NOW`, with some hours left."""
     at, until = NOW - timedelta(hours=ago), NOW + timedelta(hours=left)
-    said = {
+    detail = {
         "at": at.isoformat(), "answer_by": until.isoformat(), "verb": "promote", "code": "C", "source_id": "s",
         "destination": "prod", "people": 2, "requested_by": "Dora",
     }  # fmt: skip
     book.record(raw_fact("planned", {"pair": {"source": {"name": "stage"}}}), run_id=run, destination_id="d", plan="p")
-    book.record(raw_fact("asked", said), run_id=run, destination_id="d", plan="p")
+    book.record(raw_fact("asked", detail), run_id=run, destination_id="d", plan="p")
 
 
-def test_reminds_with_who_said_yes(book: Ledger) -> None:
-    """A reminder names who said yes; recorded, it is not due again."""
+def test_a_reminder_is_due_once_and_names_the_approvers(book: Ledger) -> None:
+    """After it is recorded, a reminder is not due again."""
     ask(book)
     book.record(raw_fact("answered", {"name": "Ada"}), run_id="r", plan="p")
     (due,) = due_reminders(book, NOW)
@@ -59,8 +59,8 @@ def test_reminds_with_who_said_yes(book: Ledger) -> None:
     assert due_reminders(book, NOW) == []
 
 
-def test_reminds_of_nothing_that_is_over(book: Ledger) -> None:
-    """A question past its deadline, or with an end, needs no reminder."""
+def test_an_ended_request_needs_no_reminder(book: Ledger) -> None:
+    """No reminder is due for a request that is past its deadline or has ended."""
     ask(book, "late", ago=5, left=-1)
     ask(book, "done")
     book.record(raw_fact("approved"), run_id="done", plan="p")
@@ -68,20 +68,20 @@ def test_reminds_of_nothing_that_is_over(book: Ledger) -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 200))
-def test_the_share_is_the_latest_that_is_over(passed: int, whole: int) -> None:
-    """At any moment the reminder is the latest whose share of the time is over, and none past the deadline."""
+def test_a_reminder_has_the_latest_share_that_is_over(passed: int, whole: int) -> None:
+    """The reminder is the one with the largest share of the time that is over, and no reminder is due after the deadline."""
     minutes = timedelta(minutes=1)
-    question = ApprovalRequest("r", "p", "C", "promote", "d", "prod", "s", "Dora", 1, NOW, NOW + whole * minutes)
-    share = _share(question, NOW + passed * minutes)
+    request = ApprovalRequest("r", "p", "C", "promote", "d", "prod", "s", "Dora", 1, NOW, NOW + whole * minutes)
+    share = _share(request, NOW + passed * minutes)
     over = [each for each in (50, 80) if passed / whole * 100 >= each]
     assert share == (None if passed >= whole or not over else max(over))
 
 
 @pytest.mark.parametrize(("kind", "detail", "outcome", "words"), ENDS)
-def test_an_end_reads_like_the_gates_own(
+def test_an_end_becomes_the_error_that_the_run_would_have_raised(
     book: Ledger, kind: str, detail: dict[str, Any], outcome: str, words: str
 ) -> None:
-    """Each end of a question becomes the outcome that the run would have had, with its message."""
+    """Each end of a request has the outcome and message that its run would have had."""
     ask(book)
     book.record(raw_fact(kind, detail), run_id="r", plan="p")
     (run,) = unfinished(book)
@@ -92,8 +92,8 @@ def test_an_end_reads_like_the_gates_own(
     assert (run.verb, run.source, run.destination, run.code) == ("promote", "stage", "prod", "C")
 
 
-def test_knows_what_was_sent_and_what_is_settled(book: Ledger) -> None:
-    """A run with an outcome is finished; a yes is no end; a call counts as sent until it is settled."""
+def test_only_runs_without_an_outcome_are_unfinished(book: Ledger) -> None:
+    """A run with an outcome is finished. An approval is not an end, and a call counts as sent until it is settled."""
     for run in ("finished", "sent", "settled"):
         ask(book, run)
         book.record(raw_fact("approved"), run_id=run, plan="p")
@@ -106,15 +106,15 @@ def test_knows_what_was_sent_and_what_is_settled(book: Ledger) -> None:
 
 
 def test_a_load_is_named_by_its_dump(book: Ledger) -> None:
-    """The plan of a load has other words: the dump's file, and the target's id until it was asked about."""
+    """Its source is the dump's file, and its destination the target's id until an approval is requested."""
     book.record(raw_fact("planned-load", {"dump": "a.json.gz", "code": "C"}), run_id="r", destination_id="1/2")
     (run,) = unfinished(book)
     assert run.is_load
     assert (run.verb, run.source, run.destination, run.code) == ("load_dump", "a.json.gz", "1/2", "C")
 
 
-def test_counts_outcomes_of_a_time(book: Ledger) -> None:
-    """Outcomes are counted by name, those before the time left out."""
+def test_outcomes_are_counted_by_name(book: Ledger) -> None:
+    """Outcomes before the given time are not counted."""
     for name in ("Verified", "Expired", "Verified"):
         book.record(raw_fact("outcome", {"outcome": name}), run_id="r")
     since = book.facts()[1].at

@@ -1,4 +1,4 @@
-"""Pre-authorised restores: only what the approval of a promotion allowed, only when it failed, in time, and once."""
+"""Pre-authorised restores: what the approval of a failed promotion permits, for how long, and once."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,37 +14,37 @@ from tasks.signoff.preauthorised import allowed_by, key_of
 from tasks.signoff.witnesses import permitted_by
 from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.stories import PROD, STAGE, plan
-from tests.tasks.signoff.desk import ANNA, YELLOW, Desk, risky
+from tests.tasks.signoff.desk import ANNA, YELLOW, Desk, draft
 
 UP: dict[str, Any] = {"verb": "promote", "source": STAGE, "destination": PROD}
 
 
 @dataclass
 class Failing:
-    """A promotion that people approved, that was sent, and whose verification failed, as its run recorded it."""
+    """Records promotions that were approved, sent, and failed their verification."""
 
     desk: Desk
 
     def promote(
         self, run: str = "up", *, restore: bool = True, outcomes: tuple[str, ...] = ("VerifyFailed",), **changes: Any
     ) -> Plan:
-        """The promotion's plan; its ends are half an hour after the approval, and a minute apart."""
-        desk, promotion = self.desk, risky(run, YELLOW, **UP | changes)
+        """Return the plan of such a promotion. Its outcomes are half an hour after the approval, and a minute apart."""
+        desk, promotion = self.desk, draft(run, YELLOW, **UP | changes)
         desk.ledger.record(raw_fact("planned", promotion.model_dump(mode="json")), **where(promotion))
         desk.ask(promotion)
-        approval = desk.yes(promotion, restore=restore)
+        approval = desk.approve(promotion, restore=restore)
         lock: dict[str, Any] = {"horizon": timedelta(0), "now": desk.now}
         to = promotion.destination_id
         desk.ledger.take_lock(to, run, is_over=lambda _: True, settles=lambda _: True, **lock)
         desk.ledger.consume(approval, destination_id=to, intent=Sending(), now=desk.now)
-        desk.later(minutes=30)
+        desk.wait(minutes=30)
         for outcome in outcomes:
             desk.ledger.record(raw_fact("outcome", {"outcome": outcome}), run_id=run)
-            desk.later(minutes=1)
+            desk.wait(minutes=1)
         return promotion
 
     def allowed(self, promotion: Plan, **changes: Any) -> Approval | None:
-        """The leave for the restore of that promotion, as the gate sees it now."""
+        """Return the approval that permits the restore of that promotion now, or None."""
         return permitted_by(
             self.desk.ledger,
             put_back(promotion, **changes),
@@ -56,19 +56,19 @@ class Failing:
 
 
 def put_back(promotion: Plan, run: str = "back", **changes: Any) -> Plan:
-    """The plan of a restore of what the promotion overwrote."""
+    """Return the plan of a restore of what the promotion overwrote."""
     back: dict[str, Any] = {"restore_backup_id": promotion.backup.id} | changes
     return plan("restore", PROD, back.pop("destination", PROD), run=run, **back)
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
-    """Promotions at a desk with a ledger in memory."""
-    return Failing(Desk.opened(monkeypatch))
+    """Failed promotions at a gate with a ledger in memory."""
+    return Failing(Desk.create(monkeypatch))
 
 
-def test_a_failed_promotion_may_be_undone(failing: Failing) -> None:
-    """Within the approved 15 minutes after the failure, the promotion's own approval covers its restore."""
+def test_a_failed_promotion_may_be_restored(failing: Failing) -> None:
+    """The promotion's own approval covers its restore for 15 minutes after the failure."""
     promotion = failing.promote()
     approval = failing.allowed(promotion)
     assert approval is not None
@@ -76,60 +76,61 @@ def test_a_failed_promotion_may_be_undone(failing: Failing) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "allowed"), [(840, True), (841, False)])
-def test_the_leave_ends(failing: Failing, seconds: int, allowed: bool) -> None:
-    """It counts from the failure, not from the approval, and a second after its end people are asked."""
+def test_the_permission_expires(failing: Failing, seconds: int, allowed: bool) -> None:
+    """Its time begins with the failure, not with the approval; a second after its end people are asked."""
     promotion = failing.promote()  # a minute ago
-    failing.desk.later(seconds=seconds)
+    failing.desk.wait(seconds=seconds)
     assert bool(failing.allowed(promotion)) is allowed
 
 
-def test_a_retry_that_fails_again_does_not_prolong_it(failing: Failing) -> None:
-    """The time counts from the first failure."""
+def test_a_retry_that_fails_again_does_not_extend_the_permission(failing: Failing) -> None:
+    """The time begins with the first failure."""
     promotion = failing.promote(outcomes=("VerifyFailed",) * 14)
     assert failing.allowed(promotion)
     failing.desk.ledger.record(raw_fact("outcome", {"outcome": "VerifyFailed"}), run_id="up")
-    failing.desk.later(minutes=2)
+    failing.desk.wait(minutes=2)
     assert not failing.allowed(promotion)
 
 
-def test_without_that_leave_people_are_asked(failing: Failing) -> None:
-    """An approval that did not say so covers no restore."""
-    assert not failing.allowed(failing.promote(restore=False))
-
-
 @pytest.mark.parametrize(
-    "outcomes", [(), ("Verified",), ("OutcomeUnknown",), ("NotVerified",), ("VerifyFailed", "Verified")]
-)
-def test_only_a_failed_verification_is_undone(failing: Failing, outcomes: tuple[str, ...]) -> None:
-    """A promotion that went well, that nobody knows of, or that a retry found well after all, is not undone by itself."""
-    assert not failing.allowed(failing.promote(outcomes=outcomes))
+    "promotion",
+    [
+        {"restore": False}, {"outcomes": ()}, {"outcomes": ("Verified",)}, {"outcomes": ("OutcomeUnknown",)},
+        {"outcomes": ("NotVerified",)}, {"outcomes": ("VerifyFailed", "Verified")},
+        {"options": CopyOptions(tables=("wp_posts",))}, {"options": CopyOptions(files=False)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_promotions_need_an_approval(failing: Failing, promotion: dict[str, Any]) -> None:
+    """No restore is permitted without permission, without a failed verification, or if it would put back more than was copied."""
+    assert not failing.allowed(failing.promote(**promotion))
 
 
 @pytest.mark.parametrize(
     "changes", [{"restore_backup_id": "older"}, {"restore_backup_id": None}, {"destination": STAGE}]
 )
-def test_only_that_backup_goes_back_where_it_was(failing: Failing, changes: dict[str, Any]) -> None:
-    """Another backup, or another install, needs people."""
+def test_only_the_backup_of_the_promotion_is_restored(failing: Failing, changes: dict[str, Any]) -> None:
+    """Another backup, or another install, needs an approval."""
     assert not failing.allowed(failing.promote(), **changes)
 
 
-def test_the_newest_backup_of_the_run_goes_back(failing: Failing) -> None:
-    """Where the answer came late, the run made a second backup: that one, and no more the first."""
+def test_the_newest_backup_of_the_run_is_restored(failing: Failing) -> None:
+    """If the run made a second backup after a late answer, only that one may be restored."""
     promotion = failing.promote()
     failing.desk.ledger.record(raw_fact("backup-renewed", {"id": "newer"}), run_id="up")
     assert failing.allowed(promotion, restore_backup_id="newer")
     assert not failing.allowed(promotion)
 
 
-@pytest.mark.parametrize(("travelled", "back", "allowed"), [(0, 0, True), (0, 1, False), (1, 0, True), (1, 1, True)])
-def test_no_more_goes_back_than_what_travelled(failing: Failing, travelled: bool, back: bool, allowed: bool) -> None:
-    """After a promotion of files only, the database is not put back by itself: it has newer orders."""
-    promotion = failing.promote(options=CopyOptions(database=bool(travelled)))
+@pytest.mark.parametrize(("copied", "back", "allowed"), [(0, 0, True), (0, 1, False), (1, 0, True), (1, 1, True)])
+def test_no_more_is_restored_than_was_copied(failing: Failing, copied: bool, back: bool, allowed: bool) -> None:
+    """After a promotion of files only, restoring the database needs an approval: it has newer orders."""
+    promotion = failing.promote(options=CopyOptions(database=bool(copied)))
     assert bool(failing.allowed(promotion, options=CopyOptions(database=bool(back)))) is allowed
 
 
-def test_a_refresh_is_not_undone_by_itself(failing: Failing) -> None:
-    """The leave is one for promotions, whatever was typed; nor is there one by a run that the ledger does not know."""
+def test_only_a_promotion_has_a_permission(failing: Failing) -> None:
+    """A refresh has none, nor has a run that is not in the ledger."""
     refresh = failing.promote(verb="refresh", source=PROD, destination=STAGE)
     assert not failing.allowed(refresh, destination=STAGE)
     assert allowed_by(failing.desk.ledger, put_back(refresh), "unknown", failing.desk.now) is None
@@ -137,22 +138,22 @@ def test_a_refresh_is_not_undone_by_itself(failing: Failing) -> None:
 
 @pytest.mark.parametrize("first", [True, False], ids=["drafted before", "drafted after"])
 def test_the_plan_that_was_sent_counts(failing: Failing, first: bool) -> None:
-    """Another plan of the same run, with another backup, lends nothing to what was sent: whichever was recorded last."""
-    drafted = risky("up", YELLOW, **UP)
+    """Another plan of the same run does not count, whichever was recorded last."""
+    drafted = draft("up", YELLOW, **UP)
     other = drafted.model_copy(update={"backup": drafted.backup.model_copy(update={"id": "other"})})
     promotion = None if first else failing.promote()
     failing.desk.ledger.record(raw_fact("planned", other.model_dump(mode="json")), **where(other))
-    said: dict[str, Any] = {"kind": "person", "approver": ANNA, "reason": "x", "answered_at": failing.desk.now}
+    fields: dict[str, Any] = {"kind": "person", "approver": ANNA, "reason": "x", "answered_at": failing.desk.now}
     record_approval(
-        failing.desk.ledger, other, **said, execute_within=timedelta(minutes=30), restore_within=timedelta(hours=1)
+        failing.desk.ledger, other, **fields, execute_within=timedelta(minutes=30), restore_within=timedelta(hours=1)
     )
     promotion = promotion or failing.promote()
     assert failing.allowed(promotion)
     assert not failing.allowed(promotion, restore_backup_id="other")
 
 
-def test_the_leave_is_used_once(failing: Failing) -> None:
-    """A second restore of the same promotion finds it used up, with nothing of it recorded; another promotion's is not."""
+def test_the_permission_is_used_once(failing: Failing) -> None:
+    """A second restore of the same promotion is refused and records nothing; another promotion's is not."""
     ledger, promotion = failing.desk.ledger, failing.promote()
     first, second = put_back(promotion), put_back(promotion, "again")
     use(ledger, first, promotion, failing.desk)
@@ -164,18 +165,7 @@ def test_the_leave_is_used_once(failing: Failing) -> None:
 
 
 def use(ledger: Ledger, restore: Plan, promotion: Plan, desk: Desk) -> Approval:
-    """Let the restore go on by that leave, as its run does."""
+    """Record the pre-authorised approval of this restore, as its run does."""
     used = entry(PreauthorisationUsed(), restore, key_of(promotion.run_id))
-    said: dict[str, Any] = {"kind": "pre-authorised", "approver": ANNA, "reason": "failed", "answered_at": desk.now}
-    return record_approval(ledger, restore, **said, execute_within=timedelta(minutes=30), also=(used,))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [CopyOptions(files=True, database=True, tables=("wp_posts",)), CopyOptions(files=False, database=True)],
-    ids=["single tables", "no files"],
-)
-def test_a_restore_must_not_undo_more_than_came(failing: Failing, options: CopyOptions) -> None:
-    """It puts files and all tables back, so where less travelled people are asked."""
-    promotion = failing.promote(options=options)
-    assert failing.allowed(promotion) is None
+    fields: dict[str, Any] = {"kind": "pre-authorised", "approver": ANNA, "reason": "failed", "answered_at": desk.now}
+    return record_approval(ledger, restore, **fields, execute_within=timedelta(minutes=30), also=(used,))

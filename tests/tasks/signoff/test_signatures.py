@@ -1,4 +1,4 @@
-"""SSH signatures: by this lead's key, over this statement, for this purpose. What was altered anywhere is refused."""
+"""SSH signatures: only one by a lead's key, over this statement and for this purpose, is accepted."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from tasks.signoff.signatures import BEGIN, END, NAMESPACE, BadProof, new_key, o
 
 NOW = datetime(2026, 11, 21, 12, 0, 10, tzinfo=UTC)
 FINGERPRINT = "1f" * 32
-# One key for ever: the names of the tests below hold what it signs, and every process must find the same names.
+# A fixed key: names of tests contain what it signs, and must be the same in every process.
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(32))
 PUBLIC = PRIVATE.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 ANNA = Lead(name="Anna Lead", email="a@x.example", keys=(LeadKey(key=PUBLIC),))
@@ -28,12 +28,12 @@ BODY = sign(PRIVATE, MESSAGE)
 
 
 def require_good(typed: str, *, lead: Lead = ANNA, message: bytes = MESSAGE) -> None:
-    """Raises `BadProof` unless it is this lead's signature over this message."""
+    """Raise `BadProof` unless this is the lead's signature over this message."""
     verify_signature(lead, typed, message, namespace=NAMESPACE, at=NOW)
 
 
 def wrapped(body: str, width: int, between: str) -> str:
-    """The armoured text, its lines so long and with this between them."""
+    """Return the armoured text with lines of this width and this separator."""
     lines = [body[start : start + width] for start in range(0, len(body), width)]
     return between.join([BEGIN, *lines, END])
 
@@ -41,16 +41,11 @@ def wrapped(body: str, width: int, between: str) -> str:
 @pytest.mark.parametrize(
     "typed",
     [
-        BODY,
-        f"  {BODY}\n",
-        wrapped(BODY, 70, "\n"),
-        wrapped(BODY, 76, "\r\n"),
-        wrapped(BODY, 70, " "),
-        wrapped(BODY, 70, ""),
+        BODY, f"  {BODY}\n", wrapped(BODY, 70, "\n"), wrapped(BODY, 76, "\r\n"), wrapped(BODY, 70, " "), wrapped(BODY, 70, ""),
     ],
-)
-def test_a_signature_may_be_pasted_in_any_of_its_forms(typed: str) -> None:
-    """Armoured or its body alone, with line breaks or with what a form made of them; one line of it is kept."""
+)  # fmt: skip
+def test_a_signature_may_have_any_layout(typed: str) -> None:
+    """It may be armoured or not, with any white space; its body on one line is stored."""
     assert one_line(typed) == BODY
     require_good(typed)
 
@@ -58,7 +53,7 @@ def test_a_signature_may_be_pasted_in_any_of_its_forms(typed: str) -> None:
 @settings(max_examples=50)
 @given(st.integers(0, len(MESSAGE) - 1), st.integers(1, 255))
 def test_any_altered_byte_of_the_statement_is_refused(position: int, change: int) -> None:
-    """Fixed line, decision, fingerprint, deadline: each byte counts."""
+    """A signature does not verify over a statement with another byte."""
     altered = bytearray(MESSAGE)
     altered[position] ^= change
     with pytest.raises(BadProof, match="over something else"):
@@ -71,10 +66,10 @@ def test_any_altered_byte_of_the_statement_is_refused(position: int, change: int
     st.sampled_from([FINGERPRINT, FINGERPRINT[:-1] + "0"]),
     st.integers(-(10**6), 10**6),
 )
-def test_a_signature_is_for_one_decision_on_one_plan_until_one_moment(
+def test_a_signature_covers_one_decision_on_one_plan_until_one_moment(
     decision: str, fingerprint: str, seconds: int
 ) -> None:
-    """Decision flipped, another plan, another deadline: not what was signed."""
+    """It does not verify with another decision, plan or deadline."""
     message = statement(decision, fingerprint, NOW + timedelta(seconds=seconds))
     if message == MESSAGE:
         require_good(BODY, message=message)
@@ -85,7 +80,7 @@ def test_a_signature_is_for_one_decision_on_one_plan_until_one_moment(
 
 @given(st.integers(0, len(base64.b64decode(BODY)) - 1), st.integers(1, 255))
 def test_any_altered_byte_of_the_signature_is_refused(position: int, change: int) -> None:
-    """Magic, version, key, namespace, reserved, hash, algorithm, signature, and every length between them."""
+    """Every byte of its parts and lengths is checked."""
     altered = bytearray(base64.b64decode(BODY))
     altered[position] ^= change
     with pytest.raises(BadProof):
@@ -93,8 +88,8 @@ def test_any_altered_byte_of_the_signature_is_refused(position: int, change: int
 
 
 @given(st.integers(0, len(BODY) - 1), st.characters(min_codepoint=33, max_codepoint=0x2FF))
-def test_any_altered_character_of_the_body_is_refused(position: int, letter: str) -> None:
-    """No signature has a second body: not by base64's unused bits, not by letters that decode to nothing."""
+def test_a_signature_has_one_body(position: int, letter: str) -> None:
+    """Unused bits of base64 and ignored characters do not make another accepted body."""
     if letter.isspace() or letter == BODY[position]:
         return
     with pytest.raises(BadProof):
@@ -102,23 +97,23 @@ def test_any_altered_character_of_the_body_is_refused(position: int, letter: str
 
 
 @pytest.mark.parametrize("namespace", ["git", "file", "understudy-standing", NAMESPACE + "x"])
-def test_a_signature_for_another_purpose_is_none_here(namespace: str) -> None:
-    """The namespace says what a signature is for; the message says what to type."""
+def test_a_signature_for_another_purpose_is_refused(namespace: str) -> None:
+    """The error contains the option with which to sign."""
     other = sign(PRIVATE, MESSAGE, namespace=namespace)
     with pytest.raises(BadProof, match=f"sign with `-n {NAMESPACE}`"):
         require_good(other)
     verify_signature(ANNA, other, MESSAGE, namespace=namespace, at=NOW)
 
 
-def test_any_of_a_leads_keys_may_sign() -> None:
-    """A second laptop is a second key."""
+def test_each_key_of_a_lead_may_sign() -> None:
+    """A lead may have several keys."""
     private, public = new_key()
     anna = ANNA.model_copy(update={"keys": (*ANNA.keys, LeadKey(key=public))})
     require_good(sign(private, MESSAGE), lead=anna)
 
 
 def parts(body: str) -> list[bytes]:
-    """The five strings of a signature."""
+    """Return the five strings of a signature."""
     raw, found = base64.b64decode(body)[10:], []
     while raw:
         length = int.from_bytes(raw[:4], "big")
@@ -128,7 +123,7 @@ def parts(body: str) -> list[bytes]:
 
 
 def string(data: bytes) -> bytes:
-    """Bytes with their length before them."""
+    """Return bytes with their length before them."""
     return len(data).to_bytes(4, "big") + data
 
 
@@ -136,8 +131,8 @@ def string(data: bytes) -> bytes:
     ("number", "value"),
     [(2, b"later"), (3, b"md5"), (3, b"SHA512"), (3, b"shake_128"), (4, None), (4, string(b"ssh-rsa") + string(b"x"))],
 )
-def test_what_the_library_overlooks_is_refused(number: int, value: bytes | None) -> None:
-    """Reserved bytes, a weak hash, bytes behind the signature proper, another type's algorithm."""
+def test_what_the_library_does_not_check_is_refused(number: int, value: bytes | None) -> None:
+    """Reserved bytes, a weak hash, bytes after the signature and the algorithm of another type are refused."""
     changed = parts(BODY)
     changed[number] = changed[number] + b"\0" if value is None else value
     raw = b"SSHSIG\0\0\0\1" + b"".join(map(string, changed))
@@ -145,13 +140,13 @@ def test_what_the_library_overlooks_is_refused(number: int, value: bytes | None)
         require_good(base64.b64encode(raw).decode())
 
 
-def test_the_parts_are_what_was_signed() -> None:
-    """Taking a signature apart and putting it together changes nothing: the test above alters one part only."""
+def test_joining_the_parts_makes_the_signature() -> None:
+    """Splitting and joining a signature changes nothing, so the test above alters one part only."""
     assert base64.b64encode(b"SSHSIG\0\0\0\1" + b"".join(map(string, parts(BODY)))).decode() == BODY
 
 
 def hardware_signature(private: Ed25519PrivateKey, message: bytes, *, flags: int = 1) -> tuple[LeadKey, str]:
-    """What a security key makes of it: the key for the leads file, and the body. Source: OpenSSH, PROTOCOL.u2f."""
+    """Return a security key and the body of its signature. Source: OpenSSH, PROTOCOL.u2f."""
     kind, application = b"sk-ssh-ed25519@openssh.com", b"ssh:"
     blob = string(kind) + string(private.public_key().public_bytes_raw()) + string(application)
     tail = bytes([flags]) + (7).to_bytes(4, "big")
@@ -165,12 +160,12 @@ def hardware_signature(private: Ed25519PrivateKey, message: bytes, *, flags: int
 
 
 def holder(key: LeadKey) -> Lead:
-    """A lead with this key."""
+    """Return a lead with this key."""
     return Lead(name="Cleo Lead", email="c@x.example", keys=(key,))
 
 
-def test_without_ssh_keygen_some_keys_cannot_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker without OpenSSH says so, and takes Ed25519 as before."""
+def test_without_ssh_keygen_some_keys_cannot_be_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker without OpenSSH reports that for a security key, and accepts Ed25519."""
     monkeypatch.setenv("PATH", "")
     key, body = hardware_signature(PRIVATE, MESSAGE)
     with pytest.raises(BadProof, match=r"cannot check sk-ssh-ed25519@openssh\.com: it has no ssh-keygen"):
@@ -178,8 +173,8 @@ def test_without_ssh_keygen_some_keys_cannot_be_checked(monkeypatch: pytest.Monk
     require_good(BODY)
 
 
-def test_an_ssh_keygen_that_hangs_is_no_proof(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It has its time, and then the answer is refused."""
+def test_a_proof_is_refused_if_ssh_keygen_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The time of ssh-keygen is limited."""
     slow = tmp_path / "ssh-keygen"
     slow.write_text("#!/bin/sh\nexec sleep 30\n")
     slow.chmod(0o755)
@@ -193,18 +188,18 @@ def test_an_ssh_keygen_that_hangs_is_no_proof(monkeypatch: pytest.MonkeyPatch, t
 openssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH is not installed")
 
 
-def ssh_keygen(*arguments: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run the real thing."""
-    return subprocess.run(["ssh-keygen", *arguments], input=said, capture_output=True, check=False, timeout=30)
+def ssh_keygen(*arguments: str, message: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run ssh-keygen."""
+    return subprocess.run(["ssh-keygen", *arguments], input=message, capture_output=True, check=False, timeout=30)
 
 
 @openssh
 @pytest.mark.parametrize("kind", [("ed25519",), ("rsa", "-b", "2048"), ("ecdsa",), ("ecdsa", "-b", "521")])
-def test_what_ssh_keygen_signs_is_accepted(kind: tuple[str, ...], tmp_path: Path) -> None:
-    """Whatever its type; and refused as soon as one letter of the statement is another."""
+def test_signatures_by_ssh_keygen_are_accepted(kind: tuple[str, ...], tmp_path: Path) -> None:
+    """Each type of key is accepted, and refused over another statement."""
     made = ssh_keygen("-q", "-t", *kind, "-N", "", "-C", "cleo@laptop", "-f", str(tmp_path / "key"))
     assert made.returncode == 0, made.stderr
-    signed = ssh_keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(tmp_path / "key"), said=MESSAGE)
+    signed = ssh_keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(tmp_path / "key"), message=MESSAGE)
     cleo = holder(LeadKey(key=(tmp_path / "key.pub").read_text().strip()))
     require_good(signed.stdout.decode(), lead=cleo)
     with pytest.raises(BadProof, match="over something else"):
@@ -212,18 +207,18 @@ def test_what_ssh_keygen_signs_is_accepted(kind: tuple[str, ...], tmp_path: Path
 
 
 @openssh
-def test_ssh_keygen_accepts_what_we_sign(tmp_path: Path) -> None:
-    """Ours is the same format: anybody can check the ledger's signatures with OpenSSH and git alone."""
+def test_ssh_keygen_accepts_our_signatures(tmp_path: Path) -> None:
+    """Anybody can verify the ledger's signatures with OpenSSH and git."""
     (tmp_path / "allowed").write_text(f"anna {PUBLIC}\n")
     (tmp_path / "body").write_text(wrapped(BODY, 70, "\n") + "\n")
     ask = ("-Y", "verify", "-f", str(tmp_path / "allowed"), "-I", "anna", "-n", NAMESPACE, "-s", str(tmp_path / "body"))
-    assert ssh_keygen(*ask, said=MESSAGE).returncode == 0
-    assert ssh_keygen(*ask, said=MESSAGE + b"x").returncode != 0
+    assert ssh_keygen(*ask, message=MESSAGE).returncode == 0
+    assert ssh_keygen(*ask, message=MESSAGE + b"x").returncode != 0
 
 
 @openssh
 def test_a_security_key_must_be_touched() -> None:
-    """A signature that was made without a person at the machine is refused, though it is right."""
+    """A valid signature that was made without a touch is refused."""
     key, touched = hardware_signature(PRIVATE, MESSAGE)
     require_good(touched, lead=holder(key))
     with pytest.raises(BadProof, match="without being touched"):

@@ -1,4 +1,4 @@
-"""Standing approvals: exactly one pair, signed by a lead, never production, within its hours, never past its day."""
+"""Standing approvals: which plans a signed entry covers, and when."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,33 +23,32 @@ from tasks.signoff.standing import (
 )
 from tasks.signoff.standing_entries import standing_use
 from tests.tasks.safeguards.stories import load_plan
+from tests.tasks.signoff.desk import ENTRY
 
 KEY, PUBLIC = new_key()
 OTHER_KEY, OTHER_PUBLIC = new_key()
 ANNA = Lead(name="Anna Lead", email="anna@school.example", keys=(LeadKey(key=PUBLIC),))
 BEN = Lead(name="Ben Lead", email="ben@school.example", keys=(LeadKey(key=OTHER_PUBLIC),))
 LEADS = Leads([ANNA, BEN])
-FIELDS: dict[str, Any] = {
-    "source": "prod", "destination": "stage", "issuer": "Anna Lead", "reason": "nightly refresh", "issued": "2026-11-01",
-    "until": "2026-12-31", "include_database": True, "window": {"from": "23:00", "to": "05:00"}, "zone": "UTC",
-}  # fmt: skip
+FIELDS: dict[str, Any] = ENTRY | {"window": {"from": "23:00", "to": "05:00"}, "zone": "UTC"}
 NIGHTLY: dict[str, Any] = {"window": {"from": "22:30", "to": "05:00"}, "zone": "Europe/Vienna"}
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
 GREEN = Risk(grade=Grade.GREEN, reasons=())
 
 
 def entry(*, signed: bool = True, **changes: Any) -> StandingApproval:
-    """An entry for prod → stage, signed by Anna."""
+    """Return an entry for prod → stage, signed by Anna."""
     bare = StandingApproval.model_validate(FIELDS | changes)
-    return (
-        bare.model_copy(update={"signature": sign(KEY, standing_statement(bare), namespace=NAMESPACE)})
-        if signed
-        else bare
-    )
+    return signed_by(KEY, NAMESPACE, bare) if signed else bare
+
+
+def signed_by(key: Any, namespace: str, bare: StandingApproval) -> StandingApproval:
+    """Return the entry with a signature by this key for this purpose."""
+    return bare.model_copy(update={"signature": sign(key, standing_statement(bare), namespace=namespace)})
 
 
 def plan(verb: str = "refresh", environment: Environment = Environment.STAGING, **changes: Any) -> Plan:
-    """A green plan from `prod` onto `stage`."""
+    """Return a green plan from `prod` to `stage`."""
     install: dict[str, Any] = {"account_id": "a", "site_id": "s", "status": "active", "primary_domain": None}
     pair = Pair(
         source=Install(id="1", name=changes.pop("source", "prod"), environment=Environment.PRODUCTION, **install),
@@ -66,7 +65,7 @@ def plan(verb: str = "refresh", environment: Environment = Environment.STAGING, 
 def refused(
     *entries: StandingApproval, wanted: Plan | None = None, now: datetime = NOW, leads: Leads = LEADS
 ) -> NotApproved:
-    """The refusal of a plan that these entries do not cover."""
+    """Return the error for a plan that these entries do not cover."""
     with pytest.raises(NotApproved) as error:
         require_covered(wanted or plan(), entries, now=now, leads=leads)
     assert type(error.value) is NotApproved
@@ -74,7 +73,7 @@ def refused(
 
 
 def test_a_signed_pair_is_covered_from_its_first_day_to_its_last() -> None:
-    """The entry covers its pair on both of these days, and neither on the day before nor on the day after."""
+    """The entry covers its pair on both of these days, but not on the day before or after."""
     mine = entry()
     for day in (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 31, 23, 59, tzinfo=UTC)):
         assert require_covered(plan(), [mine], now=day, leads=LEADS) == mine
@@ -89,18 +88,18 @@ def test_another_pair_is_not_covered() -> None:
 
 @pytest.mark.parametrize("environment", [Environment.PRODUCTION, Environment.UNKNOWN])
 def test_what_may_be_production_is_never_covered(environment: Environment) -> None:
-    """A listed pair is refused when the host calls the destination production, or nothing."""
+    """A listed pair is refused if its destination is production or has an unknown role."""
     assert "can never have" in refused(entry(), wanted=plan(environment=environment)).message
 
 
 @pytest.mark.parametrize("verb", ["promote", "restore", "provision"])
 def test_only_a_refresh_can_be_covered(verb: str) -> None:
-    """Promotion, restore and provision always ask a person."""
+    """Promotion, restore and provision always need a person."""
     assert "a person must answer" in refused(entry(), wanted=plan(verb)).message
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"overrides": ("hold:7",)}, "it overrides hold:7"),
         ({"overrides": ("freeze:holidays",)}, "it overrides freeze:holidays"),
@@ -108,13 +107,13 @@ def test_only_a_refresh_can_be_covered(verb: str) -> None:
         ({"risk": Risk(grade=Grade.RED, reasons=())}, "it is red"),
     ],
 )
-def test_only_a_harmless_plan_is_covered(changes: dict[str, Any], told: str) -> None:
-    """Whatever stands against a plan, or makes it less than green, needs a person."""
-    assert told in refused(entry(), wanted=plan(**changes)).message
+def test_only_a_green_plan_without_overrides_is_covered(changes: dict[str, Any], message: str) -> None:
+    """A plan that overrides a hold or a freeze, or is not green, needs a person."""
+    assert message in refused(entry(), wanted=plan(**changes)).message
 
 
-def test_the_database_travels_only_where_the_entry_says_so() -> None:
-    """An entry for files covers a copy of files, and no copy of the database."""
+def test_the_database_is_covered_only_if_the_entry_includes_it() -> None:
+    """An entry without the database covers a copy of files only."""
     files = entry(include_database=False)
     assert "does not include the database" in refused(files).message
     only_files = plan(options=CopyOptions(database=False))
@@ -122,7 +121,7 @@ def test_the_database_travels_only_where_the_entry_says_so() -> None:
 
 
 def test_an_entry_for_longer_than_allowed_covers_nothing() -> None:
-    """Ninety days from the day of issue, or what the rules say, and not one more."""
+    """It may be valid for ninety days, or for as long as the rules allow."""
     assert require_covered(plan(), [entry(until="2027-01-30")], now=NOW, leads=LEADS)
     assert "91 days; at most 90" in refused(entry(until="2027-01-31")).message
     with pytest.raises(NotApproved, match="60 days; at most 30"):
@@ -130,7 +129,7 @@ def test_an_entry_for_longer_than_allowed_covers_nothing() -> None:
 
 
 def test_an_unsigned_entry_covers_nothing() -> None:
-    """Without a signature the refusal says how to get one."""
+    """The refusal contains the command with which the issuer signs."""
     error = refused(entry(signed=False))
     assert "it is not signed by Anna Lead" in error.message
     assert "understudy standing sign" in error.next_step
@@ -144,7 +143,7 @@ ALTERED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("altered", ALTERED, ids=lambda change: "+".join(change))
 def test_an_entry_that_was_changed_after_signing_covers_nothing(altered: dict[str, Any]) -> None:
-    """Every field is signed, the hours too: nobody can move a signature to an entry of their own."""
+    """Every field is signed, so nobody can use a signature for another entry."""
     good = entry(window={"from": "02:00", "to": "06:00"}, zone="Europe/Vienna")
     changed = StandingApproval.model_validate(good.model_dump(by_alias=True) | altered)
     assert changed.signature == good.signature
@@ -155,17 +154,11 @@ def test_an_entry_that_was_changed_after_signing_covers_nothing(altered: dict[st
     assert "signature does not hold, or it was changed" in message
 
 
-def signed_by(key: Any, namespace: str) -> StandingApproval:
-    """The entry in Anna's name with a signature by another key, or for another purpose."""
-    bare = entry(signed=False)
-    return bare.model_copy(update={"signature": sign(key, standing_statement(bare), namespace=namespace)})
-
-
 @pytest.mark.parametrize(
     ("mine", "leads"),
     [
-        (signed_by(OTHER_KEY, NAMESPACE), LEADS),
-        (signed_by(KEY, FOR_APPROVALS), LEADS),
+        (signed_by(OTHER_KEY, NAMESPACE, entry(signed=False)), LEADS),
+        (signed_by(KEY, FOR_APPROVALS, entry(signed=False)), LEADS),
         (entry(), Leads([BEN])),
         (entry(), Leads([ANNA.model_copy(update={"suspended": True})])),
         (entry(), Leads([ANNA.model_copy(update={"keys": ()})])),
@@ -175,12 +168,12 @@ def signed_by(key: Any, namespace: str) -> StandingApproval:
     ids=["another lead", "another purpose", "not enrolled", "suspended", "key gone", "key too old", "garbage"],
 )
 def test_a_signature_counts_only_if_the_issuer_may_sign_now(mine: StandingApproval, leads: Leads) -> None:
-    """Who leaves the team, or loses a key, takes every standing approval with them."""
+    """The entry covers nothing after its issuer is suspended or removed, or the key is."""
     assert "understudy standing sign" in refused(mine, leads=leads).next_step
 
 
-def test_a_window_holds_local_hours_and_says_when_it_opens() -> None:
-    """22:30 to 05:00 in Vienna, over midnight, to the minute; outside the next opening is told in that zone."""
+def test_a_window_has_local_hours() -> None:
+    """A window over midnight is exact to the second; outside it, the refusal contains the next opening in its zone."""
     nightly = entry(**NIGHTLY)
     for time in ("21:30:00", "23:59:59", "00:00:00", "03:59:59"):  # UTC; Vienna is an hour ahead in winter
         assert require_covered(plan(), [nightly], now=datetime.fromisoformat(f"2026-11-20T{time}+00:00"), leads=LEADS)
@@ -190,15 +183,15 @@ def test_a_window_holds_local_hours_and_says_when_it_opens() -> None:
 
 
 def test_an_entry_of_version_0_1_without_a_window_covers_nothing() -> None:
-    """It can still be read, and its signature still verifies; the refusal says what to add."""
+    """It can be read and its signature verifies; the refusal contains what to add."""
     error = refused(entry(window=None, zone=""))
     assert "it has no window" in error.message
     assert "Add `window` and `zone`" in error.next_step
     assert "understudy standing sign" in error.next_step
 
 
-def test_one_night_is_one_use_also_over_midnight() -> None:
-    """Before and after midnight is the same night; the next evening, another entry or a new signature is another use."""
+def test_a_night_over_midnight_is_one_use() -> None:
+    """Both sides of midnight are the same use; the next evening, and another entry, are others."""
     mine = entry()
 
     def use(moment: str, of: StandingApproval = mine) -> str:
@@ -210,8 +203,8 @@ def test_one_night_is_one_use_also_over_midnight() -> None:
     assert use("20T02:00", morning) == use("20T05:59", morning) != use("21T02:00", morning)
 
 
-def test_entries_that_end_soon_are_told_before_they_end() -> None:
-    """Renewal is announced from the first day of the notice to the last day of the entry, the most urgent first."""
+def test_entries_that_end_soon_are_listed() -> None:
+    """They are listed from the first day of the notice to their last day, the first to end first."""
     late, soon = entry(signed=False), entry(signed=False, until="2026-12-25")
     notice = timedelta(days=14)
     assert expiring([late, soon], date(2026, 12, 10), notice) == []
@@ -220,8 +213,8 @@ def test_entries_that_end_soon_are_told_before_they_end() -> None:
     assert expiring([late, soon], date(2027, 1, 1), notice) == []
 
 
-def test_two_entries_of_one_pair_are_both_looked_at() -> None:
-    """An entry that ended does not hide its renewal; where neither covers, both reasons are told."""
+def test_all_entries_of_a_pair_are_checked() -> None:
+    """An entry that ended does not hide its renewal; if neither covers the plan, both reasons are reported."""
     old, new = entry(until="2026-11-10"), entry(issued="2026-11-11")
     assert require_covered(plan(), [old, new], now=NOW, leads=LEADS) == new
     message = refused(old, entry(signed=False)).message
@@ -233,13 +226,13 @@ LACKS = Missing(name="t", what="table", rows=0, statement="CREATE TABLE t ()")
 
 
 def test_a_load_is_covered_by_application_and_hostname() -> None:
-    """The database must be included; a first load, personal data, an unproven dump, and what is not green need a person."""
+    """A first load, personal data, an unproven dump, missing objects, and what is not green need a person."""
     mine = entry(source="school", destination="staging.example")
     assert require_load_covered(load_plan(), [mine], now=NOW, leads=LEADS) == mine
     allowed = load_plan(missing=(LACKS.model_copy(update={"allowed": True}),))
     assert require_load_covered(allowed, [mine], now=NOW, leads=LEADS) == mine
     files = entry(source="school", destination="staging.example", include_database=False)
-    for wanted, entries, told in (
+    for wanted, entries, message in (
         (load_plan(), [files], "does not include the database"),
         (load_plan(hostname="other.example"), [mine], "No standing approval covers school → other.example"),
         (load_plan(first_load=True), [mine], "a first load needs a person"),
@@ -254,5 +247,5 @@ def test_a_load_is_covered_by_application_and_hostname() -> None:
         (load_plan(overrides=("hold:1",)), [mine], "it overrides hold:1"),
         (load_plan(risk=Risk(grade=Grade.RED, reasons=())), [mine], "it is red"),
     ):
-        with pytest.raises(NotApproved, match=told):
+        with pytest.raises(NotApproved, match=message):
             require_load_covered(wanted, entries, now=NOW, leads=LEADS)

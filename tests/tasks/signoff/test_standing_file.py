@@ -1,4 +1,4 @@
-"""The file of standing approvals: what is wrong in it is named, and signing an entry changes nothing else."""
+"""The standing approvals file: errors in it are reported, and signing an entry changes nothing else."""
 
 import re
 from collections.abc import Callable
@@ -13,13 +13,10 @@ from tasks.estate.errors import Misconfigured
 from tasks.signoff.leads import Lead, LeadKey
 from tasks.signoff.proofs import new_key, sign, verify_signature
 from tasks.signoff.standing import NAMESPACE, load_standing, sign_standing, statement_of
+from tests.tasks.signoff.desk import ENTRY
 
 KEY, PUBLIC = new_key()
 ANNA = Lead(name="Anna Lead", email="anna@school.example", keys=(LeadKey(key=PUBLIC),))
-FIELDS: dict[str, Any] = {
-    "source": "prod", "destination": "stage", "issuer": "Anna Lead", "reason": "nightly refresh", "issued": "2026-11-01",
-    "until": "2026-12-31", "include_database": True,
-}  # fmt: skip
 HOURS = {"from": "22:30", "to": "05:00"}
 
 
@@ -36,8 +33,8 @@ def file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def as_text(**changes: Any) -> str:
-    """One entry as YAML."""
-    return yaml.safe_dump([FIELDS | changes], sort_keys=False)
+    """Return a file with one entry."""
+    return yaml.safe_dump([ENTRY | changes], sort_keys=False)
 
 
 @pytest.mark.parametrize(
@@ -59,20 +56,20 @@ def as_text(**changes: Any) -> str:
         ("- {", "not valid YAML"),
     ],
 )
-def test_a_wrong_file_is_refused_naming_the_fault(file: Callable[[str], Path], text: str, named: str) -> None:
-    """Each fault of the file is named; an unquoted time, which YAML reads as a number, too."""
+def test_a_mistake_in_the_file_is_reported(file: Callable[[str], Path], text: str, named: str) -> None:
+    """The error names the mistake, also an unquoted time, which YAML reads as a number."""
     with pytest.raises(Misconfigured, match=named):
         load_standing(file(text))
 
 
-def test_a_missing_file_is_a_configuration_fault(tmp_path: Path) -> None:
-    """No file is not the same as no entries: the setting is wrong."""
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A missing file is not the same as no entries, because the setting is wrong."""
     with pytest.raises(Misconfigured, match="cannot be read"):
         load_standing(tmp_path / "absent.yaml")
 
 
 def test_an_entry_onto_production_is_a_load_error(file: Callable[[str], Path]) -> None:
-    """Where it is known which installs are production, a file that names one as destination does not load at all."""
+    """If production installs are known, a file with one of them as a destination is not loaded."""
     path = file(as_text(source="other") + as_text(destination="Prod"))
     assert len(load_standing(path, production=["shop"])) == 2
     with pytest.raises(Misconfigured, match=r"Entry 2 of .*, prod → Prod, names production"):
@@ -92,7 +89,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_signing_an_entry_changes_nothing_else_in_the_file(file: Callable[[str], Path], layout: str) -> None:
-    """However the file is written, comments and other entries stay; a second signature takes the place of the first."""
+    """Comments and other entries are kept in every layout, and a second signature replaces the first."""
     text = as_text(source="first") + LAYOUTS[layout] + as_text(source="last")
     path = file(text)
     path.chmod(0o640)
@@ -110,21 +107,21 @@ def test_signing_an_entry_changes_nothing_else_in_the_file(file: Callable[[str],
 
 
 @pytest.mark.parametrize(
-    ("number", "body", "told"), [(0, None, "no entry 0"), (2, None, "no entry 2"), (1, "x: y", "was not signed")]
+    ("number", "body", "message"), [(0, None, "no entry 0"), (2, None, "no entry 2"), (1, "x: y", "was not signed")]
 )
-def test_what_cannot_be_signed_is_refused(
-    file: Callable[[str], Path], number: int, body: str | None, told: str
+def test_a_wrong_number_or_signature_changes_nothing(
+    file: Callable[[str], Path], number: int, body: str | None, message: str
 ) -> None:
-    """A number that is not there, and text that is no signature, leave the file as it is."""
+    """The file is unchanged if the entry does not exist or the text is not a signature."""
     path = file(as_text())
     text = path.read_text()
-    with pytest.raises(Misconfigured, match=told):
+    with pytest.raises(Misconfigured, match=message):
         sign_standing(path, number, body or sign(KEY, b"", namespace=NAMESPACE))
     assert path.read_text() == text
 
 
-def test_the_shipped_file_is_whole() -> None:
-    """The repository's own file has the sandbox's two nights, each short enough and complete but for its signature."""
+def test_the_shipped_file_is_complete() -> None:
+    """The repository's own file has two entries for the sandbox, complete except for their signatures."""
     path = Path(__file__).parents[3] / "deployments" / "standing.yaml"
     shipped = load_standing(path, production=["schulprod"])
     assert [entry.pair for entry in shipped] == ["schulprod → schulstage", "schulportal → staging.schule.example"]

@@ -1,4 +1,4 @@
-"""Suspensions: who is suspended by the newest fact, and what that means at the gate."""
+"""Suspensions: the newest fact about a lead counts, and a suspended lead cannot approve."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ from tasks.signoff.gate import Gate
 from tasks.signoff.history import history
 from tasks.signoff.suspensions import KINDS, suspended_now, suspensions
 from tests.raw_facts import raw_fact
-from tests.tasks.signoff.desk import ANNA, BEN, EIGHT_HOURS, NOW, TERMS, YELLOW, Desk, leads_without, risky
+from tests.tasks.signoff.desk import ANNA, BEN, EIGHT_HOURS, NOW, TERMS, YELLOW, Desk, draft, leads_without
 
 LEFT = "is no user of the hosting account of schulprod"
 
 
-def told(ledger: Ledger, *rows: tuple[str, str, str]) -> None:
-    """Record these: kind without `lead-`, name, why."""
+def record(ledger: Ledger, *rows: tuple[str, str, str]) -> None:
+    """Record facts about leads: kind without `lead-`, name, reason."""
     for kind, name, why in rows:
         ledger.record(raw_fact(f"lead-{kind}", {"name": name, "why": why}), run_id="sweep")
 
 
 def test_the_newest_fact_about_a_lead_counts() -> None:
-    """Suspended, restored, suspended for another reason: the last word holds, however the name was written."""
+    """A lead can be suspended, restored and suspended for another reason; the spelling of the name does not matter."""
     ledger = Ledger("sqlite://")
-    told(ledger, ("suspended", ANNA, LEFT), ("suspended", BEN, LEFT), ("restored", ANNA.upper(), ""))
+    record(ledger, ("suspended", ANNA, LEFT), ("suspended", BEN, LEFT), ("restored", ANNA.upper(), ""))
     assert suspended_now(ledger) == {BEN: LEFT}
-    told(ledger, ("suspended", ANNA, LEFT), ("suspended", BEN, "uses no two-factor login"))
+    record(ledger, ("suspended", ANNA, LEFT), ("suspended", BEN, "uses no two-factor login"))
     assert suspended_now(ledger) == {ANNA: LEFT, BEN: "uses no two-factor login"}
     found = suspensions(ledger.facts(kinds=KINDS))
     assert [(each.name, each.ended is None) for each in found] == [
@@ -37,10 +37,10 @@ def test_the_newest_fact_about_a_lead_counts() -> None:
     ]
 
 
-def test_an_audit_lists_who_was_suspended() -> None:
-    """Those that lasted into the time are told, with their end; those that ended before are not."""
+def test_an_audit_lists_the_suspensions_of_its_time() -> None:
+    """Suspensions that ended before the time of the audit are left out."""
     ledger = Ledger("sqlite://")
-    told(ledger, ("suspended", ANNA, LEFT), ("restored", ANNA, ""), ("suspended", BEN, LEFT))
+    record(ledger, ("suspended", ANNA, LEFT), ("restored", ANNA, ""), ("suspended", BEN, LEFT))
     facts = ledger.facts()
     later = facts[-1].at + EIGHT_HOURS
     assert [each.name for each in history(facts, since=later, until=later).suspended] == [BEN]
@@ -49,24 +49,23 @@ def test_an_audit_lists_who_was_suspended() -> None:
 
 
 @dataclass
-class Watched(Desk):
-    """A desk whose leads are those whom the ledger leaves."""
+class SuspendingDesk(Desk):
+    """A gate without the leads whom the ledger suspends."""
 
     @property
     def gate(self) -> Gate:
-        """The gate as a worker makes it while the rule is on."""
+        """The gate as a worker makes it for each pass."""
         leads = leads_without(self.suspended).without(suspended_now(self.ledger))
         return Gate(self.ledger, leads, TERMS, self.require_open)
 
 
-def test_a_suspended_lead_s_signed_yes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A good signature of somebody who left is no leave; once restored, the same person's counts."""
-    desk = Watched.opened(monkeypatch)
-    plan = risky(risk=YELLOW)
-    desk.ask(plan)
-    told(desk.ledger, ("suspended", ANNA, LEFT))
-    assert desk.refused(plan, ANNA)
+def test_a_suspended_lead_cannot_approve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A valid signature of a suspended lead is refused, and accepted again after the lead is restored."""
+    desk = SuspendingDesk.create(monkeypatch)
+    plan = desk.ask(draft(risk=YELLOW))
+    record(desk.ledger, ("suspended", ANNA, LEFT))
+    assert desk.refusal(plan, ANNA)
     assert desk.ledger.facts(kind="approved") == []
-    told(desk.ledger, ("restored", ANNA, ""))
-    assert desk.yes(plan, ANNA).approver == ANNA
+    record(desk.ledger, ("restored", ANNA, ""))
+    assert desk.approve(plan, ANNA).approver == ANNA
     assert desk.now == NOW

@@ -1,4 +1,4 @@
-"""Waits: what shows that a code may have been moved from a run that waited, and what a healthy run may do meanwhile."""
+"""Waits: signs that a code may have been moved from a waiting run, and what a healthy run does."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,14 +13,8 @@ from tests.tasks.signoff.desk import NOW, Desk
 SINCE = NOW - timedelta(minutes=2)
 
 
-@pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk with a ledger in memory."""
-    return Desk.opened(monkeypatch)
-
-
 def waited(desk: Desk, *facts: tuple[str, dict[str, Any], float]) -> Wait:
-    """A run that asked an hour ago; then these facts: kind, detail, and seconds from now."""
+    """Return a run that asked an hour ago and has these facts: kind, detail, and seconds from now."""
     desk.now = NOW - timedelta(hours=1)
     desk.ledger.record(raw_fact("asked", {"parameters": "same"}), run_id="x", plan="p")
     for kind, detail, seconds in facts:
@@ -31,19 +25,19 @@ def waited(desk: Desk, *facts: tuple[str, dict[str, Any], float]) -> Wait:
 
 
 def states(*later: tuple[str, float]) -> list[Change]:
-    """A run that suspended an hour ago, and then went through these: type, and seconds from now."""
+    """Return the states of a run that suspended an hour ago, and then these: type, and seconds from now."""
     began = [Change("PENDING", at(-3602)), Change("RUNNING", at(-3601)), Change("PAUSED", at(-3600))]
     return [*began, *(Change(kind, at(seconds)) for kind, seconds in later)]
 
 
 def at(seconds: float) -> datetime:
-    """So many seconds from now."""
+    """Return the time so many seconds from now."""
     return NOW + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("kind", ["arrival-asked", "hold-end-asked", "settle-asked"])
-def test_a_question_whose_time_was_over_before_the_code_lived_is_no_wait(desk: Desk, kind: str) -> None:
-    """Prefect takes no answer to it any more, so its run may be deleted; while it was open, that voids the code."""
+def test_a_request_that_expired_before_the_code_is_not_a_wait(desk: Desk, kind: str) -> None:
+    """Prefect accepts no answer to it any more, so its run may be deleted. While it is open, that voids the code."""
     for seconds, open_then in ((-121.0, True), (-130.0, False)):
         desk.ledger.record(
             raw_fact(kind, {"parameters": "same", "answer_by": at(seconds).isoformat()}), run_id=f"{kind}{seconds}"
@@ -65,11 +59,11 @@ RESUMED = (("SCHEDULED", -20.0), ("PENDING", -15.0), ("RUNNING", -14.0))
         ((("arrival-told", {}, -12.0),), states(*RESUMED, ("COMPLETED", -5.0))),
         ((("superseded", {}, -20.0),), states(("FAILED", -20.0))),
         ((("expired", {"answer_by": at(-30).isoformat()}, -12.0),), states(("FAILED", -28.0))),
-        ((), states(("SCHEDULED", -200.0), ("RUNNING", -190.0), ("PAUSED", -189.0))),  # before the code was alive
+        ((), states(("SCHEDULED", -200.0), ("RUNNING", -190.0), ("PAUSED", -189.0))),  # before the code was valid
     ],
 )  # fmt: skip
-def test_a_healthy_run_voids_no_code(desk: Desk, facts: tuple[Any, ...], changes: list[Change]) -> None:
-    """Waiting on, answered with proof, superseded, expired: nothing points to a code that was moved."""
+def test_a_healthy_run_is_not_reported(desk: Desk, facts: tuple[Any, ...], changes: list[Change]) -> None:
+    """A run that waits, was answered with proof, superseded or expired shows no sign of a moved code."""
     assert disturbed(waited(desk, *facts), changes, "same", SINCE) == ""
 
 
@@ -79,7 +73,7 @@ def test_a_healthy_run_voids_no_code(desk: Desk, facts: tuple[Any, ...], changes
         ((), None, "same", "was deleted"),
         ((("expired", {"answer_by": at(3600).isoformat()}, -1.0),), None, "same", "was deleted"),
         ((), states(), "other", "parameters"),
-        ((), states(*RESUMED), "same", "continued"),  # not judged yet
+        ((), states(*RESUMED), "same", "continued"),  # not evaluated yet
         ((("answer-refused", {"why": "", "kind": "proof"}, -12.0),), states(*RESUMED, ("PAUSED", -11.0)), "same", "continued"),
         ((("rejected", {"proven": False, "approver": "Anna"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "continued"),
         ((("rejected", {"proven": True, "approver": "The gate"}, -12.0),), states(*RESUMED, ("FAILED", -9.0)), "same", "continued"),
@@ -89,7 +83,7 @@ def test_a_healthy_run_voids_no_code(desk: Desk, facts: tuple[Any, ...], changes
         ((), states(("COMPLETED", -19.0)), "same", "continued"),
         ((("expired", {"answer_by": at(3600).isoformat()}, -12.0),), states(("FAILED", -19.0)), "same", "continued"),
         ((("superseded", {}, -20.0),), states(("COMPLETED", -19.0)), "same", "continued"),
-        # a proven answer explains the wait that it ended, and no earlier or later one
+        # a proven answer explains the wait that it ended, but no earlier or later one
         ((("answered", {}, -12.0),), states(*RESUMED, ("PAUSED", -11.0), ("SCHEDULED", -6.0)), "same", "continued"),
         ((("answered", {}, -30.0),), states(*RESUMED), "same", "continued"),
         (
@@ -98,17 +92,17 @@ def test_a_healthy_run_voids_no_code(desk: Desk, facts: tuple[Any, ...], changes
         ),
     ],
 )  # fmt: skip
-def test_whatever_points_to_a_moved_code_is_told(
+def test_a_sign_of_a_moved_code_is_reported(
     desk: Desk, facts: tuple[Any, ...], changes: list[Change] | None, parameters: str, why: str
 ) -> None:
-    """Deleted, changed, forced, resumed without a proven answer: each voids a code that was alive then."""
+    """A run that was deleted, changed, forced or resumed without a proven answer voids a code that was valid then."""
     found = disturbed(waited(desk, *facts), changes, parameters, SINCE)
     assert found
     assert any(word in found for word in why.split("|"))
 
 
-def test_only_runs_that_waited_while_the_code_was_alive_are_looked_at(desk: Desk) -> None:
-    """Open ones and those that ended since; not those that ended before, and not a terminal's, which Prefect never knew."""
+def test_only_runs_that_waited_while_the_code_was_valid_are_checked(desk: Desk) -> None:
+    """Open requests and those that ended since are returned; earlier ones, and a terminal's without Prefect, are not."""
     book: Ledger = desk.ledger
     desk.now = at(-600)
     for run in ("open", "ended", "late"):
@@ -136,7 +130,9 @@ def test_only_runs_that_waited_while_the_code_was_alive_are_looked_at(desk: Desk
         (states(*RESUMED, ("CANCELLING", -13)), -19.9, "manually"),
     ],
 )  # fmt: skip
-def test_an_answer_lies_where_resuming_the_run_put_it(changes: list[Change], given: float, why: str) -> None:
-    """Prefect stores it right after the state that lets the run go on; anything else was written without the form."""
+def test_an_answer_that_was_not_given_by_resuming_the_run_is_reported(
+    changes: list[Change], given: float, why: str
+) -> None:
+    """Prefect stores an answer right after the state that resumes the run; any other was written without the form."""
     found = tampered(changes, at(given))
     assert (why in found) if why else found == ""
