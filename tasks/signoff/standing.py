@@ -179,10 +179,12 @@ def _covering(
     named: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta, database: bool
 ) -> StandingApproval:
     """Return the first of a pair's entries that covers this, or raise `NotApproved` with the reasons of all."""
-    refusals = [_refusal(entry, now=now, leads=leads, at_most=at_most, database=database) for entry in named]
-    good = [entry for entry, (why, _) in zip(named, refusals, strict=True) if not why]
-    if good:
-        return good[0]
+    refusals = []
+    for entry in named:
+        why, step = _refusal(entry, now=now, leads=leads, at_most=at_most, database=database)
+        if not why:
+            return entry
+        refusals.append((why, step))
     reasons = "; ".join(why for why, _ in refusals)
     raise NotApproved(
         f"The standing approval for {named[0].pair} does not cover this: {reasons}.",

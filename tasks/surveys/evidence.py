@@ -45,13 +45,16 @@ def read(client: Client, prober: Prober, plan: Plan, receipt: Receipt, expected:
     return Reading(
         (checkpoints, *storage.signals, *content.signals, status),
         contradicted=content.contradicted,
-        unchanged=not plan.options.tables and all(_all_equal(part, storage, content) for part in copied),
+        unchanged=all(_all_equal(part, storage, content) for part in copied),
     )
 
 
 @dataclass(frozen=True)
 class _Signals:
-    """Signals of one kind. `equal`: for each part that was read on both sides, whether it was and is equal."""
+    """Signals of one kind. `equal`: for each part that was read on both sides, whether it was and is equal.
+
+    A database of which only single tables are copied is never compared.
+    """
 
     signals: tuple[Signal, ...]
     contradicted: bool = False
