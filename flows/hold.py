@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import holds, reports
-from tasks.estate.flow_parameters import asked
+from tasks.estate.flow_parameters import asked, person
 from tasks.runtime import retries
 
 
@@ -23,7 +23,7 @@ def hold(
             max_length=255,
         ),
     ],
-    your_name: Annotated[str, asked("Your name", "Whom others ask about the hold.", min_length=3, max_length=80)],
+    your_name: Annotated[str, person("Your name", "Whom others ask about the hold.")],
     until: Annotated[
         datetime | None, asked("Until", "Date and time with its zone, at most 30 days ahead; then it ends by itself.")
     ] = None,

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import reports, settlements
-from tasks.estate.flow_parameters import asked
+from tasks.estate.flow_parameters import asked, person
 from tasks.runtime import retries
 
 
@@ -16,13 +16,7 @@ from tasks.runtime import retries
 def settle(
     run: Annotated[UUID, asked("Run", "Id of the run whose outcome is unknown; its report shows it.")],
     your_name: Annotated[
-        str,
-        asked(
-            "Your name",
-            "You start this run; the lead who answers proves who they are in its form.",
-            min_length=3,
-            max_length=80,
-        ),
+        str, person("Your name", "You start this run; the lead who answers its form proves who it is.")
     ],
 ) -> State[Any]:
     """Ask a lead, with proof, for the outcome of a copy, restore or load that was sent. Sends nothing; a retry of that run continues."""

@@ -1,7 +1,5 @@
 """Backups: request one, and wait until the host has completed it."""
 
-from datetime import timedelta
-
 from prefect import task
 
 from tasks.capi.client import Client
@@ -16,13 +14,13 @@ from tasks.runtime.current_run import this_run
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.results import kept_in_ledger
-from tasks.runtime.retries import ABOVE_THE_GATE, poll
+from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF, poll
 from tasks.signoff.answers import where
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes
 
 
-@task(name="Request a backup", task_run_name="Back up {install.name}", timeout_seconds=120, **ABOVE_THE_GATE)
+@task(name="Request a backup", task_run_name="Back up {install.name}", **BRIEF)
 @kept_in_ledger
 def request_backup(install: Install, why: str) -> Backup:
     """Request a backup of `install` from the host; return it unfinished.
@@ -48,16 +46,15 @@ def _find(client: Client, install_id: str, description: str) -> HostBackup | Non
 
 @task(name="Wait for the backup", task_run_name="Wait for the backup of {ticket.install_name}", **ABOVE_THE_GATE)
 @kept_in_ledger
-def await_backup(ticket: Backup, *, within: timedelta | None = None) -> Backup:
+def await_backup(ticket: Backup) -> Backup:
     """Return this backup once the host reports it as `completed`.
 
-    `within` counts from `ticket.requested_at`, so a retry does not restart the clock. Raises `BackupAborted`, or
+    The deadline counts from `ticket.requested_at`, so a retry does not restart the clock. Raises `BackupAborted`, or
     `BackupOverdue` with the last status. Source: hosting API, "backups": `completed` and `aborted` are final; any other
     status, known or not, means that the wait continues, as it does after `Transient`.
     """
-    settings = load_settings()
-    within = within or scaled(settings.backup_within)
-    progress = Progress("backup", typical=BACKUP_TYPICAL * settings.pace)
+    within = scaled(load_settings().backup_within)
+    progress = Progress("backup", typical=BACKUP_TYPICAL)
     last = "not seen"
 
     with open_clients() as (client, _):

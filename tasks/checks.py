@@ -5,8 +5,6 @@ from datetime import datetime
 
 from prefect import task
 
-from tasks.capi.client import Client
-from tasks.estate.errors import NotFound
 from tasks.estate.plans import CopyOptions, Diagnosis, Finding, Plan
 from tasks.estate.rules import compare
 from tasks.estate.settings import load_settings
@@ -15,7 +13,7 @@ from tasks.estate.waiting import until, utc_now
 from tasks.runtime.resources import open_clients, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.surveys.checks import check_copy, check_install
-from tasks.surveys.survey import survey_install
+from tasks.surveys.survey import id_of, survey_install
 
 CDN_SETTLES = 300.0  # seconds; a CDN purge shows after one to five minutes
 
@@ -44,20 +42,13 @@ def diagnose_install(name: str, compare_with: str = "") -> Diagnosis:
     Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter.
     """
     with open_clients() as (client, prober):
-        survey = survey_install(client, prober, _id_of(client, name))
+        survey = survey_install(client, prober, id_of(client, name))
         if not compare_with:
             return Diagnosis(findings=check_install(prober, survey), comparison=None)
-        other = survey_install(client, prober, _id_of(client, compare_with))
+        other = survey_install(client, prober, id_of(client, compare_with))
         return Diagnosis(
             findings=check_install(prober, survey, other), comparison=compare(other, survey, CopyOptions())
         )
-
-
-def _id_of(client: Client, name: str) -> str:
-    listed = [install.id for install in client.installs() if install.name == name]
-    if not listed:
-        raise NotFound(f"No install is named {name!r} among those this API user may see.", install=name)
-    return listed[0]
 
 
 def _settled(look: Callable[[], Finding]) -> Finding:

@@ -76,7 +76,7 @@ def await_arrival(
     gap = scaled(settings.settle_gap)
     host_done = receipt.sent_at + scaled(settings.copy_within)
     deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
-    progress = Progress("restore" if plan.verb == "restore" else "copy", typical=TYPICAL * settings.pace)
+    progress = Progress("restore" if plan.verb == "restore" else "copy", typical=TYPICAL)
     with open_clients() as (client, prober):
         expected = expected or receipt.baseline.source
         watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)

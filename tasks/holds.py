@@ -21,14 +21,14 @@ from tasks.runtime.notices import send_notice
 from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
 from tasks.runtime.results import kept_in_ledger
-from tasks.runtime.retries import ABOVE_THE_GATE
+from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF
 from tasks.safeguards.holds import Hold, active_holds, end, place
 from tasks.signoff.proofs import BadProof, statement, verify
 
 ANSWER_WITHIN = timedelta(hours=1)  # the form about the end of a hold; whoever started the run is present
 
 
-@task(name="Find what is to be held", task_run_name="Find {destination}", timeout_seconds=120, **ABOVE_THE_GATE)
+@task(name="Find what is to be held", task_run_name="Find {destination}", **BRIEF)
 @kept_in_ledger
 def find_destination(destination: str) -> str:
     """Return the destination's name as plans contain it: an install of the account, or the hostname of this worker's target.

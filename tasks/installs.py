@@ -1,12 +1,10 @@
 """Installs: resolve names, compare two, draft the plan, create one and wait for it."""
 
-from datetime import timedelta
-
 from prefect import get_run_logger, task
 
 from tasks.capi.client import Client
 from tasks.estate.approval_sheet import digest
-from tasks.estate.errors import InstallOverdue, NotFound, TooRisky, UnderstudyError, WrongDestination
+from tasks.estate.errors import InstallOverdue, TooRisky, UnderstudyError, WrongDestination
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
 from tasks.estate.risks import Grade
 from tasks.estate.rules import compare, pins, require_allowed, require_same
@@ -20,15 +18,15 @@ from tasks.runtime.permission import find_overrides
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.results import kept_in_ledger
-from tasks.runtime.retries import ABOVE_THE_GATE, poll
+from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF, poll
 from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
-from tasks.surveys.survey import survey_install, to_install
+from tasks.surveys.survey import id_of, survey_install, to_install
 
 PROVISION_TYPICAL = 240.0  # seconds; 3 to 5 minutes by the host's documentation
 
 
-@task(name="Resolve an install", task_run_name="Resolve {name}", timeout_seconds=120, **ABOVE_THE_GATE)
+@task(name="Resolve an install", task_run_name="Resolve {name}", **BRIEF)
 @kept_in_ledger
 def resolve_install(name: str) -> Install:
     """Return the install of exactly this name. Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter."""
@@ -36,12 +34,7 @@ def resolve_install(name: str) -> Install:
         return _by_name(client, name)
 
 
-@task(
-    name="Verify the source and the destination",
-    task_run_name="Verify {source} → {destination}",
-    timeout_seconds=120,
-    **ABOVE_THE_GATE,
-)
+@task(name="Verify the source and the destination", task_run_name="Verify {source} → {destination}", **BRIEF)
 @kept_in_ledger
 def resolve_pair(source: str, destination: str, direction: Direction, *, other_site: bool = False) -> Pair:
     """Return both installs by name, checked against the rules of the direction.
@@ -55,10 +48,7 @@ def resolve_pair(source: str, destination: str, direction: Direction, *, other_s
 
 
 def _by_name(client: Client, name: str) -> Install:
-    listed = [install for install in client.installs() if install.name == name]
-    if not listed:
-        raise NotFound(f"No install is named {name!r} among those this API user may see.", install=name)
-    return to_install(client.install(listed[0].id), client.sites())
+    return to_install(client.install(id_of(client, name)), client.sites())
 
 
 @task(
@@ -150,7 +140,7 @@ def draft_plan(
     return plan
 
 
-@task(name="Create the install", task_run_name="Create {name}", timeout_seconds=120, **ABOVE_THE_GATE)
+@task(name="Create the install", task_run_name="Create {name}", **BRIEF)
 @kept_in_ledger
 def create_install(source: Install, name: str, environment: Environment) -> Install:
     """Create a staging or development install next to `source`, or return the one of this name that was requested before.
@@ -174,14 +164,13 @@ def create_install(source: Install, name: str, environment: Environment) -> Inst
 
 @task(name="Wait for the install", task_run_name="Wait for {install.name}", **ABOVE_THE_GATE)
 @kept_in_ledger
-def await_install(install: Install, *, within: timedelta | None = None) -> Install:
+def await_install(install: Install) -> Install:
     """Return the install once the host reports it as active.
 
-    `within` counts from the first look. Raises `InstallOverdue`. The wait continues after `Transient`.
+    The deadline counts from the first look. Raises `InstallOverdue`. The wait continues after `Transient`.
     """
-    started, settings = utc_now(), load_settings()
-    within = within or scaled(settings.install_within)
-    progress = Progress("provision", typical=PROVISION_TYPICAL * settings.pace)
+    started, within = utc_now(), scaled(load_settings().install_within)
+    progress = Progress("provision", typical=PROVISION_TYPICAL)
     last = "not seen"
 
     with open_clients() as (client, _):

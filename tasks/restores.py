@@ -20,7 +20,7 @@ from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
 from tasks.runtime.resources import open_clients, open_ledger
 from tasks.runtime.results import kept_in_ledger
-from tasks.runtime.retries import ABOVE_THE_GATE, ONCE
+from tasks.runtime.retries import BRIEF, ONCE
 from tasks.signoff import preauthorised
 from tasks.signoff.sending import send_once
 from tasks.surveys.recheck import recheck
@@ -29,12 +29,7 @@ from tasks.surveys.survey import to_install
 RESTORE = "restore/restore"  # flow and deployment, as prefect.yaml names them
 
 
-@task(
-    name="Find what the run recorded",
-    task_run_name="Find the backup of run {run_id}",
-    timeout_seconds=120,
-    **ABOVE_THE_GATE,
-)
+@task(name="Find what the run recorded", task_run_name="Find the backup of run {run_id}", **BRIEF)
 @kept_in_ledger
 def resolve_recorded(run_id: str) -> Plan:
     """Return the plan of the run to undo. Raises `NotFound` if it sent nothing.
@@ -53,12 +48,7 @@ def resolve_recorded(run_id: str) -> Plan:
     return plan.model_copy(update={"backup": renewed[-1].as_(BackupRenewed).backup}) if renewed else plan
 
 
-@task(
-    name="Verify the destination",
-    task_run_name="Verify {recorded.pair.destination.name}",
-    timeout_seconds=120,
-    **ABOVE_THE_GATE,
-)
+@task(name="Verify the destination", task_run_name="Verify {recorded.pair.destination.name}", **BRIEF)
 @kept_in_ledger
 def resolve_destination(recorded: Plan) -> Pair:
     """Return the recorded destination as it is now, as both sides of a restore. Raises `NotFound`. Retried on `Transient`."""
@@ -82,8 +72,7 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
     The host is also asked for a checkpoint. Raises what `send_copy` raises; `HostRefused` or `NotFound` if the host offers no
     restore (API 1.10): then people must use its portal, with the backup id in the message.
     """
-    ledger, settings = open_ledger(), load_settings()
-    destination, backup_id = plan.pair.destination, plan.restore_backup_id or ""
+    ledger, destination = open_ledger(), plan.pair.destination
     with open_clients() as (client, prober):
         return send_once(
             ledger,
@@ -94,7 +83,10 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
             ),
             last_look=lambda: require_permission(plan, approval),
             call=lambda: client.send_restore(
-                destination.id, backup_id, database=plan.options.database, emails=[settings.notify]
+                destination.id,
+                plan.restore_backup_id or "",
+                database=plan.options.database,
+                emails=[load_settings().notify],
             ),
             clock=utc_now,
         )

@@ -242,29 +242,33 @@ def drawn_at_import(root: Path) -> Iterator[str]:
                 yield f"{path}:{node.lineno} draws a value with {ast.unparse(node.func)}"
 
 
-LONG = "def f():\n" + "    x = 1\n"
+def lines(count: int) -> str:
+    """A function with a body of so many lines."""
+    return "def f():\n" + "    x = 1\n" * count
+
+
 # Each check, with a file that must make it speak: an untested check is a hope.
 CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
-    long_files: ("tests/test_a.py", "x = 1\n" * 301),
-    long_functions: ("tasks/a.py", LONG + "    x = 1\n" * 59),
-    long_median: ("tasks/a.py", LONG + "    x = 1\n" * 9),
-    long_flow_bodies: ("flows/a.py", LONG + "    x = 1\n" * 40),
-    vague_names: ("tasks/capi/utils.py", ""),
-    shadowing_flows: ("flows/copy.py", ""),
     classes_in_flows: ("flows/a.py", "class A: ...\n"),
-    prefect_in_libraries: ("tasks/capi/a.py", "def f():\n    from prefect import task\n"),
-    relative_imports: ("tasks/a.py", "from . import b\n"),
-    missing_docstrings: ("tasks/a.py", '"""A."""\nclass A:\n    """A."""\n    def b(self): ...\n'),
-    silent_tests: ("tests/tasks/test_a.py", "class TestA:\n    def test_a(self): ...\n"),
-    misplaced_inits: ("tests/tasks/__init__.py", ""),
-    swallowed_exceptions: ("tasks/a.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
-    unexplained: ("tasks/a.py", "import b  # noqa: F401\n"),
-    machine_addresses: ("docs/a.md", "see /root/a\n"),
-    loose_pins: ("constraints.txt", "b==1\na==1\n"),
     drawn_at_import: (
         "tests/test_a.py",
         "@pytest.mark.parametrize('a', [str(uuid4())])\ndef test_a(a):\n    uuid4()\n",
     ),
+    long_files: ("tests/test_a.py", "x = 1\n" * 301),
+    long_flow_bodies: ("flows/a.py", lines(41)),
+    long_functions: ("tasks/a.py", lines(60)),
+    long_median: ("tasks/a.py", lines(10)),
+    loose_pins: ("constraints.txt", "b==1\na==1\n"),
+    machine_addresses: ("docs/a.md", "see /root/a\n"),
+    misplaced_inits: ("tests/tasks/__init__.py", ""),
+    missing_docstrings: ("tasks/a.py", '"""A."""\nclass A:\n    """A."""\n    def b(self): ...\n'),
+    prefect_in_libraries: ("tasks/capi/a.py", "def f():\n    from prefect import task\n"),
+    relative_imports: ("tasks/a.py", "from . import b\n"),
+    shadowing_flows: ("flows/copy.py", ""),
+    silent_tests: ("tests/tasks/test_a.py", "class TestA:\n    def test_a(self): ...\n"),
+    swallowed_exceptions: ("tasks/a.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
+    unexplained: ("tasks/a.py", "import b  # noqa: F401\n"),
+    vague_names: ("tasks/capi/utils.py", ""),
 }
 
 

@@ -1,8 +1,6 @@
 """Servers with certificates that are wrong in a way of their own, on loopback."""
 
-import http.server
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from deployments.sandbox.host.loopback import Listener, QuietRequest, Server
 
 
 def certificate(folder: Path, host: str = "localhost", *, begins: float = -1, ends: float = 10) -> Path:
@@ -36,7 +36,7 @@ def certificate(folder: Path, host: str = "localhost", *, begins: float = -1, en
     return file
 
 
-class _Silent(http.server.BaseHTTPRequestHandler):
+class _Silent(QuietRequest):
     """Answers everything with an empty page."""
 
     def do_GET(self) -> None:
@@ -44,28 +44,17 @@ class _Silent(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A visitor who does not trust us hangs up."""
-
 
 @contextmanager
 def served(file: Path | None) -> Iterator[int]:
     """The port of a server with this certificate, or of one without TLS."""
-    server = _Server(("127.0.0.1", 0), _Silent)
+    listener = Listener(("127.0.0.1", 0), _Silent)
     if file is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
+        listener.socket = context.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
+    server = Server(listener)
     try:
-        yield server.server_address[1]
+        yield listener.server_address[1]
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        server.close()

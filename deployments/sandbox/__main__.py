@@ -6,19 +6,9 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
-from deployments.sandbox.processes import ProgramFailed
+from deployments.sandbox.processes import ProgramFailed, exit_at_signals
 from deployments.sandbox.stack import SCALE, Stack, StackBusy
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End the demo at the first signal and ignore further ones, so that the clean-up is not interrupted."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)
 
 
 def _arguments() -> argparse.Namespace:
@@ -35,8 +25,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Return the exit code: 0 if every run succeeded, 1 if not, 128 + n after signal n."""
     options = _arguments()
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    exit_at_signals(128)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # progress lines, also through a pipe
     os.environ["DO_NOT_TRACK"] = "1"  # before Prefect is imported, which is why these imports are here
     from deployments.sandbox.demo import perform

@@ -6,12 +6,11 @@ Personal data of production is shown in hidden form only; the database itself hi
 from collections.abc import Iterable
 from typing import Any
 
-import bcrypt
 import psycopg
 from psycopg import sql
 
 from deployments.sandbox.school.database import CANARIES
-from tasks.masking.session import PASSWORD
+from tasks.masking.session import PASSWORD, opens
 
 FIELDS = {"name": "display_name", "e-mail": "email", "phone": "phone", "born": "birth_date", "IBAN": "iban"}
 LOADED = ("users", "students", "messages", "parental_letters", "attachments", "audit_events", "billing.invoices")
@@ -75,7 +74,7 @@ class SideBySide:
         """Return whether only the password of staging opens every account there, and a description."""
         query = "SELECT count(*), count(DISTINCT password_hash), min(password_hash) FROM users"
         ((accounts, hashes, stored),) = self._staging.execute(query).fetchall()
-        right, wrong = _opens(PASSWORD, stored), _opens(WRONG, stored)
+        right, wrong = opens(PASSWORD, stored), opens(WRONG, stored)
         words = {True: "opens it", False: "does not"}
         details = f"{accounts} accounts, {hashes} hash; bcrypt: '{PASSWORD}' {words[right]}, '{WRONG}' {words[wrong]}"
         return right and not wrong and hashes == 1, details
@@ -135,13 +134,6 @@ def _count(connection: Reader, name: str) -> int:
     table = sql.Identifier(*name.split("."))
     ((count,),) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchall()
     return int(count)
-
-
-def _opens(password: str, stored: str) -> bool:
-    try:
-        return bcrypt.checkpw(password.encode(), stored.encode())
-    except ValueError:  # not a valid hash
-        return False
 
 
 def aligned(rows: Iterable[Iterable[object]]) -> list[str]:

@@ -12,17 +12,15 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from deployments.sandbox.postgres import SUPERUSER, TRIGRAMS, Postgres, installation
-from deployments.sandbox.processes import MARK, ProgramFailed
+from deployments.sandbox.processes import MARK, ProgramFailed, exit_at_signals
 from deployments.sandbox.school.database import OWNER, READER, build
 
 NAME = "schulportal"
 SIDES = ("production", "staging")
 HISTORY = "history"
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,10 @@ class Database:
         return self.folder / f"{self.side}.json"
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(0)
-
-
 def main() -> None:
     """Start, build, announce, and wait for the signal that ends it."""
     database = Database(sys.argv[1], *map(Path, sys.argv[2:]))
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    exit_at_signals()
     # The server has no mark: a marked process may be killed, and a killed server leaves a shared memory segment. Its guard
     # stops it properly, also after a kill -9 of this program.
     os.environ.pop(MARK, None)

@@ -6,15 +6,14 @@
 import argparse
 import json
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+
+from deployments.sandbox.host.loopback import Listener, QuietRequest, Server, stop_signal
 
 LARGEST = 1 << 20  # bytes; a notice is text
 
@@ -35,7 +34,7 @@ class Caught:
         return cls(str(subject), str(fields.get("message") or fields.get("body") or ""), datetime.now(UTC))
 
 
-class _Shell(BaseHTTPRequestHandler):
+class _Shell(QuietRequest):
     """Accepts any POST of JSON."""
 
     catcher: "Catcher"
@@ -54,16 +53,6 @@ class _Shell(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""
-
-
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that disconnect."""
-
 
 class Catcher:
     """Receives notices on a loopback port while its block runs, and stores them in `caught`, oldest first.
@@ -78,25 +67,12 @@ class Catcher:
         self.delay = 0.0
         self._on_caught = on_caught
         self._taking = threading.Lock()
-        self._listener = _Listener(("127.0.0.1", port), type("Shell", (_Shell,), {"catcher": self}))
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._listener.server_address[1])
+        self._listener = Listener(("127.0.0.1", port), type("Shell", (_Shell,), {"catcher": self}))
 
     @property
     def url(self) -> str:
-        """Its address for Apprise, and so for UNDERSTUDY_NOTICES."""
-        return f"json://127.0.0.1:{self.port}/notices"
-
-    @property
-    def http_url(self) -> str:
-        """Its address for a custom webhook block whose JSON has `subject` and `body`."""
-        return f"http://127.0.0.1:{self.port}/notices"
+        """Its address for Apprise, and so for UNDERSTUDY_NOTICES. A webhook block needs `http` instead of `json`."""
+        return f"json://127.0.0.1:{self._listener.server_address[1]}/notices"
 
     def take(self, caught: Caught) -> None:
         """Keep a notice."""
@@ -106,13 +82,11 @@ class Catcher:
                 self._on_caught(caught)
 
     def __enter__(self) -> "Catcher":
-        self._thread.start()
+        self._server = Server(self._listener)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._thread.join()
+        self._server.close()
 
 
 def appending(file: Path) -> Callable[[Caught], None]:
@@ -140,9 +114,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="loopback port; 0 takes a free one")
     parser.add_argument("--file", type=Path, required=True, help="file of JSON lines")
     options = parser.parse_args()
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = stop_signal()
     with Catcher(options.port, on_caught=appending(options.file)) as catcher:
         print(f"Notices to {catcher.url} go to {options.file}", flush=True)
         ended.wait()

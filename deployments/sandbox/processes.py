@@ -13,11 +13,28 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 MARK = "UNDERSTUDY_SANDBOX"
 PROC = Path("/proc")
 # Below the range of Linux for outgoing connections, so that none of them takes the port before it is bound.
 PORTS = range(20000, 32000)
+
+
+def exit_at_signals(added: int | None = None) -> None:
+    """Exit at the first SIGINT, SIGTERM or SIGHUP and ignore further ones, so that the clean-up is not interrupted.
+
+    The exit code is 0, or the signal's number plus `added`.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(number: int, _: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(0 if added is None else added + number)
+
+    for each in signals:
+        signal.signal(each, end)
 
 
 class ProgramFailed(Exception):

@@ -8,7 +8,7 @@ only on the API's own origin.
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -21,7 +21,6 @@ from tasks.capi.models import (
     Backup,
     Certificate,
     Domain,
-    DomainReport,
     Installation,
     Site,
     Usage,
@@ -171,20 +170,6 @@ class Client:
     def refresh_usage(self, install_id: str) -> None:
         """Request a new measurement of the storage of an install. It takes minutes; the host merges requests."""
         self._send("POST", f"/installs/{_uuid(install_id)}/usage/refresh_disk_usage")
-
-    def request_domain_report(self, install_id: str, domain_id: str) -> str:
-        """Request a DNS and TLS report and return its id. The host allows one every 5 seconds for each install."""
-        path = f"/installs/{_uuid(install_id)}/domains/{_uuid(domain_id)}/check_status"
-        answer = self._send("POST", path)
-        if not isinstance(answer, dict) or not answer.get("report_id"):
-            raise Unreachable(f"POST {path}: the answer names no report.")
-        return str(answer["report_id"])
-
-    def domain_report(self, install_id: str, report_id: str) -> DomainReport:
-        """Return the report, which may not be complete yet."""
-        path = f"/installs/{_uuid(install_id)}/domains/check_status/{quote(report_id, safe='')}"
-        answer = self._send("GET", path)
-        return _model(DomainReport, answer.get("report") if isinstance(answer, dict) else None, path)
 
     def server_time(self) -> datetime:
         """Return the host's clock (UTC, whole seconds), from the Date header of an endpoint without login."""

@@ -162,11 +162,3 @@ class Usage(Answer):
     @classmethod
     def _absent_is_empty(cls, value: Any) -> Any:
         return value or ()
-
-
-class DomainReport(Answer):
-    """A DNS and TLS report on an install's domains; final once `complete`."""
-
-    id: str | None = None
-    complete: bool = False
-    domains: tuple[dict[str, Any], ...] = ()

@@ -122,29 +122,15 @@ class AuditTable:
 
     def begin(self, *, file: str, run_id: str, requested_by: str) -> None:
         """Insert the row of this attempt, still open."""
-        self._insert(
-            {
-                "kind": "import",
-                "status": OPEN,
-                "file": file,
-                "started": datetime.now(UTC),
-                "run": run_id,
-                "user": requested_by,
-            }
-        )
+        self._insert(status=OPEN, file=file, run=run_id, user=requested_by)
 
     def refuse(self, *, file: str, run_id: str, requested_by: str, error: str) -> None:
         """Insert a closed row for an attempt that was refused before anything was loaded."""
         now = datetime.now(UTC)
-        self._insert(
-            {
-                "kind": "import", "status": FAILED, "file": file, "started": now, "finished": now, "run": run_id,
-                "user": requested_by, "error": error,
-            }
-        )  # fmt: skip
+        self._insert(status=FAILED, file=file, run=run_id, user=requested_by, started=now, finished=now, error=error)
 
-    def _insert(self, values: dict[str, Any]) -> None:
-        given = self._given(values)
+    def _insert(self, **values: Any) -> None:
+        given = self._given({"kind": "import", "started": datetime.now(UTC)} | values)
         statement = SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING {}").format(
             self._table,
             SQL(", ").join(map(Identifier, given)),
@@ -167,26 +153,24 @@ class AuditTable:
 
     def end(self, error: str | None) -> None:
         """Close the row of this attempt: failed with this error message, or succeeded if None."""
-        values = {"status": FAILED if error else DONE, "finished": datetime.now(UTC), "error": error}
-        given = self._given(values)
-        statement = SQL("UPDATE {} SET {} WHERE {}").format(
-            self._table,
-            SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given),
-            SQL(" AND ").join(SQL("{}::text = %s").format(Identifier(key)) for key in self._keys),
-        )
-        self._connection.execute(statement, [*given.values(), *self._row])
+        self._close(dict(zip(self._keys, self._row, strict=False)), error)  # without a row, the database refuses it
 
     def close_found(self, run_id: str) -> None:
         """Close the row of a run as succeeded, after its marker proved the commit."""
         if "run" not in self._known or "status" not in self._known:
             return
-        given = self._given({"status": DONE, "finished": datetime.now(UTC), "error": None})
-        statement = SQL("UPDATE {} SET {} WHERE {}::text = %s").format(
+        self._close({self._known["run"]: run_id}, None)
+
+    def _close(self, row: dict[str, Any], error: str | None) -> None:
+        """Close the row whose columns print as these values."""
+        values = {"status": FAILED if error else DONE, "finished": datetime.now(UTC), "error": error}
+        given = self._given(values)
+        statement = SQL("UPDATE {} SET {} WHERE {}").format(
             self._table,
             SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given),
-            Identifier(self._known["run"]),
+            SQL(" AND ").join(SQL("{}::text = %s").format(Identifier(key)) for key in row),
         )
-        self._connection.execute(statement, [*given.values(), run_id])
+        self._connection.execute(statement, [*given.values(), *row.values()])
 
 
 def _known(columns: dict[str, _Column], audit: Audit) -> dict[str, str]:

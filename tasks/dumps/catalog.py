@@ -155,10 +155,10 @@ def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:
     references = Name(schema_name=row["references_schema"], name=row["references_table"])
     return ForeignKey(
         name=row["name"],
-        table=_root(table, resolver),
-        partition=table if _root(table, resolver) != table else None,
+        table=resolver.root_name(table),
+        partition=table if resolver.root_name(table) != table else None,
         columns=tuple(row["columns"]),
-        references=_root(references, resolver),
+        references=resolver.root_name(references),
         referenced_columns=tuple(row["referenced_columns"]),
         definition=row["definition"],
         validated=row["validated"],
@@ -170,16 +170,11 @@ def _foreign_key(row: dict[str, Any], resolver: Resolver) -> ForeignKey:
 def _trigger(row: dict[str, Any], resolver: Resolver) -> Trigger:
     arguments = bytes(row["arguments"]).decode(errors="replace").split("\0")[:-1]
     found = {key: value for key, value in _without_name(row).items() if key not in ("trigger", "arguments")}
-    return Trigger(name=row["trigger"], table=_root(name_of(row), resolver), arguments=tuple(arguments), **found)
+    return Trigger(name=row["trigger"], table=resolver.root_name(name_of(row)), arguments=tuple(arguments), **found)
 
 
 def _without_name(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in ("schema", "name")}
-
-
-def _root(name: Name, resolver: Resolver) -> Name:
-    relation = resolver.find(name)
-    return resolver.root(relation).name if relation is not None else name
 
 
 def _sequences(rows: Rows) -> tuple[Sequence, ...]:

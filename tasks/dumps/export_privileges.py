@@ -13,7 +13,7 @@ from tasks.estate.dumps import SequenceState
 from tasks.estate.errors import NotExported
 from tasks.estate.faults import Fault, as_facts
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Name, Sequence
+from tasks.estate.tables import Catalog, Name
 
 Connection = psycopg.Connection[Any]
 Rights = dict[Name, dict[str, Any]]
@@ -51,7 +51,7 @@ def _needed(catalog: Catalog, plan: MaskingPlan, rights: Rights) -> tuple[list[N
     needed, notes = [], []
     for sequence in catalog.sequences:
         row = rights.get(sequence.name)
-        if row is None or (sequence.uses and not exported & set(_roots(sequence, resolver))):
+        if row is None or (sequence.uses and not exported & {resolver.root_name(name) for name, _ in sequence.uses}):
             continue
         if catalog.identity.standby and row["unlogged"]:
             notes.append(f"the sequence {sequence.name} is unlogged, so that a standby does not have its last value")
@@ -64,13 +64,6 @@ def _needed(catalog: Catalog, plan: MaskingPlan, rights: Rights) -> tuple[list[N
         else:
             needed.append(sequence.name)
     return needed, notes
-
-
-def _roots(sequence: Sequence, resolver: Resolver) -> Iterator[Name]:
-    """Yield the logical tables whose columns draw from the sequence."""
-    for name, _ in sequence.uses:
-        relation = resolver.find(name)
-        yield resolver.root(relation).name if relation is not None else name
 
 
 def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator[Fault]:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import bcrypt
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -26,7 +25,7 @@ from tasks.masking.makers.email import Email
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.makers.texts import Password
 from tasks.masking.policy import Policy
-from tasks.masking.session import OUTPUT, PASSWORD, Session
+from tasks.masking.session import OUTPUT, PASSWORD, Session, opens
 
 
 def verify_loaded(
@@ -221,19 +220,12 @@ def _require_staging_password(connection: psycopg.Connection[Any], table: TableP
     query = SQL("SELECT {column}::text FROM {table} WHERE {column} IS NOT NULL GROUP BY 1 LIMIT 2").format(
         column=Identifier(each.column.name), table=rows_of(table.table)
     )
-    found = [hashed.rstrip().encode() for (hashed,) in connection.execute(query).fetchall()]
-    if len(found) > 1 or not all(_opens(hashed) for hashed in found):
+    found = [hashed.rstrip() for (hashed,) in connection.execute(query).fetchall()]
+    if len(found) > 1 or not all(opens(PASSWORD, hashed) for hashed in found):
         raise LeakFound(
             f"{table.table.name}.{each.column.name} contains password hashes that are not that of the staging password; "
             "expected that one for all."
         )
-
-
-def _opens(hashed: bytes) -> bool:
-    try:
-        return bcrypt.checkpw(PASSWORD.encode(), hashed)
-    except ValueError:  # no bcrypt hash at all
-        return False
 
 
 def _leak_search(

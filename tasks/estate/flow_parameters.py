@@ -19,11 +19,16 @@ def install(title: str, description: str) -> Any:
     return asked(title, description, min_length=3, max_length=14)
 
 
+def person(title: str, description: str) -> Any:
+    """Return a form field for the name of a person."""
+    return asked(title, description, min_length=3, max_length=80)
+
+
 YOUR_NAME = "Your name, for the ledger. Unless the plan is green, you cannot be its only approver."
 
 # Fields that several forms share.
 RequestedBy = Annotated[str, asked("Requested by", YOUR_NAME, max_length=80)]
-Requester = Annotated[str, asked("Requested by", YOUR_NAME, min_length=3, max_length=80)]
+Requester = Annotated[str, person("Requested by", YOUR_NAME)]
 AnswerWithin = Annotated[timedelta, asked("Answer within", "How long the approval request stays open.")]
 OtherSite = Annotated[bool, asked("Allow another site", "Allows a copy between two sites of one account.")]
 CopyFiles = Annotated[bool, asked("Copy files", "Uploads, themes, plugins.")]

@@ -34,6 +34,11 @@ class Resolver:
             relation = above
         return relation
 
+    def root_name(self, name: Name) -> Name:
+        """Return the name of the root of the relation with this name; an unknown relation is its own root."""
+        relation = self.find(name)
+        return self.root(relation).name if relation is not None else name
+
     def parts(self, name: Name) -> list[Relation]:
         """Return the partitions directly below a partitioned table."""
         return [child for child in self._children.get(name, ()) if child.partition]

@@ -22,6 +22,10 @@ def _secret(description: str) -> Any:
     return Field(SecretStr(""), description=description)
 
 
+def _reviewed(name: str, description: str) -> Any:
+    return Field(Path("deployments", name), description=description)
+
+
 class Settings(BaseSettings):
     """The settings of a worker. Durations are in seconds of real time at pace 1."""
 
@@ -84,24 +88,19 @@ class Settings(BaseSettings):
         "Logins of sites behind Basic authentication: install=user:password, separated by spaces. "
         "Percent-encode all characters but letters and digits.",
     )
-    standing_file: Path = Field(
-        Path("deployments/standing.yaml"),
-        description="Reviewed file of standing approvals for refreshes, relative to the project.",
+    standing_file: Path = _reviewed(
+        "standing.yaml", "Reviewed file of standing approvals for refreshes, relative to the project."
     )
-    leads_file: Path = Field(
-        Path("deployments/leads.yaml"), description="Reviewed file of the people who may approve, with their SSH keys."
-    )
+    leads_file: Path = _reviewed("leads.yaml", "Reviewed file of the people who may approve, with their SSH keys.")
     codes_file: Path = Field(
         default_factory=lambda: Path.home() / ".understudy" / "codes.yaml",
         description="Secrets of the leads' one-time codes. Readable only by the worker, never in git.",
     )
-    risk_file: Path = Field(
-        Path("deployments/risks.yaml"),
-        description="Reviewed file of the risk rules: what makes a plan green, yellow or red, and what each class requires.",
+    risk_file: Path = _reviewed(
+        "risks.yaml",
+        "Reviewed file of the risk rules: what makes a plan green, yellow or red, and what each class requires.",
     )
-    freeze_file: Path = Field(
-        Path("deployments/freezes.yaml"), description="Reviewed freeze calendar. Without the file nothing is frozen."
-    )
+    freeze_file: Path = _reviewed("freezes.yaml", "Reviewed freeze calendar. Without the file nothing is frozen.")
     notices: SecretStr = _secret(
         "Where notices go, separated by spaces: Prefect blocks (slack-webhook/leads) or Apprise URLs "
         "(mailtos://…). Empty: no notices.",

@@ -132,3 +132,11 @@ class Session:
 def _array_literal(names: tuple[str, ...]) -> str:
     quoted = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
     return "{" + ",".join(f'"{name}"' for name in quoted) + "}"
+
+
+def opens(password: str, hashed: str) -> bool:
+    """Return whether the password belongs to this hash; what is no bcrypt hash opens with none."""
+    try:
+        return bcrypt.checkpw(password.encode(), hashed.encode())
+    except ValueError:
+        return False

@@ -341,9 +341,4 @@ def _place(found: Sequence[Token], word: str, start: int = 0) -> int | None:
 
 def _closing(found: Sequence[Token], opening: int) -> int:
     """Return the place of the parenthesis that closes the one at `opening`."""
-    depth = 0
-    for at in range(opening, len(found)):
-        depth += {"(": 1, ")": -1}.get(found[at].text, 0)
-        if not depth:
-            return at
-    return len(found)
+    return next(_outside(found, opening), len(found))

@@ -10,6 +10,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from tasks.estate.settings import load_settings
+
 SHOWN_EVERY = 1.0  # seconds between two updates of a progress bar
 
 
@@ -17,9 +19,9 @@ class Progress:
     """A live progress artifact of a waiting step. A lost update does not end the wait."""
 
     def __init__(self, key: str, *, typical: float) -> None:
-        """`key`: lowercase, digits, dashes; `typical`: seconds that the remote side usually takes, for the bar."""
+        """`key`: lowercase, digits, dashes; `typical`: seconds at pace 1 that the remote side usually takes, for the bar."""
         self._key = key
-        self._typical = max(typical, 0.001)
+        self._typical = max(typical * load_settings().pace, 0.001)
         self._artifact: UUID | None = None
         self._shown: tuple[str, int] | None = None
         self._at = -math.inf  # when a share of the work was last shown, monotonic

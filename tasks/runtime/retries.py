@@ -43,6 +43,7 @@ RETRIES: dict[str, Any] = {
 # Above the approval gate: the body runs again after a resume, and these steps must return what they returned before the wait,
 # on any machine. Prefect would store their results on the worker's disk; `kept_in_ledger` stores them in the ledger.
 ABOVE_THE_GATE: dict[str, Any] = RETRIES | {"persist_result": False, "cache_policy": NO_CACHE}
+BRIEF: dict[str, Any] = ABOVE_THE_GATE | {"timeout_seconds": 120}  # a few requests to the host; two minutes
 
 
 # From the approval gate down: never a result from before the wait.

@@ -14,6 +14,14 @@ from tasks.probes.websites import Prober
 T = TypeVar("T")
 
 
+def id_of(client: Client, name: str) -> str:
+    """Return the id of the install of exactly this name. Raises `NotFound`."""
+    for install in client.installs():
+        if install.name == name:
+            return install.id
+    raise NotFound(f"No install is named {name!r} among those this API user may see.", install=name)
+
+
 def to_install(seen: Installation, sites: list[HostSite] | None = None) -> Install:
     """Convert the host's installation. An absent or unknown status becomes "unknown", never "active"."""
     site_id = seen.site.id if seen.site else None

@@ -1,58 +1,32 @@
 """The flow process is killed around the copy call, then the run is retried: at most one copy, always reconciled."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 
 from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
 from tasks.ledger.ledger import Ledger
+from tests.flows.killing import kill
 
-ROOT = Path(__file__).parents[2]
-
-# Runs one flow run in a process of its own and kills it, as kill -9 would, at a named moment around the copy call.
-VICTIM = """
-import os, signal, sys
-from uuid import UUID
-from prefect.client.orchestration import get_client
-from prefect.flow_engine import run_flow
-from flows.{verb} import {verb} as the_flow
+# Kills the process before, during or after the copy call.
+PATCH = """
 from tasks.capi.client import Client
 
 send = Client.send_copy
 
 def killed(self, *args, **options):
     if "{moment}" == "during":
-        import threading
         threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGKILL)).start()  # the host answers after half a second
     if "{moment}" != "before":
         send(self, *args, **options)
     os.kill(os.getpid(), signal.SIGKILL)
 
 Client.send_copy = killed
-with get_client(sync_client=True) as client:
-    run = client.read_flow_run(UUID("{run}"))
-run_flow(the_flow, flow_run=run, parameters=the_flow.validate_parameters(run.parameters), return_type="state")
 """
-
-
-def kill(verb: str, run: str, moment: str) -> int:
-    """Run it in a process that is killed at that moment; return the exit code."""
-    environment = os.environ | {
-        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
-        "PREFECT_LOCAL_STORAGE_PATH": str(PREFECT_LOCAL_STORAGE_PATH.value()),
-        "PYTHONPATH": str(ROOT),
-    }
-    code = VICTIM.format(verb=verb, run=run, moment=moment)
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=90).returncode
 
 
 @pytest.mark.parametrize("verb", [pytest.param("refresh", marks=pytest.mark.drill), "promote"])
@@ -77,7 +51,7 @@ def test_a_killed_run_is_reconciled_and_never_sends_again(
     assert run.say() == "ACCEPT"
     if moment == "during":
         worker.switch_on("slow-reply", install=pair["destination"], path="/install_copy", seconds=0.5)
-    assert kill(verb, run.id, moment) == -signal.SIGKILL
+    assert kill(verb, run.id, PATCH.format(moment=moment)) == -signal.SIGKILL
     assert [fact.kind for fact in ledger.facts(run_id=run.id)][-1] == "sending"
     worker.switch_off_all()
     run.restart().go()

@@ -1,32 +1,21 @@
 """The process is killed around the commit of a load, then the run is retried: it finds out, and never loads again."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 
 from flows.load_dump import load_dump
 from tasks.dumps.load import Load
 from tasks.ledger.ledger import Ledger
+from tests.flows.killing import kill
 
-ROOT = Path(__file__).parents[2]
 HOST = "staging.schule.example"
 HISTORY = 'SELECT "Status" FROM "ImportExportAudit" WHERE "RunId" = \'{}\''
-
-# Runs one flow run in a process of its own and kills it, as kill -9 would, before or after the commit.
-VICTIM = """
-import os, signal
-from uuid import UUID
-from prefect.client.orchestration import get_client
-from prefect.flow_engine import run_flow
-from flows.load_dump import load_dump
+# Kills the process before or after the commit.
+PATCH = """
 from tasks.dumps.load import Load
 
 commit = Load._commit
@@ -37,21 +26,7 @@ def killed(self):
     os.kill(os.getpid(), signal.SIGKILL)
 
 Load._commit = killed
-with get_client(sync_client=True) as client:
-    run = client.read_flow_run(UUID("{run}"))
-run_flow(load_dump, flow_run=run, parameters=load_dump.validate_parameters(run.parameters), return_type="state")
 """
-
-
-def kill(run: str, moment: str) -> int:
-    """Run it in a process that is killed at that moment; return the exit code."""
-    environment = os.environ | {
-        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
-        "PREFECT_LOCAL_STORAGE_PATH": str(PREFECT_LOCAL_STORAGE_PATH.value()),
-        "PYTHONPATH": str(ROOT),
-    }
-    code = VICTIM.format(moment=moment, run=run)
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=90).returncode
 
 
 @pytest.mark.parametrize(
@@ -65,7 +40,7 @@ def test_w8_a_killed_load_is_found_out_by_its_marker(
     before = school.contents()
     run = start(load_dump, hostname=HOST, dump=whole.dump)
     assert run.say() == "ACCEPT"
-    assert kill(run.id, moment) == -signal.SIGKILL
+    assert kill("load_dump", run.id, PATCH.format(moment=moment)) == -signal.SIGKILL
     assert [fact.kind for fact in ledger.facts(run_id=run.id)][-1] == "sending"
     loaded = school.contents()
     changed = {name for name in before if before[name] != loaded[name]} - {'public."ImportExportAudit"'}

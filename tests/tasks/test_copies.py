@@ -106,11 +106,20 @@ def test_what_changed_after_the_approval_stops_the_call(scene: Make, what: str) 
     assert not {"consumed", "sending"} & {*made.kinds()}
 
 
-def test_other_code_than_that_of_the_plan_stops_the_call(scene: Make) -> None:
-    """The plan was drafted before a deployment."""
-    made = scene(code_version="earlier")
-    with pytest.raises(PlanIsStale, match="another version of the code"):
-        made.send(send_copy)
+@pytest.mark.parametrize(
+    ("drafted", "sent", "error", "words"),
+    [
+        ({"code_version": "earlier"}, {}, PlanIsStale, "another version of the code"),
+        ({}, {"hold": False}, DestinationBusy, "does not hold"),
+    ],
+)
+def test_another_version_or_a_lost_lock_stops_the_call(
+    scene: Make, drafted: dict[str, Any], sent: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    """A plan drafted before a deployment, and a destination that this run does not hold at the moment of the call."""
+    made = scene(**drafted)
+    with pytest.raises(error, match=words):
+        made.send(send_copy, **sent)
     assert made.sent() == 0
 
 
@@ -171,14 +180,6 @@ def test_an_approval_is_used_in_time(scene: Make, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(copies, "utc_now", lambda: late)
     with pytest.raises(ApprovalExpired):
         made.send(send_copy)
-    assert made.sent() == 0
-
-
-def test_without_the_lock_nothing_leaves(scene: Make) -> None:
-    """The destination must be held by this run at the moment of the call."""
-    made = scene()
-    with pytest.raises(DestinationBusy, match="does not hold"):
-        made.send(send_copy, hold=False)
     assert made.sent() == 0
 
 

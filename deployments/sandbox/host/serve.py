@@ -1,21 +1,18 @@
 """The HTTP/1.1 server of the emulator on loopback, which also delays, cuts and slows answers for faults."""
 
 import argparse
-import signal
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.loopback import Listener, QuietRequest, Server, stop_signal
 from deployments.sandbox.host.wire import Request
 
 DROPS = 10  # pieces of a dripping body
 
 
-class _Shell(BaseHTTPRequestHandler):
-    """Converts HTTP requests to `Request` and `Response` to HTTP answers."""
+class _Shell(QuietRequest):
+    """Converts HTTP requests to `Request` and `Response` to HTTP answers. The journal has all requests."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = (
@@ -47,38 +44,10 @@ class _Shell(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _answer  # names that http.server calls
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: the journal has all requests."""
-
-
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that disconnect."""
-
-
-class Server:
-    """A listening emulator. `url` has no trailing slash; the API is below `/v1`."""
-
-    def __init__(self, listener: ThreadingHTTPServer) -> None:
-        self._listener = listener
-        host, port = listener.server_address[:2]
-        self.url = f"http://{host!s}:{port}"
-        self._thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._thread.join()
-
 
 def serve(emulated: Host, host: str = "127.0.0.1", port: int = 0) -> Server:
-    """Serve an emulated host on a loopback port; 0 takes a free one."""
-    return Server(_Listener((host, port), type("Shell", (_Shell,), {"host": emulated})))
+    """Serve an emulated host on a loopback port; 0 takes a free one. The API is below `/v1`."""
+    return Server(Listener((host, port), type("Shell", (_Shell,), {"host": emulated})))
 
 
 def main() -> None:
@@ -90,9 +59,7 @@ def main() -> None:
         "--scale", type=float, default=1 / 60, help="our seconds for one of the host's; 1/60 by default"
     )
     options = parser.parse_args()
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = stop_signal()
     emulated = Host(options.state, scale=options.scale)
     server = serve(emulated, port=options.port)
     print(

@@ -31,22 +31,25 @@ def _page(request: Request, response: Response) -> bool:
     return response.status == 200 and "html" in response.headers.get("content-type", "")
 
 
-def _in_body(make: Callable[[], str]) -> Variant:
+def _in_pages(change: Callable[[Document, bytes], bytes]) -> Variant:
+    """Change the body of every page."""
+
     def vary(install: Document, request: Request, response: Response) -> Response:
-        if not _page(request, response):
-            return response
-        return replace(response, body=response.body.replace(b"</body>", make().encode() + b"</body>"))
+        return replace(response, body=change(install, response.body)) if _page(request, response) else response
 
     return vary
+
+
+def _in_body(make: Callable[[], str]) -> Variant:
+    return _in_pages(lambda _, body: body.replace(b"</body>", make().encode() + b"</body>"))
 
 
 def _in_head(make: Callable[[Document], str]) -> Variant:
-    def vary(install: Document, request: Request, response: Response) -> Response:
-        if not _page(request, response):
-            return response
-        return replace(response, body=response.body.replace(b"</head>", make(install).encode() + b"</head>"))
+    return _in_pages(lambda install, body: body.replace(b"</head>", make(install).encode() + b"</head>"))
 
-    return vary
+
+def _with_header(name: str, make: Callable[[Document], str]) -> Variant:
+    return lambda install, _, response: replace(response, headers=response.headers | {name: make(install)})
 
 
 def _front_page_of_another(install: Document, request: Request, response: Response) -> Response:
@@ -64,19 +67,9 @@ def _rest_closed(install: Document, request: Request, response: Response) -> Res
     return Response(401, {"content-type": "application/json"}, b'{"code":"rest_forbidden"}')
 
 
-def _no_versions(install: Document, request: Request, response: Response) -> Response:
-    return (
-        replace(response, body=re.sub(rb"\?ver=[^\"']+", b"", response.body)) if _page(request, response) else response
-    )
-
-
-def _timed_assets(install: Document, request: Request, response: Response) -> Response:
-    stamp = str(time.time_ns() // 1_000_000).encode()
-    return (
-        replace(response, body=re.sub(rb"\?ver=[^\"']+", b"?ver=" + stamp, response.body))
-        if _page(request, response)
-        else response
-    )
+def _versions(make: Callable[[], str]) -> Variant:
+    """Replace the version of each asset."""
+    return _in_pages(lambda _, body: re.sub(rb"\?ver=[^\"']+", make().encode(), body))
 
 
 def _maintenance(install: Document, request: Request, response: Response) -> Response:
@@ -176,10 +169,6 @@ def _refresh_to(host: str) -> str:
     return f'<meta http-equiv="Refresh" content="0; url=http://{host}/">'
 
 
-def _refresh_header(install: Document, request: Request, response: Response) -> Response:
-    return replace(response, headers=response.headers | {"refresh": f"0; url=http://{_other(install)}/"})
-
-
 def _loop(install: Document, request: Request, response: Response) -> Response:
     return Response(302, {"location": "/?again=1"}) if request.path == "/" else response
 
@@ -187,10 +176,6 @@ def _loop(install: Document, request: Request, response: Response) -> Response:
 def _cached_redirect(install: Document, request: Request, response: Response) -> Response:
     """Only the page cache has it: a request past the cache shows the site."""
     return _to(_other)(install, request, response) if not request.query else response
-
-
-def _blank(install: Document, request: Request, response: Response) -> Response:
-    return replace(response, body=b"") if _page(request, response) else response
 
 
 def _page_left_out(install: Document, request: Request, response: Response) -> Response:
@@ -208,14 +193,6 @@ def _post_left_out(install: Document, request: Request, response: Response) -> R
     if posts and "content" in posts[-1]:
         posts[-1]["content"]["rendered"] += f"<img src='//{_other(install)}/wp-content/uploads/old.jpg'>"
     return replace(response, body=json.dumps(posts).encode())
-
-
-def _noindex_header(install: Document, request: Request, response: Response) -> Response:
-    return replace(response, headers=response.headers | {"x-robots-tag": "noindex, nofollow"})
-
-
-def _rules_for_others(install: Document, request: Request, response: Response) -> Response:
-    return replace(response, headers=response.headers | {"x-robots-tag": "BadBot: noindex"})
 
 
 def _robots_txt(install: Document, request: Request, response: Response) -> Response:
@@ -271,8 +248,8 @@ HEALTHY: dict[str, Variant] = {
             f"<!-- page generated in 0.{secrets.randbelow(900) + 100} s --><i>{time.time_ns() % 997}.{secrets.randbelow(99)} ms</i>"
         )
     ),
-    "timed-assets": _timed_assets,
-    "no-versions": _no_versions,
+    "timed-assets": _versions(lambda: f"?ver={time.time_ns() // 1_000_000}"),
+    "no-versions": _versions(lambda: ""),
     "noindex-in-comment": _in_body(lambda: "<!--noindex--><nav>menu</nav><!--/noindex-->"),
     "email-and-similar-hosts": _in_body(
         lambda: "<a href='mailto:info@www.schulfest.example'>m</a> <a href='https://www.schulfest.example.uk/'>u</a>"
@@ -286,7 +263,7 @@ HEALTHY: dict[str, Variant] = {
     "front-page-moved": _moved_front_page,
     "umlaut-domain": _in_ascii,
     "thirty-domains": _network,
-    "rules-for-other-crawlers": _rules_for_others,
+    "rules-for-other-crawlers": _with_header("x-robots-tag", lambda _: "BadBot: noindex"),
 }
 UNPROVABLE: dict[str, Variant] = {
     "maintenance": _maintenance,
@@ -299,11 +276,11 @@ BROKEN: dict[str, Variant] = {
     "redirect-to-other-side": _to(_other),
     "redirect-elsewhere": _to(lambda install: SECOND_HOST),
     "refresh-to-other-side": _in_head(lambda i: _refresh_to(_other(i))),
-    "refresh-header": _refresh_header,
+    "refresh-header": _with_header("refresh", lambda install: f"0; url=http://{_other(install)}/"),
     "hops-to-other-side": _hops,
     "redirect-loop": _loop,
     "cached-redirect": _cached_redirect,
-    "blank-page": _blank,
+    "blank-page": _in_pages(lambda install, body: b""),
     "wrong-site": _wrong_site,
     "front-page-of-another-site": _front_page_of_another,
     "canonical-of-other-side": _in_head(lambda i: f'<link rel="canonical" href="http://{_other(i)}/">'),
@@ -320,7 +297,7 @@ BROKEN: dict[str, Variant] = {
 }
 HIDDEN: dict[str, Variant] = {
     "noindex-tag": _in_head(lambda i: "<meta content='noindex,follow' name='robots'>"),
-    "noindex-header": _noindex_header,
+    "noindex-header": _with_header("x-robots-tag", lambda _: "noindex, nofollow"),
     "robots-txt": _robots_txt,
 }
 VARIANTS: dict[str, Variant] = {**HEALTHY, **CLOSED, **UNPROVABLE, **HIDDEN, **BROKEN}

@@ -154,6 +154,18 @@ class Maker(Immutable):
         return 0.0
 
 
+class Nothing(Maker):
+    """A maker whose result is NULL."""
+
+    def sql(self, place: Place, session: Session) -> Composable:
+        """Return NULL."""
+        return SQL("NULL::text")
+
+    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
+        """Return None."""
+        return None
+
+
 class FromNumber(Maker):
     """A maker whose result depends on the keyed number of the value (or of `by`) alone."""
 

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable
 from pydantic import AfterValidator, Field
 
 from tasks.masking.makers.expression import SqlOnly
-from tasks.masking.makers.maker import Maker, Place, Row
+from tasks.masking.makers.maker import Nothing, Place
 from tasks.masking.session import Session
 from tasks.masking.sql_tokens import Token, called, columns_in, faults_of_expression, tokens
 
@@ -76,18 +76,10 @@ class Recompute(SqlOnly):
         return found
 
 
-class ByTrigger(Maker):
+class ByTrigger(Nothing):
     """NULL in the dump; the target's own trigger computes the value from the masked row while rows are written."""
 
     maker: Literal["trigger"] = "trigger"
-
-    def sql(self, place: Place, session: Session) -> Composable:
-        """Return NULL."""
-        return SQL("NULL")
-
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """Return None."""
-        return None
 
     def problems(self, place: Place) -> list[str]:
         """Refuse a member of a column. The plan checks that the table has such a trigger."""

@@ -8,7 +8,17 @@ from psycopg.sql import Literal as Quoted
 from pydantic import ConfigDict, Field
 
 from tasks.estate.dumps import Anonymizer
-from tasks.masking.makers.maker import JSON, Maker, Place, Row, Uniqueness, canonical, length_problems, text_problems
+from tasks.masking.makers.maker import (
+    JSON,
+    Maker,
+    Nothing,
+    Place,
+    Row,
+    Uniqueness,
+    canonical,
+    length_problems,
+    text_problems,
+)
 from tasks.masking.session import Session
 
 SCRUBBED = "[scrubbed for staging]"
@@ -70,18 +80,10 @@ class Constant(Same):
         return found
 
 
-class Null(Maker):
+class Null(Nothing):
     """NULL, in any column that allows it."""
 
     maker: Literal["null"] = "null"
-
-    def sql(self, place: Place, session: Session) -> Composable:
-        """Return a literal."""
-        return SQL("NULL::text")
-
-    def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
-        """Return None."""
-        return None
 
     def problems(self, place: Place) -> list[str]:
         """Refuse a column that is NOT NULL, also by its domain."""

@@ -38,6 +38,13 @@ def cli(school: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int
 
 
 @pytest.fixture
+def load(cli: Callable[..., Any], dumped: dict[str, Any], school: Any) -> Callable[..., tuple[int, Any]]:
+    """Load that dump, with more options."""
+    target = ("load", dumped["outcome"]["dump"], "--hostname", school.hostname)
+    return lambda *more, policy=POLICY, **options: cli(*target, "--policy", policy, *more, **options)
+
+
+@pytest.fixture
 def dumped(cli: Callable[..., Any], tmp_path: Path) -> dict[str, Any]:
     """The document of a dump made from the terminal."""
     code, document = cli("dump", "--policy", POLICY, "--to", tmp_path / "out")
@@ -45,13 +52,9 @@ def dumped(cli: Callable[..., Any], tmp_path: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def test_a_dump_goes_into_staging_after_a_lead_has_approved(
-    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
-) -> None:
+def test_a_dump_goes_into_staging_after_a_lead_has_approved(load: Callable[..., Any], school: Any, key: Path) -> None:
     """Masked rows arrive, and the ledger contains every step of the run, which Prefect never had."""
-    code, document = cli(
-        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key, *ANSWER
-    )
+    code, document = load("--key", key, *ANSWER)
     assert (code, document["outcome"]["name"], document["faults"]) == (0, "Loaded", []), document
     (original,) = school.ask("SELECT email FROM users ORDER BY id LIMIT 1", production=True)
     (masked,) = school.ask("SELECT email FROM users ORDER BY id LIMIT 1")
@@ -72,31 +75,24 @@ def test_a_plan_only_dump_writes_nothing(cli: Callable[..., Any], tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_plan_only_load_asks_nobody(cli: Callable[..., Any], dumped: dict[str, Any], school: Any) -> None:
+def test_a_plan_only_load_asks_nobody(load: Callable[..., Any], school: Any) -> None:
     """`--plan-only` shows what would be replaced, and changes nothing on staging."""
     school.change(
         "CREATE FUNCTION few() RETURNS boolean LANGUAGE sql AS 'SELECT count(*) < 1000000 FROM users';"
         " ALTER TABLE messages ADD CONSTRAINT few CHECK (few()) NOT VALID; CREATE TABLE only_here (id int)"
     )
     before = school.contents()
-    code, document = cli(
-        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--plan-only"
-    )
+    code, document = load("--plan-only")
     assert (code, document["outcome"]["name"], document["plan"]["hostname"]) == (0, "Planned", school.hostname)
     assert document["plan"]["untouched"] == ["only_here"]
     assert school.contents() == before
     assert not open_ledger().facts(kind="asked")
 
 
-def test_a_rejected_load_changes_nothing(
-    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
-) -> None:
+def test_a_rejected_load_changes_nothing(load: Callable[..., Any], school: Any, key: Path) -> None:
     """A rejection ends with exit code 1, as Rejected with the reason."""
     before = school.contents()
-    code, document = cli(
-        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key,
-        "--name", DEMO_LEAD, "--decision", "reject", "--reason", "not on a Friday",
-    )  # fmt: skip
+    code, document = load("--key", key, "--name", DEMO_LEAD, "--decision", "reject", "--reason", "not on a Friday")
     assert (code, document["outcome"]["name"]) == (1, "Rejected")
     assert "not on a Friday" in document["outcome"]["message"]
     assert {name: rows for name, rows in school.contents().items() if "Audit" not in name} == {
@@ -104,15 +100,10 @@ def test_a_rejected_load_changes_nothing(
     }
 
 
-def test_an_unproven_answer_loads_nothing_and_leaves_no_open_request(
-    cli: Callable[..., Any], dumped: dict[str, Any], school: Any
-) -> None:
+def test_an_unproven_answer_loads_nothing_and_leaves_no_open_request(load: Callable[..., Any], school: Any) -> None:
     """After a wrong code the command asks again; when the input ends, it closes the request."""
     before = school.ask("SELECT count(*) FROM users")
-    code, _ = cli(
-        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--code", "000000",
-        *ANSWER, input="",
-    )  # fmt: skip
+    code, _ = load("--code", "000000", *ANSWER, input="")
     assert code == 2
     assert school.ask("SELECT count(*) FROM users") == before
     kinds = [fact.kind for fact in open_ledger().facts()]
@@ -148,42 +139,38 @@ def test_the_settings_of_a_command_end_with_it(cli: Callable[..., Any], tmp_path
     assert dict(os.environ) == before
 
 
-def test_a_target_that_another_run_holds_is_busy(
-    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path
-) -> None:
+def test_a_target_that_another_run_holds_is_busy(load: Callable[..., Any], key: Path) -> None:
     """Without Prefect, whether the other run is over is not known: it counts as running, and is named."""
-    cli("load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--plan-only")
+    load("--plan-only")
     ((place,),) = ({fact.destination_id for fact in open_ledger().facts(kind="planned-load")},)
     other = "11111111-2222-4333-8444-555555555555"
     open_ledger().take_lock(
         place, other, is_over=lambda run: False, settles=lambda fact: False,
         horizon=timedelta(days=1), now=datetime.now(UTC),
     )  # fmt: skip
-    code, document = cli(
-        "load", dumped["outcome"]["dump"], "--policy", POLICY, "--hostname", school.hostname, "--key", key, *ANSWER
-    )
+    code, document = load("--key", key, *ANSWER)
     assert (code, document["outcome"]["name"]) == (1, "DestinationBusy")
     assert other in document["outcome"]["message"]
 
 
 def test_a_dump_whose_load_found_a_leak_is_never_called_proven_again(
-    cli: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path, tmp_path: Path
+    load: Callable[..., Any], dumped: dict[str, Any], school: Any, key: Path, tmp_path: Path
 ) -> None:
     """The load rolls back and reports that the dump still exists; every later plan calls it unproven."""
-    dump, target = dumped["outcome"]["dump"], ("--policy", POLICY, "--hostname", school.hostname)
-    _, healthy = cli("load", dump, *target, "--plan-only")
+    dump = dumped["outcome"]["dump"]
+    _, healthy = load("--plan-only")
     assert healthy["plan"]["unproven"] == ""
     other = tmp_path / "other" / POLICY.name
     other.parent.mkdir()
     other.write_text(POLICY.read_text(encoding="utf-8").replace("notes: scrub", "notes: {maker: scrub, text: gone}", 1))
     before = school.ask("SELECT * FROM users ORDER BY id")
-    code, document = cli("load", dump, "--policy", other, "--hostname", school.hostname, "--key", key, *ANSWER)
+    code, document = load("--key", key, *ANSWER, policy=other)
     assert (code, document["outcome"]["name"]) == (1, "LeakFound"), document
     assert Path(dump).name in document["outcome"]["next_step"]
     assert "still exists and counts as unproven" in document["outcome"]["next_step"]
     assert Path(dump).exists()
     assert school.ask("SELECT * FROM users ORDER BY id") == before
-    _, document = cli("load", dump, *target, "--plan-only")
+    _, document = load("--plan-only")
     assert "found personal data" in document["plan"]["unproven"]
 
 
@@ -200,38 +187,30 @@ def test_a_plan_for_a_proven_dump_is_stale_once_a_load_found_a_leak(dumped: dict
 
 
 @pytest.mark.parametrize("removable", [True, False])
-def test_an_export_in_which_the_leak_search_finds_a_value_leaves_no_dump(
-    cli: Callable[..., Any], tmp_path: Path, school: Any, monkeypatch: pytest.MonkeyPatch, removable: bool
-) -> None:
-    """There is no dump and no fact of one, and the message states whether the parts could be removed."""
-    school.change("UPDATE users SET title = email WHERE id = 1", production=True)
-    if not removable:
-        monkeypatch.setattr("tasks.exports.shutil.rmtree", lambda folder, ignore_errors: None)
-    code, document = cli("dump", "--policy", POLICY, "--to", tmp_path / "out")
-    outcome = document["outcome"]
-    assert (code, outcome["name"]) == (1, "LeakFound"), document
-    assert "users.title holds 1 values of users.email" in outcome["message"]
-    assert ("Its parts were removed." in outcome["next_step"]) is removable
-    assert ("could NOT be removed" in outcome["next_step"]) is not removable
-    assert not [path for path in tmp_path.rglob("*.json*") if "export" in path.name]
-    left = list(load_settings().dump_work.rglob("*.part"))
-    assert bool(left) is not removable
-    assert not open_ledger().facts(kind="exported")
-
-
-@pytest.mark.parametrize("removable", [True, False])
-def test_a_canary_that_comes_out_leaves_no_dump(
-    cli: Callable[..., Any], tmp_path: Path, school: Any, monkeypatch: pytest.MonkeyPatch, removable: bool
-) -> None:
-    """A planted value in a kept column ends the export, and the message states whether its parts were removed."""
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE users SET title = email WHERE id = 1", "users.title holds 1 values of users.email"),
+        ("UPDATE users SET title = 'planted-4711' WHERE id = 1", "canary is in the output of users.title"),
+    ],
+)
+def test_an_export_in_which_a_value_is_found_leaves_no_dump(
+    cli: Callable[..., Any], tmp_path: Path, school: Any, monkeypatch: pytest.MonkeyPatch, change: str, words: str,
+    removable: bool,
+) -> None:  # fmt: skip
+    """A value of another column, or a canary, leaves no dump and no fact of one; the message states whether the parts were removed."""
     policy = tmp_path / "planted" / POLICY.name
     policy.parent.mkdir()
     policy.write_text(POLICY.read_text(encoding="utf-8") + "\ncanaries: [planted-4711]\n", encoding="utf-8")
-    school.change("UPDATE users SET title = 'planted-4711' WHERE id = 1", production=True)
+    school.change(change, production=True)
     if not removable:
         monkeypatch.setattr("tasks.exports.shutil.rmtree", lambda folder, ignore_errors: None)
     code, document = cli("dump", "--policy", policy, "--to", tmp_path / "out")
-    assert (code, document["outcome"]["name"]) == (1, "LeakFound"), document
-    assert "canary is in the output of users.title" in document["outcome"]["message"]
-    assert ("Its parts were removed." in document["outcome"]["next_step"]) is removable
+    outcome = document["outcome"]
+    assert (code, outcome["name"]) == (1, "LeakFound"), document
+    assert words in outcome["message"]
+    assert ("Its parts were removed." in outcome["next_step"]) is removable
+    assert ("could NOT be removed" in outcome["next_step"]) is not removable
+    assert not [path for path in tmp_path.rglob("*.json*") if "export" in path.name]
+    assert bool(list(load_settings().dump_work.rglob("*.part"))) is not removable
     assert not open_ledger().facts(kind="exported")

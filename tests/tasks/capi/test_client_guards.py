@@ -200,21 +200,6 @@ def test_purges_and_measurements_are_requested(ask: Callable[[Client], None], pa
     assert json.loads(request.content or b"null") == body
 
 
-@pytest.mark.parametrize("answer", [[], {}, {"report_id": ""}, {"report_id": None}, "report_id"])
-def test_a_domain_report_needs_an_id(answer: Any) -> None:
-    """An answer without the id of the report is an error."""
-    with pytest.raises(Unreachable, match="names no report"):
-        ScriptedHost(lambda request: httpx.Response(200, json=answer)).client.request_domain_report(ONE, TWO)
-
-
-def test_a_domain_report_has_an_id() -> None:
-    """The id of a report is returned as text."""
-    assert (
-        ScriptedHost(lambda request: httpx.Response(200, json={"report_id": 7})).client.request_domain_report(ONE, TWO)
-        == "7"
-    )
-
-
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_a_missing_date_header_is_an_error(date: str | None) -> None:
     """Without a readable Date header the host's clock is unknown, which is an error."""

@@ -46,7 +46,9 @@ def saved(catcher: Catcher) -> str:
     """Save a webhook block that leads to the catcher, as an operator would; return its name for the setting."""
     name = f"leads-{uuid4().hex[:8]}"
     block = CustomWebhookNotificationBlock(
-        name="leads", url=catcher.http_url, json_data={"subject": "{{subject}}", "body": "{{body}}"}
+        name="leads",
+        url=catcher.url.replace("json:", "http:"),
+        json_data={"subject": "{{subject}}", "body": "{{body}}"},
     )
     block.save(name)
     return f"{CustomWebhookNotificationBlock.get_block_type_slug()}/{name}"
