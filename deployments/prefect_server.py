@@ -28,10 +28,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
-from deployments.obstacles import Obstacle, Surroundings, find_obstacle
-from tasks.estate.addresses import prefect_address
+from deployments.blocked_runs import Obstacle, Surroundings, find_obstacle
+from tasks.configuration.setting_addresses import prefect_address
+from tasks.estate.connection_failures import TRUST, why_failed
 from tasks.estate.errors import Misconfigured, NotApproved, NotFound, Unreachable
-from tasks.estate.failures import TRUST, why_failed
 
 VARIABLE = "PREFECT_API_URL"
 CERTIFICATE_HINT = " If your own certificate authority signed it, set PREFECT_API_SSL_CERT_FILE."

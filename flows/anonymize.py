@@ -8,10 +8,10 @@ from prefect.client.schemas.objects import State
 from tasks import exports, reports
 from tasks.estate.dumps import require_choices
 from tasks.estate.flow_parameters import Anonymizers, Attachments, PolicyName, RequestedBy, RiskPhrase, asked
-from tasks.runtime import retries, runners
+from tasks.runtime import retries, task_runners
 
 
-@flow(name="anonymize", flow_run_name="anonymize {policy}", task_runner=runners.for_exports(), **retries.FLOW)
+@flow(name="anonymize", flow_run_name="anonymize {policy}", task_runner=task_runners.for_exports(), **retries.FLOW)
 @reports.ends_with_report
 def anonymize(
     policy: PolicyName = "schulportal",

@@ -17,10 +17,15 @@ from tasks.estate.flow_parameters import (
     StagingHostname,
     StandingOrAsk,
 )
-from tasks.runtime import load_target, retries, runners
+from tasks.runtime import load_target, retries, task_runners
 
 
-@flow(name="reload", flow_run_name="reload {hostname} from {policy}", task_runner=runners.for_exports(), **retries.FLOW)
+@flow(
+    name="reload",
+    flow_run_name="reload {hostname} from {policy}",
+    task_runner=task_runners.for_exports(),
+    **retries.FLOW,
+)
 @reports.ends_with_report
 def reload(
     hostname: StagingHostname,

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import automations, leads, reports, sweeps, upkeep
+from tasks import automations, leads, reports, sweep_reports, sweeps
 
 
 @flow(
@@ -17,19 +17,19 @@ from tasks import automations, leads, reports, sweeps, upkeep
 @reports.ends_with_report
 def sweep() -> State[Any]:
     """Verify the ledger; close approval requests and remind of them, end their runs, release locks, report what needs attention."""
-    problems = upkeep.verify_ledger()
+    problems = sweep_reports.verify_ledger()
     if problems:
-        return upkeep.report_broken_ledger(problems)  # no action on the basis of a ledger that somebody changed
+        return sweep_reports.report_broken_ledger(problems)  # no action on the basis of a ledger that somebody changed
     closed = sweeps.close_requests()
     ended = sweeps.end_runs()
     corrected = sweeps.correct_states()
     reminded = sweeps.remind_people()
-    released = upkeep.release_locks()
-    found = upkeep.report_findings([*automations.find_harmful(), *upkeep.find_undelivered()])
-    stuck = upkeep.report_stuck()
+    released = sweep_reports.release_locks()
+    found = sweep_reports.report_findings([*automations.find_harmful(), *sweep_reports.find_undelivered()])
+    stuck = sweep_reports.report_stuck()
     suspended = leads.compare_leads()
-    digest = upkeep.send_digest(stuck)
-    return upkeep.report_sweep(
+    digest = sweep_reports.send_digest(stuck)
+    return sweep_reports.report_sweep(
         closed=closed,
         ended=ended,
         corrected=corrected,

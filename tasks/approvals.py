@@ -8,12 +8,12 @@ from typing import Literal
 
 from prefect.runtime import flow_run
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.approval_sheet import Sheet
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved, Rejected, Skipped, Superseded
 from tasks.estate.plans import Approval, Comparison, Intent, Plan
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import until, utc_now
+from tasks.estate.polling import until, utc_now
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.facts import Asked, PreauthorisationUsed, Sending, StandingUsed
 from tasks.ledger.ledger import AlreadyRecorded
@@ -31,17 +31,17 @@ from tasks.runtime.approval_forms import (
 )
 from tasks.runtime.notices import Kind, send_notice
 from tasks.runtime.permission import approval_gate, require_open
+from tasks.runtime.prefect_records import form_key, parameters_of, require_scheduled, typed_proofs, why_moved
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
-from tasks.runtime.states import end_waiting
-from tasks.runtime.waiting_runs import form_key, parameters_of, require_scheduled, typed_proofs, why_moved
-from tasks.safeguards import conditions
+from tasks.runtime.run_states import end_waiting
+from tasks.safeguards import scheduled_run_conditions
 from tasks.signoff import preauthorised
 from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer
-from tasks.signoff.codes import use_up
+from tasks.signoff.approval_recheck import permitted_by
 from tasks.signoff.gate import Gate, Settling, Waiting
+from tasks.signoff.one_time_codes import use_up
 from tasks.signoff.standing import StandingApproval, load_standing, require_covered, require_load_covered
 from tasks.signoff.standing_entries import standing_use
-from tasks.signoff.witnesses import permitted_by
 
 MISSED = timedelta(hours=6)  # a scheduled run that is later than this belongs to another day
 LONGEST = timedelta(days=7)  # after a week the facts of a plan have changed
@@ -83,7 +83,9 @@ def ask_or_standing(
     if ledger.receipt(plan.run_id) is not None and (recorded := recorded_answer(ledger, plan)):
         return recorded  # sent before: nothing is sent again, whatever the conditions are now
     return _stand(
-        plan, lambda now: conditions.require_met(ledger, plan, comparison, now=now, **limits), require_covered
+        plan,
+        lambda now: scheduled_run_conditions.require_met(ledger, plan, comparison, now=now, **limits),
+        require_covered,
     )
 
 
@@ -101,11 +103,13 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
         return recorded
     notes: tuple[str, ...] = ()
     if mode == "standing" and not plan.first_load:  # no standing approval covers a first load
-        emptied = conditions.newly_emptied(ledger, plan)
+        emptied = scheduled_run_conditions.newly_emptied(ledger, plan)
         notes = (EMPTIED_NOW,) if emptied is not None else ()
     if mode == "standing" and not notes:
         return _stand(
-            plan, lambda now: conditions.require_load_met(ledger, plan, now=now, **limits), require_load_covered
+            plan,
+            lambda now: scheduled_run_conditions.require_load_met(ledger, plan, now=now, **limits),
+            require_load_covered,
         )
 
     def text(waiting: Waiting) -> str:

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from tasks.estate.approval_sheet import Sheet
 from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Evidence, Plan, Receipt, Signal, Verdict
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.facts import ArrivalAnswered, ArrivalAsked, ArrivalRefused, CodeUsed, Settled
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
 from tasks.rendering.approval import arrival_text
 from tasks.runtime.approval_forms import ArrivalForm, FormAnswer, arrival_form, await_answer, publish_sheet
 from tasks.runtime.notices import send_notice
+from tasks.runtime.prefect_records import parameters_of
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
-from tasks.runtime.waiting_runs import parameters_of
 from tasks.signoff.answers import entry, where
 from tasks.signoff.proofs import BadProof, statement, verify
 

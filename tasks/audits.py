@@ -7,17 +7,17 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from tasks.estate.errors import LedgerBroken
+from tasks.estate.outcomes import AUDITED
 from tasks.estate.plans import Report
-from tasks.estate.verdicts import AUDITED
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.rendering.audit import history_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_ledger, read_leads
 from tasks.runtime.retries import BELOW_THE_GATE
+from tasks.signoff.approval_recheck import verified_signatures
 from tasks.signoff.history import KINDS, History, history
-from tasks.signoff.witnesses import verified_signatures
 
 
 @task(name="Read who approved what", **BELOW_THE_GATE)

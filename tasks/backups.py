@@ -4,17 +4,17 @@ from prefect import task
 
 from tasks.capi.client import Client
 from tasks.capi.models import Backup as HostBackup
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import BackupAborted, BackupOverdue, NotFound
 from tasks.estate.plans import Backup, Plan
-from tasks.estate.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import Install
-from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import BackupRenewed, BackupRequested, Sending
 from tasks.runtime.current_run import this_run
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
-from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF, poll
+from tasks.runtime.step_results import kept_in_ledger
 from tasks.signoff.answers import where
 
 BACKUP_TYPICAL = 300.0  # seconds; usually 2 to 10 minutes

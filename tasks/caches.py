@@ -5,10 +5,10 @@ from datetime import datetime
 
 from prefect import task
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import RateLimited
-from tasks.estate.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import Install
-from tasks.estate.waiting import utc_now
 from tasks.runtime.resources import open_clients
 from tasks.runtime.retries import BELOW_THE_GATE
 

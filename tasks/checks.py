@@ -5,14 +5,14 @@ from datetime import datetime
 
 from prefect import task
 
+from tasks.configuration.settings import load_settings
+from tasks.estate.copy_rules import compare
 from tasks.estate.plans import CopyOptions, Diagnosis, Finding, Plan
-from tasks.estate.rules import compare
-from tasks.estate.settings import load_settings
+from tasks.estate.polling import until, utc_now
 from tasks.estate.sites import Survey
-from tasks.estate.waiting import until, utc_now
 from tasks.runtime.resources import open_clients, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
-from tasks.surveys.checks import check_copy, check_install
+from tasks.surveys.install_checks import check_copy, check_install
 from tasks.surveys.survey import id_of, survey_install
 
 CDN_SETTLES = 300.0  # seconds; a CDN purge shows after one to five minutes

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from prefect import task
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Signal, Verdict
-from tasks.estate.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import Survey
-from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import ArrivalAnswered, Settled
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
@@ -16,8 +16,8 @@ from tasks.runtime.resources import open_clients, open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE, ONCE
 from tasks.signoff.answers import where
 from tasks.signoff.sending import send_once
+from tasks.surveys.arrival_watch import Watch, watch
 from tasks.surveys.recheck import recheck
-from tasks.surveys.watch import Watch, watch
 
 TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
 

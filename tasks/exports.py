@@ -11,6 +11,7 @@ from pathlib import Path
 from prefect import task
 from prefect.futures import as_completed
 
+from tasks.configuration.settings import Settings, load_settings
 from tasks.dumps import extract, leak_search
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
 from tasks.dumps.connections import connected_to, exported_snapshot, in_short_transactions, use_snapshot
@@ -29,7 +30,6 @@ from tasks.dumps.table_rules import existing_names
 from tasks.estate.dumps import Choices, DumpFacts, Header, LeakSearchResult, Overlap
 from tasks.estate.errors import LeakFound, Misconfigured, NotExported, UnderstudyError
 from tasks.estate.relations import Resolver
-from tasks.estate.settings import Settings, load_settings
 from tasks.ledger.facts import Exported
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy

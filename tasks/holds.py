@@ -7,11 +7,11 @@ from prefect import task
 from prefect.client.schemas.objects import State
 from psycopg.conninfo import conninfo_to_dict
 
+from tasks.configuration.settings import Settings, load_settings
 from tasks.estate.errors import NotApproved, NotFound
+from tasks.estate.outcomes import HELD, RELEASED
 from tasks.estate.plans import Report, fingerprint
-from tasks.estate.settings import Settings, load_settings
-from tasks.estate.verdicts import HELD, RELEASED
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.facts import CodeUsed, HoldEndAsked, HoldEnded, HoldPlaced
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.rendering.markdown import bullets, plain, section
@@ -20,8 +20,8 @@ from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
 from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
-from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF
+from tasks.runtime.step_results import kept_in_ledger
 from tasks.safeguards.holds import Hold, active_holds, end, place
 from tasks.signoff.proofs import BadProof, statement, verify
 

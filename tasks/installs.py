@@ -3,22 +3,22 @@
 from prefect import get_run_logger, task
 
 from tasks.capi.client import Client
+from tasks.configuration.code_version import code_version
+from tasks.configuration.settings import load_settings
 from tasks.estate.approval_sheet import digest
+from tasks.estate.copy_rules import compare, pins, require_allowed, require_same
 from tasks.estate.errors import InstallOverdue, TooRisky, UnderstudyError, WrongDestination
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
+from tasks.estate.polling import utc_now
 from tasks.estate.risks import Grade
-from tasks.estate.rules import compare, pins, require_allowed, require_same
-from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Environment, Install, Pair
-from tasks.estate.version import code_version
-from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import Planned
 from tasks.runtime.current_run import this_run
 from tasks.runtime.permission import find_overrides
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
-from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF, poll
+from tasks.runtime.step_results import kept_in_ledger
 from tasks.safeguards.grading import grade_copy
 from tasks.signoff.answers import where
 from tasks.surveys.survey import id_of, survey_install, to_install

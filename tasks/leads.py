@@ -6,9 +6,9 @@ from prefect import get_run_logger, task
 
 from tasks.capi.client import Client
 from tasks.capi.models import AccountUser
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import Transient, UnderstudyError, Unreachable
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.facts import LeadRestored, LeadsChecked, LeadsUnchecked, LeadSuspended
 from tasks.ledger.ledger import AlreadyRecorded, Entry
 from tasks.rendering.markdown import plain
@@ -16,8 +16,8 @@ from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
 from tasks.runtime.retries import BELOW_THE_GATE
+from tasks.signoff.lead_suspensions import suspended_now
 from tasks.signoff.leads import Lead, Leads, plain_name
-from tasks.signoff.suspensions import suspended_now
 
 NEXT_STEP = "Correct it in the host's User Portal (Users), or correct the leads file. Tomorrow's sweep checks again."
 

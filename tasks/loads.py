@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from prefect import task
 
+from tasks.configuration.code_version import code_version
+from tasks.configuration.settings import Settings, load_settings
 from tasks.dumps import dump_reader
 from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.catalog import identify, read_catalog
@@ -21,9 +23,9 @@ from tasks.dumps.load_plan import (
     require_import_enabled,
     structure_fingerprint,
 )
-from tasks.dumps.marker import prepare_marker, read_marker
 from tasks.dumps.mask_on_load import segment_masker
-from tasks.dumps.verify import masked_now
+from tasks.dumps.staging_marker import prepare_marker, read_marker
+from tasks.dumps.verify_load import masked_now
 from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded, LoadPlan
 from tasks.estate.errors import (
     DestinationBusy,
@@ -36,10 +38,8 @@ from tasks.estate.errors import (
     WrongHost,
 )
 from tasks.estate.plans import Approval
-from tasks.estate.settings import Settings, load_settings
-from tasks.estate.tables import Catalog
-from tasks.estate.version import code_version
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
+from tasks.estate.schema import Catalog
 from tasks.ledger.facts import LoadPlanned, Sending, SendRefused, Sent, Settled
 from tasks.masking.policy import Policy, load_policy
 from tasks.masking.policy_patterns import expand
@@ -48,11 +48,11 @@ from tasks.runtime.load_target import AUDITED, connect_target, file_of, target_s
 from tasks.runtime.permission import find_overrides, require_permission
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings, read_rules
-from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import ABOVE_THE_GATE, ONCE
+from tasks.runtime.step_results import kept_in_ledger
 from tasks.safeguards.grading import grade_load
 from tasks.signoff.answers import where
-from tasks.signoff.leaks import leak_of, record_leak
+from tasks.signoff.leaked_dumps import leak_of, record_leak
 
 
 def require_import_allowed() -> None:

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DestinationBusy
 from tasks.estate.plans import Plan
-from tasks.estate.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import Install
-from tasks.estate.waiting import utc_now
 from tasks.ledger.approval_requests import close_own
 from tasks.ledger.ledger import Fact
 from tasks.runtime.current_run import this_run
 from tasks.runtime.resources import open_clients, open_ledger, scaled
-from tasks.runtime.states import is_over
-from tasks.surveys.watch import has_arrived
+from tasks.runtime.run_states import is_over
+from tasks.surveys.arrival_watch import has_arrived
 
 
 def require_free(*installs: Install, undoes: str = "") -> None:

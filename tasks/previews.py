@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from prefect import get_run_logger, task
 
+from tasks.configuration.settings import load_settings
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import samples_of
 from tasks.dumps.connections import connected_to
@@ -18,7 +19,6 @@ from tasks.dumps.masking_preview import Preview, overlaps_in_sample, preview_tab
 from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured
-from tasks.estate.settings import load_settings
 from tasks.masking.classify import Draft, draft
 from tasks.masking.draft_yaml import as_yaml, compress
 from tasks.masking.policy import load_policy, policy_as_written

@@ -14,8 +14,7 @@ from tasks.dumps.export_plan import ExportPlan
 from tasks.dumps.masking_preview import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
 from tasks.estate.errors import LeakFound, NotVerified, OutcomeUnknown, UnderstudyError
-from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Verdict
-from tasks.estate.verdicts import (
+from tasks.estate.outcomes import (
     CLASSIFIED,
     DECISIVE,
     EXPORTED,
@@ -30,10 +29,11 @@ from tasks.estate.verdicts import (
     outcome_of,
     unknown_checks,
 )
-from tasks.estate.waiting import utc_now
+from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Verdict
+from tasks.estate.polling import utc_now
 from tasks.ledger.facts import Approved, BackupRenewed, Planned, Sending, SendRefused
 from tasks.masking.classify import Draft
-from tasks.masking.session import PASSWORD
+from tasks.masking.session_settings import PASSWORD
 from tasks.rendering import dumps
 from tasks.rendering.approval import difference_table
 from tasks.rendering.markdown import section

@@ -9,18 +9,18 @@ from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
 from prefect.exceptions import PrefectException
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import NotFound
 from tasks.estate.plans import Approval, Backup, Plan, Receipt
-from tasks.estate.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import Direction, Pair, Survey
-from tasks.estate.waiting import utc_now
 from tasks.ledger.facts import BackupRenewed, Planned, RestoreStarted
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
 from tasks.runtime.resources import open_clients, open_ledger
-from tasks.runtime.results import kept_in_ledger
 from tasks.runtime.retries import BRIEF, ONCE
+from tasks.runtime.step_results import kept_in_ledger
 from tasks.signoff import preauthorised
 from tasks.signoff.sending import send_once
 from tasks.surveys.recheck import recheck

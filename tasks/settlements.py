@@ -10,9 +10,9 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 
 from tasks.estate.errors import NotApproved, Refused
+from tasks.estate.outcomes import SETTLED
 from tasks.estate.plans import Report
-from tasks.estate.verdicts import SETTLED
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.facts import PLANNED, Reported, SettleAnswered, SettleAsked, Settled, SettleRefused
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 from tasks.rendering.approval import settle_text
@@ -22,7 +22,7 @@ from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
 from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
-from tasks.runtime.states import is_over
+from tasks.runtime.run_states import is_over
 from tasks.signoff import settling
 
 ANSWER_WITHIN = timedelta(hours=1)  # whoever started the run is present, and a lead with them

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 
 from tasks.estate.errors import OutcomeUnknown, RunLost, UnderstudyError
 from tasks.estate.plans import Report
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.approval_requests import ApprovalRequest, end_request, open_requests
 from tasks.ledger.facts import Reminded, Reported, RequestExpired, RequestLost, RequestRejected, StateCorrected
 from tasks.ledger.ledger import AlreadyRecorded
@@ -22,8 +22,15 @@ from tasks.runtime.notices import send_notice
 from tasks.runtime.publish_report import publish_for
 from tasks.runtime.resources import open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
-from tasks.runtime.states import RETRY_WITHIN, ended_while_waiting, restore_state, state_of, states_of, wait_timed_out
-from tasks.signoff.leftovers import Unfinished, due_reminders, ending, unfinished
+from tasks.runtime.run_states import (
+    RETRY_WITHIN,
+    ended_while_waiting,
+    restore_state,
+    state_of,
+    states_of,
+    wait_timed_out,
+)
+from tasks.signoff.unattended_runs import Unfinished, due_reminders, ending, unfinished
 
 CORRECTED_FOR = 7 * 86400.0  # seconds; later changes of a state are not corrected
 ANSWER_GRACE = 300.0  # seconds after the deadline; a worker may not have taken a run that was answered in time

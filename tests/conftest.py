@@ -35,12 +35,12 @@ from deployments.sandbox.host.serve import serve
 from deployments.sandbox.postgres import TRIGRAMS, Postgres
 from deployments.sandbox.processes import free_port
 from deployments.sandbox.school.database import OWNER, build
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
 from tests.people import DEMO_LEAD, PEOPLE, SCHEDULED, Run, write_leads, write_standing
 
-pytest_plugins = ["tests.trouble", "tests.sweeping"]
+pytest_plugins = ["tests.flows_with_faults", "tests.sweeping"]
 
 # The suite draws the same examples each time; HYPOTHESIS_PROFILE=random draws new ones. No example has a deadline, because the
 # machine may be busy, and a fixture of a function may serve all examples: each example makes its own tables.
@@ -159,7 +159,7 @@ def worker(estate: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     }
     for name, value in values.items():
         monkeypatch.setenv(f"UNDERSTUDY_{name}", value)
-    monkeypatch.setattr("tasks.runtime.waiting_runs.was_scheduled", lambda run: str(run.id) in SCHEDULED)
+    monkeypatch.setattr("tasks.runtime.prefect_records.was_scheduled", lambda run: str(run.id) in SCHEDULED)
     forget_settings()
     yield estate
     server.close()

@@ -15,10 +15,10 @@ from prefect.states import Pending
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
+from tasks.signoff.approval_recheck import signed_decision
 from tasks.signoff.proofs import new_key, sign, statement
 from tasks.signoff.standing import NAMESPACE as STANDING
 from tasks.signoff.standing import sign_standing, statement_of
-from tasks.signoff.witnesses import signed_decision
 
 DEMO_LEAD, SECOND_LEAD = "Demo Lead", "Second Lead"
 PEOPLE = {name: new_key() for name in (DEMO_LEAD, SECOND_LEAD)}  # their private and public SSH keys

@@ -8,13 +8,13 @@ import httpx
 from pydantic import SecretStr
 
 from deployments.sandbox.host.host import Host
-from deployments.sandbox.host.wire import Request
+from deployments.sandbox.host.http_messages import Request
 from tasks.capi.client import Client
 from tasks.estate.plans import Backup, CopyOptions, Plan
+from tasks.estate.polling import utc_now
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Direction, Pair, Survey
-from tasks.estate.waiting import utc_now
-from tasks.probes.websites import Prober
+from tasks.websites.wordpress_site import Prober
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Suspended
 
-from deployments.sandbox.notices import Catcher
+from deployments.sandbox.notice_receiver import Catcher
 from flows.sweep import sweep
-from tasks import sweeps, upkeep
-from tasks.estate.settings import forget_settings
-from tasks.estate.waiting import utc_now
+from tasks import sweep_reports, sweeps
+from tasks.configuration.settings import forget_settings
+from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Ledger
-from tasks.runtime.states import is_over
+from tasks.runtime.run_states import is_over
 from tests.people import Run
 from tests.raw_facts import raw_fact
 
@@ -102,11 +102,11 @@ class Sweeping:
             sweeps.end_runs,
             sweeps.correct_states,
             sweeps.remind_people,
-            upkeep.release_locks,
+            sweep_reports.release_locks,
         )
         for step in steps:
             step.fn()
-        return upkeep.report_stuck.fn()
+        return sweep_reports.report_stuck.fn()
 
     def sweep(self) -> Run:
         """A whole sweep that ends well."""

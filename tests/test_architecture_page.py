@@ -71,7 +71,7 @@ def test_there_are_three_walks() -> None:
     [
         (["flows/promote.py", "tasks/gone.py"], "does not exist"),
         (["tasks/copies.py", "tasks/runtime/approval_forms.py", "tasks/locks.py"], "entered twice"),
-        (["flows/promote.py", "tasks/upkeep.py"], "no earlier file"),
+        (["flows/promote.py", "tasks/sweep_reports.py"], "no earlier file"),
         (["tasks/copies.py", "flows/promote.py"], "which the walk has left"),
     ],
 )

@@ -16,8 +16,8 @@ import yaml
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from tasks.configuration.settings import Settings
 from tasks.estate import errors
-from tasks.estate.settings import Settings
 from tasks.masking.makers import KINDS, Maker
 
 ROOT = Path(__file__).parents[1]
@@ -209,7 +209,7 @@ def test_the_tree_in_the_docstring_is_the_tree(kind: type[errors.UnderstudyError
 
 def test_every_ending_of_a_report_is_documented() -> None:
     """docs/outcomes.md has every outcome that is not an error's."""
-    endings = re.findall(r'^[A-Z_]+ = "([A-Z]\w+)"', page("tasks/estate/verdicts.py"), re.MULTILINE)
+    endings = re.findall(r'^[A-Z_]+ = "([A-Z]\w+)"', page("tasks/estate/outcomes.py"), re.MULTILINE)
     assert len(endings) >= 16
     assert [word for word in endings if f"| **{word}** |" not in page("docs/outcomes.md")] == []
 

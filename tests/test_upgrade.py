@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
 from deployments.sandbox.postgres import Postgres
+from tasks.configuration.code_version import code_version
+from tasks.configuration.settings import forget_settings
 from tasks.estate.approval_sheet import Sheet
 from tasks.estate.errors import NotApproved, PlanIsStale
 from tasks.estate.plans import Plan
 from tasks.estate.risks import Grade, Risk
-from tasks.estate.settings import forget_settings
 from tasks.estate.sites import Direction
-from tasks.estate.version import code_version
 from tasks.ledger.approval_requests import open_requests
 from tasks.ledger.facts import KINDS
 from tasks.ledger.ledger import Ledger

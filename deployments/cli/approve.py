@@ -11,8 +11,8 @@ from deployments.cli.output import Alert, Result, print_aside, prompt
 from deployments.cli.proofs import Credentials
 from deployments.prefect_server import Form, Server, connected, link
 from tasks.estate.errors import NotApproved, PlanIsStale
+from tasks.signoff.approval_recheck import signed_decision
 from tasks.signoff.proofs import statement
-from tasks.signoff.witnesses import signed_decision
 
 Fields = Annotated[
     list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="Another field of the form, like risk=…")

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from deployments.cli.in_process import done_result, local_run, refused_result, with_retries
 from deployments.cli.options import Off, PlanOnly, Policy, Requester, RiskPhrase
 from deployments.cli.output import Result, columns
+from deployments.cli.run_in_process import done_result, local_run, refused_result, with_retries
 from tasks import exports
 from tasks.dumps.export_plan import ExportPlan, Snapshot
 from tasks.dumps.extract import batches_of
 from tasks.dumps.segment_writer import Part
 from tasks.estate.dumps import DumpFacts, require_choices
 from tasks.estate.errors import UnderstudyError
-from tasks.runtime import runners
+from tasks.runtime import task_runners
 
 Source = Annotated[
     str,
@@ -71,7 +71,7 @@ def dump(
 
 def _extract(plan: ExportPlan, held: Snapshot, run_id: str) -> tuple[Part, ...]:
     """Extract every batch in a few threads; the server does the work. One that fails ends the export."""
-    with ThreadPoolExecutor(max_workers=int(os.environ.get(runners.WORKERS, "2"))) as pool:
+    with ThreadPoolExecutor(max_workers=int(os.environ.get(task_runners.WORKERS, "2"))) as pool:
         running = {
             pool.submit(with_retries, exports.extract_batch.fn, plan.policy, held, batch, run_id): batch
             for batch in batches_of(plan.masking, plan.units)

@@ -7,8 +7,8 @@ import typer
 
 from deployments.cli.options import parse_moment
 from deployments.cli.output import Result, columns
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
+from tasks.configuration.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.safeguards.freezes import Calendar, Window, load_calendar
 
 

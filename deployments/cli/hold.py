@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.cli.follow import end_result, follow, watch
+from deployments.cli.follow_run import end_result, follow, watch
 from deployments.cli.options import Code, Key, Reason, parse_moment
 from deployments.cli.output import Result, prompt
 from deployments.cli.proofs import Credentials

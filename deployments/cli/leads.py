@@ -11,9 +11,9 @@ import segno
 import typer
 
 from deployments.cli.output import Alert, Result, columns, command, new_group
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import Misconfigured, NotFound
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.signoff.leads import Enrolment, Lead, Leads, enrol, load_leads
 from tasks.signoff.proofs import LEEWAY, STEP
 

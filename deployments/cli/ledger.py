@@ -11,8 +11,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from deployments.cli.output import Alert, Result, command, new_group
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import Misconfigured, Unreachable
-from tasks.estate.settings import load_settings
 from tasks.ledger.ledger import Ledger, verify_export
 
 TAIL = (

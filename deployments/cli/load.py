@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deployments.cli.in_process import done_result, local_run, refused_result, with_retries
 from deployments.cli.options import Code, Key, Name, Off, PlanOnly, Policy, Reason, Requester, RiskPhrase
 from deployments.cli.output import Alert, MarkdownText, Result, print_aside, prompt
 from deployments.cli.proofs import Credentials
+from deployments.cli.run_in_process import done_result, local_run, refused_result, with_retries
 from tasks import loads, locks
 from tasks.estate.dumps import RISK_PHRASE, LoadPlan, require_choices
 from tasks.estate.errors import RiskNotAccepted, UnderstudyError
-from tasks.estate.faults import as_facts
+from tasks.estate.planning_faults import as_facts
 from tasks.estate.plans import Approval
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.rendering import dumps
 from tasks.rendering.approval import gate_lines
 from tasks.runtime import load_target

@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 import yaml
 
-from deployments.cli.follow import end_result, follow, state_name
+from deployments.cli.follow_run import end_result, follow, state_name
 from deployments.cli.options import Requester, parse_pairs
 from deployments.cli.output import MarkdownText, Result, command, new_group, with_options
 from deployments.prefect_server import connected, link

@@ -8,9 +8,9 @@ import typer
 
 from deployments.cli.output import Alert, Result, columns, command, new_group, print_aside
 from deployments.cli.proofs import sign_with
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import Misconfigured, NotFound
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.signoff.leads import Leads, load_leads
 from tasks.signoff.proofs import BadProof, verify_signature
 from tasks.signoff.standing import NAMESPACE, StandingApproval, load_standing, sign_standing, statement_of

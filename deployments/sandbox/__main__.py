@@ -29,7 +29,7 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # progress lines, also through a pipe
     os.environ["DO_NOT_TRACK"] = "1"  # before Prefect is imported, which is why these imports are here
     from deployments.sandbox.demo import perform
-    from deployments.sandbox.narrator import Narrator
+    from deployments.sandbox.run_progress import Narrator
 
     narrator = Narrator()
     narrator.heading("Understudy on the sandbox. Ctrl-C stops everything and removes all files.")

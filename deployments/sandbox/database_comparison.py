@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from deployments.sandbox.school.database import CANARIES
-from tasks.masking.session import PASSWORD, opens
+from tasks.masking.session_settings import PASSWORD, opens
 
 FIELDS = {"name": "display_name", "e-mail": "email", "phone": "phone", "born": "birth_date", "IBAN": "iban"}
 LOADED = ("users", "students", "messages", "parental_letters", "attachments", "audit_events", "billing.invoices")

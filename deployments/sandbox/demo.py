@@ -3,9 +3,9 @@
 import yaml
 
 from deployments.sandbox.demo_databases import DatabasesDemo
+from deployments.sandbox.demo_guide import Guide
 from deployments.sandbox.demo_websites import WebsitesDemo
-from deployments.sandbox.guide import Guide
-from deployments.sandbox.narrator import Narrator
+from deployments.sandbox.run_progress import Narrator
 from deployments.sandbox.runs import connected_to
 from deployments.sandbox.stack import PROJECT, Stack
 from tasks.ledger.ledger import Ledger

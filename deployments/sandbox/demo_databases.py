@@ -4,7 +4,7 @@ import psycopg
 
 from deployments.prefect_server import Form
 from deployments.sandbox.database_comparison import SideBySide, aligned
-from deployments.sandbox.guide import Guide
+from deployments.sandbox.demo_guide import Guide
 from deployments.sandbox.leads import LEAD
 from deployments.sandbox.school.database import CANARIES, OWNER, READER
 from deployments.sandbox.stack import HOSTNAME

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 
 from deployments.prefect_server import Form
-from deployments.sandbox import notices
-from deployments.sandbox.guide import Guide
+from deployments.sandbox import notice_receiver
+from deployments.sandbox.demo_guide import Guide
 from deployments.sandbox.leads import LEAD
 
 STAGING, PRODUCTION = "schulstage", "schulprod"
@@ -65,7 +65,7 @@ class WebsitesDemo:
     def _show_notices(self) -> None:
         """Show the subjects only: their bodies repeat the requests above."""
         self._narrator.heading("Notices that were sent to people")
-        for caught in notices.read(self._guide.stack.notices_file):
+        for caught in notice_receiver.read(self._guide.stack.notices_file):
             self._narrator.say(f"  {caught.at:%H:%M:%S} UTC {caught.subject}")
 
     def _publish(self, install: str, kind: str, what: str) -> None:

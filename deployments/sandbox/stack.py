@@ -90,7 +90,8 @@ class Stack:
         self.programs = {
             "emulator": self._program("emulator", ["deployments.sandbox.host", "--port", str(emulator), *estate]),
             "notices": self._program(
-                "notices", ["deployments.sandbox.notices", "--port", str(notices), "--file", str(self.notices_file)]
+                "notices",
+                ["deployments.sandbox.notice_receiver", "--port", str(notices), "--file", str(self.notices_file)],
             ),
             "server": self._program("server", ["prefect", "server", "start", *loopback]),
             "worker": self._program("worker", ["deployments.worker", *pool]),

@@ -35,8 +35,8 @@ from deployments.worker.prefect_private import (
     FlowRunExecutorContext,
     ProcessHandle,
 )
+from tasks.estate.connection_failures import why_failed
 from tasks.estate.errors import Misconfigured
-from tasks.estate.failures import why_failed
 
 MODULE = "deployments.worker.execute"
 SHUTDOWN_WITHIN = 4.5  # seconds from a signal to the end of the worker; service managers kill after 10

@@ -25,9 +25,9 @@ from tasks.capi.models import (
     Site,
     Usage,
 )
+from tasks.configuration.tls import tls_context
+from tasks.estate.connection_failures import why_failed
 from tasks.estate.errors import HostRefused, Misconfigured, NotFound, OutcomeUnknown, RateLimited, Unreachable
-from tasks.estate.failures import why_failed
-from tasks.estate.tls import tls_context
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=5.0)  # the host's gateway gives up after about 29 s
 BIGGEST_ANSWER = 16 * 1024 * 1024  # bytes; a list page is far below one

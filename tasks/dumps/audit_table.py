@@ -11,8 +11,8 @@ from psycopg.sql import SQL, Identifier
 from tasks.dumps.catalog import identifier
 from tasks.dumps.connections import without_values
 from tasks.estate.errors import Misconfigured
+from tasks.estate.schema import Name
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Name
 from tasks.masking.policy import Audit
 
 # Each fact about a load, with the column names that applications use for it, without case and underscores.

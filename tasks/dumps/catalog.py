@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import (
+from tasks.estate.schema import (
     Catalog,
     Check,
     Column,

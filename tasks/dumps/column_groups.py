@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from tasks.estate.dumps import Anonymizer
-from tasks.estate.faults import Fault
-from tasks.estate.tables import Catalog
+from tasks.estate.planning_faults import Fault
+from tasks.estate.schema import Catalog
 from tasks.masking.policy import ColumnRule, Policy
 
 Where = tuple[str, str]  # table, column

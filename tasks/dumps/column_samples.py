@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from tasks.dumps.connections import without_values
 from tasks.dumps.row_sources import LARGE_TABLE, rows_of
 from tasks.estate.errors import Misconfigured, Unreachable
-from tasks.estate.tables import Catalog, Column, Table
+from tasks.estate.schema import Catalog, Column, Table
 from tasks.masking.personal_values import LONGEST
 
 Samples = dict[tuple[str, str], list[str]]

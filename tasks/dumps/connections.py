@@ -8,8 +8,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
+from tasks.configuration.setting_addresses import database_address, server_and_database
 from tasks.dumps.pooler_check import require_own_server
-from tasks.estate.addresses import database_address, server_and_database
 from tasks.estate.errors import Misconfigured, NotExported, NotLoaded, Unreachable
 
 # Text output must not depend on a server's or role's own settings: a dump is read elsewhere. An empty search_path makes

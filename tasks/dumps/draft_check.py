@@ -11,19 +11,19 @@ from collections.abc import Iterator
 import psycopg
 
 from tasks.dumps.column_groups import groups_of
-from tasks.dumps.derived_columns import with_watched_columns, word_faults
+from tasks.dumps.derived_column_checks import with_watched_columns, word_faults
 from tasks.dumps.export_plan import TablePlan, anonymizer_of, table_plan
 from tasks.dumps.masking_sql import masked_columns, masked_row_faults, recomputed_key_faults, set_mask_settings
 from tasks.dumps.row_sources import sample_of
 from tasks.dumps.unique_keys import key_faults
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import Misconfigured
-from tasks.estate.tables import Catalog, Column, Table
+from tasks.estate.schema import Catalog, Column, Table
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
 from tasks.masking.derived_columns import derived_columns
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import ColumnRule, Policy, TableRule, references_from, rule_from
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 AS_IS = ColumnRule()
 LONGEST_HASH, SHORTEST_HASH = 32, 8  # hex digits; with 8 two of a hundred rows collide once in a million tables

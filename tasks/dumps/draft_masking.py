@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from tasks.dumps.column_groups import groups_of
-from tasks.dumps.derived_columns import (
+from tasks.dumps.derived_column_checks import (
     accepted_pairs,
     derived_faults,
     derived_notes,
@@ -40,9 +40,9 @@ from tasks.dumps.table_rules import (
 from tasks.dumps.unique_keys import key_faults
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import PolicyRefused
-from tasks.estate.faults import Fault, as_facts, listed
+from tasks.estate.planning_faults import Fault, as_facts, listed
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, ForeignKey
+from tasks.estate.schema import Catalog, ForeignKey
 from tasks.masking.derived_columns import derived_columns
 from tasks.masking.policy import Policy
 from tasks.masking.policy_patterns import expand

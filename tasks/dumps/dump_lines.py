@@ -14,8 +14,8 @@ import orjson
 from pydantic import ValidationError
 
 from tasks.estate.dumps import Header, Proof, Trailer
+from tasks.estate.schema import Name
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Name
 
 # Raw in COPY text but forbidden raw in JSON. PostgreSQL escapes \b \t \n \v \f \r and writes the other ones as they are.
 _WITHOUT_CONTROL = bytes(32 if code < 32 and code not in b"\t\n" else code for code in range(256))  # for translate

@@ -14,8 +14,8 @@ from tasks.dumps.compression import CHUNK, Compressed, Limits
 from tasks.dumps.dump_lines import Line, SegmentEnd, SegmentStart, read_line, require_rows, to_copy
 from tasks.estate.dumps import FORMAT, FORMAT_VERSION, NOT_CHECKED, DumpFacts, Header, Proof, TableTotals, Trailer
 from tasks.estate.errors import DumpRefused
+from tasks.estate.schema import Name
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Name
 
 DEFAULT_LIMITS = Limits()
 

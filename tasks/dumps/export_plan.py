@@ -8,8 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from pydantic import Field
 
 from tasks.estate.dumps import Anonymizer, Choices, DumpedColumn, DumpedTable, Header
+from tasks.estate.schema import Catalog, Column, DatabaseIdentity, Name, Stray, Table, by_name
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Name, Stray, Table, by_name
 from tasks.masking.makers.maker import Maker, Place
 from tasks.masking.makers.recompute import ByTrigger, Recompute
 from tasks.masking.policy import ColumnRule, Policy, TableRule

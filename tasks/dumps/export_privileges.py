@@ -11,9 +11,9 @@ from tasks.dumps.connections import in_short_transactions
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.estate.dumps import SequenceState
 from tasks.estate.errors import NotExported
-from tasks.estate.faults import Fault, as_facts
+from tasks.estate.planning_faults import Fault, as_facts
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Name
+from tasks.estate.schema import Catalog, Name
 
 Connection = psycopg.Connection[Any]
 Rights = dict[Name, dict[str, Any]]

@@ -19,9 +19,9 @@ from tasks.dumps.masking_sql import masked_columns, set_mask_settings
 from tasks.dumps.row_sources import only
 from tasks.dumps.segment_writer import Part, SegmentWriter
 from tasks.estate.errors import LeakFound, NotExported, Unreachable
+from tasks.estate.schema import Name
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Name
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 RANGE_BYTES = (
     64 * 2**20

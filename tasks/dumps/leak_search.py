@@ -29,8 +29,8 @@ from tasks.dumps.masking_sql import masked, set_mask_settings
 from tasks.dumps.row_sources import LARGE_TABLE, rows_of
 from tasks.dumps.unicode_folding import folded, set_folding_map
 from tasks.estate.dumps import Overlap
-from tasks.estate.tables import Table
-from tasks.masking.session import Session
+from tasks.estate.schema import Table
+from tasks.masking.session_settings import Session
 
 VALUES = 20_000  # forms of each column: a column that leaks at all leaks many of them
 FREQUENT = 20  # rows; a value in more of them identifies nobody ("unknown")

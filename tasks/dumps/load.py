@@ -16,15 +16,15 @@ from tasks.dumps.dump_reader import Event, SealedProof, Segment
 from tasks.dumps.export_plan import parents_first
 from tasks.dumps.leak_search import HashedValues
 from tasks.dumps.load_privileges import populated_views
-from tasks.dumps.marker import write_marker
 from tasks.dumps.row_sources import rows_of
 from tasks.dumps.sequences import restart_sequences
+from tasks.dumps.staging_marker import write_marker
 from tasks.dumps.triggers_and_constraints import add_constraint, disabled_triggers, dropped_unvalidated
-from tasks.dumps.verify import verify_loaded
+from tasks.dumps.verify_load import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, ForeignKey, Kind, Name, Table
+from tasks.estate.schema import Catalog, ForeignKey, Kind, Name, Table
 from tasks.masking.policy import Policy
 
 Blocks = Iterable[bytes]

@@ -8,22 +8,22 @@ from typing import Any
 import psycopg
 
 from tasks.dumps.catalog import name_of, query_catalog, read_catalog
-from tasks.dumps.derived_columns import triggers_to_fire
+from tasks.dumps.derived_column_checks import triggers_to_fire
 from tasks.dumps.dump_reader import Event, read
 from tasks.dumps.export_plan import MaskingPlan, inherited_rules, parents_first, rule_for, rules_of
 from tasks.dumps.load_privileges import event_trigger_doubts, missing_privileges, require_privileges
-from tasks.dumps.marker import Marker, read_marker
 from tasks.dumps.missing_on_staging import missing_things, require_partitions
+from tasks.dumps.staging_marker import Marker, read_marker
 from tasks.dumps.table_rules import stale_rules
 from tasks.dumps.trial_load import require_rows_accepted
 from tasks.dumps.triggers_and_constraints import unvalidated
-from tasks.dumps.verify import plans_for
+from tasks.dumps.verify_load import plans_for
 from tasks.estate.dumps import Anonymizer, DumpedTable, DumpFacts, Header, LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
-from tasks.estate.faults import Fault, as_facts
+from tasks.estate.planning_faults import Fault, as_facts
 from tasks.estate.plans import fingerprint
 from tasks.estate.relations import Resolver, describe
-from tasks.estate.tables import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Relation, Table
+from tasks.estate.schema import Catalog, DatabaseIdentity, ForeignKey, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy
 from tasks.masking.policy_patterns import expand
 

@@ -8,8 +8,8 @@ import psycopg
 from tasks.dumps.catalog import name_of, query_catalog
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
-from tasks.estate.faults import Fault, as_facts
-from tasks.estate.tables import Catalog, ForeignKey, Name
+from tasks.estate.planning_faults import Fault, as_facts
+from tasks.estate.schema import Catalog, ForeignKey, Name
 
 Connection = psycopg.Connection[Any]
 

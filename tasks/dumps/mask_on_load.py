@@ -10,7 +10,7 @@ from tasks.dumps.dump_reader import Segment
 from tasks.dumps.export_plan import TablePlan
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DumpRefused
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 Blocks = Iterable[bytes]
 PLAIN = {b"\\b": "\b", b"\\f": "\f", b"\\n": "\n", b"\\r": "\r", b"\\t": "\t", b"\\v": "\v", b"\\\\": "\\"}

@@ -20,10 +20,10 @@ from tasks.dumps.masking_sql import masked, masked_columns, set_mask_settings
 from tasks.dumps.row_sources import sample_of
 from tasks.estate.dumps import Overlap
 from tasks.estate.errors import PolicyRefused, Unreachable
+from tasks.estate.schema import DatabaseIdentity
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import DatabaseIdentity
 from tasks.masking.makers.documents import Document
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 HIDDEN = "•••••"
 LONGEST = 2000  # characters of a value that are fetched; the report shows fewer

@@ -7,17 +7,17 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.connections import configure, without_values
-from tasks.dumps.derived_columns import word_faults
+from tasks.dumps.derived_column_checks import word_faults
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
-from tasks.dumps.recomputed_columns import expression_fault, key_collisions
+from tasks.dumps.recomputed_column_checks import expression_fault, key_collisions
 from tasks.dumps.row_sources import count_rows, only, rows_of, sample_of
 from tasks.estate.errors import PolicyRefused
-from tasks.estate.faults import Fault, as_facts
-from tasks.estate.tables import Name, Table
+from tasks.estate.planning_faults import Fault, as_facts
+from tasks.estate.schema import Name, Table
 from tasks.masking.makers.documents import Document
 from tasks.masking.makers.maker import Maker
 from tasks.masking.makers.recompute import ByTrigger, Recompute
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 FITTING = "use another maker or other options, or keep the column"
 MOST_SHAPES = 5  # shapes of documents in one message

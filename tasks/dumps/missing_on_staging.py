@@ -10,9 +10,9 @@ from tasks.dumps.partition_bounds import TargetPartitions, tables_with_rows
 from tasks.dumps.row_requirements import Requirements, satisfied_requirements
 from tasks.estate.dumps import DumpedPart, DumpedTable, DumpFacts, Header, LoadOrder, Missing
 from tasks.estate.errors import DumpRefused
-from tasks.estate.faults import Fault, as_facts
+from tasks.estate.planning_faults import Fault, as_facts
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Kind, Name, Relation, Table
+from tasks.estate.schema import Catalog, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy
 
 

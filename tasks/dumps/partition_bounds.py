@@ -11,7 +11,7 @@ from psycopg.sql import SQL
 
 from tasks.dumps.catalog import identifier
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Kind, Name, Relation, Table
+from tasks.estate.schema import Kind, Name, Relation, Table
 
 Taken = Literal["yes", "no", "maybe"]
 LITERAL = re.compile(r"E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|[\w.+-]+")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import psycopg
 
 from tasks.estate.dumps import DumpedTable
-from tasks.estate.faults import Fault
-from tasks.estate.tables import Name, Table
+from tasks.estate.planning_faults import Fault
+from tasks.estate.schema import Name, Table
 
 MIGRATE = "run the application's migrations on staging"
 VALUES = {  # SQLSTATE of a value that a type refuses

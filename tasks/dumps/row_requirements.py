@@ -17,7 +17,7 @@ import psycopg
 from tasks.dumps.catalog import name_of, query_catalog
 from tasks.dumps.export_plan import ColumnPlan, TablePlan
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Column, ForeignKey, Name, Table
+from tasks.estate.schema import Catalog, Column, ForeignKey, Name, Table
 from tasks.masking.makers.recompute import ByTrigger
 
 HEX = 16  # digits of a hash: a million rules collide once in ten million dumps

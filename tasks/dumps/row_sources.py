@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from tasks.dumps.catalog import identifier
 from tasks.dumps.export_plan import TablePlan
-from tasks.estate.tables import Name, Table
+from tasks.estate.schema import Name, Table
 
 SAMPLE_ROWS = 1000  # rows of each table on which an export tries its masks
 LARGE_TABLE = 100_000  # rows; a larger table is sampled by pages, because its first rows resemble each other

@@ -9,8 +9,8 @@ from types import TracebackType
 from tasks.dumps.compression import BLOCK, Compression, compress
 from tasks.dumps.dump_lines import SegmentEnd, SegmentStart, to_rows, write_line
 from tasks.estate.dumps import Overlap
+from tasks.estate.schema import Name
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Name
 
 MODE = 0o600  # masked or not, only the user who runs the flow reads rows
 

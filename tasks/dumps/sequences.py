@@ -10,7 +10,7 @@ from tasks.dumps.catalog import identifier
 from tasks.dumps.row_sources import rows_of
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import NotLoaded
-from tasks.estate.tables import Catalog, Sequence
+from tasks.estate.schema import Catalog, Sequence
 
 Connection = psycopg.Connection[Any]
 

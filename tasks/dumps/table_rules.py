@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterator
 
-from tasks.estate.faults import Fault
+from tasks.estate.planning_faults import Fault
 from tasks.estate.relations import Resolver, describe
-from tasks.estate.tables import Catalog, ForeignKey, Kind, Name, Relation, Table
+from tasks.estate.schema import Catalog, ForeignKey, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy
 
 

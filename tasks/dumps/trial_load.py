@@ -20,9 +20,9 @@ from tasks.dumps.row_sources import count_rows, rows_of
 from tasks.dumps.trial_tables import TrialTable, TrialTableBuilder, ValueSums
 from tasks.estate.dumps import LoadOrder, LoadPlan
 from tasks.estate.errors import DumpRefused
-from tasks.estate.faults import Fault, as_facts, listed
+from tasks.estate.planning_faults import Fault, as_facts, listed
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Table
+from tasks.estate.schema import Catalog, Table
 
 Connection = psycopg.Connection[Any]
 MOST_ROWS = 2_000_000  # of one table; a trial of more takes as long as a load and fills staging's disk

@@ -11,9 +11,9 @@ from psycopg.sql import SQL, Composable, Identifier
 from tasks.dumps.catalog import identifier
 from tasks.dumps.row_requirements import Requirement
 from tasks.estate.dumps import DumpedTable, LoadOrder
-from tasks.estate.faults import Fault
+from tasks.estate.planning_faults import Fault
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import COUNTING, Catalog, Column, Kind, Name, Relation, Table
+from tasks.estate.schema import COUNTING, Catalog, Column, Kind, Name, Relation, Table
 
 Connection = psycopg.Connection[Any]
 

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.catalog import Rows, identifier, name_of, query_catalog
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 
 ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}  # tgenabled and ev_enabled of the catalogue
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from tasks.estate.faults import Fault
-from tasks.estate.tables import Key, KeyKind, Table
+from tasks.estate.planning_faults import Fault
+from tasks.estate.schema import Key, KeyKind, Table
 from tasks.masking.makers.maker import Maker, Place
 
 # n rows drawn from 2^b values collide with probability about n²/2^(b+1); one failed export in a million is accepted.

@@ -6,11 +6,11 @@ from enum import StrEnum
 from pydantic.dataclasses import dataclass
 
 from tasks.estate.errors import Misconfigured, RiskNotAccepted
-from tasks.estate.faults import Fault
+from tasks.estate.planning_faults import Fault
 from tasks.estate.plans import ONE_PERSON, Fingerprinted
 from tasks.estate.risks import Risk
+from tasks.estate.schema import STRICT, Column, DatabaseIdentity, Name
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import STRICT, Column, DatabaseIdentity, Name
 
 FORMAT = "understudy-dump"
 FORMAT_VERSION = 2  # of the file's layout; a reader refuses a newer one

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
-from tasks.estate.tables import Catalog, Kind, Name, Relation, Table
+from tasks.estate.schema import Catalog, Kind, Name, Relation, Table
 
 
 class Resolver:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Text, cast, delete, insert, select
 
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.chain import GENESIS, Fact, Head, digest, json_object
 from tasks.ledger.facts import Recorded
 from tasks.ledger.tables import facts, locks

@@ -11,8 +11,8 @@ import yaml
 from pydantic import Field
 
 from tasks.estate.errors import Misconfigured
+from tasks.estate.schema import Catalog, Name, Stray, Table
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Catalog, Name, Stray, Table
 from tasks.masking.key_columns import keys_of
 from tasks.masking.personal_columns import spelling
 from tasks.masking.personal_values import Kind, recognise_in_text

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
+from tasks.estate.schema import Catalog, Column, Table, Trigger
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Catalog, Column, Table, Trigger
 from tasks.masking.personal_columns import spelling
 from tasks.masking.sql_tokens import Token, called, reads_table, statements, tokens
 from tasks.masking.trigger_writes import BY_ARGUMENTS, Spot, TriggerWrites

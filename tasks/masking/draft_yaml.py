@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tasks.estate.tables import Catalog
+from tasks.estate.schema import Catalog
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
 from tasks.masking.key_columns import keys_of
 from tasks.masking.policy import is_pattern

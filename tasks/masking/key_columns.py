@@ -1,6 +1,6 @@
 """Which columns are keys: declared keys, and columns that are named like the key of a table."""
 
-from tasks.estate.tables import Catalog, Table
+from tasks.estate.schema import Catalog, Table
 from tasks.masking.personal_columns import spelling
 
 KEY_TYPES = ("int2", "int4", "int8", "uuid")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tasks.estate.tables import Column, Table
+from tasks.estate.schema import Column, Table
 from tasks.masking.words_personal import (
     ABOUT,
     ADDRESS_PARTS,

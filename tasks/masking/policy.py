@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from tasks.estate.dumps import Anonymizer
 from tasks.estate.errors import Misconfigured, PolicyRefused
-from tasks.estate.faults import Fault, as_facts
+from tasks.estate.planning_faults import Fault, as_facts
 from tasks.estate.plans import fingerprint
 from tasks.estate.sites import Immutable
 from tasks.masking.makers import KINDS, AnyMaker, parse, reasons_of

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from tasks.estate.tables import Catalog, Table
+from tasks.estate.schema import Catalog, Table
 from tasks.masking.key_columns import keys_of
 from tasks.masking.policy import ColumnRule, Pattern, Policy, TableRule, is_pattern, unquoted
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tasks.estate.tables import Column, Table
+from tasks.estate.schema import Column, Table
 from tasks.masking.personal_columns import TableTraits, kind_by_table, recognise_name, spelling, traits_of
 from tasks.masking.personal_values import Kind
 from tasks.masking.sample_evidence import Evidence

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tasks.estate.tables import Catalog, Column, KeyKind, Table
+from tasks.estate.schema import Catalog, Column, KeyKind, Table
 from tasks.masking.derived_columns import Derived, derived_columns, is_embedding, left_on, looks_derived
 from tasks.masking.personal_columns import spelling
 from tasks.masking.personal_values import Kind

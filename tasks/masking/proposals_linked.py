@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tasks.estate.tables import Catalog, Column, ForeignKey, Table
+from tasks.estate.schema import Catalog, Column, ForeignKey, Table
 from tasks.masking.personal_columns import spelling
 from tasks.masking.proposals import HASH, HASHED_ADDRESS, KEEP, UNDECIDED, Proposal, is_unique, undecided
 from tasks.masking.words_personal import PEOPLE

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tasks.estate.tables import Column, Table
+from tasks.estate.schema import Column, Table
 from tasks.masking.personal_columns import recognise_name, spelling
 from tasks.masking.personal_values import Kind
 from tasks.masking.proposals import DOCUMENTS, KEEP, TEXTS, UNDECIDED, Proposal, propose, undecided

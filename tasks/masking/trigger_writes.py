@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tasks.estate.tables import Catalog, Name, Table, Trigger
+from tasks.estate.schema import Catalog, Name, Table, Trigger
 from tasks.masking.sql_tokens import Token, is_query, parts_of, statements, tokens, without_conditions
 
 Spot = tuple[str, str]  # table as it prints, column

@@ -9,7 +9,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.rendering.approval import requester
 from tasks.rendering.markdown import bullets, plain, section, utc_time
 from tasks.safeguards.holds import active_holds
-from tasks.signoff.leftovers import Reminder, outcomes_since
+from tasks.signoff.unattended_runs import Reminder, outcomes_since
 
 DAY = timedelta(days=1)
 SHOWN = 20  # of each kind in a digest; the rest is counted

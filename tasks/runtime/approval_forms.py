@@ -22,12 +22,12 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.dumps import RISK_PHRASE
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.facts import HoldEndAsked, SettleAsked
 from tasks.rendering.dumps import RISK_LABEL
 from tasks.runtime.current_run import this_run
+from tasks.runtime.prefect_records import parameters_of
 from tasks.runtime.resources import open_ledger
-from tasks.runtime.waiting_runs import parameters_of
 
 SHORTEST = timedelta(seconds=1)
 TABLE_RULE = re.compile(r"\|[-:|]+\|$")

@@ -6,10 +6,10 @@ from typing import Any
 
 import psycopg
 
+from tasks.configuration.settings import Settings, load_settings
 from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.connections import connected_to
 from tasks.estate.errors import GateClosed, UnderstudyError, WrongTarget
-from tasks.estate.settings import Settings, load_settings
 from tasks.masking.policy import load_policy
 from tasks.runtime.current_run import run_logger, this_run
 

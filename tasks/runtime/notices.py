@@ -17,8 +17,8 @@ from prefect.blocks.core import Block
 from prefect.utilities.urls import url_for
 from sqlalchemy.exc import SQLAlchemyError
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import UnderstudyError
-from tasks.estate.settings import load_settings
 from tasks.ledger.facts import NoticeSent
 from tasks.runtime.current_run import run_logger, this_run
 from tasks.runtime.resources import open_ledger

@@ -2,19 +2,19 @@
 
 from datetime import datetime, timedelta
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import LedgerBroken, NotApproved, PlanIsStale
 from tasks.estate.plans import Approval, Intent
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
+from tasks.runtime.prefect_records import require_scheduled, require_unmoved
 from tasks.runtime.resources import open_ledger, read_leads, read_rules, scaled
-from tasks.runtime.states import state_of
-from tasks.runtime.waiting_runs import require_scheduled, require_unmoved
+from tasks.runtime.run_states import state_of
 from tasks.safeguards.freezes import load_calendar
 from tasks.safeguards.holds import active_holds, require_no_hold
+from tasks.signoff.approval_recheck import require_fitting, require_preauthorised, require_standing, require_witnessed
 from tasks.signoff.gate import Gate, Terms
 from tasks.signoff.preauthorised import FAILED
 from tasks.signoff.standing import load_standing
-from tasks.signoff.witnesses import require_fitting, require_preauthorised, require_standing, require_witnessed
 
 CODE_SETTLES = (
     60.0  # seconds: a code is accepted for at most 60 s after it was shown; by then it cannot be used elsewhere

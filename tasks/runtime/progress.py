@@ -10,7 +10,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from tasks.estate.settings import load_settings
+from tasks.configuration.settings import load_settings
 
 SHOWN_EVERY = 1.0  # seconds between two updates of a progress bar
 

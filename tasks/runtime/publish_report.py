@@ -10,8 +10,8 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from tasks.estate.outcomes import GREEN
 from tasks.estate.plans import Report
-from tasks.estate.verdicts import GREEN
 from tasks.ledger.facts import NoticeSent, Reported
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.markdown import plain
@@ -19,7 +19,7 @@ from tasks.rendering.report_text import report_text
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import Kind, send_notice
 from tasks.runtime.resources import open_ledger
-from tasks.runtime.states import wait_timed_out
+from tasks.runtime.run_states import wait_timed_out
 
 ALWAYS_NOTIFIED = ("promote", "restore", "provision")  # people wait for the end of these, whatever it is
 NOTIFIED_IF_RED = ("refresh", "load_dump", "reload")

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from tasks.capi.client import Client
-from tasks.estate.settings import load_settings
+from tasks.configuration.settings import load_settings
 from tasks.ledger.ledger import Ledger
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
-from tasks.masking.session import Session
-from tasks.probes.websites import Prober
+from tasks.masking.session_settings import Session
 from tasks.runtime.retries import honouring_retry_after
 from tasks.safeguards.risk_rules import RiskRules, load_rules
+from tasks.signoff.lead_suspensions import suspended_now
 from tasks.signoff.leads import Leads, load_leads
-from tasks.signoff.suspensions import suspended_now
+from tasks.websites.wordpress_site import Prober
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import RateLimited, Transient
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import backoff, until
+from tasks.estate.polling import backoff, until
 
 R = TypeVar("R")
 

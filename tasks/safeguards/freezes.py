@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrule, rrulestr
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from tasks.configuration.reviewed_files import read_entries
 from tasks.estate.errors import Frozen, Misconfigured
-from tasks.estate.reviewed_files import read_entries
 from tasks.estate.sites import Environment, Immutable
 
 LOOK_AHEAD = timedelta(

@@ -20,9 +20,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from tasks.configuration.reviewed_files import parse
 from tasks.estate.errors import Misconfigured
 from tasks.estate.plans import fingerprint
-from tasks.estate.reviewed_files import parse
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Immutable
 

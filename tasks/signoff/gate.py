@@ -28,10 +28,10 @@ from tasks.ledger.facts import (
 )
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.signoff.answers import Answer, counted_answers, entry, record_approval, recorded_answer, where
-from tasks.signoff.codes import may_be_production, seal
+from tasks.signoff.approval_recheck import signed_decision
 from tasks.signoff.leads import Lead, Leads
+from tasks.signoff.one_time_codes import may_be_production, seal
 from tasks.signoff.proofs import BadProof, Proof, statement, verify
-from tasks.signoff.witnesses import signed_decision
 
 COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; mistakes about people do not
 HOUR = timedelta(hours=1)

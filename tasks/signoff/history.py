@@ -22,8 +22,8 @@ from tasks.ledger.facts import (
     RequestRejected,
 )
 from tasks.ledger.ledger import Fact
-from tasks.signoff.suspensions import KINDS as SUSPENSIONS
-from tasks.signoff.suspensions import Suspension, suspensions
+from tasks.signoff.lead_suspensions import KINDS as SUSPENSIONS
+from tasks.signoff.lead_suspensions import Suspension, suspensions
 
 VERBS = ("refresh", "provision", "promote", "restore", "load_dump", "reload")  # what can overwrite something
 ANSWERS = (Answered.KIND, ArrivalAnswered.KIND)

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from tasks.configuration.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.errors import Misconfigured
-from tasks.estate.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.sites import Immutable
 
 ISSUER = "Understudy"  # the name that the authenticator on the phone shows

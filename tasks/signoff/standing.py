@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from tasks.configuration.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved
 from tasks.estate.plans import Plan
-from tasks.estate.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
 from tasks.signoff.leads import Leads

@@ -1,13 +1,13 @@
 """The last check before a destructive call: whether the facts that were approved still hold."""
 
 from tasks.capi.client import Client
+from tasks.configuration.code_version import code_version
+from tasks.estate.copy_rules import pins, require_allowed
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import Backup, Baseline, Plan
-from tasks.estate.rules import pins, require_allowed
 from tasks.estate.sites import Direction, Pair, Survey
-from tasks.estate.version import code_version
-from tasks.probes.websites import Prober
 from tasks.surveys.survey import survey_install
+from tasks.websites.wordpress_site import Prober
 
 
 def recheck(

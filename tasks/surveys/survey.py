@@ -7,9 +7,9 @@ from tasks.capi.client import Client
 from tasks.capi.models import Installation
 from tasks.capi.models import Site as HostSite
 from tasks.estate.errors import NotFound, Refused
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import CertificateFact, Content, DomainName, Environment, Install, Storage, Survey
-from tasks.estate.waiting import utc_now
-from tasks.probes.websites import Prober
+from tasks.websites.wordpress_site import Prober
 
 T = TypeVar("T")
 

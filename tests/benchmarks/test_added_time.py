@@ -18,7 +18,7 @@ from prefect import flow, task
 from deployments.sandbox.host.host import Host
 from flows.promote import promote
 from flows.refresh import refresh
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 
 SCALE = 1 / 60  # the issue's: a copy of 20 minutes takes 20 seconds

@@ -17,7 +17,7 @@ from tasks.dumps.row_sources import rows_of
 from tasks.estate.dumps import Anonymizer, Choices
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import load_policy
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 FOLDER = Path(__file__).parents[2] / "deployments" / "policies"
 POLICY = FOLDER / "schulportal.yaml"

@@ -8,7 +8,7 @@ import pytest
 
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 
 # Staging is not production's twin: it lacks a table and a column, and has a table and a column more.
 DIFFERENT = """DROP TABLE "Förderverein"; ALTER TABLE users DROP COLUMN title;

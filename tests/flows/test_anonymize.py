@@ -11,10 +11,10 @@ import pytest
 
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
+from tasks.configuration.settings import forget_settings
 from tasks.dumps import dump_reader
 from tasks.estate.dumps import RISK_PHRASE, Anonymizer, require_choices
 from tasks.estate.errors import RiskNotAccepted
-from tasks.estate.settings import forget_settings
 
 HOST = "staging.schule.example"
 

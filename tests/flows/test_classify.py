@@ -10,7 +10,7 @@ import yaml
 
 from deployments.sandbox.school.database import CANARIES
 from flows.classify import classify
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 from tasks.masking.policy import Policy, load_policy, parse_policy
 
 POLICIES = Path(__file__).parents[2] / "deployments" / "policies"

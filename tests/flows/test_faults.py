@@ -8,7 +8,7 @@ import pytest
 from deployments.sandbox.host.faults import FAULTS
 
 # Those that a copy could be sent twice by, or into the wrong place, or be believed although it did not arrive. The others,
-# and minutes of retries in real time, are the drill's; faults of backups are in test_acceptance.py.
+# and minutes of retries in real time, are the drill's; faults of backups are in test_approvals_forged.py.
 TELLING = ("copy-half-landed", "reply-lost", "relabelled-production", "copy-silence")
 
 

@@ -11,7 +11,7 @@ from pyotp import TOTP
 from deployments.sandbox.host.host import Host
 from flows.hold import hold
 from flows.refresh import refresh
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.holds import active_holds
 from tests.people import CODES, DEMO_LEAD

@@ -10,9 +10,9 @@ import pytest
 
 from flows.load_dump import load_dump
 from flows.reload import reload
+from tasks.configuration.settings import forget_settings
 from tasks.dumps.load_plan import require_host
 from tasks.estate.errors import WrongHost
-from tasks.estate.settings import forget_settings
 from tasks.runtime.approval_forms import ApprovalForm, RiskyForm
 
 HOST = "staging.schule.example"

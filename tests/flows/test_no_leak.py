@@ -25,7 +25,7 @@ from deployments.sandbox.school.database import CANARIES
 from flows.anonymize import anonymize
 from flows.load_dump import load_dump
 from flows.reload import reload
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 
 HOST = "staging.schule.example"
 POLICY = Path(__file__).parents[2] / "deployments" / "policies" / "schulportal.yaml"

@@ -11,8 +11,8 @@ from psycopg import sql
 
 from deployments.sandbox.school.database import CANARIES
 from flows.preview import preview
+from tasks.configuration.settings import forget_settings
 from tasks.estate.dumps import RISK_PHRASE
-from tasks.estate.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 
 POLICIES = Path(__file__).parents[2] / "deployments" / "policies"

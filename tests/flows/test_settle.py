@@ -13,9 +13,9 @@ from flows.refresh import refresh
 from flows.settle import settle
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.proofs import sign, statement
+from tests.flows_with_faults import refresh_without_evidence
 from tests.people import CODES, DEMO_LEAD, PEOPLE
 from tests.raw_facts import raw_fact
-from tests.trouble import refresh_without_evidence
 
 WHO = {"your_name": "Dora Developer"}
 SEEN = {"reason": "the e-mail reports complete, 14:32"}

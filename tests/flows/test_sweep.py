@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, text
 
 from flows.promote import promote
 from flows.sweep import sweep
-from tasks import sweeps, upkeep
-from tasks.estate.waiting import utc_now
+from tasks import sweep_reports, sweeps
+from tasks.estate.polling import utc_now
 from tests.raw_facts import raw_fact
 from tests.sweeping import HOUR, PLANNED, Sweeping, put
 
@@ -57,8 +57,8 @@ def test_a_digest_once_a_day_from_seven(office: Sweeping, monkeypatch: pytest.Mo
 
     def at(hour: int) -> int:
         moment = datetime(today.year, today.month, today.day, hour, 5, tzinfo=UTC)
-        monkeypatch.setattr(upkeep, "utc_now", lambda: moment)
-        upkeep.send_digest.fn([])
+        monkeypatch.setattr(sweep_reports, "utc_now", lambda: moment)
+        sweep_reports.send_digest.fn([])
         return sum(caught.subject.startswith("[Understudy] 20") for caught in office.catcher.caught)
 
     assert [at(hour) for hour in (6, 7, 8)] == [0, 1, 1]
@@ -89,7 +89,7 @@ def test_a_changed_ledger_is_an_alarm_and_nothing_is_done(office: Sweeping, tmp_
     assert "fact 1 was changed" in broken.message
     assert "fact 1 was changed" in broken.report
     assert run.state == "Suspended"
-    assert len(upkeep.verify_ledger.fn()) == 1
+    assert len(sweep_reports.verify_ledger.fn()) == 1
     assert office.subjects == ["the ledger was changed"]
 
 
@@ -97,10 +97,10 @@ def test_a_cut_ledger_is_an_alarm(office: Sweeping, tmp_path: Path) -> None:
     """Each sweep leaves the ledger's head in Prefect: facts that were cut off since are missed, though the chain is whole."""
     office.ledger.record(raw_fact("digest"), run_id="r", once=f"digest:{utc_now().date()}")
     office.sweep()
-    assert upkeep.verify_ledger.fn() == []
+    assert sweep_reports.verify_ledger.fn() == []
     change(tmp_path, "DELETE FROM facts WHERE kind = 'digest'")
     assert office.ledger.verify() == []
-    assert "cut or rebuilt" in "".join(upkeep.verify_ledger.fn())
+    assert "cut or rebuilt" in "".join(sweep_reports.verify_ledger.fn())
 
 
 def test_an_idle_sweep_leaves_no_row(office: Sweeping) -> None:

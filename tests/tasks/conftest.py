@@ -11,13 +11,13 @@ import sqlalchemy
 
 from deployments.sandbox.host.host import Host
 from tasks.capi.client import Client
+from tasks.configuration.code_version import code_version
+from tasks.configuration.settings import load_settings
+from tasks.estate.copy_rules import pins
 from tasks.estate.plans import Approval, Backup, CopyOptions, Intent, Plan, Receipt
+from tasks.estate.polling import utc_now
 from tasks.estate.risks import Grade, Risk
-from tasks.estate.rules import pins
-from tasks.estate.settings import load_settings
 from tasks.estate.sites import Direction, Pair
-from tasks.estate.version import code_version
-from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.locks import locked
 from tasks.runtime.permission import approval_gate

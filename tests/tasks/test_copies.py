@@ -8,6 +8,7 @@ import pytest
 
 from tasks import copies
 from tasks.capi.client import Client
+from tasks.configuration.settings import load_settings
 from tasks.copies import await_arrival, require_arrival, send_copy
 from tasks.estate.errors import (
     ApprovalExpired,
@@ -24,8 +25,7 @@ from tasks.estate.errors import (
     WrongDestination,
 )
 from tasks.estate.plans import CopyOptions, Evidence, Receipt, Signal, Verdict
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.runtime import permission
 from tasks.runtime.resources import scaled
@@ -33,7 +33,7 @@ from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
 from tests.raw_facts import raw_fact
 from tests.tasks.conftest import Scene, approve, freeze, tamper
-from tests.tasks.safeguards.stories import PROD, plan
+from tests.tasks.safeguards.ledger_histories import PROD, plan
 
 Make = Callable[..., Scene]
 SENT = ["consumed", "sending", "sent"]

@@ -9,7 +9,7 @@ import pytest
 from deployments.sandbox.host.host import Host
 from flows.sweep import sweep
 from tasks import leads
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.runtime.resources import read_leads
 from tests.people import DEMO_LEAD, SECOND_LEAD, write_leads
 from tests.raw_facts import raw_fact

@@ -13,8 +13,9 @@ import pytest
 from deployments.sandbox.host.host import Host
 from deployments.sandbox.postgres import Postgres
 from tasks import loads
+from tasks.configuration.settings import forget_settings, load_settings
 from tasks.dumps.load import Load
-from tasks.dumps.marker import read_marker
+from tasks.dumps.staging_marker import read_marker
 from tasks.estate.dumps import Choices, Loaded, LoadPlan
 from tasks.estate.errors import (
     ApprovalExpired,
@@ -34,8 +35,7 @@ from tasks.estate.errors import (
     WrongHost,
 )
 from tasks.estate.plans import Approval
-from tasks.estate.settings import forget_settings, load_settings
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.facts import Sending
 from tasks.ledger.ledger import Ledger
 from tasks.locks import locked_target

@@ -10,12 +10,12 @@ from deployments.sandbox.host.host import Host
 from tasks import locks
 from tasks.estate.errors import DestinationBusy, Rejected
 from tasks.estate.plans import Plan
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.runtime.current_run import outside_prefect
 from tasks.signoff.answers import recorded_answer, where
 from tests.raw_facts import raw_fact
-from tests.tasks.safeguards.stories import DEV, PROD, STAGE, load_plan, plan
+from tests.tasks.safeguards.ledger_histories import DEV, PROD, STAGE, load_plan, plan
 
 IDS = (PROD.id, STAGE.id)
 

@@ -11,10 +11,10 @@ from prefect.states import Completed, Failed
 
 from tasks import restores
 from tasks.capi.client import Client
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import Frozen, NotApproved, NotFound, OnHold, PlanIsStale
-from tasks.estate.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import Direction
-from tasks.estate.waiting import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.restores import (
     resolve_destination,
@@ -27,7 +27,7 @@ from tasks.safeguards.holds import place
 from tasks.signoff.answers import where
 from tests.raw_facts import raw_fact
 from tests.tasks.conftest import Scene, approve, freeze
-from tests.tasks.safeguards.stories import STAGE, Story, content, plan
+from tests.tasks.safeguards.ledger_histories import STAGE, Story, content, plan
 
 Make = Callable[..., Scene]
 

@@ -11,8 +11,8 @@ from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Sched
 
 from tasks import sweeps
 from tasks.ledger.approval_requests import end_of, open_requests
-from tasks.runtime import states
-from tasks.runtime.states import end_waiting
+from tasks.runtime import run_states
+from tasks.runtime.run_states import end_waiting
 from tests.raw_facts import raw_fact
 from tests.sweeping import HOUR, Sweeping, forget, put
 
@@ -40,7 +40,9 @@ def test_reminds_late_once(office: Sweeping) -> None:
     assert office.kinds(early) == []
 
 
-@pytest.mark.parametrize("state", [None, Failed(message=states.NEVER_RESUMED)], ids=["suspended", "failed by Prefect"])
+@pytest.mark.parametrize(
+    "state", [None, Failed(message=run_states.NEVER_RESUMED)], ids=["suspended", "failed by Prefect"]
+)
 def test_an_unanswered_request_expires(office: Sweeping, state: State[Any] | None) -> None:
     """A request past its deadline ends: named state with the next step, report on the run, outcome, one notice."""
     run = office.asked(ago=9 * HOUR, left=-HOUR)
@@ -202,7 +204,7 @@ def test_word_of_an_arrival_that_never_came(office: Sweeping) -> None:
     office.ledger.record(raw_fact("sending"), run_id=run.id, destination_id="d", plan="p")
     office.steps()
     assert run.state == "Suspended"
-    put(run, Failed(message=states.NEVER_RESUMED))
+    put(run, Failed(message=run_states.NEVER_RESUMED))
     office.steps()
     assert run.state == "OutcomeUnknown"
     assert "Do not send it again" in run.message

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.host import jobs
+from deployments.sandbox.host import simulated_work
+from deployments.sandbox.host.document_store import add_install, fixed_id, new_id
+from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.replies import ACCEPTED, CHECKED, body_of, error, is_uuid, page, refuse_body, reply
-from deployments.sandbox.host.store import add_install, fixed_id, new_id
-from deployments.sandbox.host.wire import Request, Response
 
 if TYPE_CHECKING:
-    from deployments.sandbox.host.estate import Estate
+    from deployments.sandbox.host.host_state import Estate
 
 Document = dict[str, Any]
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -107,7 +107,7 @@ def _create_install(estate: "Estate", request: "Request", _: Document) -> "Respo
         estate.store, str(body["name"]), site["id"], str(body["environment"]), None,
         posts=1, files="0.0.1", now=estate.store.clock(), status="pending",
     )  # fmt: skip
-    jobs.start(estate, "activate", jobs.PROVISION, install=made["id"])
+    simulated_work.start(estate, "activate", simulated_work.PROVISION, install=made["id"])
     return reply(201, _visible(estate, made))
 
 
@@ -137,7 +137,7 @@ def _copy(estate: "Estate", request: "Request", _: Document) -> "Response":
         return error(403, "You don't have permission to perform that action")
     if source["id"] == destination["id"]:
         return error(400, "source and destination must differ", field="destination_environment_id")
-    jobs.begin_copy(estate, source, destination, options)
+    simulated_work.begin_copy(estate, source, destination, options)
     return reply(ACCEPTED, empty=True)
 
 
@@ -170,7 +170,7 @@ def _request_backup(estate: "Estate", request: "Request", path: Document, instal
     refused = refuse_body(request, fields, tuple(fields))
     if refused is not None:
         return refused
-    made = jobs.begin_backup(estate, install, str(body_of(request)["description"]))
+    made = simulated_work.begin_backup(estate, install, str(body_of(request)["description"]))
     return reply(ACCEPTED, _shown_backup(estate, made))
 
 
@@ -187,7 +187,7 @@ def _restore(estate: "Estate", request: "Request", path: Document) -> "Response"
     body = body_of(request)
     if backup["status"] != "completed":
         return error(400, "backup is not completed", field="backup_id")
-    jobs.begin_restore(estate, install, backup, {"restore_database": body.get("restore_database", True)})
+    simulated_work.begin_restore(estate, install, backup, {"restore_database": body.get("restore_database", True)})
     return reply(ACCEPTED, empty=True)
 
 
@@ -275,9 +275,9 @@ def _usage(estate: "Estate", request: "Request", path: Document, install: Docume
 def _refresh_usage(estate: "Estate", request: "Request", path: Document, install: Document) -> "Response":
     """Start a measurement of the storage."""
     if install["measure_at"] is None:  # several requests are merged into one measurement
-        install["measure_at"] = estate.store.clock() + jobs.MEASURE * estate.scale
+        install["measure_at"] = estate.store.clock() + simulated_work.MEASURE * estate.scale
         estate.store.put("installs", install)
-        jobs.start(estate, "measure", jobs.MEASURE, install=install["id"])
+        simulated_work.start(estate, "measure", simulated_work.MEASURE, install=install["id"])
     return reply(200, None)
 
 

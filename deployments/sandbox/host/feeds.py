@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from deployments.sandbox.host.wire import Request, Response
+from deployments.sandbox.host.http_messages import Request, Response
 
 Document = dict[str, Any]
 IN_FEED = 10

@@ -8,12 +8,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from deployments.sandbox.host import endpoints, jobs, websites
-from deployments.sandbox.host.estate import Estate
+from deployments.sandbox.host import endpoints, simulated_work, websites
+from deployments.sandbox.host.document_store import new_id, seed
 from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, Fault
+from deployments.sandbox.host.host_state import Estate
+from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.replies import body_of, error, reply
-from deployments.sandbox.host.store import new_id, seed
-from deployments.sandbox.host.wire import Request, Response
 
 API_HOSTS = ("127.0.0.1", "localhost", "[::1]", "api.wpengineapi.example", "testserver")
 
@@ -28,7 +28,7 @@ class Host(Estate):
         of the database brings another list of plugins.
         """
         with self.store.lock:
-            jobs.advance(self)
+            simulated_work.advance(self)
             document = self.named(install)
             if kind == "files":
                 major, minor, patch = document["files"]["version"].split(".")
@@ -46,13 +46,13 @@ class Host(Estate):
     def snapshot(self) -> dict[str, Any]:
         """What is where: by install name, files version, home, totals and newest change."""
         with self.store.lock:
-            jobs.advance(self)
+            simulated_work.advance(self)
             return {"installs": {i["name"]: _summary(i) for i in self.store.all("installs")}}
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
         with self.store.lock:
-            jobs.advance(self)
+            simulated_work.advance(self)
             if request.host not in API_HOSTS:
                 return websites.serve_site(self, request)
             if request.path.startswith("/_sandbox/"):

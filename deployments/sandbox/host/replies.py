@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from deployments.sandbox.host.wire import Request, Response
+from deployments.sandbox.host.http_messages import Request, Response
 
 if TYPE_CHECKING:
-    from deployments.sandbox.host.estate import Estate
+    from deployments.sandbox.host.host_state import Estate
 
 Document = dict[str, Any]
 ACCEPTED = 202

@@ -5,8 +5,8 @@ import time
 from urllib.parse import parse_qsl, urlsplit
 
 from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.http_messages import Request
 from deployments.sandbox.host.loopback import Listener, QuietRequest, Server, stop_signal
-from deployments.sandbox.host.wire import Request
 
 DROPS = 10  # pieces of a dripping body
 

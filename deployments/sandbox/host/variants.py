@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from deployments.sandbox.host.document_store import Store, add_domain
 from deployments.sandbox.host.feeds import serve_surface
-from deployments.sandbox.host.store import Store, add_domain
-from deployments.sandbox.host.wire import Request, Response
+from deployments.sandbox.host.http_messages import Request, Response
 
 Document = dict[str, Any]
 Variant = Callable[[Document, Request, Response], Response]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import idna
 
 from deployments.sandbox.host.feeds import serve_surface
+from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.variants import WRONG_SITE, vary
-from deployments.sandbox.host.wire import Request, Response
 
 if TYPE_CHECKING:
-    from deployments.sandbox.host.estate import Estate
+    from deployments.sandbox.host.host_state import Estate
 
 Document = dict[str, Any]
 CACHE_LIFETIME = 86400.0  # the host's seconds; long, so that only a purge makes a page new

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from tasks.estate.errors import Misconfigured
-from tasks.masking.makers.addresses import City, Phone, Postcode, Street
+from tasks.masking.makers.addresses_and_phones import City, Phone, Postcode, Street
 from tasks.masking.makers.arrays import Array
 from tasks.masking.makers.attachments import Placeholder, PlaceholderChecksum, PlaceholderSize
 from tasks.masking.makers.dates import BirthDate, DateShift

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from psycopg.sql import SQL, Composable
 
 from tasks.masking.makers.maker import Maker, Place, Row
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 if TYPE_CHECKING:
     from tasks.masking.makers.maker import Maker as AnyMaker  # the package sets the union of all makers

@@ -11,7 +11,7 @@ from tasks.estate.dumps import Anonymizer
 from tasks.masking.makers.maker import Maker, Place, Row, Uniqueness, length_problems, text_of, text_problems
 from tasks.masking.makers.numbers import INTEGERS
 from tasks.masking.makers.stub_files import DEFAULT, stub_for, stubs
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 
 class OfStub(Maker):

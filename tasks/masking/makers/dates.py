@@ -8,7 +8,7 @@ from psycopg.sql import Literal as Quoted
 from pydantic import Field
 
 from tasks.masking.makers.maker import Maker, Place, Row
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 # How the three types print (ISO, UTC). A masked NULL counts as this one.
 EPOCH = {"date": "1970-01-01", "timestamp": "1970-01-01 00:00:00", "timestamptz": "1970-01-01 00:00:00+00"}

@@ -14,11 +14,11 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 from pydantic import ConfigDict, Field, model_validator
 
+from tasks.estate.schema import Column
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Column
 from tasks.masking.makers.json_paths import Branch, tree
 from tasks.masking.makers.maker import JSON, Maker, Place, Row
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 if TYPE_CHECKING:
     from tasks.masking.makers.maker import Maker as AnyMaker  # the package sets the union of all makers

@@ -8,7 +8,7 @@ from psycopg.sql import Literal as Quoted
 from pydantic import Field
 
 from tasks.estate.dumps import Anonymizer
-from tasks.estate.tables import Column
+from tasks.estate.schema import Column
 from tasks.masking.makers.maker import (
     DIGITS,
     Maker,
@@ -20,7 +20,7 @@ from tasks.masking.makers.maker import (
     text_of,
     text_problems,
 )
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 DOMAIN = "staging.local"
 SAFE_IN_AN_ADDRESS = re.compile(r"int[248]|uuid")  # key types whose text is a valid local part as it stands

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from tasks.estate.errors import Misconfigured
 from tasks.masking.makers.maker import Maker, Place, Row
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 COLUMN = "{column}"
 

@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composable
 from psycopg.sql import Literal as Quoted
 
 from tasks.masking.makers.maker import DRAWN, FromNumber, Place, once, text_problems
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 # Digits after country and checksum (IBAN registry, ISO 13616). All begin with 9 here: the first digit of a German bank
 # code is its clearing area, 1 to 8 (Bundesbank), and we know of no Austrian or Swiss bank code that begins with 9.

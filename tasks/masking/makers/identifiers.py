@@ -10,7 +10,7 @@ from psycopg.sql import Literal as Quoted
 from pydantic import Field
 
 from tasks.masking.makers.maker import Maker, Place, Row, text_problems
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 NETWORK6 = "2001:db8::"  # for documentation, RFC 3849
 LONGEST_ADDRESS = len("2001:db8::ffff:ffff:ffff:ffff")

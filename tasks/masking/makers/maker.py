@@ -8,9 +8,9 @@ from typing import Literal
 from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.estate.dumps import Anonymizer
+from tasks.estate.schema import Column, KeyKind, Table
 from tasks.estate.sites import Immutable
-from tasks.estate.tables import Column, KeyKind, Table
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 Uniqueness = Literal["unique", "collides", "constant"]
 Row = Mapping[str, str | None]

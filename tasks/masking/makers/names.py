@@ -8,7 +8,7 @@ from psycopg.sql import Literal as Quoted
 from tasks.estate.dumps import Anonymizer
 from tasks.masking.fake_pools import Kind, longest, pool
 from tasks.masking.makers.maker import DRAWN, FromNumber, Place, once, text_problems
-from tasks.masking.session import Pool, Session
+from tasks.masking.session_settings import Pool, Session
 
 SHORTEST_FULL_NAME = 7  # characters: less leaves no room for two names
 

@@ -8,7 +8,7 @@ from psycopg.sql import Literal as Quoted
 from pydantic import Field, model_validator
 
 from tasks.masking.makers.maker import FromNumber, Place, text_problems
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 INTEGERS = {"int2": 2**15 - 1, "int4": 2**31 - 1, "int8": 2**63 - 1}
 OTHERS = ("numeric", "float4", "float8")

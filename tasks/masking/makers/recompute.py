@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from tasks.masking.makers.expression import SqlOnly
 from tasks.masking.makers.maker import Nothing, Place
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 from tasks.masking.sql_tokens import Token, called, columns_in, faults_of_expression, tokens
 
 BY_TRIGGER = "trigger"

@@ -19,7 +19,7 @@ from tasks.masking.makers.maker import (
     length_problems,
     text_problems,
 )
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 SCRUBBED = "[scrubbed for staging]"
 BCRYPT_CHARACTERS = 60

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
-from tests.deployments.cli.gates import DeploymentWorker, gated
+from tests.deployments.cli.asking_flow import DeploymentWorker, gated
 
 
 @pytest.fixture

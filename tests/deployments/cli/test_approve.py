@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from flows.promote import promote
-from tasks.estate.settings import load_settings
+from tasks.configuration.settings import load_settings
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.leads import load_leads
 from tasks.signoff.proofs import NAMESPACE, BadProof, statement, verify_signature
-from tests.deployments.cli.gates import ANSWER_BY, answer_of, sheet_of
+from tests.deployments.cli.asking_flow import ANSWER_BY, answer_of, sheet_of
 from tests.people import DEMO_LEAD
 
 WHO = ("--name", DEMO_LEAD, "--reason", "release day")

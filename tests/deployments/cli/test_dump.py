@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
-from deployments.cli.in_process import local_run
+from deployments.cli.run_in_process import local_run
 from tasks import loads
+from tasks.configuration.settings import load_settings
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import PlanIsStale
-from tasks.estate.settings import load_settings
 from tasks.runtime.resources import open_ledger
-from tasks.signoff.leaks import record_leak
+from tasks.signoff.leaked_dumps import record_leak
 from tests.people import DEMO_LEAD
 
 POLICY = Path(__file__).parents[3] / "deployments" / "policies" / "schulportal.yaml"

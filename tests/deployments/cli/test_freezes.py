@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.estate.settings import load_settings
+from tasks.configuration.settings import load_settings
 
 CALENDAR = """
 - rule: deny

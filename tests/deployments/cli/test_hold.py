@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows.hold import hold
-from tasks.estate.waiting import utc_now
+from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.holds import active_holds
 

@@ -10,8 +10,8 @@ from typing import Any
 import pyotp
 import pytest
 
-from tasks.estate.settings import load_settings
-from tasks.estate.waiting import utc_now
+from tasks.configuration.settings import load_settings
+from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.leads import Leads, load_leads
 from tasks.signoff.proofs import new_key

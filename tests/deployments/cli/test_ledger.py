@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tests.raw_facts import raw_fact
 

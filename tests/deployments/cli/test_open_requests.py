@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from deployments.cli.open_requests import OpenRequest, disagreements, fact_lines
 from deployments.prefect_server import Form
 from tasks.estate.errors import PlanIsStale
-from tests.deployments.cli.gates import sheet_of
+from tests.deployments.cli.asking_flow import sheet_of
 
 RUN = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = "22222222-2222-4222-8222-222222222222"

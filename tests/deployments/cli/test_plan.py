@@ -12,7 +12,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.states import Failed
 
 from tasks.runtime.approval_forms import PromotionForm
-from tests.deployments.cli.gates import sheet_of
+from tests.deployments.cli.asking_flow import sheet_of
 
 
 @flow(name="promote", retries=0)  # replaces ours: it asks at once

@@ -10,9 +10,9 @@ import pytest
 
 from flows.refresh import refresh
 from tasks.ledger.ledger import Fact, Ledger
+from tests.flows_with_faults import refresh_without_evidence
 from tests.people import CODES, DEMO_LEAD
 from tests.raw_facts import raw_fact
-from tests.trouble import refresh_without_evidence
 
 RUN = "11111111-2222-4333-8444-555555555555"
 PLAN = "a" * 64

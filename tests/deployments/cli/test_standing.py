@@ -8,7 +8,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tasks.estate.settings import load_settings
+from tasks.configuration.settings import load_settings
 from tests.people import PEOPLE, SECOND_LEAD
 
 PAIR = ("schulprod", "schulstage")

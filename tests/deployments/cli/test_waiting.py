@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.cli.gates import ANSWER_BY, sheet_of
+from tests.deployments.cli.asking_flow import ANSWER_BY, sheet_of
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from deployments.sandbox import notices
+from deployments.sandbox import notice_receiver
 from deployments.sandbox.leads import LEAD, SECOND
 from deployments.sandbox.stack import Stack
-from tests.deployments.sandbox.person import CHROMIUM, Person, at_the_browser
+from tests.deployments.sandbox.person_in_browser import CHROMIUM, Person, at_the_browser
 
 ENDS = ("Verified", "VerifyFailed", "OutcomeUnknown", "Rejected", "Expired", "Stale", "Failed", "Crashed")
 REQUESTER = "Rita Requester"
@@ -171,5 +171,5 @@ def test_silence_means_no(person: Person, stack: Stack, copies: Copies, unanswer
     person.page.get_by_text("Expired").first.wait_for()
     person.picture("expired")
     assert "schuldev" not in copies()
-    shown = [notice.subject for notice in notices.read(stack.notices_file)]
+    shown = [notice.subject for notice in notice_receiver.read(stack.notices_file)]
     assert "[Understudy] refresh of schuldev: Expired" in shown

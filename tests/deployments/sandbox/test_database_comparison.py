@@ -8,7 +8,7 @@ import pytest
 
 from deployments.sandbox.database_comparison import SideBySide, aligned
 from deployments.sandbox.school.database import CANARIES
-from tasks.masking.session import PASSWORD
+from tasks.masking.session_settings import PASSWORD
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from deployments.sandbox.databases import Database
 from deployments.sandbox.processes import MARK, Program, marked
 from deployments.sandbox.school.database import OWNER, READER
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[3]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port, marked
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[3]
 # A program with a grandchild in a session of its own: out of reach of its parent's process group.

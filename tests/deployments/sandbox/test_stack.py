@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from deployments.sandbox.databases import HISTORY, history_serves
-from deployments.sandbox.narrator import Narrator
 from deployments.sandbox.postgres import SUPERUSER
 from deployments.sandbox.processes import ProgramFailed
+from deployments.sandbox.run_progress import Narrator
 from deployments.sandbox.runs import Runs, connected_to
 from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.stack import Stack, StackBusy

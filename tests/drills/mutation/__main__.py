@@ -40,7 +40,7 @@ GROUPS = {
     ],
     "sites": [
         *(f"tasks/surveys/{name}.py" for name in ("recheck", "evidence")),
-        "tasks/probes/findings.py",
+        "tasks/websites/site_checks.py",
         "tasks/capi/client.py",
     ],
     "dumps": [

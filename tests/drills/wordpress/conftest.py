@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.sandbox.host import jobs
+from deployments.sandbox.host import simulated_work
 from deployments.sandbox.host.host import Host
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 from tests.drills.wordpress.host import Looks, RealHost, Sites
 from tests.drills.wordpress.servers import database_server, missing
 
@@ -54,7 +54,7 @@ def estate(
             ("backup", host.end_backup), ("copy", host.land_copy), ("restore", host.land_restore),
             ("measure", host.measure), ("activate", host.activate),
         ):  # fmt: skip
-            monkeypatch.setitem(jobs.DOING, kind, does)
+            monkeypatch.setitem(simulated_work.DOING, kind, does)
         yield host
 
 

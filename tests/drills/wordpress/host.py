@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 
-from deployments.sandbox.host import jobs
+from deployments.sandbox.host import simulated_work
 from deployments.sandbox.host.host import API_HOSTS, Host
-from deployments.sandbox.host.wire import Request, Response
+from deployments.sandbox.host.http_messages import Request, Response
 from tests.drills.wordpress.servers import WORDPRESS, free_port, run, running, wait_for
 
 HERE = Path(__file__).parent
@@ -179,7 +179,7 @@ class RealHost(Host):
         if request.host in API_HOSTS:
             return super().handle(request)
         with self.store.lock:
-            jobs.advance(self)
+            simulated_work.advance(self)
             named = next((d for d in self.store.all("domains") if d["name"] == request.host), None)
             install = self.store.get("installs", named["install_id"]) if named else None
         site = self.sites.by_name.get(install["name"]) if install and install["status"] == "active" else None
@@ -221,7 +221,7 @@ class RealHost(Host):
 
     def end_backup(self, estate: Host, job: dict[str, Any]) -> None:
         """Keep files and database of the install as they are now."""
-        jobs._end_backup(estate, job)
+        simulated_work._end_backup(estate, job)
         backup = self.store.get("backups", job["backup"]) or {}
         name = (self.store.get("installs", backup["install_id"]) or {})["name"]
         folder = self._folder / backup["id"]
@@ -240,7 +240,7 @@ class RealHost(Host):
             if self.replacing != "none":
                 only = ["wp_options"] if self.replacing == "half" else tables
                 self.sites.replace(destination.name, source.domain, destination.domain, *only)
-        jobs._land_copy(estate, job)
+        simulated_work._land_copy(estate, job)
 
     def land_restore(self, estate: Host, job: dict[str, Any]) -> None:
         """Put the files, and by default the database, of a backup back."""
@@ -248,17 +248,17 @@ class RealHost(Host):
         self.sites.copy_files(folder / "content", site.content)
         if job["options"]["restore_database"]:
             self.sites.load(site.name, (folder / "dump.sql").read_bytes())
-        jobs._land_restore(estate, job)
+        simulated_work._land_restore(estate, job)
 
     def activate(self, estate: Host, job: dict[str, Any]) -> None:
         """A new install is a fresh WordPress on its own domain."""
-        jobs._activate(estate, job)
+        simulated_work._activate(estate, job)
         install = self.store.get("installs", job["install"]) or {}
         self.sites.add(install["name"], install["primary_domain"], Looks(posts=0, public=False))
 
     def measure(self, estate: Host, job: dict[str, Any]) -> None:
         """The real sizes."""
-        jobs._measure(estate, job)
+        simulated_work._measure(estate, job)
         install = self.store.get("installs", job["install"]) or {}
         if install["name"] in self.sites.by_name:
             install["measured"] = install["measured"] | self.sites.size(install["name"])

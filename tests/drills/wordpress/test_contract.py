@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from deployments.sandbox.host.host import Host
-from tasks.probes import markup
-from tasks.probes.websites import Prober
 from tasks.surveys.survey import survey_install
+from tasks.websites import markup
+from tasks.websites.wordpress_site import Prober
 from tests.drills.wordpress.conftest import PRODUCTION, Pair
 from tests.sites import reading
 

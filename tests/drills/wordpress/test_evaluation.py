@@ -4,10 +4,10 @@ import shlex
 
 import pytest
 
+from tasks.estate.outcomes import decisive_checks, failed_checks, outcome_of, unknown_checks
 from tasks.estate.plans import CopyOptions, Finding, Verdict
-from tasks.estate.verdicts import decisive_checks, failed_checks, outcome_of, unknown_checks
-from tasks.estate.waiting import utc_now
-from tasks.surveys.checks import check_copy, check_install
+from tasks.estate.polling import utc_now
+from tasks.surveys.install_checks import check_copy, check_install
 from tasks.surveys.survey import survey_install
 from tests.drills.wordpress.conftest import SCALE, Pair
 from tests.drills.wordpress.host import HERE, RealHost, Sites

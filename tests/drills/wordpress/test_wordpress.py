@@ -10,7 +10,7 @@ from flows.promote import promote
 from flows.provision import provision
 from flows.refresh import refresh
 from flows.restore import restore
-from tasks.estate.settings import forget_settings
+from tasks.configuration.settings import forget_settings
 from tasks.runtime.resources import open_ledger
 from tests.drills.wordpress.conftest import PRODUCTION, STAGING
 from tests.drills.wordpress.host import Looks, RealHost

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from deployments.sandbox.host.host import Host
 from tasks.capi import client as module
 from tasks.capi.client import Client
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import HostRefused, Misconfigured, OutcomeUnknown, UnderstudyError, Unreachable
-from tasks.estate.settings import load_settings
 from tests.tasks.capi.test_client import ONE, TWO, ScriptedHost, failing
 
 EMAILS = ["ops@host.example"]

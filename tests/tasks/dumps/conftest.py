@@ -15,7 +15,7 @@ from tasks.dumps.compression import Compression
 from tasks.dumps.dump_files import assemble
 from tasks.dumps.segment_writer import SegmentWriter
 from tasks.estate.dumps import DumpedColumn, DumpedTable, DumpFacts, Header
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 
 USERS, INVOICES = Name(schema_name="public", name="users"), Name(schema_name="billing", name="invoices")
 EMPTY, BARE = Name(schema_name="public", name="Empty Table"), Name(schema_name="public", name="bare")

@@ -13,7 +13,7 @@ from tasks.dumps import age_encryption
 from tasks.dumps.age_encryption import decrypted, encrypt, require_recipients
 from tasks.dumps.dump_reader import Segment, check, read
 from tasks.estate.errors import DumpRefused, Misconfigured
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import Samples, samples_of
 from tasks.dumps.connections import connected_to
 from tasks.estate.errors import Misconfigured
-from tasks.estate.tables import Catalog
+from tasks.estate.schema import Catalog
 from tasks.masking.personal_values import LONGEST
 
 SCHEMA = """

@@ -21,7 +21,7 @@ from tasks.masking.draft_yaml import as_yaml, compress
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import parse_policy
 from tasks.masking.policy_yaml import read_yaml
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 from tests.tasks.masking.labelled import HELD_OUT, WHOLE, Labelled, labels_of, schemas
 
 

@@ -15,7 +15,7 @@ from tasks.estate.dumps import Anonymizer, Choices
 from tasks.estate.errors import PolicyRefused
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import parse_policy
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 USERS = "CREATE TABLE users (id bigint PRIMARY KEY, email text UNIQUE NOT NULL, name text)"
 ORDERS = "CREATE TABLE orders (id bigint PRIMARY KEY, email text REFERENCES users (email))"

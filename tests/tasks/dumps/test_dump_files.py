@@ -16,7 +16,7 @@ from tasks.dumps.dump_reader import Segment, check, read
 from tasks.dumps.segment_writer import Part, SegmentWriter
 from tasks.estate.dumps import DumpFacts, Header, Trailer
 from tasks.estate.errors import DumpRefused, NotExported
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 
 USERS = Name(schema_name="public", name="users")
 

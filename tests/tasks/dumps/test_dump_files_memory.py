@@ -9,7 +9,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 
 PROGRAM = """
 import sys
@@ -18,7 +18,7 @@ from tasks.dumps.dump_files import assemble
 from tasks.dumps.dump_reader import Segment, check, read
 from tasks.dumps.segment_writer import SegmentWriter
 from tasks.estate.dumps import Header
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 
 folder, megabytes, compression, recipient, identity = sys.argv[1:]
 users = Name(schema_name="public", name="users")

@@ -18,7 +18,7 @@ from tasks.dumps.dump_lines import (
     to_rows,
     write_line,
 )
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 
 # Every character that one of the two forms treats in its own way, and words that mean something to one of them.
 NASTY = ["\\N", "\\\\N", "null", "\\", "\\\\", '"', '\\"', '",\t"', '"]\n[\t"', "\t", "\n", "\r\n", "\v", "\\v", "\b\f",

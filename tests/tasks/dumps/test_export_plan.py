@@ -11,7 +11,7 @@ from tasks.dumps.export_plan import (
     whole_tables,
 )
 from tasks.estate.dumps import Anonymizer, Choices
-from tests.tasks.dumps.shapes import catalog, column, key, name, planned, planned_column, policy, table
+from tests.tasks.dumps.small_databases import catalog, column, key, name, planned, planned_column, policy, table
 
 FAMILY = catalog(
     table("top", ["id integer", "v", "w"]),

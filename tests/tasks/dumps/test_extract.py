@@ -17,8 +17,8 @@ from tasks.dumps.export_plan import MaskingPlan, Unit
 from tasks.dumps.extract import PAGE, Batch, Source, batches_of, copy_statement, part_file_stem, units_of
 from tasks.estate.errors import LeakFound
 from tasks.masking.keyring import Keyring
-from tasks.masking.session import Session
-from tests.tasks.dumps.shapes import name, planned, table
+from tasks.masking.session_settings import Session
+from tests.tasks.dumps.small_databases import name, planned, table
 
 CONNECTION: Any = None
 PLAN = planned(table("t"), "id: keep, v: hash")

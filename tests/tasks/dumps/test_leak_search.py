@@ -19,7 +19,7 @@ from tasks.dumps.leak_search import (
 from tasks.dumps.leak_search_forms import search_forms
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.estate.dumps import Anonymizer, Choices, Overlap
-from tests.tasks.dumps.shapes import column, planned, planned_column, table
+from tests.tasks.dumps.small_databases import column, planned, planned_column, table
 
 MAIL, OTHER = "anna.mueller@firma.example", "berta@firma.example"
 

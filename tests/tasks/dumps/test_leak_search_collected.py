@@ -13,8 +13,8 @@ from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.dumps.leak_search import Lookup, collect_hashes
 from tasks.dumps.leak_search_forms import search_forms
 from tasks.masking.keyring import Keyring
-from tasks.masking.session import Session
-from tests.tasks.dumps.shapes import column, planned, table
+from tasks.masking.session_settings import Session
+from tests.tasks.dumps.small_databases import column, planned, table
 
 SCHEMA = """CREATE TABLE users (id int PRIMARY KEY, email text, login text, name text, doc json, ip inet, list text[],
     docs json[]);

@@ -9,7 +9,7 @@ from tasks.dumps.leak_search import HashedValues
 from tasks.dumps.leak_search_proof import open_proof, prove_dump, seal, unproven_reason, unseal
 from tasks.estate.dumps import Anonymizer, LeakSearchResult
 from tasks.masking.keyring import Keyring
-from tests.tasks.dumps.shapes import header
+from tests.tasks.dumps.small_databases import header
 
 MINE, OTHERS = Keyring(bytes(range(32)), run="r"), Keyring(bytes(range(1, 33)), run="r")
 HEADER = header(key=MINE.fingerprint)

@@ -10,11 +10,11 @@ from tasks.dumps.catalog import read_catalog
 from tasks.dumps.dump_reader import Segment
 from tasks.dumps.load import ALONE, Load, banner_text, require_no_other_load, require_stored_here
 from tasks.dumps.load_plan import foreign_keys_to_lift
-from tasks.dumps.marker import prepare_marker, read_marker
-from tasks.dumps.verify import plans_for
+from tasks.dumps.staging_marker import prepare_marker, read_marker
+from tasks.dumps.verify_load import plans_for
 from tasks.estate.dumps import Anonymizer, Loaded, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown
-from tests.tasks.dumps.shapes import header, loading, name, order, policy, table
+from tests.tasks.dumps.small_databases import header, loading, name, order, policy, table
 
 Run = Callable[..., Loaded]
 SCHEMA = """CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a);

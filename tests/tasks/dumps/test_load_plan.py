@@ -20,11 +20,11 @@ from tasks.dumps.load_plan import (
     structure_fingerprint,
     to_mask_now,
 )
-from tasks.dumps.marker import Marker
+from tasks.dumps.staging_marker import Marker
 from tasks.estate.dumps import Anonymizer, DumpedTable
 from tasks.estate.errors import DumpRefused, DumpTooNew, GateClosed, PolicyRefused, WrongHost, WrongTarget
-from tasks.estate.tables import Catalog, Kind, Relation, Sequence, Stray
-from tests.tasks.dumps.shapes import (
+from tasks.estate.schema import Catalog, Kind, Relation, Sequence, Stray
+from tests.tasks.dumps.small_databases import (
     IDENTITY,
     catalog,
     column,

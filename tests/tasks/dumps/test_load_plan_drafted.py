@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from tasks.dumps.load_plan import draft_load, kept_tables
-from tasks.dumps.marker import prepare_marker, write_marker
+from tasks.dumps.staging_marker import prepare_marker, write_marker
 from tasks.estate.dumps import Anonymizer, LoadPlan
 from tasks.estate.errors import DumpRefused, DumpTooNew, WrongHost, WrongTarget
-from tests.tasks.dumps.shapes import catalog, dumped, facts, loading, name, policy
+from tests.tasks.dumps.small_databases import catalog, dumped, facts, loading, name, policy
 
 Draft = Callable[..., LoadPlan]
 SCHEMA = """CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a, v text);

@@ -4,8 +4,8 @@ import pytest
 
 from tasks.dumps.load_plan import taken_names, unwritable
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Kind, Name, Relation
-from tests.tasks.dumps.shapes import name
+from tasks.estate.schema import Kind, Name, Relation
+from tests.tasks.dumps.small_databases import name
 
 
 def part(text: str, above: str, kind: Kind = Kind.ORDINARY, **more: object) -> Relation:

@@ -8,9 +8,9 @@ import pytest
 from tasks.dumps import load_privileges
 from tasks.dumps.load_privileges import event_trigger_doubts, missing_privileges, populated_views, require_privileges
 from tasks.estate.errors import DumpRefused
-from tasks.estate.faults import Fault
-from tasks.estate.tables import ForeignKey, Name, Sequence
-from tests.tasks.dumps.shapes import catalog, key, loading, name, order, table
+from tasks.estate.planning_faults import Fault
+from tasks.estate.schema import ForeignKey, Name, Sequence
+from tests.tasks.dumps.small_databases import catalog, key, loading, name, order, table
 
 CONNECTION: Any = None
 ROLE = {"role": "loader", "temporary": True, "may_create": True, "database": "app"}

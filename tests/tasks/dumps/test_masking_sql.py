@@ -12,10 +12,10 @@ from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.dumps.masking_sql import masked, masked_columns, masked_row_faults, require_masked_rows_fit
 from tasks.dumps.row_sources import LARGE_TABLE, only, rows_of, sample, sample_of
 from tasks.estate.errors import PolicyRefused
-from tasks.estate.tables import Check
+from tasks.estate.schema import Check
 from tasks.masking.keyring import Keyring
-from tasks.masking.session import Session
-from tests.tasks.dumps.shapes import column, name, planned, planned_column, table
+from tasks.masking.session_settings import Session
+from tests.tasks.dumps.small_databases import column, name, planned, planned_column, table
 
 SESSION = Session(Keyring(bytes(range(32)), run="r"))
 CONSTANT = "{maker: constant, value: abcd}"

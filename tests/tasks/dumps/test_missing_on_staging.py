@@ -10,8 +10,8 @@ from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.missing_on_staging import dumped_tables, missing_things, partition_faults, require_partitions
 from tasks.estate.dumps import Choices, DumpedPart
 from tasks.estate.errors import DumpRefused
-from tasks.estate.tables import Catalog, Kind, Relation
-from tests.tasks.dumps.shapes import catalog, dumped, facts, header, name, order, policy, table
+from tasks.estate.schema import Catalog, Kind, Relation
+from tests.tasks.dumps.small_databases import catalog, dumped, facts, header, name, order, policy, table
 
 
 def part(text: str, above: str, bound: str, kind: Kind = Kind.ORDINARY) -> Relation:

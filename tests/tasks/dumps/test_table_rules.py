@@ -14,7 +14,7 @@ from tasks.dumps.table_rules import (
 from tasks.estate.dumps import Choices
 from tasks.estate.errors import PolicyRefused
 from tasks.estate.relations import Resolver
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Kind, Name, Relation, Table
+from tasks.estate.schema import Catalog, Column, DatabaseIdentity, ForeignKey, Kind, Name, Relation, Table
 from tasks.masking.policy import Policy, parse_policy
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.dumps.unique_keys import key_faults
-from tasks.estate.tables import Column, Key, KeyKind, Name, Table
+from tasks.estate.schema import Column, Key, KeyKind, Name, Table
 from tasks.masking.makers import parse
 from tasks.masking.makers.maker import Place
 

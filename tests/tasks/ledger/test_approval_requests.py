@@ -8,8 +8,8 @@ import pytest
 from tasks.estate.errors import DestinationBusy
 from tasks.ledger.approval_requests import close_own, open_requests
 from tasks.ledger.ledger import Ledger
-from tests.tasks.safeguards.stories import STAGE, Story, content
-from tests.tasks.signoff.desk import NOW, Desk, draft
+from tests.tasks.safeguards.ledger_histories import STAGE, Story, content
+from tests.tasks.signoff.approval_desk import NOW, Desk, draft
 
 DAY = timedelta(days=365)
 

@@ -10,10 +10,10 @@ from psycopg.sql import SQL, Composable, Identifier
 from psycopg.sql import Literal as Quoted
 
 from deployments.sandbox.postgres import Postgres
-from tasks.estate.tables import Column, Key, KeyKind, Name, Table
+from tasks.estate.schema import Column, Key, KeyKind, Name, Table
 from tasks.masking.keyring import Keyring
 from tasks.masking.makers import Maker, Place, parse
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 KEY = bytes(range(7, 47))
 COLUMNS = {  # declared type → its properties in the catalogue

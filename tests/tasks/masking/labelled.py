@@ -15,7 +15,7 @@ from pathlib import Path
 
 from faker import Faker
 
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Key, KeyKind, Name, Table
+from tasks.estate.schema import Catalog, Column, DatabaseIdentity, Key, KeyKind, Name, Table
 from tasks.masking.classify import Draft, draft
 
 FOLDER = Path(__file__).parent / "labels"

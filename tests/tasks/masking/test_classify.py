@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.estate.errors import Misconfigured
-from tasks.estate.tables import Catalog, Check, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Stray, Table
+from tasks.estate.schema import Catalog, Check, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Stray, Table
 from tasks.masking.classify import ColumnDraft, Draft, draft, scan_strays
 
 SERVER = DatabaseIdentity(

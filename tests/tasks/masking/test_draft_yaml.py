@@ -14,7 +14,7 @@ from psycopg import sql
 from deployments.sandbox.postgres import Postgres
 from deployments.sandbox.school.database import CANARIES, build
 from tasks.dumps.catalog import identifier, read_catalog
-from tasks.estate.tables import Catalog, Name
+from tasks.estate.schema import Catalog, Name
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft, draft
 from tasks.masking.draft_yaml import as_yaml
 from tasks.masking.policy import is_pattern, parse_policy

@@ -9,11 +9,11 @@ from faker.config import AVAILABLE_LOCALES
 from psycopg.sql import SQL
 
 from tasks.estate.errors import Misconfigured
-from tasks.estate.tables import Column, Name, Table
+from tasks.estate.schema import Column, Name, Table
 from tasks.masking.fake_pools import LISTS, pool
 from tasks.masking.keyring import Keyring
 from tasks.masking.makers import Place, parse
-from tasks.masking.session import PASSWORD, Session
+from tasks.masking.session_settings import PASSWORD, Session
 
 KEY = bytes(range(100, 140))
 

@@ -15,11 +15,11 @@ from psycopg.sql import SQL
 from stdnum import iban
 
 from tasks.estate.errors import Misconfigured
-from tasks.estate.tables import Column, Key, KeyKind
+from tasks.estate.schema import Column, Key, KeyKind
 from tasks.masking.keyring import Keyring
 from tasks.masking.makers import KINDS, Place, parse
 from tasks.masking.makers.stub_files import stub_for, stubs
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 ANY = [str(number) for number in range(400)]
 REFUSED: list[tuple[Any, str, str]] = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Table
+from tasks.estate.schema import Catalog, Column, DatabaseIdentity, ForeignKey, Key, KeyKind, Name, Table
 from tasks.masking.policy import parse_policy
 from tasks.masking.policy_patterns import Expanded, expand, matches, parts_of, within
 

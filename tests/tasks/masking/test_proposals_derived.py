@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Key, KeyKind, Name, Table, Trigger
+from tasks.estate.schema import Catalog, Column, DatabaseIdentity, Key, KeyKind, Name, Table, Trigger
 from tasks.masking.classify import draft
 
 SERVER = DatabaseIdentity(host="h", port=1, database="d", database_oid=1, system_identifier="1", server_version=180000)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.estate.tables import Catalog, Column, DatabaseIdentity, Function, Name, Table, Trigger
+from tasks.estate.schema import Catalog, Column, DatabaseIdentity, Function, Name, Table, Trigger
 from tasks.masking.derived_columns import derived_columns, left_on
 from tasks.masking.trigger_writes import TriggerWrites
 

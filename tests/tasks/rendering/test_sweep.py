@@ -8,7 +8,7 @@ import pytest
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
 from tasks.rendering.sweep import SHOWN, digest_lines, duration, reminder_lines, sweep_text
-from tasks.signoff.leftovers import Reminder
+from tasks.signoff.unattended_runs import Reminder
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

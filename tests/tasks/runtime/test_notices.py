@@ -12,8 +12,8 @@ from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 
-from deployments.sandbox.notices import Catcher
-from tasks.estate.settings import forget_settings
+from deployments.sandbox.notice_receiver import Catcher
+from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tasks.runtime import notices
 from tasks.runtime.notices import send_notice

@@ -6,10 +6,21 @@ import pytest
 
 from tasks.estate.errors import Skipped
 from tasks.ledger.ledger import Ledger
-from tasks.safeguards.conditions import require_load_met
+from tasks.safeguards.scheduled_run_conditions import require_load_met
 from tasks.signoff.answers import record_approval
-from tests.tasks.safeguards.stories import DEV, PROD, STAGE, Story, load_plan
-from tests.tasks.safeguards.test_conditions import EQUAL, HOUR, OTHER, SHOP, load, met, nights, put, skipped, soon
+from tests.tasks.safeguards.ledger_histories import DEV, PROD, STAGE, Story, load_plan
+from tests.tasks.safeguards.test_scheduled_run_conditions import (
+    EQUAL,
+    HOUR,
+    OTHER,
+    SHOP,
+    load,
+    met,
+    nights,
+    put,
+    skipped,
+    soon,
+)
 
 SECOND = timedelta(seconds=1)
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from tasks.estate.errors import Misconfigured
 from tasks.estate.risks import Grade
-from tasks.safeguards.conditions import require_met
 from tasks.safeguards.risk_rules import Demand, RiskRules, load_rules
+from tasks.safeguards.scheduled_run_conditions import require_met
 
 SHIPPED = Path("deployments/risks.yaml")
 RED = {"people": 2, "signatures": 1, "requester_may_approve": True, "cool_down": "PT0S"}

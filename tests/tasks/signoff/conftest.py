@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tasks.signoff.desk import Desk
+from tests.tasks.signoff.approval_desk import Desk
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pyotp import TOTP
 
 from tasks.estate.plans import Plan
-from tests.tasks.signoff.desk import SECRETS
+from tests.tasks.signoff.approval_desk import SECRETS
 
 HALF_AN_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
 

@@ -15,8 +15,8 @@ from tasks.signoff.answers import Answer, recorded_answer
 from tasks.signoff.gate import Settling, Waiting
 from tasks.signoff.sending import send_once
 from tests.raw_facts import raw_fact
-from tests.tasks.safeguards.stories import PROD, STAGE, content, survey
-from tests.tasks.signoff.desk import NOW, Desk
+from tests.tasks.safeguards.ledger_histories import PROD, STAGE, content, survey
+from tests.tasks.signoff.approval_desk import NOW, Desk
 from tests.tasks.signoff.gate_model import GateModel, ModelRun, TrueAnswer
 
 HORIZON, WITHIN = timedelta(hours=6), timedelta(hours=8)

@@ -15,8 +15,8 @@ from tasks.ledger.approval_requests import open_requests
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
-from tests.tasks.safeguards.stories import PROD, STAGE
-from tests.tasks.signoff.desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, draft
+from tests.tasks.safeguards.ledger_histories import PROD, STAGE
+from tests.tasks.signoff.approval_desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, draft
 
 
 def test_one_person_approves_with_a_code(desk: Desk) -> None:

@@ -11,8 +11,8 @@ from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import where
 from tasks.signoff.gate import Waiting
 from tests.raw_facts import raw_fact
-from tests.tasks.safeguards.stories import PROD, STAGE
-from tests.tasks.signoff.desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, draft
+from tests.tasks.safeguards.ledger_histories import PROD, STAGE
+from tests.tasks.signoff.approval_desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, draft
 
 UP: dict[str, Any] = {"verb": "promote", "source": STAGE, "destination": PROD}
 

@@ -9,8 +9,8 @@ from tasks.estate.plans import Approval, Plan
 from tasks.ledger.approval_requests import ENDS, open_requests
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
-from tests.tasks.safeguards.stories import DEV, PROD, STAGE
-from tests.tasks.signoff.desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, draft
+from tests.tasks.safeguards.ledger_histories import DEV, PROD, STAGE
+from tests.tasks.signoff.approval_desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, draft
 
 
 def endings(desk: Desk, plan: Plan) -> list[str]:

@@ -16,8 +16,8 @@ from tasks.estate.sites import Environment
 from tasks.ledger.approval_requests import ENDS, open_requests
 from tasks.safeguards import holds
 from tasks.signoff.proofs import sign, statement
-from tests.tasks.safeguards.stories import DEV, PROD, STAGE, install, plan
-from tests.tasks.signoff.desk import ANNA, BEN, CARA, KEYS, NOW, SECRETS, Desk
+from tests.tasks.safeguards.ledger_histories import DEV, PROD, STAGE, install, plan
+from tests.tasks.signoff.approval_desk import ANNA, BEN, CARA, KEYS, NOW, SECRETS, Desk
 from tests.tasks.signoff.gate_model import GateModel, ModelRun, TrueAnswer
 from tests.tasks.signoff.gate_worker import CALLS, Worker
 

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.estate.errors import ApprovalExpired, Frozen, Rejected
 from tasks.signoff.proofs import STEP, sign, statement
-from tests.tasks.signoff.desk import ANNA, BEN, CARA, KEYS, NOW, RED, YELLOW, Desk, draft
+from tests.tasks.signoff.approval_desk import ANNA, BEN, CARA, KEYS, NOW, RED, YELLOW, Desk, draft
 
 SIGNED = RED.model_copy(update={"signatures": 1})
 

@@ -10,11 +10,11 @@ from tasks.estate.plans import Approval, CopyOptions, Plan
 from tasks.ledger.facts import PreauthorisationUsed, Sending
 from tasks.ledger.ledger import AlreadyRecorded, Ledger
 from tasks.signoff.answers import entry, record_approval, where
+from tasks.signoff.approval_recheck import permitted_by
 from tasks.signoff.preauthorised import allowed_by, key_of
-from tasks.signoff.witnesses import permitted_by
 from tests.raw_facts import raw_fact
-from tests.tasks.safeguards.stories import PROD, STAGE, plan
-from tests.tasks.signoff.desk import ANNA, YELLOW, Desk, draft
+from tests.tasks.safeguards.ledger_histories import PROD, STAGE, plan
+from tests.tasks.signoff.approval_desk import ANNA, YELLOW, Desk, draft
 
 UP: dict[str, Any] = {"verb": "promote", "source": STAGE, "destination": PROD}
 

@@ -22,8 +22,8 @@ from tasks.signoff.standing import (
     standing_statement,
 )
 from tasks.signoff.standing_entries import standing_use
-from tests.tasks.safeguards.stories import load_plan
-from tests.tasks.signoff.desk import ENTRY
+from tests.tasks.safeguards.ledger_histories import load_plan
+from tests.tasks.signoff.approval_desk import ENTRY
 
 KEY, PUBLIC = new_key()
 OTHER_KEY, OTHER_PUBLIC = new_key()

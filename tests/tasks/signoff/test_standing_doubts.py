@@ -3,9 +3,9 @@
 import pytest
 
 from tasks.estate.errors import NotApproved
-from tasks.estate.faults import Fault
+from tasks.estate.planning_faults import Fault
 from tasks.signoff.standing import require_load_covered
-from tests.tasks.safeguards.stories import load_plan
+from tests.tasks.safeguards.ledger_histories import load_plan
 from tests.tasks.signoff.test_standing import LEADS, NOW, entry
 
 DOUBT = Fault(kind="trigger", message="a trigger of staging may refuse rows", table="orders", column="total")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.signoff.standing_entries import StandingApproval, standing_statement
-from tests.tasks.signoff.desk import ENTRY
+from tests.tasks.signoff.approval_desk import ENTRY
 
 
 def entry(opens: str, closes: str, zone: str) -> StandingApproval:

@@ -13,7 +13,7 @@ from tasks.estate.errors import Misconfigured
 from tasks.signoff.leads import Lead, LeadKey
 from tasks.signoff.proofs import new_key, sign, verify_signature
 from tasks.signoff.standing import NAMESPACE, load_standing, sign_standing, statement_of
-from tests.tasks.signoff.desk import ENTRY
+from tests.tasks.signoff.approval_desk import ENTRY
 
 KEY, PUBLIC = new_key()
 ANNA = Lead(name="Anna Lead", email="anna@school.example", keys=(LeadKey(key=PUBLIC),))

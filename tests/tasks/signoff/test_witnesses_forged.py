@@ -12,9 +12,7 @@ from tasks.ledger.facts import PreauthorisationUsed, StandingUsed
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.safeguards.risk_rules import RiskRules
 from tasks.signoff.answers import entry, where
-from tasks.signoff.preauthorised import allowed_by, key_of
-from tasks.signoff.standing_entries import standing_use
-from tasks.signoff.witnesses import (
+from tasks.signoff.approval_recheck import (
     permitted_by,
     require_fitting,
     require_preauthorised,
@@ -22,11 +20,13 @@ from tasks.signoff.witnesses import (
     require_witnessed,
     verified_signatures,
 )
+from tasks.signoff.preauthorised import allowed_by, key_of
+from tasks.signoff.standing_entries import standing_use
 from tests.raw_facts import raw_fact
-from tests.tasks.safeguards.stories import load_plan, plan
-from tests.tasks.signoff.desk import ANNA, BEN, NOW, YELLOW, Desk, draft
+from tests.tasks.safeguards.ledger_histories import load_plan, plan
+from tests.tasks.signoff.approval_desk import ANNA, BEN, NOW, YELLOW, Desk, draft
+from tests.tasks.signoff.test_approval_recheck import forge, standing_entry
 from tests.tasks.signoff.test_preauthorised import Failing, put_back
-from tests.tasks.signoff.test_witnesses import forge, standing_entry
 
 QUARTER, HALF_AN_HOUR = timedelta(minutes=15), timedelta(minutes=30)
 

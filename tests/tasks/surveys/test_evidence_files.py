@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tasks.estate.sites import Content
-from tasks.surveys.evidence import files_arrived
-from tests.tasks.safeguards.stories import PROD, STAGE
+from tasks.surveys.arrival_evidence import files_arrived
+from tests.tasks.safeguards.ledger_histories import PROD, STAGE
 
 THEME, PLUGIN = "themes/school/style.css", "plugins/forms/forms.js"
 STAGE_HOST, PROD_HOST = STAGE.primary_domain or "", PROD.primary_domain or ""

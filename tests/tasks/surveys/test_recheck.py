@@ -9,15 +9,15 @@ import pytest
 
 from deployments.sandbox.host.host import Host
 from tasks.capi.client import Client
+from tasks.configuration.code_version import code_version
+from tasks.estate.copy_rules import pins
 from tasks.estate.errors import NotFound, PlanIsStale, Unreachable, WrongDestination
 from tasks.estate.plans import Backup, Baseline, CopyOptions, Plan
-from tasks.estate.rules import pins
+from tasks.estate.polling import utc_now
 from tasks.estate.sites import Content, Direction, Environment, Install, Pair, Survey
-from tasks.estate.version import code_version
-from tasks.estate.waiting import utc_now
-from tasks.probes.websites import Prober
 from tasks.surveys.recheck import _with_files_of, listed_backup_ids, recheck
 from tasks.surveys.survey import survey_install
+from tasks.websites.wordpress_site import Prober
 from tests.sites import made, reading
 
 GENERATION = 4

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.sandbox.host.document_store import fixed_id
 from deployments.sandbox.host.faults import FAULTS
 from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.serve import serve
-from deployments.sandbox.host.store import fixed_id
-from deployments.sandbox.host.wire import Request, Response
 
 LOGIN = "Basic " + base64.b64encode(b"demo:demo").decode()
 PROD, STAGE, DEV, FOREIGN = (fixed_id(name) for name in ("schulprod", "schulstage", "schuldev", "fremdstage"))

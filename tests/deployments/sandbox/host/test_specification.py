@@ -15,9 +15,9 @@ from uuid import uuid4
 import jsonschema
 import pytest
 
+from deployments.sandbox.host.document_store import fixed_id
 from deployments.sandbox.host.host import Host
-from deployments.sandbox.host.store import fixed_id
-from deployments.sandbox.host.wire import Request, Response
+from deployments.sandbox.host.http_messages import Request, Response
 
 FILE = os.environ.get("UNDERSTUDY_OPENAPI", "")
 pytestmark = pytest.mark.skipif(not FILE, reason="UNDERSTUDY_OPENAPI names no specification")

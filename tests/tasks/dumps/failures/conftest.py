@@ -25,12 +25,12 @@ from tasks.dumps.leak_search import Lookup, collect_hashes, count_searched, sum_
 from tasks.dumps.leak_search_proof import open_proof, prove_dump, unproven_reason
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
-from tasks.dumps.marker import prepare_marker
 from tasks.dumps.mask_on_load import segment_masker
 from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.dumps.missing_on_staging import dumped_tables
+from tasks.dumps.staging_marker import prepare_marker
 from tasks.dumps.table_rules import existing_names
-from tasks.dumps.verify import masked_now
+from tasks.dumps.verify_load import masked_now
 from tasks.estate.dumps import (
     Anonymizer,
     Choices,
@@ -45,7 +45,7 @@ from tasks.estate.dumps import (
 from tasks.estate.relations import Resolver
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy, parse_policy
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 KEY = b"0123456789abcdef0123456789abcdef"
 DEBIAN = Path("/usr/lib/postgresql/15")  # where Debian puts its own server

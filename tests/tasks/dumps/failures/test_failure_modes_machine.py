@@ -32,7 +32,7 @@ from tasks.dumps import dump_reader
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.connections import connected_to
 from tasks.dumps.load import Load
-from tasks.dumps.marker import prepare_marker
+from tasks.dumps.staging_marker import prepare_marker
 from tasks.dumps.dump_reader import Segment
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.masking.policy import Policy

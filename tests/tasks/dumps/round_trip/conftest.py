@@ -27,15 +27,15 @@ from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Source, extract, units_of
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
-from tasks.dumps.marker import prepare_marker
 from tasks.dumps.masking_sql import require_masked_rows_fit
 from tasks.dumps.missing_on_staging import dumped_tables
+from tasks.dumps.staging_marker import prepare_marker
 from tasks.dumps.table_rules import existing_names
 from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded
 from tasks.estate.relations import Resolver
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
-from tasks.masking.session import Session
+from tasks.masking.session_settings import Session
 
 Texts = st.SearchStrategy[str]
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from psycopg.sql import Identifier
 
-from tasks.estate.tables import Name
+from tasks.estate.schema import Name
 from tasks.masking.makers import parse
 from tasks.masking.policy import ColumnRule, Policy, TableRule
 
