@@ -1,4 +1,4 @@
-"""What every test may ask for: a fast emulator, the worker's settings, a Prefect server, and flows that suspend."""
+"""Fixtures of all tests: a fast emulator, the worker's settings, a Prefect server, databases, and flows that suspend."""
 
 import logging
 import os
@@ -49,11 +49,14 @@ settings.register_profile("suite", derandomize=True, **BUSY)
 settings.register_profile("random", **BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
-SLOW_FIRST = ("flows", "deployments")  # folders whose files take a minute: begun last, they would run alone at the end
+SLOW_FIRST = (
+    "flows",
+    "deployments",
+)  # folders whose files take a minute; started last, they would run alone at the end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that several processes end at about the same time."""
+    """Start with the files that take longest, so that several processes end at about the same time."""
     here = Path(__file__).parent
 
     def place(item: pytest.Item) -> int:
@@ -64,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 SCALE = 1 / 4000  # a copy of 20 simulated minutes takes 0.3 seconds
-PACE = 1 / 1500  # deadlines and intervals: a bit more patient than the emulator is fast
+PACE = 1 / 1500  # deadlines and intervals: scaled less than the emulator's times
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +89,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @contextmanager
 def _server_on_postgres(folder: Path) -> Iterator[None]:
-    """Run the server of `prefect_test_harness`, which knows SQLite only, on PostgreSQL: that one is never locked."""
+    """Run the server of `prefect_test_harness`, which supports only SQLite, on PostgreSQL, which is never locked as a whole."""
     with (
         Postgres(folder, fsync=False, extension=TRIGRAMS) as history,
         temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: prefect_url(history)}),
@@ -98,18 +101,18 @@ def _server_on_postgres(folder: Path) -> Iterator[None]:
                 temporary_settings({PREFECT_API_URL: server.api_url}),
                 _temporary_global_settings_context(
                     get_settings_context()
-                ),  # private: the harness does so too, for threads
+                ),  # private, but the harness also uses it, for threads
             ):
                 yield
         finally:
-            logging.disable()  # its farewell would go to a stream that pytest has closed
+            logging.disable()  # its last message would go to a stream that pytest has closed
             server.stop()
             logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """An embedded PostgreSQL for the session; tests make databases of their own in it."""
+    """An embedded PostgreSQL for the session, in which tests create their own databases."""
     with Postgres(tmp_path_factory.mktemp("postgres"), fsync=False) as server:
         yield server
 
@@ -122,7 +125,7 @@ def database(postgres: Postgres) -> str:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """File with the demo lead's private key in OpenSSH's format, without a passphrase."""
+    """The file of the demo lead's private key in OpenSSH's format, without a passphrase."""
     file = tmp_path / "id_ed25519"
     file.touch(mode=0o600)
     file.write_bytes(PEOPLE[DEMO_LEAD][0].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
@@ -146,7 +149,7 @@ def worker(estate: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         "LEADS_FILE": str(tmp_path / "leads.yaml"),
         "CODES_FILE": str(tmp_path / "codes.yaml"),
         "FREEZE_FILE": str(tmp_path / "freezes.yaml"),  # absent until a test writes it
-        "RISK_FILE": str(tmp_path / "risks.yaml"),  # the same: the defaults
+        "RISK_FILE": str(tmp_path / "risks.yaml"),  # the same; the defaults apply
         "API_URL": f"http://{address}/v1",
         "API_USER": "demo",
         "API_PASSWORD": "demo",
@@ -174,19 +177,19 @@ def ledger(worker: Host) -> Ledger:
 
 @pytest.fixture
 def start(prefect_server: None, worker: Host) -> Callable[..., Run]:
-    """Start a flow as a deployment would: `start(refresh, source=…, destination=…)`, runs to its end or question."""
+    """Start a flow as a deployment does: `start(refresh, source=…, destination=…)` returns when it ends or suspends."""
 
-    def begin(flow: Any, *, by_hand: bool = False, **parameters: Any) -> Run:
+    def begin(flow: Any, *, manually: bool = False, **parameters: Any) -> Run:
         if "requested_by" in flow.parameters.required:
             parameters = {"requested_by": "Dora Developer"} | parameters
-        return Run(flow, parameters, by_schedule=parameters.get("approval") == "standing" and not by_hand).go()
+        return Run(flow, parameters, by_schedule=parameters.get("approval") == "standing" and not manually).go()
 
     return begin
 
 
 @dataclass(frozen=True)
 class School:
-    """Two servers with the school's database: production, and staging with older data. Addresses as the owner."""
+    """The school's database in production, and in staging with older data. The addresses are the owner's."""
 
     production: str
     staging: str
@@ -204,7 +207,7 @@ class School:
             connection.execute(statement.encode())
 
     def contents(self, *, production: bool = False) -> dict[str, str]:
-        """A digest of every table's rows, to show whether anything changed."""
+        """Return a digest of every table's rows, to show whether anything changed."""
         tables = self.ask(TABLES, production=production)
         digest = "SELECT coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') FROM {} AS t"
         return {name: self.ask(digest.format(name), production=production)[0][0] for (name,) in tables}
@@ -216,14 +219,14 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_s
 
 @pytest.fixture(scope="session")
 def staging_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A second server: production and staging never share one."""
+    """A second server, because production and staging never share one."""
     with Postgres(tmp_path_factory.mktemp("staging"), fsync=False) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def schools(postgres: Postgres, staging_server: Postgres) -> tuple[str, str]:
-    """Templates with the school's data, made once; tests work on copies."""
+    """Two template databases with the school's data; tests work on copies."""
     production, staging = postgres.create("school_template"), staging_server.create("school_template")
     build(production, scale=0.1)
     build(staging, scale=0.1, staging=True)

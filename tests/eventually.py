@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def eventually(condition: Callable[[], object], within: float = 30.0) -> bool:
-    """Whether the condition becomes true in time."""
+    """Return whether the condition becomes true in time."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if condition():

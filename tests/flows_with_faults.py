@@ -1,4 +1,4 @@
-"""Flows against faults of the emulated host: fixtures for the tests and the drills, part of conftest.py."""
+"""Flows during faults of the emulated host: fixtures for the tests and the drills, part of conftest.py."""
 
 import importlib
 from collections.abc import Callable
@@ -15,13 +15,13 @@ MOST_FORMS = 3  # a run that shows more forms than this is stuck
 
 
 class Trouble:
-    """One flow against one fault: its outcome, and whether the destructive call kept its rules."""
+    """Runs a flow during a fault, and checks the rules of the destructive call."""
 
     def __init__(self, start: Callable[..., Any], worker: Host, ledger: Ledger) -> None:
         self._start, self._worker, self._ledger = start, worker, ledger
 
     def meet(self, verb: str, fault: str) -> str:
-        """Run `verb` while `fault` is on, with true answers to every form, and return the outcome."""
+        """Run `verb` while `fault` is on, with correct answers to every form, and return the outcome."""
         destination, parameters = self._prepare(verb)
         before = self._worker.copies_received() + self._worker.restores_received()
         self._switch_on(fault, destination)
@@ -35,7 +35,7 @@ class Trouble:
                 planned = self._ledger.facts(run_id=run.id, kind="planned")[-1]
                 run.approve(planned.detail["pair"]["destination"]["name"])
         sent = self._worker.copies_received() + self._worker.restores_received() - before
-        self._require_sacred(run, sent)
+        self._require_rules(run, sent)
         return run.state
 
     def _prepare(self, verb: str) -> tuple[str, dict[str, Any]]:
@@ -54,7 +54,7 @@ class Trouble:
         }[verb]
 
     def _switch_on(self, fault: str, destination: str) -> None:
-        if fault == "stale-cache":  # a visitor has been there: only then is there something to go stale
+        if fault == "stale-cache":  # a visitor has been there, so that something can become stale
             self._worker.handle(Request("GET", f"{destination}.wpengine.example", "/"))
             self._worker.handle(Request("GET", "www.schulfest.example", "/"))
         how: dict[str, Any] = {"install": destination}
@@ -64,22 +64,22 @@ class Trouble:
         elif fault in ("slow-reply", "dripping-reply"):
             how |= {"times": 5, "seconds": 0.2}
         elif fault in ("rate-limit-burst", "rate-limit-retry-after", "server-error-burst", "malformed-json"):
-            how = {"times": 2}  # whatever comes first: it is over before the steps give up
+            how = {"times": 2}  # the first requests; the fault ends before the steps give up
         elif fault == "page-two-fails":
             how = {}
         elif fault in ("relabelled-production", "primary-domain-moved"):
-            how |= {"after": self._reads(destination) + 2}  # resolved and compared as it is, then changed
+            how |= {"after": self._reads(destination) + 2}  # changed after it was resolved and compared
         elif fault == "renamed-between":
             how |= {"after": self._reads(destination) + 1}
         self._worker.switch_on(fault, **how)
 
     def _reads(self, name: str) -> int:
-        """How often the install was read before this run."""
+        """Return how often the install was read before this run."""
         path = f"/v1/installs/{self._worker.snapshot()['installs'].get(name, {}).get('id')}"
         return sum(row["path"] == path for row in self._worker.journal())
 
-    def _require_sacred(self, run: Any, sent: int) -> None:
-        """At most one call, and none without a completed backup of this run and a used, recorded approval."""
+    def _require_rules(self, run: Any, sent: int) -> None:
+        """Require at most one call, after a completed backup of this run and a used, recorded approval."""
         assert sent <= 1
         kinds = [fact.kind for fact in self._ledger.facts(run_id=run.id)]
         if sent:
@@ -94,7 +94,7 @@ class Trouble:
 
 @pytest.fixture
 def trouble(start: Callable[..., Any], worker: Host, ledger: Ledger) -> Trouble:
-    """Flows against faults: `trouble.meet("refresh", "backup-aborted")` returns the outcome."""
+    """Flows during faults: `trouble.meet("refresh", "backup-aborted")` returns the outcome."""
     return Trouble(start, worker, ledger)
 
 
@@ -111,7 +111,7 @@ def documented() -> dict[tuple[str, str], str]:
 
 
 def refresh_without_evidence(start: Callable[..., Any], refresh: Any, host: Host) -> Any:
-    """Return a refresh that copied, and whose arrival nothing at the host can show."""
+    """Return a refresh that copied, but whose arrival cannot be observed at the host."""
     host.publish("schulprod", "files")
     host.switch_on("checkpoints-absent")
     host.switch_on("usage-frozen")

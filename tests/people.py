@@ -26,7 +26,7 @@ CODES = {DEMO_LEAD: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", SECOND_LEAD: "KRSXG5CTMV
 
 
 def write_leads(folder: Path) -> None:
-    """Two leads who may approve, with keys and codes, in the files that `worker` points to."""
+    """Write the files of `worker` with two leads, who have keys and codes."""
     leads = [
         {"name": name, "email": f"{name.split()[0].lower()}@schulfest.example", "keys": [{"key": public}]}
         for name, (_, public) in PEOPLE.items()
@@ -38,7 +38,7 @@ def write_leads(folder: Path) -> None:
 
 
 def write_standing(folder: Path, source: str, destination: str, **more: Any) -> Path:
-    """A standing approval of this pair, issued today and signed by the demo lead; the window is open now."""
+    """Write a standing approval of this pair, signed by the demo lead, whose window is open now; return its file."""
     now = datetime.now(UTC)
     today, hours = now.date(), timedelta(hours=6)
     window = {"from": f"{now - hours:%H:%M}", "to": f"{now + hours:%H:%M}"}
@@ -58,11 +58,11 @@ def backups_of(ledger: Ledger, run: "Run") -> int:
     return len(ledger.facts(run_id=run.id, kind="backup-requested"))
 
 
-SCHEDULED: set[str] = set()  # runs that count as made by Prefect's scheduler: no client of its API can make such a one
+SCHEDULED: set[str] = set()  # runs that count as scheduled: no client of Prefect's API can create one
 
 
 class Run:
-    """One run of a deployed flow, driven in this process: start, answer, resume, look at its end."""
+    """One run of a deployed flow in this process: started, answered, resumed and read."""
 
     def __init__(self, flow: Any, parameters: dict[str, Any], *, by_schedule: bool = False) -> None:
         self.flow = flow
@@ -102,18 +102,18 @@ class Run:
         return str(verdict)
 
     @property
-    def question(self) -> ApprovalRequest:
-        """The plan that this run put to people."""
+    def request(self) -> ApprovalRequest:
+        """The newest approval request of this run."""
         return ApprovalRequest.of(open_ledger().facts(run_id=self.id, kind="asked")[-1])
 
     def signature(self, lead: str = DEMO_LEAD, decision: str = "approve") -> str:
-        """That lead's SSH signature over a decision on this run's plan."""
-        asked = self.question
+        """Return that lead's SSH signature over a decision on this run's plan."""
+        asked = self.request
         return sign(PEOPLE[lead][0], statement(decision, asked.plan, asked.answer_by))
 
     def say(self, decision: str = "approve", *, lead: str = DEMO_LEAD, **instead: str) -> str:
         """Fill in the whole form as this lead, signed, and return ACCEPT or REJECT."""
-        asked = self.question
+        asked = self.request
         form = {
             "decision": decision, "plan": asked.code, "destination": asked.destination, "approver": lead,
             "reason": "release day",
@@ -124,14 +124,14 @@ class Run:
         return self.answer(**(form | instead))
 
     def approve(self, destination: str = "", **instead: str) -> "Run":
-        """Let all leads whom the plan needs approve one after the other, then continue."""
-        for lead in (DEMO_LEAD, SECOND_LEAD)[: self.question.people]:
+        """Approve as all leads whom the plan needs, one after the other, and continue."""
+        for lead in (DEMO_LEAD, SECOND_LEAD)[: self.request.people]:
             assert self.say(lead=lead, **({"destination": destination} if destination else {}), **instead) == "ACCEPT"
             self.go()
         return self
 
     def arrived(self, email: str, words: str = "read in the inbox, 14:32") -> "Run":
-        """Answer as the demo lead what the host's e-mail contains about the copy, signed, then continue."""
+        """Answer as the demo lead, with a signature, what the host's e-mail reports about the copy, and continue."""
         fact = open_ledger().facts(run_id=self.id, kind="arrival-asked")[0]
         message = statement(f"arrived:{email}", fact.plan, datetime.fromisoformat(fact.detail["answer_by"]))
         proof = sign(PEOPLE[DEMO_LEAD][0], message)

@@ -1,4 +1,4 @@
-"""Sites without a server: a client and a prober of an emulated host, and the plan of a copy on it."""
+"""A client and a prober of an emulated host without a server, and plans of copies on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from tasks.websites.wordpress_site import Prober
 
 @contextmanager
 def reading(host: Host, **options: Any) -> Iterator[tuple[Client, Prober]]:
-    """A client and a prober of this emulator, without a server."""
+    """Yield a client and a prober of this emulator, without a server."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         headers = {k.lower(): v for k, v in request.headers.items()}
@@ -40,7 +40,7 @@ def reading(host: Host, **options: Any) -> Iterator[tuple[Client, Prober]]:
 
 
 def made(verb: str, source: Survey, destination: Survey, options: CopyOptions) -> Plan:
-    """A plan of this copy."""
+    """Return a plan of this copy."""
     direction = Direction.DOWN if verb == "refresh" else Direction.UP
     backup = Backup(
         id="b", install_id=destination.install.id, install_name=destination.install.name, requested_at=utc_now()

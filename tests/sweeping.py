@@ -1,4 +1,4 @@
-"""Something to sweep: runs that wait in Prefect, what the ledger has of them, and a place for notices."""
+"""Runs that wait in Prefect, with their facts in the ledger and a receiver of notices, for tests of the sweep."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ PLANNED = {"verb": "promote", "pair": {"source": {"name": "schulstage"}, "destin
 
 @flow(name="waiting")
 def waiting() -> None:
-    """Never runs: its runs are put into states."""
+    """A flow whose runs are never executed, only put into states."""
 
 
 def put(run: Run, state: State[Any]) -> None:
@@ -43,7 +43,7 @@ def forget(run: Run) -> None:
 
 
 class Sweeping:
-    """A ledger, a place for notices, and runs in Prefect, to be swept."""
+    """A ledger, a receiver of notices, and runs in Prefect, to be swept."""
 
     def __init__(
         self, start: Callable[..., Run], ledger: Ledger, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
@@ -51,19 +51,19 @@ class Sweeping:
         self.start, self.ledger, self.catcher, self._environment = start, ledger, catcher, monkeypatch
 
     def waiting(self) -> Run:
-        """A run that is suspended."""
+        """Return a run that is suspended."""
         run = Run(waiting, {})
         put(run, Suspended(timeout_seconds=3600))
         return run
 
     def planned(self) -> Run:
-        """A suspended run with a plan."""
+        """Return a suspended run with a plan."""
         run = self.waiting()
         self.ledger.record(raw_fact("planned", PLANNED), run_id=run.id, destination_id="d", plan="p")
         return run
 
     def asked(self, *, ago: timedelta, left: timedelta, run: Run | None = None, people: int = 1) -> Run:
-        """A run that asked some time ago, with some time left to answer."""
+        """Return a run that requested an approval some time ago, with some time left to answer."""
         run, now = run or self.planned(), utc_now()
         detail = {
             "at": (now - ago).isoformat(), "answer_by": (now + left).isoformat(), "verb": "promote", "code": "7K3F-92QD",
@@ -73,7 +73,7 @@ class Sweeping:
         return run
 
     def take(self, place: str, run: Run, now: datetime | None = None) -> None:
-        """Let the run hold a place, by the rules of `tasks.locks`, without evidence from the remote side."""
+        """Lock an install for the run, without evidence from the host."""
         horizon = timedelta(days=1)
         self.ledger.take_lock(
             place, run.id, is_over=is_over, settles=lambda _: False, horizon=horizon, now=now or utc_now()
@@ -85,18 +85,18 @@ class Sweeping:
         forget_settings()
 
     def kinds(self, run: Run) -> list[str]:
-        """What the ledger has of a run, but for its plan and question."""
+        """Return the kinds of a run's facts, without its plan and request."""
         kinds = [fact.kind for fact in self.ledger.facts(run_id=run.id)]
         return [kind for kind in kinds if kind not in ("planned", "asked")]
 
     @property
     def subjects(self) -> list[str]:
-        """The subjects of all notices so far, without the mark; digests left out."""
+        """The subjects of all notices without their prefix, except digests."""
         subjects = [caught.subject.removeprefix("[Understudy] ") for caught in self.catcher.caught]
         return [subject for subject in subjects if not subject.startswith("20")]
 
     def steps(self) -> list[str]:
-        """The steps of a sweep in the flow's order, without Prefect around them: fast. Returns what is stuck."""
+        """Run the steps of a sweep in the flow's order, without Prefect, which is faster. Return what is stuck."""
         steps = (
             sweeps.close_requests,
             sweeps.end_runs,
@@ -109,7 +109,7 @@ class Sweeping:
         return sweep_reports.report_stuck.fn()
 
     def sweep(self) -> Run:
-        """A whole sweep that ends well."""
+        """Run the flow `sweep`, which must succeed."""
         run = self.start(sweep)
         assert run.state == "Swept", run.message
         return run
@@ -117,7 +117,7 @@ class Sweeping:
 
 @pytest.fixture
 def office(start: Callable[..., Run], ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sweeping]:
-    """Somewhere to sweep."""
+    """A ledger with a receiver of notices, and runs in Prefect."""
     with Catcher() as catcher:
         made = Sweeping(start, ledger, catcher, monkeypatch)
         made.set("NOTICES", catcher.url)

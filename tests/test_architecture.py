@@ -1,4 +1,4 @@
-"""Taste as failing checks: budgets, names, docstrings, reasons. Each check is also shown a tree that breaks it."""
+"""Rules of the code as tests: budgets, names, docstrings, reasons. Each check is also run on a tree that breaks it."""
 
 import ast
 import re
@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[1]
 CODE = ("flows", "tasks", "deployments")
 
 FILE_LINES, FUNCTION_LINES, FLOW_BODY_LINES, MEDIAN_LINES = 300, 60, 40, 10
-# "path" or "path::function" → why it is better long than split. Empty is best.
+# "path" or "path::function" → why it is better long than split
 EXCEPTIONS: dict[str, str] = {
     "tasks/dumps/leak_search.py": "one search: what is hashed at the source must be what is searched for in the dump and on staging",
     "tasks/dumps/load_plan.py": "all checks of a target and the plan of its load, in the order in which they run",
-    "tasks/rendering/dumps.py": "all that people read about dumps in one file, so that its words agree",
-    "tasks/approvals.py": "every way to an approval in one file: people, the signed file, a promotion's permission: seen side by side",
+    "tasks/rendering/dumps.py": "all text about dumps in one file, so that its terms agree",
+    "tasks/approvals.py": "every way to an approval in one file: people, the signed file, a promotion's permission",
     "tasks/ledger/facts.py": "one list of every kind of fact, each with the old shapes that are still read: nothing else reads them",
     "tasks/signoff/gate.py": "one protocol in one file: all functions read and write the same facts of a request",
     "tests/tasks/dumps/failures/test_load_promises.py": "one property: what is drawn, what must be true of it, and how it is checked",
@@ -32,13 +32,13 @@ EXCEPTIONS: dict[str, str] = {
     "tasks/exports.py": "the steps of one export, in the order of the flow",
     "tests/deployments/sandbox/test_postgres.py": "the tests of one file, which share a server that is killed",
     "deployments/sandbox/host/endpoints.py": "one file for all endpoints, with their table of routes",
-    "deployments/sandbox/host/variants.py": "one list of what websites do, healthy and broken side by side, each next to its name",
-    "deployments/sandbox/postgres.py": "one server's whole life: what starts it, keeps its data and ends it belongs together",
+    "deployments/sandbox/host/variants.py": "one list of what websites do, healthy and broken, each next to its name",
+    "deployments/sandbox/postgres.py": "one server from its start to its end, with the data that it keeps",
     "tasks/masking/trigger_writes.py": "one reading of a trigger function: what it writes, and how its reads are followed",
     "tasks/masking/policy.py": "every key of a policy file, with how it is read and refused",
     "tests/tasks/masking/test_policy.py": "every key of a policy file, read and refused",
-    "tasks/masking/proposals.py": "what is proposed for one column, by type, name and values: the order of the rules is the rule",
-    "tasks/estate/errors.py": "one tree in one file: whoever reads an outcome finds its class, its meaning and its picture here",
+    "tasks/masking/proposals.py": "what is proposed for one column, by type, name and values: the order of the rules matters",
+    "tasks/estate/errors.py": "one tree in one file: every outcome with its class, meaning and place in the diagram",
     "tests/tasks/surveys/test_arrival_evidence.py": "one table for each signal: the verdict needs all signals together",
     "tests/tasks/websites/test_site_checks.py": "one table for each check of a site: passes, fails, not known, side by side",
     "tests/tasks/dumps/failures/conftest.py": "one database, its export and its load, which every test of a failure starts from",
@@ -48,11 +48,11 @@ EXCEPTIONS: dict[str, str] = {
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-DRAWING = {"uuid4", "uuid1", "urandom", "token_hex", "random", "randint", "now", "utcnow", "utc_now", "monotonic"}
+RANDOM = {"uuid4", "uuid1", "urandom", "token_hex", "random", "randint", "now", "utcnow", "utc_now", "monotonic"}
 
 
 def sources(root: Path, *folders: str) -> Iterator[tuple[str, str, ast.Module]]:
-    """Every Python file below these folders of `root`: path as in the repository, text, syntax tree."""
+    """Yield every Python file below these folders of `root`: path as in the repository, text, syntax tree."""
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
             yield path.relative_to(root).as_posix(), *parsed(path)
@@ -60,31 +60,31 @@ def sources(root: Path, *folders: str) -> Iterator[tuple[str, str, ast.Module]]:
 
 @cache
 def parsed(path: Path) -> tuple[str, ast.Module]:
-    """The text and the syntax tree of a file; every check reads the same ones."""
+    """Return the text and the syntax tree of a file, which all checks share."""
     text = path.read_text(encoding="utf-8")
     return text, ast.parse(text, filename=str(path))
 
 
 def functions(root: Path, *folders: str) -> Iterator[tuple[str, Function]]:
-    """Every function and method, however deep, with the path of its file."""
+    """Yield every function and method, also nested ones, with the path of its file."""
     for path, _, tree in sources(root, *folders):
         yield from ((path, node) for node in ast.walk(tree) if isinstance(node, Function))
 
 
 def length(node: ast.stmt) -> int:
-    """Lines from the first of the statement to its last."""
+    """Return the number of lines of a statement."""
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 def long_files(root: Path) -> Iterator[str]:
-    """A file holds one idea, in at most 300 lines."""
+    """A file has at most 300 lines."""
     for path, text, _ in sources(root, *CODE, "tests"):
         if (lines := len(text.splitlines())) > FILE_LINES and path not in EXCEPTIONS:
             yield f"{path} has {lines} lines"
 
 
 def long_functions(root: Path) -> Iterator[str]:
-    """A function fits on a screen: at most 60 lines."""
+    """A function has at most 60 lines."""
     for path, node in functions(root, *CODE, "tests"):
         if length(node) > FUNCTION_LINES and f"{path}::{node.name}" not in EXCEPTIONS:
             yield f"{path}::{node.name} has {length(node)} lines"
@@ -98,7 +98,7 @@ def long_median(root: Path) -> Iterator[str]:
 
 
 def long_flow_bodies(root: Path) -> Iterator[str]:
-    """A flow body is at most 40 lines of step calls, and reads as the runbook."""
+    """A flow body has at most 40 lines."""
     for path, node in functions(root, "flows"):
         if sum(map(length, node.body)) > FLOW_BODY_LINES:
             yield f"{path}::{node.name} has a body of {sum(map(length, node.body))} lines"
@@ -108,9 +108,9 @@ VAGUE = re.compile(r"(Manager|Handler|Service)$")
 
 
 def vague_names(root: Path) -> Iterator[str]:
-    """A name describes a thing: no utils, helpers, common or base; no Manager, Handler or Service of our own making.
+    """No file is called utils, helpers, common or base, and no class Manager, Handler or Service.
 
-    A subclass of a framework's Handler is one, and may be called so.
+    A subclass of a framework's Handler may be called so.
     """
     for path, _, tree in sources(root, *CODE, "tests"):
         if {"utils", "helpers", "common", "base"} & {*Path(path).with_suffix("").parts}:
@@ -122,7 +122,7 @@ def vague_names(root: Path) -> Iterator[str]:
 
 
 def shadowing_flows(root: Path) -> Iterator[str]:
-    """No flow file is named like a module that somebody imports: run by path, it would take its place."""
+    """No flow file has the name of a module: when it is run by path, it would replace that module."""
     taken = sys.stdlib_module_names | set(packages_distributions()) | {*CODE, "tests"}
     for path in sorted((root / "flows").glob("*.py")):
         if path.stem in taken:
@@ -130,13 +130,13 @@ def shadowing_flows(root: Path) -> Iterator[str]:
 
 
 def classes_in_flows(root: Path) -> Iterator[str]:
-    """Flow files hold no classes: loaded by path, a class would exist twice."""
+    """Flow files contain no classes: when they are loaded by path, a class would exist twice."""
     for path, _, tree in sources(root, "flows"):
         yield from (f"{path}::{n.name} is a class" for n in ast.walk(tree) if isinstance(n, ast.ClassDef))
 
 
 def prefect_in_libraries(root: Path) -> Iterator[str]:
-    """Of the folders in tasks/, only tasks/runtime/ imports Prefect; this is the grep of the review checklist."""
+    """Of the folders in tasks/, only tasks/runtime/ imports Prefect."""
     for path, text, _ in sources(root, "tasks"):
         library = path.count("/") > 1 and not path.startswith("tasks/runtime/")
         if library and re.search(r"^\s*(from|import) prefect", text, re.MULTILINE):
@@ -144,7 +144,7 @@ def prefect_in_libraries(root: Path) -> Iterator[str]:
 
 
 def relative_imports(root: Path) -> Iterator[str]:
-    """Imports are absolute: a relative one makes a second copy of a module that was loaded by path."""
+    """Imports are absolute: a relative one imports a module that was loaded by path a second time."""
     for path, _, tree in sources(root, *CODE, "tests"):
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
@@ -152,7 +152,7 @@ def relative_imports(root: Path) -> Iterator[str]:
 
 
 def missing_docstrings(root: Path) -> Iterator[str]:
-    """Every public module, class and function of the code states what it is and why."""
+    """Every public module, class and function of the code has a docstring."""
     for path, _, tree in sources(root, *CODE):
         if not ast.get_docstring(tree):
             yield f"{path} has no docstring"
@@ -163,8 +163,8 @@ def missing_docstrings(root: Path) -> Iterator[str]:
                 yield f"{path}::{node.name} has no docstring"
 
 
-def silent_tests(root: Path) -> Iterator[str]:
-    """Every test states the behaviour in a sentence."""
+def undescribed_tests(root: Path) -> Iterator[str]:
+    """Every test describes the behaviour in a sentence."""
     for path, node in functions(root, "tests"):
         if node.name.startswith("test_"):
             first = (ast.get_docstring(node) or "").partition("\n\n")[0].strip()
@@ -173,14 +173,14 @@ def silent_tests(root: Path) -> Iterator[str]:
 
 
 def misplaced_inits(root: Path) -> Iterator[str]:
-    """Code folders have an `__init__.py`, or the import contracts do not see them; test folders have none."""
-    yield from (f"{path} must go" for path, _, _ in sources(root, "tests") if path.endswith("__init__.py"))
+    """Code folders have an `__init__.py`, which the import contracts need; test folders have none."""
+    yield from (f"{path} must be removed" for path, _, _ in sources(root, "tests") if path.endswith("__init__.py"))
     folders = {str(Path(path).parent) for path, _, _ in sources(root, *CODE)}
     yield from (f"{f} has no __init__.py" for f in sorted(folders) if not (root / f / "__init__.py").exists())
 
 
 def swallowed_exceptions(root: Path) -> Iterator[str]:
-    """Who catches everything cleans up and raises again; anything unexpected is a bug and must be seen."""
+    """Code that catches every exception raises again, so that no bug is hidden."""
     for path, _, tree in sources(root, *CODE):
         handlers = (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler))
         for node in handlers:
@@ -194,7 +194,7 @@ def _catches_everything(caught: ast.expr | None) -> bool:
 
 
 def unexplained(root: Path) -> Iterator[str]:
-    """Every ignore names its rule and its reason on its line; every retries=0 its reason there or on a neighbouring line."""
+    """Every ignore has its rule and reason on its line; every retries=0 has its reason on its line or the next to it."""
     ignore = re.compile(r"# (noqa|type: ignore)(?!(: |\[)[\w, -]+\]?  # \S)")
     for path, text, _ in sources(root, *CODE, "tests"):
         lines = ["", *text.splitlines(), ""]
@@ -205,7 +205,7 @@ def unexplained(root: Path) -> Iterator[str]:
 
 
 def machine_addresses(root: Path) -> Iterator[str]:
-    """No file names a folder of one machine or the host of a package index."""
+    """No file contains a folder of one machine or the host of a package index."""
     wrong = re.compile(r"(?<![\w.}])/(root|home|Users|work|opt)/\w|\bpypi\.(org|python)|pythonhosted\.org")
     kept = [p for p in root.glob("*") if p.is_file() and p.name != ".git"]  # in a git worktree that is a file
     kept += [p for folder in (*CODE, "tests", "docs", ".ci") for p in (root / folder).rglob("*") if p.is_file()]
@@ -218,7 +218,7 @@ def machine_addresses(root: Path) -> Iterator[str]:
 
 
 def loose_pins(root: Path) -> Iterator[str]:
-    """constraints.txt holds names and versions only, sorted; an address or a path would tie it to one machine."""
+    """constraints.txt contains only names and versions, sorted; an address or a path would be valid on one machine only."""
     file = root / "constraints.txt"
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     for line in lines:
@@ -228,29 +228,29 @@ def loose_pins(root: Path) -> Iterator[str]:
     yield from (f"constraints.txt: {b} comes after {a}" for a, b in pairwise(names) if a >= b)
 
 
-def drawn_at_import(root: Path) -> Iterator[str]:
-    """A test file draws nothing while it is imported: names of tests must be the same in every process of a run."""
+def random_at_import(root: Path) -> Iterator[str]:
+    """A test file makes no random value when it is imported: names of tests must be the same in every process."""
     for path, _, tree in sources(root, "tests"):
-        waiting: list[ast.AST] = [tree]
-        while waiting:
-            node = waiting.pop()
+        nodes: list[ast.AST] = [tree]
+        while nodes:
+            node = nodes.pop()
             if isinstance(node, Function):
-                waiting += node.decorator_list
+                nodes += node.decorator_list
             elif not isinstance(node, ast.Lambda):
-                waiting += ast.iter_child_nodes(node)
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in DRAWING:
-                yield f"{path}:{node.lineno} draws a value with {ast.unparse(node.func)}"
+                nodes += ast.iter_child_nodes(node)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in RANDOM:
+                yield f"{path}:{node.lineno} makes a random value with {ast.unparse(node.func)}"
 
 
 def lines(count: int) -> str:
-    """A function with a body of so many lines."""
+    """Return a function with a body of so many lines."""
     return "def f():\n" + "    x = 1\n" * count
 
 
-# Each check, with a file that must make it speak: an untested check is a hope.
+# Each check, with a file that breaks its rule.
 CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
     classes_in_flows: ("flows/a.py", "class A: ...\n"),
-    drawn_at_import: (
+    random_at_import: (
         "tests/test_a.py",
         "@pytest.mark.parametrize('a', [str(uuid4())])\ndef test_a(a):\n    uuid4()\n",
     ),
@@ -265,7 +265,7 @@ CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
     prefect_in_libraries: ("tasks/capi/a.py", "def f():\n    from prefect import task\n"),
     relative_imports: ("tasks/a.py", "from . import b\n"),
     shadowing_flows: ("flows/copy.py", ""),
-    silent_tests: ("tests/tasks/test_a.py", "class TestA:\n    def test_a(self): ...\n"),
+    undescribed_tests: ("tests/tasks/test_a.py", "class TestA:\n    def test_a(self): ...\n"),
     swallowed_exceptions: ("tasks/a.py", "try:\n    pass\nexcept (ValueError, Exception):\n    pass\n"),
     unexplained: ("tasks/a.py", "import b  # noqa: F401\n"),
     vague_names: ("tasks/capi/utils.py", ""),
@@ -273,14 +273,14 @@ CHECKS: dict[Callable[[Path], Iterator[str]], tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_the_tree_passes(check: Callable[[Path], Iterator[str]]) -> None:
-    """No file of the project breaks the rule that the check's docstring states."""
+def test_no_file_breaks_the_rule(check: Callable[[Path], Iterator[str]]) -> None:
+    """No file of the project breaks the rule in the check's docstring."""
     assert not list(check(ROOT)), check.__doc__
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_each_check_sees_what_it_forbids(check: Callable[[Path], Iterator[str]], tmp_path: Path) -> None:
-    """In a tree with one offending file, the check finds exactly one offence."""
+def test_each_check_detects_a_breach(check: Callable[[Path], Iterator[str]], tmp_path: Path) -> None:
+    """In a tree with one wrong file, the check finds exactly one problem."""
     path, text = CHECKS[check]
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_text(text)
@@ -288,7 +288,7 @@ def test_each_check_sees_what_it_forbids(check: Callable[[Path], Iterator[str]],
 
 
 def test_every_exception_is_still_needed() -> None:
-    """An entry in EXCEPTIONS names something that is really too long, and has its reason."""
+    """Each entry in EXCEPTIONS names something that is too long, and has a reason."""
     long = {f"{path}::{node.name}" for path, node in functions(ROOT, *CODE, "tests") if length(node) > FUNCTION_LINES}
     long |= {path for path, text, _ in sources(ROOT, *CODE, "tests") if len(text.splitlines()) > FILE_LINES}
     assert set(EXCEPTIONS) <= long

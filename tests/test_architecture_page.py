@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: its tree, its walks and its table of places are those of the code."""
+"""docs/architecture.md agrees with the code: its tree, walks, diagrams and table of places."""
 
 import ast
 import re
@@ -75,8 +75,8 @@ def test_there_are_three_walks() -> None:
         (["tasks/copies.py", "flows/promote.py"], "which the walk has left"),
     ],
 )
-def test_a_walk_that_is_not_possible_is_found(walk: list[str], wrong: str) -> None:
-    """Files that are gone, folders entered twice, files that nothing reaches and steps upwards are named."""
+def test_an_impossible_walk_is_reported(walk: list[str], wrong: str) -> None:
+    """Missing files, folders that are entered twice, files that nothing imports and steps against the imports are reported."""
     assert any(wrong in fault for fault in faults(walk))
 
 
@@ -118,7 +118,7 @@ def test_a_diagram_names_files_that_exist(diagram: str) -> None:
 
 
 def test_the_glossary_is_sorted_and_has_each_term_once() -> None:
-    """Terms are in alphabetical order, so that nobody adds a second one for the same thing unseen."""
+    """Terms are in alphabetical order, so that a second term for one thing is noticed."""
     terms = re.findall(r"^\| ([\w ,-]+) \| ", PAGE.partition("## Glossary")[2], re.MULTILINE)[1:]
     assert all(a.lower() < b.lower() for a, b in pairwise(terms))
     assert len(terms) > 30

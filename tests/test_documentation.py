@@ -89,7 +89,7 @@ def test_every_flow_can_be_started(verb: str) -> None:
     assert (f"flows.{verb}.{verb}", verb) in [(each["entrypoint"], each["name"]) for each in deployments()]
 
 
-def test_every_deployment_is_a_flow_and_says_what_it_does() -> None:
+def test_every_deployment_is_a_flow_with_a_description() -> None:
     """Each entry of prefect.yaml names a flow that exists, a description, tags, and only parameters that the flow has."""
     for each in deployments():
         module, _, name = each["entrypoint"].rpartition(".")
@@ -108,8 +108,8 @@ def test_every_form_field_has_a_title_and_a_description(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_flow_has_one_word(verb: str) -> None:
-    """File, function and the name in the UI are the same word."""
+def test_every_flow_has_one_name(verb: str) -> None:
+    """File, function and flow have the same name."""
     assert (the_flow(verb).name, the_flow(verb).fn.__name__) == (verb, verb)
 
 
@@ -165,7 +165,7 @@ def test_the_code_reads_variables_that_are_no_settings() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n, field in Settings.model_fields.items() if field.annotation is float])
-def test_every_duration_says_whether_the_pace_scales_it(name: str) -> None:
+def test_every_duration_documents_whether_the_pace_scales_it(name: str) -> None:
     """A setting in seconds that no step passes through `scaled` contains "not scaled", and no other does."""
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tasks").rglob("*.py"))
     scaled = re.search(rf"scaled\((load_settings\(\)|settings)\.{name}\b", code) is not None
@@ -202,12 +202,12 @@ def test_every_error_is_documented(kind: type[errors.UnderstudyError]) -> None:
 
 
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
-def test_the_tree_in_the_docstring_is_the_tree(kind: type[errors.UnderstudyError]) -> None:
-    """The picture of the exception tree names every class."""
+def test_the_diagram_of_errors_contains_every_class(kind: type[errors.UnderstudyError]) -> None:
+    """The diagram in the docstring of tasks/estate/errors.py names every class."""
     assert re.search(rf"[├└]─ {kind.__name__}\b", inspect.getdoc(errors) or "")
 
 
-def test_every_ending_of_a_report_is_documented() -> None:
+def test_every_outcome_is_documented() -> None:
     """docs/outcomes.md has every outcome that is not an error's."""
     endings = re.findall(r'^[A-Z_]+ = "([A-Z]\w+)"', page("tasks/estate/outcomes.py"), re.MULTILINE)
     assert len(endings) >= 16
@@ -215,17 +215,17 @@ def test_every_ending_of_a_report_is_documented() -> None:
 
 
 def test_every_fault_is_documented() -> None:
-    """docs/faults.md names each fault that the emulator can have."""
+    """docs/faults.md names each fault of the emulator."""
     assert [name for name in faults() if name not in set(quoted_words(page("docs/faults.md")))] == []
 
 
-def test_every_make_target_explains_itself() -> None:
-    """Each target that people type has a sentence that `make help` prints."""
+def test_every_make_target_has_a_description() -> None:
+    """Each target has a sentence that `make help` prints."""
     makefile = page("Makefile")
     targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     assert targets
-    silent = [name for name in targets[1].split() if not re.search(rf"^{name}:.*## \w", makefile, re.MULTILINE)]
-    assert silent == []
+    undescribed = [name for name in targets[1].split() if not re.search(rf"^{name}:.*## \w", makefile, re.MULTILINE)]
+    assert undescribed == []
 
 
 PAGES = ["README.md", "CHANGELOG.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -256,7 +256,7 @@ def dead_links(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_link_leads_nowhere(name: str) -> None:
+def test_every_link_has_a_target(name: str) -> None:
     """Every relative link and picture leads to a file of this repository, and every anchor to a heading of that page."""
     assert dead_links(name) == []
 
@@ -272,7 +272,7 @@ NAMED = r"`((?:tests/[\w/]+/)?test_\w+(?:\.py)?)(?:::(\w+))?`"
 
 @pytest.mark.parametrize("name", PAGES[2:])
 def test_every_test_that_a_page_names_exists(name: str) -> None:
-    """A page refers to tests as proof: each file and each function that it names is there."""
+    """Each test file and function that a page names exists."""
     files = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "tests").rglob("test_*.py")}
     known = {*files, *(path.name for path in files.values())}
     known |= {

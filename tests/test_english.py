@@ -22,7 +22,6 @@ NOT_YET = (
     "tasks/ledger/migrations",
     "tasks/ledger/migrations/versions",
     "tasks/safeguards",
-    "tests",
     "tests/benchmarks",
     "tests/tasks/dumps",
     "tests/tasks/dumps/failures",

@@ -1,4 +1,4 @@
-"""The tools that check the whole tree: import contracts (each also shown a breach), types, lint."""
+"""The tools that check the whole tree: import contracts (each also with a breach), mypy and ruff."""
 
 import os
 import re
@@ -16,7 +16,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 
 
 def run(*command: str, inside: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run a Python tool of this environment in a folder, without its colours and boxes."""
+    """Run a Python tool of this environment in a folder, with plain output."""
     quiet = os.environ | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
     return subprocess.run(
         [sys.executable, *command], cwd=inside, env=quiet, capture_output=True, text=True, check=False
@@ -52,14 +52,14 @@ BREACHES = [
 
 
 def test_the_import_contracts_are_kept() -> None:
-    """Who may import whom holds, as stated in pyproject.toml."""
+    """No import breaks a contract of pyproject.toml."""
     kept = contracts(ROOT)
     assert kept.returncode == 0, kept.stdout + kept.stderr
 
 
 @pytest.mark.parametrize(("contract", "path", "line"), BREACHES, ids=lambda value: str(value).replace(" ", "-"))
-def test_each_import_contract_sees_its_breach(contract: str, path: str, line: str, tmp_path: Path) -> None:
-    """One forbidden import, or one file without a place, breaks exactly the contract that is about it."""
+def test_each_import_contract_detects_a_breach(contract: str, path: str, line: str, tmp_path: Path) -> None:
+    """One forbidden import, or one file outside the layers, breaks the contract about it."""
     for folder in CODE:
         copytree(ROOT / folder, tmp_path / folder, ignore=ignore_patterns("__pycache__"))
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
@@ -72,19 +72,19 @@ def test_each_import_contract_sees_its_breach(contract: str, path: str, line: st
         assert all(f"-> {each.removeprefix('import ')}" in broken.stdout for each in line.split("\n")), broken.stdout
 
 
-def test_no_library_escapes_the_flow_contract() -> None:
-    """Every library is named in the contract about flows, but for estate and runtime, whose names flows may use."""
+def test_the_contract_of_flows_lists_every_library() -> None:
+    """The contract forbids every library to flows, except estate and runtime, whose names they may use."""
     libraries = {f"tasks.{path.name}" for path in (ROOT / "tasks").iterdir() if (path / "__init__.py").exists()}
     assert libraries - {"tasks.estate", "tasks.runtime"} <= set(CONTRACTS[2]["forbidden_modules"])
 
 
-def test_mypy_is_content() -> None:
+def test_mypy_passes() -> None:
     """flows, tasks and deployments pass mypy --strict, as configured in pyproject.toml."""
     typed = run("-m", "mypy", "--no-color-output")
     assert typed.returncode == 0, typed.stdout + typed.stderr
 
 
-def test_ruff_is_content() -> None:
+def test_ruff_passes() -> None:
     """All Python files pass the linter with the rules and the reasoned ignores of pyproject.toml."""
     linted = run("-m", "ruff", "check", "--no-cache", "--output-format", "concise", ".")
     assert linted.returncode == 0, linted.stdout + linted.stderr

@@ -84,7 +84,7 @@ def test_an_old_approval_request_is_still_open(ledger: Ledger) -> None:
 
 
 def test_an_old_sheet_cannot_be_approved(ledger: Ledger) -> None:
-    """Its plan was drafted by other code, which compared less. Whoever reads it gets `Stale`."""
+    """Its plan was drafted by other code, which compared less, so reading it raises `PlanIsStale`."""
     with pytest.raises(PlanIsStale, match=OLD_PLAN.code):
         Sheet.of_markdown(OLD_SHEET)
     assert OLD_PLAN.code_version != code_version()
@@ -113,7 +113,7 @@ def test_an_old_call_is_not_sent_again(ledger: Ledger) -> None:
     assert [ledger.unsettled(fact.run_id) for fact in copies] == [None] * 4
 
 
-def test_an_old_hold_still_holds(ledger: Ledger) -> None:
+def test_an_old_hold_is_still_active(ledger: Ledger) -> None:
     """A hold that was placed under version 0.1 protects its destination until its end."""
     (hold,) = active_holds(ledger, "schuldev", THEN)
     assert (hold.by, hold.reason) == ("Cleo", "the demo of the new menu")

@@ -1,4 +1,4 @@
-"""Servers with certificates that are wrong in a way of their own, on loopback."""
+"""Servers on loopback with self-signed certificates, valid or expired, or without TLS."""
 
 import ssl
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from deployments.sandbox.host.loopback import Listener, QuietRequest, Server
 
 
 def certificate(folder: Path, host: str = "localhost", *, begins: float = -1, ends: float = 10) -> Path:
-    """A file with a self-signed certificate for this host and its key, valid between these days from now."""
+    """Write a self-signed certificate for this host with its key, valid between these days from now; return the file."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     made = (
@@ -47,7 +47,7 @@ class _Silent(QuietRequest):
 
 @contextmanager
 def served(file: Path | None) -> Iterator[int]:
-    """The port of a server with this certificate, or of one without TLS."""
+    """Yield the port of a server with this certificate, or without TLS."""
     listener = Listener(("127.0.0.1", 0), _Silent)
     if file is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

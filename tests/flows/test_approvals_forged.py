@@ -31,7 +31,7 @@ BOTH = UP | {"database": True}  # red: two people
 
 def key_of(run: Run, index: int = 0) -> str:
     """Return the key under which Prefect stores the answer to a run's form."""
-    return keyset_from_base_key(f"suspended-appr-{run.question.plan[:8]}-{index}")["response"]
+    return keyset_from_base_key(f"suspended-appr-{run.request.plan[:8]}-{index}")["response"]
 
 
 def plant(run: Run, value: object, index: int = 0) -> None:
@@ -49,7 +49,7 @@ def code(lead: str = DEMO_LEAD, ago: float = 0) -> str:
 
 def answer(run: Run, **instead: str) -> dict[str, str]:
     """A form that is filled in without any proof."""
-    asked = run.question
+    asked = run.request
     form = {
         "decision": "approve", "plan": asked.code, "destination": asked.destination, "approver": "mallory",
         "reason": "because I can", "proof": "123456",
@@ -92,7 +92,7 @@ def test_03_an_expired_request_stays_expired_whatever_is_retried(start: Start, w
     """After its deadline the request is closed: a retry, and a signed approval planted afterwards, end as Expired."""
     run = start(refresh, **PAIR, answer_within=timedelta(seconds=2))
     late = answer(run, approver=DEMO_LEAD, proof=run.signature())
-    _pass(run.question.answer_by)
+    _pass(run.request.answer_by)
     run.restart().go()
     assert (run.state, worker.copies_received()) == ("Expired", 0), run.message
     with get_client(sync_client=True) as client:
@@ -135,7 +135,7 @@ def test_07_the_same_person_twice_is_one_person(start: Start, worker: Host, ledg
     """A database to production needs two people; a lead who answers twice, in any spelling, counts once."""
     worker.publish("schulstage", "files")
     run = start(promote, **BOTH)
-    assert run.question.people == 2
+    assert run.request.people == 2
     for spelling in (DEMO_LEAD, "  demo   LEAD "):
         assert run.say(approver=spelling) == "ACCEPT"
         assert run.go().state == "Suspended"

@@ -70,7 +70,7 @@ def test_16_a_request_while_another_copy_runs_is_refused(start: Start, worker: H
     worker.switch_on("copy-silence", install="schulprod")
     run.approve()
     assert run.state == "Suspended"  # sent, no evidence: it asks for the host's e-mail, and holds both installs
-    assert ledger.lock_holder(run.question.destination_id) == run.id
+    assert ledger.lock_holder(run.request.destination_id) == run.id
     late = start(promote, **UP)
     assert late.state == "DestinationBusy", late.message
     assert run.id in late.message
@@ -115,7 +115,7 @@ HOSTILE = [
 def test_21_a_template_or_another_shape_is_no_yes(value: Any, start: Start, worker: Host) -> None:
     """Whatever is sent as decision, through the form (which renders templates) or the API: the run asks again."""
     run = start(refresh, **PAIR)
-    asked = run.question
+    asked = run.request
     form = {
         "decision": value, "plan": asked.code, "destination": asked.destination, "approver": DEMO_LEAD,
         "reason": "{{ 7 * 7 }}", "proof": "000000",

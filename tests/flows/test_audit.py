@@ -31,7 +31,7 @@ def test_a_refresh_that_a_lead_approved_is_in_the_report(
         f"{DEMO_LEAD} (signature, ",
         "approved by person",
         "Verified",
-        run.question.code,
+        run.request.code,
         backup,
     ):
         assert words in row

@@ -70,7 +70,7 @@ Move = Callable[[SyncPrefectClient, Run], object]
 def _replace(client: SyncPrefectClient, run: Run) -> None:
     form = {"decision": "reject", "approver": "mallory", "proof": "000000", "reason": "because I can"}
     client.delete_flow_run_input(UUID(run.id), key_of(run))
-    asked = run.question
+    asked = run.request
     client.create_flow_run_input(
         UUID(run.id), key_of(run), json.dumps(form | {"plan": asked.code, "destination": asked.destination})
     )
@@ -147,7 +147,7 @@ def test_changed_parameters_void_an_answer_for_good(ask: Callable[[], tuple[Run,
 def test_an_answer_written_past_the_form_by_code_opens_no_production(ask: Callable[[], tuple[Run, Run]]) -> None:
     """A valid code that did not arrive when the run was resumed was moved there."""
     _, promote = ask()
-    asked = promote.question
+    asked = promote.request
     form = {
         "decision": "approve", "approver": DEMO_LEAD, "proof": code(), "reason": "because I can", "restore": "no",
         "plan": asked.code, "destination": asked.destination,

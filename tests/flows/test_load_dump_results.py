@@ -97,7 +97,7 @@ def test_w15_a_raw_dump_is_masked_on_its_way_in_or_arrives_intact(
     assert {name for name in here if here[name] != there[name]} == {'public."ImportExportAudit"'}
     run = start(load_dump, hostname=HOST, off=["passwords"], risk_phrase=RISK_PHRASE)
     assert run.say(risk="I understand") == "REJECT"  # the phrase is asked for again in the last question
-    assert run.approve(risk=RISK_PHRASE).question.people == 2
+    assert run.approve(risk=RISK_PHRASE).request.people == 2
     assert run.state == "LoadedInPart", run.message
     hashes = "SELECT id, password_hash FROM users ORDER BY id"
     assert different.ask(hashes) == different.ask(hashes, production=True)

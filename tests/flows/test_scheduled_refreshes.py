@@ -35,9 +35,9 @@ def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], work
     """The standing approval covers one scheduled run a night, and no run that a person started."""
     assert start(refresh, **PAIR).approve("schulstage").state == "Verified"
     copies = worker.copies_received()
-    by_hand = start(refresh, **PAIR, approval="standing", proceed_when="probable", by_hand=True)
-    assert (by_hand.state, worker.copies_received()) == ("NotApproved", copies), by_hand.message
-    assert "was started by a person" in by_hand.message
+    manual = start(refresh, **PAIR, approval="standing", proceed_when="probable", manually=True)
+    assert (manual.state, worker.copies_received()) == ("NotApproved", copies), manual.message
+    assert "was started by a person" in manual.message
     night = start(refresh, **PAIR, approval="standing", proceed_when="probable")
     assert (night.state, worker.copies_received()) == ("Verified", copies + 1), night.message
     second = start(refresh, **PAIR, approval="standing", proceed_when="probable")
@@ -68,7 +68,7 @@ def test_a_night_goes_by_while_a_promotion_waits_and_on_when_it_is_done(
     assert waiting.state == "Suspended", waiting.message
     by = night()
     assert by.state == "Skipped"
-    assert waiting.question.code in by.message
+    assert waiting.request.code in by.message
     assert f"run {waiting.id}" in by.message
     waiting.approve("schulprod")
     if waiting.state == "Suspended":

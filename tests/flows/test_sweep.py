@@ -123,7 +123,7 @@ def test_a_promotion_that_was_cancelled_while_it_waited(office: Sweeping) -> Non
     notified = {key: outcome.detail[key] for key in ("verb", "outcome", "source", "destination", "plan_code")}
     assert notified == {
         "verb": "promote", "outcome": "Rejected", "source": "schulstage", "destination": "schulprod",
-        "plan_code": run.question.code,
+        "plan_code": run.request.code,
     }  # fmt: skip
     assert "Rejected" in run.report
     assert office.subjects[-1] == "promote of schulprod: Rejected"

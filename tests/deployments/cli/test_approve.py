@@ -32,7 +32,7 @@ def test_a_promotion_that_was_approved_here_continues(
 ) -> None:
     """With our promotion, form and approval gate, the worker accepts the signature that was made here."""
     run = start(promote, source="schulstage", destination="schulprod")
-    done = cli("approve", run.question.code, *WHO, "--key", key, "--destination", "schulprod")
+    done = cli("approve", run.request.code, *WHO, "--key", key, "--destination", "schulprod")
     assert done.exit_code == 0, done.output
     run.restart().go()
     (answered,) = ledger.facts(run_id=run.id, kind="answered")
