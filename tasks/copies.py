@@ -15,7 +15,7 @@ from tasks.runtime.progress import Progress
 from tasks.runtime.resources import open_clients, open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE, ONCE
 from tasks.signoff.answers import where
-from tasks.signoff.sending import send_once
+from tasks.signoff.sending import install_call, send_once
 from tasks.surveys.arrival_watch import Watch, watch
 from tasks.surveys.recheck import recheck
 
@@ -37,10 +37,9 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
     ledger, settings = open_ledger(), load_settings()
     source, destination = plan.pair.source, plan.pair.destination
     with open_clients() as (client, prober):
-        return send_once(
+        call = install_call(
             ledger,
             plan,
-            approval,
             recheck=lambda: recheck(
                 client,
                 prober,
@@ -49,8 +48,7 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
                 generation=ledger.generation(source.id, destination.id),
                 other_site=other_site,
             ),
-            last_look=lambda: require_permission(plan, approval),
-            call=lambda: client.send_copy(
+            request=lambda: client.send_copy(
                 source.id,
                 destination.id,
                 files=plan.options.files,
@@ -58,8 +56,8 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
                 tables=list(plan.options.tables),
                 emails=[settings.notify],
             ),
-            clock=utc_now,
         )
+        return send_once(ledger, approval, call, permit=lambda: require_permission(plan, approval), clock=utc_now)
 
 
 @task(name="Wait for the arrival", task_run_name="Wait for {plan.pair.destination.name}", **BELOW_THE_GATE)

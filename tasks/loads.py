@@ -1,6 +1,7 @@
 """Loads: check a dump, plan its load, and do it once, in one transaction that is verified before it commits."""
 
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -24,26 +25,27 @@ from tasks.dumps.load_plan import (
     structure_fingerprint,
 )
 from tasks.dumps.mask_on_load import segment_masker
-from tasks.dumps.staging_marker import prepare_marker, read_marker
+from tasks.dumps.staging_marker import Marker, prepare_marker, read_marker
 from tasks.dumps.verify_load import masked_now
 from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded, LoadPlan
 from tasks.estate.errors import (
-    DestinationBusy,
     LeakFound,
+    Misconfigured,
     NotLoaded,
     OutcomeUnknown,
     PlanIsStale,
+    Refused,
+    Transient,
     UnderstudyError,
-    Unreachable,
     WrongHost,
 )
 from tasks.estate.plans import Approval
 from tasks.estate.polling import utc_now
 from tasks.estate.schema import Catalog
-from tasks.ledger.facts import LoadPlanned, Sending, SendRefused, Sent, Settled
+from tasks.ledger.facts import LoadPlanned, Sending, Settled
 from tasks.masking.policy import Policy, load_policy
 from tasks.masking.policy_patterns import expand
-from tasks.runtime.current_run import run_logger, show_progress, this_run
+from tasks.runtime.current_run import show_progress, this_run
 from tasks.runtime.load_target import AUDITED, connect_target, file_of, target_settings
 from tasks.runtime.permission import find_overrides, require_permission
 from tasks.runtime.progress import Progress
@@ -53,6 +55,9 @@ from tasks.runtime.step_results import kept_in_ledger
 from tasks.safeguards.grading import grade_load
 from tasks.signoff.answers import where
 from tasks.signoff.leaked_dumps import leak_of, record_leak
+from tasks.signoff.sending import Call, send_once
+
+ROLLED_BACK = (Refused, Transient, Misconfigured)  # `Load.run` has rolled back before it raises one of these
 
 
 def require_import_allowed() -> None:
@@ -147,71 +152,114 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     read.
     """
     require_import_enabled()
-    settings, ledger = target_settings(), open_ledger()
-    masking_policy = load_policy(settings.policies, policy)
-    if any(fact.kind == Sending.KIND for fact in ledger.facts(run_id=plan.run_id)):
-        return _find_out(settings, plan, masking_policy)
-    with (
-        connect_target(settings, "understudy load") as connection,
-        connect_target(settings, "understudy audit") as audit,
-    ):
-        require_no_other_load(connection)
-        catalog = read_catalog(connection)
-        masking_policy = expand(masking_policy, catalog).policy
-        _require_fresh(connection, plan, catalog, masking_policy)
-        prepare_marker(audit)
-        table = AuditTable(audit, masking_policy.audit)
-        require_permission(plan, approved)
-        ledger.consume(
-            approved,
-            destination_id=plan.destination_id,
-            intent=Sending(dump=file_of(plan.dump)),
-            now=utc_now(),
-        )
-        try:
-            table.close_interrupted()
-            table.begin(file=file_of(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
-            loaded = _load(connection, settings, plan, catalog, masking_policy)
-        except OutcomeUnknown:
-            with suppress(psycopg.Error):
-                table.end("The answer to the commit was lost.")
-            return _find_out(settings, plan, masking_policy)
-        except BaseException as error:  # whatever it was: the row contains the reason
-            _close_failed(table, plan, error)
-            raise
-        ledger.record(Sent(), **where(plan), once=f"answered:{plan.run_id}")
-        ledger.record(Settled(how="committed"), **where(plan))
-        _close_done(settings, table, plan, masking_policy)
+    ledger = open_ledger()
+    with ExitStack() as connections:
+        load = _LoadCall(plan, load_policy(target_settings().policies, policy), connections)
+        call = Call(plan, load.check, load.act, load.find_out, ROLLED_BACK)
+        loaded = send_once(ledger, approved, call, permit=lambda: require_permission(plan, approved), clock=utc_now)
+        if not loaded.found_again:
+            load.finish()
     return loaded
 
 
-def _close_done(settings: Settings, table: AuditTable, plan: LoadPlan, policy: Policy) -> None:
-    """Close the row in the audit table after the commit; after a lost connection, once more with a new one."""
-    try:
-        table.end(None)
-    except psycopg.Error:
+class _LoadCall:
+    """A load as a destructive call. The marker, which its commit writes and a later load replaces, decides how it ended."""
+
+    _load: Load
+    _table: AuditTable
+
+    def __init__(self, plan: LoadPlan, policy: Policy, connections: ExitStack) -> None:
+        self._plan, self._policy, self._connections = plan, policy, connections
+        self._settings, self._ledger = target_settings(), open_ledger()
+        self._disconnect: Callable[[], None] = lambda: None
+        self._marked_by = ""
+
+    def check(self) -> Sending:
+        """Connect, and prepare the load. Raises `PlanIsStale`, and `DestinationBusy` during another load."""
+        connection = self._connections.enter_context(connect_target(self._settings, "understudy load"))
+        audit = self._connections.enter_context(connect_target(self._settings, "understudy audit"))
+        self._disconnect = connection.close
+        require_no_other_load(connection)
+        catalog, marker = read_catalog(connection), read_marker(connection)
+        policy = expand(self._policy, catalog).policy
+        _require_fresh(marker, self._plan, catalog, policy)
+        prepare_marker(audit)
+        self._marked_by = marker.run_id if marker else ""
+        self._table = AuditTable(audit, policy.audit)
+        self._load = _load(connection, self._plan, catalog, policy)
+        return Sending(dump=file_of(self._plan.dump))
+
+    def act(self) -> Loaded:
+        """Load and commit, with a row in the audit table."""
+        plan = self._plan
+        self._table.close_interrupted(self._marked_by)
+        self._table.begin(file=file_of(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
         try:
-            with connect_target(settings, "understudy audit") as again:
-                AuditTable(again, policy.audit).close_found(plan.run_id)
-        except (UnderstudyError, psycopg.Error):
-            run_logger().warning("The load is committed; its row in the audit table could not be closed.")
+            return self._load.run(
+                dump_reader.read(plan.dump, identities=_identities(self._settings), proven=plan.digest)
+            )
+        except ROLLED_BACK as error:
+            if isinstance(error, LeakFound):
+                error.next_step = record_leak(self._ledger, plan, file=file_of(plan.dump))
+            with suppress(psycopg.Error):
+                self._table.end(error.message)
+            error.facts[AUDITED] = True
+            raise
+
+    def find_out(self) -> Loaded:
+        """Return the load if its marker exists. Raises `NotLoaded`, or `OutcomeUnknown` if its end cannot be found out now."""
+        plan, run_id = self._plan, self._plan.run_id
+        self._disconnect()  # rolls back what is not committed
+        later = self._ledger.generation(plan.destination_id) > plan.generation + 1
+        try:
+            with connect_target(self._settings, "understudy reconcile") as connection:
+                require_no_other_load(connection)  # an unfinished transaction would still hold the lock
+                marker = read_marker(connection)
+                marked_by = marker.run_id if marker else ""
+                with suppress(psycopg.Error, UnderstudyError):
+                    table = AuditTable(connection, self._policy.audit)
+                    table.close_found(run_id) if marked_by == run_id else table.close_interrupted(marked_by)
+        except UnderstudyError as error:
+            raise OutcomeUnknown(
+                f"Whether run {run_id} was committed is not known now: {error.message}",
+                next_step="Retry this run: it looks for its marker on staging and never loads again.",
+            ) from None
+        if marker and marked_by == run_id:
+            self._settle("marker found: committed")
+            return Loaded(
+                rows=tuple((str(order.name), order.rows) for order in plan.tables),
+                checks=(("marker", "found: the load was committed and verified before its answer was lost"),),
+                committed_at=marker.loaded_at,
+                took_seconds=0,
+                found_again=True,
+            )
+        if later:
+            raise OutcomeUnknown(
+                f"A later load has replaced the marker of run {run_id}, if there was one.",
+                next_step="Nothing needs to be done: staging contains the later load.",
+            )
+        raise NotLoaded(
+            f"The load of run {run_id} ended before its commit.",
+            next_step="The target is as it was. Start a new run: an approval is used once.",
+            audited=True,
+        )
+
+    def finish(self) -> None:
+        """Settle the call after its commit, and close its row; with a new connection if the old one is lost."""
+        self._settle("committed")
+        try:
+            self._table.end(None)
+        except psycopg.Error:
+            with suppress(UnderstudyError):  # otherwise the next load closes it, by the marker
+                self.find_out()
+
+    def _settle(self, how: str) -> None:
+        if not self._ledger.facts(run_id=self._plan.run_id, kind=Settled.KIND):
+            self._ledger.record(Settled(how=how), **where(self._plan))
 
 
-def _close_failed(table: AuditTable, plan: LoadPlan, error: BaseException) -> None:
-    stopped = f"{type(error).__name__} (a bug, or the process was stopped)"
-    reason = error.message if isinstance(error, UnderstudyError) else stopped
-    if isinstance(error, LeakFound):
-        error.next_step = record_leak(open_ledger(), plan, file=file_of(plan.dump))
-    open_ledger().record(SendRefused(why="rolled back"), **where(plan))
-    with suppress(psycopg.Error):
-        table.end(reason)
-    if isinstance(error, UnderstudyError):
-        error.facts[AUDITED] = True
-
-
-def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> None:
+def _require_fresh(marker: Marker | None, plan: LoadPlan, catalog: Catalog, policy: Policy) -> None:
     """Raise `PlanIsStale` unless the facts are as approved: the same database, the same structure, no load in between."""
-    marker = read_marker(connection)
     found = {
         "database": (catalog.identity.system_identifier, catalog.identity.database_oid),
         "structure": structure_fingerprint(catalog, policy),
@@ -233,9 +281,7 @@ def _require_fresh(connection: psycopg.Connection[Any], plan: LoadPlan, catalog:
         raise PlanIsStale(f"The target is not what plan {plan.code} was approved for; changed: {', '.join(changed)}.")
 
 
-def _load(
-    connection: psycopg.Connection[Any], settings: Settings, plan: LoadPlan, catalog: Catalog, policy: Policy
-) -> Loaded:
+def _load(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> Load:
     progress = Progress(f"load-{plan.run_id}", typical=1)
     expected = {str(order.name): order.rows for order in plan.tables}
     rows = dict.fromkeys(expected, 0)
@@ -257,47 +303,4 @@ def _load(
         unsealed=partial(open_proof, file_of(plan.dump), plan.header, keyrings=proof_keyrings(plan.header.run_id)),
         remask=segment_masker(plan, masks, masking_session(policy, plan.header.run_id)) if masks else None,
         on_table_loaded=on_table_loaded,
-    ).run(dump_reader.read(plan.dump, identities=_identities(settings), proven=plan.digest))
-
-
-def _find_out(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
-    """Return a load whose answer was lost. Raises `NotLoaded`, or `OutcomeUnknown` if its end cannot be found out now."""
-    try:
-        return _by_its_marker(settings, plan, policy)
-    except (Unreachable, DestinationBusy) as error:
-        raise OutcomeUnknown(
-            f"Whether run {plan.run_id} was committed is not known now: {error.message}",
-            next_step="Retry this run: it looks for its marker on staging and never loads again.",
-        ) from None
-
-
-def _by_its_marker(settings: Settings, plan: LoadPlan, policy: Policy) -> Loaded:
-    """Return the load if its marker exists, which a commit writes, and a later load replaces."""
-    ledger = open_ledger()
-    with connect_target(settings, "understudy reconcile") as connection:
-        require_no_other_load(connection)  # an unfinished transaction would still hold the lock
-        marker = read_marker(connection)
-        if marker is None or marker.run_id != plan.run_id:
-            if ledger.generation(plan.destination_id) > plan.generation + 1:
-                raise OutcomeUnknown(
-                    f"A later load has replaced the marker of run {plan.run_id}, if there was one.",
-                    next_step="Nothing needs to be done: staging contains the later load.",
-                )
-            ledger.record(SendRefused(why="no marker: rolled back"), **where(plan))
-            with suppress(psycopg.Error, UnderstudyError):
-                AuditTable(connection, policy.audit).close_interrupted()
-            raise NotLoaded(
-                f"An earlier attempt of run {plan.run_id} ended before its commit.",
-                next_step="The target is as it was. Start a new run: an approval is used once.",
-                audited=True,
-            )
-        with suppress(psycopg.Error, UnderstudyError):
-            AuditTable(connection, policy.audit).close_found(plan.run_id)
-    ledger.record(Settled(how="marker found: committed"), **where(plan))
-    return Loaded(
-        rows=tuple((str(order.name), order.rows) for order in plan.tables),
-        checks=(("marker", "found: the load was committed and verified before its answer was lost"),),
-        committed_at=marker.loaded_at,
-        took_seconds=0,
-        found_again=True,
     )

@@ -22,7 +22,7 @@ from tasks.runtime.resources import open_clients, open_ledger
 from tasks.runtime.retries import BRIEF, ONCE
 from tasks.runtime.step_results import kept_in_ledger
 from tasks.signoff import preauthorised
-from tasks.signoff.sending import send_once
+from tasks.signoff.sending import install_call, send_once
 from tasks.surveys.recheck import recheck
 from tasks.surveys.survey import to_install
 
@@ -74,22 +74,20 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
     """
     ledger, destination = open_ledger(), plan.pair.destination
     with open_clients() as (client, prober):
-        return send_once(
+        call = install_call(
             ledger,
             plan,
-            approval,
             recheck=lambda: recheck(
                 client, prober, plan, backup, generation=ledger.generation(destination.id), other_site=True
             ),
-            last_look=lambda: require_permission(plan, approval),
-            call=lambda: client.send_restore(
+            request=lambda: client.send_restore(
                 destination.id,
                 plan.restore_backup_id or "",
                 database=plan.options.database,
                 emails=[load_settings().notify],
             ),
-            clock=utc_now,
         )
+        return send_once(ledger, approval, call, permit=lambda: require_permission(plan, approval), clock=utc_now)
 
 
 def start_allowed_restore(plan: Plan, approval: Approval, ended: State[Any]) -> State[Any]:

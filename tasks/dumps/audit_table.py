@@ -2,11 +2,12 @@
 survives a rollback. Written only if imports are allowed here: otherwise the database may be production.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.dumps.catalog import identifier
 from tasks.dumps.connections import without_values
@@ -97,28 +98,19 @@ class AuditTable:
                 "expected the one that the policy's `audit.error` names."
             )
 
-    def close_interrupted(self) -> int:
-        """Close the rows that a killed process left open, and return their number."""
+    def close_interrupted(self, committed: str = "") -> int:
+        """Close the rows that a killed process left open, and return the number of interrupted loads.
+
+        `committed` is the run of the marker: its load was committed, so its row is closed as succeeded.
+        """
+        if committed:
+            self.close_found(committed)
         if "status" not in self._known:
             return 0
-        changes = {
-            "status": INTERRUPTED,
-            "finished": datetime.now(UTC),
-            "error": "The process ended before the load did.",
-        }
-        assignments = SQL(", ").join(
-            SQL("{} = %s").format(Identifier(self._known[key])) for key in changes if key in self._known
-        )
-        imports = (
-            SQL(" AND lower({}) = 'import'").format(Identifier(self._known["kind"]))
-            if "kind" in self._known
-            else SQL("")
-        )
-        statement = SQL("UPDATE {} SET {} WHERE {} = %s{}").format(
-            self._table, assignments, Identifier(self._known["status"]), imports
-        )
-        values = [value for key, value in changes.items() if key in self._known]
-        return self._connection.execute(statement, [*values, OPEN]).rowcount
+        which = SQL("{} = %s").format(Identifier(self._known["status"]))
+        if "kind" in self._known:
+            which += SQL(" AND lower({}) = 'import'").format(Identifier(self._known["kind"]))
+        return self._close(INTERRUPTED, "The process ended before the load did.", which, [OPEN])
 
     def begin(self, *, file: str, run_id: str, requested_by: str) -> None:
         """Insert the row of this attempt, still open."""
@@ -153,24 +145,21 @@ class AuditTable:
 
     def end(self, error: str | None) -> None:
         """Close the row of this attempt: failed with this error message, or succeeded if None."""
-        self._close(dict(zip(self._keys, self._row, strict=False)), error)  # without a row, the database refuses it
+        which = SQL(" AND ").join(SQL("{}::text = %s").format(Identifier(key)) for key in self._keys)
+        self._close(FAILED if error else DONE, error, which, self._row)
 
     def close_found(self, run_id: str) -> None:
-        """Close the row of a run as succeeded, after its marker proved the commit."""
-        if "run" not in self._known or "status" not in self._known:
-            return
-        self._close({self._known["run"]: run_id}, None)
+        """Close the row of a run as succeeded, after its marker proved the commit, also if another end was written into it."""
+        if "run" in self._known and "status" in self._known:
+            run, status = Identifier(self._known["run"]), Identifier(self._known["status"])
+            which = SQL("{}::text = %s AND {} IS DISTINCT FROM %s").format(run, status)
+            self._close(DONE, None, which, [run_id, DONE])
 
-    def _close(self, row: dict[str, Any], error: str | None) -> None:
-        """Close the row whose columns print as these values."""
-        values = {"status": FAILED if error else DONE, "finished": datetime.now(UTC), "error": error}
-        given = self._given(values)
-        statement = SQL("UPDATE {} SET {} WHERE {}").format(
-            self._table,
-            SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given),
-            SQL(" AND ").join(SQL("{}::text = %s").format(Identifier(key)) for key in row),
-        )
-        self._connection.execute(statement, [*given.values(), *row.values()])
+    def _close(self, status: str, error: str | None, which: Composable, values: Iterable[Any]) -> int:
+        given = self._given({"status": status, "finished": datetime.now(UTC), "error": error})
+        assignments = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given)
+        statement = SQL("UPDATE {} SET {} WHERE {}").format(self._table, assignments, which)
+        return self._connection.execute(statement, [*given.values(), *values]).rowcount
 
 
 def _known(columns: dict[str, _Column], audit: Audit) -> dict[str, str]:

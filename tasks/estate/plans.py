@@ -221,7 +221,7 @@ class Receipt(Immutable):
     plan: str
     sent_at: datetime
     answer: Literal["accepted", "unknown"]
-    recalled: bool = False  # read from the ledger, not sent by this process
+    recalled: bool = False  # read from the ledger: this process did not receive the answer
     baseline: "Baseline"
 
 

@@ -14,17 +14,19 @@ from deployments.sandbox.host.host import Host
 from deployments.sandbox.postgres import Postgres
 from tasks import loads
 from tasks.configuration.settings import forget_settings, load_settings
+from tasks.dumps import load as load_module
 from tasks.dumps.load import Load
 from tasks.dumps.staging_marker import read_marker
 from tasks.estate.dumps import Choices, Loaded, LoadPlan
 from tasks.estate.errors import (
     ApprovalExpired,
-    ApprovalUsed,
     DestinationBusy,
     Frozen,
     GateClosed,
     LeakFound,
     LedgerBroken,
+    LedgerUnavailable,
+    Misconfigured,
     NotApproved,
     NotLoaded,
     OnHold,
@@ -49,7 +51,9 @@ from tests.tasks.dumps.failures.conftest import HOST, KEY, Pair, fill, policy_of
 
 POLICY = "app: small\nschema_version: 1\ntables:\n  t: {id: keep, v: scrub}\n"
 SCHEMA = "CREATE TABLE t (id bigint PRIMARY KEY, v text)"
+SENDING = ["consumed", "sending"]
 NEW, OLD = [(1,), (2,), (3,)], [(7,)]
+INTERRUPTED = ("interrupted", "The process ended before the load did.")
 STATUS = 'SELECT "Status", "ErrorMessage" FROM "ImportExportAudit" ORDER BY 1, 2'
 
 
@@ -114,9 +118,9 @@ def small(postgres: Postgres, worker: Host, tmp_path: Path, monkeypatch: pytest.
     return made
 
 
-def planned(dump: str, **choices: Any) -> LoadPlan:
+def planned(dump: str, run: str = "run-2", **choices: Any) -> LoadPlan:
     """The plan of a load, as the flow draws it."""
-    with outside_prefect("run-2", lambda *_: None):
+    with outside_prefect(run, lambda *_: None):
         facts = loads.check_dump.fn(dump, "small")
         return loads.plan_load.fn(facts, "small", HOST, Choices(), requested_by="Dora", **choices)
 
@@ -242,7 +246,7 @@ def test_an_approval_is_used_in_time_and_under_the_lock(scene: Scene, monkeypatc
 
 @contextmanager
 def loading(scene: Scene) -> Iterator[None]:
-    """Another load of the target is is running in the database."""
+    """Another load of the target is running in the database."""
     with psycopg.connect(scene.pair.url("target")) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (0x756E64657273,))
         yield
@@ -259,17 +263,18 @@ def test_two_loads_never_run_together(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reported"),
+    ("error", "status"),
     [
-        (NotLoaded("a row was refused"), "a row was refused"),
-        (LeakFound("values of the source"), "values of the source"),
-        (ZeroDivisionError(), "ZeroDivisionError (a bug, or the process was stopped)"),
+        (NotLoaded("a row was refused"), ("failed", "a row was refused")),
+        (LeakFound("values of the source"), ("failed", "values of the source")),
+        (ZeroDivisionError(), INTERRUPTED),
+        (KeyboardInterrupt(), INTERRUPTED),
     ],
 )
 def test_a_load_that_fails_is_audited_and_closed(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception, reported: str
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: tuple[str, str]
 ) -> None:
-    """The audit row contains the reason, the call is settled as refused, and the approval stays used up."""
+    """The audit row is closed, the call is settled as refused, and the approval stays used up."""
 
     def run(self: Load, events: Any) -> Loaded:
         raise error
@@ -277,15 +282,16 @@ def test_a_load_that_fails_is_audited_and_closed(
     monkeypatch.setattr(Load, "run", run)
     with pytest.raises(type(error)) as raised:
         scene.load()
-    assert scene.statuses() == [("failed", reported)]
-    assert scene.kinds()[-1] == "send-refused"
+    assert scene.statuses() == [status]
+    assert scene.kinds()[-2:] == ["sending", "send-refused"] or isinstance(error, LeakFound)
+    assert scene.ledger.facts(run_id="run-2")[-1].once == "answered:run-2"
     if isinstance(raised.value, UnderstudyError):
         assert raised.value.facts[AUDITED] is True
         leak = isinstance(raised.value, LeakFound)
         assert ("counts as unproven" in raised.value.next_step) is leak
-    with pytest.raises((ApprovalUsed, NotLoaded)):
+    with pytest.raises(NotLoaded, match="ended before its commit"):
         scene.load()
-    assert scene.rows() == OLD
+    assert (scene.rows(), scene.kinds().count("send-refused")) == (OLD, 1)
 
 
 def test_a_lost_answer_is_looked_up_by_the_marker(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,8 +318,179 @@ def test_a_lost_load_that_was_rolled_back_is_not_loaded(scene: Scene, monkeypatc
     with pytest.raises(NotLoaded, match="ended before its commit") as raised:
         scene.load()
     assert (raised.value.facts["audited"], scene.rows()) == (True, OLD)
-    assert scene.statuses() == [("failed", "The answer to the commit was lost.")]
+    assert scene.statuses() == [INTERRUPTED]
     assert scene.ledger.unsettled("run-2") is None
+
+
+class Killed(BaseException):
+    """The process ends here: no handler acts."""
+
+
+def kill(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Make every later connection of this process fail."""
+
+    def connect(settings: Any, name: str) -> Any:
+        raise Killed
+
+    patch.setattr(loads, "connect_target", connect)
+    raise Killed
+
+
+def stop(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Send this process a signal."""
+    raise KeyboardInterrupt
+
+
+def fail(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Show a bug."""
+    raise ZeroDivisionError
+
+
+def lose(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Lose the answer."""
+    raise OutcomeUnknown("the answer was lost")
+
+
+def lose_ledger(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Lose the database of the ledger."""
+    raise LedgerUnavailable("gone")
+
+
+def before_consume(patch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
+    """Strike at the last check before the approval is used up."""
+    patch.setattr(loads, "require_permission", lambda plan, approval: strike())
+
+
+def _around(patch: pytest.MonkeyPatch, owner: Any, name: str, strike: Callable[[], None], *, after: bool) -> None:
+    real = getattr(owner, name)
+
+    def struck(*given: Any, **named: Any) -> Any:
+        if after:
+            real(*given, **named)
+        strike()
+
+    patch.setattr(owner, name, struck)
+
+
+def before_act(patch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
+    """Strike when the approval is used up and nothing else has happened."""
+    _around(patch, loads.AuditTable, "begin", strike, after=False)
+
+
+def in_act(patch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
+    """Strike when all rows are written, before the commit."""
+    _around(patch, load_module, "verify_loaded", strike, after=True)
+
+
+def after_commit(patch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
+    """Strike between the commit and the end of the load."""
+    _around(patch, Load, "_commit", strike, after=True)
+
+
+def before_record(patch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
+    """Strike when the load has ended and its answer is not recorded."""
+    real = Ledger.record
+
+    def record(self: Ledger, fact: Any, **where: Any) -> Any:
+        if getattr(fact, "KIND", "") == "sent":
+            strike()
+        return real(self, fact, **where)
+
+    patch.setattr(Ledger, "record", record)
+
+
+def before_row(patch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
+    """Strike when all is recorded and the row in the audit table is open."""
+    _around(patch, loads.AuditTable, "end", strike, after=False)
+
+
+Moment = Callable[[pytest.MonkeyPatch, Callable[[], None]], None]
+Strike = Callable[[Scene, pytest.MonkeyPatch], None]
+LOADED, LOST, NOTHING = "loaded", "loaded, found again", "NotLoaded"
+ROLLED = [*SENDING, "send-refused"]
+CRASHES: dict[str, tuple[Moment, Strike, str, list[str], str]] = {
+    "killed before consume": (before_consume, kill, "Killed", [], LOADED),
+    "signal before consume": (before_consume, stop, "KeyboardInterrupt", [], LOADED),
+    "killed before act": (before_act, kill, "Killed", SENDING, NOTHING),
+    "signal before act": (before_act, stop, "KeyboardInterrupt", ROLLED, NOTHING),
+    "killed during act": (in_act, kill, "Killed", SENDING, NOTHING),
+    "signal during act": (in_act, stop, "KeyboardInterrupt", ROLLED, NOTHING),
+    "bug during act": (in_act, fail, "ZeroDivisionError", ROLLED, NOTHING),
+    "lost answer, rolled back": (in_act, lose, NOTHING, [*SENDING, "send-unanswered", "send-refused"], NOTHING),
+    "lost answer, committed": (after_commit, lose, LOST, [*SENDING, "send-unanswered", "settled"], LOST),
+    "killed after commit": (after_commit, kill, "Killed", SENDING, LOST),
+    "signal after commit": (after_commit, stop, "KeyboardInterrupt", [*SENDING, "settled"], LOST),
+    "bug after commit": (after_commit, fail, "ZeroDivisionError", [*SENDING, "settled"], LOST),
+    "killed before record": (before_record, kill, "Killed", SENDING, LOST),
+    "signal before record": (before_record, stop, "KeyboardInterrupt", SENDING, LOST),
+    "ledger gone before record": (before_record, lose_ledger, "LedgerUnavailable", SENDING, LOST),
+    "killed before the audit row": (before_row, kill, "Killed", [*SENDING, "sent", "settled"], LOST),
+    "signal before the audit row": (before_row, stop, "KeyboardInterrupt", [*SENDING, "sent", "settled"], LOST),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CRASHES)
+def test_a_crash_at_each_moment_ends_in_the_outcome_that_the_marker_proves(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Journal, target and audit row agree after a retry, which never loads again."""
+    moment, strike, first, journal, second = CRASHES[what]
+    with monkeypatch.context() as patch:
+        moment(patch, lambda: strike(scene, patch))
+        assert _attempt(scene) == first
+    assert scene.kinds()[4:] == journal
+    assert _attempt(scene) == second
+    assert scene.rows() == (OLD if second == NOTHING else NEW)
+    assert scene.statuses() == (
+        [] if moment is before_act else [INTERRUPTED] if second == NOTHING else [("succeeded", None)]
+    )
+    kinds = scene.kinds()
+    assert (kinds.count("sending"), kinds.count("send-refused")) == (1, int(second == NOTHING))
+    assert scene.ledger.unsettled("run-2") is None
+
+
+def _attempt(scene: Scene) -> str:
+    """Run the step, and return how it ended."""
+    try:
+        return LOST if scene.load().found_again else LOADED
+    except BaseException as error:  # Killed too
+        return type(error).__name__
+
+
+def test_the_next_load_closes_the_row_of_a_committed_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process was killed after its commit and nobody retried: its row is closed as succeeded, by its marker."""
+    with monkeypatch.context() as patch:
+        before_row(patch, lambda: kill(scene, patch))
+        assert _attempt(scene) == "Killed"
+    assert scene.statuses() == [("running", None)]
+    scene.plan = planned(scene.dump, run="run-3")
+    scene.approval = approve(scene.plan)
+    assert _attempt(scene) == LOADED
+    assert scene.statuses() == [("succeeded", None)] * 2
+
+
+def test_a_refusal_that_version_0_1_recorded_wrongly_is_found_out(scene: Scene) -> None:
+    """It recorded a signal after the commit as rolled back, without a key: the marker decides all the same."""
+    scene.load()
+    scene.pair.change('UPDATE "ImportExportAudit" SET "Status" = \'failed\', "ErrorMessage" = \'stopped\'')
+    scene.ledger.record(raw_fact("send-refused", {"why": "rolled back"}), run_id="run-2")
+    assert _attempt(scene) == LOST
+    assert scene.statuses() == [("succeeded", None)]
+
+
+def test_a_target_that_refuses_the_search_proves_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database error while the marker is read is no proof of a rollback, and nothing is recorded."""
+    scene.load()
+    before = scene.kinds()
+    for error in (psycopg.errors.QueryCanceled("slow"), Misconfigured("another password"), NotLoaded("no")):
+
+        def refuse(*given: Any, error: Exception = error) -> Any:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loads, "read_marker", refuse)
+            assert _attempt(scene) == "OutcomeUnknown"
+    assert scene.kinds() == before
 
 
 def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> None:
@@ -351,7 +528,7 @@ def test_a_target_that_cannot_be_asked_leaves_the_outcome_unknown(
 ) -> None:
     """The run is retried later; it never loads again."""
     scene.load()
-    monkeypatch.setattr(loads, "_by_its_marker", _unreachable)
+    monkeypatch.setattr(loads, "read_marker", _unreachable)
     with pytest.raises(OutcomeUnknown, match="is not known now") as raised:
         scene.load()
     assert "never loads again" in raised.value.next_step

@@ -104,6 +104,19 @@ def test_a_run_proven_later_is_closed_by_its_id(connection: psycopg.Connection[A
     assert rows(connection, '"Status", "ErrorMessage", "FinishedAt" IS NULL') == [("succeeded", None, False)]
 
 
+@pytest.mark.parametrize(("committed", "status"), [(RUN, "succeeded"), ("another", "interrupted"), ("", "interrupted")])
+def test_an_open_row_is_closed_by_the_run_of_the_marker(
+    connection: psycopg.Connection[Any], committed: str, status: str
+) -> None:
+    """The row of a committed load whose process was killed is closed as succeeded, every other open row as interrupted."""
+    began(connection)
+    table = AuditTable(connection, Audit())
+    table.close_interrupted(committed)
+    (before,) = rows(connection, '"Status", "FinishedAt"')
+    table.close_interrupted(committed)
+    assert (before[0], rows(connection, '"Status", "FinishedAt"')) == (status, [before])
+
+
 @pytest.mark.parametrize(
     ("columns", "why"),
     [

@@ -13,7 +13,7 @@ from tasks.ledger.ledger import Fact
 from tasks.safeguards.holds import require_no_hold
 from tasks.signoff.answers import Answer, recorded_answer
 from tasks.signoff.gate import Settling, Waiting
-from tasks.signoff.sending import send_once
+from tasks.signoff.sending import install_call, send_once
 from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.ledger_histories import PROD, STAGE, content, survey
 from tests.tasks.signoff.approval_desk import NOW, Desk
@@ -179,21 +179,14 @@ class Worker:
                 raise PlanIsStale("There was another call.")
             return BEFORE
 
-        def last_look() -> None:
+        def permit() -> None:
             desk.require_open(drafted, desk.now)
             require_no_hold(ledger, drafted.destination_name, desk.now, overrides=drafted.overrides)
             if call == "dies before":
                 raise Death
 
-        send_once(
-            ledger,
-            drafted,
-            approval,
-            recheck=recheck,
-            last_look=last_look,
-            call=lambda: self._call(run, call),
-            clock=lambda: desk.now,
-        )
+        made = install_call(ledger, drafted, recheck=recheck, request=lambda: self._call(run, call))
+        send_once(ledger, approval, made, permit=permit, clock=lambda: desk.now)
         if call == "dies after":
             raise Death
 
