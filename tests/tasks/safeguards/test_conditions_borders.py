@@ -81,6 +81,14 @@ def test_exactly_the_share_stops_the_line(story: Story) -> None:
     met(story, stop_share=0.51)
 
 
+def test_runs_that_have_not_ended_are_not_counted(story: Story) -> None:
+    """A run that still works neither makes two failures the third run of the night, nor lowers their share."""
+    nights(story, "VerifyFailed", "VerifyFailed", "", "")
+    met(story)
+    nights(story, "Verified")
+    assert "2 of 3 runs" in skipped(story).message
+
+
 def test_a_load_looks_back_twelve_hours(story: Story) -> None:
     """Failed runs of the last twelve hours stop a load, older ones do not."""
     nights(story, "VerifyFailed", "VerifyFailed", "VerifyFailed")

@@ -103,6 +103,18 @@ def test_a_restore_that_used_two_permissions_is_not_permitted(desk: Desk) -> Non
         require_preauthorised(desk.ledger, restore, approval, desk.gate.leads, **terms)
 
 
+def test_a_restore_without_a_recorded_use_is_not_permitted_by_facts_of_no_run(desk: Desk) -> None:
+    """A failed promotion that is recorded under an empty run id permits nothing to a run that used no permission."""
+    promotion = Failing(desk).promote("")
+    restore = put_back(promotion)
+    approval = forge(desk, restore, "pre-authorised")
+    assert permitted_by(desk.ledger, restore, "", desk.gate.leads, now=desk.now, at_most=QUARTER)
+    with pytest.raises(NotApproved, match="not permitted"):
+        require_preauthorised(
+            desk.ledger, restore, approval, desk.gate.leads, at_most=QUARTER, execute_within=HALF_AN_HOUR
+        )
+
+
 def test_a_load_is_never_permitted_by_a_promotion(desk: Desk) -> None:
     """Only the plan of a restore can use the permission."""
     Failing(desk).promote()
