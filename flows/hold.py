@@ -25,9 +25,12 @@ def hold(
     ],
     your_name: Annotated[str, person("Your name", "Whom others ask about the hold.")],
     until: Annotated[
-        datetime | None, asked("Until", "Date and time with its zone, at most 30 days ahead; then it ends by itself.")
+        datetime | None,
+        asked("Until", "Needed to hold: choose date-time. At most 30 days ahead; then the hold ends by itself."),
     ] = None,
-    reason: Annotated[str, asked("Reason", "What the destination is needed for, in a few words.", max_length=300)] = "",
+    reason: Annotated[
+        str, asked("Reason", "Needed to hold: what the destination is needed for, in a few words.", max_length=300)
+    ] = "",
     end_hold: Annotated[
         bool, asked("End the holds instead", "On: this run asks for the owner's release word or a lead's proof.")
     ] = False,

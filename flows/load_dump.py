@@ -22,7 +22,7 @@ from tasks.estate.flow_parameters import (
 from tasks.runtime import load_target, retries
 
 
-@flow(name="load_dump", flow_run_name="load {dump} into {hostname}", **retries.FLOW)
+@flow(name="load_dump", flow_run_name="load a dump into {hostname}", **retries.FLOW)
 @reports.ends_with_report
 def load_dump(
     hostname: StagingHostname,

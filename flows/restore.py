@@ -11,14 +11,14 @@ from tasks.estate.plans import CopyOptions
 from tasks.runtime import retries
 
 
-@flow(name="restore", flow_run_name="restore what {promotion} overwrote", **retries.FLOW)
+@flow(name="restore", flow_run_name="restore for {requested_by}", **retries.FLOW)
 @reports.ends_with_report
 def restore(
     promotion: Annotated[
         str,
         asked(
             "Run to undo",
-            "Flow run id of the promotion (or refresh); its report shows it.",
+            "Id of the run that overwrote the install; its report contains it.",
             min_length=36,
             max_length=36,
         ),

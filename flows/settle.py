@@ -11,7 +11,7 @@ from tasks.estate.flow_parameters import asked, person
 from tasks.runtime import retries
 
 
-@flow(name="settle", flow_run_name="settle {run}", **retries.FLOW)
+@flow(name="settle", flow_run_name="settle for {your_name}", **retries.FLOW)
 @reports.ends_with_report
 def settle(
     run: Annotated[UUID, asked("Run", "Id of the run whose outcome is unknown; its report shows it.")],

@@ -24,7 +24,7 @@ TYPICAL = 1200.0  # seconds; 10 to 30 minutes, more above 5 GB
 
 @task(
     name="Re-check, then send the copy once",
-    task_run_name="Send {plan.pair.source.name} → {plan.pair.destination.name}",
+    task_run_name="Send {plan.pair.source.name} to {plan.pair.destination.name}",
     **ONCE,
 )
 def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: bool = False) -> Receipt:

@@ -179,7 +179,7 @@ class ExportProgress:
             name = str(unit.table)
             self._whole[name] = self._whole.get(name, 0) + max(unit.bytes, 1)
         self._left = dict(self._whole)
-        self._all = Progress(f"export-{this_run()}", typical=1)
+        self._all = Progress("export", typical=1)
         self._started = time.monotonic()
         self._total, self._total_left = sum(self._whole.values()), sum(self._whole.values())
         self._total_rows = self._total_bytes = 0

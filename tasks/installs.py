@@ -34,7 +34,7 @@ def resolve_install(name: str) -> Install:
         return _by_name(client, name)
 
 
-@task(name="Verify the source and the destination", task_run_name="Verify {source} → {destination}", **BRIEF)
+@task(name="Verify the source and the destination", task_run_name="Verify {source} and {destination}", **BRIEF)
 @kept_in_ledger
 def resolve_pair(source: str, destination: str, direction: Direction, *, other_site: bool = False) -> Pair:
     """Return both installs by name, checked against the rules of the direction.

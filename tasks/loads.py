@@ -282,7 +282,7 @@ def _require_fresh(marker: Marker | None, plan: LoadPlan, catalog: Catalog, poli
 
 
 def _load(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> Load:
-    progress = Progress(f"load-{plan.run_id}", typical=1)
+    progress = Progress("load", typical=1)
     expected = {str(order.name): order.rows for order in plan.tables}
     rows = dict.fromkeys(expected, 0)
     whole = sum(order.rows for order in plan.tables) or 1

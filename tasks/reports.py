@@ -35,7 +35,7 @@ from tasks.ledger.facts import Approved, BackupRenewed, Planned, Sending, SendRe
 from tasks.masking.classify import Draft
 from tasks.masking.session_settings import PASSWORD
 from tasks.rendering import dumps
-from tasks.rendering.approval import difference_table
+from tasks.rendering.approval import difference_lines
 from tasks.rendering.markdown import section
 from tasks.runtime.current_run import this_run
 from tasks.runtime.publish_report import WITHOUT_LEDGER, publish
@@ -167,7 +167,7 @@ def report_diagnosis(install: str, findings: tuple[Finding, ...], comparison: Co
         message=_check_names(failed, unknown),
         next_step="Do what the findings recommend, most severe first." if failed or unknown else "",
     )
-    extra = section("Comparison", difference_table(comparison, all_rows=True)) if comparison else []
+    extra = section("Comparison", difference_lines(comparison, all_rows=True)) if comparison else []
     return publish(report, "\n".join(extra))
 
 
@@ -181,7 +181,7 @@ def report_export(plan: ExportPlan, facts: DumpFacts) -> State[Any]:
         run_id=this_run(),
         next_step="Start `load_dump` to bring it to staging.",
     )
-    _table(f"export-rows-{this_run()}", "Rows in the dump", [(str(t.name), t.rows) for t in facts.trailer.tables])
+    _table("export-rows", "Rows in the dump", [(str(t.name), t.rows) for t in facts.trailer.tables])
     return publish(report, "\n" + dumps.export_text(plan, facts))
 
 
@@ -199,7 +199,7 @@ def report_load(plan: LoadPlan, approval: Approval, loaded: Loaded) -> State[Any
         reason=approval.reason,
         **dumps.in_part(plan),
     )
-    _table(f"load-rows-{plan.run_id}", "Rows on staging", list(loaded.rows))
+    _table("load-rows", "Rows on staging", list(loaded.rows))
     return publish(report, "\n" + dumps.loaded_text(plan, loaded, password=PASSWORD))
 
 

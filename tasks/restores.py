@@ -29,7 +29,7 @@ from tasks.surveys.survey import to_install
 RESTORE = "restore/restore"  # flow and deployment, as prefect.yaml names them
 
 
-@task(name="Find what the run recorded", task_run_name="Find the backup of run {run_id}", **BRIEF)
+@task(name="Find what the run recorded", task_run_name="Find the recorded backup", **BRIEF)
 @kept_in_ledger
 def resolve_recorded(run_id: str) -> Plan:
     """Return the plan of the run to undo. Raises `NotFound` if it sent nothing.

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.states import Pending
@@ -155,6 +155,7 @@ class Run:
     @property
     def report(self) -> str:
         """The Markdown of the run's report."""
-        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"report-{self.id}"]))
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[self._uuid]))
         with get_client(sync_client=True) as client:
-            return "\n".join(str(artifact.data) for artifact in client.read_artifacts(artifact_filter=wanted))
+            found = client.read_artifacts(flow_run_filter=wanted)
+        return "\n".join(str(artifact.data) for artifact in found if (artifact.key or "").startswith("report-"))

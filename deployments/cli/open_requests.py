@@ -14,7 +14,7 @@ from deployments.prefect_server import Form, Server, form_keys, link
 from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
-from tasks.rendering.approval import difference_table, what_travels
+from tasks.rendering.approval import difference_lines, what_travels
 from tasks.rendering.markdown import plain
 
 FORM_KEY = re.compile(r"suspended-(appr|arrived)-([0-9a-f]{8})-\d+-schema")  # Prefect's key of our forms
@@ -150,7 +150,7 @@ def facts_of(request: OpenRequest) -> dict[str, Any]:
 
 
 def fact_lines(request: OpenRequest) -> list[str]:
-    """Return the same facts as lines, with the sheet's table of differences."""
+    """Return the same facts as lines, with the sheet's list of differences."""
     facts = facts_of(request)
     rows = [
         (name.replace("_", " "), "; ".join(map(str, value)) if isinstance(value, list) else value)
@@ -162,5 +162,5 @@ def fact_lines(request: OpenRequest) -> list[str]:
         lines.append(Alert(f"{facts['destination']} is NEWER than {facts['source']}."))
     sheet = request.trusted_sheet
     if sheet.comparison:
-        lines += ["", *difference_table(sheet.comparison)]
+        lines += ["", *difference_lines(sheet.comparison)]
     return lines

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import Artifact, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.states import Scheduled
 
 from deployments.prefect_server import Server
@@ -47,7 +47,9 @@ class Runs(Server):
 
     def report(self, run: UUID) -> str:
         """Return the Markdown report of a run; empty if it wrote none."""
-        return self.newest([f"report-{run}"]).get(f"report-{run}", "")
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+        found = self._client.read_artifacts(flow_run_filter=chosen, sort=ArtifactSort.CREATED_DESC)
+        return next((str(a.data) for a in found if (a.key or "").startswith("report-")), "")
 
 
 @contextmanager

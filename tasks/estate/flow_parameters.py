@@ -29,7 +29,7 @@ YOUR_NAME = "Your name, for the ledger. Unless the plan is green, you cannot be 
 # Fields that several forms share.
 RequestedBy = Annotated[str, asked("Requested by", YOUR_NAME, max_length=80)]
 Requester = Annotated[str, person("Requested by", YOUR_NAME)]
-AnswerWithin = Annotated[timedelta, asked("Answer within", "How long the approval request stays open.")]
+AnswerWithin = Annotated[timedelta, asked("Answer within", "How long the request stays open: PT8H is 8 hours.")]
 OtherSite = Annotated[bool, asked("Allow another site", "Allows a copy between two sites of one account.")]
 CopyFiles = Annotated[bool, asked("Copy files", "Uploads, themes, plugins.")]
 PolicyName = Annotated[

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from tasks.estate.plans import Comparison, CopyOptions, Evidence, Intent, Plan, Receipt, Severity
 from tasks.estate.sites import Direction, Install
 from tasks.ledger.ledger import Fact
-from tasks.rendering.markdown import bullets, plain, table, utc_time
+from tasks.rendering.markdown import bullets, plain, utc_time
 from tasks.signoff.gate import Waiting
 
 HEADINGS = {
@@ -94,21 +94,25 @@ def approval_text(
     if plan.break_glass:
         lines.append(f"* **Break-glass, during a freeze: {plain(plan.break_glass, 300)}**")
     lines += [f"* **{plain(note, 400)}**" for note in notes]
-    lines += ["", *difference_table(comparison)]
+    lines += ["", *difference_lines(comparison)]
     gaps = (*comparison.source.gaps, *comparison.destination.gaps)
     lines += [f"* Could not be looked up: {plain(gap)}" for gap in gaps]
     return "\n".join(lines)
 
 
-def difference_table(comparison: Comparison, *, all_rows: bool = False) -> list[str]:
-    """Return the comparison as a table: the rows that differ or are not known, or every row."""
-    rows = [
-        (d.aspect, plain(d.source, 90), plain(d.destination, 90), f"{d.severity.value} {plain(d.note)}")
+def difference_lines(comparison: Comparison, *, all_rows: bool = False) -> list[str]:
+    """Return the comparison as a list: what differs or is not known, or everything.
+
+    Not as a table: a table makes Prefect's dialog wider than a phone, and cuts the whole form.
+    """
+    source, destination = (plain(side.install.name) for side in (comparison.source, comparison.destination))
+    lines = [
+        f"* {d.aspect}: {plain(d.source, 90)} on {source}, {plain(d.destination, 90)} on {destination} "
+        f"({': '.join(filter(None, (d.severity.value, plain(d.note))))})"
         for d in comparison.differences
         if all_rows or d.source != d.destination or d.severity is Severity.UNKNOWN
     ]
-    names = (plain(side.install.name) for side in (comparison.source, comparison.destination))
-    return list(table(("", *names, ""), rows)) if rows else ["No difference was found."]
+    return lines or ["No difference was found."]
 
 
 def arrival_text(plan: Plan, receipt: Receipt, evidence: Evidence, *, answer_by: datetime, refused: str = "") -> str:

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 
-from tasks.rendering.markdown import bullets, plain, section, table, utc_time
+from tasks.rendering.markdown import bullets, plain, section, utc_time
 from tasks.signoff.history import AnswerRecord, History, RunRecord
 
 NONE = "–"
-RUN_HEAD = (
-    "when", "verb", "destination", "class", "requested by", "plan", "who answered", "decision", "outcome", "backup", "run",
-)  # fmt: skip
 HOLD_HEAD = ("placed", "destination", "until", "by", "reason", "ended by")
 
 
 def history_text(history: History) -> str:
-    """Return the history as tables. The state of the ledger comes first, because everything below depends on it."""
+    """Return the history as lists. The state of the ledger comes first, because everything below depends on it."""
     about = f" of {plain(history.destination)}" if history.destination else ""
     holds = [(utc_time(h.at), h.destination, h.until, h.by, h.reason, h.ended_by) for h in history.holds]
     suspended = [(utc_time(s.at), s.name, s.why, utc_time(s.ended) if s.ended else "") for s in history.suspended]
@@ -22,15 +19,15 @@ def history_text(history: History) -> str:
         [
             f"Who approved what{about}, from {utc_time(history.since)} to {utc_time(history.until)}.",
             *section("The ledger", _ledger_lines(history)),
-            *_table("Runs", RUN_HEAD, [_run_row(entry) for entry in history.runs]),
-            *_table(
+            *section("Runs", [line for entry in history.runs for line in _run_lines(entry)]),
+            *_items(
                 "Answers that did not count",
                 ("name", "why", "how many"),
                 [(r.name, r.kind, r.count) for r in history.refused],
             ),
-            *_table("Holds", HOLD_HEAD, holds),
-            *_table("Leads suspended", ("since", "lead", "why", "until"), suspended),
-            *_table("Standing approvals used", ("when", "run", "destination", "by"), standing),
+            *_items("Holds", HOLD_HEAD, holds),
+            *_items("Leads suspended", ("since", "lead", "why", "until"), suspended),
+            *_items("Standing approvals used", ("when", "run", "destination", "by"), standing),
             "",
         ]
     )
@@ -46,34 +43,39 @@ def _ledger_lines(history: History) -> list[str]:
     return [*lines, f"* Head, to be kept elsewhere: `{history.head or 'none'}`"]
 
 
-def _table(title: str, head: tuple[str, ...], rows: Sequence[Sequence[object]]) -> list[str]:
-    return section(title, table(head, [[_cell(value) for value in row] for row in rows]) if rows else ())
+def _items(title: str, head: tuple[str, ...], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return a section with one item for each row. A table of so many columns does not fit on a phone."""
+    named = (zip(head, row, strict=True) for row in rows)
+    return section(title, bullets(" · ".join(f"{name}: {_value(value)}" for name, value in row) for row in named))
 
 
-def _cell(value: object) -> str:
-    """Return one value, or a tuple of them on lines of their own, as inert Markdown."""
-    lines = value if isinstance(value, tuple) else (value,)
-    return "<br>".join(plain(line, 300) for line in lines if line not in ("", None)) or NONE
+def _value(value: object) -> str:
+    """Return one value, or a tuple of them, as inert Markdown."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return "; ".join(plain(part, 300) for part in parts if part not in ("", None)) or NONE
 
 
-def _run_row(entry: RunRecord) -> tuple[object, ...]:
+def _run_lines(entry: RunRecord) -> list[str]:
+    """Return a heading and the facts of one run."""
     graded = [entry.grade, *entry.reasons, *entry.overrides]
     if entry.break_glass:
         graded.append(f"break-glass: {entry.break_glass}")
     decision = entry.decision or "none"
-    return (
-        utc_time(entry.at),
-        entry.verb,
-        f"{entry.destination} from {entry.source}" if entry.source else entry.destination,
-        tuple(graded),
-        entry.requested_by,
-        entry.code,
-        tuple(map(_answer, entry.answers)) or (entry.approver if entry.approval else ""),
-        f"{decision} by {entry.approval}" if entry.approval else decision,
-        entry.outcome or "not ended",
-        entry.backup,
-        entry.run_id,
-    )
+    source = f" from {plain(entry.source)}" if entry.source else ""
+    outcome = plain(entry.outcome or "not ended")
+    facts: dict[str, object] = {
+        "When": utc_time(entry.at),
+        "Class": tuple(graded),
+        "Requested by": entry.requested_by,
+        "Plan": entry.code,
+        "Who answered": tuple(map(_answer, entry.answers)) or (entry.approver if entry.approval else ""),
+        "Decision": f"{decision} by {entry.approval}" if entry.approval else decision,
+        "Backup": entry.backup,
+        "Run": entry.run_id,
+    }
+    destination = f" of {plain(entry.destination)}" if entry.destination else ""
+    title = f"### {plain(entry.verb)}{destination}{source}: {outcome}"
+    return ["", title, "", *bullets(f"{name}: {_value(value)}" for name, value in facts.items())]
 
 
 def _answer(answer: AnswerRecord) -> str:

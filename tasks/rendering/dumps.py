@@ -11,7 +11,7 @@ from tasks.masking.draft_yaml import as_yaml
 from tasks.rendering.approval import plan_lines
 from tasks.rendering.markdown import bullets, code_block, listed, plain, section, table, utc_time
 
-BAR = 24  # characters of the longest bar in a chart of rows
+BAR = 12  # characters of the longest bar in a chart of rows; more does not fit on a phone
 SHOWN = 200  # characters of a value in a preview
 UNKNOWN = "neither the dump nor the policy has them"
 PERSONAL = "**Contains personal data**"
@@ -107,7 +107,7 @@ def rows_chart(rows: list[tuple[str, int]]) -> list[str]:
         (plain(name), count, "█" * max(round(BAR * count / most), 1 if count else 0))
         for name, count in sorted(rows, key=lambda row: (-row[1], row[0]))
     ]
-    return list(table(("table", "rows", ""), bars, right=("rows",)))
+    return list(table(("table", "rows", "share"), bars, right=("rows",)))
 
 
 def anonymizers_lines(header: Header, ran: tuple[Anonymizer, ...], raw: tuple[Anonymizer, ...]) -> list[str]:
@@ -132,11 +132,9 @@ def export_text(plan: ExportPlan, facts: DumpFacts) -> str:
     """Return what an export did, table by table and column by column."""
     header = facts.header
     replaced = [
-        (
-            f"{plain(planned.table.name)}.{plain(each.column.name)}",
-            "**raw**" if each.raw else "not read" if each.unread else plain(each.rule.word),
-            each.anonymizer or "",
-        )
+        f"{plain(planned.table.name)}.{plain(each.column.name)}: "
+        + ("**raw**" if each.raw else "not read" if each.unread else plain(each.rule.word))
+        + (f" ({each.anonymizer})" if each.anonymizer else "")
         for planned in plan.masking.tables
         for each in planned.columns
         if each.rule.maker is not None
@@ -159,7 +157,7 @@ def export_text(plan: ExportPlan, facts: DumpFacts) -> str:
             for s in plan.strays[:20]
         ),
         *section("Rows", rows_chart([(str(each.name), each.rows) for each in facts.trailer.tables])),
-        *section("Columns that were replaced", table(("column", "rule", "anonymizer"), replaced)),
+        *section("Columns that were replaced", bullets(replaced)),
     ]
     return "\n".join(lines)
 
@@ -184,8 +182,8 @@ def loaded_text(plan: LoadPlan, loaded: Loaded, *, password: str) -> str:
     ]
     if Anonymizer.PASSWORDS in ran:
         lines.append(f"* Every account of staging logs in with the password `{password}`")
-    checks = [(what, plain(result, 300)) for what, result in loaded.checks]
-    lines += section("Verified before the commit", table(("check", "result"), checks))
+    checks = bullets(f"{what}: {plain(result, 300)}" for what, result in loaded.checks)
+    lines += section("Verified before the commit", checks)
     lines += section("Rows", rows_chart(list(loaded.rows)))
     return "\n".join(lines)
 
@@ -239,18 +237,15 @@ def preview_text(preview: Preview) -> str:
 
 
 def _table_preview(previewed: TablePreview) -> list[str]:
-    rows = [row for column in previewed.columns for row in _column_rows(column)]
+    lines = [line for column in previewed.columns for line in _column_lines(column)]
     kept = ["", f"Kept as it is: {', '.join(map(plain, previewed.kept))}"] if previewed.kept else []
-    return [*section(plain(previewed.name), table(("column", "rule", "before", "after"), rows)), *kept]
+    return [*section(plain(previewed.name), lines), *kept]
 
 
-def _column_rows(column: ColumnPreview) -> Iterator[tuple[str, str, str, str]]:
-    name, rule = plain(column.name), plain(column.rule)
-    if not column.changes:
-        yield name, rule, "no rows", ""
+def _column_lines(column: ColumnPreview) -> Iterator[str]:
+    yield f"* {plain(column.name)} ({plain(column.rule)}){'' if column.changes else ': no rows'}"
     for change in column.changes:
-        yield name, rule, _before(change, column), _after(change, column)
-        name = rule = ""
+        yield f"    * before: {_before(change, column)} · after: {_after(change, column)}"
 
 
 def _before(change: Change, column: ColumnPreview) -> str:
@@ -294,16 +289,12 @@ def draft_text(draft: Draft, *, compared: bool, written: str) -> str:
 
 
 def _drafted(columns: Sequence[tuple[TableDraft, ColumnDraft]]) -> list[str]:
-    rows = [
-        (
-            f"{plain(each.name)}.{plain(column.name)}",
-            "**undecided**" if column.rule is None else plain(column.rule),
-            plain(column.reason, 300),
-            "" if column.rule is None else f"{column.confidence:.0%}",
-        )
+    return bullets(
+        f"{plain(each.name)}.{plain(column.name)}: "
+        + ("**undecided**" if column.rule is None else f"{plain(column.rule)}, {column.confidence:.0%} sure")
+        + f" ({plain(column.reason, 300)})"
         for each, column in columns
-    ]
-    return ["", *table(("column", "drafted", "why", "sure"), rows, right=("sure",))] if rows else []
+    )
 
 
 def _without_canaries(draft: Draft) -> str:

@@ -30,8 +30,6 @@ from tasks.runtime.prefect_records import parameters_of
 from tasks.runtime.resources import open_ledger
 
 SHORTEST = timedelta(seconds=1)
-TABLE_RULE = re.compile(r"\|[-:|]+\|$")
-CELL_END = re.compile(r"(?<!\\)\|")  # an escaped bar belongs to a cell
 
 PROOF: dict[str, Any] = {"min_length": 6, "max_length": 4000}  # characters: a code; an RSA signature has 1,600
 PROOF_TITLE = "Proof that it is you"
@@ -156,14 +154,8 @@ def _derived(kind: type[Any], **fields: Any) -> type[Any]:
 
 
 def _help(markdown: str, last: str) -> str:
-    """Return Markdown as a field's help can show it: single line ends are lost there, and tables, which become lists."""
-    lines = [line for line in markdown.splitlines() if line.strip() and not TABLE_RULE.match(line)]
-    return "\n\n".join([*(_row(line) if line.startswith("|") else line for line in lines), last])
-
-
-def _row(line: str) -> str:
-    first, *others = (cell.strip() for cell in CELL_END.split(line)[1:-1])
-    return f"* {f'{first}: ' if first else ''}{' · '.join(filter(None, others))}"
+    """Return Markdown as a field's help can show it: single line ends are lost there."""
+    return "\n\n".join([*(line for line in markdown.splitlines() if line.strip()), last])
 
 
 @dataclass(frozen=True)

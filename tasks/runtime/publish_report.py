@@ -16,7 +16,6 @@ from tasks.ledger.facts import NoticeSent, Reported
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.markdown import plain
 from tasks.rendering.report_text import report_text
-from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import Kind, send_notice
 from tasks.runtime.resources import open_ledger
 from tasks.runtime.run_states import wait_timed_out
@@ -44,7 +43,7 @@ def publish(report: Report, extra: str = "", *, record: bool = True) -> State[An
 
 def publish_text(verb: str, outcome: str, markdown: str, message: str) -> State[Any]:
     """Publish Markdown as the report of this run, and return the named state of the run. Nothing is recorded."""
-    create_markdown_artifact(markdown, key=_key(this_run()), description=f"{verb}: {outcome}")
+    create_markdown_artifact(markdown, key=_key(verb), description=f"{verb}: {outcome}")
     make: Callable[..., State[Any]] = Completed if outcome in GREEN else Failed
     return make(name=outcome, message=message)
 
@@ -53,7 +52,7 @@ def publish_for(report: Report, state: State[Any] | None, kind: Kind) -> bool:
     """Publish the end of a run that no process will end; return False if another sweep recorded it.
 
     `state` is the run's state, None if Prefect does not have the run. A state Crashed or Cancelled stays. State and report come
-    first and may be repeated: a second report under the same key is its next version. The recorded outcome decides which
+    first and may be repeated: the newest report of a run counts. The recorded outcome decides which
     sweep sends the notice.
     """
     if state is not None:
@@ -63,7 +62,7 @@ def publish_for(report: Report, state: State[Any] | None, kind: Kind) -> bool:
                 client.set_flow_run_state(UUID(report.run_id), named, force=True)
             client.create_artifact(
                 ArtifactCreate(
-                    key=_key(report.run_id),
+                    key=_key(report.verb),
                     type="markdown",
                     data=report_text(report),
                     description=f"{report.verb}: {report.outcome}",
@@ -82,8 +81,9 @@ def publish_for(report: Report, state: State[Any] | None, kind: Kind) -> bool:
     return True
 
 
-def _key(run_id: str) -> str:
-    return f"report-{run_id}"
+def _key(verb: str) -> str:
+    """Return the key of a report, which Prefect shows as its title: words only. The run of a report is its `flow_run_id`."""
+    return f"report-{verb.replace('_', '-')}"
 
 
 def _message(report: Report) -> str:

@@ -82,9 +82,9 @@ def test_what_is_new_doubtful_or_gone_is_shown(start: Callable[..., Any], school
     assert run.state == "Classified", run.message
     new, undecided = section(run.report, "New since the policy was written"), section(run.report, "Undecided")
     assert "* table visitors" in new
-    assert "| visitors.mail | " in new
-    assert "| users.blood\\_type | null |" in new
-    assert "| visitors.shape | **undecided** | the name shows nothing, and there are no values |" in undecided
+    assert "* visitors.mail: " in new
+    assert "* users.blood\\_type: null, " in new
+    assert "* visitors.shape: **undecided** (the name shows nothing, and there are no values)" in undecided
     assert "* users.email: name looks like an e-mail" in section(run.report, "Doubts: kept, but they look personal")
     assert "* users.api\\_key" in section(run.report, "Gone from the database")
     assert "# UNDECIDED visitors: {shape: }" in drafted(run.report)

@@ -41,10 +41,10 @@ def test_show_recomputes_the_plan_next_to_the_form(asked: Any, machine: Callable
 
 
 def test_show_prints_the_differences(asked: Any, cli: Callable[..., Any]) -> None:
-    """Without a terminal, plain lines contain the deadline, the table of differences and what is newer."""
+    """Without a terminal, plain lines contain the deadline, the list of differences and what is newer."""
     shown = cli("show", asked.id)
     assert shown.exit_code == 0, shown.output
-    assert "| PHP | 8.3 | 8.2 | warn  |" in shown.stdout
+    assert "* PHP: 8.3 on " in shown.stdout
     assert "schulprod is NEWER than schulstage." in shown.stdout
     assert ANSWER_BY.isoformat() in shown.stdout
     assert "\x1b" not in shown.output

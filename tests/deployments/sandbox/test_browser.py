@@ -119,8 +119,8 @@ def test_one_person_approves_in_the_form(
     person.submit()
     assert person.wait(run, *ENDS) == "Verified"
     assert copies().count("schulprod") == 1
-    assert f"| Approved by | {LEAD} |" in person.runs.report(run)
-    person.open(f"/artifacts/artifact/{person.artifact(f'report-{run}')['id']}")
+    assert f"* Approved by: {LEAD}\n" in person.runs.report(run)
+    person.open(f"/artifacts/artifact/{person.artifact('report-promote')['id']}")
     person.page.get_by_text("closing checkpoint of the destination").first.wait_for()
     person.picture("report")
 
@@ -159,7 +159,7 @@ def test_two_people_approve_what_is_risky(
     person.submit()
     assert person.wait(run, *ENDS) == "Verified"
     assert copies().count("schulprod") == before + 1
-    assert f"| Approved by | {LEAD} and {SECOND} |" in person.runs.report(run)
+    assert f"* Approved by: {LEAD} and {SECOND}\n" in person.runs.report(run)
 
 
 @pytest.mark.drill

@@ -29,9 +29,9 @@ def test_unattended_demo_verifies_everything(perform: Callable[..., Any], tmp_pa
     assert demo.finish() == 0, demo.printed
     assert demo.printed.count("(refresh verified)") == 1
     assert demo.printed.count("(promote verified)") == 1
-    for words in ("| Source | schulprod |", "| Destination | schulprod |", "| Approved by | Demo Lead |"):
+    for words in ("* Source: schulprod", "* Destination: schulprod", "* Approved by: Demo Lead"):
         assert words in demo.printed
-    assert len(re.findall(r"\| Backup \| [0-9a-f-]{36} \|", demo.printed)) == 2
+    assert len(re.findall(r"\* Backup: [0-9a-f-]{36}", demo.printed)) == 2
     # The nightly refresh takes `probable`: at this pace a slow machine may miss one of the two readings it needs for more.
     verdicts = re.findall(r"## Evidence of arrival: (\w+)", demo.printed)
     assert len(verdicts) == 2

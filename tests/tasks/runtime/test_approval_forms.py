@@ -7,17 +7,15 @@ TEXT = """## PROMOTION
 * Risk: **RED**
     * the database would be replaced
 
-| | stage | prod | |
-|---|---:|---|---|
-| Posts | 7 | 1\\|2 | info  |"""
+* Posts: 7 on stage, 1\\|2 on prod (info)"""
 
 
 def test_the_plan_is_the_help_of_the_first_field() -> None:
     """Prefect's dialog hides a form's description in a low window, never a field's help, whose single line ends are lost."""
     schema = form_for("7K3F-92QD", "schulprod", PromotionForm, TEXT).model_json_schema()["properties"]
     assert schema["decision"]["description"].split("\n\n") == [
-        "## PROMOTION", "* Risk: **RED**", "    * the database would be replaced", "* stage · prod",
-        "* Posts: 7 · 1\\|2 · info", "reject: nothing is overwritten. approve: this plan, once.",
+        "## PROMOTION", "* Risk: **RED**", "    * the database would be replaced", 
+        "* Posts: 7 on stage, 1\\|2 on prod (info)", "reject: nothing is overwritten. approve: this plan, once.",
     ]  # fmt: skip
     assert sorted(schema, key=lambda name: schema[name]["position"])[0] == "decision"
 
