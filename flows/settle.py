@@ -15,9 +15,7 @@ from tasks.runtime import retries
 @reports.ends_with_report
 def settle(
     run: Annotated[UUID, asked("Run", "Id of the run whose outcome is unknown; its report shows it.")],
-    your_name: Annotated[
-        str, person("Your name", "You start this run; the lead who answers its form proves who it is.")
-    ],
+    your_name: Annotated[str, person("Your name", "You start this run; a lead answers its form with proof.")],
 ) -> State[Any]:
     """Ask a lead, with proof, for the outcome of a copy, restore or load that was sent. Sends nothing; a retry of that run continues."""
     return settlements.report_settlement(settlements.settle_call(run, your_name=your_name))

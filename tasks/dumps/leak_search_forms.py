@@ -231,9 +231,9 @@ _CODE = re.compile(
 _SLASH = re.compile(r"\\+/")
 _PERCENT = re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});", re.IGNORECASE)
-_HIDDEN_AT = re.compile(r"[\[({] ?at? ?[\])}]")
-_HIDDEN = re.compile(r"[\[({] ?(?:at?|dot|punkt) ?[\])}]")
-_HIDDEN_DOT = re.compile(r"[\[({] ?(?:dot|punkt) ?[\])}]")
+_HIDDEN_AT, _HIDDEN, _HIDDEN_DOT = (
+    re.compile(rf"[\[({{] ?(?:{word}) ?[\])}}]") for word in ("at?", "at?|dot|punkt", "dot|punkt")
+)
 _ROUNDS = 8  # of escapes within escapes
 
 
