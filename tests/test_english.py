@@ -22,10 +22,6 @@ NOT_YET = (
     "tasks/ledger/migrations",
     "tasks/ledger/migrations/versions",
     "tasks/safeguards",
-    "tests/benchmarks",
-    "tests/tasks/dumps",
-    "tests/tasks/dumps/failures",
-    "tests/tasks/dumps/round_trip",
     "tests/tasks/ledger",
     "tests/tasks/safeguards",
 )

@@ -144,7 +144,7 @@ def _label(table: TablePlan, each: ColumnPlan) -> str:
 
 def _replacement(table: TablePlan, each: ColumnPlan, session: Session) -> Composable:
     """Return the column's mask, or an empty text for a keyed hash, which is expensive and cannot contain the value."""
-    if each.rule.word in HASHES and not _nested(each):
+    if each.rule.word in HASHES:
         return SQL("''")
     return masked(table, each, session)
 
@@ -233,12 +233,11 @@ class Lookup:
             self._harmless = set()
         for form in new:
             number = int.from_bytes(sha256(key + form.encode()).digest()[:8], "big", signed=True)
-            if bits[(number & mask) >> 3] >> (number & 7) & 1:
-                labels = [label for label, hashes in self._labels.items() if _holds(hashes, number)]
-                yield from labels
-                if labels:
-                    continue
-            self._harmless.add(form)
+            maybe = bits[(number & mask) >> 3] >> (number & 7) & 1
+            labels = [label for label, hashes in self._labels.items() if _holds(hashes, number)] if maybe else []
+            yield from labels
+            if not labels:
+                self._harmless.add(form)
 
 
 def _holds(hashes: "array[int]", number: int) -> bool:

@@ -41,7 +41,7 @@ class Sizes:
 
 @pytest.fixture(scope="session")
 def sizes() -> Sizes:
-    """What the environment says."""
+    """The amounts that the environment specifies."""
     return Sizes(
         megabytes=int(os.environ.get("BENCH_MB", FULL_MB)),
         rounds=int(os.environ.get("BENCH_ROUNDS", "3")),
@@ -56,11 +56,11 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     """Collects the results; prints each at once, whatever pytest captures."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def told(text: str) -> None:
+    def show(text: str) -> None:
         with capture.global_and_fixture_disabled():
             print(text, flush=True)
 
-    made = Page(told)
+    made = Page(show)
     yield made
     if os.environ.get("BENCH_PAGE") == "1" and made.sections:
         PAGE.write_text(made.written(PAGE.read_text("utf-8") if PAGE.exists() else ""), encoding="utf-8")
@@ -102,7 +102,7 @@ def production(server: Postgres, sizes: Sizes, page: Page) -> Production:
 
 @pytest.fixture
 def scratch(folder: Path) -> Iterator[Callable[[str], Path]]:
-    """A function that gives an empty folder; all of them are gone after the test."""
+    """A function that returns an empty folder. All of them are removed after the test."""
     made: list[Path] = []
 
     def empty(name: str) -> Path:

@@ -124,7 +124,7 @@ ORDERS_EACH = 3  # orders a customer
 
 
 def build_school(url: str, share: float) -> int:
-    """Make the nine tables in an empty database; gives the number of their rows."""
+    """Create and fill the nine tables in an empty database. Return the number of their rows."""
     sizes = {name: max(1, round(rows * share)) for name, rows in ROWS.items()}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT setseed(%s)", (SEED,))
@@ -136,7 +136,7 @@ def build_school(url: str, share: float) -> int:
 
 
 def build_shop(url: str, customers: int) -> int:
-    """Make customers and three times as many orders; gives the number of rows."""
+    """Create customers and three times as many orders. Return the number of rows."""
     with psycopg.connect(url, autocommit=True) as connection:
         _run(connection, SHOP, {"customers": customers, "orders": ORDERS_EACH * customers})
         for table in ("customers", "orders"):

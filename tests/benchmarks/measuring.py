@@ -51,7 +51,7 @@ def in_turn(
 
 
 def peak_mib() -> float:
-    """The most memory this process has held so far, of what lies in RAM (VmHWM)."""
+    """Return the peak of this process's memory in RAM so far (VmHWM)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -62,7 +62,7 @@ def peak_mib() -> float:
 class Page:
     """What was measured, section by section: printed at once, written as a page at the end if that was asked for."""
 
-    told: Callable[[str], None]
+    show: Callable[[str], None]
     facts: list[str] = field(default_factory=list)
     sections: list[str] = field(default_factory=list)
 
@@ -74,7 +74,7 @@ class Page:
     def section(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *notes: str) -> None:
         """A table with its notes."""
         cells = [[_shown(cell) for cell in row] for row in rows]
-        self.told(f"\n{title}\n{_aligned([list(columns), *cells])}\n" + "".join(f"  {note}\n" for note in notes))
+        self.show(f"\n{title}\n{_aligned([list(columns), *cells])}\n" + "".join(f"  {note}\n" for note in notes))
         lines = [f"## {title}", "", _row(columns), _row(["---"] + ["---:"] * (len(columns) - 1)), *map(_row, cells), ""]
         measured = f"*{'; '.join([*machine(), *self.facts])}.*\n"
         self.sections.append("\n".join([*lines, *(f"{note}\n" for note in notes), measured]))

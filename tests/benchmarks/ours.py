@@ -42,7 +42,7 @@ WORKERS = 2
 
 @dataclass
 class Export:
-    """One export: the dump, what the attack needs, seconds by step, and the peak memory of each worker."""
+    """One export: the dump, what the leak search needs, seconds by step, and the peak memory of each worker."""
 
     facts: DumpFacts
     secrets: leak_search.HashedValues | None
@@ -94,7 +94,7 @@ def export(
     compression: Compression = "none",
     complete: bool = False,
 ) -> Export:
-    """One masked export. `complete`: also hash the values for the attack, and read the dump back, as the flow does."""
+    """Export once, masked. `complete`: also hash the values for the leak search and read the dump back, as the flow does."""
     laps = Laps()
     parts_folder = folder / "parts"
     shutil.rmtree(parts_folder, ignore_errors=True)
@@ -108,7 +108,7 @@ def export(
             plan, units, header = _planned(source, policy, held, session)
         secrets = None
         if complete:
-            with laps.of("hashes for the attack"):
+            with laps.of("hashes for the leak search"):
                 secrets = _collected(source, held, plan, session)
         with laps.of("extract"):
             there = Source(snapshot=held, statement_within=WITHIN)
@@ -191,7 +191,7 @@ def _lookup(secrets: leak_search.HashedValues | None) -> leak_search.Lookup | No
 
 
 def load(made: Export, target: str, policy: Policy, readers: str) -> tuple[Loaded, float]:
-    """Load and verify in one transaction, the attack included. Gives the peak memory of this process too."""
+    """Load and verify in one transaction, with the leak search. Also return the peak memory of this process."""
     with connected_to(target, name="bench", statement_within=WITHIN, reading=False) as connection:
         plan = draft_load(
             connection,

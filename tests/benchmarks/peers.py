@@ -44,7 +44,7 @@ class Place:
         return urlsplit(self.url).path.lstrip("/")
 
     def run(self, program: str, *arguments: str | Path) -> None:
-        """Run one of its programs to the end. Raises `Skipped` with the last line it said, or when the time is up."""
+        """Run one of its programs to the end. Raise `Skipped` with the last line of its output, or when the time is up."""
         command = [str(self.programs / program), *map(str, arguments)]
         environment = {
             **os.environ,
@@ -66,8 +66,8 @@ class Place:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
         if code != 0:
-            said = log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-            raise Skipped(f"ended with {code}: {said[-1][:160]}")
+            lines = log.read_text(errors="replace").strip().splitlines() or ["nothing"]
+            raise Skipped(f"ended with {code}: {lines[-1][:160]}")
 
     def plain_dump(self) -> Path:
         """The database as plain SQL: where two of the peers start."""
@@ -81,7 +81,7 @@ Timed = Callable[[], None]
 
 @dataclass(frozen=True)
 class Peer:
-    """A package, and what it is asked to do: `prepare` does what is not timed and gives what is."""
+    """A package, and what it does. `prepare` does the part that is not timed, and returns the part that is."""
 
     name: str
     version: str
@@ -89,7 +89,7 @@ class Peer:
     prepare: Callable[[Place], Timed]
 
     def installed(self, cache: Path) -> Path:
-        """Its programs, in an environment of its own that is made once. Raises `Skipped` where it does not install."""
+        """Return its programs, in an environment of its own that is created once. Raise `Skipped` if it cannot be installed."""
         home = cache / f"{self.name}-{self.version}-python{sys.version_info[0]}.{sys.version_info[1]}"
         ready = home / ".installed"
         if not ready.exists():

@@ -80,7 +80,7 @@ tables:
     where="six",
 )
 
-# What costs most: an HMAC for every text that tells anything.
+# What costs most: an HMAC for every text that may identify a person.
 KEYED = parse_policy(
     """
 app: bench

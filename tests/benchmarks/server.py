@@ -111,6 +111,6 @@ def settle(server: Postgres, *vacuumed: str) -> None:
 
 def public_tables(url: str) -> list[str]:
     """The tables that are copied, quoted, by name."""
-    question = "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    query = "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     with psycopg.connect(url) as connection:
-        return [name for (name,) in connection.execute(f"{question} ORDER BY 1").fetchall()]  # type: ignore[arg-type]  # ours
+        return [name for (name,) in connection.execute(f"{query} ORDER BY 1").fetchall()]  # type: ignore[arg-type]  # ours

@@ -22,7 +22,7 @@ from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 
 SCALE = 1 / 60  # the issue's: a copy of 20 minutes takes 20 seconds
-GAP = 60 * SCALE  # two readings this far apart are demanded by the evidence ladder, in scaled seconds
+GAP = 60 * SCALE  # the evidence needs two readings this far apart, in scaled seconds
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def many(count: int) -> float:
 
 
 def test_cost_of_a_step(prefect_server: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """Print what a Prefect step costs beside the same function called bare."""
+    """Print what a Prefect step costs, and what the same function costs when it is called directly."""
     many(5)
     steps = statistics.median(many(40) / 40 for _ in range(5))
     began = time.perf_counter()

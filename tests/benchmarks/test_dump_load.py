@@ -1,4 +1,4 @@
-"""A whole reload, dump + load + verify with the attack, against `pg_dump | pg_restore` of the same tables."""
+"""A whole reload, dump + load + verify with the leak search, against `pg_dump | pg_restore` of the same tables."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def staging(server: Postgres, production: Any) -> Iterator[str]:
 def test_reload_against_pg_dump_and_pg_restore(
     server: Postgres, production: Any, staging: str, sizes: Any, page: Page, scratch: Callable[[str], Path]
 ) -> None:
-    """Print what a verified reload costs beside a plain copy of the same tables through pg_dump and pg_restore."""
+    """Print what a verified reload costs, and what a copy of the same tables through pg_dump and pg_restore costs."""
     folder = scratch("reloads")
     laps: dict[str, dict[str, float]] = {}
     checks: dict[str, tuple[tuple[str, str], ...]] = {}
@@ -64,8 +64,8 @@ def test_reload_against_pg_dump_and_pg_restore(
         "Reload: dump, load and verify against pg_dump | pg_restore",
         ("what", "seconds", "÷ their defaults", "÷ -Z1", "from to"),
         rows,
-        "Ours: plan and proof, hashes for the attack, two worker processes, gzip level 1, the dump read back, one transaction"
-        " over a full staging database with its indexes, verification and attack before the commit. pg_restore fills an empty"
+        "Ours: plan and proof, hashes for the leak search, two worker processes, gzip level 1, the dump read back, one transaction"
+        " over a full staging database with its indexes, verification and leak search before the commit. pg_restore fills an empty"
         " database, in many transactions, and verifies nothing.",
         *(f"readers {readers}: " + ", ".join(f"{step} {s:.2f} s" for step, s in each.items()) for readers, each in laps.items()),
         *(f"verified: {what}: {found}" for what, found in checks["wait"]),
@@ -77,7 +77,7 @@ def _reload(
 ) -> tuple[Export, Loaded, dict[str, float]]:
     made = export(source, SIX, folder, pool, compression="gzip", complete=True)
     laps = Laps()
-    with laps.of("load, verify, attack"):
+    with laps.of("load, verify, leak search"):
         loaded, _ = load(made, target, SIX, readers)
     Path(made.facts.url).unlink()
     return made, loaded, made.laps | laps.seconds

@@ -50,9 +50,9 @@ def _peaks(server: Postgres, source: str, name: str, folder: Path) -> tuple[dict
     with workers(1) as bundler, workers(1) as loader:
         # In a process of its own: this one has held other things.
         made, peaks["export worker, the larger of two"] = bundler.submit(_exported, source, folder).result()
-        peaks["plan, attack hashes, bundle, read back"] = made.held
+        peaks["plan, leak search hashes, bundle, read back"] = made.held
         # What differs between waiting and staying readers happens in the server.
-        seconds, peaks["load, verify, attack"] = loader.submit(profiled_load, made, target, SIX, "wait").result()
+        seconds, peaks["load, verify, leak search"] = loader.submit(profiled_load, made, target, SIX, "wait").result()
     dropped(server, "staging")
     return peaks, seconds
 

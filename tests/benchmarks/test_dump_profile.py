@@ -42,7 +42,7 @@ def test_where_the_time_of_a_dump_goes(policy: str, server: Postgres, production
         plan = draft_masking(read_catalog(connection), POLICIES[policy], Choices())
         for table in plan.tables:
             plain = _run(connection, server, _plain(table))
-            masked = _run(connection, server, _masked(table, session), tell_first=session)
+            masked = _run(connection, server, _masked(table, session), session=session)
             rows.append((table.table.name.name, *_row(plain, masked)))
     whole = [sum(row[place] for row in rows) for place in range(1, len(rows[0]))]
     whole[PLACE_OF_RATIO] = whole[PLACE_OF_RATIO - 1] / whole[0]
@@ -66,9 +66,9 @@ class _Measured:
         self.wall, self.server, self.client, self.size, self.blocks = wall, server, client, size, blocks
 
 
-def _run(connection: Any, server: Postgres, statement: Any, *, tell_first: Any = None) -> _Measured:
-    if tell_first is not None:
-        set_mask_settings(connection, tell_first)
+def _run(connection: Any, server: Postgres, statement: Any, *, session: Any = None) -> _Measured:
+    if session is not None:
+        set_mask_settings(connection, session)
     before, began, started = cpu_seconds(server), time.process_time(), time.perf_counter()
     size, blocks = 0, []
     for block in extraction._blocks(connection, statement):

@@ -1,6 +1,6 @@
-"""An export of many empty tables through the flow, beside `pg_dump` of the same database. Asserts nothing timed.
+"""An export of many empty tables through the flow, compared with `pg_dump` of the same database. Asserts nothing timed.
 
-What is measured is the work for each table and column, because there are no rows. BENCH_TABLES says how many tables
+What is measured is the work for each table and column, because there are no rows. BENCH_TABLES sets the numbers of tables
 (1000 and 10000).
 """
 

@@ -41,21 +41,21 @@ def test_peers_on_the_same_data(server: Postgres, sizes: Any, page: Page, scratc
     loading = time.perf_counter() - started
     dropped(server, "staging")
     mine = rows / times.median("ours")
-    own = ("hashes for the attack", "read back")  # steps that no peer has
+    own = ("hashes for the leak search", "read back")  # steps that no peer has
     bare = statistics.median(sum(t for step, t in each.laps.items() if step not in own) for each in made)
-    told: list[tuple[Any, ...]] = [
+    lines: list[tuple[Any, ...]] = [
         ("ours: plan and masked dump, like a peer", bare, round(rows / bare), bare / times.median("ours"), "of the next row"),
-        ("ours: plan, attack hashes, masked dump, read back", times.median("ours"), round(mine), 1.0, times.spread("ours")),
+        ("ours: plan, leak search hashes, masked dump, read back", times.median("ours"), round(mine), 1.0, times.spread("ours")),
         ("ours: the same, loaded and verified", times.median("ours") + loading, round(rows / (times.median("ours") + loading)),
          (times.median("ours") + loading) / times.median("ours"), "one load"),
     ]  # fmt: skip
     for peer in PEERS:
-        told.append(_line(peer, server, sizes, rows, times.median("ours"), scratch(peer.name)))
+        lines.append(_line(peer, server, sizes, rows, times.median("ours"), scratch(peer.name)))
     dropped(server, "shop")
     page.section(
         "Peers from the package index",
         ("what", "seconds", "rows/s", "time ÷ ours", "rounds"),
-        told,
+        lines,
         f"Single runs of the peers, at most {sizes.peer_seconds} s each. Rules: every masked column becomes a hash of itself; ours is"
         " an HMAC. What a peer needs before it can start (its own schema, a plain dump to read) is not timed. Ours validates"
         " the plan and reads its dump back; no peer does.",
@@ -92,7 +92,7 @@ def _line(peer: Peer, server: Postgres, sizes: Any, rows: int, ours: float, fold
 
 
 def _left(folder: Path) -> str:
-    """Whether clear addresses stand in a peer's plain output: then it did less than it was asked for."""
+    """Return how many clear addresses a peer's plain output contains: with any, it did less than its rules require."""
     out = folder / "out.sql"
     if not out.exists():
         return ""

@@ -47,7 +47,7 @@ def header_of(content: Mapping[Name, tuple[int, Sequence[bytes]]], **changes: An
 
 @pytest.fixture
 def content() -> dict[Name, tuple[int, list[bytes]]]:
-    """What the dumps hold unless a test says otherwise, to be changed."""
+    """The content of a dump, for a test to change."""
     return {name: (columns, list(blocks)) for name, (columns, blocks) in CONTENT.items()}
 
 
@@ -59,7 +59,7 @@ def new_header() -> Callable[..., Header]:
 
 @pytest.fixture
 def make_dump(tmp_path: Path) -> MakeDump:
-    """A function that writes a dump of the content above, or of other content, and gives its facts."""
+    """A function that writes a dump of the content above, or of other content, and returns its facts."""
     made = 0
 
     def make(
@@ -101,13 +101,13 @@ def true_again() -> Callable[[Lines], Lines]:
 
 def recomputed(lines: Lines) -> Lines:
     """Written from the page that describes the format, not from our code."""
-    said, overall, tables = [], hashlib.sha256(), {}
+    result, overall, tables = [], hashlib.sha256(), {}
     rows, digest = 0, hashlib.sha256()
     for line in lines:
         if not line.startswith(b"{"):
             rows += 1
             digest.update(line)
-            said.append(line)
+            result.append(line)
             continue
         fields = json.loads(line)
         if fields["kind"] == "segment":
@@ -124,8 +124,8 @@ def recomputed(lines: Lines) -> Lines:
             fields |= {"rows": sum(count for count, _ in tables.values()), "digest": overall.hexdigest()}
         line = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
         overall.update(line)
-        said.append(line)
-    return said
+        result.append(line)
+    return result
 
 
 @pytest.fixture(scope="module")

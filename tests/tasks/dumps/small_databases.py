@@ -112,12 +112,12 @@ def loading(*orders: LoadOrder, **more: Any) -> LoadPlan:
 
 
 def planned(made: Table, rules: str, *, choices: ExportChoices | None = None) -> TablePlan:
-    """What becomes of a table's columns under `id: keep, v: hash`."""
-    said = policy(f"{made.name}: {{{rules}}}")
-    return table_plan(made, dict(rules_of(catalog(made), said))[str(made.name)], {}, choices or ExportChoices())
+    """The plan of a table under rules such as `id: keep, v: hash`."""
+    mine = policy(f"{made.name}: {{{rules}}}")
+    return table_plan(made, dict(rules_of(catalog(made), mine))[str(made.name)], {}, choices or ExportChoices())
 
 
 def planned_column(declared: str, rule: str = "keep", **more: Any) -> ColumnPlan:
-    """What becomes of one column `v` of that type."""
+    """The plan of one column `v` of that type."""
     (made,) = planned(table("t", [column(f"v {declared}", **more)]), f"v: {rule}").columns
     return made

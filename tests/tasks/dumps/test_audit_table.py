@@ -28,12 +28,12 @@ def began(connection: psycopg.Connection[Any], **values: str) -> AuditTable:
 
 
 def rows(connection: psycopg.Connection[Any], columns: str) -> list[Any]:
-    """What stands in it."""
+    """Its rows."""
     return connection.execute(f'SELECT {columns} FROM "ImportExportAudit" ORDER BY 1'.encode()).fetchall()  # noqa: S608  # from this file
 
 
-def test_a_table_is_made_where_there_is_none(connection: psycopg.Connection[Any]) -> None:
-    """And only where it is wanted: a refused attempt makes nothing in a database that is not proven to be staging."""
+def test_a_missing_table_is_created(connection: psycopg.Connection[Any]) -> None:
+    """It is not created for a refused attempt, because the database is not proven to be staging."""
     with pytest.raises(Misconfigured):
         AuditTable(connection, Audit(), make=False)
     began(connection).end(None)

@@ -60,8 +60,8 @@ def test_documents_come_whole_or_not_at_all(connection: psycopg.Connection[Any])
     assert taken(connection, 5)["people", "document"] == ['{"n": "y"}'] * 5
 
 
-def test_what_a_type_tells_is_not_read(connection: psycopg.Connection[Any]) -> None:
-    """Binary, yes or no, labels and computed columns: their values would tell nothing more."""
+def test_columns_whose_type_is_enough_are_not_read(connection: psycopg.Connection[Any]) -> None:
+    """Binary, yes or no, labels and computed columns: their values would add nothing."""
     read = {column for table, column in taken(connection, 5) if table == "people"}
     assert read == {"id", "name", "mostly_null", "long", "document", "tags", "born"}
 
@@ -84,7 +84,7 @@ def test_a_big_table_is_read_in_part_and_the_same_part_each_time(
 
 
 def test_a_table_that_may_not_be_read_is_named(connection: psycopg.Connection[Any], database: str) -> None:
-    """The role lacks a privilege: that is a fault of the set-up, told with what to grant."""
+    """The role lacks a privilege: that is a fault of the set-up, reported with what to grant."""
     with psycopg.connect(database) as made:
         made.execute("CREATE ROLE samples_nobody; GRANT SELECT ON other TO samples_nobody")
     connection.execute("SET ROLE samples_nobody")

@@ -19,7 +19,7 @@ NOISE = random.Random(7).randbytes(300_000)
 
 
 def pieces(data: bytes, size: int = 1 << 16) -> Iterator[bytes]:
-    """The data as a file gives it."""
+    """The data in pieces, as a file is read."""
     return (data[at : at + size] for at in range(0, len(data), size))
 
 
@@ -109,7 +109,7 @@ def test_skippable_frames_are_refused() -> None:
 
 
 def test_damage_is_named() -> None:
-    """A wrong checksum says that the file is damaged, and where about."""
+    """After a wrong checksum the error reports that the file is damaged, and about where."""
     packed = bytearray(compress(NOISE[:1000], "gzip"))
     packed[-6] ^= 1
     with pytest.raises(DumpRefused, match=r"x\.dump is damaged .*expected gzip data"):
@@ -127,7 +127,7 @@ def test_other_files_are_no_dump(start: bytes) -> None:
 
 @pytest.mark.parametrize("compression", PACKED)
 def test_a_bomb_is_refused_by_its_ratio(compression: Compression) -> None:
-    """Input that grows a thousandfold stops early, and never stood in memory."""
+    """Input that grows a thousandfold is refused early, and is never held in memory."""
     bomb = b'{"a":1}\n' + bytes(300_000_000)
     packed = compress(bomb, compression)
     del bomb
@@ -144,7 +144,7 @@ def test_a_bomb_is_refused_by_its_ratio(compression: Compression) -> None:
 
 @pytest.mark.parametrize("compression", [*PACKED, "none"])
 def test_a_size_can_be_forbidden(compression: Compression) -> None:
-    """Whoever knows how much a dump may be says so, and no more than that is unpacked."""
+    """With a limit of size, no more than that is unpacked."""
     packed = b"".join(compress(b"{" + NOISE, compression) for _ in range(3))
     allowed = Limits(uncompressed=3 * (len(NOISE) + 1))
     assert len(unpacked(packed, limits=allowed)) == allowed.uncompressed

@@ -29,9 +29,9 @@ def test_an_error_names_things_and_never_values(statement: str, kept: str, gone:
         connection.execute("INSERT INTO t VALUES (1, 'a', 'b')")
         with pytest.raises(psycopg.Error) as caught:
             connection.execute(statement.encode())
-    told = without_values(caught.value)
-    assert kept in told
-    assert gone not in told
+    text = without_values(caught.value)
+    assert kept in text
+    assert gone not in text
 
 
 def test_a_reading_session_cannot_write(database: str) -> None:
@@ -53,7 +53,7 @@ def test_a_statement_that_takes_too_long_is_ended(database: str) -> None:
 
 
 def test_an_unreachable_server_is_transient_and_a_wrong_login_is_not() -> None:
-    """Nobody listening may be tried again; an address that is none may not. Neither quotes the password."""
+    """If nothing listens, the call may be tried again; a wrong address is not tried again. Neither error quotes the password."""
     with (
         pytest.raises(Unreachable) as nobody,
         connected_to("postgresql://u:geheim@127.0.0.1:1/x", name="t", statement_within=1),
@@ -92,7 +92,7 @@ WRONG = [
 
 @pytest.mark.parametrize("address", WRONG)
 def test_a_wrong_address_shows_no_part_of_itself(address: str) -> None:
-    """The message says how to encode, and neither it nor its chain holds anything of the value."""
+    """The message explains how to encode the value. Neither it nor its chain contains a part of the value."""
     with (
         pytest.raises(Misconfigured) as wrong,
         connected_to(address.replace("{}", SECRET), name="t", statement_within=1),
@@ -113,7 +113,7 @@ def test_a_wrong_address_shows_no_part_of_itself(address: str) -> None:
     ],
 )  # fmt: skip
 def test_a_right_address_is_tried(address: str) -> None:
-    """Encoded passwords, IPv6, several hosts, sockets and keywords are read: nobody answers there, and that is said."""
+    """Encoded passwords, IPv6, several hosts, sockets and keywords are read: nobody answers there, and the error reports it."""
     with pytest.raises(Unreachable), connected_to(address, name="t", statement_within=1):
         pass
 

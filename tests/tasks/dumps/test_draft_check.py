@@ -1,4 +1,4 @@
-"""A draft always plans: whatever the schema, what is drafted is accepted by the code that judges a plan."""
+"""A draft always plans: whatever the schema, what is drafted is accepted by the code that checks a plan."""
 
 from typing import Any
 

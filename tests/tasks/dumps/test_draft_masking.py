@@ -1,4 +1,4 @@
-"""The masking plan fails closed: what is unclassified, misnamed, unfit or inconsistent stops it, and every fault is told."""
+"""The masking plan fails closed: what is unclassified, misnamed, unfit or inconsistent stops it, and every fault is reported."""
 
 from collections.abc import Callable
 from typing import Any
@@ -128,7 +128,7 @@ def test_a_switched_off_anonymizer_leaves_its_columns_raw_and_no_other(drafted: 
     assert {column.column.name: column.raw for column in users.columns} == {"id": False, "email": False, "name": True}
 
 
-def test_one_name_everywhere_without_being_told(drafted: Draft) -> None:
+def test_makers_of_names_share_a_group_by_default(drafted: Draft) -> None:
     """Names of one kind share a group, so that a person keeps one name in every table."""
     body = "  users: {id: keep, email: email, name: last_name}\n  pupils: {id: keep, name: last_name}\n"
     plan = drafted(body, USERS, "CREATE TABLE pupils (id int PRIMARY KEY, name text)")
@@ -148,8 +148,8 @@ def test_a_parents_rule_holds_for_its_inheriting_children(drafted: Draft) -> Non
     assert [c.column.name for c in pupils.columns if c.masked] == ["email", "name"]
 
 
-def test_personal_data_in_a_generated_column_is_told(drafted: Draft) -> None:
-    """A generated column is never copied; a mask on it would be a false comfort."""
+def test_a_mask_on_a_generated_column_is_refused(drafted: Draft) -> None:
+    """A generated column is never copied; a mask on it would have no effect."""
     ddl = "CREATE TABLE g (a text, b text GENERATED ALWAYS AS (upper(a)) STORED)"
     assert "generated" in refusal(drafted, "  g: {a: scrub, b: scrub}\n", ddl)
     assert drafted("  g: {a: scrub}\n").tables[0].columns[0].masked

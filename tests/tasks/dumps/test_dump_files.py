@@ -22,7 +22,7 @@ USERS = Name(schema_name="public", name="users")
 
 
 def copied(facts: DumpFacts, **options: Any) -> dict[str, bytes]:
-    """Per table the blocks that a reader gives out, joined."""
+    """Per table the blocks that a reader yields, joined."""
     found: dict[str, bytes] = {}
     for event in read(facts.url, **options):
         if isinstance(event, Segment):
@@ -209,7 +209,7 @@ def test_names_say_when_in_utc() -> None:
 
 
 def test_a_missing_dump_is_named(tmp_path: Path) -> None:
-    """Reading what is not there says what was looked for."""
+    """The error names the file that was not found."""
     with pytest.raises(DumpRefused, match=r"nothing\.dump cannot be opened"):
         check(str(tmp_path / "nothing.dump"))
 

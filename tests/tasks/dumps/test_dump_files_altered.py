@@ -19,7 +19,7 @@ Again = Callable[[Lines], Lines]
 
 @pytest.fixture
 def refused(tmp_path: Path) -> Callable[..., str]:
-    """A function that requires a file of these bytes to be refused, and gives the message."""
+    """A function that requires a file of these bytes to be refused, and returns the message."""
     path = tmp_path / "broken.dump"
 
     def require(data: bytes | Lines, **options: Any) -> str:
@@ -225,14 +225,14 @@ HEADERS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", HEADERS)
 def test_headers_that_are_not_ours(lines: Lines, refused: Any, true_again: Again, name: str) -> None:
     """A newer format, another one, an unknown field or a table named twice is refused by the header alone."""
-    change, said = HEADERS[name]
+    change, message = HEADERS[name]
     header = orjson.loads(lines[0])
     if name == "table twice":  # the one without columns, which has no column that is there twice too
         change = {"tables": [header["tables"][at] for at in change["tables"]]}
     elif name == "column twice":
         header["tables"][0]["columns"][1] = header["tables"][0]["columns"][0]
         change = {}
-    assert said in refused(true_again([orjson.dumps(header | change) + b"\n", *lines[1:]]))
+    assert message in refused(true_again([orjson.dumps(header | change) + b"\n", *lines[1:]]))
 
 
 ROWS = [
@@ -242,11 +242,11 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_rows_that_are_none(lines: Lines, refused: Any, true_again: Again, row: bytes) -> None:
+def test_malformed_rows(lines: Lines, refused: Any, true_again: Again, row: bytes) -> None:
     """A row with another number of values or another spelling is refused, with all digests true, without quoting it."""
-    said = refused(true_again([*lines[:2], row + b"\n", *lines[3:]]))
-    assert "segment 0 of users" in said
-    assert "Bernd" not in said
+    message = refused(true_again([*lines[:2], row + b"\n", *lines[3:]]))
+    assert "segment 0 of users" in message
+    assert "Bernd" not in message
 
 
 def test_trailing_data(lines: Lines, refused: Any) -> None:
@@ -256,6 +256,6 @@ def test_trailing_data(lines: Lines, refused: Any) -> None:
 
 
 def test_a_line_that_never_ends(make_dump: Any, refused: Any, lines: Lines) -> None:
-    """A line beyond what may stand in memory is refused by its length."""
+    """A line that is too long for the memory is refused by its length."""
     huge = b'[\t"1",\t"' + b"a" * 500_000 + b'",\tnull]\n'
     assert "(Limits.line)" in refused([*lines[:2], huge], limits=Limits(line=200_000))

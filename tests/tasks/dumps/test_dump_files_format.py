@@ -42,14 +42,14 @@ def test_the_reader_in_the_page_reads_a_dump(make_dump: Any, reader: Any) -> Non
 def test_the_reader_in_the_page_notices_a_change(lines: list[bytes], reader: Any, tmp_path: Path) -> None:
     """It stops at changed rows, at segments left out and at a missing end."""
     changed = [line.replace(b"Anna", b"Otto") for line in lines]
-    for broken, said in (
+    for broken, message in (
         (changed, "changed"),
         ([*lines[:5], *lines[8:]], "left out"),
         (lines[:-1], "the end is missing"),
     ):
         path = tmp_path / "broken.json.gz"
         path.write_bytes(zlib.compress(b"".join(broken), wbits=31))
-        assert said in reader(str(path)).stderr
+        assert message in reader(str(path)).stderr
 
 
 def test_a_dump_written_by_the_rules_of_the_page_is_read(lines: list[bytes], true_again: Any, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_page_names_what_the_lines_hold(lines: list[bytes]) -> None:
     page = PAGE.read_text(encoding="utf-8")
     for line in lines:
         if line.startswith(b"{"):
-            said = json.loads(line)
-            assert f'"kind":"{said["kind"]}"' in page
-            missing = [key for key in said if f'"{key}":' not in page] if said["kind"] != "header" else []
+            fields = json.loads(line)
+            assert f'"kind":"{fields["kind"]}"' in page
+            missing = [key for key in fields if f'"{key}":' not in page] if fields["kind"] != "header" else []
             assert not missing

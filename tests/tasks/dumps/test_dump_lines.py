@@ -43,14 +43,14 @@ def copy_text(rows: Sequence[Sequence[str | None]]) -> bytes:
 
 
 def row_lines(rows: Sequence[Sequence[str | None]]) -> bytes:
-    """What docs/dump-format.md says of these rows, by another JSON writer."""
+    """These rows by the rules of docs/dump-format.md, from another JSON writer."""
     return "".join(
         "[" + ",".join("\t" + json.dumps(v, ensure_ascii=False) for v in row) + "]\n" for row in rows
     ).encode()
 
 
 @given(tables)
-def test_rows_are_what_the_format_says(rows: list[list[str | None]]) -> None:
+def test_rows_are_written_as_the_format_specifies(rows: list[list[str | None]]) -> None:
     """COPY text becomes exactly the lines that any JSON writer makes of the same values."""
     assert to_rows(copy_text(rows)) == row_lines(rows)
 
@@ -90,14 +90,14 @@ def test_rows_without_columns_are_counted() -> None:
 
 
 def test_a_cut_line_is_not_converted() -> None:
-    """A block that ends within a line says so, or its rows would be glued to the next block's."""
+    """A block that ends within a line is refused, because its last row would be joined with the next block's first."""
     with pytest.raises(ValueError, match="whole lines"):
         to_rows(b"a\tb\nc")
 
 
 @pytest.mark.parametrize("lines", [b'[\t"\\u0000"]\n', b'[\t"\\ud800"]\n'])
 def test_what_no_text_can_hold_is_refused(lines: bytes) -> None:
-    """A NUL or half a surrogate pair has no PostgreSQL text; both ways into the database say so."""
+    """A NUL or half a surrogate pair has no PostgreSQL text; both ways into the database refuse it."""
     with pytest.raises(ValueError, match=r"NUL|surrogate"):
         to_copy(lines)
     with pytest.raises(ValueError, match=r"NUL|surrogate"):
@@ -113,7 +113,7 @@ def test_a_nul_is_never_written() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b'[\t"a"]',  # no newline: the reader never gives one, but the proof stands alone
+        b'[\t"a"]',  # no newline: the reader never yields one, but the check does not rely on it
         b'["a",\t"b"]', b'[\t"a", \t"b"]', b'[\t"a",\t"b" ]', b' [\t"a",\t"b"]', b'[\t"a"\t,\t"b"]', b'[\t"a",\t\t"b"]',
         b'[\t"a",\t"b"]\r', b'[\t"a",\t"\\u00e4"]', b'[\t"a",\t"\\/"]', b'[\t"a",\t"\\u000B"]', b'[\t"a",\t"\\u000a"]',
         b'[\t"a",\t"b",\t"c"]', b"[]", b'[\t"a",\t1]', b'[\t"a",\ttrue]', b'[\t"a",\t["b"]]', b'[\t"a",\t{}]',
@@ -151,7 +151,7 @@ def test_a_line_is_a_row(block: bytes) -> None:
 
 @given(tables, st.data())
 def test_no_accepted_change_is_misread(rows: list[list[str | None]], data: st.DataObject) -> None:
-    """Whatever byte is changed, a block that is still accepted gives the database what a parser reads from it."""
+    """Whatever byte is changed, a block that is still accepted is loaded as a parser reads it."""
     block = bytearray(to_rows(copy_text(rows)))
     at = data.draw(st.integers(0, len(block) - 1))
     block[at] = data.draw(st.one_of(st.sampled_from(list(b'\\"\t\n ,[]nu/v0{')), st.integers(0, 255)))
@@ -169,14 +169,14 @@ USERS = Name(schema_name="public", name="users")
     "line", [SegmentStart(table=USERS, number=3), SegmentEnd(table=USERS, number=3, rows=7, digest="0" * 64)]
 )
 def test_describing_lines_come_back(line: SegmentStart | SegmentEnd) -> None:
-    """What a line says is read as it was written, and it says which kind it is first."""
+    """A line is read as it was written, and its kind comes first."""
     assert read_line(write_line(line)) == line
     assert write_line(line).startswith(b'{"kind":"')
     assert json.loads(write_line(line))["table"] == ["public", "users"]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (b"[]\n", "kind"), (b"{}\n", "kind"), (b"{\n", "not JSON"), (b'{"kind":"segment"}\n', "table"),
         (b'{"kind":"segment","table":["a"],"number":0}\n', "table"),
@@ -184,7 +184,7 @@ def test_describing_lines_come_back(line: SegmentStart | SegmentEnd) -> None:
         (b'{"kind":"segment","table":["a","b"],"number":0,"more":1}\n', "more"),
     ],
 )  # fmt: skip
-def test_other_lines_are_named(line: bytes, said: str) -> None:
+def test_other_lines_are_named(line: bytes, message: str) -> None:
     """A line of another kind, with a field too few, too many or of another type, is refused with what is wrong."""
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         read_line(line)

@@ -28,8 +28,8 @@ def test_a_rule_of_a_parent_holds_for_its_children() -> None:
     assert grandchild is not None
     assert child is not None
     for tables, whole in (("top: drop", "drop"), ("other: exclude", "exclude"), ("top: drop, child: keep", "keep")):
-        said = policy(tables)
-        rules = [rule_for(each, deep, said) for each in (child, grandchild)]
+        mine = policy(tables)
+        rules = [rule_for(each, deep, mine) for each in (child, grandchild)]
         assert [rule.whole if rule else None for rule in rules] == [whole, whole]
     orphan = deep.table("orphan")
     assert orphan is not None
@@ -38,10 +38,10 @@ def test_a_rule_of_a_parent_holds_for_its_children() -> None:
 
 def test_column_rules_of_parents_are_overridden_by_the_first_parent_and_the_table_itself() -> None:
     """A mask on a parent's column holds for the child's column of the same name."""
-    said = policy("top: {id: keep, v: hash, w: scrub}, other: {v: token, x: hash}, child: {w: email}")
+    mine = policy("top: {id: keep, v: hash, w: scrub}, other: {v: token, x: hash}, child: {w: email}")
     child = FAMILY.table("child")
     assert child is not None
-    rules = inherited_rules(child, FAMILY, said)
+    rules = inherited_rules(child, FAMILY, mine)
     assert {each: rule.word for each, rule in rules.items()} == {"id": "keep", "v": "hash", "w": "email", "x": "hash"}
 
 
@@ -49,19 +49,19 @@ def test_every_column_that_travels_has_a_rule() -> None:
     """Tables kept as a whole keep all; dropped and excluded ones, the audit table, unknown ones and generated columns do not."""
     tables = [table(each) for each in ("a", "b", "c", "d", "journal", "unknown")]
     made = catalog(*tables, table("e", ["id integer", column("sum integer", generated=True), "extra"]))
-    said = policy(
+    mine = policy(
         "a: keep, b: drop, c: exclude, d: {id: keep, v: hash}, e: {id: keep}, journal: keep", "audit: {table: journal}"
     )
-    rules = {each: {col: rule.word for col, rule in found.items()} for each, found in rules_of(made, said)}
+    rules = {each: {col: rule.word for col, rule in found.items()} for each, found in rules_of(made, mine)}
     assert rules == {
         "a": {"id": "keep", "v": "keep"},
         "d": {"id": "keep", "v": "hash"},
         "e": {"id": "keep", "extra": "keep"},
     }
-    assert audit_tables(made, said) == ["journal"]
-    assert audit_tables(catalog(), said) == []
-    assert list(whole_tables(made, said, "drop")) == ["b"]
-    assert list(whole_tables(made, said, "exclude")) == ["c"]
+    assert audit_tables(made, mine) == ["journal"]
+    assert audit_tables(catalog(), mine) == []
+    assert list(whole_tables(made, mine, "drop")) == ["b"]
+    assert list(whole_tables(made, mine, "exclude")) == ["c"]
 
 
 def test_parents_come_before_their_children() -> None:
@@ -82,8 +82,8 @@ def test_a_switched_off_anonymizer_lets_its_columns_travel_raw() -> None:
     made = table("t", ["id integer", "mail", "text", "file bytea", "link"])
     rules = "id: keep, mail: email, text: scrub, file: placeholder, link: {maker: url, anonymizer: attachments}"
     plan = planned(made, rules, choices=Choices(opted_out=(Anonymizer.EMAIL,), attachments=False))
-    told = {each.column.name: (each.masked, each.raw, each.unread) for each in plan.columns}
-    assert told == {
+    treatment = {each.column.name: (each.masked, each.raw, each.unread) for each in plan.columns}
+    assert treatment == {
         "id": (False, False, False), "mail": (False, True, False), "text": (True, False, False),
         "file": (False, False, True), "link": (True, False, False),
     }  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_switched_off_anonymizer_lets_its_columns_travel_raw() -> None:
 
 
 def test_a_column_has_a_group_of_its_own_unless_others_share_it() -> None:
-    """Its name says which column it is; `by` names a column of the table."""
+    """Its name is that of the column; `by` names a column of the table."""
     assert planned_column("text", "hash").group == "t.v"
     made = planned(table("t"), "id: keep, v: {maker: full_name, by: id}")
     assert made.columns[1].place(made.table).by == made.table.column("id")

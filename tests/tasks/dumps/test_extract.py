@@ -60,7 +60,7 @@ def test_a_table_is_cut_by_its_size_with_everything_that_belongs_to_it(monkeypat
 
 
 def test_small_units_share_a_connection_until_it_is_full() -> None:
-    """A unit that fits exactly is taken in; a batch is told by its first table and how many more there are."""
+    """A unit that fits exactly is included. A batch is named by its first table and the number of other units."""
     plan = MaskingPlan(tables=(PLAN,))
     made = [Unit(table=name("t"), leaf=name("t"), number=n, bytes=0) for n in range(5)]
     costs = extract.UNIT_COSTS

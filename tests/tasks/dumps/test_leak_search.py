@@ -24,8 +24,8 @@ from tests.tasks.dumps.small_databases import column, planned, planned_column, t
 MAIL, OTHER = "anna.mueller@firma.example", "berta@firma.example"
 
 
-def knowing(values: dict[str, Iterable[str]]) -> HashedValues:
-    """What the source tells of these values: label → values, as `collect` makes it."""
+def hashes_of(values: dict[str, Iterable[str]]) -> HashedValues:
+    """The hashes of these values (label: values), as `collect_hashes` returns them."""
     found = HashedValues()
     traits = Traits(found.key)
     seen: set[int] = set()
@@ -55,22 +55,22 @@ def test_what_is_packed_is_unpacked() -> None:
 
 
 def test_two_runs_have_two_keys() -> None:
-    """A hash of one run says nothing about another."""
+    """Hashes of two runs cannot be compared."""
     assert HashedValues().key != HashedValues().key
     assert len(HashedValues().key) == 32
 
 
 @pytest.mark.parametrize(
-    ("declared", "rule", "attacked"),
+    ("declared", "rule", "hashed"),
     [
         ("text", "email", True), ("text", "scrub", True), ("text[]", "{maker: array, each: email}", True),
         ("text", "keep", False), ("text", "full_name", False), ("bytea", "placeholder", False),
         ("text", "{recompute: lower(w)}", True), ("integer", "{recompute: length(w)}", False), ("text", "{recompute: trigger}", False),
     ],
 )  # fmt: skip
-def test_values_of_masked_columns_are_searched_for(declared: str, rule: str, attacked: bool) -> None:
+def test_values_of_masked_columns_are_searched_for(declared: str, rule: str, hashed: bool) -> None:
     """Kept columns, pools of real names and binary ones have no values to search for."""
-    assert is_hashed(planned_column(declared, rule)) is attacked
+    assert is_hashed(planned_column(declared, rule)) is hashed
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_constant_that_travels_raw_is_looked_into() -> None:
 
 def look(block: bytes, *, rules: str = "id: keep, v: keep, w: keep", whole: bool = True) -> tuple[Overlap, ...]:
     """What is found in a block of a table with the columns id, v and w."""
-    lookup = Lookup(knowing({"users.email": [MAIL, OTHER], "users.login": ["kobold7"], "users.none": []}))
+    lookup = Lookup(hashes_of({"users.email": [MAIL, OTHER], "users.login": ["kobold7"], "users.none": []}))
     search = LeakSearch(lookup, planned(table("t", ["id integer", "v", "w"]), rules), whole=whole)
     for line in (block, b"\\N\t\\N\t\\N\n"):
         search.search_block(line)
@@ -107,7 +107,7 @@ def look(block: bytes, *, rules: str = "id: keep, v: keep, w: keep", whole: bool
 
 
 def test_a_value_is_found_in_its_column_and_counted_once_a_block() -> None:
-    """Pairs name where it stands and whose it is; numbers, NULL and other texts are nothing."""
+    """A pair names the column in which a value was found and its source. Numbers, NULL and other texts are not findings."""
     found = look(b"1\tx\tkobold7\n2\t\\N\tkobold7\n3\tkobold7\t" + MAIL.encode() + b"\n")
     assert [(each.found, each.source) for each in found] == [
         ("t.v", "users.login"), ("t.w", "users.email"), ("t.w", "users.login"),
@@ -144,7 +144,7 @@ def test_an_export_searches_all_of_a_column_that_stays_raw(monkeypatch: pytest.M
     raw = made.model_copy(update={"columns": tuple(c.model_copy(update={"raw": True}) for c in made.columns)})
     rows = b"".join(b"x%d\n" % n for n in range(400)) + MAIL.encode() + b"\n"
     for plan, found in ((made, False), (raw, True)):
-        search = LeakSearch(Lookup(knowing({"users.email": [MAIL]})), plan, whole=False)
+        search = LeakSearch(Lookup(hashes_of({"users.email": [MAIL]})), plan, whole=False)
         search.search_block(rows)
         assert bool(search.found) is found
 
@@ -152,7 +152,7 @@ def test_an_export_searches_all_of_a_column_that_stays_raw(monkeypatch: pytest.M
 def test_a_document_of_hashes_is_looked_at_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its maker may leave texts in it as they are."""
     monkeypatch.setattr(leak_search, "SAMPLED", 1)
-    lookup = Lookup(knowing({"users.email": [MAIL]}))
+    lookup = Lookup(hashes_of({"users.email": [MAIL]}))
     made = planned(table("t", [column("v text[]")]), "v: hash")
     search = LeakSearch(lookup, made, whole=False)
     search.search_block(b"".join(b"{x%d}\n" % n for n in range(400)) + b'{"' + MAIL.encode() + b'"}\n')
@@ -161,7 +161,7 @@ def test_a_document_of_hashes_is_looked_at_whole(monkeypatch: pytest.MonkeyPatch
 
 def test_columns_that_are_given_are_the_fields_of_the_block() -> None:
     """A load reads the columns that may hold a text, and no others."""
-    lookup = Lookup(knowing({"users.email": [MAIL]}))
+    lookup = Lookup(hashes_of({"users.email": [MAIL]}))
     made = planned(table("t", ["id integer", "v", "w"]), "id: keep, v: keep, w: keep")
     search = LeakSearch(lookup, made, columns=[made.columns[2]], whole=True)
     search.search_block(MAIL.encode() + b"\n")
@@ -172,7 +172,7 @@ def test_columns_that_are_given_are_the_fields_of_the_block() -> None:
 def test_harmless_forms_are_remembered_and_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known to be harmless is not hashed again, what is found is found each time, and memory stays bounded."""
     monkeypatch.setattr(leak_search, "CACHED", 3)
-    lookup = Lookup(knowing({"a.b": [MAIL], "c.d": [MAIL]}))
+    lookup = Lookup(hashes_of({"a.b": [MAIL], "c.d": [MAIL]}))
     for _ in range(3):
         assert sorted(lookup.sources({MAIL, "x1", "x2"})) == ["a.b", "c.d"]
     for number in range(20):

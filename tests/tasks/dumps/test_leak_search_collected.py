@@ -5,16 +5,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.sql import Literal
 
 from deployments.sandbox.postgres import Postgres
 from tasks.dumps import leak_search
 from tasks.dumps.connections import exported_snapshot, use_snapshot
 from tasks.dumps.export_plan import MaskingPlan, TablePlan
 from tasks.dumps.leak_search import Lookup, collect_hashes
-from tasks.dumps.leak_search_forms import search_forms
+from tasks.dumps.leak_search_forms import forms_in, search_forms
 from tasks.masking.keyring import Keyring
 from tasks.masking.session_settings import Session
-from tests.tasks.dumps.small_databases import column, planned, table
+from tests.tasks.dumps.small_databases import column, name, planned, table
 
 SCHEMA = """CREATE TABLE users (id int PRIMARY KEY, email text, login text, name text, doc json, ip inet, list text[],
     docs json[]);
@@ -30,7 +31,7 @@ ROWS = """INSERT INTO users VALUES (1, 'anna@firma.example', 'kobold7', 'Anna Xy
 @pytest.fixture(scope="module")
 def source(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
     """Two tables with few people."""
-    with psycopg.connect(postgres.create("test_attack_collected"), autocommit=True) as connection:
+    with psycopg.connect(postgres.create("test_collected_hashes"), autocommit=True) as connection:
         connection.execute((SCHEMA + ROWS).encode())
         yield connection
 
@@ -88,6 +89,16 @@ def test_documents_are_searched_by_their_words_and_letters_by_their_folded_form(
     assert list(lookup.sources({"jorgklammer"})) == ["users.login"]
 
 
+def test_the_traits_of_collected_forms_admit_them(source: psycopg.Connection[Any]) -> None:
+    """What the traits rule out is not searched for, so that they come with the hashes."""
+    lookup = collected(source, planned(USERS, RULES))
+    texts = ["write to anna@firma.example", "kobold7"]
+    assert {"anna@firma.example", "kobold7"} <= forms_in(texts, nested=False, traits=lookup.traits)
+    assert "berta.huber@other.example" not in forms_in(
+        ["berta.huber@other.example"], nested=False, traits=lookup.traits
+    )
+
+
 def test_a_value_that_many_rows_share_identifies_nobody(source: psycopg.Connection[Any]) -> None:
     """Twenty rows may share one, twenty-one may not."""
     lookup = collected(source, planned(table("notes"), "id: keep, v: hash"))
@@ -95,7 +106,7 @@ def test_a_value_that_many_rows_share_identifies_nobody(source: psycopg.Connecti
     assert whose(lookup, "shared-by-21") == []
 
 
-def test_what_a_mask_leaves_in_place_is_no_secret(source: psycopg.Connection[Any]) -> None:
+def test_forms_that_a_mask_leaves_in_place_are_not_searched_for(source: psycopg.Connection[Any]) -> None:
     """Of a value, those forms count that are not in its replacement."""
     for expression, known in (("{column}", []), ("'see ' || {column}", []), ("'x'", ["users.email"])):
         rule = f'{{maker: sql, expression: "{expression}"}}'
@@ -137,3 +148,7 @@ def test_a_large_table_is_sampled(source: psycopg.Connection[Any]) -> None:
             plan.table, plan.columns[1], leak_search._replacement(plan, plan.columns[1], SESSION), TRAITS
         )
         assert ("TABLESAMPLE" in text.as_string(None)) is sampled
+    here, elsewhere = (name("notes"),), (name("far"),)
+    spread = planned(table("notes", estimated_rows=10**9, leaves=here, foreign_leaves=elsewhere), "id: keep, v: hash")
+    query = leak_search._collected(spread.table, spread.columns[1], Literal(""), TRAITS)
+    assert "TABLESAMPLE" not in query.as_string(None)

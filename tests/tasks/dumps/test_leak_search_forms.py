@@ -108,7 +108,7 @@ SLUGS = [
 ]
 ORDINARY = [
     "Sehr geehrte Damen und Herren, anbei erhalten Sie die Rechnung Nr. 2024-1187 vom 12.05.2024 über 1.250,00 EUR.",
-    "Dear customer, please find attached invoice INV-2024-0042, due on 2024-06-30.",
+    "Valued customer, please find attached invoice INV-2024-0042, due on 2024-06-30.",
     "Das Support-Team ist von Montag bis Freitag zwischen 8:00 und 17:00 Uhr erreichbar.",
     "Your order #4711 has been shipped and will arrive within 3 to 5 business days.",
     "Bitte überweisen Sie den Betrag innerhalb von 14 Tagen ohne Abzug.",

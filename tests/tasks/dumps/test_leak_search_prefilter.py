@@ -28,7 +28,7 @@ KEY = "k" * 32
 
 @pytest.fixture(scope="module")
 def connection(postgres: Postgres) -> Iterator["psycopg.Connection[object]"]:
-    """A session that knows the map of characters and the key of an attack."""
+    """A session that knows the map of characters and the key of a leak search."""
     with psycopg.connect(postgres.url()) as made:
         set_folding_map(made)
         made.execute("SELECT set_config('understudy.search_key', %s, false)", (KEY,))
@@ -74,10 +74,10 @@ def test_ordinary_texts_are_ruled_out() -> None:
 @example(text="192.168.10.20", kind="identifier")
 @settings(max_examples=60)
 def test_traits_are_the_same_in_sql(connection: "psycopg.Connection[object]", text: str, kind: Kind) -> None:
-    """PostgreSQL gives each form the trait that Python gives it."""
+    """PostgreSQL and Python compute the same trait for each form."""
     traits = Traits(KEY)
-    question = SQL("SELECT form, {} FROM ({}) AS n").format(
+    query = SQL("SELECT form, {} FROM ({}) AS n").format(
         traits.of_sql(SQL("form")), search_forms_sql(SQL("{}::text").format(Literal(text)), kind)
     )
-    rows: list[tuple[str, int]] = connection.execute(question).fetchall()  # type: ignore[assignment]  # text and bigint
+    rows: list[tuple[str, int]] = connection.execute(query).fetchall()  # type: ignore[assignment]  # text and bigint
     assert [(form, traits.of(form)) for form, _ in rows] == rows

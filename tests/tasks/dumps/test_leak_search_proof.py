@@ -31,7 +31,7 @@ def test_a_searched_dump_with_a_fitting_seal_is_proven() -> None:
     assert opened.key == SECRETS.key
 
 
-def test_every_reason_for_an_unproven_dump_is_told() -> None:
+def test_every_reason_for_an_unproven_dump_is_reported() -> None:
     """Without the key, without a proof, of an old version, not searched, or raw."""
     assert "masking key" in unproven_reason("d", [OTHERS], HEADER, sealed())
     assert open_proof("d", HEADER, sealed(), [OTHERS]) is None

@@ -64,9 +64,9 @@ def run(target: psycopg.Connection[Any]) -> Run:
     return load
 
 
-def ask(target: psycopg.Connection[Any], question: str) -> list[Any]:
-    """The rows that answer a question."""
-    return target.execute(question.encode()).fetchall()
+def ask(target: psycopg.Connection[Any], query: str) -> list[Any]:
+    """The rows of a query."""
+    return target.execute(query.encode()).fetchall()
 
 
 @pytest.mark.parametrize("readers", ["stay", "wait"])
@@ -248,7 +248,7 @@ def test_views_statistics_and_sequences_follow_the_new_rows(run: Run, target: ps
 
 
 def test_the_applications_functions_are_found_while_rows_are_written(run: Run, target: psycopg.Connection[Any]) -> None:
-    """By the target's own search_path, and a temporary table stands in for none of them."""
+    """By the target's own search_path, and a temporary table never takes the place of one."""
     more = """CREATE FUNCTION short(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT left($1, 1)';
       CREATE FUNCTION tag(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN short($1); END';
       CREATE TABLE g (id int, v text, w text GENERATED ALWAYS AS (tag(v)) STORED); CREATE INDEX ON g (tag(v));"""

@@ -54,8 +54,8 @@ MARKER = Marker(
 
 
 @pytest.mark.parametrize("value", [None, "", "True", "1", "yes", " true"])
-def test_the_gate_opens_to_one_word_only(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
-    """Nothing but `true` opens it."""
+def test_an_import_is_allowed_by_one_value_only(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    """Nothing but `true` allows it."""
     monkeypatch.setenv(IMPORT_VARIABLE, "true")
     require_import_enabled()
     monkeypatch.setenv(IMPORT_VARIABLE, value) if value is not None else monkeypatch.delenv(IMPORT_VARIABLE)
@@ -73,20 +73,20 @@ def test_the_hostname_must_be_typed_whole() -> None:
 
 def test_the_target_is_not_the_source_no_standby_and_of_this_application() -> None:
     """The same database of the same server, a standby and another application's marker are refused; nothing else is."""
-    said = header()
+    dump = header()
     for healthy, marker in (
         (IDENTITY, None),
         (IDENTITY, MARKER),
         (IDENTITY.model_copy(update={"system_identifier": "41", "database": "other"}), MARKER),
     ):
-        require_staging(healthy, said, marker)
-    for wrong, marker, told in (
+        require_staging(healthy, dump, marker)
+    for wrong, marker, message in (
         (IDENTITY.model_copy(update={"system_identifier": "41"}), MARKER, "from which the dump was exported"),
         (IDENTITY.model_copy(update={"standby": True}), MARKER, "is a standby"),
         (IDENTITY, MARKER.model_copy(update={"app": "shop"}), "marked as staging of 'shop'"),
     ):
-        with pytest.raises(WrongTarget, match=told):
-            require_staging(wrong, said, marker)
+        with pytest.raises(WrongTarget, match=message):
+            require_staging(wrong, dump, marker)
 
 
 def test_a_dump_of_another_application_or_a_newer_version_is_refused() -> None:
@@ -122,7 +122,7 @@ VIEW = Relation(name=name("v"), kind=Kind.VIEW)
         (catalog(USERS, foreign_keys=(key("users", "users"),)), False),
     ],
 )  # fmt: skip
-def test_the_structure_tells_what_a_load_depends_on(changed: Catalog, same: bool) -> None:
+def test_the_fingerprint_of_a_structure_covers_what_a_load_depends_on(changed: Catalog, same: bool) -> None:
     """Sizes, names of servers, texts and our own tables are no structure; tables, parts, columns and keys are."""
     mine = policy("users: keep")
     assert (structure_fingerprint(changed, mine) == structure_fingerprint(catalog(USERS), mine)) is same
@@ -155,9 +155,9 @@ def test_a_dump_and_a_target_are_laid_side_by_side() -> None:
 
 def test_a_table_that_the_trailer_does_not_count_has_no_rows() -> None:
     """A header may name a table that no segment fills."""
-    said = facts(dumped("users", "id"))
-    said = said.model_copy(update={"trailer": said.trailer.model_copy(update={"tables": ()})})
-    assert [each.rows for each in Match(said, STAGING, MINE).tables] == [0]
+    dump = facts(dumped("users", "id"))
+    dump = dump.model_copy(update={"trailer": dump.trailer.model_copy(update={"tables": ()})})
+    assert [each.rows for each in Match(dump, STAGING, MINE).tables] == [0]
 
 
 NEEDED = {"not_null": True}
@@ -171,20 +171,20 @@ NEEDED = {"not_null": True}
     ],
 )  # fmt: skip
 def test_a_column_that_staging_needs_and_the_dump_lacks_is_refused(more: Any, rows: int, refused: bool) -> None:
-    """Only if there are rows, and if nothing else gives the column a value."""
+    """Only if there are rows, and if nothing else fills the column."""
     target = catalog(table("users", ["id integer", column("need integer", **more)]))
-    said = facts(dumped("users", "id"), rows=rows)
+    dump = facts(dumped("users", "id"), rows=rows)
     if refused:
         with pytest.raises(DumpRefused, match=r"no column users\.need"):
-            Match(said, target, MINE)
+            Match(dump, target, MINE)
     else:
-        assert [str(each.name) for each in Match(said, target, MINE).tables] == ["users"]
+        assert [str(each.name) for each in Match(dump, target, MINE).tables] == ["users"]
     assert Match(facts(dumped("users", "id", "need"), rows=rows), target, MINE).tables
 
 
-def reach(said: Any, target: Catalog, mine: Any) -> None:
+def reach(dump: Any, target: Catalog, mine: Any) -> None:
     """Match and require that everything can be reached."""
-    require_writable(Match(said, target, mine), said.header, target, mine)
+    require_writable(Match(dump, target, mine), dump.header, target, mine)
 
 
 def test_a_load_writes_only_what_is_stored_in_the_target() -> None:
@@ -193,9 +193,9 @@ def test_a_load_writes_only_what_is_stored_in_the_target() -> None:
     leaf = Relation(name=name("p_1"), kind=Kind.FOREIGN, parents=(name("p"),), partition=True, server="away")
     parted = table("p", partitioned=True, leaves=(), foreign_leaves=(name("p_1"),))
     target = catalog(parted, USERS, relations=[root, leaf, VIEW])
-    for said in (facts(dumped("p", "id")), facts(dumped("users", "id"))):  # loaded, emptied
+    for dump in (facts(dumped("p", "id")), facts(dumped("users", "id"))):  # loaded, emptied
         with pytest.raises(DumpRefused, match="p_1 is a foreign partition of p on the server away"):
-            reach(said, target, policy("p: keep, users: keep"))
+            reach(dump, target, policy("p: keep, users: keep"))
     reach(facts(dumped("users", "id")), target, policy("p: exclude, users: keep"))
     plain = catalog(USERS, relations=[VIEW])
     with pytest.raises(DumpRefused, match="the dump has the table v, which is a view on staging"):
@@ -205,7 +205,7 @@ def test_a_load_writes_only_what_is_stored_in_the_target() -> None:
 
 
 def test_a_rule_that_neither_side_has_is_a_fault_of_the_policy() -> None:
-    """What the dump's source had, what the dump holds and what staging has is known; a dump of 0.1 does not tell."""
+    """What the dump's source had, what the dump holds and what staging has is known; a dump of 0.1 does not list them."""
     mine = policy("users: keep, notes: keep, far: keep")
     target = catalog(USERS)
     reach(facts(dumped("notes", "id"), reached=("far",)), target, mine)
@@ -216,13 +216,13 @@ def test_a_rule_that_neither_side_has_is_a_fault_of_the_policy() -> None:
 
 def test_what_travelled_raw_is_masked_on_its_way_in() -> None:
     """Only anonymizers with a raw column, and only columns that have one."""
-    said = header(dumped("t", "id", "a email", "b scrub", "c hash", raw=("a", "c")))
-    assert to_mask_now(said) == (Anonymizer.EMAIL,)
+    dump = header(dumped("t", "id", "a email", "b scrub", "c hash", raw=("a", "c")))
+    assert to_mask_now(dump) == (Anonymizer.EMAIL,)
     assert to_mask_now(header(dumped("t", "a email", "b scrub"))) == ()
 
 
 @pytest.mark.parametrize(
-    ("rules", "held", "told"),
+    ("rules", "held", "message"),
     [
         ("t: {id: keep, v: hash}", dumped("t", "id", "v hash"), ""),
         ("t: {id: keep, v: hash}", dumped("t", "id", "v unread"), ""),
@@ -238,15 +238,15 @@ def test_what_travelled_raw_is_masked_on_its_way_in() -> None:
         ("u: keep", dumped("t", "id"), "rows of t, which the policy drops or does not name"),
     ],
 )
-def test_what_is_loaded_was_treated_as_the_policy_says_now(rules: str, held: DumpedTable, told: str) -> None:
+def test_what_is_loaded_was_treated_as_the_policy_says_now(rules: str, held: DumpedTable, message: str) -> None:
     """Every column of the dump that staging takes has the rule that the policy has for it."""
     target, mine = catalog(table("t"), table("other")), policy(rules + ", other: keep")
-    said = header(dumped("other", "id"), held)
-    if not told:
-        require_masked(said, target, mine)
+    dump = header(dumped("other", "id"), held)
+    if not message:
+        require_masked(dump, target, mine)
         return
-    with pytest.raises(DumpRefused, match=told) as refused:
-        require_masked(said, target, mine)
+    with pytest.raises(DumpRefused, match=message) as refused:
+        require_masked(dump, target, mine)
     assert "Export again under the present policy" in refused.value.next_step
 
 

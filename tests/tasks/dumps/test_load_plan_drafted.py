@@ -1,4 +1,4 @@
-"""A load is planned on a real target: every refusal comes before a plan exists, and the plan says what waits."""
+"""A load is planned on a real target: every refusal comes before a plan exists, and the plan names what waits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,16 +30,16 @@ def draft(target: psycopg.Connection[Any]) -> Draft:
         target.execute(
             f"DROP SCHEMA IF EXISTS understudy CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public; {SCHEMA} {more}".encode()
         )
-        said = facts(*(tables or DUMP), **header).model_copy(update={"unproven": unproven})
+        dump = facts(*(tables or DUMP), **header).model_copy(update={"unproven": unproven})
         return draft_load(
-            target, said, policy(rules), typed=typed, real=real, readers=readers, opted_out=opted_out, generation=4,
+            target, dump, policy(rules), typed=typed, real=real, readers=readers, opted_out=opted_out, generation=4,
             requested_by="Dora", run_id="run-1", events=lambda: iter(()),
         )  # fmt: skip
 
     return make
 
 
-def test_a_plan_says_what_becomes_of_the_target(draft: Draft) -> None:
+def test_a_plan_describes_what_happens_to_the_target(draft: Draft) -> None:
     """Tables, kept ones, the first load, the proof and who asked."""
     plan = draft(unproven="no key")
     assert [str(each.name) for each in plan.tables] == ["a", "b"]
@@ -64,16 +64,16 @@ def test_a_target_with_a_marker_is_no_first_load(draft: Draft, target: psycopg.C
         prepare_marker(target)
         made = loading()
         write_marker(target, made.model_copy(update={"header": made.header.model_copy(update={"app": app})}), "notice")
-        said = facts(*DUMP)
+        dump = facts(*DUMP)
         given: dict[str, Any] = {
             "typed": "staging.example", "real": "staging.example", "readers": "stay", "opted_out": (), "generation": 0,
             "requested_by": "", "run_id": more, "events": lambda: iter(()),
         }  # fmt: skip
         if refused:
             with pytest.raises(WrongTarget, match="marked as staging of 'shop'"):
-                draft_load(target, said, policy(TABLES), **given)
+                draft_load(target, dump, policy(TABLES), **given)
         else:
-            assert not draft_load(target, said, policy(TABLES), **given).first_load
+            assert not draft_load(target, dump, policy(TABLES), **given).first_load
 
 
 def test_the_name_that_counts_is_that_of_the_settings(draft: Draft, target: psycopg.Connection[Any]) -> None:

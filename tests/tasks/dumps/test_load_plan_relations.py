@@ -1,4 +1,4 @@
-"""What of a dump a target can take, told from what its relations are."""
+"""Which tables of a dump a target can take, by the kinds of its relations."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_rows_on_another_server_and_hidden_rows_keep_a_table_from_being_written(
 
 
 @pytest.mark.parametrize(
-    ("relation", "told"),
+    ("relation", "kind_of_relation"),
     [
         (Relation(name=name("t"), kind=Kind.ORDINARY), ""),
         (Relation(name=name("t"), kind=Kind.PARTITIONED), ""),
@@ -38,7 +38,11 @@ def test_rows_on_another_server_and_hidden_rows_keep_a_table_from_being_written(
         (Relation(name=name("t"), kind=Kind.ORDINARY, of_extension=True), "a table that belongs to an extension"),
     ],
 )
-def test_a_name_that_stands_for_something_else_is_told(relation: Relation, told: str) -> None:
+def test_a_name_that_belongs_to_another_kind_of_relation_is_refused(relation: Relation, kind_of_relation: str) -> None:
     """Only an ordinary or a partitioned table of the application can take the rows; what is not there takes none."""
     found = list(map(str, taken_names([name("t"), Name(schema_name="other", name="t")], Resolver([relation]))))
-    assert found == ([f"the dump has the table t, which is {told} on staging; rename it there"] if told else [])
+    assert found == (
+        [f"the dump has the table t, which is {kind_of_relation} on staging; rename it there"]
+        if kind_of_relation
+        else []
+    )

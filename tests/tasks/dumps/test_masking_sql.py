@@ -26,7 +26,7 @@ def text(plan: TablePlan, place: int = 1) -> str:
     return masked(plan, plan.columns[place], SESSION).as_string(None)
 
 
-def test_a_column_becomes_what_its_rule_says() -> None:
+def test_a_column_becomes_what_its_rule_specifies() -> None:
     """Kept and raw ones stay, NULL stays NULL where it may be, and `equalise` makes all of it NULL."""
     kept = planned(table("t"), "id: keep, v: keep")
     assert text(kept) == '"v"'
@@ -145,7 +145,7 @@ def test_masked_rows_that_fit_have_no_fault(source: psycopg.Connection[Any]) -> 
     assert faults(source, "keep", Check(name="c", expression="false", columns=("v",))) == []
 
 
-def test_every_refusal_of_a_masked_value_is_told(source: psycopg.Connection[Any]) -> None:
+def test_every_refusal_of_a_masked_value_is_reported(source: psycopg.Connection[Any]) -> None:
     """NULL, length and type, each with how many of the sampled rows."""
     assert faults(source, "'null'", not_null=True) == [
         "t.v (null): produces NULL, but the column is NOT NULL in 2 of the sampled rows"
@@ -163,7 +163,7 @@ def check(expression: str, *columns: str, **more: Any) -> Check:
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "expected"),
     [
         (check("v <> 'abcd'"), ["t.v: CHECK c refuses 2 of the sampled masked rows"]),
         (check("v <> 'abcd' OR id = 1", "v", "id"), ["t.v: CHECK c refuses 1 of the sampled masked rows"]),
@@ -171,16 +171,18 @@ def check(expression: str, *columns: str, **more: Any) -> Check:
         (check("id > 5", "id"), []), (check("v <> computed", "v", "computed"), []),
     ],
 )  # fmt: skip
-def test_checks_of_masked_columns_are_evaluated(source: psycopg.Connection[Any], made: Check, told: list[str]) -> None:
+def test_checks_of_masked_columns_are_evaluated(
+    source: psycopg.Connection[Any], made: Check, expected: list[str]
+) -> None:
     """Not those that are not enforced, of one leaf, of other columns, or that read what is computed later."""
-    assert faults(source, CONSTANT, made) == told
+    assert faults(source, CONSTANT, made) == expected
 
 
-def test_a_check_that_cannot_be_evaluated_is_told_and_the_next_is_looked_at(source: psycopg.Connection[Any]) -> None:
+def test_a_check_that_cannot_be_evaluated_is_reported_and_the_next_is_tried(source: psycopg.Connection[Any]) -> None:
     """A savepoint keeps the session going."""
-    told = faults(source, CONSTANT, check("v / 2 > 1"), replace(check("v <> 'abcd'"), name="d"))
-    assert told[0].startswith("t: CHECK c cannot be evaluated on masked rows")
-    assert told[1:] == ["t.v: CHECK d refuses 2 of the sampled masked rows"]
+    expected = faults(source, CONSTANT, check("v / 2 > 1"), replace(check("v <> 'abcd'"), name="d"))
+    assert expected[0].startswith("t: CHECK c cannot be evaluated on masked rows")
+    assert expected[1:] == ["t.v: CHECK d refuses 2 of the sampled masked rows"]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_ranges_cover_what_postgresql_takes(
         root = resolver.find("r")
         assert table is not None
         assert root is not None
-        said = TargetPartitions(connection, table, resolver).accept(
+        answer = TargetPartitions(connection, table, resolver).accept(
             root, {root.key: f"FOR VALUES FROM ({low}) TO ({high})"}
         )
-    assert said == ("yes" if all(taken) else "maybe" if any(taken) else "no")
+    assert answer == ("yes" if all(taken) else "maybe" if any(taken) else "no")

@@ -84,10 +84,10 @@ class Pair:
         """The address of `source` or `target`."""
         return self.server.url(f"pair_{which}", user=user)
 
-    def ask(self, question: str, which: str = "target") -> list[Any]:
-        """The rows that answer a question."""
+    def ask(self, query: str, which: str = "target") -> list[Any]:
+        """The rows of a query."""
         with psycopg.connect(self.url(which)) as connection:
-            return connection.execute(question.encode()).fetchall()
+            return connection.execute(query.encode()).fetchall()
 
     def change(self, statement: str, which: str = "target") -> None:
         """Change something, as the owner."""
@@ -168,7 +168,7 @@ class Pair:
         return self.check(target)
 
     def check(self, url: str, key: bytes = KEY) -> DumpFacts:
-        """Read a dump and judge its proof with this key."""
+        """Read a dump and check its proof with this key."""
         return dump_reader.check(url, evaluate_proof=partial(unproven_reason, "dump.json", [self.session(key).keyring]))
 
     def load(
@@ -180,7 +180,7 @@ class Pair:
         statement_within: float = 60,
         lock_within: float = 10,
         on_the_way: Callable[[Iterator[Event]], Iterator[Event]] = iter,
-        attack: bool = True,
+        searched: bool = True,
         key: bytes = KEY,
     ) -> Loaded:
         """Load it as a run does; `on_the_way` may do things between what is read of the dump."""
@@ -199,7 +199,7 @@ class Pair:
                 self.policy,
                 foreign_keys_to_lift(connection, catalog, plan),
                 unsealed=lambda sealed: open_proof(
-                    "dump.json", facts.header, sealed, [self.session(key).keyring] if attack else []
+                    "dump.json", facts.header, sealed, [self.session(key).keyring] if searched else []
                 ),
                 remask=segment_masker(plan, masks, self.session()) if masks else None,
             ).run(on_the_way(dump_reader.read(facts.url)))

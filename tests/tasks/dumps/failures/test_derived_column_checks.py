@@ -27,7 +27,7 @@ def test_a_slug_that_a_trigger_derives_from_a_masked_title_is_refused(pair: Make
     )
 
 
-def test_a_reviewed_reason_lets_it_pass(pair: Make) -> None:
+def test_a_derived_column_with_a_reviewed_reason_is_accepted(pair: Make) -> None:
     """`accept` names the pair, with a reason."""
     more = "accept:\n- {source: articles.title, found: articles.slug, reason: Titles are public}\n"
     assert pair(ARTICLES + SLUG, policy_with("keep"), ROWS, more=more).plan().tables
@@ -42,7 +42,7 @@ def test_a_slug_of_a_kept_title_is_fine(pair: Make, slug: str) -> None:
 
 
 def test_a_slug_is_recomputed_from_the_masked_title(pair: Make) -> None:
-    """The expression sees the masked row; NULL stays NULL, and the attack finds nothing."""
+    """The expression sees the masked row; NULL stays NULL, and the leak search finds nothing."""
     made = pair(ARTICLES + SLUG, policy_with("""{recompute: "lower(replace(title, ' ', '-')) || '-' || id"}"""), ROWS)
     made.load(made.export())
     ((title, slug), (none, nothing)) = made.ask("SELECT title, slug FROM articles ORDER BY id")
@@ -123,7 +123,7 @@ def test_a_tsvector_is_recomputed_in_sql(pair: Make) -> None:
 @pytest.mark.parametrize(("column", "value"), [("slug", "replace(lower(name), ' ', '-')"), ("gravatar", "md5(lower(name))"),
                                                ("normalized_name", "upper(name)"), ("name_lower", "lower(name)")])  # fmt: skip
 def test_a_column_that_the_application_derives_is_found_by_its_rows(pair: Make, column: str, value: str) -> None:
-    """Its name says derived, nothing in the catalogue says from what: the rows do."""
+    """Its name suggests that it is derived. From what, only the rows show."""
     schema = f"CREATE TABLE people (id int PRIMARY KEY, name text, {column} text, search text)"
     names = "SELECT id, 'Erika Muster' || id AS name FROM generate_series(1, 5) id"
     rows = "INSERT INTO people SELECT id, name, VALUE, 'north' FROM (NAMES) n"
@@ -158,8 +158,8 @@ history: {id: keep, old: OLD}"""
     assert pair(schema, masked).plan().tables
 
 
-def test_an_embedding_beside_masked_texts_is_refused(pair: Make) -> None:
-    """Nobody can tell what it was made of; beside kept texts it is fine, and a reviewed reason lets it pass."""
+def test_an_embedding_in_a_table_with_masked_texts_is_refused(pair: Make) -> None:
+    """What it was computed from is not known. With kept texts only, or with a reviewed reason, it is allowed."""
     schema = "CREATE DOMAIN vector AS real[]; CREATE TABLE a (id int PRIMARY KEY, t text, embedding vector)"
     policy = "a: {id: keep, t: scrub, embedding: keep}"
     refusal(pair(schema, policy), "a.embedding (public.vector) is kept and holds an embedding", "a.t")
@@ -170,7 +170,7 @@ def test_an_embedding_beside_masked_texts_is_refused(pair: Make) -> None:
 
 
 def test_a_generated_column_is_named_and_computed_by_the_target(pair: Make) -> None:
-    """It does not travel; its plan says from which masked column the target computes it."""
+    """It is not exported. The plan names the masked column from which the target computes it."""
     schema = "CREATE TABLE a (id int PRIMARY KEY, t text, u text GENERATED ALWAYS AS (upper(t)) STORED)"
     made = pair(schema, "a: {id: keep, t: scrub}", "INSERT INTO a VALUES (1, 'Erika Mustermann')")
     assert "a.u is generated: the target computes it from a.t, which is masked (scrub)" in made.plan().notes
@@ -221,14 +221,14 @@ def test_a_partitioned_table_is_recomputed_through_its_root(pair: Make) -> None:
 
 
 def test_a_trigger_that_is_not_understood_is_a_note(pair: Make) -> None:
-    """SQL that is made at run time may copy anything: people are told."""
+    """SQL that is built at run time may copy anything, so that a note names the trigger."""
     schema = ARTICLES + SLUG.replace("RETURN NEW", "EXECUTE 'SELECT 1'; RETURN NEW")
     made = pair(schema, policy_with("hash"), ROWS)
     assert any("slugged on articles derives is not known" in note for note in made.plan().notes)
 
 
 def test_a_unique_column_that_the_trigger_fills_twice_rolls_back(pair: Make) -> None:
-    """Only the rows tell; staging stays as it was."""
+    """Only the rows show it. Staging stays as it was."""
     schema = ARTICLES.replace("slug text", "slug text UNIQUE") + SLUG.replace("NEW.title", "NEW.tag")
     rows = "INSERT INTO articles VALUES (1, 'a', 'b'), (2, 'a', 'c')"
     made = pair(schema, policy_with("{recompute: trigger}"), rows)
@@ -254,7 +254,7 @@ def test_a_copy_by_a_rule_is_refused(pair: Make) -> None:
 
 
 def test_a_copy_of_a_table_that_does_not_travel_is_a_note(pair: Make) -> None:
-    """Whether it is personal, nobody has said; people are told that it travels."""
+    """Whether it is personal is not known, so that a note names it."""
     schema = """CREATE TABLE people (id int PRIMARY KEY, name text); CREATE TABLE posts (id int PRIMARY KEY, author text);
         CREATE FUNCTION copied() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
           SELECT name INTO NEW.author FROM people WHERE people.id = NEW.id; RETURN NEW; END $$;
@@ -264,7 +264,7 @@ def test_a_copy_of_a_table_that_does_not_travel_is_a_note(pair: Make) -> None:
 
 
 def test_a_conditional_trigger_may_leave_a_column_null(pair: Make) -> None:
-    """If the column must not be NULL, the plan says so; else NULL is what the condition means."""
+    """If the column must not be NULL, the plan is refused; otherwise NULL is what the condition means."""
     trigger = SLUG.replace("FOR EACH ROW EXECUTE", "FOR EACH ROW WHEN (NEW.tag = 'x') EXECUTE")
     refusal(
         pair(ARTICLES.replace("slug text", "slug text NOT NULL") + trigger, policy_with("{recompute: trigger}")),

@@ -67,12 +67,12 @@ def expected(kind: str, source: str, maker: str, vector: bool) -> str:
         and kind in (*BODIES, "update", "application")
         and maker not in ("keep", "{recompute: trigger}")
     ):
-        return "refused"  # the attack: what is masked in the slug stands in the kept city
+        return "refused"  # the leak search: what is masked in the slug is in the kept city
     return "refused" if maker == "{recompute: trigger}" and kind not in (*BODIES, "generated") else "clean"
 
 
 def agrees(pair: Any, kind: str, source: str, maker: str, vector: bool) -> None:
-    """The outcome is the one that the case says."""
+    """Require the outcome that the case implies."""
     assert outcome(pair, kind, source, maker, vector) == expected(kind, source, maker, vector)
 
 

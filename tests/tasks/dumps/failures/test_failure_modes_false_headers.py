@@ -46,21 +46,23 @@ def forged(facts: DumpFacts, rule: str, folder: Path, **changes: Any) -> DumpFac
         ("scrub", "unread"), ("{maker: blank, nulls: keep}", "blank"), ("'null'", "null"),
     ],
 )  # fmt: skip
-def test_mode_20_clear_values_under_a_lying_header_are_rolled_back(
+def test_mode_20_clear_values_under_a_false_header_are_rolled_back(
     pair: Pairs, policy: Callable[[str], Any], tmp_path: Path, rule: str, claimed: str
 ) -> None:
-    """The dump says that the column was masked, or never read, and it was not: found by its values, and nothing stays."""
+    """The header claims that the column was masked, or never read. Its values show that it was not, and nothing stays."""
     made = pair(SCHEMA, "t: {id: keep, v: keep}", ROWS, old="INSERT INTO t VALUES (9, 'old')")
     lie = forged(made.export(), claimed, tmp_path)
     made.policy = policy(f"t: {{id: keep, v: {rule}}}")
     before = made.contents()
     with pytest.raises(LeakFound, match=r"t\.v"):
-        made.load(lie, attack=False)
+        made.load(lie, searched=False)
     assert made.contents() == before
 
 
-def test_mode_20_other_options_than_at_the_export_are_told_as_such(pair: Pairs, policy: Callable[[str], Any]) -> None:
-    """A policy that was changed in between is no leak, but it cannot be told from one: refused, and the message says it."""
+def test_mode_20_other_options_than_at_the_export_are_refused_with_that_reason(
+    pair: Pairs, policy: Callable[[str], Any]
+) -> None:
+    """A policy that was changed in between cannot be distinguished from a leak: the load is refused, and the message explains it."""
     made = pair(SCHEMA, "t: {id: keep, v: scrub}", ROWS)
     facts = made.export()
     made.policy = policy("t: {id: keep, v: {maker: scrub, text: gone}}")
@@ -75,8 +77,8 @@ def test_mode_20_an_expression_of_the_policy_is_not_computed_over_its_own_result
     assert made.ask("SELECT length(v) FROM t") == [(32,), (32,)]
 
 
-def test_mode_20_the_attack_runs_on_a_raw_dump_that_was_masked_on_its_way_in(pair: Pairs) -> None:
-    """What other columns lost at the export is looked for all the same; only where personal data is expected it is not."""
+def test_mode_20_a_raw_dump_that_was_masked_by_the_load_is_searched(pair: Pairs) -> None:
+    """Values of other columns are searched for all the same. If personal data is expected, nothing is searched."""
     made = pair(
         "CREATE TABLE t (id bigint PRIMARY KEY, v text, n text)",
         "t: {id: keep, v: email, n: {maker: hash, chars: 32}}",
@@ -84,8 +86,8 @@ def test_mode_20_the_attack_runs_on_a_raw_dump_that_was_masked_on_its_way_in(pai
     )
     facts = made.export(Choices(opted_out=(Anonymizer.EMAIL,)))
     assert "1 values of the source searched for" in dict(made.load(facts).checks)["attack"]
-    told = dict(made.load(facts, opted_out=(Anonymizer.EMAIL,)).checks)["attack"]
-    assert told.startswith("not run: anonymizers were switched off")
+    result = dict(made.load(facts, opted_out=(Anonymizer.EMAIL,)).checks)["attack"]
+    assert result.startswith("not run: anonymizers were switched off")
 
 
 def test_mode_17_the_source_itself_is_never_a_target(pair: Pairs) -> None:

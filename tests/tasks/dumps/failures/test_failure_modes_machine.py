@@ -74,7 +74,7 @@ with connected_to(sys.argv[1], name="s", statement_within=60) as connection, exp
 
 
 def run(code: str, *arguments: str, given: bytes = b"") -> int:
-    """Run it in a process of its own; gives the exit code."""
+    """Run the code in a process of its own. Return the exit code."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, env=environment, input=given, capture_output=True, timeout=60, cwd=ROOT).returncode
@@ -134,7 +134,7 @@ def full_disk(left: int) -> Iterator[None]:
 
 
 def test_mode_17_a_full_disk_ends_the_export_by_name_and_leaves_nothing(pair: Pairs, tmp_path: Path) -> None:
-    """While a part is written, or the whole is joined: no half file stays, and the error says what was missing."""
+    """While a part is written, or the whole is joined: no half file stays, and the error names what was missing."""
     made = pair(
         "CREATE TABLE t (id bigint PRIMARY KEY, v text)",
         "t: keep",

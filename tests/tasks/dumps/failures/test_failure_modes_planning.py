@@ -141,7 +141,7 @@ def test_mode_18_a_computed_column_with_personal_data_stops_the_plan(pair: Pairs
         made.plan()
 
 
-def test_mode_20_a_dump_that_says_it_is_masked_is_not_believed(pair: Pairs, policy: Callable[[str], Any]) -> None:
+def test_mode_20_a_dump_under_an_older_policy_is_refused(pair: Pairs, policy: Callable[[str], Any]) -> None:
     """Made under a policy that kept a column, it is refused under one that masks it; so is a column nobody names."""
     made = pair(PEOPLE, "people: {id: keep, email: keep, first_name: keep, note: keep}")
     facts = made.export()
@@ -155,7 +155,7 @@ def test_mode_20_a_dump_that_says_it_is_masked_is_not_believed(pair: Pairs, poli
 
 
 def test_mode_20_a_raw_export_does_not_pass_for_a_masked_one(pair: Pairs) -> None:
-    """Under an opt-out the header says so, and the load masks what arrives raw unless the same word is given again."""
+    """The header lists the opt-out, and the load masks what arrives raw unless the same opt-out is passed again."""
     made = pair(
         PEOPLE,
         "people: {id: keep, email: email, first_name: keep, note: keep}",

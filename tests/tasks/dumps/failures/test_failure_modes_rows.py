@@ -75,7 +75,7 @@ def test_mode_4_masks_reach_partitions_children_other_schemas_and_quoted_names(p
     assert made.ask("SELECT (SELECT count(*) FROM ONLY parent), (SELECT count(*) FROM child)") == [(1, 1)]
 
 
-def test_mode_6_a_null_stays_a_null_or_tells_nothing(pair: Pairs) -> None:
+def test_mode_6_a_null_stays_a_null_or_reveals_nothing(pair: Pairs) -> None:
     """`keep` leaves a NULL, `mask` fills every one with a value of its own, `equalise` makes all of them NULL."""
     made = pair(
         "CREATE TABLE t (id bigint PRIMARY KEY, k text, m text, e text)",
@@ -105,7 +105,7 @@ def test_mode_9_generated_and_identity_columns(pair: Pairs) -> None:
 
 
 def test_mode_10_composite_and_missing_keys_change_the_right_rows(pair: Pairs) -> None:
-    """Without a single-column key every row still gets what its own value gives, equal rows included."""
+    """Without a single-column key every row still gets the result of its own value, equal rows included."""
     made = pair(
         "CREATE TABLE c (a integer, b integer, v text, PRIMARY KEY (a, b)); CREATE TABLE n (v text, w integer)",
         "c: {a: keep, b: keep, v: hash}\nn: {v: {maker: hash, group: c.v}, w: keep}",
@@ -198,7 +198,7 @@ def test_mode_20_every_way_to_read_staging_shows_masked_values(pair: Pairs) -> N
     )
     made.load(made.export())
     statistics = "SELECT string_agg(coalesce(s::text, ''), '') FROM pg_stats s WHERE schemaname = 'public'"
-    found = [made.ask(question)[0][0] for question in (statistics, "SELECT string_agg(seen::text, '') FROM seen")]
+    found = [made.ask(query)[0][0] for query in (statistics, "SELECT string_agg(seen::text, '') FROM seen")]
     with psycopg.connect(made.url("target")) as connection:
         with connection.cursor(name="c") as cursor:
             found.append(str(cursor.execute("SELECT * FROM t, kept").fetchmany(100)))
@@ -209,7 +209,7 @@ def test_mode_20_every_way_to_read_staging_shows_masked_values(pair: Pairs) -> N
 
 
 def dumped(made: Any, *options: str) -> str:
-    """What pg_dump says of the target."""
+    """The target as pg_dump prints it."""
     command = [str(made.server.bin_path / "pg_dump"), *options, made.url("target")]
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
@@ -221,7 +221,7 @@ NASTY = [
 
 
 def test_mode_21_what_breaks_line_wise_formats_arrives_as_it_was(pair: Pairs) -> None:
-    """Backslashes, tabs, newlines, a literal \\N, \\0, empty text beside NULL, binary zeros, JSON with all of them."""
+    """Backslashes, tabs, newlines, a literal \\N, \\0, empty text and NULL, binary zeros, JSON with all of them."""
     made = pair("CREATE TABLE t (id serial PRIMARY KEY, v text, b bytea, j jsonb, a text[])", "t: keep")
     with psycopg.connect(made.url("source")) as connection:
         for value in (*NASTY, None):
@@ -229,9 +229,9 @@ def test_mode_21_what_breaks_line_wise_formats_arrives_as_it_was(pair: Pairs) ->
             statement = "INSERT INTO t (v, b, j, a) VALUES (%s, %s, to_jsonb(%s::text), ARRAY[%s, NULL])"
             connection.execute(statement, (value, binary, value, value))
     made.load(made.export())
-    question = "SELECT v, b, j, a FROM t ORDER BY id"
-    assert made.ask(question) == made.ask(question, "source")
-    assert [row[0] for row in made.ask(question)] == [*NASTY, None]
+    query = "SELECT v, b, j, a FROM t ORDER BY id"
+    assert made.ask(query) == made.ask(query, "source")
+    assert [row[0] for row in made.ask(query)] == [*NASTY, None]
 
 
 def test_mode_22_fakes_are_many_and_do_not_go_in_step(pair: Pairs) -> None:

@@ -43,7 +43,7 @@ NOT_FOR_THE_SERVER = {"words"}  # its parser splits an address that is not ASCII
 
 @pytest.mark.parametrize("column", PLANTED)
 def test_a_value_is_found_in_every_type_of_column(pair: Pairs, column: str) -> None:
-    """A masked value that stands in a kept column of any type is found when the dump is written."""
+    """A masked value in a kept column of any type is found when the dump is written."""
     value = PLANTED[column]
     user = USER.replace("MÜLLER", "Mueller") if column in NOT_FOR_THE_SERVER else USER
     value = value.replace("müller", "mueller") if column in NOT_FOR_THE_SERVER else value
@@ -54,7 +54,7 @@ def test_a_value_is_found_in_every_type_of_column(pair: Pairs, column: str) -> N
 
 @pytest.mark.parametrize(("rows", "found"), [(CATEGORY, [("users.subject", "kept.category")]), (HEALTHY, [])])
 def test_a_preview_finds_what_an_export_would(pair: Pairs, rows: str, found: list[tuple[str, str]]) -> None:
-    """The attack over a sample of masked rows names the pairs that the export finds, and none in healthy rows."""
+    """The leak search over a sample of masked rows finds the same pairs as the export, and none in healthy rows."""
     made = pair(KEPT, MASKED, "\n".join((USER, rows)))
     with connected_to(made.url("source", "pair_reader"), name="preview", statement_within=60) as connection:
         overlaps = overlaps_in_sample(connection, made.plan(), made.session())
@@ -64,7 +64,7 @@ def test_a_preview_finds_what_an_export_would(pair: Pairs, rows: str, found: lis
 
 
 def test_nothing_is_found_in_healthy_rows(pair: Pairs) -> None:
-    """Ordinary rows beside masked people are no alarm, and the dump is proven."""
+    """Ordinary rows next to masked people are not findings, and the dump is proven."""
     made = pair(KEPT, MASKED, "\n".join((USER, HEALTHY)))
     facts = made.export()
     assert made.found == ()
@@ -80,12 +80,12 @@ def test_a_word_that_is_kept_elsewhere_is_a_pair(pair: Pairs) -> None:
     assert [(each.source, each.found) for each in made.found] == [("users.subject", "kept.category")]
     more = "accept:\n  - {source: users.subject, found: kept.category, reason: categories are words}\n"
     accepting = pair(KEPT, MASKED, rows, more=more)
-    told = dict(accepting.load(accepting.export()).checks)["attack"]
-    assert "accepted by the policy: kept.category holds" in told
+    result = dict(accepting.load(accepting.export()).checks)["attack"]
+    assert "accepted by the policy: kept.category holds" in result
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
         ("{source: users.id, found: kept.category, reason: a reason}", "does not look for values of users.id"),
         ("{source: users.subject, found: kept.id, reason: a reason}", "does not search in kept.id"),
@@ -94,15 +94,15 @@ def test_a_word_that_is_kept_elsewhere_is_a_pair(pair: Pairs) -> None:
         ("users.subject", "accept: expected source, found and reason"),
     ],
 )
-def test_an_entry_that_reaches_nothing_is_a_fault(pair: Pairs, entry: str, said: str) -> None:
-    """An accepted pair that the attack cannot meet, or without a reason, refuses the policy."""
-    with pytest.raises(PolicyRefused, match=said):
+def test_an_entry_that_reaches_nothing_is_a_fault(pair: Pairs, entry: str, message: str) -> None:
+    """A policy is refused if it accepts a pair that the leak search cannot find, or without a reason."""
+    with pytest.raises(PolicyRefused, match=message):
         pair(KEPT, MASKED, USER, more=f"accept:\n  - {entry}\n").plan()
 
 
 @pytest.mark.parametrize("declared", ["json", "jsonb"])
 def test_documents_of_another_shape_are_counted_and_named(pair: Pairs, declared: str) -> None:
-    """A document to which no path applies is a fault of the plan, unless the policy says what becomes of it."""
+    """A document to which no path applies is a fault of the plan, unless the policy has a rule for the rest."""
     schema = f"CREATE TABLE d (id int PRIMARY KEY, doc {declared});"
     rows = """INSERT INTO d VALUES (1, '{"mail": "a@x.example"}'), (2, '[{"mail": "b@x.example"}]'), (3, '"{}"'), (4, NULL),
       (5, '[{"mail": "c@x.example"}]'), (6, '[]');"""
@@ -129,8 +129,8 @@ def test_the_first_of_two_dumps_keeps_its_proof(pair: Pairs, tmp_path: Path) -> 
     assert "values of the source searched for" in dict(made.load(facts).checks)["attack"]
 
 
-def test_the_file_tells_nothing_of_a_value(pair: Pairs) -> None:
-    """Neither values nor the key of their hashes nor a column's hashes stand in the file."""
+def test_the_file_contains_no_value_and_no_hash(pair: Pairs) -> None:
+    """Neither values nor the key of their hashes nor a column's hashes are in the file."""
     made = pair(KEPT, MASKED, USER)
     text = Path(made.export().url).read_bytes().lower()
     assert b'"lengths"' not in text
@@ -138,19 +138,19 @@ def test_the_file_tells_nothing_of_a_value(pair: Pairs) -> None:
 
 
 def test_another_key_leaves_a_dump_unproven(pair: Pairs) -> None:
-    """Without the masking key of the export the proof cannot be judged: that is unproven, not passed and not refused."""
+    """Without the masking key of the export the proof cannot be checked: the dump is unproven, neither passed nor refused."""
     made = pair(KEPT, MASKED, USER)
     facts = made.check(made.export().url, key=b"f" * 31 + b"0")
     assert "does not have" in facts.unproven
-    assert "NOT RUN" in dict(made.load(facts, attack=False).checks)["attack"]
+    assert "NOT RUN" in dict(made.load(facts, searched=False).checks)["attack"]
 
 
 def test_a_proven_plan_is_not_loaded_without_its_proof(pair: Pairs) -> None:
-    """A plan that says proven rolls back if the proof cannot be opened when the rows are in."""
+    """The load of a proven dump rolls back if the proof cannot be opened once the rows are loaded."""
     made = pair(KEPT, MASKED, USER)
     facts = made.export()
     with pytest.raises(NotLoaded, match="could not be opened"):
-        made.load(facts, attack=False)
+        made.load(facts, searched=False)
 
 
 def test_a_changed_result_or_row_does_not_fit_the_seal() -> None:

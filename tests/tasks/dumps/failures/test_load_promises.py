@@ -1,4 +1,4 @@
-"""What a load promises, tried on generated pairs of databases and judged without our own verification.
+"""What a load promises, tried on generated pairs of databases and checked without our own verification.
 
 Each pair is made of pieces: tables of every kind, with what differs between production and staging, and the rules of the
 policy. After a load, kept columns are those of production, what is excluded or known to neither side is untouched, what
@@ -291,37 +291,37 @@ def worlds(draw: Draw) -> list[Piece]:
     return [draw(draw(st.sampled_from(KINDS))(n)) for n in range(count)]
 
 
-def tell(counted: dict[str, int], what: str) -> None:
+def record(counted: dict[str, int], what: str) -> None:
     """Count an ending, for the statistics of hypothesis and for the test that asks whether enough was loaded."""
     event(what)
     counted[what] = counted.get(what, 0) + 1
 
 
 def named_before(plan: LoadPlan) -> bool:
-    """Whether the plan says that something may refuse a row or will not arrive."""
+    """Whether the plan names something that may refuse a row or will not arrive."""
     return bool(plan.doubts or plan.missing)
 
 
 def try_one(pair: Pairs, world: list[Piece], readers: str, counted: dict[str, int]) -> None:
-    """Export, plan and load one world, and judge what is on the target."""
+    """Export, plan and load one pair of databases, and check what is on the target."""
     rules = list(dict.fromkeys(rule for piece in world for rule in piece.rules))
     production, staging = ("\n".join(getattr(p, side) for p in world) for side in ("production", "staging"))
     note("\n".join([*rules, "-- production", production, "-- staging", staging]))
     try:
         made = pair("", "\n".join(rules) or "{}", production, old=staging)
     except UnderstudyError:
-        tell(counted, "policy refused")
+        record(counted, "policy refused")
         return
     before = made.contents()
     untouched = {query: made.ask(query) for piece in world for query in piece.untouched}
     try:
         facts = made.export()
         if made.found:
-            tell(counted, "leak found in the dump")
+            record(counted, "leak found in the dump")
             return
         plan = made.load_plan(facts, readers=readers)
     except UnderstudyError as error:
-        tell(counted, f"refused: {error.outcome}")
+        record(counted, f"refused: {error.outcome}")
         assert made.contents() == before
         return
     try:
@@ -329,10 +329,10 @@ def try_one(pair: Pairs, world: list[Piece], readers: str, counted: dict[str, in
     except NotLoaded as error:
         if not named_before(plan):
             pytest.fail(f"not named at the plan: {error.message}")
-        tell(counted, "not loaded, named before")
+        record(counted, "not loaded, named before")
         assert made.contents() == before
         return
-    tell(counted, "loaded")
+    record(counted, "loaded")
     for piece in world:
         for query in piece.kept:
             if not named_before(plan):
@@ -375,8 +375,8 @@ def run_all(pair: Pairs, server: Any, examples: int) -> None:
     assert counted.get("loaded", 0) >= sum(counted.values()) / 3, counted
 
 
-def test_a_load_keeps_its_promises_or_is_refused_before_anybody_is_asked(pair: Pairs, server: Any) -> None:
-    """Kept columns arrive, the rest stays or is emptied as the policy says, and nothing planted is found."""
+def test_a_load_keeps_its_promises_or_is_refused_by_the_plan(pair: Pairs, server: Any) -> None:
+    """Kept columns arrive, the rest stays or is emptied as the policy specifies, and no planted value is found."""
     if isinstance(server, Debian):
         pytest.skip("the drill tries both servers")
     run_all(pair, server, EXAMPLES)
@@ -385,5 +385,5 @@ def test_a_load_keeps_its_promises_or_is_refused_before_anybody_is_asked(pair: P
 @pytest.mark.drill
 @pytest.mark.timeout(3600)
 def test_a_load_keeps_its_promises_on_very_many_databases(pair: Pairs, server: Any) -> None:
-    """The same for as many worlds as a night has room for."""
+    """The same for very many pairs of databases."""
     run_all(pair, server, DRILLED // 2)

@@ -60,7 +60,7 @@ def test_a_dump_goes_from_one_version_to_another(across: Across) -> None:
     across.load(facts)
     kept = ["SELECT id, mood, code, since, words FROM people ORDER BY 1", "SELECT * FROM events ORDER BY 1",
             "SELECT tableoid::regclass::text, count(*) FROM events GROUP BY 1 ORDER BY 1"]  # fmt: skip
-    assert [across.ask(question) for question in kept] == [across.ask(question, "source") for question in kept]
+    assert [across.ask(query) for query in kept] == [across.ask(query, "source") for query in kept]
     assert across.ask("SELECT convalidated FROM pg_constraint WHERE conname = 'late'") == [(False,)]
     assert across.ask("SELECT * FROM v") == [(40,)]
     assert across.ask("SELECT count(*) FROM people WHERE mail LIKE 'p%@firma.example'") == [(0,)]

@@ -54,7 +54,7 @@ def test_an_expression_reads_one_masked_row_and_nothing_else(pair: Make, express
 
 
 def test_recomputed_values_must_keep_unique_keys(pair: Make) -> None:
-    """All rows are looked at; the message says what to add. A key of fewer rows is judged on those."""
+    """All rows are read, and the message explains what to add. A partial key is checked on its own rows."""
     schema = ARTICLES + "CREATE UNIQUE INDEX one ON articles (lower(slug)) WHERE tag <> 'x';"
     rows = "INSERT INTO articles SELECT i, 'Title ' || i, CASE WHEN i < 3 THEN 'y' ELSE 'x' END, 's' || i FROM generate_series(1, 9) i"
     refusal(

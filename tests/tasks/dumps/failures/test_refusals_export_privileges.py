@@ -44,7 +44,7 @@ def test_a_sequence_of_what_does_not_travel_is_not_read(pair: Pairs, case: str) 
 
 
 def test_a_sequence_of_no_column_in_a_closed_schema_is_named_in_a_note(pair: Pairs) -> None:
-    """The export goes on; the note says what lets it be read. In an open schema it is read without a note."""
+    """The export continues, and the note names the privilege that is missing. In an open schema it is read without a note."""
     made = pair(ELSEWHERE + 'CREATE SEQUENCE closed."S 1"; CREATE SEQUENCE lone', "t: keep", ROWS)
     made.ask("SELECT nextval('lone')", "source")
     made.change(CLOSED, "source")
@@ -56,7 +56,7 @@ def test_a_sequence_of_no_column_in_a_closed_schema_is_named_in_a_note(pair: Pai
 
 
 def test_a_sequence_that_an_excluded_and_a_travelling_table_share_is_needed(pair: Pairs) -> None:
-    """The advice opens the schema before it opens the sequence, and what it says helps."""
+    """The advice opens the schema before it opens the sequence, and it is sufficient."""
     shared = "CREATE TABLE closed.x (id serial); CREATE TABLE y (id int DEFAULT nextval('closed.x_id_seq'));"
     made = pair(ELSEWHERE + shared, "t: keep\nclosed.x: exclude\ny: keep", ROWS + "; INSERT INTO y DEFAULT VALUES")
     made.change(CLOSED, "source")

@@ -55,7 +55,7 @@ def filled(rows: list[tuple[str, str, int]]) -> str:
 
 
 def check(pair: Pairs, monkeypatch: pytest.MonkeyPatch, source: str, staging: str, rows: list[Any], rule: str) -> None:
-    """Export from one definition and load into the other; our own trial is judged by the load itself."""
+    """Export from one definition and load into the other; the load itself shows whether our trial was right."""
     named = "id: keep, a: {}, b: keep, k: keep{}".format(rule, ", extra: keep" if "extra" in source else "")
     made = pair(TYPES + source, "t: {" + named + "}")
     made.change(filled(rows), "source")
@@ -93,7 +93,7 @@ DRAWN = (
 
 
 @pytest.mark.parametrize("examples", [12, pytest.param(400, marks=pytest.mark.drill)])
-def test_no_load_is_refused_that_the_plan_did_not_question(
+def test_a_load_is_refused_only_with_a_doubt_at_the_plan(
     pair: Pairs, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:
     """Pairs of definitions with rows: a few in the suite, several hundred in the drill."""

@@ -41,7 +41,7 @@ def as_admin(made: Any, statement: str) -> None:
 
 @pytest.mark.parametrize("case", REVOKED)
 def test_a_missing_right_is_named_by_the_plan(pair: Pairs, case: str) -> None:
-    """Nothing is changed on staging, and the message says who must be given what."""
+    """Nothing is changed on staging, and the message names the privilege and who needs it."""
     more, statement, why = REVOKED[case]
     made = pair(T + more, "t: keep", ROWS, old="INSERT INTO t (v) VALUES ('old')")
     facts = made.export()

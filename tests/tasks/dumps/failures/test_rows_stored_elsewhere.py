@@ -125,8 +125,10 @@ def policy_with(rule: str) -> Policy:
         ("CREATE FOREIGN TABLE users (id int) SERVER far", "a foreign table on the server far"),
     ],
 )  # fmt: skip
-def test_a_name_that_stands_for_something_else_on_staging_is_refused(away: Pairs, there: str, found: str) -> None:
-    """A table of the dump is not skipped in silence where its name is taken, and never written through a view."""
+def test_a_name_that_belongs_to_another_kind_of_relation_on_staging_is_refused(
+    away: Pairs, there: str, found: str
+) -> None:
+    """A table of the dump is not skipped in silence if its name is taken, and never written through a view."""
     made = away("CREATE TABLE users (id int)", "users: keep", "INSERT INTO users VALUES (1)", far={"target": ""})
     facts = made.export()
     made.change(f"DROP TABLE users; {there}")
@@ -188,7 +190,7 @@ def test_triggers_do_not_keep_rows(pair: Pairs) -> None:
 
 
 def test_what_the_load_changes_is_counted(pair: Pairs) -> None:
-    """Code of the database that changes a table beside the plan's, here in a default, undoes the load."""
+    """Code of the database that changes a table outside the plan, here in a default, undoes the load."""
     made = pair(
         """CREATE TABLE log (id int); CREATE FUNCTION noted() RETURNS int LANGUAGE plpgsql AS
         'BEGIN INSERT INTO public.log VALUES (1); RETURN 1; END'; CREATE TABLE t (id int)""",

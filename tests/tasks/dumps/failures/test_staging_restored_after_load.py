@@ -60,7 +60,7 @@ def test_foreign_keys_come_back_with_comment_and_deferral(pair: Pairs, readers: 
 
 
 def test_a_key_whose_triggers_are_off_stays_off(pair: Pairs) -> None:
-    """With readers: stay it is left alone; with readers: wait it could not be given back, and that is said at the plan."""
+    """With readers: stay it is left alone; with readers: wait its state could not be restored, and the plan is refused."""
     rows = "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1)"
     made = pair(KEYS, "parent: keep\nchild: keep\nlate: keep", rows)
     with psycopg.connect(made.url("target"), autocommit=True) as superuser:

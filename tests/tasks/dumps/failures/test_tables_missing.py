@@ -37,7 +37,7 @@ def test_tables_children_and_columns_come_with_their_statements(pair: Pairs, all
     assert checks["row counts"].endswith("NOT LOADED, because staging has no such table: m_new (500 rows)")
 
 
-LACKS = {  # what production has beside October, the rows, what the message must say
+LACKS = {  # what production has in addition to October, the rows, what the message must contain
     "a month": (NOVEMBER, "('2026-11-05', 'x')", "CREATE TABLE e_11 PARTITION OF e FOR VALUES FROM"),
     "a month in two layers": (
         NOVEMBER + " PARTITION BY LIST (v); CREATE TABLE e_11_x PARTITION OF e_11 FOR VALUES IN ('x')", "('2026-11-05', 'x')",
@@ -48,8 +48,8 @@ LACKS = {  # what production has beside October, the rows, what the message must
 
 
 @pytest.mark.parametrize("case", LACKS)
-def test_a_partition_that_staging_lacks_is_said_at_the_plan(pair: Pairs, case: str) -> None:
-    """With the statement that creates it. An empty one is no reason to stop; where bounds leave it open, the rows tell."""
+def test_a_partition_that_staging_lacks_is_named_at_the_plan(pair: Pairs, case: str) -> None:
+    """With the statement that creates it. An empty one is no reason to stop; if the bounds do not decide, the rows do."""
     more, row, expected = LACKS[case]
     made = pair(f"{MONTHS}; {more}", "e: keep", "INSERT INTO e VALUES ('2026-10-02', 'x')")
     empty = made.export()
@@ -85,7 +85,7 @@ def test_other_partitions_that_take_the_rows_are_as_good(pair: Pairs, case: str)
 
 
 def test_a_half_of_a_partition_is_tried(pair: Pairs) -> None:
-    """Rows of the month may all be in the half that staging has: the rows themselves tell."""
+    """Rows of the month may all be in the half that staging has: the rows decide."""
     made = pair(f"{MONTHS}; {NOVEMBER}", "e: keep", "INSERT INTO e VALUES ('2026-11-05', 'x')")
     facts = made.export()
     made.change("DROP TABLE e_11; CREATE TABLE a PARTITION OF e FOR VALUES FROM ('2026-11-01') TO ('2026-11-15')")

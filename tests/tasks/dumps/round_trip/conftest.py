@@ -276,7 +276,7 @@ class Trip:
         asked = (
             ("SELECT last_value, is_called FROM {}" if sequence else rows).format(name) for name, sequence in tables
         )
-        found = [self.staging.execute(question.encode()).fetchone() for question in asked]
+        found = [self.staging.execute(query.encode()).fetchone() for query in asked]
         return [*tables, *found, *self.structure()]
 
     def structure(self) -> list[Any]:

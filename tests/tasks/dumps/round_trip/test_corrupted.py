@@ -119,7 +119,7 @@ def test_an_unchanged_dump_changes_everything(pairs: dict[str, Pair], trip: Any,
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         (rb'"\u0000"', "NUL"), (rb'"a\u0000b"', "NUL"), (rb'"\ud800"', "surrogate"), (rb'"\udfffx"', "surrogate"),
         (rb'"\udc00\ud800"', "surrogate"), (b'"\xed\xa0\x80"', "surrogate|UTF-8"), (b'"\0"', "control character"),
@@ -127,18 +127,18 @@ def test_an_unchanged_dump_changes_everything(pairs: dict[str, Pair], trip: Any,
     ],
 )  # fmt: skip
 def test_what_no_text_can_hold_is_refused_by_name(
-    value: bytes, said: str, lines: list[bytes], true_again: Any, tmp_path: Path
+    value: bytes, message: str, lines: list[bytes], true_again: Any, tmp_path: Path
 ) -> None:
-    """A hand-made dump whose digests all agree, with a NUL or half a surrogate pair: the error says what and where."""
+    """A hand-made dump whose digests all agree, with a NUL or half a surrogate pair: the error names what and where."""
     at = next(number for number, line in enumerate(lines) if b"Anna" in line)
     lines[at] = lines[at].replace(b'"Anna"', value)
     made = tmp_path / "made.dump"
     made.write_bytes(b"".join(true_again(lines)))
-    with pytest.raises(DumpRefused, match=f"segment 0 of users: .*({said})"):
+    with pytest.raises(DumpRefused, match=f"segment 0 of users: .*({message})"):
         dump_reader.check(str(made))
     events = dump_reader.read(str(made))
     next(events)
     first = next(events)
     assert isinstance(first, dump_reader.Segment)
-    with pytest.raises(DumpRefused, match=said):
+    with pytest.raises(DumpRefused, match=message):
         b"".join(first.blocks)

@@ -1,4 +1,4 @@
-"""A dump of any schema and any rows, loaded into the same schema elsewhere, gives equal rows where nothing was masked.
+"""A dump of any schema and any rows, loaded into the same schema elsewhere, has equal rows in all columns that are not masked.
 
 20 examples by default, always the same ones; `UNDERSTUDY_EXAMPLES=500` draws that many new ones.
 """
@@ -36,7 +36,7 @@ def quoted(*names: str) -> str:
 
 @dataclass
 class Column:
-    """A column. `pool`: what its rows may hold; None where the database computes it. `to`: the table it points at."""
+    """A column. `pool`: what its rows may contain; None if the database computes it. `to`: the table it points at."""
 
     name: str
     declared: str
@@ -220,21 +220,21 @@ def policy_of(shapes: list[Shape]) -> Policy:
 
 
 def require_equal(trip: Any, shape: Shape) -> None:
-    """Kept columns equal in every row, masked ones nowhere, and NULL where the rule says so."""
+    """Kept columns equal in every row, masked ones nowhere, and NULL as the rule specifies."""
     kept = ", ".join(f"{quoted(c.name)}::text" for c in shape.all if c.rule == "keep")
     only = "" if shape.parted else "ONLY "
-    question = f"SELECT md5(ROW({kept})::text) FROM {only}{shape.sql} ORDER BY 1"  # noqa: S608  # quoted by psycopg.sql
-    assert trip.staging.execute(question.encode()).fetchall() == trip.production.execute(question.encode()).fetchall()
+    query = f"SELECT md5(ROW({kept})::text) FROM {only}{shape.sql} ORDER BY 1"  # noqa: S608  # quoted by psycopg.sql
+    assert trip.staging.execute(query.encode()).fetchall() == trip.production.execute(query.encode()).fetchall()
     for c in (c for c in shape.all if c.rule not in ("keep", "?")):
-        question = f"SELECT md5({quoted(c.name)}::text) FROM {shape.sql}"  # noqa: S608  # quoted by psycopg.sql
-        there, here = ([row[0] for row in x.execute(question.encode())] for x in (trip.production, trip.staging))
+        query = f"SELECT md5({quoted(c.name)}::text) FROM {shape.sql}"  # noqa: S608  # quoted by psycopg.sql
+        there, here = ([row[0] for row in x.execute(query.encode())] for x in (trip.production, trip.staging))
         assert not {*there} & {*here} - {None}
         nulls = c.rule.get("nulls") if isinstance(c.rule, dict) else "keep"
         assert here.count(None) == {"mask": 0, "equalise": len(here)}.get(nulls, there.count(None))
 
 
 def require_usable(trip: Any, shape: Shape, shapes: list[Shape], rows: Rows) -> None:
-    """The sequence of the key gives a value past all in use that it could give, or none any more at its end."""
+    """The sequence of the key returns a value after all values in use that it can return, or no value at its end."""
     if not shape.key or not any(word in shape.key[0].declared for word in ("serial", "IDENTITY", "nextval")):
         return
     ask = trip.staging.execute
