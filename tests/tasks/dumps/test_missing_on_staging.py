@@ -99,13 +99,15 @@ def test_missing_tables_and_columns_are_listed_with_their_statements(
     held = facts(
         dumped("users", "id", "V"), dumped("gone", "id", parents=(name("s.Up"),)), dumped("p", "id", key="LIST (id)")
     )
+    totals = held.trailer.tables[:2]  # no segment fills the third
+    held = held.model_copy(update={"trailer": held.trailer.model_copy(update={"tables": totals})})
     mine = policy("users: keep, gone: keep, p: keep, other: keep", f"missing_on_staging: [{allowance}]")
     orders = [order("users", "id", rows=2, skipped=("V",))]
     with psycopg.connect(database) as connection:
         found = list(missing_things(connection, held, orders, ["gone", "p"], mine))
     assert [(each.name, each.what, each.rows, each.statement) for each in found] == [
         ("gone", "inheritance child", 3, 'CREATE TABLE gone (id text) INHERITS (s."Up")'),
-        ("p", "table", 3, "CREATE TABLE p (id text) PARTITION BY LIST (id)"),
+        ("p", "table", 0, "CREATE TABLE p (id text) PARTITION BY LIST (id)"),
         ("users.V", "column", 2, 'ALTER TABLE users ADD COLUMN "V" text'),
     ]  # fmt: skip
     assert [each.name for each in found if each.allowed] == allowed
@@ -118,17 +120,25 @@ CREATE TABLE kept_2x PARTITION OF kept_2 DEFAULT;
 CREATE TABLE hidden (v text) PARTITION BY LIST (v); CREATE TABLE hidden_1 PARTITION OF hidden DEFAULT;
 CREATE TABLE below (at int, v text) PARTITION BY RANGE (at);
 CREATE TABLE below_1 PARTITION OF below DEFAULT PARTITION BY LIST (v); CREATE TABLE below_1x PARTITION OF below_1 DEFAULT;
-CREATE TABLE plain (v text);
-INSERT INTO kept VALUES (1, 'a'), (11, 'b'); INSERT INTO hidden VALUES ('a'); INSERT INTO below VALUES (1, 'a')"""
+CREATE TABLE shown (at int, v text CHECK (v <> '')) PARTITION BY RANGE (at); CREATE TABLE shown_1 PARTITION OF shown DEFAULT;
+CREATE TABLE plain (v text NOT NULL);
+INSERT INTO kept VALUES (1, 'a'), (11, 'b'); INSERT INTO hidden VALUES ('a'); INSERT INTO below VALUES (1, 'a');
+INSERT INTO shown VALUES (1, 'a')"""
 
 
 def test_the_header_contains_partitions_with_rows_unless_their_key_is_masked(database: str) -> None:
     """Each partition comes after the one that it belongs to. A bound of a masked column may be a person's value."""
-    mine = policy("kept: keep, hidden: {v: scrub}, below: {at: keep, v: scrub}, plain: keep")
+    mine = policy(
+        "kept: keep, hidden: {v: scrub}, below: {at: keep, v: scrub}, shown: {at: keep, v: scrub}, plain: keep"
+    )
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(PARTITIONED)
         there = read_catalog(connection)
         found = dumped_tables(connection, draft_masking(there, mine, Choices()), there)
     assert {str(each.name): (each.key, [str(part.name) for part in each.parts]) for each in found} == {
-        "kept": ("RANGE (at)", ["kept_1", "kept_2", "kept_2x"]), "hidden": ("", []), "below": ("", []), "plain": ("", []),
+        "kept": ("RANGE (at)", ["kept_1", "kept_2", "kept_2x"]), "hidden": ("", []), "below": ("", []),
+        "shown": ("RANGE (at)", ["shown_1"]), "plain": ("", []),
     }  # fmt: skip
+    satisfied = {str(each.name): (len(each.promises or ()), len(each.sampled)) for each in found}
+    assert satisfied["plain"] == (2, 0)  # NOT NULL of a kept column, and its type
+    assert satisfied["shown"][1] == 1  # the CHECK of a masked column is only tried on a sample
