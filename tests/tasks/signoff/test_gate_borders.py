@@ -106,6 +106,27 @@ def test_a_rejection_that_an_approval_overtakes_changes_nothing(
     assert not desk.ledger.facts(kind="rejected")
 
 
+def test_a_late_answer_that_an_approval_overtakes_returns_the_approval(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If another worker records an answer that was in time, the late one does not end the request as expired."""
+    plan = desk.ask(draft(risk=YELLOW))
+    in_time = desk.answer(plan, BEN)
+    desk.wait(hours=8, seconds=1)
+    late = desk.answer(plan)
+    together = Ledger.record_together
+
+    def overtaken(self: Ledger, *given: Any) -> Any:
+        monkeypatch.setattr(Ledger, "record_together", together)
+        desk.gate.evaluate(plan, in_time, now=desk.now)
+        return together(self, *given)
+
+    monkeypatch.setattr(Ledger, "record_together", overtaken)
+    found = desk.gate.evaluate(plan, late, now=desk.now)
+    assert isinstance(found, Approval)
+    assert found.approver == BEN
+
+
 def test_a_code_for_production_is_watched_for_one_minute(desk: Desk) -> None:
     """The minute counts from the answer, and the approval carries the time of the answer."""
     plan = draft(risk=YELLOW, **UP)

@@ -115,6 +115,18 @@ def test_a_restore_without_a_recorded_use_is_not_permitted_by_facts_of_no_run(de
         )
 
 
+def test_a_use_that_names_no_promotion_permits_no_restore(desk: Desk) -> None:
+    """A use that somebody recorded without its key is refused like any other that does not fit."""
+    promotion = Failing(desk).promote()
+    restore = put_back(promotion)
+    approval = forge(desk, restore, "pre-authorised")
+    desk.ledger.record(PreauthorisationUsed(), **where(restore))
+    with pytest.raises(NotApproved, match="not permitted"):
+        require_preauthorised(
+            desk.ledger, restore, approval, desk.gate.leads, at_most=QUARTER, execute_within=HALF_AN_HOUR
+        )
+
+
 def test_a_load_is_never_permitted_by_a_promotion(desk: Desk) -> None:
     """Only the plan of a restore can use the permission."""
     Failing(desk).promote()
