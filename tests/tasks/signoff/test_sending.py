@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tasks.safeguards.stories import PROD, STAGE, content, load_plan, plan, survey
 
 from tasks.estate.errors import (
     ApprovalExpired,
@@ -29,6 +28,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import record_approval
 from tasks.signoff.sending import Call, install_call, send_once
 from tests.raw_facts import raw_fact
+from tests.tasks.safeguards.ledger_histories import PROD, STAGE, content, load_plan, plan, survey
 
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
 BASELINE = Baseline(
