@@ -79,12 +79,12 @@ def ask_or_standing(
     """
     if mode == "ask":
         return ask(plan, comparison, within=within)
-    ledger, limits = open_ledger(), read_rules().conditions
+    ledger, rules = open_ledger(), read_rules()
     if ledger.receipt(plan.run_id) is not None and (recorded := recorded_answer(ledger, plan)):
         return recorded  # sent before: nothing is sent again, whatever the conditions are now
     return _stand(
         plan,
-        lambda now: scheduled_run_conditions.require_met(ledger, plan, comparison, now=now, **limits),
+        lambda now: scheduled_run_conditions.require_met(ledger, plan, comparison, rules, now=now),
         require_covered,
     )
 
@@ -95,7 +95,7 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
     If the load empties other tables than people approved last, people are asked. Raises what `ask_or_standing` raises. The form
     refuses a wrong hostname or risk phrase.
     """
-    ledger, limits = open_ledger(), read_rules().conditions
+    ledger, rules = open_ledger(), read_rules()
     recorded = recorded_answer(ledger, plan)
     if recorded is not None and (
         mode != "standing" or recorded.kind == "person" or ledger.facts(run_id=plan.run_id, kind=Sending.KIND)
@@ -108,7 +108,7 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
     if mode == "standing" and not notes:
         return _stand(
             plan,
-            lambda now: scheduled_run_conditions.require_load_met(ledger, plan, now=now, **limits),
+            lambda now: scheduled_run_conditions.require_load_met(ledger, plan, rules, now=now),
             require_load_covered,
         )
 

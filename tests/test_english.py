@@ -18,12 +18,6 @@ NAMES = set(LIST["names"])
 
 # Files, and folders without their subfolders, that are not rewritten yet. This list only gets shorter.
 NOT_YET = (
-    "tasks/ledger",
-    "tasks/ledger/migrations",
-    "tasks/ledger/migrations/versions",
-    "tasks/safeguards",
-    "tests/tasks/ledger",
-    "tests/tasks/safeguards",
 )
 
 

@@ -1,10 +1,11 @@
-"""Every outcome that is not an error's, which of them are green, and the checks that decide the outcome of each flow.
+"""Every outcome that is not an error's, which outcomes are green or failures, and the checks that decide the outcome of each flow.
 
 docs/outcomes.md lists every outcome and docs/evidence.md has the table of checks; tests compare them.
 """
 
 from collections.abc import Iterable
 
+from tasks.estate.errors import LeakFound, NotLoaded, NotVerified, OutcomeUnknown
 from tasks.estate.plans import Finding, Plan, Severity, Verdict
 
 VERIFIED = "Verified"
@@ -26,6 +27,8 @@ SWEPT = "Swept"
 
 # Green in Prefect: the run's state is Completed. Every other outcome, also that of an error, is a Failed state of its name.
 GREEN = {VERIFIED, HEALTHY, EXPORTED, LOADED, PREVIEWED, CLASSIFIED, AUDITED, HELD, RELEASED, SETTLED, SWEPT}
+# Failures of a run after its call, or of a load: they count against scheduled runs. Other outcomes are not failures of a copy.
+FAILED_CALLS = {VERIFY_FAILED, *(error.outcome for error in (OutcomeUnknown, NotVerified, NotLoaded, LeakFound))}
 
 ALWAYS = "always"
 DATABASE = "if the whole database was copied"

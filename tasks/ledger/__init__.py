@@ -1,1 +1,1 @@
-"""The ledger: an append-only, hash-chained record of what was planned, asked, answered, sent and seen."""
+"""The ledger: an append-only hash chain of facts, locks, and the journal of calls."""

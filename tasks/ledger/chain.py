@@ -1,4 +1,4 @@
-"""The hash chain: what one fact is, how it names its predecessor, and what shows that somebody changed the past."""
+"""The hash chain: a fact, the hash of its row, and the search for changes of the past."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from tasks.ledger.facts import Recorded
 
 R = TypeVar("R", bound=Recorded)
 
-GENESIS = "0" * 64  # what the first fact names as its predecessor
+GENESIS = "0" * 64  # `previous` of the first fact
 HASHED = ("seq", "at", "run_id", "kind", "destination_id", "plan", "detail", "once", "previous")
 COLUMNS = (*HASHED, "hash")
 
@@ -37,11 +37,11 @@ class Fact:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Fact":
-        """The fact of a row as it is stored, where `at` is text."""
+        """Return the fact of a row as it is stored, with `at` as text."""
         return cls(**{**row, "at": datetime.fromisoformat(row["at"])})
 
     def as_(self, kind: type[R]) -> R:
-        """Return the detail as a fact of this kind. Raises `LedgerBroken`, without the values, if it cannot be one."""
+        """Return the detail as a fact of this kind. Raises `LedgerBroken`, without the values, if it is not valid."""
         try:
             return kind.read(self.detail)
         except ValidationError as error:
@@ -59,7 +59,7 @@ class Fact:
 
 
 class Head(NamedTuple):
-    """The newest fact's number and hash. Kept outside the ledger it is an anchor: it shows a cut or a rebuilt chain."""
+    """Number and hash of the newest fact. A copy outside the ledger is an anchor: it shows a cut or rebuilt chain."""
 
     seq: int
     hash: str
@@ -69,30 +69,30 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, anchor: str) -> "Head":
-        """The head that an anchor, `<seq>:<hash>`, names. Raises `Misconfigured` where it names none."""
+        """Return the head that an anchor, `<seq>:<hash>`, names. Raises `Misconfigured` if it is malformed."""
         found = re.fullmatch(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", anchor.strip())
         if found is None:
             raise Misconfigured(
                 f"{anchor[:100]!r} is no anchor; expected the number of a fact, a colon and its 64 hexadecimal digits.",
-                next_step="Copy the anchor whole from a notice or from the digest; it looks like 812:9f86d081….",
+                next_step="Copy the whole anchor from a notice or from the digest; it looks like 812:9f86d081….",
             )
         return cls(int(found[1]), found[2])
 
 
 def digest(row: Mapping[str, Any]) -> str:
-    """The hash of a row as it is stored: SHA-256 over the canonical JSON of its values, the predecessor's hash included."""
+    """Return the hash of a row as it is stored: SHA-256 of the canonical JSON of its values, with `previous`."""
     values = [row[name] for name in HASHED]
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def line(row: Mapping[str, Any]) -> str:
-    """A row as it is stored, as one line of JSON, without its line break."""
+    """Return a row as it is stored as one line of JSON, without a line break."""
     return json.dumps({name: row[name] for name in COLUMNS}, separators=(",", ":"), default=repr)
 
 
 def json_object(stored: str) -> Any:
-    """The value of a JSON text as it is stored; the text itself where it is none, or where a key stands twice."""
+    """Return the value of a JSON text as it is stored, or the text itself if it is not JSON or repeats a key."""
     try:
         return json.loads(stored, object_pairs_hook=_each_key_once)
     except (ValueError, TypeError, RecursionError):
@@ -101,35 +101,35 @@ def json_object(stored: str) -> Any:
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) != len(pairs):
-        raise ValueError("a key stands twice")  # readers differ in which one they take
+        raise ValueError("a key occurs twice")  # readers differ in which one they use
     return found
 
 
 def breaks(rows: Iterable[Mapping[str, Any]], anchor: str | None = None) -> list[str]:
-    """What does not fit in a chain of rows, in words: the first break, how many follow it, and what the anchor shows.
+    """Return sentences about what is wrong with a chain of rows: the first break, how many follow, and what the anchor shows.
 
-    Rows are read once and not kept. Empty if the chain is whole and, where an anchor `<seq>:<hash>` is given, holds that
-    very fact. Without an anchor a cut tail and a chain that was rebuilt from an edited row are not seen. Raises
-    `Misconfigured` for an anchor that is none.
+    The list is empty if the chain is whole and contains the fact that the anchor, `<seq>:<hash>`, names. Without an anchor, a
+    cut tail and a chain that was rebuilt from an edited row are not found. Rows are read once and not kept. Raises
+    `Misconfigured` for a malformed anchor.
     """
     wanted = Head.parse(anchor) if anchor is not None else None
-    first, more, last, there = "", 0, Head(0, GENESIS), ""
+    first, more, last, found = "", 0, Head(0, GENESIS), ""
     for row in rows:
         if problem := _problem(row, last):
             first, more = (first, more + 1) if first else (problem, 0)
         if _is_fact(row):
             last = Head(row["seq"], row["hash"])
-            there = last.hash if wanted and wanted.seq == last.seq else there
+            found = last.hash if wanted and wanted.seq == last.seq else found
     problems = [first] if first else []
     if more:
         problems.append(f"{more} more after that {'do' if more > 1 else 'does'} not fit either")
-    if wanted and there != wanted.hash:
-        problems.append(f"the ledger was cut or rebuilt: {_against(wanted, there, last)}")
+    if wanted and found != wanted.hash:
+        problems.append(f"the ledger was cut or rebuilt: {_against(wanted, found, last)}")
     return problems
 
 
 def verify_export(lines: Iterable[str], anchor: str | None = None) -> list[str]:
-    """What `breaks` finds in an exported ledger, read line by line; it needs no database and no settings."""
+    """Return what `breaks` finds in the lines of an exported ledger; it needs no database and no settings."""
     found = (json_object(text) for text in lines if text.strip())
     return breaks((row if isinstance(row, dict) else {} for row in found), anchor)
 
@@ -139,7 +139,7 @@ def _is_fact(row: Mapping[str, Any]) -> bool:
 
 
 def _problem(row: Mapping[str, Any], last: Head) -> str:
-    """The one sentence that says best why a row cannot come after `last`; empty where it can."""
+    """Return the most specific reason why a row cannot come after `last`, or "" if it can."""
     if not _is_fact(row):
         return f"what comes after fact {last.seq} is not a fact"
     seq = row["seq"]
@@ -159,11 +159,11 @@ def _is_unchanged(row: Mapping[str, Any]) -> bool:
     try:
         return isinstance(row["detail"], dict) and bool(row["hash"] == digest(row))
     except (TypeError, ValueError, RecursionError):
-        return False  # a value that no fact can have
+        return False  # a value that cannot be stored as JSON
 
 
-def _against(wanted: Head, there: str, last: Head) -> str:
-    if there:
+def _against(wanted: Head, found: str, last: Head) -> str:
+    if found:
         return f"its fact {wanted.seq} is not the one that the anchor names"
     if last.seq < wanted.seq:
         return f"it ends at fact {last.seq}, and the anchor names fact {wanted.seq}"

@@ -166,7 +166,7 @@ class RequestRejected(Ending):
 
 
 class RequestExpired(Ending):
-    """Nobody answered in time, or `why` nobody could."""
+    """Nobody answered in time, or nobody could because of `why`."""
 
     KIND = "expired"
     answer_by: Moment
@@ -260,7 +260,7 @@ class Sending(Recorded):
 
     @property
     def before(self) -> Baseline:
-        """The baseline of a copy or restore. Raises `LedgerBroken` if there is none."""
+        """The baseline of a copy or restore. Raises `LedgerBroken` if the fact contains no baseline."""
         if self.baseline is None:
             raise errors.LedgerBroken(
                 "The ledger contains no baseline of the call; expected that of a copy or restore."
@@ -305,7 +305,7 @@ JOURNAL_ENDS = (Settled.KIND, SendRefused.KIND)  # after one of these a journale
 
 
 class SettleAsked(Recorded):
-    """A run asked what became of the call of run `call`."""
+    """A run asked for the result of the call of run `call`."""
 
     KIND = "settle-asked"
     answer_by: Moment

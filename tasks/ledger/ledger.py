@@ -27,8 +27,8 @@ from tasks.ledger.tables import facts, open_database
 
 __all__ = ["AlreadyRecorded", "Entry", "Fact", "Head", "Ledger", "Lock", "verify_export"]
 
-RECONCILED = "reconciled: the remote side proves the arrival"  # how a call is settled whose arrival was seen
-OLD = "older than the lock horizon"  # how a call is settled whose work at the host must have ended by now
+RECONCILED = "reconciled: the remote side proves the arrival"  # `Settled.how` of a call whose arrival was seen
+OLD = "older than the lock horizon"  # `Settled.how` of a call whose work at the host must have ended
 
 
 class LockTerms(TypedDict):
@@ -225,8 +225,8 @@ class Ledger:
     def verify(self, anchor: str | None = None) -> list[str]:
         """Return a sentence for each sign that the past was changed: an edit, a deletion or a reordering.
 
-        A cut tail, and a chain that was rebuilt from an edited fact on, show only against an `anchor`: `str(head())` of an
-        earlier day, kept outside the ledger. Raises `Misconfigured` for a malformed anchor.
+        A cut tail and a chain that was rebuilt from an edited fact are found only with an `anchor`: an earlier `str(head())`,
+        stored outside the ledger. Raises `Misconfigured` for a malformed anchor.
         """
         return breaks(self._stored(), anchor)
 

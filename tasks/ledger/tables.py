@@ -1,4 +1,4 @@
-"""The ledger's tables as they are today, and how its databases are opened: SQLite by default, PostgreSQL by URL."""
+"""The current tables of the ledger, and how its database is opened: SQLite by default, PostgreSQL by URL."""
 
 import os
 import sqlite3
@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from tasks.estate.errors import LedgerUnavailable, Misconfigured
 from tasks.ledger.migrations import HEAD, version_of
 
-PATIENCE = 10.0  # seconds that one waits for another's transaction
+PATIENCE = 10.0  # seconds to wait for another transaction
 
 metadata = MetaData()
 
@@ -39,10 +39,10 @@ facts = Table(
     Column("destination_id", String(64), nullable=False, index=True),
     Column("plan", String(64), nullable=False),
     Column("detail", JSON, nullable=False),
-    Column("once", String(200), nullable=True, unique=True),  # what may be recorded one time only carries its key here
+    Column("once", String(200), nullable=True, unique=True),  # key of a fact that may be recorded only once
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    Index("ix_facts_kind_seq", "kind", "seq"),  # which questions are open?
+    Index("ix_facts_kind_seq", "kind", "seq"),  # for open approval requests
     Index("ix_facts_plan", "plan"),
 )
 
@@ -56,25 +56,25 @@ locks = Table(
 
 
 def open_database(url: str) -> Engine:
-    """Open the ledger's database, with its tables made or brought up to date where they are not.
+    """Open the ledger's database, and create or upgrade its tables if necessary.
 
-    Raises `Misconfigured` for a URL that cannot be one, and for a ledger that is newer than this code, and
-    `LedgerUnavailable` if the database cannot be used, now or later.
+    Raises `Misconfigured` if the URL is not valid or the ledger is newer than this code, and `LedgerUnavailable` if the database
+    cannot be used. The engine raises `LedgerUnavailable` too, if the database fails later.
     """
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise Misconfigured(
             "UNDERSTUDY_LEDGER_URL is not a database URL; expected sqlite:///… or postgresql+psycopg://…"
-        ) from None  # its text holds the address
+        ) from None  # its text contains the address
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
-        raise Misconfigured(f"The ledger cannot live in {kind!r}; expected sqlite or postgresql.")
+        raise Misconfigured(f"The ledger cannot be stored in {kind!r}; expected sqlite or postgresql.")
     where = parsed.render_as_string(hide_password=True)
     try:
         return _opened(url, parsed.database if kind == "sqlite" else None, where)
     except (OSError, sqlite3.Error, OperationalError, DatabaseError) as error:
-        raise _unavailable(where, error) from None  # its text may hold the whole statement
+        raise _unavailable(where, error) from None  # its text may contain the whole statement
 
 
 def _opened(url: str, path: str | None, where: str) -> Engine:
@@ -93,7 +93,7 @@ def _opened(url: str, path: str | None, where: str) -> Engine:
 
 
 def _name_faults(engine: Engine, where: str) -> None:
-    """Let a database that fails later, a full disk for instance, end in `LedgerUnavailable` too."""
+    """Raise `LedgerUnavailable` also if the database fails later, for instance because the disk is full."""
 
     @event.listens_for(engine, "handle_error")
     def name(context: ExceptionContext) -> None:
@@ -114,31 +114,31 @@ def _unavailable(where: str, error: BaseException) -> LedgerUnavailable:
 def _open_sqlite(url: str, path: str | None) -> Engine:
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # who approved what is nobody else's business
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # approvals are readable by the owner only
     engine = create_engine(url, connect_args={"timeout": PATIENCE})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN: see below
+        connection.isolation_level = None  # SQLAlchemy, not the driver, begins transactions: see below
         _write_ahead(connection)
-        connection.execute("PRAGMA synchronous=FULL")  # an intent must be on disk before its request leaves
+        connection.execute("PRAGMA synchronous=FULL")  # the recorded call must be on disk before its request is sent
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # one writer at a time: check and write are one step
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # one writer at a time: a check holds until the write
 
     return engine
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Use a write-ahead log. Where two do so first at the same moment, SQLite fails one at once, whatever its time-out."""
+    """Use a write-ahead log. If two processes enable it at the same time, SQLite fails one at once, despite its time-out."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the low byte says busy, the rest says why
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the low byte; the others are details
             if not busy or time.monotonic() > deadline:
                 raise
-            time.sleep(0.01)  # seconds; the other one needs less
+            time.sleep(0.01)  # seconds; the other process needs less

@@ -1,1 +1,1 @@
-"""Safeguards: what can forbid or restrict an overwrite before anybody is asked, and how dangerous a plan is."""
+"""Safeguards: risk classes, freeze windows, holds, and conditions of scheduled runs."""

@@ -1,7 +1,7 @@
-"""Freezes: a reviewed calendar of when destructive work may and may not be done, with IANA zones and recurrence.
+"""Freeze windows: a reviewed calendar of when destinations may be overwritten, with IANA time zones and recurrence.
 
-Deny wins over allow; where any allow window speaks of a destination, everything outside the allowed times is closed. A
-restore is exempt: a freeze that stops the way back is dangerous. What was sent before a freeze is not called back.
+Deny windows override allow windows. If any allow window matches a destination, all time outside the allow windows is closed.
+Restores are exempt: they must be possible when something is wrong. A call that was sent before a window began is not stopped.
 """
 
 import re
@@ -20,15 +20,13 @@ from tasks.configuration.reviewed_files import read_entries
 from tasks.estate.errors import Frozen, Misconfigured
 from tasks.estate.sites import Environment, Immutable
 
-LOOK_AHEAD = timedelta(
-    days=400
-)  # how far a reopening is searched for: a yearly window is found, an endless one gives up
-LONGEST = timedelta(days=3660)  # ten years; beyond that, nobody meant it
-SLACK = timedelta(days=2)  # between a local time and UTC lie at most 14 hours, and a change of the clocks
-# Weeks, days, hours and minutes. pydantic would also take 18 for seconds, and P1M for 30 days.
+LOOK_AHEAD = timedelta(days=400)  # how far a reopening is searched for: more than a year, for yearly windows
+LONGEST = timedelta(days=3660)  # ten years; a longer window is a mistake
+SLACK = timedelta(days=2)  # local time differs from UTC by at most 14 hours and a change of the clocks
+# Weeks, days, hours and minutes. pydantic would also accept 18 as seconds, and P1M as 30 days.
 DURATION = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?)?")
 
-Span = tuple[datetime, datetime]  # from its first instant to before its last, UTC
+Span = tuple[datetime, datetime]  # UTC, without its last instant
 
 
 def _duration(given: Any) -> Any:
@@ -41,16 +39,16 @@ def _duration(given: Any) -> Any:
     try:
         return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)
     except OverflowError:
-        return timedelta.max  # too long, and said so below
+        return timedelta.max  # too long: refused by the validator of `lasts`
 
 
 class Window(Immutable):
-    """One rule: allow or deny, for destinations whose names match, once or recurring.
+    """One window: allow or deny, for destinations whose names match, once or recurring.
 
     `start` is local time in `zone`, and so is the start of every recurrence (`recurs`, an RFC 5545 RRULE): 22:00 stays 22:00
-    on both sides of a change of the clocks. Whole days of `lasts` are days of the calendar, hours are hours: P1D from
-    midnight ends at midnight, PT8H ends eight hours later. A start in the hour that a spring night lacks begins an hour
-    later by the clock; in the hour that an autumn night has twice, the first time.
+    on both sides of a change of the clocks. Whole days of `lasts` are calendar days, hours are hours: P1D from midnight ends
+    at midnight, PT8H ends eight hours later. A start in the hour that the clocks skip begins an hour later by the clock; a start
+    in an hour that occurs twice is its first occurrence.
     """
 
     rule: Literal["allow", "deny"]
@@ -94,8 +92,8 @@ class Window(Immutable):
         if self.recurs:
             if not re.fullmatch(r"FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;[A-Z]+=[A-Z0-9,+-]+)*", self.recurs):
                 raise ValueError("recurs: expected an RRULE that begins with FREQ=DAILY, WEEKLY, MONTHLY or YEARLY")
-            if re.search(r";INTERVAL=0+(;|$)", self.recurs):  # dateutil would look for the next one for ever
-                raise ValueError("recurs: INTERVAL=0 never goes on")
+            if re.search(r";INTERVAL=0+(;|$)", self.recurs):  # dateutil would search for ever
+                raise ValueError("recurs: INTERVAL=0 never recurs; expected 1 or more")
             if re.search(r";UNTIL=\w+Z(;|$)", self.recurs):
                 raise ValueError("recurs: UNTIL is local time in `zone`; expected no Z")
             try:
@@ -108,11 +106,11 @@ class Window(Immutable):
 
     @property
     def mark(self) -> str:
-        """How a plan names this freeze among what it overrides."""
+        """Its name in the `overrides` of a plan."""
         return f"freeze:{self.name}"
 
-    def speaks_of(self, destination: str, environment: str) -> bool:
-        """Whether the window is about this destination. What is not known to be staging counts as production."""
+    def matches(self, destination: str, environment: str) -> bool:
+        """Return whether the window is for this destination. What is not known to be staging counts as production."""
         if not any(fnmatchcase(destination.casefold(), glob.casefold()) for glob in self.destinations):
             return False
         known = Environment(environment) if environment in {*map(str, Environment)} else Environment.UNKNOWN
@@ -120,11 +118,11 @@ class Window(Immutable):
         return not self.environments or known in self.environments or as_production
 
     def covers(self, moment: datetime) -> bool:
-        """Whether the moment (aware) lies in an occurrence, from its first instant to before its last."""
+        """Return whether an occurrence contains the moment (aware); its last instant does not belong to it."""
         return any(begin <= moment < end for begin, end in self.spans(moment, moment))
 
     def spans(self, since: datetime, until: datetime) -> list[Span]:
-        """The occurrences that may touch this time (both ends aware), in order of their beginnings."""
+        """Return the occurrences that may overlap this time (both ends aware), in order of their beginnings."""
         zone = ZoneInfo(self.zone)
         if self.recurs:
             first, last = (_naive(since) - self.lasts - SLACK, _naive(until) + SLACK)
@@ -138,9 +136,9 @@ class Window(Immutable):
         return _placed(start + days, zone) + (self.lasts - days)
 
     def _rule(self) -> rrule:
-        made = rrulestr(self.recurs, dtstart=self.start)
-        assert isinstance(made, rrule), "one line makes one rule"  # noqa: S101  # for the type checker
-        return made
+        rule = rrulestr(self.recurs, dtstart=self.start)
+        assert isinstance(rule, rrule), "one line is one rule"  # noqa: S101  # for the type checker
+        return rule
 
 
 def _placed(local: datetime, zone: ZoneInfo) -> datetime:
@@ -152,7 +150,7 @@ def _naive(moment: datetime) -> datetime:
 
 
 class Calendar:
-    """All windows together. Raises `Misconfigured` for two of one name: a plan overrides a freeze by its name."""
+    """All windows. Raises `Misconfigured` if two have the same name, because a plan overrides a window by its name."""
 
     def __init__(self, windows: Iterable[Window] = ()) -> None:
         self.windows = tuple(windows)
@@ -164,16 +162,16 @@ class Calendar:
     def closed_by(
         self, destination: str, environment: str, moment: datetime, *, overrides: Collection[str] = ()
     ) -> Window | None:
-        """The window that forbids work on this destination at this moment (aware), or None where it is open."""
+        """Return a window that closes this destination at this moment (aware), or None if it is open."""
         return next(iter(self.all_closing(destination, environment, moment, overrides=overrides)), None)
 
     def all_closing(
         self, destination: str, environment: str, moment: datetime, *, overrides: Collection[str] = ()
     ) -> tuple[Window, ...]:
-        """Every window that forbids it: each deny that holds, then one allow, if the moment is outside of all of them.
+        """Return every window that closes it: deny windows at this moment, then one allow window if the moment is outside of all.
 
-        A plan that breaks the glass must override each of these (`Window.mark`). Overriding one allow window opens the time
-        outside of all: to work outside of the allowed hours is one thing, whichever hours they are.
+        A break-glass plan must override each of these (`Window.mark`). Overriding one allow window opens the time outside of all
+        of them.
         """
         denies, allows = self._about(destination, environment, overrides)
         closing = [window for window in denies if window.covers(moment)]
@@ -184,12 +182,12 @@ class Calendar:
     def reopens(
         self, destination: str, environment: str, moment: datetime, *, overrides: Collection[str] = ()
     ) -> datetime | None:
-        """When it is open again (UTC): `moment` itself where it is open then; None if not within 400 days."""
+        """Return when it is open again (UTC): `moment` itself if it is open then, None if not within 400 days."""
         denies, allows = self._about(destination, environment, overrides)
         last = moment + LOOK_AHEAD
         closed = list(_merged(denies, moment, last))
         opened = list(_merged(allows, moment, last)) if allows else [(moment, last + LONGEST)]
-        # It opens where an allowed time begins, or a denied one ends: nowhere else, so nowhere else is looked.
+        # It can only open when an allowed time begins or a denied one ends.
         edges = {moment, *(end for _, end in closed), *(begin for begin, _ in opened)}
         for edge in sorted(edge for edge in edges if moment <= edge < last):
             if _within(edge, opened) and not _within(edge, closed):
@@ -199,9 +197,9 @@ class Calendar:
     def require_open(
         self, verb: str, destination: str, environment: str, moment: datetime, *, overrides: Collection[str] = ()
     ) -> None:
-        """Raises `Frozen` naming the window, its reason, and when it reopens; `reopens` is among its facts (ISO, UTC).
+        """Raise `Frozen` if it is closed, naming the window, its reason, and when it reopens (also as the fact `reopens`: ISO, UTC).
 
-        A restore is exempt. A window whose mark is among `overrides` does not count: people approved a plan that names it.
+        A restore is exempt. A window whose mark is among `overrides` does not count: people approved a plan that contains it.
         """
         window = self.closed_by(destination, environment, moment, overrides=overrides)
         if verb == "restore" or window is None:
@@ -217,15 +215,15 @@ class Calendar:
     def _about(
         self, destination: str, environment: str, overrides: Collection[str]
     ) -> tuple[list[Window], list[Window]]:
-        """The deny and the allow windows that count for this destination."""
-        mine = [window for window in self.windows if window.speaks_of(destination, environment)]
+        """Return the deny windows and the allow windows that count for this destination."""
+        mine = [window for window in self.windows if window.matches(destination, environment)]
         denies = [window for window in mine if window.rule == "deny" and window.mark not in overrides]
         allows = [window for window in mine if window.rule == "allow"]
         return denies, [] if any(window.mark in overrides for window in allows) else allows
 
 
 def _merged(windows: Iterable[Window], since: datetime, until: datetime) -> Iterator[Span]:
-    """The occurrences of all these windows as spans that do not touch, in order."""
+    """Yield the occurrences of all these windows as spans that do not touch, in order."""
     spans = sorted(span for window in windows for span in window.spans(since, until))
     while spans:
         begin, end = spans[0]
@@ -238,7 +236,7 @@ def _merged(windows: Iterable[Window], since: datetime, until: datetime) -> Iter
 
 
 def _within(moment: datetime, spans: list[Span]) -> bool:
-    """Whether the moment lies in one of these spans, which are in order and do not touch."""
+    """Return whether one of these spans, which are in order and do not touch, contains the moment."""
     before = bisect_right(spans, moment, key=lambda span: span[0])
     return before > 0 and moment < spans[before - 1][1]
 
@@ -249,12 +247,12 @@ def _in_words(moment: datetime, zone: str) -> str:
 
 
 def load_calendar(path: Path) -> Calendar:
-    """The calendar in a YAML file; an absent file is no freeze. Raises `Misconfigured` naming the entry that is wrong.
+    """Return the calendar of a YAML file; without the file it has no windows.
 
-    A file that is there and cannot be read closes everything: it may hold a freeze.
+    Raises `Misconfigured`, which closes everything, if the file cannot be read or an entry is wrong: it may be a freeze.
     """
     windows = read_entries(path, Window, called="a window")
     try:
         return Calendar(windows)
-    except Misconfigured as wrong:
-        raise Misconfigured(f"{path}: {wrong.message}") from None
+    except Misconfigured as error:
+        raise Misconfigured(f"{path}: {error.message}") from None

@@ -1,6 +1,6 @@
-"""Grading: how dangerous a plan is, and why. Pure functions of the rules and of what is known; they never raise.
+"""Grading: the risk class of a plan, and the reasons. Pure functions of the rules and of what is known; they never raise.
 
-Whatever is not told counts as the worst that it could be. A danger that is added never makes a plan less dangerous.
+What is not known counts as the worst that it could be. Another danger never lowers the class of a plan.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tasks.estate.sites import Direction, Install
 from tasks.safeguards.order_tables import is_order_table
 from tasks.safeguards.risk_rules import RiskRules, When
 
-NOBODY = 1_000_000  # people that a black plan demands: more than there can be, should a caller fail to refuse it
+NOBODY = 1_000_000  # people that a black plan requires, in case a caller does not refuse it: more than there can be
 SHOP = "WooCommerce"
 DIRECTIONS = {
     "refresh": Direction.DOWN,
@@ -24,7 +24,7 @@ DIRECTIONS = {
 
 @dataclass(frozen=True)
 class _Copy:
-    """A copy or restore to grade: what goes where, and what stands against it."""
+    """A copy or restore to grade, with what it overrides."""
 
     rules: RiskRules
     verb: str
@@ -38,7 +38,7 @@ class _Copy:
 
     @property
     def source(self) -> Install:
-        """The install that is copied; of a restore, the destination itself."""
+        """The install that is copied; for a restore, the destination itself."""
         return self.comparison.source.install
 
     @property
@@ -48,22 +48,22 @@ class _Copy:
 
     @property
     def onto_production(self) -> bool:
-        """Whether it may be a production that is overwritten."""
+        """Whether the copy may overwrite production."""
         return self.verb == "promote" or self.destination.environment.may_be_production
 
     @property
     def one_site(self) -> bool:
-        """Whether the host tells that both are of one site."""
+        """Whether the host reports both installs as parts of one site."""
         return self.source.site_id is not None and self.source.site_id == self.destination.site_id
 
     @property
     def live_data(self) -> tuple[str, ...] | None:
-        """What collects visitors' data at the destination, None = not told."""
+        """What collects data of visitors at the destination; None if it is not known."""
         return self.comparison.destination.content.live_data
 
     @property
     def content_only(self) -> bool:
-        """Only listed tables of content travel, and the destination shows nothing that collects data of visitors."""
+        """Whether only listed tables of content are copied, and nothing at the destination collects data of visitors."""
         return (
             bool(self.options.tables)
             and {*self.options.tables} <= {*self.rules.content_tables}
@@ -72,7 +72,7 @@ class _Copy:
 
     @property
     def shop(self) -> str:
-        """The install that shows a shop: the destination, or, where that does not tell, the source. "" = none."""
+        """The install with a shop: the destination or, if that is not known of it, the source; "" if there is no shop."""
         for survey in (self.comparison.destination, self.comparison.source):
             if survey.content.live_data is not None:
                 return survey.install.name if SHOP in survey.content.live_data else ""
@@ -80,9 +80,9 @@ class _Copy:
 
     @property
     def loses_orders(self) -> bool:
-        """Whether a promotion replaces tables in which a shop keeps its orders, or the whole database.
+        """Whether a promotion replaces tables in which a shop stores its orders, or the whole database.
 
-        A shop that the reviewed file names as one with HPOS is left to the people who approve red plans.
+        People who approve red plans decide about a shop that the reviewed file lists as one with HPOS.
         """
         if self.verb != "promote" or not self.shop or self.destination.name in self.rules.shops_with_hpos:
             return False
@@ -91,11 +91,11 @@ class _Copy:
 
     @property
     def newer_counts(self) -> bool:
-        """Whether a newer destination matters. It never does for a restore, which goes back on purpose."""
-        return self.verb != "restore" and self.weighs(self.rules.newer_destination)
+        """Whether a newer destination is a danger; it is not for a restore, which goes back on purpose."""
+        return self.verb != "restore" and self.applies(self.rules.newer_destination)
 
-    def weighs(self, when: When) -> bool:
-        """Whether a rule that holds always, or only when the database travels, holds here."""
+    def applies(self, when: When) -> bool:
+        """Return whether a rule applies that applies always, or only if the database is copied."""
         return when == "always" or self.options.database
 
 
@@ -111,10 +111,10 @@ def grade_copy(
     break_glass: str,
     held: bool,
 ) -> Risk:
-    """The risk of a refresh, provision, promotion or restore. Never raises; a black one is the caller's to refuse.
+    """Return the risk of a refresh, provision, promotion or restore. Never raises; the caller refuses a black one.
 
-    `frozen` is the name of the freeze that is overridden and `break_glass` the reason given for that ("" = none);
-    `held`: somebody holds the destination. The reasons carry names of installs and of freezes, no other text from outside.
+    `frozen` is the name of the freeze window that is overridden, `break_glass` the reason given for it ("" = none), and `held`
+    whether the destination is on hold. Reasons contain names of installs and freeze windows, and no other text from outside.
     """
     copy = _Copy(rules, verb, direction, comparison, options, other_site, frozen, break_glass, held)
     name = copy.destination.name
@@ -128,10 +128,10 @@ def grade_copy(
 def grade_load(
     rules: RiskRules, *, first_load: bool, raw: tuple[str, ...], held: bool, lost: tuple[str, ...] = ()
 ) -> Risk:
-    """The risk of loading a dump: `raw` are the anonymizers that are off, `first_load` means a target without a marker."""
+    """Return the risk of loading a dump. `raw` lists anonymizers that are off; at a `first_load` the target has no marker."""
     red = [f"personal data arrives unmasked: {', '.join(raw)} off"] if raw else []
-    yellow = ["the target carries no staging marker yet: this is its first load"] if first_load else []
-    yellow += ["somebody holds the target as it is"] if held else []
+    yellow = ["the target has no staging marker yet: this is its first load"] if first_load else []
+    yellow += ["the target is on hold"] if held else []
     yellow += [f"staging lacks what the dump has: {', '.join(lost[:10])}"] if lost else []
     return _risk(
         rules, {Grade.RED: red, Grade.YELLOW: yellow}, "an anonymized dump for a target that is proven to be staging"
@@ -141,7 +141,7 @@ def grade_load(
 def _risk(rules: RiskRules, found: dict[Grade, list[str]], harmless: str) -> Risk:
     grade = next((grade for grade in (Grade.BLACK, Grade.RED, Grade.YELLOW) if found.get(grade)), Grade.GREEN)
     if grade is Grade.RED and rules.lone_lead:
-        found[grade].append("a single person answers for it, after a time to think (lone_lead)")
+        found[grade].append("a single person approves it, after a cool-down (lone_lead)")
     reasons = tuple(reason for level in found.values() for reason in level) or (harmless,)
     if grade is Grade.BLACK:
         return Risk(grade=grade, reasons=reasons, people=NOBODY, signatures=NOBODY, rules=rules.fingerprint)
@@ -164,9 +164,9 @@ def _forbidden(copy: _Copy) -> Iterator[str]:
     if copy.verb != "restore" and copy.source.id == copy.destination.id:
         yield f"{name} would be copied onto itself"
     if copy.direction is Direction.DOWN and copy.destination.environment.may_be_production:
-        yield f"{name} may be production, and no {copy.verb} may overwrite that"
+        yield f"{name} may be production, which no {copy.verb} may overwrite"
     if copy.loses_orders:
-        yield f"{copy.shop} is a shop, and {name} is not known to keep orders apart (HPOS): they would be replaced"
+        yield f"{copy.shop} is a shop, and {name} is not known to store orders in separate tables (HPOS): they would be replaced"
 
 
 def _dangers(copy: _Copy) -> Iterator[str]:
@@ -181,38 +181,38 @@ def _dangers(copy: _Copy) -> Iterator[str]:
     if copy.onto_production:
         yield from _losses(copy)
     if copy.verb != "restore" and not copy.one_site:
-        leave = "leave for that was given" if copy.other_site else "no leave for that was given"
-        yield f"{source.name} and {name} are not proven to be of one site; {leave}"
+        permission = "permission for that was given" if copy.other_site else "no permission for that was given"
+        yield f"{source.name} and {name} are not proven to be of one site; {permission}"
     if copy.rules.multisite == "always" or copy.onto_production:
         yield from _networks(copy)
     if copy.frozen:
         yield f"the freeze {copy.frozen} is overridden"
     if copy.break_glass:
-        yield "a break-glass reason is given to go on all the same"
+        yield "a break-glass reason is given to override it"
 
 
 def _losses(copy: _Copy) -> Iterator[str]:
-    """What a production would lose: unknown, or data that visitors leave there."""
+    """Yield what production would lose: what is not known, and data of visitors."""
     name, comparison = copy.destination.name, copy.comparison
-    silent = [s.install.name for s in (comparison.source, comparison.destination) if not s.content.reachable]
-    if silent:
-        yield f"what {name} would lose is unknown: the public content of {' and '.join(dict.fromkeys(silent))} cannot be read"
+    unread = [s.install.name for s in (comparison.source, comparison.destination) if not s.content.reachable]
+    if unread:
+        yield f"what {name} would lose is unknown: the public content of {' and '.join(dict.fromkeys(unread))} cannot be read"
     elif copy.newer_counts and comparison.destination_is_newer is None:
-        yield f"what {name} would lose is unknown: it cannot be told whether it is newer than {copy.source.name}"
-    if copy.weighs(copy.rules.live_data):
+        yield f"what {name} would lose is unknown: whether it is newer than {copy.source.name} is not known"
+    if copy.applies(copy.rules.live_data):
         if copy.live_data is None:
-            yield f"{name} does not tell its plugins: a shop, members or forms cannot be ruled out"
+            yield f"{name} does not show its plugins: a shop, members or forms cannot be ruled out"
         elif copy.live_data:
             yield f"{name} has data of visitors: {', '.join(copy.live_data)}"
 
 
 def _networks(copy: _Copy) -> Iterator[str]:
-    told = {
+    reasons = {
         True: "{} is a network of several sites, not one",
-        None: "the host does not tell whether {} is one site or a network of several",
+        None: "the host does not report whether {} is one site or a network of several",
     }
     sides = [install for install in (copy.source, copy.destination) if install.multisite is not False]
-    yield from dict.fromkeys(told[install.multisite].format(install.name) for install in sides)
+    yield from dict.fromkeys(reasons[install.multisite].format(install.name) for install in sides)
 
 
 def _cautions(copy: _Copy) -> Iterator[str]:
@@ -224,4 +224,4 @@ def _cautions(copy: _Copy) -> Iterator[str]:
     elif copy.verb == "promote":
         yield f"{name} is production"
     if copy.held:
-        yield f"somebody holds {name} as it is"
+        yield f"{name} is on hold"

@@ -1,4 +1,4 @@
-"""Holds: "keep this place as it is until then", said by anybody, kept in the ledger, over by itself."""
+"""Holds: a wish of anybody that a destination is not overwritten until a given time. The ledger contains them."""
 
 import hashlib
 import hmac
@@ -11,7 +11,7 @@ from tasks.estate.errors import Misconfigured, NotFound, OnHold
 from tasks.ledger.facts import HoldEnded, HoldPlaced
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 
-LONGEST = timedelta(days=30)  # a hold that nobody renews must not keep a place for ever
+LONGEST = timedelta(days=30)  # a hold that nobody renews must not last for ever
 SHORTEST_NAME, LONGEST_NAME = 3, 80  # characters, as in the form of an answer
 SHORTEST_REASON, LONGEST_REASON = 5, 300  # characters
 
@@ -30,17 +30,17 @@ class Hold:
 
     @classmethod
     def of(cls, fact: Fact) -> "Hold":
-        """The hold that a `hold` fact placed."""
+        """Return the hold that a `hold` fact placed."""
         hold = fact.as_(HoldPlaced)
         return cls(fact.seq, hold.destination, hold.until, hold.by, hold.reason, fact.at, hold.release)
 
     @property
     def mark(self) -> str:
-        """How a plan's `overrides` name it."""
+        """Its name in the `overrides` of a plan."""
         return f"hold:{self.seq}"
 
     def is_released_by(self, word: str) -> bool:
-        """Return whether this is the word that its owner kept when the hold was placed."""
+        """Return whether this is the word that the owner received when the hold was placed."""
         typed = hashlib.sha256(word.strip().encode()).hexdigest()
         return bool(self.release) and hmac.compare_digest(typed, self.release)
 
@@ -61,11 +61,11 @@ def place(
     run_id: str,
     release: str = "",
 ) -> Hold:
-    """Hold the destination. The name must be that of something that exists: a typo would silently hold nothing.
+    """Place a hold. The caller checks that the destination exists: a hold on a misspelt name has no effect.
 
-    Raises `Misconfigured` for an end that has no zone, is not ahead or is more than 30 days away, and for a missing name
-    or reason. `release` is the SHA-256 of a word that only the owner knows, in hexadecimal.
-    Line breaks in what was typed become spaces.
+    `release` is the SHA-256, in hexadecimal, of a word that only the owner knows. Line breaks in `by` and `reason` become
+    spaces. Raises `Misconfigured` if the end has no time zone, is past or is more than 30 days away, or if the name, the reason
+    or `release` is not valid.
     """
     hold = HoldPlaced(
         destination=destination,
@@ -82,7 +82,6 @@ def place(
 
 
 def _end(until: datetime | None, now: datetime) -> datetime:
-    """The end of a hold in UTC."""
     if until is None:
         raise Misconfigured("The hold has no end; expected a date and time within the next 30 days.")
     if until.utcoffset() is None:
@@ -93,7 +92,7 @@ def _end(until: datetime | None, now: datetime) -> datetime:
     if not now < end <= now + LONGEST:
         raise Misconfigured(
             f"The hold would end at {end:%Y-%m-%d %H:%M} UTC; expected a time after now ({now:%Y-%m-%d %H:%M} UTC) and at most "
-            f"{LONGEST.days} days ahead. A longer one is set again before it ends."
+            f"{LONGEST.days} days ahead. To hold for longer, place it again before it ends."
         )
     return end
 
@@ -102,19 +101,19 @@ def _typed(field: str, text: str, shortest: int, longest: int) -> str:
     plain = " ".join(text.split())
     if not shortest <= len(plain) <= longest:
         raise Misconfigured(
-            f"The {field} of the hold has {len(plain)} characters; expected {shortest} to {longest}: others must know whom to ask."
+            f"The {field} of the hold has {len(plain)} characters; expected {shortest} to {longest}, so that others know whom to ask."
         )
     return plain
 
 
 def end(ledger: Ledger, seq: int, *, by: str, now: datetime, run_id: str, proof: str = "") -> Hold:
-    """End an active hold early; `proof` says how the caller knows that this person may.
+    """End an active hold early; `proof` records how the person proved that they may.
 
-    Raises `NotFound` if there is none, also if somebody ended it a moment before.
+    Raises `NotFound` if there is no such hold, also if somebody ended it a moment before.
     """
     found = next((hold for hold in _active(ledger, now) if hold.seq == seq), None)
     if found is None:
-        raise NotFound(f"There is no active hold {seq}; it never was, is over, or was ended before.")
+        raise NotFound(f"There is no active hold {seq}: it never existed, has expired, or was ended before.")
     ended = HoldEnded(
         hold=seq, by=_typed("name", by, SHORTEST_NAME, LONGEST_NAME), **({"proof": proof} if proof else {})
     )
@@ -126,7 +125,7 @@ def end(ledger: Ledger, seq: int, *, by: str, now: datetime, run_id: str, proof:
 
 
 def active_holds(ledger: Ledger, destination: str, now: datetime) -> list[Hold]:
-    """What holds this destination now, oldest first."""
+    """Return the active holds of this destination, oldest first."""
     return [hold for hold in _active(ledger, now) if hold.destination.casefold() == destination.casefold()]
 
 
@@ -140,7 +139,7 @@ def _active(ledger: Ledger, now: datetime) -> list[Hold]:
 
 
 def require_no_hold(ledger: Ledger, destination: str, now: datetime, *, overrides: Collection[str] = ()) -> None:
-    """Raise `OnHold` naming every active hold of the destination whose mark is not among what was shown and approved."""
-    standing = [hold for hold in active_holds(ledger, destination, now) if hold.mark not in overrides]
-    if standing:
-        raise OnHold(f"{destination} is " + "; ".join(hold.words for hold in standing) + ".")
+    """Raise `OnHold` naming every active hold of the destination whose mark is not among the approved `overrides`."""
+    active = [hold for hold in active_holds(ledger, destination, now) if hold.mark not in overrides]
+    if active:
+        raise OnHold(f"{destination} is " + "; ".join(hold.words for hold in active) + ".")

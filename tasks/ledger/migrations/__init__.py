@@ -1,4 +1,4 @@
-"""Which versions the ledger's tables have had. Cheap to import: alembic is loaded only where something must change."""
+"""Versions of the ledger's tables. Cheap to import: alembic is loaded only if the tables must change."""
 
 from sqlalchemy import Connection, column, inspect, select, table
 
@@ -8,7 +8,7 @@ HEAD = KNOWN[-1]
 
 
 def version_of(connection: Connection) -> str | None:
-    """The version of the tables; None where nobody wrote one down: a new database, or a ledger from before versions."""
+    """Return the version of the tables; None for a new database and for a ledger from before versions."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar_one_or_none()

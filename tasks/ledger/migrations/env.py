@@ -1,4 +1,4 @@
-"""What alembic runs around the versions: on the connection it is given, inside the caller's transaction."""
+"""Run by alembic around the versions, on the connection and in the transaction of the caller."""
 
 from alembic import context
 
@@ -7,6 +7,6 @@ from tasks.ledger.migrations import VERSION_TABLE
 context.configure(
     connection=context.config.attributes["connection"],
     version_table=VERSION_TABLE,
-    transactional_ddl=True,  # true of SQLite too, once nobody commits behind our back: tables.py opens it that way
+    transactional_ddl=True,  # also with SQLite: tables.py opens it so that the driver does not commit
 )
 context.run_migrations()

@@ -1,4 +1,4 @@
-"""Bring a ledger's tables to the newest version: a new database, one of an older version, one from before versions."""
+"""Upgrade a ledger's tables to the newest version, from a new database, an older version or from before versions."""
 
 import threading
 
@@ -10,7 +10,7 @@ from tasks.estate.errors import Misconfigured
 from tasks.ledger.migrations import HEAD, KNOWN, version_of
 
 _ALEMBIC = threading.Lock()  # its `context` and `op` are one per process
-_TURN = 0x1ED6E4  # any number will do, if all who upgrade a ledger in one PostgreSQL database use the same
+_TURN = 0x1ED6E4  # any number that everybody who upgrades a ledger in one PostgreSQL database uses
 _UNVERSIONED = {
     "facts": {"seq", "at", "run_id", "kind", "destination_id", "plan", "detail", "once", "previous", "hash"},
     "locks": {"install_id", "run_id", "taken_at"},
@@ -18,9 +18,9 @@ _UNVERSIONED = {
 
 
 def bring_up_to_date(engine: Engine) -> None:
-    """Apply what is missing, in one transaction. Whoever comes at the same moment waits, and finds it done.
+    """Apply the missing versions in one transaction. Other processes wait for it and then find the tables up to date.
 
-    Raises `Misconfigured` if the tables are of a version that this code does not know, or not a ledger's.
+    Raises `Misconfigured` if the tables are of an unknown version or do not belong to a ledger.
     """
     with _ALEMBIC, engine.begin() as connection:
         if connection.dialect.name == "postgresql":
@@ -40,10 +40,12 @@ def bring_up_to_date(engine: Engine) -> None:
 
 
 def _is_unversioned(connection: Connection) -> bool:
-    """Whether a ledger from before versions is there."""
-    there = inspect(connection)
+    """Return whether the database contains a ledger from before versions."""
+    inspector = inspect(connection)
     found = {
-        name: {column["name"] for column in there.get_columns(name)} for name in _UNVERSIONED if there.has_table(name)
+        name: {column["name"] for column in inspector.get_columns(name)}
+        for name in _UNVERSIONED
+        if inspector.has_table(name)
     }
     if found in ({}, _UNVERSIONED):
         return bool(found)

@@ -1,4 +1,4 @@
-"""Asked in vain: whether a destination is free is the same test before anybody is asked and at the call."""
+"""Whether a destination is free is checked in the same way before people are asked and at the call."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,15 +16,15 @@ DAY = timedelta(days=365)
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk with a ledger in memory."""
+    """Return a desk with a ledger in memory."""
     return Desk.create(monkeypatch)
 
 
 @pytest.mark.parametrize("over", [True, False])
 @pytest.mark.parametrize("arrived", [True, False])
 @pytest.mark.parametrize("how", ["", "evidence: confirmed"])
-def test_what_refuses_the_lock_refuses_the_question(desk: Desk, over: bool, arrived: bool, how: str) -> None:
-    """Also the unproven call of a run that is over: the message names the install, not its id."""
+def test_the_check_before_a_request_agrees_with_the_lock(desk: Desk, over: bool, arrived: bool, how: str) -> None:
+    """A running holder and an unproven call refuse both; the message names the install, not its id."""
     book: Ledger = desk.ledger
     Story(book).call(content(), how=how)
     test: dict[str, Any] = {
@@ -42,9 +42,9 @@ def test_what_refuses_the_lock_refuses_the_question(desk: Desk, over: bool, arri
 
 @pytest.mark.parametrize("over", [True, False])
 def test_a_restore_needs_the_run_that_it_undoes_to_be_over(desk: Desk, over: bool) -> None:
-    """An unproven call stops no restore of it, before the question and at the call; a run that still waits does.
+    """An unproven call does not refuse the restore that undoes it; a run that is not over does.
 
-    Only the lock of an approved restore settles the call: looking, and being refused, leave it as it is.
+    Only the lock of an approved restore settles the call: the check and a refusal do not.
     """
     book = desk.ledger
     Story(book).call(content(), how="")
@@ -62,7 +62,7 @@ def test_a_restore_needs_the_run_that_it_undoes_to_be_over(desk: Desk, over: boo
     assert book.lock_holder(STAGE.id) == ("tonight" if over else "run-1")
 
 
-def test_a_restore_of_one_run_takes_no_lock_of_another(desk: Desk) -> None:
+def test_a_restore_does_not_take_the_lock_of_an_unrelated_run(desk: Desk) -> None:
     """The call of a third run that is over and unproven refuses a restore as it refuses a copy."""
     Story(desk.ledger).call(content(), how="")
     test: dict[str, Any] = {"is_over": lambda _: True, "settles": lambda _: False, "horizon": DAY, "now": NOW}
@@ -71,8 +71,8 @@ def test_a_restore_of_one_run_takes_no_lock_of_another(desk: Desk) -> None:
             act(STAGE.id, "tonight", name="schulstage", undoes="run-0", **test)
 
 
-def test_looking_takes_nothing(desk: Desk) -> None:
-    """A free install, and one's own, pass and stay as they are."""
+def test_the_check_takes_no_lock(desk: Desk) -> None:
+    """A free install and an install that the run has locked pass, and stay as they are."""
     test: dict[str, Any] = {"is_over": lambda _: False, "settles": lambda _: False, "horizon": DAY, "now": NOW}
     desk.ledger.require_takeable(STAGE.id, "tonight", name="stage", **test)
     assert desk.ledger.lock_holder(STAGE.id) is None
@@ -80,13 +80,13 @@ def test_looking_takes_nothing(desk: Desk) -> None:
     desk.ledger.require_takeable(STAGE.id, "tonight", name="stage", **test)
 
 
-def test_a_run_that_cannot_go_on_closes_its_own_question(desk: Desk) -> None:
-    """Its own and no other, once, with the reason; an answer that was recorded before stays."""
+def test_a_run_that_cannot_continue_closes_its_own_request(desk: Desk) -> None:
+    """Only its own request is rejected, once, with the reason."""
     mine, other = draft("mine"), draft("other", destination=draft().pair.source, source=STAGE)
     for each in (mine, other):
         desk.ask(each)
     for _ in range(2):
         close_own(desk.ledger, "mine", "schulstage is held by run x.")
-    assert [question.run_id for question in open_requests(desk.ledger)] == ["other"]
+    assert [request.run_id for request in open_requests(desk.ledger)] == ["other"]
     (end,) = desk.ledger.facts(run_id="mine", kind="rejected")
     assert end.detail["reason"] == "schulstage is held by run x."

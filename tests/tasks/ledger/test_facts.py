@@ -1,4 +1,4 @@
-"""Facts by kind: what is written is read again, stored facts of version 0.1 are read, and no kind is named elsewhere."""
+"""Facts by kind: stored facts are read again, also those of version 0.1, and no kind is written as text elsewhere."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 def stored(kind: str) -> Fact:
-    """The first stored fact of this kind."""
+    """Return the first stored fact of this kind."""
     return next(fact for fact in STORED if fact.kind == kind)
 
 
@@ -35,8 +35,8 @@ def test_every_fact_of_0_1_is_read(fact: Fact) -> None:
     assert facts.KINDS[fact.kind].read(read.stored()) == read
 
 
-def test_what_0_1_did_not_record_has_a_default() -> None:
-    """Deadlines, proofs, parameters and lists that 0.1 did not record at first read as absent, not as errors."""
+def test_fields_that_0_1_did_not_record_have_defaults() -> None:
+    """Fields that version 0.1 did not record at first are absent, which is not an error."""
     first, later = (fact.as_(facts.Asked) for fact in STORED if fact.kind == "asked")
     assert first.answer_by is None
     assert later.answer_by
@@ -62,7 +62,7 @@ def test_each_kind_has_one_type() -> None:
     assert {*facts.ENDS} <= {*facts.KINDS}
 
 
-def test_only_what_is_given_is_stored_under_its_stored_name() -> None:
+def test_only_given_fields_are_stored_under_their_stored_names() -> None:
     """Times are stored as ISO 8601 with offset, defaults are left out, and keys keep the names of earlier ledgers."""
     assert facts.ArrivalAsked(answer_by=NOON).stored() == {"answer_by": "2026-11-26T12:00:00+00:00"}
     assert facts.LockTakenOver(from_run="r").stored() == {"from": "r"}

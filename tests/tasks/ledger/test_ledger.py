@@ -1,4 +1,4 @@
-"""The ledger on both databases: append-only, approvals used once, calls journaled once, locks that are not stolen."""
+"""The ledger on both databases: append-only, approvals used once, calls journaled once, locks that one run has."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ HORIZON = timedelta(days=1)
 
 
 def baseline() -> Baseline:
-    """What the world looked like before a call."""
+    """Return the facts of both installs before a call."""
     install = Install(
         id="d",
         name="stage",
@@ -38,7 +38,7 @@ def baseline() -> Baseline:
 
 
 def approved(book: Ledger, run: str = "run", **changes: Any) -> Approval:
-    """A recorded approval of a run that holds the destination `d`."""
+    """Record and return an approval of a run that has the lock on `d`."""
     fields: dict[str, Any] = {
         "id": str(uuid4()), "plan": "p" * 64, "run_id": run, "kind": "person", "approver": "Anna", "reason": "release",
         "answered_at": NOW, "execute_by": NOW + timedelta(minutes=30),
@@ -60,25 +60,25 @@ def send(book: Ledger, approval: Approval, now: datetime = NOW) -> None:
 
 
 def race(attempts: Sequence[Callable[[], object]]) -> int:
-    """Run all at once; how many went through."""
-    through: list[int] = []
+    """Run all at once, and return how many succeeded."""
+    succeeded: list[int] = []
 
     def attempt(one: Callable[[], object]) -> None:
         try:
             one()
         except (ApprovalUsed, DestinationBusy, AlreadyRecorded):
             return
-        through.append(1)
+        succeeded.append(1)
 
     threads = [threading.Thread(target=attempt, args=(one,)) for one in attempts]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return len(through)
+    return len(succeeded)
 
 
-def test_an_approval_is_used_once_however_many_try(book: Ledger) -> None:
+def test_an_approval_is_used_once(book: Ledger) -> None:
     """Of eight workers with one approval, exactly one may send."""
     approval = approved(book)
     assert race([lambda: send(book, approval)] * 8) == 1
@@ -99,8 +99,8 @@ def test_a_destination_is_held_by_one_run(book: Ledger) -> None:
     assert race([lambda run=f"run-{n}": take(book, run) for n in range(8)]) == 1  # type: ignore[misc]  # default argument
 
 
-def test_an_approval_that_is_not_on_record_is_refused(book: Ledger) -> None:
-    """An approval made up outside the ledger, or changed after it was recorded, sends nothing."""
+def test_an_approval_that_is_not_recorded_is_refused(book: Ledger) -> None:
+    """An approval that was invented, or changed after it was recorded, is not used."""
     real = approved(book)
     for forged in (real.model_copy(update={"id": "x"}), real.model_copy(update={"plan": "q" * 64})):
         with pytest.raises(NotApproved):
@@ -111,22 +111,22 @@ def test_an_approval_that_is_not_on_record_is_refused(book: Ledger) -> None:
     assert book.facts(kind="sending") == []
 
 
-def test_an_approval_is_refused_after_its_time(book: Ledger) -> None:
-    """Execute-by is a deadline."""
+def test_an_expired_approval_is_refused(book: Ledger) -> None:
+    """`execute_by` is a deadline."""
     with pytest.raises(ApprovalExpired):
         send(book, approved(book), NOW + timedelta(minutes=31))
 
 
 def test_a_run_without_the_lock_may_not_send(book: Ledger) -> None:
-    """Holding the destination is a condition of the same transaction."""
+    """The lock is checked in the transaction that uses the approval."""
     approval = approved(book)
     book.release_lock("d", "run")
     with pytest.raises(DestinationBusy):
         send(book, approval)
 
 
-def test_the_journal_knows_what_became_of_a_call(book: Ledger) -> None:
-    """Not sent, sent without an answer (a crash), and accepted are three different things."""
+def test_the_receipt_has_the_answer_to_a_call(book: Ledger) -> None:
+    """A call is not sent, sent without an answer (after a crash), or accepted."""
     approval = approved(book)
     assert book.receipt("run") is None
     send(book, approval)
@@ -144,7 +144,7 @@ def test_a_refused_call_is_not_sent_again(book: Ledger) -> None:
 
 
 def test_a_lock_stays_while_a_call_is_unsettled(book: Ledger) -> None:
-    """Leaving the block does not free a destination whose copy may still be running."""
+    """A destination whose copy may still be running is not released."""
     send(book, approved(book))
     book.release_lock("d", "run")
     assert book.lock_holder("d") == "run"
@@ -167,7 +167,7 @@ def test_a_lock_stays_while_a_call_is_unsettled(book: Ledger) -> None:
 def test_a_lock_is_taken_over_only_from_a_run_that_is_over_and_settled(
     book: Ledger, sent: bool, over: bool, arrived: bool, late: bool, taken: bool
 ) -> None:
-    """A running holder keeps it; an ended one keeps it until its copy is proven or older than the horizon."""
+    """A running holder keeps it, and an ended one until its copy is proven or older than the horizon."""
     approval = approved(book)
     if sent:
         send(book, approval)
@@ -189,8 +189,8 @@ def test_facts_cannot_be_changed_or_deleted(book: Ledger) -> None:
     assert [fact.kind for fact in book.facts()] == ["asked"]
 
 
-def test_what_may_be_recorded_once_is_recorded_once(book: Ledger) -> None:
-    """Of eight answers under one key, one is kept."""
+def test_a_once_key_is_recorded_once(book: Ledger) -> None:
+    """Of eight answers under one key, one is recorded."""
     assert race([lambda: _answer(book)] * 8) == 1
 
 
@@ -199,7 +199,7 @@ def _answer(book: Ledger) -> None:
 
 
 def test_facts_that_belong_together_are_recorded_together(book: Ledger) -> None:
-    """Either all are there, in the order given and chained, or none is; the error names the key that was taken."""
+    """All are recorded in order, or no fact is; the error names the key that was taken."""
     used = Entry(raw_fact("code-used"), once="code:ada:58")
     first, second = book.record_together("run", [used, Entry(raw_fact("answered", {"name": "Ada"}), "d", "p" * 64)])
     assert book.facts() == [first, second]
@@ -211,7 +211,7 @@ def test_facts_that_belong_together_are_recorded_together(book: Ledger) -> None:
     assert book.facts() == [first, second]
 
 
-def test_one_key_cannot_be_used_twice_in_one_go(book: Ledger) -> None:
+def test_one_key_cannot_be_used_twice_in_one_transaction(book: Ledger) -> None:
     """The check also sees what the same transaction recorded before."""
     with pytest.raises(AlreadyRecorded):
         book.record_together(
@@ -220,15 +220,15 @@ def test_one_key_cannot_be_used_twice_in_one_go(book: Ledger) -> None:
     assert book.head() is None
 
 
-def test_of_many_bundles_with_one_key_one_is_recorded_whole(book: Ledger) -> None:
-    """Eight answers with one code: one is kept, with all that belongs to it."""
+def test_of_concurrent_groups_with_one_key_one_is_recorded(book: Ledger) -> None:
+    """Of eight answers with one code, one is recorded with all of its facts."""
     entries = [Entry(raw_fact("code-used"), once="code"), Entry(raw_fact("answered")), Entry(raw_fact("approved"))]
     assert race([lambda: book.record_together("run", entries)] * 8) == 1
     assert [fact.kind for fact in book.facts()] == ["code-used", "answered", "approved"]
 
 
-def test_facts_are_found_by_kinds_and_by_what_came_after(book: Ledger) -> None:
-    """All conditions hold together; no kind at all means no fact, not every fact."""
+def test_facts_are_filtered_by_kinds_and_number(book: Ledger) -> None:
+    """All filters apply together; an empty list of kinds matches no fact."""
     for kind in ("asked", "answered", "approved", "asked"):
         book.record(raw_fact(kind), run_id="run")
     assert [fact.seq for fact in book.facts(kinds={"asked", "approved"})] == [1, 3, 4]
@@ -238,7 +238,7 @@ def test_facts_are_found_by_kinds_and_by_what_came_after(book: Ledger) -> None:
 
 
 def test_the_head_is_the_newest_fact(book: Ledger) -> None:
-    """As text it is an anchor: number and hash."""
+    """Its text is the anchor: number and hash."""
     assert book.head() is None
     newest = [book.record(raw_fact("asked"), run_id="run") for _ in range(3)][-1]
     head = book.head()
@@ -246,8 +246,8 @@ def test_the_head_is_the_newest_fact(book: Ledger) -> None:
     assert str(head) == f"3:{newest.hash}"
 
 
-def test_what_is_read_is_what_was_hashed(book: Ledger) -> None:
-    """Details that JSON changes on the way (tuples, numbers as keys, characters of any language) still verify."""
+def test_facts_are_hashed_as_they_are_read(book: Ledger) -> None:
+    """Details that JSON changes (tuples, numbers as keys, characters of any language) are verified."""
     fact = book.record(
         raw_fact("planned", {"tables": ("a", "b"), "per": {9: 0.1, 10: None}, "ü\u2028": "€\n😀"}), run_id="run"
     )
@@ -257,21 +257,21 @@ def test_what_is_read_is_what_was_hashed(book: Ledger) -> None:
 
 
 def test_locks_are_listed_with_their_holders(book: Ledger) -> None:
-    """Who wants to know what is held need not know the installs."""
+    """Every lock is listed with its install, run and time."""
     assert book.locks() == []
     take(book, "run")
     [lock] = book.locks()
     assert (lock.install_id, lock.run_id, lock.taken_at) == ("d", "run", NOW)
 
 
-def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
-    """Who approved what is nobody else's business."""
+def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
+    """The mode of the file is 0600."""
     Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     assert (tmp_path / "ledger.db").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("wrong", ["ledger.db", "mysql://host/ledger", ""])
-def test_another_kind_of_database_is_a_configuration_fault(wrong: str) -> None:
+def test_another_kind_of_database_is_misconfigured(wrong: str) -> None:
     """The error names what is expected."""
     with pytest.raises(Misconfigured, match="sqlite"):
         Ledger(wrong)

@@ -1,4 +1,4 @@
-"""Whoever gets past the database's guards and changes the past is found out; what only an anchor shows is said here."""
+"""Changes of the past are found even if somebody removes the database's guards; some are found only with an anchor."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ TEXTS = st.text(st.characters(codec="ascii", exclude_characters="\0:"), max_size
 
 
 def hashed(row: Row) -> Row:
-    """The row with the hash it should have: the ledger's format, written a second time."""
+    """Return the row with its right hash, computed independently of the ledger's code."""
     canonical = json.dumps(
         [row[name] for name in COLUMNS[:-1]], sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
@@ -38,7 +38,7 @@ def hashed(row: Row) -> Row:
 
 
 def rebuilt(rows: list[Row]) -> list[Row]:
-    """The rows as a whole chain of their own: what somebody can make who knows how and takes the trouble."""
+    """Return the rows as a whole chain with new numbers and hashes, as a careful forger would."""
     chain: list[Row] = []
     for number, row in enumerate(rows, start=1):
         chain.append(hashed({**row, "seq": number, "previous": chain[-1]["hash"] if chain else "0" * 64}))
@@ -46,13 +46,13 @@ def rebuilt(rows: list[Row]) -> list[Row]:
 
 
 def record(book: Ledger, count: int) -> list[Row]:
-    """Record this many facts and give them as they are stored."""
+    """Record this many facts and return their rows."""
     book.record_together("run", [Entry(raw_fact("asked", {"n": n}), "d", "p", f"once:{n}") for n in range(count)])
     return [json.loads(line) for line in book.export()]
 
 
 def overwrite(book: Ledger, rows: list[Row]) -> None:
-    """Put these rows in the place of all that was recorded, past the guards."""
+    """Remove the guards and replace all rows by these."""
     with book._engine.begin() as connection:
         for statement in (*GUARDS[connection.dialect.name], "DELETE FROM facts"):
             connection.execute(text(statement))
@@ -65,18 +65,18 @@ def overwrite(book: Ledger, rows: list[Row]) -> None:
 
 
 def lines(rows: list[Row]) -> list[str]:
-    """The rows as an export."""
+    """Return the rows as the lines of an export."""
     return [json.dumps(row) for row in rows]
 
 
 def replaced(rows: list[Row], at: int, row: Row) -> list[Row]:
-    """The rows with another one at this place."""
+    """Return the rows with another one at this index."""
     return [*rows[:at], row, *rows[at + 1 :]]
 
 
 @st.composite
 def edits(draw: st.DrawFn, count: int) -> Tampering:
-    """Another value in any column of any row, its hash left alone, or given anew where a row comes after it."""
+    """Draw an edit of any column of any row; its hash is kept, or computed again if another row follows."""
     at, column = draw(st.integers(0, count - 1)), draw(st.sampled_from(COLUMNS))
     values: dict[str, st.SearchStrategy[Any]] = {
         "seq": st.integers(-(2**31), 2**31 - 1).filter(lambda seq: not 1 <= seq <= count),
@@ -94,7 +94,7 @@ def edits(draw: st.DrawFn, count: int) -> Tampering:
 
 @st.composite
 def tamperings(draw: st.DrawFn) -> tuple[int, Tampering]:
-    """How many facts there are, and one way to change the past that leaves the newest fact where it is."""
+    """Draw a number of facts, and one change of the past that leaves the newest fact in place."""
     count = draw(st.integers(2, 8))
     one, other = sorted(draw(st.lists(st.integers(0, count - 1), min_size=2, max_size=2, unique=True)))
 
@@ -117,7 +117,7 @@ def tamperings(draw: st.DrawFn) -> tuple[int, Tampering]:
 @given(tamperings())
 @settings(max_examples=40)  # each example makes a database file
 def test_a_changed_past_is_found(drawn: tuple[int, Tampering]) -> None:
-    """Any edit of any column, a deletion, a swap, a forged row, a row hashed anew: in the database and in an export."""
+    """Edits, deletions, swaps, forged rows and rows with new hashes are found in the database and in an export."""
     count, tamper = drawn
     with tempfile.TemporaryDirectory() as folder:
         book = Ledger(f"sqlite:///{folder}/ledger.db")
@@ -133,7 +133,7 @@ def test_a_changed_past_is_found(drawn: tuple[int, Tampering]) -> None:
 @given(st.integers(1, 6), st.integers(1, 6))
 @settings(max_examples=15)  # each example makes a database file
 def test_a_cut_tail_is_found_with_an_anchor_only(kept: int, lost: int) -> None:
-    """What is left of a cut chain is a whole chain: without an anchor nothing is seen, and nothing could be."""
+    """The rest of a cut chain is a whole chain, so only an anchor can show the cut."""
     with tempfile.TemporaryDirectory() as folder:
         book = Ledger(f"sqlite:///{folder}/ledger.db")
         rows = record(book, kept + lost)
@@ -146,9 +146,9 @@ def test_a_cut_tail_is_found_with_an_anchor_only(kept: int, lost: int) -> None:
 
 
 def test_a_rebuilt_chain_is_found_with_an_anchor_only(book: Ledger) -> None:
-    """Who edits a fact and hashes all that follows anew has a whole chain, with other hashes than the anchor's.
+    """A chain that was rebuilt from an edited fact has other hashes than an anchor after that fact.
 
-    An anchor older than the edited fact does not show it: what comes after an anchor rests on the next one.
+    An anchor that is older than the edited fact does not show it.
     """
     rows = record(book, 5)
     before, after = (f"{row['seq']}:{row['hash']}" for row in (rows[1], rows[4]))
@@ -157,8 +157,8 @@ def test_a_rebuilt_chain_is_found_with_an_anchor_only(book: Ledger) -> None:
     assert book.verify(after) == ["the ledger was cut or rebuilt: its fact 5 is not the one that the anchor names"]
 
 
-def test_an_old_anchor_still_holds_when_the_ledger_has_grown(book: Ledger) -> None:
-    """Each anchor holds for good, with or without blanks from a mail around it."""
+def test_an_old_anchor_stays_valid(book: Ledger) -> None:
+    """An anchor is valid after more facts are recorded, with or without blanks around it."""
     record(book, 2)
     anchor = str(book.head())
     book.record(raw_fact("asked"), run_id="later")
@@ -185,8 +185,8 @@ MALLORY: list[tuple[Tampering, list[str]]] = [
 ]
 
 
-def test_each_break_has_one_sentence(book: Ledger) -> None:
-    """The first break is named, the others are counted: one cause does not fill the screen."""
+def test_each_break_has_its_sentence(book: Ledger) -> None:
+    """The first break is described, and the others are counted."""
     rows = record(book, 7)
     for tamper, found in MALLORY:
         overwrite(book, tamper(rows))
@@ -194,7 +194,7 @@ def test_each_break_has_one_sentence(book: Ledger) -> None:
 
 
 def test_a_detail_that_is_not_json_is_a_changed_fact(tmp_path: Path) -> None:
-    """A reader that stumbles would tell less than one that says which fact it was."""
+    """Malformed JSON and a repeated key are reported as a changed fact, with its number."""
     book = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     record(book, 3)
     with book._engine.begin() as connection:
@@ -206,8 +206,8 @@ def test_a_detail_that_is_not_json_is_a_changed_fact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "{", "[]", "{}", '{"seq": 1}', "null", "7" * 5000])
-def test_a_line_that_is_no_fact_is_a_break(wrong: str, tmp_path: Path) -> None:
-    """An export with anything else in it is not the ledger; an empty line at the end is none of anybody's business."""
+def test_a_line_that_is_not_a_fact_is_a_break(wrong: str, tmp_path: Path) -> None:
+    """An export contains facts only; empty lines are ignored."""
     rows = lines(record(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), 3))
     assert verify_export([*rows, "\n"]) == []
     expected = ["what comes after fact 2 is not a fact"] if wrong else []
@@ -218,22 +218,22 @@ def test_a_line_that_is_no_fact_is_a_break(wrong: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "7", "7:abc", "0:" + "0" * 64, "-1:" + "0" * 64, "7:" + "g" * 64, "x" * 500])
-def test_an_anchor_that_is_none_is_a_configuration_fault(wrong: str) -> None:
-    """Taken for no anchor, it would let a cut ledger pass."""
+def test_a_malformed_anchor_is_misconfigured(wrong: str) -> None:
+    """If a malformed anchor were ignored, a cut ledger would pass."""
     with pytest.raises(Misconfigured, match="is no anchor; expected the number of a fact"):
         verify_export([], wrong)
 
 
 def test_an_empty_ledger_does_not_satisfy_an_anchor(book: Ledger) -> None:
-    """Who deletes everything is found out too; a ledger that was never used is in order."""
+    """A ledger whose facts were all deleted is found; an empty one without an anchor is valid."""
     assert book.verify() == []
     assert book.verify("1:" + "a" * 64) == [
         "the ledger was cut or rebuilt: it ends at fact 0, and the anchor names fact 1"
     ]
 
 
-def test_a_reader_of_everything_keeps_no_writer_out(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger is read in pages; what is recorded meanwhile is read too, and every page boundary is checked."""
+def test_reading_everything_does_not_block_writers(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is read in pages, with facts that are recorded meanwhile; page boundaries are verified."""
     monkeypatch.setattr(stored_rows, "PAGE", 2)
     rows = record(book, 4)
     reading = book.export()

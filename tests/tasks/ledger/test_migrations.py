@@ -1,4 +1,4 @@
-"""The ledger's tables come up to date by themselves, once, whoever opens them first, and no fact is lost."""
+"""The first process that opens a ledger upgrades its tables, once, and no fact is lost."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.ledger.tables import metadata
 from tests.raw_facts import raw_fact
 
-# What ledgers were made of before versions were written down.
+# The tables of ledgers from before versions were recorded.
 FACTS = """CREATE TABLE facts (seq {number} NOT NULL, at VARCHAR(40) NOT NULL, run_id VARCHAR(64) NOT NULL,
     kind VARCHAR(40) NOT NULL, destination_id VARCHAR(64) NOT NULL, plan VARCHAR(64) NOT NULL, detail JSON NOT NULL,
     once VARCHAR(200), previous VARCHAR(64) NOT NULL, hash VARCHAR(64) NOT NULL, PRIMARY KEY (seq), UNIQUE (once))"""
@@ -40,7 +40,7 @@ UNVERSIONED = {
         "FOR EACH STATEMENT EXECUTE FUNCTION facts_append_only()",
     ],
 }  # fmt: skip
-# Three facts, written by the code of that time: their hashes must hold for good.
+# Three facts, written by the code of that time: their hashes must stay valid.
 OLD_FACTS = (Path(__file__).parent / "unversioned_facts.jsonl").read_text(encoding="utf-8").splitlines()
 OPENER = """
 import sys
@@ -55,7 +55,7 @@ print("alembic" in sys.modules)
 
 
 def plain(url: str) -> Engine:
-    """The database, opened without anything of ours."""
+    """Open the database without the code of the ledger."""
     if url.startswith("sqlite"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(exist_ok=True)
     return create_engine(url)
@@ -69,7 +69,7 @@ def run(engine: Engine, *statements: str) -> None:
 
 
 def unversioned(url: str) -> Engine:
-    """A ledger from before versions, with three facts and a lock in it."""
+    """Create a ledger from before versions, with three facts and a lock."""
     engine = plain(url)
     run(engine, *UNVERSIONED[engine.dialect.name], "INSERT INTO locks VALUES ('d', 'run', '2026-11-20T03:00:00+00:00')")
     with engine.begin() as connection:
@@ -81,7 +81,7 @@ def unversioned(url: str) -> Engine:
 
 
 def guards(engine: Engine) -> set[str]:
-    """The names of the triggers on the facts."""
+    """Return the names of the triggers on the facts."""
     catalog = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
         "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = 'facts'::regclass",
@@ -90,8 +90,8 @@ def guards(engine: Engine) -> set[str]:
         return set(connection.exec_driver_sql(catalog[engine.dialect.name]).scalars())
 
 
-def require_today(engine: Engine) -> None:
-    """Version, columns, indexes and guards are those of a ledger made today."""
+def require_newest(engine: Engine) -> None:
+    """Require the version, columns, indexes and guards of a new ledger."""
     expected = {"sqlite": {"facts_no_update", "facts_no_delete", "facts_no_replace"}, "postgresql": {"facts_guard"}}
     assert guards(engine) == expected[engine.dialect.name]
     with engine.begin() as connection:
@@ -100,27 +100,27 @@ def require_today(engine: Engine) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_a_new_ledger_is_what_the_tables_say(url: str) -> None:
-    """The versions, applied one after the other, end where tables.py is; a second opening changes nothing."""
+def test_a_new_ledger_has_the_newest_tables(url: str) -> None:
+    """All versions, applied in order, result in the tables of tables.py; opening again changes nothing."""
     Ledger(url).record(raw_fact("asked"), run_id="run")
-    require_today(plain(url))
+    require_newest(plain(url))
     assert len(Ledger(url).facts()) == 1
-    require_today(plain(url))
+    require_newest(plain(url))
 
 
-def test_a_ledger_from_before_versions_is_brought_up_to_date(url: str) -> None:
-    """Every fact, hash and lock stays as it is, and the chain goes on from there."""
+def test_a_ledger_from_before_versions_is_upgraded(url: str) -> None:
+    """Every fact, hash and lock stays as it is, and new facts continue the chain."""
     engine = unversioned(url)
     ledger = Ledger(url)
-    require_today(engine)
+    require_newest(engine)
     assert list(ledger.export()) == OLD_FACTS
     assert ledger.lock_holder("d") == "run"
     assert ledger.record(raw_fact("asked"), run_id="run").seq == len(OLD_FACTS) + 1
     assert ledger.verify() == []
 
 
-def test_a_ledger_of_the_first_version_is_brought_up_to_date(url: str) -> None:
-    """A version that is written down is believed."""
+def test_a_ledger_of_the_first_version_is_upgraded(url: str) -> None:
+    """Upgrading starts at the recorded version."""
     engine = unversioned(url)
     run(
         engine,
@@ -128,11 +128,11 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(url: str) -> None:
         f"INSERT INTO {migrations.VERSION_TABLE} VALUES ('0001')",  # noqa: S608  # our own constant
     )
     assert list(Ledger(url).export()) == OLD_FACTS
-    require_today(engine)
+    require_newest(engine)
 
 
-def test_a_ledger_newer_than_the_code_is_left_alone(url: str) -> None:
-    """Going on could break what the newer version promises; the message says which versions are known."""
+def test_a_ledger_newer_than_the_code_is_not_opened(url: str) -> None:
+    """The message names the known versions, and nothing is changed."""
     Ledger(url)
     engine = plain(url)
     run(engine, f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'")  # noqa: S608  # our own constant
@@ -143,8 +143,8 @@ def test_a_ledger_newer_than_the_code_is_left_alone(url: str) -> None:
 
 
 @pytest.mark.parametrize("theirs", ["CREATE TABLE facts (id INTEGER)", LOCKS])
-def test_tables_that_are_not_a_ledgers_are_left_alone(tmp_path: Path, theirs: str) -> None:
-    """`facts` is a common name: another application's table is neither used nor guarded."""
+def test_tables_of_other_applications_are_not_used(tmp_path: Path, theirs: str) -> None:
+    """`facts` and `locks` are common names: a table that is not a ledger's stays as it is."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     engine = plain(url)
     run(engine, theirs)
@@ -154,8 +154,8 @@ def test_tables_that_are_not_a_ledgers_are_left_alone(tmp_path: Path, theirs: st
     assert inspect(engine).get_table_names() == before
 
 
-def test_a_neighbours_versions_are_not_ours(url: str) -> None:
-    """In a shared database another application may use alembic too."""
+def test_alembic_versions_of_other_applications_are_ignored(url: str) -> None:
+    """Another application in the same database may use alembic too."""
     engine = plain(url)
     run(engine, "CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('77')")
     assert Ledger(url).facts() == []
@@ -164,26 +164,26 @@ def test_a_neighbours_versions_are_not_ours(url: str) -> None:
 
 
 def test_processes_that_open_a_new_ledger_at_once_all_succeed(tmp_path: Path, database: str) -> None:
-    """One makes the tables, the others wait for it; who comes later does not load alembic at all."""
+    """One creates the tables, the others wait for it; later processes do not load alembic."""
     urls = [f"sqlite:///{tmp_path / 'ledger.db'}", database.replace("postgresql://", "postgresql+psycopg://")]
     command = [sys.executable, "-c", OPENER, *urls]
     root = Path(__file__).parents[3]
-    crowd = [
+    processes = [
         subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
-    for process in crowd:
+    for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    assert [process.communicate("go\n", timeout=60) and process.returncode for process in crowd] == [0] * 3
-    late = subprocess.run(command, cwd=root, input="go\n", capture_output=True, text=True, check=True, timeout=60)
-    assert late.stdout == "ready\nFalse\n"
+    assert [process.communicate("go\n", timeout=60) and process.returncode for process in processes] == [0] * 3
+    later = subprocess.run(command, cwd=root, input="go\n", capture_output=True, text=True, check=True, timeout=60)
+    assert later.stdout == "ready\nFalse\n"
     for url in urls:
         assert len(Ledger(url).facts()) == 4
         assert Ledger(url).verify() == []
 
 
-def test_nothing_is_inserted_over_a_fact(tmp_path: Path) -> None:
-    """SQLite's REPLACE would delete a fact without asking the guard against deletion."""
+def test_a_fact_cannot_be_replaced(tmp_path: Path) -> None:
+    """SQLite's REPLACE would delete a fact without firing the guard against deletion."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     Ledger(url).record(raw_fact("approved"), run_id="run", once="answer")
     for numbered in ("1, '', '', 'x', '', '', '{}', 'other'", "2, '', '', 'x', '', '', '{}', 'answer'"):
@@ -192,7 +192,7 @@ def test_nothing_is_inserted_over_a_fact(tmp_path: Path) -> None:
     assert [fact.kind for fact in Ledger(url).facts()] == ["approved"]
 
 
-def test_every_version_is_known_in_its_order() -> None:
-    """The list that is read without alembic is the one that alembic finds."""
+def test_every_version_is_known_in_order() -> None:
+    """The list that is read without alembic equals the one that alembic finds."""
     scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
     assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == migrations.KNOWN

@@ -1,4 +1,4 @@
-"""Stories: ledgers with a past, told through the ledger's own interface, for tests that look back."""
+"""Ledgers with a past, recorded through the ledger's own interface."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ DIRECTIONS = {"promote": Direction.UP, "restore": Direction.BACK}
 
 
 def install(name: str, environment: Environment = Environment.STAGING) -> Install:
-    """An install whose id is its name in capitals."""
+    """Return an install whose id is its name in capitals."""
     more: dict[str, Any] = {"account_id": "a", "site_id": "s", "status": "active", "primary_domain": f"{name}.example"}
     return Install(id=name.upper(), name=name, environment=environment, **more)
 
@@ -30,23 +30,23 @@ PROD, STAGE, DEV = install("prod", Environment.PRODUCTION), install("stage"), in
 
 
 def content(posts: int = 3, newest: datetime | None = LONG_AGO, files: str | None = "1.0", **changes: Any) -> Content:
-    """Public content with so many posts, the newest of that moment, and these asset versions."""
-    said = {
+    """Return public content with this number of posts, the newest of this time, and these asset versions."""
+    fields = {
         "reachable": True,
         "totals": {"posts": posts},
         "newest": {"posts": newest} if newest else {},
         "files_marker": files,
     }
-    return Content.model_validate(said | changes)
+    return Content.model_validate(fields | changes)
 
 
 def survey(of: Install, seen: Content) -> Survey:
-    """A survey that found this content."""
+    """Return a survey that found this content."""
     return Survey(install=of, content=seen, taken_at=LONG_AGO)
 
 
 def comparison(source: Content, destination: Content, *, of: tuple[Install, Install] = (PROD, STAGE)) -> Comparison:
-    """Two installs side by side."""
+    """Return the comparison of two installs."""
     left, right = survey(of[0], source), survey(of[1], destination)
     return Comparison(source=left, destination=right, differences=(), losses=(), destination_is_newer=None)
 
@@ -54,7 +54,7 @@ def comparison(source: Content, destination: Content, *, of: tuple[Install, Inst
 def plan(
     verb: str = "refresh", source: Install = PROD, destination: Install = STAGE, *, run: str = "tonight", **changes: Any
 ) -> Plan:
-    """A green plan; `backup-<run>` is the id of the backup that its run made."""
+    """Return a green plan; `backup-<run>` is the id of the backup that its run made."""
     direction = DIRECTIONS.get(verb, Direction.DOWN)
     backup = Backup(id=f"backup-{run}", install_id=destination.id, install_name=destination.name, requested_at=LONG_AGO)
     fields: dict[str, Any] = {
@@ -65,7 +65,7 @@ def plan(
 
 
 def load_plan(**changes: Any) -> LoadPlan:
-    """A green plan to load a dump of the application `school` into staging.example."""
+    """Return a green plan to load a dump of the application `school` into staging.example."""
     target = DatabaseIdentity(
         host="db", port=5432, database="school", database_oid=7, system_identifier="42", server_version=160000
     )
@@ -82,7 +82,7 @@ def load_plan(**changes: Any) -> LoadPlan:
 
 @dataclass
 class Story:
-    """What happened so far, in this ledger. Every call gets a run of its own: run-1, run-2, …"""
+    """A ledger to which calls are added. Every call gets its own run: run-1, run-2, …"""
 
     ledger: Ledger
     runs: Any = field(default_factory=lambda: count(1))
@@ -100,9 +100,9 @@ class Story:
         refused: bool = False,
         **changes: Any,
     ) -> str:
-        """A call that was planned, approved and sent, with its source as `before`; gives its run.
+        """Record a call that was planned, approved and sent, with its source as `before`, and return its run.
 
-        `how` it was settled ("" = not at all) and `outcome` ("" = no report).
+        `how` is how it was settled ("" = not settled), `outcome` that of its report ("" = no report).
         """
         made = plan(verb, source, destination, run=f"run-{next(self.runs)}", **changes)
         self.ledger.record(raw_fact("planned", made.model_dump(mode="json")), **where(made))

@@ -1,4 +1,4 @@
-"""Conditions of a standing approval at their borders: the last second, run and share that count."""
+"""Conditions of runs under a standing approval at their limits: the last second, run and share that count."""
 
 from datetime import timedelta
 
@@ -6,6 +6,7 @@ import pytest
 
 from tasks.estate.errors import Skipped
 from tasks.ledger.ledger import Ledger
+from tasks.safeguards.risk_rules import RiskRules
 from tasks.safeguards.scheduled_run_conditions import require_load_met
 from tasks.signoff.answers import record_approval
 from tests.tasks.safeguards.ledger_histories import DEV, PROD, STAGE, Story, load_plan
@@ -14,9 +15,9 @@ from tests.tasks.safeguards.test_scheduled_run_conditions import (
     HOUR,
     OTHER,
     SHOP,
+    end_runs,
     load,
     met,
-    nights,
     put,
     skipped,
     soon,
@@ -27,14 +28,14 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def story() -> Story:
-    """A ledger in which last night's refresh went well."""
+    """Return a ledger in which last night's refresh succeeded."""
     made = Story(Ledger("sqlite:///:memory:"))
     made.call(EQUAL)
     return made
 
 
 def test_a_request_waits_until_its_deadline(story: Story) -> None:
-    """A second before the deadline the night is skipped; at the deadline nothing waits any more."""
+    """A second before its deadline it skips a refresh; at the deadline it does not."""
     put(story, "promote", STAGE, PROD)
     (asked,) = story.ledger.facts(kind="asked")
     answer_by = asked.at.fromisoformat(asked.detail["answer_by"])
@@ -42,8 +43,8 @@ def test_a_request_waits_until_its_deadline(story: Story) -> None:
     met(story, now=answer_by)
 
 
-def test_an_approval_is_about_to_be_sent_until_it_cannot_be_used(story: Story) -> None:
-    """Its last usable moment still counts; a second later it does not."""
+def test_an_approval_skips_a_refresh_until_it_expires(story: Story) -> None:
+    """It counts until `execute_by`; a second later it does not."""
     made = put(story, "promote", STAGE, PROD)
     approval = record_approval(
         story.ledger, made, kind="person", approver="Anna", reason="why not", answered_at=soon(), execute_within=HOUR
@@ -52,8 +53,8 @@ def test_an_approval_is_about_to_be_sent_until_it_cannot_be_used(story: Story) -
     met(story, now=approval.execute_by + SECOND)
 
 
-def test_approved_plans_that_do_not_concern_the_pair_do_not_matter(story: Story) -> None:
-    """An approved promotion of another pair, and an approved refresh of this source, leave the night alone."""
+def test_other_approved_plans_skip_nothing(story: Story) -> None:
+    """An approved promotion of another pair and an approved refresh of this source do not skip a refresh."""
     for verb, source, destination in (("promote", OTHER, SHOP), ("refresh", PROD, DEV)):
         made = put(story, verb, source, destination)
         record_approval(
@@ -62,8 +63,8 @@ def test_approved_plans_that_do_not_concern_the_pair_do_not_matter(story: Story)
     met(story)
 
 
-def test_a_run_that_was_verified_in_part_neither_breaks_nor_mends(story: Story) -> None:
-    """It is not a failure, and it is not the success that ends a row of failures."""
+def test_a_run_that_was_verified_in_part_neither_counts_nor_resets_the_count(story: Story) -> None:
+    """It is not a failure, and not a success that ends a row of failures."""
     for _ in range(3):
         story.call(EQUAL, outcome="VerifiedInPart")
     met(story)
@@ -74,11 +75,11 @@ def test_a_run_that_was_verified_in_part_neither_breaks_nor_mends(story: Story) 
     assert "The last 2 runs" in skipped(story).message
 
 
-def test_exactly_the_share_stops_the_line(story: Story) -> None:
+def test_exactly_the_share_skips_the_remaining_runs(story: Story) -> None:
     """Two of four runs are half of them."""
-    nights(story, "VerifyFailed", "VerifyFailed", "Verified", "Verified")
+    end_runs(story, "VerifyFailed", "VerifyFailed", "Verified", "Verified")
     assert "2 of 4 runs" in skipped(story).message
-    met(story, stop_share=0.51)
+    met(story, stop_the_line={"share": 0.51})
 
 
 def test_runs_that_have_not_ended_are_not_counted(story: Story) -> None:
@@ -90,19 +91,19 @@ def test_runs_that_have_not_ended_are_not_counted(story: Story) -> None:
 
 
 def test_a_load_looks_back_twelve_hours(story: Story) -> None:
-    """Failed runs of the last twelve hours stop a load, older ones do not."""
-    nights(story, "VerifyFailed", "VerifyFailed", "VerifyFailed")
+    """Failed runs of the last twelve hours skip a load, older ones do not."""
+    end_runs(story, "VerifyFailed", "VerifyFailed", "VerifyFailed")
     now = soon()
     with pytest.raises(Skipped, match="3 of 3 runs with standing approvals in the last 12 h"):
-        require_load_met(story.ledger, load_plan(), now=now + 12 * HOUR - timedelta(minutes=5))
-    require_load_met(story.ledger, load_plan(), now=now + 12 * HOUR)
+        require_load_met(story.ledger, load_plan(), RiskRules(), now=now + 12 * HOUR - timedelta(minutes=5))
+    require_load_met(story.ledger, load_plan(), RiskRules(), now=now + 12 * HOUR)
 
 
-def test_one_failed_load_and_two_standing_runs_do_not_stop_a_load(story: Story) -> None:
-    """Both limits are counted: two failures in a row, three runs of a night."""
-    nights(story, "VerifyFailed")
+def test_a_load_has_both_limits_of_failures(story: Story) -> None:
+    """The limits are two failures in a row, and half of at least three standing runs."""
+    end_runs(story, "VerifyFailed")
     load(story, "LeakFound", refused=True)
-    require_load_met(story.ledger, load_plan(), now=soon())
-    nights(story, "VerifyFailed")
+    require_load_met(story.ledger, load_plan(), RiskRules(), now=soon())
+    end_runs(story, "VerifyFailed")
     with pytest.raises(Skipped, match="3 of 3 runs"):
-        require_load_met(story.ledger, load_plan(), now=soon())
+        require_load_met(story.ledger, load_plan(), RiskRules(), now=soon())

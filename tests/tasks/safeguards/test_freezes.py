@@ -1,4 +1,4 @@
-"""The freeze calendar: deny wins, allow closes the rest, and local times stay local when the clocks change."""
+"""The freeze calendar: deny overrides allow, allow closes the rest, and local times stay local when the clocks change."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,16 +16,16 @@ VIENNA, NEW_YORK = "Europe/Vienna", "America/New_York"
 
 
 def window(rule: str = "deny", **more: Any) -> Window:
-    """A window in Vienna, by default the Christmas freeze."""
-    said: dict[str, Any] = {
+    """Return a window in Vienna, by default the Christmas freeze."""
+    fields: dict[str, Any] = {
         "rule": rule, "name": "Christmas", "zone": VIENNA, "start": datetime(2026, 12, 20), "lasts": "P18D",
         "reason": "nobody is here", "owner": "Demo Lead",
     }  # fmt: skip
-    return Window(**(said | more))
+    return Window(**(fields | more))
 
 
 def at(*when: int, zone: str = VIENNA) -> datetime:
-    """A moment by the clocks of Vienna, or of another zone: year, month, day, hour, minute."""
+    """Return a local time in Vienna, or in another zone: year, month, day, hour, minute."""
     return datetime(*when, tzinfo=ZoneInfo(zone))  # type: ignore[arg-type,misc]  # year, month, day are always there
 
 
@@ -36,8 +36,8 @@ HOURS = window(
 )  # fmt: skip
 
 
-def test_inside_a_freeze_is_closed_and_says_when_it_reopens() -> None:
-    """The error names the window, its reason, its owner and the end, in its own zone and in UTC."""
+def test_a_deny_window_closes_and_reports_when_it_reopens() -> None:
+    """The error names the window, its reason, its owner and its end, in its zone and in UTC."""
     with pytest.raises(Frozen) as caught:
         Calendar([window()]).require_open("promote", "schulprod", "production", CHRISTMAS_EVE)
     for part in (
@@ -51,8 +51,8 @@ def test_inside_a_freeze_is_closed_and_says_when_it_reopens() -> None:
     assert caught.value.facts == {"reopens": "2027-01-06T23:00:00+00:00"}
 
 
-def test_a_deny_outside_of_its_time_does_not_block() -> None:
-    """The instant before it begins and the instant in which it ends are open."""
+def test_a_deny_window_is_closed_from_its_first_instant_to_before_its_end() -> None:
+    """The instant before its beginning and the instant of its end are open."""
     calendar = Calendar([window()])
     begin, end, tick = at(2026, 12, 20), at(2027, 1, 7), timedelta(microseconds=1)
     for moment, closed in ((begin - tick, False), (begin, True), (end - tick, True), (end, False)):
@@ -61,11 +61,11 @@ def test_a_deny_outside_of_its_time_does_not_block() -> None:
 
 
 def test_a_restore_is_exempt() -> None:
-    """A freeze that stops the way back is dangerous."""
+    """Nothing prevents the way back during a freeze."""
     Calendar([window()]).require_open("restore", "schulprod", "production", CHRISTMAS_EVE)
 
 
-def test_deny_wins_over_allow() -> None:
+def test_deny_overrides_allow() -> None:
     """A release window inside a freeze stays closed."""
     calendar = Calendar([window("allow", name="release day", lasts="P30D"), window()])
     closed = calendar.closed_by("schulprod", "production", CHRISTMAS_EVE)
@@ -74,7 +74,7 @@ def test_deny_wins_over_allow() -> None:
 
 
 def test_an_allow_window_closes_the_rest() -> None:
-    """Where release hours exist, every other hour is closed, for the destinations that they speak of."""
+    """If release hours exist, all other time is closed for the destinations that they match."""
     calendar = Calendar([HOURS])
     assert calendar.closed_by("schulprod", "production", at(2026, 11, 24, 10)) is None
     assert calendar.closed_by("schulprod", "production", at(2026, 11, 27, 10)) is HOURS
@@ -85,15 +85,15 @@ def test_an_allow_window_closes_the_rest() -> None:
 
 
 def test_any_of_several_allow_windows_is_enough() -> None:
-    """Hours for some days and hours for others add up."""
+    """A destination is open in each of its allow windows."""
     friday = window("allow", name="friday", start=datetime(2026, 1, 2, 9), lasts="PT2H", recurs="FREQ=WEEKLY;BYDAY=FR")
     calendar = Calendar([HOURS, friday])
     assert calendar.closed_by("schulprod", "production", at(2026, 11, 27, 10)) is None
     assert calendar.reopens("schulprod", "production", at(2026, 11, 26, 20)) == at(2026, 11, 27, 9)
 
 
-def test_people_may_override_what_the_plan_named() -> None:
-    """A window whose mark the plan carries does not count; another one that holds still does."""
+def test_a_plan_overrides_the_windows_that_it_names() -> None:
+    """A window whose mark the plan contains does not count; another active one does."""
     audit = window(name="audit", start=datetime(2026, 12, 23), lasts="P3D")
     calendar = Calendar([window(), audit])
     both = calendar.all_closing("schulprod", "production", CHRISTMAS_EVE)
@@ -106,7 +106,7 @@ def test_people_may_override_what_the_plan_named() -> None:
 
 
 def test_overriding_one_allow_window_opens_the_time_outside_of_all() -> None:
-    """Work outside of the allowed hours is one thing to override, however many hours are allowed; a freeze is another."""
+    """One override is enough for all allow windows; a deny window needs its own."""
     calendar = Calendar([HOURS, window("allow", name="more hours", lasts="PT1H"), window()])
     closing = calendar.all_closing("schulprod", "production", at(2026, 12, 27, 10))
     assert [each.name for each in closing] == ["Christmas", "hours"]
@@ -133,7 +133,7 @@ def test_overriding_one_allow_window_opens_the_time_outside_of_all() -> None:
     ],
 )
 def test_a_nightly_window_begins_at_its_local_time(moment: datetime, closed: bool) -> None:
-    """At 22:00 by people's clocks on both sides of both changes; its hours are hours, so it ends by the watch."""
+    """It begins at 22:00 local time before and after both changes of the clocks, and lasts six elapsed hours."""
     night = window(name="night", start=datetime(2026, 1, 1, 22), lasts="PT6H", recurs="FREQ=DAILY")
     assert (Calendar([night]).closed_by("schulprod", "production", moment) is not None) is closed
 
@@ -149,7 +149,7 @@ def test_a_nightly_window_begins_at_its_local_time(moment: datetime, closed: boo
 )
 @pytest.mark.parametrize("recurs", ["", "FREQ=WEEKLY"])
 def test_whole_days_end_at_the_same_time_of_day(zone: str, change: datetime, recurs: str) -> None:
-    """A day from midnight ends at midnight, be it 23 hours long or 25; a weekly one begins at midnight a week later."""
+    """A day from midnight ends at midnight, after 23 or 25 hours; a weekly one begins at midnight a week later."""
     rule = window(zone=zone, start=change, lasts="P1D", recurs=recurs)
     tick = timedelta(microseconds=1)
     begin, end = change.replace(tzinfo=ZoneInfo(zone)), (change + timedelta(days=1)).replace(tzinfo=ZoneInfo(zone))
@@ -160,7 +160,7 @@ def test_whole_days_end_at_the_same_time_of_day(zone: str, change: datetime, rec
 
 
 def test_a_start_that_the_clocks_skip_begins_an_hour_later() -> None:
-    """02:30 does not exist on that morning in New York; the window is not lost."""
+    """02:30 does not exist on that morning in New York; the window still occurs."""
     rule = window(zone=NEW_YORK, start=datetime(2026, 1, 1, 2, 30), lasts="PT1H", recurs="FREQ=DAILY")
     assert not rule.covers(at(2026, 3, 8, 3, 29, zone=NEW_YORK))
     assert rule.covers(at(2026, 3, 8, 3, 30, zone=NEW_YORK))
@@ -169,7 +169,7 @@ def test_a_start_that_the_clocks_skip_begins_an_hour_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "destination", "environment", "meant"),
+    ("fields", "destination", "environment", "matches"),
     [
         ({}, "schulstage", "staging", True),
         ({"environments": ["production"]}, "schulstage", "staging", False),
@@ -185,11 +185,11 @@ def test_a_start_that_the_clocks_skip_begins_an_hour_later() -> None:
         ({"destinations": ["schul?"], "environments": ["production"]}, "schul1", "staging", False),
     ],
 )
-def test_a_window_speaks_of_some_destinations(
-    said: dict[str, Any], destination: str, environment: str, meant: bool
+def test_a_window_matches_some_destinations(
+    fields: dict[str, Any], destination: str, environment: str, matches: bool
 ) -> None:
-    """By globs of names and by environment; what is not known to be staging counts as production."""
-    assert window(**said).speaks_of(destination, environment) is meant
+    """Names are matched by globs, and environments; what is not known to be staging counts as production."""
+    assert window(**fields).matches(destination, environment) is matches
 
 
 ZONES = st.sampled_from([VIENNA, NEW_YORK, "Asia/Kolkata", "UTC", "Australia/Lord_Howe", "Pacific/Apia"])
@@ -206,7 +206,7 @@ WINDOWS = st.builds(window, st.sampled_from(["deny", "allow"]), zone=ZONES, recu
 
 
 def occurrences(rule: Window) -> list[tuple[datetime, datetime]]:
-    """By definition: every start of the rule by its local clock; days are added by the clock, the rest by the watch."""
+    """Return the occurrences by definition: local starts; days are added in local time, the rest as elapsed time."""
     starts = [rule.start]
     if rule.recurs:
         starts = rrulestr(rule.recurs, dtstart=rule.start).between(datetime(2025, 1, 1), datetime(2029, 1, 1), inc=True)
@@ -217,14 +217,14 @@ def occurrences(rule: Window) -> list[tuple[datetime, datetime]]:
 
 
 def covered(rules: list[Window], moment: datetime) -> bool:
-    """Whether one of the occurrences of one of the rules has begun and not ended."""
+    """Return whether an occurrence of one of the rules contains the moment."""
     return any(begin <= moment < end for rule in rules for begin, end in occurrences(rule))
 
 
 @settings(max_examples=60)
 @given(WINDOWS, st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)), st.integers(-1, 1))
 def test_a_window_covers_what_its_definition_covers(rule: Window, moment: datetime, tick: int) -> None:
-    """Whatever zone, recurrence and length: at any moment, and at each side of the edges near to it."""
+    """This holds for any zone, recurrence and length, at any moment and on both sides of the edges near it."""
     aware = moment.replace(tzinfo=UTC)
     edges = [edge for span in occurrences(rule) for edge in span if abs(edge - aware) < timedelta(days=9)]
     for each in [aware, *(edge + tick * timedelta(microseconds=1) for edge in edges[:8])]:
@@ -234,7 +234,7 @@ def test_a_window_covers_what_its_definition_covers(rule: Window, moment: dateti
 @settings(max_examples=40)
 @given(st.lists(WINDOWS, min_size=1, max_size=3), st.datetimes(datetime(2026, 1, 1), datetime(2027, 6, 30)))
 def test_a_calendar_agrees_with_its_definition(rules: list[Window], moment: datetime) -> None:
-    """Open: in no deny, and in an allow where there is one. It reopens at the first such instant from now on."""
+    """Open means in no deny window and, if there are allow windows, in one of them; it reopens at the first such instant."""
     named = [rule.model_copy(update={"name": f"window {number}"}) for number, rule in enumerate(rules)]
     spans = {
         rule: [(begin, end) for each in named if each.rule == rule for begin, end in occurrences(each)]
@@ -264,8 +264,8 @@ def test_years_of_closed_windows_are_searched() -> None:
     assert Calendar(daily).reopens("a", "production", at(2026, 1, 1)) is None
 
 
-def test_a_calendar_that_never_reopens_says_so() -> None:
-    """A freeze of ten years does not hang the search."""
+def test_a_calendar_that_never_reopens_reports_it() -> None:
+    """The search ends even in a freeze of ten years."""
     with pytest.raises(Frozen, match="does not reopen within 400 days") as caught:
         Calendar([window(lasts="P3650D")]).require_open("promote", "a", "production", CHRISTMAS_EVE)
     assert caught.value.facts == {"reopens": None}

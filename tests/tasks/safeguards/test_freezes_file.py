@@ -1,4 +1,4 @@
-"""The file of the freeze calendar: what may stand in it, and that a mistake closes everything."""
+"""The file of the freeze calendar: what it may contain; a mistake closes everything."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +42,7 @@ GOOD: dict[str, Any] = {
         ({"lasts": "P9999999999999D"}, "at most ten years"),
         ({"recurs": "DAILY"}, "recurs: expected an RRULE that begins with FREQ="),
         ({"recurs": "FREQ=HOURLY"}, "recurs: expected an RRULE that begins with FREQ="),
-        ({"recurs": "FREQ=DAILY;INTERVAL=0"}, "INTERVAL=0 never goes on"),
+        ({"recurs": "FREQ=DAILY;INTERVAL=0"}, "INTERVAL=0 never recurs"),
         ({"recurs": "FREQ=DAILY;COUNT=0"}, "this RRULE never occurs"),
         ({"recurs": "FREQ=DAILY;UNTIL=20270101T000000Z"}, "UNTIL is local time"),
         ({"recurs": "FREQ=WEEKLY;BYDAY=XX"}, "this is not an RRULE"),
@@ -54,7 +54,7 @@ GOOD: dict[str, Any] = {
     ],
 )
 def test_a_wrong_window_is_named_and_closes_everything(changed: dict[str, Any], named: str, tmp_path: Path) -> None:
-    """A calendar with a mistake is an error and not an empty calendar; no number is taken for a duration by chance."""
+    """A calendar with a mistake is an error and not an empty calendar; a number is not a duration."""
     path = tmp_path / "freezes.yaml"
     path.write_text(yaml.safe_dump([GOOD]))
     assert len(load_calendar(path).windows) == 1
@@ -64,7 +64,7 @@ def test_a_wrong_window_is_named_and_closes_everything(changed: dict[str, Any], 
 
 
 def test_two_windows_of_one_name_are_refused(tmp_path: Path) -> None:
-    """A plan overrides a freeze by its name: one name, one freeze."""
+    """A plan overrides a window by its name, so names are unique."""
     path = tmp_path / "freezes.yaml"
     path.write_text(yaml.safe_dump([GOOD, GOOD | {"name": "ABC"}]))
     with pytest.raises(Misconfigured, match=r"freezes\.yaml: Two windows have the name 'abc'"):
@@ -80,15 +80,15 @@ def test_two_windows_of_one_name_are_refused(tmp_path: Path) -> None:
         ("P1DT12H30M", timedelta(1, 45000)),
     ],
 )
-def test_durations_are_iso_words(text: str, lasts: timedelta, tmp_path: Path) -> None:
-    """Weeks, days, hours and minutes."""
+def test_durations_are_iso_8601(text: str, lasts: timedelta, tmp_path: Path) -> None:
+    """A duration has weeks, days, hours and minutes."""
     path = tmp_path / "freezes.yaml"
     path.write_text(yaml.safe_dump([GOOD | {"lasts": text}]))
     assert load_calendar(path).windows[0].lasts == lasts
 
 
-def test_the_shipped_calendar_is_empty_and_its_example_is_right(tmp_path: Path) -> None:
-    """Nothing is frozen as shipped; whoever takes the marks off the example gets Christmas and release hours."""
+def test_the_shipped_calendar_is_empty_and_its_example_is_valid(tmp_path: Path) -> None:
+    """The shipped file has no windows; its example, uncommented, has Christmas and release hours."""
     shipped = ROOT / "deployments" / "freezes.yaml"
     assert load_calendar(shipped).windows == ()
     example = [line[2:] for line in shipped.read_text().splitlines() if line.startswith(("# - ", "#   "))]
@@ -100,7 +100,7 @@ def test_the_shipped_calendar_is_empty_and_its_example_is_right(tmp_path: Path) 
     assert not hours.covers(datetime(2026, 1, 9, 9, tzinfo=UTC))  # a Friday
 
 
-def test_no_calendar_is_no_freeze(tmp_path: Path) -> None:
+def test_without_a_calendar_nothing_is_frozen(tmp_path: Path) -> None:
     """The file is optional."""
     assert (
         load_calendar(tmp_path / "none.yaml").closed_by("a", "production", datetime(2026, 12, 24, tzinfo=UTC)) is None

@@ -1,4 +1,4 @@
-"""Grading: every danger has its class, more danger is never less, and nothing makes black approvable."""
+"""Grading: every danger has its class, another danger never lowers it, and no rule makes a black plan approvable."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ OUTSIDE = "words of a stranger"
 
 
 def install(name: str, environment: Environment, **changes: Any) -> Install:
-    """An active install of the one site."""
+    """Return an active install of the site `s`."""
     fields = {
         "id": name,
         "name": name,
@@ -38,21 +38,21 @@ def install(name: str, environment: Environment, **changes: Any) -> Install:
 
 
 def survey(of: Install, **changes: Any) -> Survey:
-    """A survey whose public content was read; no plugin was seen."""
+    """Return a survey whose public content was read and has no plugin."""
     content = Content(reachable=True, title=OUTSIDE, home=OUTSIDE, detail=OUTSIDE, live_data=())
     now = datetime(2026, 11, 21, tzinfo=UTC)
     return Survey(install=of, content=content.model_copy(update=changes), taken_at=now)
 
 
 def compared(source: Survey, destination: Survey, newer: bool | None = False) -> Comparison:
-    """Both side by side."""
+    """Return the comparison of two surveys."""
     return Comparison(
         source=source, destination=destination, differences=(), losses=(OUTSIDE,), destination_is_newer=newer
     )
 
 
 def facts(verb: str = "refresh", options: CopyOptions = WHOLE, **changes: Any) -> dict[str, Any]:
-    """What is known of a harmless copy of this verb: between schulprod and schulstage, or schulprod onto itself."""
+    """Return what is known of a harmless copy of this verb; a restore is onto schulprod."""
     production = survey(install("schulprod", Environment.PRODUCTION))
     staging = survey(install("schulstage", Environment.STAGING))
     sides = {"promote": (staging, production), "restore": (production, production)}.get(verb, (production, staging))
@@ -61,35 +61,35 @@ def facts(verb: str = "refresh", options: CopyOptions = WHOLE, **changes: Any) -
 
 
 def changed(known: dict[str, Any], side: str, part: str, **changes: Any) -> dict[str, Any]:
-    """The same, with another fact in the content or the install of one side."""
+    """Return the same with other facts in the content or the install of one side."""
     found = getattr(known["comparison"], side)
     other = found.model_copy(update={part: getattr(found, part).model_copy(update=changes)})
     return known | {"comparison": known["comparison"].model_copy(update={side: other})}
 
 
 def seen(known: dict[str, Any], side: str, **changes: Any) -> dict[str, Any]:
-    """The same, with something else seen at one side's site."""
+    """Return the same with other content on one side's website."""
     return changed(known, side, "content", **changes)
 
 
-def told(known: dict[str, Any], side: str, **changes: Any) -> dict[str, Any]:
-    """The same, with something else told by the host of one side's install."""
+def reported(known: dict[str, Any], side: str, **changes: Any) -> dict[str, Any]:
+    """Return the same with other facts of one side's install, as the host reports them."""
     return changed(known, side, "install", **changes)
 
 
 def newer(known: dict[str, Any], answer: bool | None = True) -> dict[str, Any]:
-    """The same, with a destination that is newer, or of which that cannot be told."""
+    """Return the same with a destination that is newer, or not known to be older."""
     return known | {"comparison": known["comparison"].model_copy(update={"destination_is_newer": answer})}
 
 
 def newer_files(known: dict[str, Any]) -> dict[str, Any]:
-    """The same, with newer files at the destination."""
+    """Return the same with newer files at the destination."""
     comparison = known["comparison"].model_copy(update={"files_are_newer": True})
     return known | {"comparison": comparison}
 
 
 def graded(known: dict[str, Any], rules: RiskRules = RULES) -> Grade:
-    """The class of a copy of which this is known."""
+    """Return the class of a copy of which this is known."""
     return grade_copy(rules, **known).grade
 
 
@@ -99,21 +99,21 @@ UP_FILES, BACK_FILES = facts("promote", FILES), facts("restore", FILES)
 CASES = {
     "refresh": (DOWN, Grade.GREEN, "proven not to be production"),
     "provision": (facts("provision"), Grade.GREEN, "a provision onto schulstage"),
-    "held refresh": (DOWN | {"held": True}, Grade.YELLOW, "somebody holds schulstage"),
+    "held refresh": (DOWN | {"held": True}, Grade.YELLOW, "schulstage is on hold"),
     "refresh onto newer work": (newer(DOWN), Grade.RED, "schulstage is NEWER than schulprod"),
     "refresh of files onto newer work": (newer(facts("refresh", FILES)), Grade.GREEN, "no danger"),
     "refresh of a shop": (seen(DOWN, "source", live_data=SHOP), Grade.GREEN, "no danger"),
     "refresh, site is down": (seen(DOWN, "destination", reachable=False), Grade.GREEN, "no danger"),
-    "refresh of another site": (told(DOWN, "source", site_id="t") | {"other_site": True}, Grade.RED, "leave for that was given"),
-    "refresh, site not told": (told(DOWN, "source", site_id=None), Grade.RED, "not proven to be of one site; no leave"),
-    "refresh of a network": (told(DOWN, "source", multisite=True), Grade.RED, "schulprod is a network"),
-    "refresh, network not told": (told(DOWN, "destination", multisite=None), Grade.RED, "the host does not tell whether schulstage"),
+    "refresh of another site": (reported(DOWN, "source", site_id="t") | {"other_site": True}, Grade.RED, "; permission for that"),
+    "refresh, site not known": (reported(DOWN, "source", site_id=None), Grade.RED, "not proven to be of one site; no permission"),
+    "refresh of a network": (reported(DOWN, "source", multisite=True), Grade.RED, "schulprod is a network"),
+    "refresh, network not known": (reported(DOWN, "destination", multisite=None), Grade.RED, "does not report whether schulstage"),
     "refresh in a freeze": (DOWN | {"frozen": "Christmas"}, Grade.RED, "the freeze Christmas is overridden"),
     "break-glass": (DOWN | {"break_glass": OUTSIDE}, Grade.RED, "break-glass reason"),
-    "refresh of production": (told(DOWN, "destination", environment=Environment.PRODUCTION), Grade.BLACK, "may be production"),
-    "refresh of the unknown": (told(DOWN, "destination", environment=Environment.UNKNOWN), Grade.BLACK, "may be production"),
+    "refresh of production": (reported(DOWN, "destination", environment=Environment.PRODUCTION), Grade.BLACK, "may be production"),
+    "refresh of unknown": (reported(DOWN, "destination", environment=Environment.UNKNOWN), Grade.BLACK, "may be production"),
     "refresh that goes up": (DOWN | {"direction": Direction.UP}, Grade.BLACK, "cannot go up"),
-    "onto itself": (told(UP_FILES, "source", id="schulprod"), Grade.BLACK, "onto itself"),
+    "onto itself": (reported(UP_FILES, "source", id="schulprod"), Grade.BLACK, "onto itself"),
     "promote files": (UP_FILES, Grade.YELLOW, "the files of schulprod would be replaced"),
     "promote content": (facts("promote", POSTS), Grade.YELLOW, "schulprod is production"),
     "promote content onto newer work": (newer(facts("promote", POSTS)), Grade.RED, "schulprod is NEWER than schulstage"),
@@ -122,7 +122,7 @@ CASES = {
     "promote the database": (UP, Grade.RED, "the whole database of schulprod"),
     "promote, production cannot be read": (seen(UP_FILES, "destination", reachable=False), Grade.RED, "schulprod cannot be read"),
     "promote, staging cannot be read": (seen(UP_FILES, "source", reachable=False), Grade.RED, "schulstage cannot be read"),
-    "promote, plugins not told": (seen(UP_FILES, "destination", live_data=None), Grade.RED, "schulprod does not tell its plugins"),
+    "promote, plugins not known": (seen(UP_FILES, "destination", live_data=None), Grade.RED, "schulprod does not show its plugins"),
     "promote files onto forms": (seen(UP_FILES, "destination", live_data=("WPForms",)), Grade.RED, "data of visitors: WPForms"),
     "promote files onto a shop": (seen(UP_FILES, "destination", live_data=SHOP), Grade.RED, "data of visitors: WooCommerce"),
     "promote content onto forms": (seen(facts("promote", POSTS), "destination", live_data=("WPForms",)), Grade.RED, "listed tables"),
@@ -146,8 +146,8 @@ CASES = {
     ),
     "refresh staging with newer files": (newer_files(DOWN), Grade.GREEN, "no danger was found"),
     "promote settings onto a shop": (seen(facts("promote", OPTIONS), "destination", live_data=SHOP), Grade.RED, "data of visitors"),
-    "a shop onto who knows what": (seen(seen(UP, "source", live_data=SHOP), "destination", live_data=None), Grade.BLACK, "HPOS"),
-    "anything onto who knows what": (seen(UP, "destination", reachable=False, live_data=None), Grade.RED, "unknown"),
+    "a shop onto unknown plugins": (seen(seen(UP, "source", live_data=SHOP), "destination", live_data=None), Grade.BLACK, "HPOS"),
+    "the database onto unknown plugins": (seen(UP, "destination", reachable=False, live_data=None), Grade.RED, "unknown"),
     "open a shop": (seen(UP, "source", live_data=SHOP), Grade.RED, "the whole database"),
     "restore production": (BACK, Grade.RED, "the whole database"),
     "restore a shop": (seen(BACK, "destination", live_data=SHOP), Grade.RED, "WooCommerce"),
@@ -157,32 +157,32 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_danger_has_its_class_and_says_why(case: str) -> None:
-    """The class of each kind of copy under the default rules, and the reason that stands first or with it."""
+def test_each_danger_has_its_class_and_reason(case: str) -> None:
+    """Each kind of copy has this class under the default rules, with this reason among its reasons."""
     known, grade, reason = CASES[case]
     risk = grade_copy(RULES, **known)
     assert risk.grade is grade
-    assert any(reason in said for said in risk.reasons), risk.reasons
+    assert any(reason in each for each in risk.reasons), risk.reasons
 
 
-def test_a_restore_onto_staging_is_one_person_s_to_answer() -> None:
-    """Whatever is known of the staging site."""
+def test_a_restore_onto_staging_is_yellow() -> None:
+    """This holds even if nothing is known of the staging site."""
     staging = survey(install("schulstage", Environment.STAGING), reachable=False, live_data=None)
     assert graded(BACK | {"comparison": compared(staging, staging, None)}) is Grade.YELLOW
 
 
-def test_a_network_is_red_for_production_whatever_the_file_says() -> None:
-    """The rule about networks spares refreshes only."""
-    assert graded(told(UP_FILES, "source", multisite=True), RiskRules(multisite="to_production")) is Grade.RED
+def test_a_network_is_red_for_production_under_every_rule() -> None:
+    """The rule about networks exempts refreshes only."""
+    assert graded(reported(UP_FILES, "source", multisite=True), RiskRules(multisite="to_production")) is Grade.RED
 
 
-def test_the_worst_reason_stands_first() -> None:
-    """Black before red before yellow."""
+def test_the_worst_reason_is_first() -> None:
+    """Black reasons come before red ones, and these before yellow ones."""
     known = seen(UP, "destination", live_data=SHOP) | {"held": True, "frozen": "Christmas"}
     reasons = grade_copy(RULES, **known).reasons
     assert "HPOS" in reasons[0]
-    assert reasons[-1] == "somebody holds schulprod as it is"
-    assert any("Christmas" in said for said in reasons[1:-1])
+    assert reasons[-1] == "schulprod is on hold"
+    assert any("Christmas" in each for each in reasons[1:-1])
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ def test_the_worst_reason_stands_first() -> None:
         (seen(UP_FILES, "destination", live_data=SHOP), {"live_data": "with_database"}, Grade.YELLOW),
         (seen(UP_FILES, "destination", live_data=None), {"live_data": "with_database"}, Grade.YELLOW),
         (newer(UP_FILES), {"newer_destination": "always"}, Grade.RED),
-        (told(DOWN, "source", multisite=True), {"multisite": "to_production"}, Grade.GREEN),
+        (reported(DOWN, "source", multisite=True), {"multisite": "to_production"}, Grade.GREEN),
         (facts("promote", OPTIONS), {"content_tables": ("wp_options",)}, Grade.YELLOW),
     ],
 )
-def test_the_file_draws_these_lines(known: dict[str, Any], rule: dict[str, Any], grade: Grade) -> None:
-    """Each rule that moves a line between classes moves it, and the default draws it elsewhere."""
+def test_each_rule_of_the_file_changes_a_class(known: dict[str, Any], rule: dict[str, Any], grade: Grade) -> None:
+    """The rule changes the class of this copy, which is another one by default."""
     assert graded(known, RiskRules.model_validate(rule)) is grade
     assert graded(known) is not grade
 
@@ -207,24 +207,24 @@ def test_the_file_draws_these_lines(known: dict[str, Any], rule: dict[str, Any],
     [
         ({}, Grade.GREEN, "proven to be staging"),
         ({"first_load": True}, Grade.YELLOW, "first load"),
-        ({"held": True}, Grade.YELLOW, "holds the target"),
+        ({"held": True}, Grade.YELLOW, "the target is on hold"),
         ({"raw": ("names", "emails")}, Grade.RED, "names, emails off"),
         ({"raw": ("names",), "first_load": True, "held": True}, Grade.RED, "unmasked"),
     ],
 )
-def test_a_load_is_graded_by_what_arrives_and_where(load: dict[str, Any], grade: Grade, reason: str) -> None:
-    """Raw data is red, a first load or a hold yellow, anything else green."""
+def test_a_load_is_graded_by_its_data_and_its_target(load: dict[str, Any], grade: Grade, reason: str) -> None:
+    """Raw data is red, a first load or a hold is yellow, anything else is green."""
     risk = grade_load(RULES, **dict[str, Any](first_load=False, raw=(), held=False) | load)
     assert risk.grade is grade
     assert reason in risk.reasons[0]
 
 
-def test_a_red_plan_of_a_lone_lead_says_so() -> None:
-    """One person may answer after the cool-down, and whoever reads the plan later is told."""
+def test_a_red_plan_of_a_lone_lead_has_that_reason() -> None:
+    """One person may approve after the cool-down, and the reasons of the plan contain it."""
     risk = grade_copy(ALONE, **UP)
     assert (risk.people, risk.cool_down) == (1, 1800)
-    assert any("single person" in said for said in risk.reasons)
-    assert not any("single person" in said for said in grade_copy(ALONE, **UP_FILES).reasons)
+    assert any("single person" in each for each in risk.reasons)
+    assert not any("single person" in each for each in grade_copy(ALONE, **UP_FILES).reasons)
 
 
 PLUGINS = st.none() | st.lists(st.sampled_from(["MailPoet", "WPForms", *SHOP]), unique=True).map(tuple)
@@ -258,44 +258,44 @@ ANY_RULES = st.builds(
     shops_with_hpos=st.sampled_from([(), ("three",)]),
 )
 DANGERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "the database travels too": lambda k: k | {"options": WHOLE},
+    "the database is copied too": lambda k: k | {"options": WHOLE},
     "in a freeze": lambda k: k | {"frozen": "Christmas"},
-    "with broken glass": lambda k: k | {"break_glass": OUTSIDE},
+    "break-glass": lambda k: k | {"break_glass": OUTSIDE},
     "held": lambda k: k | {"held": True},
     "newer": newer,
     "age unknown": lambda k: newer(k, k["comparison"].destination_is_newer or None),
     "source cannot be read": lambda k: seen(k, "source", reachable=False),
     "destination cannot be read": lambda k: seen(k, "destination", reachable=False),
     "destination is a shop": lambda k: seen(k, "destination", live_data=SHOP),
-    "plugins not told": lambda k: (
+    "plugins not known": lambda k: (
         k if k["comparison"].destination.content.live_data else seen(k, "destination", live_data=None)
     ),
     "source is a shop": lambda k: seen(k, "source", live_data=SHOP),
-    "another site": lambda k: told(k, "source", site_id="elsewhere"),
-    "site not told": lambda k: told(k, "destination", site_id=None),
-    "a network": lambda k: told(k, "destination", multisite=True),
-    "network not told": lambda k: told(k, "source", multisite=None),
-    "may be production": lambda k: told(k, "destination", environment=Environment.UNKNOWN),
-    "production": lambda k: told(k, "destination", environment=Environment.PRODUCTION),
-    "onto itself": lambda k: told(k, "source", id=k["comparison"].destination.install.id),
+    "another site": lambda k: reported(k, "source", site_id="elsewhere"),
+    "site not known": lambda k: reported(k, "destination", site_id=None),
+    "a network": lambda k: reported(k, "destination", multisite=True),
+    "network not known": lambda k: reported(k, "source", multisite=None),
+    "may be production": lambda k: reported(k, "destination", environment=Environment.UNKNOWN),
+    "production": lambda k: reported(k, "destination", environment=Environment.PRODUCTION),
+    "onto itself": lambda k: reported(k, "source", id=k["comparison"].destination.install.id),
 }
 
 
 @settings(max_examples=300)
 @given(known=KNOWN, rules=ANY_RULES)
-def test_a_danger_more_never_makes_a_plan_less_dangerous(known: dict[str, Any], rules: RiskRules) -> None:
-    """Whatever is known, one danger on top leaves the class or raises it."""
+def test_another_danger_never_lowers_the_class(known: dict[str, Any], rules: RiskRules) -> None:
+    """Whatever is known, one more danger keeps the class or raises it."""
     least = ORDER.index(graded(known, rules))
     assert [name for name, more in DANGERS.items() if ORDER.index(graded(more(known), rules)) < least] == []
 
 
 @given(known=KNOWN, rules=ANY_RULES)
-def test_whatever_is_known_there_is_one_class_with_what_it_demands(known: dict[str, Any], rules: RiskRules) -> None:
-    """Every input is graded, twice the same, with reasons in our words and with the demands of its class."""
+def test_every_copy_has_one_class_with_its_requirements(known: dict[str, Any], rules: RiskRules) -> None:
+    """Grading is repeatable; reasons contain no text from outside, and the requirements are those of the class."""
     risk = grade_copy(rules, **known)
     assert risk == grade_copy(rules, **known)
     assert risk.reasons
-    assert all(OUTSIDE not in said and "\n" not in said for said in risk.reasons)
+    assert all(OUTSIDE not in each and "\n" not in each for each in risk.reasons)
     assert (len({*risk.reasons}), risk.rules) == (len(risk.reasons), rules.fingerprint)
     if risk.grade is Grade.BLACK:
         assert min(risk.people, risk.signatures) > 100_000  # more than there are leads: no answers are enough
@@ -307,14 +307,14 @@ def test_whatever_is_known_there_is_one_class_with_what_it_demands(known: dict[s
 
 @given(known=KNOWN, rules=ANY_RULES)
 def test_production_is_never_green(known: dict[str, Any], rules: RiskRules) -> None:
-    """A promotion, or anything that overwrites what may be production, needs a person; a schedule cannot do it."""
+    """A promotion, or a copy onto what may be production, always needs a person."""
     risky = known["verb"] == "promote" or known["comparison"].destination.install.environment.may_be_production
     assert not (risky and graded(known, rules) is Grade.GREEN)
 
 
 @given(known=KNOWN, rules=ANY_RULES)
-def test_no_rule_makes_black_anything_else(known: dict[str, Any], rules: RiskRules) -> None:
-    """What is black for its direction, for itself or for production is black under all rules."""
+def test_no_rule_changes_what_is_black(known: dict[str, Any], rules: RiskRules) -> None:
+    """A wrong direction, a copy onto itself and a refresh of production are black under all rules."""
     source, destination = known["comparison"].source.install, known["comparison"].destination.install
     wrong_way = DIRECTIONS[known["verb"]] is not known["direction"]
     itself = known["verb"] != "restore" and source.id == destination.id

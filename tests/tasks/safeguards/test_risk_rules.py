@@ -1,7 +1,6 @@
 """The risk file: what it may set, and what it may not."""
 
 from datetime import timedelta
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from pydantic import BaseModel
 from tasks.estate.errors import Misconfigured
 from tasks.estate.risks import Grade
 from tasks.safeguards.risk_rules import Demand, RiskRules, load_rules
-from tasks.safeguards.scheduled_run_conditions import require_met
 
 SHIPPED = Path("deployments/risks.yaml")
 RED = {"people": 2, "signatures": 1, "requester_may_approve": True, "cool_down": "PT0S"}
@@ -20,15 +18,15 @@ YELLOW = RED | {"people": 1, "signatures": 0, "requester_may_approve": False}
 ALONE = RED | {"people": 1, "cool_down": "PT30M"}
 
 
-def rules(tmp_path: Path, **told: Any) -> RiskRules:
-    """The rules of a file that tells this."""
+def rules(tmp_path: Path, **given: Any) -> RiskRules:
+    """Return the rules of a file with this content."""
     file = tmp_path / "risks.yaml"
-    file.write_text(yaml.safe_dump(told))
+    file.write_text(yaml.safe_dump(given))
     return load_rules(file)
 
 
 def test_the_shipped_file_states_every_rule_with_its_default() -> None:
-    """Whoever reads the file reads what holds: it equals the built-in defaults, and none is left out."""
+    """The shipped file equals the built-in defaults and lists all of them."""
     assert load_rules(SHIPPED) == RiskRules()
     assert yaml.safe_load(SHIPPED.read_text()).keys() == RiskRules.model_fields.keys()
 
@@ -36,26 +34,26 @@ def test_the_shipped_file_states_every_rule_with_its_default() -> None:
 @pytest.mark.parametrize(
     "kind", [RiskRules, *dict.fromkeys(type(rule) for _, rule in RiskRules() if isinstance(rule, BaseModel))]
 )
-def test_every_rule_says_what_it_is_for(kind: type[BaseModel]) -> None:
+def test_every_rule_has_a_description(kind: type[BaseModel]) -> None:
     """Each field of the file has a description."""
     assert all(field.description for field in kind.model_fields.values())
 
 
-def test_without_a_file_and_with_an_empty_one_the_defaults_hold(tmp_path: Path) -> None:
+def test_without_a_file_and_with_an_empty_one_the_defaults_apply(tmp_path: Path) -> None:
     """An absent or empty file changes nothing."""
     assert load_rules(tmp_path / "absent.yaml") == rules(tmp_path) == RiskRules()
     (tmp_path / "empty.yaml").write_text("# nothing\n")
     assert load_rules(tmp_path / "empty.yaml") == RiskRules()
 
 
-def test_a_rule_that_is_told_holds_and_the_others_stay(tmp_path: Path) -> None:
-    """A file may state what it changes only."""
+def test_a_file_may_list_only_the_rules_that_it_changes(tmp_path: Path) -> None:
+    """A listed rule applies, and the others keep their defaults."""
     changed = rules(tmp_path, backup_fresh="PT20M", shops_with_hpos=["b", "a", "b"])
     assert changed == RiskRules(backup_fresh=timedelta(minutes=20), shops_with_hpos=("a", "b"))
 
 
 def test_the_fingerprint_follows_the_rules_and_not_the_order_of_a_list(tmp_path: Path) -> None:
-    """Any change of a rule is another fingerprint; the same rules have the same one."""
+    """Another rule makes another fingerprint; the order of a list does not."""
     assert rules(tmp_path).fingerprint == load_rules(SHIPPED).fingerprint
     assert rules(tmp_path, failures_in_a_row=3).fingerprint != RiskRules().fingerprint
     one, other = (rules(tmp_path, shops_with_hpos=names).fingerprint for names in (["a", "b"], ["b", "a"]))
@@ -63,7 +61,7 @@ def test_the_fingerprint_follows_the_rules_and_not_the_order_of_a_list(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("told", "named"),
+    ("given", "named"),
     [
         ({"yellow": YELLOW | {"people": 0}}, "yellow.people"),
         ({"red": RED | {"people": 0}}, "red.people"),
@@ -90,10 +88,10 @@ def test_the_fingerprint_follows_the_rules_and_not_the_order_of_a_list(tmp_path:
         ({"shops_with_hpos": "schulprod"}, "shops_with_hpos"),
     ],
 )
-def test_a_file_that_weakens_what_is_sacred_is_refused(told: dict[str, Any], named: str, tmp_path: Path) -> None:
-    """Each rule beyond its limits is refused with the file and the field, and nothing of the file holds."""
+def test_a_file_beyond_the_limits_is_refused(given: dict[str, Any], named: str, tmp_path: Path) -> None:
+    """The error names the file and the field, and no rule of the file applies."""
     with pytest.raises(Misconfigured, match=rf"risks\.yaml .*{named}"):
-        rules(tmp_path, **told)
+        rules(tmp_path, **given)
 
 
 @pytest.mark.parametrize(
@@ -104,45 +102,37 @@ def test_a_file_that_weakens_what_is_sacred_is_refused(told: dict[str, Any], nam
         ("lone_lead: false\nlone_lead: true", "a key occurs twice"),
     ],
 )
-def test_a_file_that_is_no_rules_is_refused(text: str, named: str, tmp_path: Path) -> None:
-    """A list, broken YAML, and a rule that stands twice are named, never read as no rules."""
+def test_a_malformed_file_is_refused(text: str, named: str, tmp_path: Path) -> None:
+    """A list, broken YAML and a repeated key are errors, and never read as an empty file."""
     file = tmp_path / "risks.yaml"
     file.write_text(text)
     with pytest.raises(Misconfigured, match=named):
         load_rules(file)
 
 
-def test_a_file_that_cannot_be_read_is_not_an_absent_one(tmp_path: Path) -> None:
-    """A directory in the file's place is a mistake of the setting."""
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    """A directory in place of the file does not count as an absent file."""
     with pytest.raises(Misconfigured, match="cannot be read: IsADirectoryError"):
         load_rules(tmp_path)
 
 
-def test_a_team_of_one_has_to_wait(tmp_path: Path) -> None:
-    """With lone_lead one person may answer a red plan, after the cool-down."""
+def test_a_lone_lead_has_a_cool_down(tmp_path: Path) -> None:
+    """With lone_lead one person may approve a red plan, after the cool-down."""
     alone = rules(tmp_path, red=ALONE, lone_lead=True)
     assert alone.demand(Grade.RED) == Demand.model_validate(ALONE)
 
 
 @pytest.mark.parametrize(
-    "told", [{"red": RED | {"signatures": 0}}, {"red": ALONE | {"signatures": 0}, "lone_lead": True}]
+    "given", [{"red": RED | {"signatures": 0}}, {"red": ALONE | {"signatures": 0}, "lone_lead": True}]
 )
-def test_a_file_of_version_0_1_is_read_and_demands_a_signature(told: dict[str, Any], tmp_path: Path) -> None:
-    """`signatures: 0` for red stays readable; a code alone opens no red plan all the same."""
-    older = rules(tmp_path, **told)
+def test_a_file_of_version_0_1_is_read_and_requires_a_signature(given: dict[str, Any], tmp_path: Path) -> None:
+    """`signatures: 0` for red stays readable, and is read as 1."""
+    older = rules(tmp_path, **given)
     assert older.demand(Grade.RED).signatures == 1
-    assert older == rules(tmp_path, **told | {"red": told["red"] | {"signatures": 1}})  # one fingerprint, one meaning
+    assert older == rules(tmp_path, **given | {"red": given["red"] | {"signatures": 1}})  # one fingerprint, one meaning
 
 
-def test_nothing_is_demanded_of_black() -> None:
-    """There is no answer that would do."""
+def test_black_has_no_requirements() -> None:
+    """No answer can approve a black plan."""
     with pytest.raises(KeyError):
         RiskRules().demand(Grade.BLACK)
-
-
-def test_the_conditions_are_those_that_a_standing_approval_has(tmp_path: Path) -> None:
-    """Every condition of the file reaches the function that holds a refresh to it, under its own keyword."""
-    stop = {"runs": 4, "share": 0.25, "within": "PT6H"}
-    told = rules(tmp_path, failures_in_a_row=5, stop_the_line=stop).conditions
-    assert told == {"failures_in_a_row": 5, "stop_runs": 4, "stop_share": 0.25, "stop_within": timedelta(hours=6)}
-    assert told.keys() <= signature(require_met).parameters.keys()

@@ -1,4 +1,4 @@
-"""Work on staging that was never promoted: seen after whatever came before, and not where there is none."""
+"""Work on staging that was never promoted is found after any past, and only if there is such work."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Content
 from tasks.ledger.ledger import Ledger
-from tasks.safeguards.unpromoted_work import CannotBeTold, unpromoted_work
+from tasks.safeguards.unpromoted_work import WorkUnknown, unpromoted_work
 from tests.raw_facts import raw_fact
 from tests.tasks.safeguards.ledger_histories import DEV, LONG_AGO, PROD, STAGE, Story, comparison, content, plan
 
@@ -19,12 +19,12 @@ LATER = datetime(2100, 1, 31, tzinfo=UTC)  # after anything that the ledger reco
 
 @pytest.fixture
 def story() -> Story:
-    """An empty ledger."""
+    """Return an empty ledger."""
     return Story(Ledger("sqlite:///:memory:"))
 
 
 def work(story: Story, stage: Content, *, production: Content = EQUAL, **changes: Any) -> list[str]:
-    """What tonight's refresh would lose, with both installs as they are now."""
+    """Return what tonight's refresh would lose, with both installs as they are now."""
     return unpromoted_work(story.ledger, plan(**changes), comparison(production, stage))
 
 
@@ -36,29 +36,29 @@ MADE = {
 
 
 @pytest.mark.parametrize("made", MADE)
-def test_work_after_a_refresh_is_told(story: Story, made: str) -> None:
-    """A post, a change and a theme that came after the refresh are each told with what was there after it."""
-    stage, told = MADE[made]
+def test_work_after_a_refresh_is_found(story: Story, made: str) -> None:
+    """A post, a change and a theme after the refresh are each named with what was there after it."""
+    stage, text = MADE[made]
     run = story.call(EQUAL)
     assert work(story, EQUAL) == []
     (line,) = work(story, stage, production=content(40, LATER + timedelta(days=1)))
-    assert told in line
+    assert text in line
     assert f"after the refresh of run {run}" in line
 
 
 @pytest.mark.parametrize("made", MADE)
 def test_without_an_earlier_refresh_the_source_is_compared(story: Story, made: str) -> None:
-    """Where the ledger knows nothing, everything newer than, more than or other than the source counts as work."""
-    stage, told = MADE[made]
+    """Without an earlier copy, everything that is newer than, more than or other than the source counts as work."""
+    stage, text = MADE[made]
     assert work(story, EQUAL) == []
     assert work(story, EQUAL, production=content(9, LATER)) == []
     (line,) = work(story, stage)
-    assert told in line
-    assert "on prod (the ledger knows no earlier copy)" in line
+    assert text in line
+    assert "on prod (the ledger contains no earlier copy)" in line
 
 
-def test_only_what_travels_is_looked_at(story: Story) -> None:
-    """A refresh of files does not lose posts, and one of the database loses no theme."""
+def test_only_what_is_copied_is_compared(story: Story) -> None:
+    """A refresh of files loses no posts, and one of the database loses no theme."""
     story.call(EQUAL)
     both = content(4, LATER, "1.1")
     assert [line.split(" against")[0] for line in work(story, both, options=FILES)] == ["asset versions 1.1"]
@@ -66,8 +66,8 @@ def test_only_what_travels_is_looked_at(story: Story) -> None:
 
 
 @pytest.mark.parametrize("made", MADE)
-def test_promoted_work_is_no_work(story: Story, made: str) -> None:
-    """What a promotion carried to the source is safe; what comes after the promotion is not."""
+def test_promoted_work_is_not_lost(story: Story, made: str) -> None:
+    """Work that was promoted does not count; work after the promotion does."""
     stage, _ = MADE[made]
     story.call(EQUAL)
     run = story.call(stage, "promote", STAGE, PROD)
@@ -84,15 +84,15 @@ def test_promoted_work_is_no_work(story: Story, made: str) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_promotion_counts_only_if_it_brought_all_of_it_to_the_source(story: Story, promotion: dict[str, Any]) -> None:
-    """Of another part, of single tables, not proven, refused, of or to another install: the posts are still at stake."""
+def test_a_promotion_counts_only_if_it_copied_all_of_the_part(story: Story, promotion: dict[str, Any]) -> None:
+    """A promotion of another part, of single tables, of another install or without proof does not save the posts."""
     story.call(EQUAL)
     story.call(**{"before": content(4), "verb": "promote", "source": STAGE, "destination": PROD} | promotion)
     assert work(story, content(4))
 
 
-def test_a_promotion_that_was_put_back_is_none(story: Story) -> None:
-    """After a restore of production the work is on staging alone, even if a night came in between; undone again, it counts."""
+def test_a_promotion_that_was_undone_does_not_count(story: Story) -> None:
+    """After a restore of production the work counts again, until that restore is undone."""
     story.call(EQUAL)
     promoted = story.call(content(4), "promote", STAGE, PROD)
     story.call(content(4))
@@ -103,8 +103,8 @@ def test_a_promotion_that_was_put_back_is_none(story: Story) -> None:
     assert work(story, content(4)) == []
 
 
-def test_a_promotion_from_elsewhere_takes_the_place_of_an_earlier_one(story: Story) -> None:
-    """What another install's promotion came over is not on production any more."""
+def test_a_promotion_from_another_install_replaces_an_earlier_one(story: Story) -> None:
+    """Work that another install's promotion overwrote is not on production any more."""
     story.call(EQUAL)
     story.call(content(4), "promote", STAGE, PROD)
     story.call(content(9), "promote", DEV, PROD)
@@ -112,7 +112,7 @@ def test_a_promotion_from_elsewhere_takes_the_place_of_an_earlier_one(story: Sto
 
 
 def test_a_restore_of_staging_brings_unpromoted_work_back(story: Story) -> None:
-    """Work that a refresh overwrote and a restore saved is not lost to the next night's refresh; clean staging stays clean."""
+    """Work that a refresh overwrote and a restore brought back counts; without such work nothing does."""
     first = story.call(EQUAL)
     overwrote = story.call(content(8, LATER))
     story.call(content(8, LATER), "restore", STAGE, STAGE, restore_backup_id=f"backup-{overwrote}")
@@ -122,23 +122,23 @@ def test_a_restore_of_staging_brings_unpromoted_work_back(story: Story) -> None:
 
 
 def test_before_the_first_copy_nothing_is_known(story: Story) -> None:
-    """A restore that undid the only copy brings back what nobody compared with production then."""
+    """A restore that undid the only copy brings back content that was never compared with production."""
     first = story.call(EQUAL)
     story.call(EQUAL, "restore", STAGE, STAGE, restore_backup_id=f"backup-{first}")
-    with pytest.raises(CannotBeTold, match="every copy onto it was undone"):
+    with pytest.raises(WorkUnknown, match="every copy onto it was undone"):
         work(story, EQUAL)
 
 
 def test_a_promotion_makes_an_unknown_past_known(story: Story) -> None:
-    """Whatever came before: what was promoted as a whole is on production."""
+    """What was promoted as a whole is on production, whatever happened before."""
     story.call(EQUAL, how="")
     story.call(content(5), "promote", STAGE, PROD)
     assert work(story, content(5)) == []
     assert work(story, content(6))
 
 
-def test_a_restore_with_the_second_backup_is_known_too(story: Story) -> None:
-    """A backup that was made again before the call undoes the same call."""
+def test_a_restore_from_a_renewed_backup_undoes_the_same_call(story: Story) -> None:
+    """A backup that was renewed before the call undoes the same call."""
     story.call(EQUAL)
     overwrote = story.call(content(8))
     story.ledger.record(raw_fact("backup-renewed", {"id": "second"}), run_id=overwrote)
@@ -147,8 +147,8 @@ def test_a_restore_with_the_second_backup_is_known_too(story: Story) -> None:
     assert work(story, EQUAL) == []
 
 
-def test_a_restore_of_files_leaves_the_database_as_the_copy_brought_it(story: Story) -> None:
-    """Each part has its own past."""
+def test_a_restore_of_files_does_not_undo_the_database(story: Story) -> None:
+    """Files and database each have their own history."""
     story.call(EQUAL)
     overwrote = story.call(content(8, files="2.0"))
     story.call(
@@ -170,10 +170,10 @@ def test_a_restore_of_files_leaves_the_database_as_the_copy_brought_it(story: St
         ({"how": ""}, "not proven to have arrived"),
         ({"how": "older than the lock horizon"}, "not proven to have arrived"),
         ({"options": CopyOptions(tables=("wp_posts",))}, "single tables only"),
-        ({"source": DEV}, "brought dev, not prod"),
+        ({"source": DEV}, "copied dev, not prod"),
         (
             {"verb": "restore", "source": STAGE, "restore_backup_id": "elsewhere"},
-            "a backup that the ledger does not know",
+            "a backup that the ledger does not contain",
         ),
         (
             {"verb": "restore", "source": STAGE, "restore_backup_id": "backup-run-1", "how": ""},
@@ -183,18 +183,18 @@ def test_a_restore_of_files_leaves_the_database_as_the_copy_brought_it(story: St
         ({"before": content(files=None)}, "asset"),
     ],
 )
-def test_where_the_past_is_not_known_it_cannot_be_told(story: Story, call: dict[str, Any], why: str) -> None:
-    """What lies on staging after such a call is not known, so that a person must look; a whole copy makes it known again."""
+def test_an_unknown_past_is_an_error(story: Story, call: dict[str, Any], why: str) -> None:
+    """The content of staging after such a call is not known, until a whole copy arrives."""
     story.call(EQUAL)
     story.call(**{"before": EQUAL} | call)
-    with pytest.raises(CannotBeTold, match=why):
+    with pytest.raises(WorkUnknown, match=why):
         work(story, EQUAL)
     story.call(EQUAL)
     assert work(story, EQUAL) == []
 
 
 def test_a_refused_call_changes_nothing(story: Story) -> None:
-    """What the host did not take is no copy."""
+    """A call that the host refused is not a copy."""
     story.call(EQUAL)
     story.call(content(9), refused=True)
     assert work(story, content(4))
@@ -210,27 +210,27 @@ def test_a_refused_call_changes_nothing(story: Story) -> None:
         (content(totals={"posts": 3, "pages": 1}), "how many public pages"),
     ],
 )
-def test_what_staging_does_not_tell_cannot_be_told(story: Story, stage: Content, why: str) -> None:
-    """Silence is not "no work"."""
+def test_unreadable_content_of_staging_is_an_error(story: Story, stage: Content, why: str) -> None:
+    """Content that cannot be read does not count as "no work"."""
     story.call(EQUAL)
-    with pytest.raises(CannotBeTold, match=why):
+    with pytest.raises(WorkUnknown, match=why):
         work(story, stage)
 
 
-def test_a_site_without_any_public_content_cannot_be_told(story: Story) -> None:
-    """Two sites that tell nothing are not proven to be equal."""
+def test_sites_without_public_content_are_an_error(story: Story) -> None:
+    """Two sites without public content are not proven to be equal."""
     silent = content(totals={}, newest=None)
-    with pytest.raises(CannotBeTold, match="number of its public posts"):
+    with pytest.raises(WorkUnknown, match="number of its public posts"):
         work(story, silent, production=silent)
 
 
-def test_what_changed_on_the_source_during_the_copy_is_no_work(story: Story) -> None:
-    """A live source moves on while it is copied: what is on it too, and from before the arrival, came with the copy."""
+def test_changes_of_the_source_during_the_copy_are_not_work(story: Story) -> None:
+    """Content that the source has too, from before the arrival, was copied with it."""
     during = datetime.now(UTC)
     story.call(EQUAL)
-    came_along = content(4, during, "1.1")
-    assert work(story, came_along, production=came_along) == []
-    assert work(story, came_along, production=content(9, LATER + timedelta(days=900), "1.1")) == []
-    assert work(story, came_along, production=content(9, LONG_AGO, "1.1")), "the source has nothing as new"
+    copied_too = content(4, during, "1.1")
+    assert work(story, copied_too, production=copied_too) == []
+    assert work(story, copied_too, production=content(9, LATER + timedelta(days=900), "1.1")) == []
+    assert work(story, copied_too, production=content(9, LONG_AGO, "1.1")), "the source has nothing as new"
     after = content(4, datetime.now(UTC), "1.1")
     assert work(story, after, production=content(9, datetime.now(UTC), "1.1")), "made after the arrival"

@@ -1,4 +1,4 @@
-"""Any past at all: work made on staging is never called safe while production does not have it."""
+"""After any history, work on staging that production does not have is never reported as safe."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Content
 from tasks.ledger.ledger import Ledger
-from tasks.safeguards.unpromoted_work import CannotBeTold, unpromoted_work
+from tasks.safeguards.unpromoted_work import WorkUnknown, unpromoted_work
 from tests.tasks.safeguards.ledger_histories import PROD, STAGE, Story, comparison, content, plan
 
 ALL = CopyOptions()
@@ -23,25 +23,25 @@ HOW = st.sampled_from(["evidence: confirmed"] * 6 + ["", "older than the lock ho
 
 @dataclass(frozen=True)
 class State:
-    """What an install holds. Posts are (number, moment made); `seen` is what was ever there, up to a restore."""
+    """The content of an install. Posts are (number, time); `seen` is all that was ever on it, up to a restore."""
 
     posts: frozenset[tuple[int, datetime]] = frozenset()
     theme: int = 0
     seen: frozenset[Any] = frozenset()
 
     def with_all_seen(self) -> "State":
-        """The state, remembering what it holds."""
+        """Return the state with its content added to `seen`."""
         return replace(self, seen=self.seen | self.posts | {self.theme})
 
     @property
     def content(self) -> Content:
-        """What the public sees of it."""
+        """Its public content."""
         return content(len(self.posts), max((made for _, made in self.posts), default=None), f"{self.theme}.0")
 
 
 @dataclass
 class World:
-    """Production and staging, the ledger of what was done to them, and a clock that goes on by an hour a step."""
+    """Production and staging, their ledger, and a clock that advances by an hour with each step."""
 
     story: Story = field(default_factory=lambda: Story(Ledger("sqlite:///:memory:")))
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ class World:
     before: dict[str, list[tuple[str, State]]] = field(default_factory=lambda: {"prod": [], "stage": []})
 
     def tick(self) -> datetime:
-        """An hour later."""
+        """Advance the clock by an hour."""
         self.now += timedelta(hours=1)
         return self.now
 
@@ -67,7 +67,7 @@ class World:
             self.own.add(thing)
 
     def copy(self, verb: str, options: CopyOptions, how: str, *, lands: bool, moving: bool) -> None:
-        """Refresh or promote. Not proven, it may or may not land; `moving`: its source gets a post before it travels."""
+        """Refresh or promote. Without proof it arrives only if it `lands`; `moving`: the source gets a post before the copy."""
         source, destination = ("stage", "prod") if verb == "promote" else ("prod", "stage")
         seen, old = getattr(self, source).content, getattr(self, destination)
         if moving and verb == "refresh":
@@ -94,27 +94,27 @@ class World:
             setattr(self, where, then if database else _themed(old, then))
 
     def work(self, options: CopyOptions) -> list[str] | None:
-        """What tonight's refresh would lose; None where it cannot be told."""
+        """Return what tonight's refresh would lose, or None if that is not known."""
         try:
             both = comparison(self.prod.content, self.stage.content)
             return unpromoted_work(self.story.ledger, plan(options=options), both)
-        except CannotBeTold:
+        except WorkUnknown:
             return None
 
     @property
     def at_stake(self) -> set[Any]:
-        """What was made on staging, is there, and is nothing that production has or had."""
+        """What was made on staging, is still there, and was never on production."""
         return (self.stage.posts | {self.stage.theme}) & self.own - self.prod.seen
 
 
 def _over(old: State, new: State, options: CopyOptions) -> State:
-    """What a copy makes of its destination."""
+    """Return the destination after a copy."""
     posts = new.posts if options.database and not options.tables else old.posts
     return replace(old, posts=posts, theme=new.theme if options.files else old.theme).with_all_seen()
 
 
 def _themed(old: State, then: State) -> State:
-    """What a restore of the files alone makes of an install."""
+    """Return an install after a restore of its files only."""
     posts = {thing for thing in old.seen if isinstance(thing, tuple)}
     themes = {thing for thing in then.seen if not isinstance(thing, tuple)}
     return replace(old, theme=then.theme, seen=frozenset(posts | themes))
@@ -132,8 +132,8 @@ STEPS = st.one_of(MADE, COPIED, RESTORED)
 
 @settings(max_examples=30)
 @given(steps=st.lists(STEPS, max_size=9))
-def test_what_is_at_stake_is_never_called_safe(steps: list[tuple[Any, ...]]) -> None:
-    """After any past, a night is let go on only if production has, or had, all that was made on staging; and it can be let."""
+def test_unpromoted_work_is_never_reported_as_safe(steps: list[tuple[Any, ...]]) -> None:
+    """A refresh is allowed only if production has, or had, all work of staging; after a proven whole copy it is allowed."""
     world = World()
     with patch("tasks.ledger.rows.utc_now", lambda: world.now):
         world.make("prod", "post")

@@ -1,4 +1,4 @@
-"""Facts that the database itself refuses to change, and locks."""
+"""Create the facts, which the database refuses to change, and the locks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +19,7 @@ POSTGRES_GUARDS = (
 
 
 def upgrade() -> None:
-    """Make both tables and the guards, exactly as ledgers had them before versions were written down."""
+    """Create both tables and the guards, exactly as ledgers had them before versions were recorded."""
     op.create_table(
         "facts",
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
