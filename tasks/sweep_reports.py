@@ -46,7 +46,7 @@ UNDELIVERED_FOR = 2 * 86400.0  # seconds; older notices show nothing about the p
 DIGEST_FROM = 7  # o'clock UTC
 BROKEN_STEP = (
     "The sweep took no action. Approve nothing; compare the ledger with the heads in earlier notices, and find out who changed "
-    "its database (docs/approvals.md)."
+    "its database (docs/operating.md)."
 )
 
 
@@ -110,7 +110,7 @@ def report_stuck() -> list[str]:
     ]
     if new:
         subject = "1 item needs attention" if len(new) == 1 else f"{len(new)} items need attention"
-        send_notice("alert", subject, [*new, "docs/approvals.md describes what to do about each."])
+        send_notice("alert", subject, [*new, "docs/operating.md describes what to do about each."])
     return [sentence for _, _, sentence in stuck]
 
 

@@ -174,7 +174,7 @@ def test_every_duration_documents_whether_the_pace_scales_it(name: str) -> None:
 
 
 def maker_row(name: str, kind: type[Maker]) -> str:
-    """Return the row of docs/dumps.md for one maker: name, anonymizer, options with their defaults, its result."""
+    """Return the row of docs/masking-policy.md for one maker: name, anonymizer, options with their defaults, its result."""
     options = {
         field.alias or key: field for key, field in kind.model_fields.items() if key not in ("maker", "anonymizer")
     }
@@ -191,8 +191,8 @@ def _default_of(field: FieldInfo) -> str:
 
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_every_maker_is_documented(name: str) -> None:
-    """docs/dumps.md has a row with the maker's anonymizer, options and meaning, as the code has them."""
-    assert maker_row(name, KINDS[name]) in page("docs/dumps.md").splitlines()
+    """docs/masking-policy.md has a row with the maker's anonymizer, options and meaning, as the code has them."""
+    assert maker_row(name, KINDS[name]) in page("docs/masking-policy.md").splitlines()
 
 
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)

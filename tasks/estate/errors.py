@@ -220,7 +220,7 @@ class RiskNotAccepted(Refused):
 class WrongTarget(Refused):
     """The database to load into is not proven to be staging, or it is the source itself."""
 
-    next_step = "Nothing was loaded. Check UNDERSTUDY_TARGET_DATABASE. docs/dumps.md describes what proves a target."
+    next_step = "Nothing was loaded. Check UNDERSTUDY_TARGET_DATABASE. docs/loads.md describes what proves a target."
 
 
 class DumpRefused(Refused):
