@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 from deployments.prefect_server import Form
 from deployments.sandbox.runs import Runs
 
-LOOK_EVERY = 0.5  # seconds
+LOOK_EVERY = 1.0  # second; each look is four requests to the server
 SILENT = 30.0  # seconds without a line, after which the narrator prints what the run waits for
 STEP_OF_PROGRESS = 20.0  # percent; smaller changes are not printed
 NUMBER = re.compile(r"-[0-9a-f]{3}$")  # the suffix that Prefect adds to the name of a step
