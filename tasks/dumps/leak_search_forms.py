@@ -138,7 +138,7 @@ def _number_forms(number: str) -> Iterator[str]:
 def search_forms_sql(value: Composable, kind: Kind) -> Composable:
     """Return the SQL twin of `search_forms`: a query of one column `form`, over a text expression that may be expensive.
 
-    Needs `unicode_folding.set_folding_map` on its connection.
+    `OFFSET 0` keeps the planner from copying an expression into each place that uses it. Needs `unicode_folding.set_folding_map` on its connection.
     """
     short = SQL("SELECT x AS part, true AS whole WHERE char_length(x) <= {}").format(Quoted(LONGEST))
     parts = SQL(
@@ -153,16 +153,17 @@ def search_forms_sql(value: Composable, kind: Kind) -> Composable:
     if kind == "nested":
         value = SQL("regexp_replace({}, {}, ' ', 'g')").format(value, Quoted(r"\\+[nrtbf]"))
     return SQL(
-        "SELECT DISTINCT form FROM (SELECT {value} AS x) AS v, LATERAL ({source}) AS p,"
-        " LATERAL (SELECT {folded} AS f) AS folded, LATERAL ({forms}) AS forms (form)"
+        "SELECT DISTINCT form FROM (SELECT {value} AS x OFFSET 0) AS v, LATERAL ({source}) AS p,"
+        " LATERAL (SELECT {folded} AS f OFFSET 0) AS folded, LATERAL ({forms}) AS forms (form)"
     ).format(value=value, source=source, folded=folded(SQL("part")), forms=_forms(kind))
 
 
 def _forms(kind: Kind) -> Composable:
     nested = SQL("(t[1] ~ {} AND t[1] ~ '[0-9]')").format(Quoted(LETTER)) if kind == "nested" else SQL("false")
+    addressed = SQL("f" if kind == "nested" else "CASE WHEN strpos(f, '@') > 0 THEN f END")
     queries = [
-        SQL("SELECT t[1] FROM regexp_matches(f, {}, 'g') AS t WHERE strpos(t[1], '@') > 0 OR {}").format(
-            Quoted(f"({TOKEN})"), nested
+        SQL("SELECT t[1] FROM regexp_matches({}, {}, 'g') AS t WHERE strpos(t[1], '@') > 0 OR {}").format(
+            addressed, Quoted(f"({TOKEN})"), nested
         ),
         _numbers(kind),
         SQL("SELECT regexp_replace(t[1], '[ -]', '', 'g') FROM regexp_matches(f, {}, 'g') AS t").format(
@@ -214,9 +215,9 @@ def _single(kind: Kind) -> Composable:
 
 def _several() -> Composable:
     return SQL(
-        "SELECT '= ' || string_agg(w[1], ' ' ORDER BY w[1] COLLATE \"C\") FROM regexp_matches(f, {word}, 'g') AS w"
-        " WHERE whole AND f ~ {letter} AND (f !~ {single} OR strpos((regexp_match(f, {single}))[1], '@') > 0)"
-        " HAVING sum(char_length(w[1])) >= {shortest}"
+        "SELECT '= ' || string_agg(w[1], ' ' ORDER BY w[1] COLLATE \"C\") FROM regexp_matches(CASE WHEN whole"
+        " AND f ~ {letter} AND (f !~ {single} OR strpos((regexp_match(f, {single}))[1], '@') > 0) THEN f END,"
+        " {word}, 'g') AS w HAVING sum(char_length(w[1])) >= {shortest}"
     ).format(word=Quoted(f"({WORD}+)"), single=Quoted(SINGLE), letter=Quoted(LETTER), shortest=Quoted(SHORTEST))
 
 

@@ -117,9 +117,14 @@ def _fits(text: str, codec: str) -> bool:
 
 
 def folded(text: Composable) -> Composable:
-    """Return the SQL twin of `fold` for a text expression. `text` is evaluated more than once."""
+    """Return the SQL twin of `fold` for a text expression. `text` is evaluated more than once.
+
+    ASCII is folded in pieces between other characters: a look-up for each character would take four times as long.
+    """
     return SQL(
         'CASE WHEN ({text} COLLATE "C") !~ \'[^\\u0001-\\u007f]\' THEN lower({text} COLLATE "C") ELSE '
-        "(SELECT string_agg(coalesce((SELECT current_setting({setting})::jsonb) ->> c, c), '' ORDER BY n)"
-        " FROM string_to_table({text}, NULL) WITH ORDINALITY AS understudy_characters(c, n)) END"
+        "(SELECT string_agg(lower(c[1] COLLATE \"C\")"
+        " || coalesce((SELECT current_setting({setting})::jsonb) ->> c[2], c[2]), '' ORDER BY n)"
+        " FROM regexp_matches({text}, '([\\u0001-\\u007f]*)([^\\u0001-\\u007f]?)', 'g')"
+        " WITH ORDINALITY AS understudy_characters(c, n)) END"
     ).format(text=text, setting=Literal(SETTING))
