@@ -167,7 +167,10 @@ def _kind(each: ColumnPlan) -> Kind:
 
 
 def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits) -> Composed:
-    """Return a query for the hashes and traits of those forms of a column that are rare and really replaced."""
+    """Return a query for the hashes and traits of those forms of a column that are rare and really replaced.
+
+    `OFFSET 0` keeps the planner from copying an expression, such as the mask, into each place that uses it.
+    """
     source = rows_of(table)
     if table.estimated_rows > LARGE_TABLE and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
@@ -179,9 +182,9 @@ def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits)
         column = SQL("regexp_replace({}::text, '/(32|128)$', '')").format(column)
     return SQL(
         "WITH originals AS (SELECT ({column})::text AS v, coalesce(({made})::text, '') AS made FROM {source}"
-        " WHERE {name} IS NOT NULL), replaced AS (SELECT v, left(made, {compared}) AS made FROM originals"
-        " WHERE v <> '' AND strpos(made, v) = 0)"
-        " SELECT {hash}, {trait} FROM (SELECT n.form FROM replaced, LATERAL (SELECT {folded} AS now) AS m, LATERAL ({needles}) AS n"
+        " WHERE {name} IS NOT NULL OFFSET 0), replaced AS (SELECT v, left(made, {compared}) AS made FROM originals"
+        " WHERE v <> '' AND strpos(made, v) = 0 OFFSET 0)"
+        " SELECT {hash}, {trait} FROM (SELECT n.form FROM replaced, LATERAL (SELECT {folded} AS now OFFSET 0) AS m, LATERAL ({needles}) AS n"
         " WHERE CASE left(form, 1) WHEN '#' THEN strpos(regexp_replace(now, '[^0-9]+', '', 'g'), substr(form, 2)) = 0"
         " WHEN '=' THEN true ELSE strpos(now, form) = 0 END) AS forms"
         " GROUP BY form HAVING count(*) <= {frequent} LIMIT {most}"
