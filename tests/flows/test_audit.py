@@ -24,7 +24,7 @@ def test_a_refresh_that_a_lead_approved_is_in_the_report(
     asked_before = len(worker.journal())
     looked = start(audit)
     assert looked.state == "Audited", looked.message
-    (row,) = [line for line in looked.report.splitlines() if run.id in line]
+    (row,) = [part for part in looked.report.split("\n### ") if run.id in part]
     backup = ledger.facts(run_id=run.id, kind="planned")[0].detail["backup"]["id"]
     for words in (
         "Ada Admin",
@@ -77,7 +77,7 @@ def test_a_row_that_is_no_fact_any_more_does_not_stop_the_audit(
 
 
 def test_values_from_outside_are_inert(start: Callable[..., Any], ledger: Ledger) -> None:
-    """Markup, table cells, links and templates in a reason or a name have no effect in the report."""
+    """Markup, links and templates in a reason or a name have no effect in the report."""
     ledger.record(
         raw_fact(
             "hold", {"destination": HOSTILE, "until": "2099-01-01T00:00:00+00:00", "by": HOSTILE, "reason": HOSTILE}
@@ -86,5 +86,6 @@ def test_values_from_outside_are_inert(start: Callable[..., Any], ledger: Ledger
     )
     report = start(audit).report
     (row,) = [line for line in report.splitlines() if "evil.example" in line]
-    assert row.replace("\\|", "").count("|") == 7
+    assert row.startswith("* placed: ")
+    assert "|" not in row.replace("\\|", "")
     assert not [word for word in ("<script>", "](http", "{{", "\x1b", "\n# title") if word in report.replace("\\]", "")]
