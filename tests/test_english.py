@@ -16,10 +16,6 @@ LIST = yaml.safe_load((ROOT / "tests/english.yaml").read_text(encoding="utf-8"))
 PHRASES = [(re.compile(each["find"], re.IGNORECASE), each["plain"]) for each in LIST["phrases"]]
 NAMES = set(LIST["names"])
 
-# Files, and folders without their subfolders, that are not rewritten yet. This list only gets shorter.
-NOT_YET = (
-)
-
 
 class Piece(NamedTuple):
     """Text that people read: where it begins, and the words."""
@@ -121,20 +117,9 @@ def findings_in(name: str) -> tuple[str, ...]:
     return tuple(findings(name, (ROOT / name).read_text(encoding="utf-8")))
 
 
-def places(name: str) -> set[str]:
-    """Return how `NOT_YET` can name this file: by its path, or by the folder that holds it."""
-    return {name, Path(name).parent.as_posix()}
-
-
 def test_text_is_plain_english() -> None:
-    """No file outside `NOT_YET` uses a listed word."""
-    assert [found for name in files() if not places(name) & {*NOT_YET} for found in findings_in(name)] == []
-
-
-@pytest.mark.parametrize("place", NOT_YET)
-def test_the_allowance_names_only_what_needs_it(place: str) -> None:
-    """A place in `NOT_YET` has a finding; without one it is removed from the list."""
-    assert any(findings_in(name) for name in files() if place in places(name))
+    """No file uses a listed word."""
+    assert [found for name in files() for found in findings_in(name)] == []
 
 
 @pytest.mark.parametrize("each", LIST["phrases"], ids=lambda each: each["find"])

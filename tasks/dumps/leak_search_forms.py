@@ -138,7 +138,8 @@ def _number_forms(number: str) -> Iterator[str]:
 def search_forms_sql(value: Composable, kind: Kind) -> Composable:
     """Return the SQL twin of `search_forms`: a query of one column `form`, over a text expression that may be expensive.
 
-    `OFFSET 0` keeps the planner from copying an expression into each place that uses it. Needs `unicode_folding.set_folding_map` on its connection.
+    `OFFSET 0` keeps the planner from copying an expression into each place that uses it. Needs
+    `unicode_folding.set_folding_map` on its connection.
     """
     short = SQL("SELECT x AS part, true AS whole WHERE char_length(x) <= {}").format(Quoted(LONGEST))
     parts = SQL(

@@ -123,7 +123,7 @@ def folded(text: Composable) -> Composable:
     """
     return SQL(
         'CASE WHEN ({text} COLLATE "C") !~ \'[^\\u0001-\\u007f]\' THEN lower({text} COLLATE "C") ELSE '
-        "(SELECT string_agg(lower(c[1] COLLATE \"C\")"
+        '(SELECT string_agg(lower(c[1] COLLATE "C")'
         " || coalesce((SELECT current_setting({setting})::jsonb) ->> c[2], c[2]), '' ORDER BY n)"
         " FROM regexp_matches({text}, '([\\u0001-\\u007f]*)([^\\u0001-\\u007f]?)', 'g')"
         " WITH ORDINALITY AS understudy_characters(c, n)) END"

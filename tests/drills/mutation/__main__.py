@@ -33,40 +33,23 @@ SURVIVED = TRACES / "survived"  # file: the keys of what survived the last run, 
 GOAL = 0.95
 GROUPS = {
     "gate": [
-        *(f"tasks/signoff/{name}.py" for name in ("gate", "witnesses", "standing", "preauthorised", "sending")),
-        *(f"tasks/safeguards/{name}.py" for name in ("conditions", "holds")),
+        *(f"tasks/signoff/{name}.py" for name in ("gate", "approval_recheck", "standing", "preauthorised", "sending")),
+        *(f"tasks/safeguards/{name}.py" for name in ("scheduled_run_conditions", "holds")),
         *(f"tasks/{name}.py" for name in ("locks", "copies", "restores", "loads")),
         "deployments/worker/execute.py",
     ],
     "sites": [
-        *(f"tasks/surveys/{name}.py" for name in ("recheck", "evidence")),
+        *(f"tasks/surveys/{name}.py" for name in ("recheck", "arrival_evidence")),
         "tasks/websites/site_checks.py",
         "tasks/capi/client.py",
     ],
     "dumps": [
         *(
             f"tasks/dumps/{name}.py"
-            for name in (
-                "verify",
-                "leak_search",
-                "load",
-                "load_plan",
-                "masking_sql",
-                "row_sources",
-                "export_plan",
-                "extract",
-            )
+            for name in ("verify_load", "leak_search", "load", "load_plan", "masking_sql", "row_sources")
         ),
-        *(
-            f"tasks/dumps/{name}.py"
-            for name in (
-                "leak_search_proof",
-                "load_privileges",
-                "triggers_and_constraints",
-                "table_rules",
-                "missing_on_staging",
-            )
-        ),
+        *(f"tasks/dumps/{name}.py" for name in ("export_plan", "extract", "leak_search_proof", "load_privileges")),
+        *(f"tasks/dumps/{name}.py" for name in ("triggers_and_constraints", "table_rules", "missing_on_staging")),
         "tasks/masking/policy.py",
     ],
 }
