@@ -11,9 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import yaml
-
-from tests.drills.mutation.__main__ import GROUPS
 
 ROOT = Path(__file__).parents[1]
 CODE = ("flows", "tasks", "deployments")
@@ -296,10 +293,3 @@ def test_every_exception_is_still_needed() -> None:
     long |= {path for path, text, _ in sources(ROOT, *CODE, "tests") if len(text.splitlines()) > FILE_LINES}
     assert set(EXCEPTIONS) <= long
     assert all(len(reason) > 20 for reason in EXCEPTIONS.values())
-
-
-def test_the_mutation_drill_names_existing_files() -> None:
-    """A guard whose file is renamed stays in the drill, and so do the breakages that are known to change nothing."""
-    known = yaml.safe_load((ROOT / "tests/drills/mutation/survivors.yaml").read_text(encoding="utf-8"))
-    named = {path for paths in GROUPS.values() for path in paths} | {key.partition(":")[0] for key in known}
-    assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
