@@ -19,7 +19,7 @@ from tasks.ledger.facts import Asked, PreauthorisationUsed, Sending, StandingUse
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering import dumps
 from tasks.rendering.approval import approval_text, gate_lines, missing_people, notice_lines
-from tasks.rendering.markdown import plain
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.approval_forms import (
     ApprovalForm,
     FormAnswer,
@@ -30,10 +30,10 @@ from tasks.runtime.approval_forms import (
     publish_sheet,
 )
 from tasks.runtime.notices import Kind, send_notice
+from tasks.runtime.other_runs import end_waiting
 from tasks.runtime.permission import approval_gate, require_open
 from tasks.runtime.prefect_records import form_key, parameters_of, require_scheduled, typed_proofs, why_moved
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
-from tasks.runtime.run_states import end_waiting
 from tasks.safeguards import scheduled_run_conditions
 from tasks.signoff import preauthorised
 from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer

@@ -13,7 +13,7 @@ from prefect.events.actions import CancelFlowRun, ChangeFlowRunState, DeleteFlow
 from prefect.events.schemas.automations import AutomationCore, CompositeTrigger, EventTrigger, Posture
 from prefect.events.schemas.events import Resource, ResourceSpecification, matches
 
-from tasks.rendering.markdown import plain
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.retries import BELOW_THE_GATE
 
 ENDING = (ChangeFlowRunState, CancelFlowRun, DeleteFlowRun, ResumeFlowRun)

@@ -14,7 +14,7 @@ from tasks.estate.plans import Report, fingerprint
 from tasks.estate.polling import utc_now
 from tasks.ledger.facts import CodeUsed, HoldEndAsked, HoldEnded, HoldPlaced
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
-from tasks.rendering.markdown import bullets, plain, section
+from tasks.rendering.times_and_tables import bullets, plain, section
 from tasks.runtime.approval_forms import HoldEndForm, await_answer, first_request, hold_end_form
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice

@@ -11,7 +11,7 @@ from tasks.estate.errors import Transient, UnderstudyError, Unreachable
 from tasks.estate.polling import utc_now
 from tasks.ledger.facts import LeadRestored, LeadsChecked, LeadsUnchecked, LeadSuspended
 from tasks.ledger.ledger import AlreadyRecorded, Entry
-from tasks.rendering.markdown import plain
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules

@@ -12,8 +12,8 @@ from tasks.estate.sites import Install
 from tasks.ledger.approval_requests import close_own
 from tasks.ledger.ledger import Fact
 from tasks.runtime.current_run import this_run
+from tasks.runtime.other_runs import is_over
 from tasks.runtime.resources import open_clients, open_ledger, scaled
-from tasks.runtime.run_states import is_over
 from tasks.surveys.arrival_watch import has_arrived
 
 

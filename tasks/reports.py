@@ -36,7 +36,7 @@ from tasks.masking.classify import Draft
 from tasks.masking.session_settings import PASSWORD
 from tasks.rendering import dumps
 from tasks.rendering.approval import difference_lines
-from tasks.rendering.markdown import section
+from tasks.rendering.times_and_tables import section
 from tasks.runtime.current_run import this_run
 from tasks.runtime.publish_report import WITHOUT_LEDGER, publish
 from tasks.runtime.resources import open_ledger

@@ -16,13 +16,13 @@ from tasks.estate.polling import utc_now
 from tasks.ledger.facts import PLANNED, Reported, SettleAnswered, SettleAsked, Settled, SettleRefused
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 from tasks.rendering.approval import settle_text
-from tasks.rendering.markdown import plain
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.approval_forms import FormAnswer, SettleForm, await_answer, first_request, settle_form
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
+from tasks.runtime.other_runs import is_over
 from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
-from tasks.runtime.run_states import is_over
 from tasks.signoff import settling
 
 ANSWER_WITHIN = timedelta(hours=1)  # whoever started the run is present, and a lead with them

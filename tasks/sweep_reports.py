@@ -28,14 +28,14 @@ from tasks.ledger.facts import (
     StuckReported,
 )
 from tasks.ledger.ledger import OLD, RECONCILED, AlreadyRecorded, Fact
-from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import describe_request, digest_lines, sweep_text
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
+from tasks.runtime.other_runs import RETRY_WITHIN, is_over, state_of
 from tasks.runtime.publish_report import publish_text
 from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
-from tasks.runtime.run_states import RETRY_WITHIN, is_over, state_of
 from tasks.signoff.standing import expiring, load_standing
 from tasks.signoff.unattended_runs import unfinished
 from tasks.surveys.arrival_watch import has_arrived

@@ -16,13 +16,10 @@ from tasks.estate.polling import utc_now
 from tasks.ledger.approval_requests import ApprovalRequest, end_request, open_requests
 from tasks.ledger.facts import Reminded, Reported, RequestExpired, RequestLost, RequestRejected, StateCorrected
 from tasks.ledger.ledger import AlreadyRecorded
-from tasks.rendering.markdown import plain
 from tasks.rendering.sweep import describe_request, reminder_lines
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.notices import send_notice
-from tasks.runtime.publish_report import publish_for
-from tasks.runtime.resources import open_ledger, scaled
-from tasks.runtime.retries import BELOW_THE_GATE
-from tasks.runtime.run_states import (
+from tasks.runtime.other_runs import (
     RETRY_WITHIN,
     ended_while_waiting,
     restore_state,
@@ -30,6 +27,9 @@ from tasks.runtime.run_states import (
     states_of,
     wait_timed_out,
 )
+from tasks.runtime.publish_report import publish_for
+from tasks.runtime.resources import open_ledger, scaled
+from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.unattended_runs import Unfinished, due_reminders, ending, unfinished
 
 CORRECTED_FOR = 7 * 86400.0  # seconds; later changes of a state are not corrected

@@ -17,7 +17,7 @@ from tasks import sweep_reports, sweeps
 from tasks.configuration.settings import forget_settings
 from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Ledger
-from tasks.runtime.run_states import is_over
+from tasks.runtime.other_runs import is_over
 from tests.people import Run
 from tests.raw_facts import raw_fact
 

@@ -47,7 +47,7 @@ BREACHES = [
     (PLACES, "tasks/stray.py", ""),
     (PLACES, "tasks/safeguards/holds.py", "import tasks.signoff.gate"),
     (PLACES, "tasks/ledger/journal.py", "import tasks.safeguards.holds"),
-    (PLACES, "tasks/rendering/sweep.py", "import tasks.runtime.run_states"),
+    (PLACES, "tasks/rendering/sweep.py", "import tasks.runtime.other_runs"),
     (EMULATOR, "deployments/sandbox/host/host.py", "import tasks.estate.sites"),
     (EMULATOR, "deployments/sandbox/host/faults.py", "import flows"),
     (EMULATOR, "deployments/sandbox/host/serve.py", "import prefect"),

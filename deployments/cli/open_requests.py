@@ -15,7 +15,7 @@ from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
 from tasks.rendering.approval import difference_lines, what_travels
-from tasks.rendering.markdown import plain
+from tasks.rendering.times_and_tables import plain
 
 FORM_KEY = re.compile(r"suspended-(appr|arrived)-([0-9a-f]{8})-\d+-schema")  # Prefect's key of our forms
 CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")

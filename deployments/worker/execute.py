@@ -25,7 +25,7 @@ from prefect.states import Failed
 
 from deployments.worker.prefect_private import configure_from_env
 from tasks.estate.errors import Misconfigured
-from tasks.rendering.markdown import plain
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.notices import send_notice
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from tasks.estate.plans import Comparison, CopyOptions, Evidence, Intent, Plan, Receipt, Severity
 from tasks.estate.sites import Direction, Install
 from tasks.ledger.ledger import Fact
-from tasks.rendering.markdown import bullets, plain, utc_time
+from tasks.rendering.times_and_tables import bullets, plain, utc_time
 from tasks.signoff.gate import Waiting
 
 HEADINGS = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.rendering.markdown import bullets, plain, section, utc_time
+from tasks.rendering.times_and_tables import bullets, plain, section, utc_time
 from tasks.signoff.history import AnswerRecord, History, RunRecord
 
 NONE = "–"

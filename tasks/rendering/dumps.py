@@ -9,7 +9,7 @@ from tasks.estate.dumps import RISK_PHRASE, Anonymizer, DumpFacts, Header, LeakS
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
 from tasks.masking.draft_yaml import as_yaml
 from tasks.rendering.approval import plan_lines
-from tasks.rendering.markdown import bullets, code_block, listed, plain, section, table, utc_time
+from tasks.rendering.times_and_tables import bullets, code_block, listed, plain, section, table, utc_time
 
 BAR = 12  # characters of the longest bar in a chart of rows; more does not fit on a phone
 SHOWN = 200  # characters of a value in a preview

@@ -1,7 +1,7 @@
 """The report of one run as Markdown: its facts, the evidence of arrival and the checks."""
 
 from tasks.estate.plans import Finding, Report
-from tasks.rendering.markdown import bullets, code, plain, section, utc_time
+from tasks.rendering.times_and_tables import bullets, code, plain, section, utc_time
 
 
 def report_text(report: Report, head: str = "") -> str:

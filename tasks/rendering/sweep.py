@@ -7,7 +7,7 @@ from tasks.ledger.approval_requests import ApprovalRequest, open_requests
 from tasks.ledger.facts import HoldPlaced
 from tasks.ledger.ledger import Ledger
 from tasks.rendering.approval import requester
-from tasks.rendering.markdown import bullets, plain, section, utc_time
+from tasks.rendering.times_and_tables import bullets, plain, section, utc_time
 from tasks.safeguards.holds import active_holds
 from tasks.signoff.unattended_runs import Reminder, outcomes_since
 

@@ -6,9 +6,9 @@ from tasks.configuration.settings import load_settings
 from tasks.estate.errors import LedgerBroken, NotApproved, PlanIsStale
 from tasks.estate.plans import Approval, Intent
 from tasks.estate.polling import utc_now
+from tasks.runtime.other_runs import state_of
 from tasks.runtime.prefect_records import require_scheduled, require_unmoved
 from tasks.runtime.resources import open_ledger, read_leads, read_rules, scaled
-from tasks.runtime.run_states import state_of
 from tasks.safeguards.freezes import load_calendar
 from tasks.safeguards.holds import active_holds, require_no_hold
 from tasks.signoff.approval_recheck import require_fitting, require_preauthorised, require_standing, require_witnessed

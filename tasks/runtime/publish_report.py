@@ -14,11 +14,11 @@ from tasks.estate.outcomes import GREEN
 from tasks.estate.plans import Report
 from tasks.ledger.facts import NoticeSent, Reported
 from tasks.ledger.ledger import AlreadyRecorded
-from tasks.rendering.markdown import plain
 from tasks.rendering.report_text import report_text
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.notices import Kind, send_notice
+from tasks.runtime.other_runs import wait_timed_out
 from tasks.runtime.resources import open_ledger
-from tasks.runtime.run_states import wait_timed_out
 
 ALWAYS_NOTIFIED = ("promote", "restore", "provision")  # people wait for the end of these, whatever it is
 NOTIFIED_IF_RED = ("refresh", "load_dump", "reload")

@@ -11,8 +11,8 @@ from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Sched
 
 from tasks import sweeps
 from tasks.ledger.approval_requests import end_of, open_requests
-from tasks.runtime import run_states
-from tasks.runtime.run_states import end_waiting
+from tasks.runtime import other_runs
+from tasks.runtime.other_runs import end_waiting
 from tests.raw_facts import raw_fact
 from tests.sweeping import HOUR, Sweeping, forget, put
 
@@ -41,7 +41,7 @@ def test_reminds_late_once(office: Sweeping) -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [None, Failed(message=run_states.NEVER_RESUMED)], ids=["suspended", "failed by Prefect"]
+    "state", [None, Failed(message=other_runs.NEVER_RESUMED)], ids=["suspended", "failed by Prefect"]
 )
 def test_an_unanswered_request_expires(office: Sweeping, state: State[Any] | None) -> None:
     """A request past its deadline ends: named state with the next step, report on the run, outcome, one notice."""
@@ -204,7 +204,7 @@ def test_word_of_an_arrival_that_never_came(office: Sweeping) -> None:
     office.ledger.record(raw_fact("sending"), run_id=run.id, destination_id="d", plan="p")
     office.steps()
     assert run.state == "Suspended"
-    put(run, Failed(message=run_states.NEVER_RESUMED))
+    put(run, Failed(message=other_runs.NEVER_RESUMED))
     office.steps()
     assert run.state == "OutcomeUnknown"
     assert "Do not send it again" in run.message

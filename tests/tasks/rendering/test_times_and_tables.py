@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.rendering.markdown import bullets, code, code_block, listed, plain, section, table, utc_time
+from tasks.rendering.times_and_tables import bullets, code, code_block, listed, plain, section, table, utc_time
 
 HOSTILE = "<script>|**bold**|[x](http://evil.example)\n# title {{ flow }} \x1b[31m"
 
