@@ -38,10 +38,11 @@ from tasks.estate.errors import (
     Transient,
     UnderstudyError,
     WrongHost,
+    WrongTarget,
 )
 from tasks.estate.plans import Approval
 from tasks.estate.polling import utc_now
-from tasks.estate.schema import Catalog
+from tasks.estate.schema import Catalog, DatabaseIdentity
 from tasks.ledger.facts import LoadPlanned, Sending, Settled
 from tasks.masking.policy import Policy, load_policy
 from tasks.masking.policy_patterns import expand
@@ -155,7 +156,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     ledger = open_ledger()
     with ExitStack() as connections:
         load = _LoadCall(plan, load_policy(target_settings().policies, policy), connections)
-        call = Call(plan, load.check, load.act, load.find_out, ROLLED_BACK)
+        call = Call(plan, load.check, load.act, load.find_out, ROLLED_BACK, ended_unchanged=(NotLoaded,))
         loaded = send_once(ledger, approved, call, permit=lambda: require_permission(plan, approved), clock=utc_now)
         if not loaded.found_again:
             load.finish()
@@ -213,7 +214,8 @@ class _LoadCall:
         later = self._ledger.generation(plan.destination_id) > plan.generation + 1
         try:
             with connect_target(self._settings, "understudy reconcile") as connection:
-                require_no_other_load(connection)  # an unfinished transaction would still hold the lock
+                _require_same_database(identify(connection), plan)
+                require_no_other_load(connection)  # a load that has not ended still holds the lock
                 marker = read_marker(connection)
                 marked_by = marker.run_id if marker else ""
                 with suppress(psycopg.Error, UnderstudyError):
@@ -279,6 +281,18 @@ def _require_fresh(marker: Marker | None, plan: LoadPlan, catalog: Catalog, poli
     changed = [name for name in expected if found[name] != expected[name]]
     if changed:
         raise PlanIsStale(f"The target is not what plan {plan.code} was approved for; changed: {', '.join(changed)}.")
+
+
+def _require_same_database(found: DatabaseIdentity, plan: LoadPlan) -> None:
+    """Raise `WrongTarget` unless this is the database that the plan is for, and not a standby, which may lag behind."""
+    expected = (plan.target.system_identifier, plan.target.database_oid)
+    if (found.system_identifier, found.database_oid) != expected:
+        raise WrongTarget(
+            f"{found.database} on {found.host} is not the database of plan {plan.code} (another server or another OID); "
+            f"expected {plan.target.database} as on {plan.target.host}."
+        )
+    if found.standby:
+        raise WrongTarget(f"{found.database} on {found.host} is a standby; expected the primary server.")
 
 
 def _load(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> Load:

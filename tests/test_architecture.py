@@ -43,6 +43,8 @@ EXCEPTIONS: dict[str, str] = {
     "tests/tasks/websites/test_site_checks.py": "one table for each check of a site: passes, fails, not known, side by side",
     "tests/tasks/dumps/failures/conftest.py": "one database, its export and its load, which every test of a failure starts from",
     "tests/tasks/test_loads.py": "every guard of one load next to the others, so that a gap shows",
+    "tests/tasks/signoff/test_sending.py": "every moment and every answer of one protocol, for both kinds of calls",
+    "tasks/estate/plans.py": "the nouns of a run, from its plan to its report: each is a few fields",
     "tests/tasks/test_copies.py": "every guard of one copy next to the others, so that a gap shows",
     "tests/tasks/safeguards/test_grading.py": "one table of every danger with its class: a second table would hide what is missing",
 }

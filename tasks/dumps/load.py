@@ -11,7 +11,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.catalog import identifier
-from tasks.dumps.connections import role_search_path, without_values
+from tasks.dumps.connections import configure, role_search_path, without_values
 from tasks.dumps.dump_reader import Event, SealedProof, Segment
 from tasks.dumps.export_plan import parents_first
 from tasks.dumps.leak_search import HashedValues
@@ -31,13 +31,17 @@ Blocks = Iterable[bytes]
 Remask = Callable[[Segment, Blocks], Blocks]
 OnTableLoaded = Callable[[str, int], None]
 ALONE = 0x756E64657273  # advisory lock of this database: one load at a time
+PATIENCE = "3s"  # a server may need a moment to end the session of a process that is gone
 
 
 def require_no_other_load(connection: psycopg.Connection[Any]) -> None:
-    """Take the lock of loads until the transaction ends. Raise `DestinationBusy` if another load has it."""
-    taken = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (ALONE,)).fetchone()
-    if taken != (True,):
-        raise DestinationBusy("Another load of this target is running; expected none.")
+    """Take the lock of loads until the connection is closed. Raise `DestinationBusy` if another session keeps it."""
+    try:
+        with connection.transaction():
+            configure(connection, {"lock_timeout": PATIENCE})
+            connection.execute("SELECT pg_advisory_lock(%s)", (ALONE,))
+    except psycopg.errors.LockNotAvailable:
+        raise DestinationBusy("Another load of this target is running; expected none.") from None
 
 
 def require_stored_here(written: Iterable[Table]) -> None:
@@ -80,9 +84,9 @@ class Load:
         those of reading the dump.
         """
         started = time.monotonic()
+        require_no_other_load(self._connection)
         self._connection.execute("BEGIN")
         try:
-            require_no_other_load(self._connection)
             checks = self._inside(events)
         except psycopg.Error as error:
             self._roll_back()

@@ -135,6 +135,13 @@ class Intent(Protocol):
         """The name that the requester typed."""
 
 
+def code_of(fingerprint: str) -> str:
+    """Return the plan code: the first 40 bits, like `7K3F-92QD`, in Crockford's base 32."""
+    bits = int(fingerprint[:10], 16)
+    letters = "".join(ALPHABET[bits >> shift & 31] for shift in range(35, -1, -5))
+    return f"{letters[:4]}-{letters[4:]}"
+
+
 class Fingerprinted(Immutable):
     """A plan that is identified by its content: any change makes another plan."""
 
@@ -145,10 +152,8 @@ class Fingerprinted(Immutable):
 
     @property
     def code(self) -> str:
-        """The first 40 bits, like `7K3F-92QD`, in Crockford's base 32."""
-        bits = int(self.fingerprint[:10], 16)
-        letters = "".join(ALPHABET[bits >> shift & 31] for shift in range(35, -1, -5))
-        return f"{letters[:4]}-{letters[4:]}"
+        """The plan code."""
+        return code_of(self.fingerprint)
 
 
 class Plan(Fingerprinted):

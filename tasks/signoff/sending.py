@@ -1,18 +1,20 @@
 """The one protocol through which destructive calls leave: copies, restores and loads."""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from tasks.estate.errors import OutcomeUnknown, Refused, Transient, UnderstudyError
-from tasks.estate.plans import Approval, Baseline, Intent, Plan, Receipt
+from tasks.estate.errors import LedgerBroken, Misconfigured, OutcomeUnknown, Refused, Transient, UnderstudyError
+from tasks.estate.plans import Approval, Baseline, Intent, Plan, Receipt, code_of
 from tasks.ledger.facts import Sending, SendRefused, SendUnanswered, Sent
-from tasks.ledger.ledger import AlreadyRecorded, Ledger
+from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 from tasks.signoff.answers import where
 
 R = TypeVar("R")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Call(Generic[R]):
     """One destructive call: what installs and databases do differently.
 
     `check` compares the facts with those that were approved and returns the intent to journal. `act` makes the call; it raises
-    `OutcomeUnknown` if the answer was lost. `find_out` returns the result of a call that was journaled; it raises
-    `OutcomeUnknown` if nothing proves how the call ended. Both raise an error of `unchanged` only if nothing was changed.
+    `OutcomeUnknown` if the answer was lost, and an error of `unchanged` only if nothing was changed. `find_out` returns the
+    result of a call that was journaled; it raises an error of `ended_unchanged` only if the call provably changed nothing.
     """
 
     plan: Intent
@@ -29,6 +31,7 @@ class Call(Generic[R]):
     act: Callable[[], R]
     find_out: Callable[[], R]
     unchanged: tuple[type[UnderstudyError], ...]
+    ended_unchanged: tuple[type[UnderstudyError], ...] = ()
 
 
 def send_once(
@@ -37,10 +40,12 @@ def send_once(
     """Check, use up the approval and journal the intent in one transaction, then act: once.
 
     A run that journaled a call never acts again, in any process: it finds out how the call ended. Raises what `check`, `permit`
-    (freezes, holds, proof) and `Ledger.consume` raise, an error of `unchanged`, and `OutcomeUnknown` if `find_out` does.
+    (freezes, holds, proof) and `Ledger.consume` raise, an error of `unchanged`, what `find_out` raises, and `OutcomeUnknown` if
+    the run's call was journaled for another plan.
     """
     plan = call.plan
-    if ledger.facts(run_id=plan.run_id, kind=Sending.KIND):
+    for journaled in ledger.facts(run_id=plan.run_id, kind=Sending.KIND):
+        _require_same_plan(journaled, plan)
         return _find_out(ledger, call)
     intent = call.check()
     permit()
@@ -50,28 +55,46 @@ def send_once(
     except OutcomeUnknown as lost:
         ledger.record(SendUnanswered(why=lost.message), **where(plan))
         return _find_out(ledger, call)
+    except LedgerBroken:  # about the ledger, not about the call
+        raise
     except call.unchanged as refusal:
-        ledger.record(SendRefused(why=refusal.message), **where(plan), once=_answered(plan))
+        _record_answer(ledger, plan, SendRefused(why=refusal.message))
         raise
     except BaseException:  # a bug or a signal proves nothing: it may have come after the effect
         with suppress(Exception):  # the next attempt of the run finds out
             _find_out(ledger, call)
         raise
-    ledger.record(Sent(), **where(plan), once=_answered(plan))
+    _record_answer(ledger, plan, Sent())
     return result
+
+
+def _require_same_plan(journaled: Fact, plan: Intent) -> None:
+    """Raise `OutcomeUnknown` if the call was journaled for another plan. Facts of 0.1 may have no plan."""
+    if journaled.plan not in ("", plan.fingerprint):
+        raise OutcomeUnknown(
+            f"Run {plan.run_id} made its one call for plan {code_of(journaled.plan)}; plan {plan.code} was not carried out.",
+            next_step=f"Start a new run for plan {plan.code}. To find out how the call ended, retry this run with the "
+            "parameters of its first attempt: it never sends again.",
+        )
 
 
 def _find_out(ledger: Ledger, call: Call[R]) -> R:
     try:
         return call.find_out()
-    except call.unchanged as refusal:
-        with suppress(AlreadyRecorded):
-            ledger.record(SendRefused(why=refusal.message), **where(call.plan), once=_answered(call.plan))
+    except Exception as error:
+        text = error.message if isinstance(error, UnderstudyError) else type(error).__name__
+        logger.warning("How the call of run %s ended: %s", call.plan.run_id, text)
+        if isinstance(error, call.ended_unchanged):
+            _record_answer(ledger, call.plan, SendRefused(why=text))
         raise
 
 
-def _answered(plan: Intent) -> str:
-    return f"answered:{plan.run_id}"
+def _record_answer(ledger: Ledger, plan: Intent, answer: Sent | SendRefused) -> None:
+    """Record how the call ended, once for each run. What this process has seen holds if another one recorded first."""
+    try:
+        ledger.record(answer, **where(plan), once=f"answered:{plan.run_id}")
+    except AlreadyRecorded:
+        logger.info("The ledger already contains an answer to the call of run %s.", plan.run_id)
 
 
 def install_call(
@@ -89,5 +112,5 @@ def install_call(
         request()
         return made.model_copy(update={"answer": "accepted", "recalled": False})
 
-    # 4xx, or no connection at all: the host did not take the request
-    return Call(plan, lambda: Sending(baseline=recheck()), act, receipt, unchanged=(Refused, Transient))
+    # 4xx, no connection at all, or options that contradict each other: the host did not take the request
+    return Call(plan, lambda: Sending(baseline=recheck()), act, receipt, unchanged=(Refused, Transient, Misconfigured))

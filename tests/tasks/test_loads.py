@@ -1,10 +1,12 @@
 """Loads: if any guard between an approval and the load fails, the target and the approval stay as they were."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -38,7 +40,7 @@ from tasks.estate.errors import (
 )
 from tasks.estate.plans import Approval
 from tasks.estate.polling import utc_now
-from tasks.ledger.facts import Sending
+from tasks.ledger.facts import Sending, SendRefused
 from tasks.ledger.ledger import Ledger
 from tasks.locks import locked_target
 from tasks.runtime.current_run import outside_prefect
@@ -252,14 +254,129 @@ def loading(scene: Scene) -> Iterator[None]:
         yield
 
 
-def test_two_loads_never_run_together(scene: Scene) -> None:
+def test_two_loads_never_run_together(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """That holds whoever runs the other load, and also during the search for a lost one."""
+    monkeypatch.setattr(load_module, "PATIENCE", "100ms")
     with loading(scene), pytest.raises(DestinationBusy, match="is running"):
         scene.load()
     assert "consumed" not in scene.kinds()
     scene.load()
     with loading(scene), pytest.raises(OutcomeUnknown, match="is not known now"):
         scene.load()
+
+
+def test_a_retry_during_the_load_cannot_find_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process used the approval up and has not begun its transaction: nothing is recorded, and it ends as loaded."""
+    monkeypatch.setattr(load_module, "PATIENCE", "100ms")
+    used_up, go = Event(), Event()
+    run = Load.run
+
+    def waits(self: Load, events: Any) -> Loaded:
+        used_up.set()
+        assert go.wait(60)
+        return run(self, events)
+
+    monkeypatch.setattr(Load, "run", waits)
+    with ThreadPoolExecutor(1) as first:
+        loading = first.submit(scene.load)
+        try:
+            assert used_up.wait(60)
+            with pytest.raises(OutcomeUnknown, match="Another load of this target is running"):
+                scene.load()
+            assert scene.kinds()[4:] == SENDING
+        finally:
+            go.set()
+        assert not loading.result(60).found_again
+    assert (scene.rows(), scene.statuses()) == (NEW, [("succeeded", None)])
+    assert scene.kinds()[4:] == [*SENDING, "sent", "settled"]
+
+
+def test_a_load_that_lost_its_session_before_it_began_cannot_commit(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is gone with the session, and the load never connects again: a retry may record the rollback."""
+    run = Load.run
+
+    def cut(self: Load, events: Any) -> Loaded:
+        scene.pair.ask(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'understudy load'"
+        )
+        return run(self, events)
+
+    monkeypatch.setattr(Load, "run", cut)
+    with pytest.raises(UnderstudyError):
+        scene.load()
+    assert (scene.rows(), scene.kinds()[4:]) == (OLD, ROLLED)
+    assert _attempt(scene) == NOTHING
+
+
+def test_a_refusal_that_another_process_recorded_does_not_undo_a_load(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was recorded while this one committed: the load is reported, settled and audited, also by a retry."""
+    with monkeypatch.context() as patch:
+        after_commit(patch, lambda: record_refusal(scene))
+        assert _attempt(scene) == LOADED
+    assert (scene.rows(), scene.statuses()) == (NEW, [("succeeded", None)])
+    assert scene.kinds()[4:] == [*ROLLED, "settled"]
+    assert (_attempt(scene), scene.kinds()[4:]) == (LOST, [*ROLLED, "settled"])
+
+
+def record_refusal(scene: Scene) -> None:
+    """Record as another process of the run that the load was rolled back."""
+    scene.ledger.record(
+        SendRefused(why="x"), run_id="run-2", destination_id=scene.plan.destination_id, plan=scene.plan.fingerprint,
+        once="answered:run-2",
+    )  # fmt: skip
+
+
+def standby(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """The address leads to a standby of the target's server."""
+    real = loads.identify
+    patch.setattr(loads, "identify", lambda connection: real(connection).model_copy(update={"standby": True}))
+
+
+def copied(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """The database was replaced by another one with its name."""
+    real = loads.identify
+    patch.setattr(loads, "identify", lambda connection: real(connection).model_copy(update={"database_oid": 1}))
+
+
+def other_server(scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """The address leads to another server, with a database of this name and OID."""
+    real = loads.identify
+    patch.setattr(loads, "identify", lambda connection: real(connection).model_copy(update={"system_identifier": "1"}))
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("elsewhere", [other_database, standby, copied, other_server])
+def test_another_database_proves_nothing_about_a_load(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, elsewhere: Change, committed: bool
+) -> None:
+    """The outcome is unknown, nothing is recorded, and the other database is not touched; at the target a retry finds out."""
+    with monkeypatch.context() as patch:
+        (after_commit if committed else in_act)(patch, lambda: kill(scene, patch))
+        assert _attempt(scene) == "Killed"
+    before, rows = scene.kinds(), scene.statuses()
+    with monkeypatch.context() as patch:
+        elsewhere(scene, patch)
+        with pytest.raises(OutcomeUnknown, match=r"is not known now: pair_(source|target) on .*; expected"):
+            scene.load()
+    forget_settings()
+    assert (scene.kinds(), scene.statuses()) == (before, rows)
+    assert scene.pair.ask("SELECT to_regclass('\"ImportExportAudit\"')", "source") == [(None,)]
+    assert _attempt(scene) == (LOST if committed else NOTHING)
+
+
+def test_a_run_that_loaded_another_plan_does_not_report_this_one(scene: Scene) -> None:
+    """A retry with other choices and a new approval: its outcome is unknown, staging and journal stay."""
+    scene.load()
+    second = planned(scene.dump, readers="wait")
+    approval, before = approve(second), scene.kinds()
+    with pytest.raises(OutcomeUnknown, match=f"plan {scene.plan.code}; plan {second.code}"):
+        scene.load(plan=second, approved=approval)
+    assert (scene.kinds()[: len(before)], scene.statuses()) == (before, [("succeeded", None)])
+    assert scene.kinds().count("sending") == 1
 
 
 @pytest.mark.parametrize(

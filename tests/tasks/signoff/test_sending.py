@@ -1,7 +1,7 @@
 """The protocol of destructive calls: at most one effect, and the right outcome after a crash at any moment, for both kinds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from tasks.estate.errors import (
     ApprovalUsed,
     DestinationBusy,
     HostRefused,
+    LedgerBroken,
     LedgerUnavailable,
+    Misconfigured,
     NotApproved,
     NotLoaded,
     OutcomeUnknown,
@@ -23,7 +25,7 @@ from tasks.estate.errors import (
     Unreachable,
 )
 from tasks.estate.plans import Approval, Baseline, Plan
-from tasks.ledger.facts import Consumed, Sending
+from tasks.ledger.facts import Consumed, Sending, SendRefused
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import record_approval
 from tasks.signoff.sending import Call, install_call, send_once
@@ -99,7 +101,7 @@ class Scene:
 
     def load(self) -> Call[Any]:
         """Return a load, which finds out by its effect how it ended."""
-        return Call(self.plan, lambda: self.check(Sending(dump="d")), self.act, self.find_out, unchanged=(Refused,))
+        return Call(self.plan, lambda: self.check(Sending(dump="d")), self.act, self.find_out, (Refused,), (NotLoaded,))
 
     def check(self, result: Any) -> Any:
         """Return this result of the check."""
@@ -279,3 +281,95 @@ def test_a_refusal_that_version_0_1_recorded_without_a_key_is_read(make: Callabl
     scene.attempt()
     scene.ledger.record(raw_fact("send-refused", why), run_id="tonight")
     assert (scene.attempt(), scene.effects) == ("ApprovalUsed", 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("error", [None, HostRefused("400")])
+def test_an_answer_that_another_process_recorded_first_does_not_replace_what_this_one_saw(
+    make: Callable[..., Scene], kind: str, error: HostRefused | None
+) -> None:
+    """A result stays a result and a refusal keeps its own error; neither is recorded a second time."""
+    scene = make(kind)
+    act = scene.act
+
+    def overtaken() -> str:
+        scene.ledger.record(SendRefused(why="by another process"), run_id="tonight", once="answered:tonight")
+        if error:
+            raise error
+        return act()
+
+    scene.act = overtaken  # type: ignore[method-assign]  # the act of this scene only
+    assert scene.attempt() == ("HostRefused" if error else GOOD[kind])
+    assert scene.journal() == [*SENDING, "send-refused"]
+
+
+@pytest.mark.parametrize("where", ["act", "find out"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broken_ledger_proves_nothing_about_a_call(make: Callable[..., Scene], kind: str, where: str) -> None:
+    """An entry that cannot be read is raised, in the attempt and in each retry, and is never recorded as a refusal."""
+    scene = make(kind)
+    if kind == "load":
+        scene.strikes["before effect" if where == "act" else "find out"] = LedgerBroken("x")
+        scene.strikes |= {} if where == "act" else {"before effect": OutcomeUnknown("x")}
+    elif where == "act":
+        install = scene.install
+        scene.install = lambda: replace(install(), check=Sending)  # type: ignore[method-assign]  # the install of this scene only
+    else:
+        scene.ledger.consume(
+            scene.approval, destination_id=scene.plan.destination_id, intent=Sending(dump="no baseline"), now=NOW
+        )
+    assert (scene.attempt(), scene.effects) == ("LedgerBroken", 0)
+    assert "send-refused" not in scene.journal()
+    if kind == "install":
+        assert (scene.attempt(), scene.journal()) == ("LedgerBroken", SENDING)
+        assert scene.ledger.unsettled("tonight")
+
+
+def test_an_install_records_nothing_while_it_finds_out(make: Callable[..., Scene]) -> None:
+    """Version 0.1 recorded a refusal without a key: a retry reads it and adds none."""
+    scene = make("install", consumed=Killed())
+    scene.attempt()
+    scene.ledger.record(raw_fact("send-refused"), run_id="tonight")
+    before = scene.journal()
+    assert (scene.attempt(), scene.journal()) == ("ApprovalUsed", before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ended", ["answered", "killed", "refused"])
+def test_a_run_that_made_its_call_for_another_plan_does_not_report_this_one(
+    make: Callable[..., Scene], kind: str, ended: str
+) -> None:
+    """A retry with other parameters and a new approval: it names both plans, and neither acts nor records."""
+    strikes = {"answered": {}, "killed": {"after_effect": Killed()}, "refused": {"before_effect": HostRefused("400")}}
+    scene = make(kind, **strikes[ended])
+    scene.attempt()
+    first, before, effects = scene.plan, scene.journal(), scene.effects
+    again = scene.approval
+    scene.plan = first.model_copy(update={"requested_by": "somebody else"})
+    scene.approval = record_approval(
+        scene.ledger, scene.plan, kind="person", approver="Ann", reason="x", answered_at=NOW,
+        execute_within=timedelta(minutes=5),
+    )  # fmt: skip
+    approved = scene.journal()
+    with pytest.raises(OutcomeUnknown, match=f"plan {first.code}; plan {scene.plan.code}"):
+        scene.send()
+    assert (scene.journal(), scene.effects) == (approved, effects)
+    scene.plan, scene.approval = first, again  # with its own plan the run still finds out
+    same = {"answered": AGAIN, "killed": DONE, "refused": {"install": "ApprovalUsed", "load": "NotLoaded"}}
+    assert (scene.attempt(), scene.effects) == (same[ended][kind], effects)
+    assert [fact for fact in scene.journal() if fact != "approved"] == before
+
+
+def test_a_call_that_version_0_1_journaled_without_a_plan_is_found_out(make: Callable[..., Scene]) -> None:
+    """Nothing is compared then."""
+    scene = make("load")
+    scene.ledger.record(raw_fact("sending"), run_id="tonight", once="sending:tonight")
+    scene.effects = 1
+    assert (scene.attempt(), scene.effects) == ("found", 1)
+
+
+def test_options_that_the_client_refuses_before_it_sends_are_a_refusal(make: Callable[..., Scene]) -> None:
+    """Nothing was sent, so that the install is free again."""
+    scene = make("install", before_effect=Misconfigured("x"))
+    assert (scene.attempt(), scene.journal()) == ("Misconfigured", [*SENDING, "send-refused"])
+    assert scene.ledger.unsettled("tonight") is None
