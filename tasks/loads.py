@@ -43,10 +43,10 @@ from tasks.estate.errors import (
 from tasks.estate.plans import Approval
 from tasks.estate.polling import utc_now
 from tasks.estate.schema import Catalog, DatabaseIdentity
-from tasks.ledger.facts import LoadPlanned, Sending, Settled
+from tasks.ledger.facts import LoadPlanned, Sending, SendRefused, Settled
 from tasks.masking.policy import Policy, load_policy
 from tasks.masking.policy_patterns import expand
-from tasks.runtime.current_run import show_progress, this_run
+from tasks.runtime.current_run import run_logger, show_progress, this_run
 from tasks.runtime.load_target import AUDITED, connect_target, file_of, target_settings
 from tasks.runtime.permission import find_overrides, require_permission
 from tasks.runtime.progress import Progress
@@ -167,13 +167,14 @@ class _LoadCall:
     """A load as a destructive call. The marker, which its commit writes and a later load replaces, decides how it ended."""
 
     _load: Load
+    _marker: Marker | None
     _table: AuditTable
 
     def __init__(self, plan: LoadPlan, policy: Policy, connections: ExitStack) -> None:
         self._plan, self._policy, self._connections = plan, policy, connections
         self._settings, self._ledger = target_settings(), open_ledger()
         self._disconnect: Callable[[], None] = lambda: None
-        self._marked_by = ""
+        self._ended_by = ""
 
     def check(self) -> Sending:
         """Connect, and prepare the load. Raises `PlanIsStale`, and `DestinationBusy` during another load."""
@@ -185,7 +186,7 @@ class _LoadCall:
         policy = expand(self._policy, catalog).policy
         _require_fresh(marker, self._plan, catalog, policy)
         prepare_marker(audit)
-        self._marked_by = marker.run_id if marker else ""
+        self._marker = marker
         self._table = AuditTable(audit, policy.audit)
         self._load = _load(connection, self._plan, catalog, policy)
         return Sending(dump=file_of(self._plan.dump))
@@ -193,7 +194,7 @@ class _LoadCall:
     def act(self) -> Loaded:
         """Load and commit, with a row in the audit table."""
         plan = self._plan
-        self._table.close_interrupted(self._marked_by)
+        self._table.close_interrupted(self._marker)
         self._table.begin(file=file_of(plan.dump), run_id=plan.run_id, requested_by=plan.requested_by)
         try:
             return self._load.run(
@@ -206,27 +207,31 @@ class _LoadCall:
                 self._table.end(error.message)
             error.facts[AUDITED] = True
             raise
+        except BaseException as error:  # `find_out` closes the row
+            self._ended_by = (
+                f": {error.message.rstrip('.') if isinstance(error, UnderstudyError) else type(error).__name__}"
+            )
+            raise
 
     def find_out(self) -> Loaded:
         """Return the load if its marker exists. Raises `NotLoaded`, or `OutcomeUnknown` if its end cannot be found out now."""
         plan, run_id = self._plan, self._plan.run_id
         self._disconnect()  # rolls back what is not committed
-        later = self._ledger.generation(plan.destination_id) > plan.generation + 1
         try:
             with connect_target(self._settings, "understudy reconcile") as connection:
                 _require_same_database(identify(connection), plan)
                 require_no_other_load(connection)  # a load that has not ended still holds the lock
                 marker = read_marker(connection)
-                marked_by = marker.run_id if marker else ""
-                with suppress(psycopg.Error, UnderstudyError):
-                    table = AuditTable(connection, self._policy.audit)
-                    table.close_found(run_id) if marked_by == run_id else table.close_interrupted(marked_by)
+                committed = marker is not None and marker.run_id == run_id
+                replaced = not committed and self._may_be_replaced(marker)
+                if not replaced:
+                    self._close_row(connection, marker)
         except UnderstudyError as error:
             raise OutcomeUnknown(
                 f"Whether run {run_id} was committed is not known now: {error.message}",
                 next_step="Retry this run: it looks for its marker on staging and never loads again.",
             ) from None
-        if marker and marked_by == run_id:
+        if marker and committed:
             self._settle("marker found: committed")
             return Loaded(
                 rows=tuple((str(order.name), order.rows) for order in plan.tables),
@@ -235,16 +240,34 @@ class _LoadCall:
                 took_seconds=0,
                 found_again=True,
             )
-        if later:
+        if replaced:
             raise OutcomeUnknown(
-                f"A later load has replaced the marker of run {run_id}, if there was one.",
-                next_step="Nothing needs to be done: staging contains the later load.",
+                f"A later load may have replaced the marker of run {run_id}, if there was one.",
+                next_step="Look at staging's banner or marker: it names the load that staging contains.",
             )
         raise NotLoaded(
-            f"The load of run {run_id} ended before its commit.",
+            f"The load of run {run_id} ended before its commit{self._ended_by}.",
             next_step="The target is as it was. Start a new run: an approval is used once.",
             audited=True,
         )
+
+    def _may_be_replaced(self, marker: Marker | None) -> bool:
+        """Return whether a load after this one, in this ledger or by the marker's time in another, may have been committed."""
+        (sending, *_) = self._ledger.facts(run_id=self._plan.run_id, kind=Sending.KIND)
+        kinds = (Sending.KIND, SendRefused.KIND)
+        facts = self._ledger.facts(destination_id=self._plan.destination_id, kinds=kinds, after=sending.seq)
+        later = {fact.run_id for fact in facts if fact.kind == Sending.KIND} - {self._plan.run_id}
+        refused = {fact.run_id for fact in facts if fact.kind == SendRefused.KIND}
+        return bool(later - refused) or (
+            marker is not None and (marker.run_id in later or marker.loaded_at > sending.at)
+        )
+
+    def _close_row(self, connection: psycopg.Connection[Any], marker: Marker | None) -> None:
+        try:
+            AuditTable(connection, self._policy.audit).close_interrupted(marker, self._ended_by)
+        except (psycopg.Error, UnderstudyError) as error:  # the next load closes it, by the marker
+            text = error.message if isinstance(error, UnderstudyError) else type(error).__name__
+            run_logger().warning("The audit row of run %s could not be closed: %s", self._plan.run_id, text)
 
     def finish(self) -> None:
         """Settle the call after its commit, and close its row; with a new connection if the old one is lost."""
@@ -252,8 +275,12 @@ class _LoadCall:
         try:
             self._table.end(None)
         except psycopg.Error:
-            with suppress(UnderstudyError):  # otherwise the next load closes it, by the marker
+            try:
                 self.find_out()
+            except UnderstudyError as error:  # the next load closes it, by the marker
+                run_logger().warning(
+                    "The audit row of run %s could not be closed: %s", self._plan.run_id, error.message
+                )
 
     def _settle(self, how: str) -> None:
         if not self._ledger.facts(run_id=self._plan.run_id, kind=Settled.KIND):

@@ -13,7 +13,14 @@ from prefect.runtime import flow_run
 from tasks.dumps.export_plan import ExportPlan
 from tasks.dumps.masking_preview import Preview
 from tasks.estate.dumps import DumpFacts, Loaded, LoadPlan
-from tasks.estate.errors import LeakFound, NotVerified, OutcomeUnknown, UnderstudyError
+from tasks.estate.errors import (
+    LeakFound,
+    LedgerUnavailable,
+    Misconfigured,
+    NotVerified,
+    OutcomeUnknown,
+    UnderstudyError,
+)
 from tasks.estate.outcomes import (
     CLASSIFIED,
     DECISIVE,
@@ -31,14 +38,15 @@ from tasks.estate.outcomes import (
 )
 from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Verdict
 from tasks.estate.polling import utc_now
-from tasks.ledger.facts import Approved, BackupRenewed, Planned, Sending, SendRefused
+from tasks.ledger.facts import Approved, BackupRenewed, Planned
+from tasks.ledger.ledger import Fact, may_have_acted
 from tasks.masking.classify import Draft
 from tasks.masking.session_settings import PASSWORD
 from tasks.rendering import dumps
 from tasks.rendering.approval import difference_lines
 from tasks.rendering.times_and_tables import section
 from tasks.runtime.current_run import this_run
-from tasks.runtime.publish_report import WITHOUT_LEDGER, publish
+from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_ledger
 from tasks.safeguards.holds import place
 
@@ -248,24 +256,34 @@ def _report_of(verb: str, error: UnderstudyError) -> Report:
         "source": str(parameters.get("source", "")),
         "destination": str(next((parameters[name] for name in DESTINATIONS if parameters.get(name)), "")),
     }
-    if error.outcome not in WITHOUT_LEDGER:  # without settings there is no ledger to read
-        facts = open_ledger().facts(run_id=this_run())
-        kinds = {fact.kind for fact in facts}
-        if not isinstance(error, OutcomeUnknown) and Sending.KIND in kinds and SendRefused.KIND not in kinds:
-            error = NotVerified(error.message)  # the call was sent: "nothing was overwritten" would be false
-        planned = [fact.as_(Planned).draft for fact in facts if fact.kind == Planned.KIND]
-        approved = [fact.as_(Approved).approval for fact in facts if fact.kind == Approved.KIND]
-        if planned:
-            plan = planned[-1]
-            known = {
-                "source": plan.restore_backup_id or plan.pair.source.name,
-                "destination": plan.pair.destination.name,
-                "plan_code": plan.code,
-                "backup_id": _backup_id(plan),
-                **_request(plan),
-            }
-        if approved:
-            known |= {"approver": approved[-1].approver, "reason": approved[-1].reason}
+    facts = _recorded_before(error)
+    if may_have_acted(facts) and not isinstance(error, OutcomeUnknown):
+        error = NotVerified(error.message)  # the call was sent: "nothing was overwritten" would be false
+    planned = [fact.as_(Planned).draft for fact in facts if fact.kind == Planned.KIND]
+    approved = [fact.as_(Approved).approval for fact in facts if fact.kind == Approved.KIND]
+    if planned:
+        plan = planned[-1]
+        known = {
+            "source": plan.restore_backup_id or plan.pair.source.name,
+            "destination": plan.pair.destination.name,
+            "plan_code": plan.code,
+            "backup_id": _backup_id(plan),
+            **_request(plan),
+        }
+    if approved:
+        known |= {"approver": approved[-1].approver, "reason": approved[-1].reason}
     return Report(
         verb=verb, outcome=error.outcome, run_id=this_run(), message=error.message, next_step=error.next_step, **known
     )
+
+
+def _recorded_before(error: UnderstudyError) -> list[Fact]:
+    """Return the facts of this run; none if it ends because the ledger, or the settings that name it, cannot be used."""
+    if isinstance(error, LedgerUnavailable):
+        return []
+    try:
+        return open_ledger().facts(run_id=this_run())
+    except UnderstudyError:
+        if isinstance(error, Misconfigured):
+            return []
+        raise

@@ -45,6 +45,7 @@ EXCEPTIONS: dict[str, str] = {
     "tests/tasks/test_loads.py": "every guard of one load next to the others, so that a gap shows",
     "tests/tasks/signoff/test_sending.py": "every moment and every answer of one protocol, for both kinds of calls",
     "tasks/estate/plans.py": "the nouns of a run, from its plan to its report: each is a few fields",
+    "tests/tasks/dumps/test_load.py": "everything that the transaction of a load writes, restores or refuses, on one small schema",
     "tests/tasks/test_copies.py": "every guard of one copy next to the others, so that a gap shows",
     "tests/tasks/safeguards/test_grading.py": "one table of every danger with its class: a second table would hide what is missing",
 }

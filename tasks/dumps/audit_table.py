@@ -3,7 +3,7 @@ survives a rollback. Written only if imports are allowed here: otherwise the dat
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from tasks.dumps.catalog import identifier
 from tasks.dumps.connections import without_values
+from tasks.dumps.staging_marker import Marker
 from tasks.estate.errors import Misconfigured
 from tasks.estate.schema import Name
 from tasks.estate.sites import Immutable
@@ -27,6 +28,7 @@ WORDS = {
     "user": ("requestedby", "username", "performedby"),
 }
 OPEN, DONE, FAILED, INTERRUPTED = "running", "succeeded", "failed", "interrupted"
+MOMENTS = ("timestamptz", "timestamp")  # types that can be compared with the marker's time
 RUN_ID = 36  # characters of a run's id; a shorter column cannot hold it
 MADE = (
     'CREATE TABLE {} ("Id" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "Kind" text NOT NULL, "Status" text NOT NULL,'
@@ -68,6 +70,7 @@ class AuditTable:
             connection.execute(SQL(MADE).format(self._table, Identifier(audit.error)))
             columns = self._columns()
         self._known = _known(columns, audit)
+        self._moments = [word for word in self._known if columns[self._known[word]].type in MOMENTS]
         self._longest = {name: column.longest for name, column in columns.items()}
         self._require_room(columns)
         self._keys = [name for name, column in columns.items() if column.key] or ["ctid"]
@@ -98,19 +101,24 @@ class AuditTable:
                 "expected the one that the policy's `audit.error` names."
             )
 
-    def close_interrupted(self, committed: str = "") -> int:
-        """Close the rows that a killed process left open, and return the number of interrupted loads.
+    def close_interrupted(self, marker: Marker | None = None, why: str = "") -> int:
+        """Close the rows of loads that ended before their commit, and return their number. `why` continues the message.
 
-        `committed` is the run of the marker: its load was committed, so its row is closed as succeeded.
+        The load of the marker was committed, so its row is closed as succeeded. If no column has the run, any row that was not
+        begun after the marker may be the row of that load, and stays open.
         """
-        if committed:
-            self.close_found(committed)
-        if "status" not in self._known:
+        if marker:
+            self.close_found(marker.run_id)
+        undecided = marker is not None and "run" not in self._known
+        if "status" not in self._known or (undecided and "started" not in self._moments):
             return 0
-        which = SQL("{} = %s").format(Identifier(self._known["status"]))
+        which, values = SQL("{} = %s").format(Identifier(self._known["status"])), list[Any]([OPEN])
         if "kind" in self._known:
             which += SQL(" AND lower({}) = 'import'").format(Identifier(self._known["kind"]))
-        return self._close(INTERRUPTED, "The process ended before the load did.", which, [OPEN])
+        if marker and undecided:
+            which += SQL(" AND {} > %s").format(Identifier(self._known["started"]))
+            values.append(marker.loaded_at + timedelta(seconds=1))  # a column may round
+        return self._close(INTERRUPTED, f"The load ended before its commit{why}.", which, values)
 
     def begin(self, *, file: str, run_id: str, requested_by: str) -> None:
         """Insert the row of this attempt, still open."""
@@ -118,11 +126,16 @@ class AuditTable:
 
     def refuse(self, *, file: str, run_id: str, requested_by: str, error: str) -> None:
         """Insert a closed row for an attempt that was refused before anything was loaded."""
-        now = datetime.now(UTC)
+        now = self._now()
         self._insert(status=FAILED, file=file, run=run_id, user=requested_by, started=now, finished=now, error=error)
 
+    def _now(self) -> datetime:
+        """Return the time of the server, with which the marker's is compared."""
+        now: datetime = self._connection.execute("SELECT clock_timestamp()").fetchall()[0][0]
+        return now
+
     def _insert(self, **values: Any) -> None:
-        given = self._given({"kind": "import", "started": datetime.now(UTC)} | values)
+        given = self._given({"kind": "import", "started": self._now()} | values)
         statement = SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING {}").format(
             self._table,
             SQL(", ").join(map(Identifier, given)),
@@ -149,14 +162,22 @@ class AuditTable:
         self._close(FAILED if error else DONE, error, which, self._row)
 
     def close_found(self, run_id: str) -> None:
-        """Close the row of a run as succeeded, after its marker proved the commit, also if another end was written into it."""
-        if "run" in self._known and "status" in self._known:
-            run, status = Identifier(self._known["run"]), Identifier(self._known["status"])
-            which = SQL("{}::text = %s AND {} IS DISTINCT FROM %s").format(run, status)
-            self._close(DONE, None, which, [run_id, DONE])
+        """Close the row of a run as succeeded, after its marker proved the commit, also if another end was written into it.
+
+        Rows of refused attempts stay: they are closed since they were written, as their times show.
+        """
+        if not {"run", "status"} <= self._known.keys():
+            return
+        run, status = Identifier(self._known["run"]), Identifier(self._known["status"])
+        begun = SQL("{} IN (%s, %s)").format(status)
+        if {"started", "finished"} <= {*self._moments}:
+            times = (Identifier(self._known["finished"]), Identifier(self._known["started"]))
+            begun = SQL("({} OR ({} IS DISTINCT FROM {}))").format(begun, *times)
+        which = SQL("{}::text = %s AND {} IS DISTINCT FROM %s AND {}").format(run, status, begun)
+        self._close(DONE, None, which, [run_id, DONE, OPEN, INTERRUPTED])
 
     def _close(self, status: str, error: str | None, which: Composable, values: Iterable[Any]) -> int:
-        given = self._given({"status": status, "finished": datetime.now(UTC), "error": error})
+        given = self._given({"status": status, "finished": self._now(), "error": error})
         assignments = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in given)
         statement = SQL("UPDATE {} SET {} WHERE {}").format(self._table, assignments, which)
         return self._connection.execute(statement, [*given.values(), *values]).rowcount

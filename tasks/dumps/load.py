@@ -1,5 +1,6 @@
 """The load of a dump: one transaction, verified before it commits; until then staging is unchanged."""
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -8,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier, Literal
 
 from tasks.dumps.catalog import identifier
@@ -31,6 +33,9 @@ Blocks = Iterable[bytes]
 Remask = Callable[[Segment, Blocks], Blocks]
 OnTableLoaded = Callable[[str, int], None]
 ALONE = 0x756E64657273  # advisory lock of this database: one load at a time
+REFUSED_COMMIT = re.compile(
+    "23...|40(?!003)..."
+)  # SQLSTATEs of a rollback: constraints, conflicts; 40003 is "not known"
 PATIENCE = "3s"  # a server may need a moment to end the session of a process that is gone
 
 
@@ -112,13 +117,14 @@ class Load:
     def _commit(self) -> None:
         try:
             self._connection.execute("COMMIT")
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
+            answered = self._connection.info.transaction_status is TransactionStatus.IDLE
+            if answered and error.sqlstate and REFUSED_COMMIT.fullmatch(error.sqlstate):
+                raise NotLoaded(f"The load was rolled back at its commit: {without_values(error)}.") from None
             raise OutcomeUnknown(
                 f"The answer to the commit was lost ({without_values(error)}).",
                 next_step="Retry this run: it looks for its marker on staging and does not load again.",
             ) from None
-        except psycopg.Error as error:  # a deferred constraint: the server refused the commit
-            raise NotLoaded(f"The load was rolled back at its commit: {without_values(error)}.") from None
         except BaseException as error:  # the run was stopped while it waited for the answer
             raise OutcomeUnknown(f"The answer to the commit was not waited for ({type(error).__name__}).") from error
 

@@ -261,6 +261,12 @@ def unsettled_call(run: Sequence[Fact]) -> Fact | None:
     return None if ended else sending
 
 
+def may_have_acted(run: Sequence[Fact]) -> bool:
+    """Return whether the run journaled a destructive call that is not known to have changed nothing."""
+    kinds = {fact.kind for fact in run}
+    return Sending.KIND in kinds and (SendRefused.KIND not in kinds or Settled.KIND in kinds)
+
+
 def _require_recorded(connection: Connection, approval: Approval) -> None:
     """Raise `NotApproved` unless exactly this approval was recorded for its run and plan."""
     query = select(facts.c.detail).where(

@@ -10,8 +10,10 @@ from tasks.configuration.settings import Settings, load_settings
 from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.connections import connected_to
 from tasks.estate.errors import GateClosed, UnderstudyError, WrongTarget
+from tasks.ledger.ledger import may_have_acted
 from tasks.masking.policy import load_policy
 from tasks.runtime.current_run import run_logger, this_run
+from tasks.runtime.resources import open_ledger
 
 AUDITED = "audited"  # fact of an error whose attempt has its audit row already
 
@@ -21,7 +23,7 @@ def audit_refusals(dump: str, policy: str, *, requested_by: str) -> Iterator[Non
     """Record a refused load in the application's audit table.
 
     Nothing is written if this worker's environment does not allow imports, or if the target is proven to be something else: it
-    may be production.
+    may be production. An error of a run whose load may have been committed is no refusal.
     """
     try:
         yield
@@ -35,6 +37,8 @@ def audit_refusals(dump: str, policy: str, *, requested_by: str) -> Iterator[Non
 
 def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyError) -> None:
     try:
+        if may_have_acted(open_ledger().facts(run_id=this_run())):
+            return
         settings = target_settings()
         with connect_target(settings, "understudy audit") as connection:
             table = AuditTable(connection, load_policy(settings.policies, policy).audit, make=False)

@@ -31,7 +31,7 @@ def test_w12_staging_keeps_its_own_audit_rows_and_gets_one_more(whole: Any) -> N
     assert [row[:2] for row in rows] == [
         ("run-1", "succeeded"), ("run-2", "failed"), ("run-3", "interrupted"), (whole.loaded.id, "succeeded"),
     ]  # fmt: skip
-    assert rows[2][3:] == (True, "The process ended before the load did.")
+    assert rows[2][3:] == (True, "The load ended before its commit.")
     assert rows[3][2:] == ("Ada Admin", True, None)
     assert "ImportExportAudit" not in {str(t.name) for t in dump_reader.check(whole.dump).header.tables}
 

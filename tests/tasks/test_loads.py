@@ -44,7 +44,7 @@ from tasks.ledger.facts import Sending, SendRefused
 from tasks.ledger.ledger import Ledger
 from tasks.locks import locked_target
 from tasks.runtime.current_run import outside_prefect
-from tasks.runtime.load_target import AUDITED
+from tasks.runtime.load_target import AUDITED, audit_refusals
 from tasks.safeguards.holds import place
 from tasks.signoff.answers import record_approval
 from tests.raw_facts import raw_fact
@@ -55,7 +55,7 @@ POLICY = "app: small\nschema_version: 1\ntables:\n  t: {id: keep, v: scrub}\n"
 SCHEMA = "CREATE TABLE t (id bigint PRIMARY KEY, v text)"
 SENDING = ["consumed", "sending"]
 NEW, OLD = [(1,), (2,), (3,)], [(7,)]
-INTERRUPTED = ("interrupted", "The process ended before the load did.")
+INTERRUPTED = ("interrupted", "The load ended before its commit.")
 STATUS = 'SELECT "Status", "ErrorMessage" FROM "ImportExportAudit" ORDER BY 1, 2'
 
 
@@ -384,8 +384,8 @@ def test_a_run_that_loaded_another_plan_does_not_report_this_one(scene: Scene) -
     [
         (NotLoaded("a row was refused"), ("failed", "a row was refused")),
         (LeakFound("values of the source"), ("failed", "values of the source")),
-        (ZeroDivisionError(), INTERRUPTED),
-        (KeyboardInterrupt(), INTERRUPTED),
+        (ZeroDivisionError("a value"), ("interrupted", "The load ended before its commit: ZeroDivisionError.")),
+        (KeyboardInterrupt(), ("interrupted", "The load ended before its commit: KeyboardInterrupt.")),
     ],
 )
 def test_a_load_that_fails_is_audited_and_closed(
@@ -435,7 +435,7 @@ def test_a_lost_load_that_was_rolled_back_is_not_loaded(scene: Scene, monkeypatc
     with pytest.raises(NotLoaded, match="ended before its commit") as raised:
         scene.load()
     assert (raised.value.facts["audited"], scene.rows()) == (True, OLD)
-    assert scene.statuses() == [INTERRUPTED]
+    assert scene.statuses() == [("interrupted", "The load ended before its commit: the answer was lost.")]
     assert scene.ledger.unsettled("run-2") is None
 
 
@@ -558,9 +558,8 @@ def test_a_crash_at_each_moment_ends_in_the_outcome_that_the_marker_proves(
     assert scene.kinds()[4:] == journal
     assert _attempt(scene) == second
     assert scene.rows() == (OLD if second == NOTHING else NEW)
-    assert scene.statuses() == (
-        [] if moment is before_act else [INTERRUPTED] if second == NOTHING else [("succeeded", None)]
-    )
+    expected = [] if moment is before_act else ["interrupted"] if second == NOTHING else ["succeeded"]
+    assert [status for status, _ in scene.statuses()] == expected
     kinds = scene.kinds()
     assert (kinds.count("sending"), kinds.count("send-refused")) == (1, int(second == NOTHING))
     assert scene.ledger.unsettled("run-2") is None
@@ -625,19 +624,184 @@ def test_a_killed_load_s_row_is_closed_when_it_is_looked_for(scene: Scene) -> No
     assert scene.statuses()[0][0] != "running"
 
 
-@pytest.mark.parametrize("others", [0, 1])
-def test_a_later_load_hides_whether_this_one_was_committed(scene: Scene, others: int) -> None:
-    """A later load replaced the marker: the outcome is unknown, and not `NotLoaded`."""
+NONE, CALL, REFUSED = [], ["sending"], ["sending", "send-refused"]  # what other runs recorded
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "marked_by", "outcome"),
+    [
+        (NONE, NONE, "", NOTHING),
+        (CALL, NONE, "", NOTHING),
+        (CALL, NONE, "earlier", NOTHING),
+        (NONE, REFUSED, "", NOTHING),
+        (NONE, REFUSED, "earlier", NOTHING),
+        (NONE, CALL, "", "OutcomeUnknown"),
+        (NONE, CALL, "later", "OutcomeUnknown"),
+        (NONE, REFUSED, "later", "OutcomeUnknown"),  # version 0.1 could record a commit as a refusal
+        (NONE, NONE, "of another ledger", "OutcomeUnknown"),
+    ],
+)
+def test_only_a_load_that_came_later_hides_whether_this_one_was_committed(
+    scene: Scene, before: list[str], after: list[str], marked_by: str, outcome: str
+) -> None:
+    """It replaced the marker: not known. Earlier calls, and later ones that were rolled back, leave the proof as it is."""
+    place = scene.plan.destination_id
+    for kind in before:
+        scene.ledger.record(raw_fact(kind), run_id="earlier", destination_id=place, plan="p")
     with locked_target(scene.plan):
-        scene.ledger.consume(
-            scene.approval, destination_id=scene.plan.destination_id, intent=Sending(dump="d"), now=utc_now()
+        scene.ledger.consume(scene.approval, destination_id=place, intent=Sending(dump="d"), now=utc_now())
+    for kind in after:
+        scene.ledger.record(raw_fact(kind), run_id="later", destination_id=place, plan="p")
+    if marked_by:
+        mark(scene, pytest.MonkeyPatch())
+        age = "1 hour" if marked_by == "earlier" else "0"
+        scene.pair.change(
+            f"UPDATE understudy.staging_data SET run_id = '{marked_by}', loaded_at = clock_timestamp() - interval '{age}'"  # noqa: S608  # from this table
         )
-    for number in range(others):
-        scene.ledger.record(
-            raw_fact("sending"), run_id=f"o{number}", destination_id=scene.plan.destination_id, plan="p"
-        )
-    with pytest.raises(OutcomeUnknown if others else NotLoaded):
-        scene.load()
+    kinds = scene.kinds()
+    assert _attempt(scene) == outcome
+    assert scene.kinds() == (kinds if outcome == "OutcomeUnknown" else [*kinds, "send-refused"])
+
+
+def test_the_loads_of_others_are_counted_when_the_marker_is_read(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load that was journaled and committed while this one was looked for is seen."""
+    with monkeypatch.context() as patch:
+        in_act(patch, lambda: kill(scene, patch))
+        assert _attempt(scene) == "Killed"
+    real = read_marker
+
+    def late(connection: Any) -> Any:
+        journaled(scene, monkeypatch)
+        return real(connection)
+
+    monkeypatch.setattr(loads, "read_marker", late)
+    assert _attempt(scene) == "OutcomeUnknown"
+    assert scene.statuses() == [("running", None)]  # not known to be interrupted
+
+
+def test_a_later_load_s_rollback_does_not_hide_this_one_s(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This run was killed before its commit, the next load was rolled back: this one is still known not to be loaded."""
+    with monkeypatch.context() as patch:
+        in_act(patch, lambda: kill(scene, patch))
+        assert _attempt(scene) == "Killed"
+    first, approval = scene.plan, scene.approval
+    monkeypatch.setattr("tasks.locks.is_over", lambda run: True)
+    scene.plan = planned(scene.dump, run="run-3")
+    scene.approval = approve(scene.plan)
+    with monkeypatch.context() as patch:
+        in_act(patch, lambda: stop(scene, patch))
+        assert _attempt(scene) == "KeyboardInterrupt"
+    scene.plan, scene.approval = first, approval
+    assert (_attempt(scene), scene.rows()) == (NOTHING, OLD)
+    assert [status for status, _ in scene.statuses()] == ["interrupted"] * 2
+
+
+def audited(scene: Scene, body: Callable[[], Any], error: type[BaseException]) -> None:
+    """Run this in the block of the flow that audits refusals, and expect the error."""
+    with (
+        pytest.raises(error),
+        outside_prefect("run-2", lambda *_: None),
+        audit_refusals(scene.dump, "small", requested_by="Dora"),
+    ):
+        body()
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    """Return a function that raises the error."""
+
+    def body(*given: Any, **named: Any) -> Any:
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize("moment", [after_commit, before_record, before_row])
+@pytest.mark.parametrize("error", [LedgerUnavailable("gone"), OutcomeUnknown("lost"), Unreachable("x")])
+def test_an_error_after_the_commit_is_no_refusal(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, moment: Moment, error: UnderstudyError
+) -> None:
+    """It adds no failed row, in the attempt and in later ones: the row of the load ends as succeeded."""
+    with monkeypatch.context() as patch:
+        moment(patch, raising(error))
+        audited(scene, lambda: scene.load() and raising(error)(), type(error))
+    audited(scene, raising(error), type(error))
+    _attempt(scene)
+    assert scene.statuses() == [("succeeded", None)]
+
+
+def test_an_error_is_not_audited_as_failed_if_the_ledger_cannot_be_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run may have loaded before: unknown is not failed."""
+    scene.load()
+    monkeypatch.setattr("tasks.runtime.load_target.open_ledger", raising(LedgerUnavailable("gone")))
+    audited(scene, raising(LedgerUnavailable("gone")), LedgerUnavailable)
+    assert scene.statuses() == [("succeeded", None)]
+
+
+def test_a_refusal_before_and_after_a_rollback_is_audited(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was changed then: each refused attempt has its row, and a load that follows does not change these."""
+    scene.load()  # creates the table
+    scene.pair.change('DELETE FROM "ImportExportAudit"')
+    other = planned(scene.dump, run="run-3")
+    with (
+        outside_prefect("run-3", lambda *_: None),
+        pytest.raises(OnHold),
+        audit_refusals(scene.dump, "small", requested_by="Dora"),
+    ):
+        raise OnHold("a demo")
+    assert scene.statuses() == [("failed", "a demo")]
+    scene.plan, scene.approval = other, approve(other)
+    assert _attempt(scene) == LOADED
+    assert _attempt(scene) == LOST
+    assert scene.statuses() == [("failed", "a demo"), ("succeeded", None)]
+
+
+def test_a_committed_load_is_not_called_interrupted_by_a_table_without_runs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process was killed after the commit, and no column names its run: the next load leaves its row open."""
+    scene.pair.change(
+        'CREATE TABLE "ImportExportAudit" ("Id" serial PRIMARY KEY, "Status" text, "StartedAt" timestamptz, "ErrorMessage" text)'
+    )
+    scene.plan = planned(scene.dump)
+    scene.approval = approve(scene.plan)
+    with monkeypatch.context() as patch:
+        before_row(patch, lambda: kill(scene, patch))
+        assert _attempt(scene) == "Killed"
+    scene.plan = planned(scene.dump, run="run-3")
+    scene.approval = approve(scene.plan)
+    assert _attempt(scene) == LOADED
+    assert scene.statuses() == [("running", None), ("succeeded", None)]
+
+
+def test_what_the_search_suppresses_is_logged(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stopped load whose end is not known, and a row that cannot be closed: by message or type, without values."""
+    with monkeypatch.context() as patch:
+        in_act(patch, lambda: stop(scene, patch))
+        patch.setattr(loads, "read_marker", _works_once(Unreachable("no connection")))
+        assert _attempt(scene) == "KeyboardInterrupt"
+    assert "run-2" in caplog.text
+    assert "is not known now: no connection" in caplog.text
+    monkeypatch.setattr(loads.AuditTable, "close_interrupted", raising(psycopg.DataError("secret value")))
+    assert _attempt(scene) == NOTHING
+    assert "could not be closed: DataError" in caplog.text
+    assert "secret value" not in caplog.text
+
+
+def _works_once(error: Exception) -> Callable[..., Any]:
+    """Return a `read_marker` that works once, and then raises."""
+    calls: list[int] = []
+
+    def read(connection: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 1:
+            raise error
+        return read_marker(connection)
+
+    return read
 
 
 def test_a_target_that_cannot_be_asked_leaves_the_outcome_unknown(

@@ -1,12 +1,14 @@
 """The audit table of an application: whatever its columns are, a row of ours fits or is refused by name."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from tasks.dumps.audit_table import AuditTable
+from tasks.dumps.staging_marker import Marker
 from tasks.estate.errors import Misconfigured
 from tasks.masking.policy import Audit
 
@@ -104,6 +106,20 @@ def test_a_run_proven_later_is_closed_by_its_id(connection: psycopg.Connection[A
     assert rows(connection, '"Status", "ErrorMessage", "FinishedAt" IS NULL') == [("succeeded", None, False)]
 
 
+def marker(run_id: str, loaded_at: datetime) -> Marker:
+    """The marker of this load."""
+    return Marker(
+        app="a", run_id=run_id, loaded_at=loaded_at, source_host="h", exported_at=loaded_at, dump="d",
+        contains_personal_data=False, notice="n",
+    )  # fmt: skip
+
+
+def now(connection: psycopg.Connection[Any]) -> datetime:
+    """The server's time."""
+    moment: datetime = connection.execute("SELECT clock_timestamp()").fetchall()[0][0]
+    return moment
+
+
 @pytest.mark.parametrize(("committed", "status"), [(RUN, "succeeded"), ("another", "interrupted"), ("", "interrupted")])
 def test_an_open_row_is_closed_by_the_run_of_the_marker(
     connection: psycopg.Connection[Any], committed: str, status: str
@@ -111,10 +127,63 @@ def test_an_open_row_is_closed_by_the_run_of_the_marker(
     """The row of a committed load whose process was killed is closed as succeeded, every other open row as interrupted."""
     began(connection)
     table = AuditTable(connection, Audit())
-    table.close_interrupted(committed)
-    (before,) = rows(connection, '"Status", "FinishedAt"')
-    table.close_interrupted(committed)
-    assert (before[0], rows(connection, '"Status", "FinishedAt"')) == (status, [before])
+    found = marker(committed, now(connection)) if committed else None
+    table.close_interrupted(found, ": KeyError")
+    (before,) = rows(connection, '"Status", "FinishedAt", "ErrorMessage"')
+    table.close_interrupted(found)
+    assert (before[0], rows(connection, '"Status", "FinishedAt", "ErrorMessage"')) == (status, [before])
+    assert before[2] == (None if status == "succeeded" else "The load ended before its commit: KeyError.")
+
+
+@pytest.mark.parametrize("type_", ["timestamptz", "timestamp", "timestamptz(0)", "date", "time", None])
+@pytest.mark.parametrize("run", ["run_id varchar(20),", "run_id integer,", ""])
+def test_a_row_of_an_unknown_run_is_not_interrupted_if_a_load_was_committed_since(
+    connection: psycopg.Connection[Any], type_: str | None, run: str
+) -> None:
+    """It may be the row of that load. A row that was begun after the marker, or without one, is interrupted."""
+    started = f"started_at {type_}," if type_ else ""
+    connection.execute(f'CREATE TABLE "ImportExportAudit" ({run} {started} status text, "ErrorMessage" text)'.encode())
+    began(connection)
+    table = AuditTable(connection, Audit())
+    assert table.close_interrupted(marker(RUN, now(connection))) == 0
+    assert rows(connection, 'status, "ErrorMessage"') == [("running", None)]
+    decided = type_ is not None and type_.startswith("timestamp")
+    assert table.close_interrupted(marker("earlier", now(connection) - timedelta(minutes=1))) == decided
+    assert table.close_interrupted() == 1 - decided
+    assert rows(connection, "status") == [("interrupted",)]
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_a_refused_attempt_of_a_run_that_loaded_later_stays_failed(
+    connection: psycopg.Connection[Any], status: str
+) -> None:
+    """The row of the load becomes succeeded, whatever end was written into it; the refusal keeps its message."""
+    table = AuditTable(connection, Audit())
+    table.refuse(file="f", run_id=RUN, requested_by="Ada Admin", error="Held.")
+    table = began(connection)
+    if status == "failed":
+        table.end("The answer to the commit was lost.")
+    elif status == "interrupted":
+        table.close_interrupted()
+    table.close_found(RUN)
+    assert rows(connection, '"Status", "ErrorMessage"') == [("failed", "Held."), ("succeeded", None)]
+
+
+@pytest.mark.parametrize(
+    "columns", ["", "started_at date, finished_at date,", "started_at timestamptz, finished_at time,"]
+)
+def test_an_attempt_whose_times_do_not_tell_is_closed_only_if_it_was_open(
+    connection: psycopg.Connection[Any], columns: str
+) -> None:
+    """A failed row may be that of a refused attempt then."""
+    connection.execute(
+        f'CREATE TABLE "ImportExportAudit" (run_id text, {columns} status text, "ErrorMessage" text)'.encode()
+    )
+    table = AuditTable(connection, Audit())
+    table.refuse(file="f", run_id=RUN, requested_by="Ada Admin", error="Held.")
+    began(connection)
+    table.close_found(RUN)
+    assert rows(connection, 'status, "ErrorMessage"') == [("failed", "Held."), ("succeeded", None)]
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def test_the_applications_functions_are_found_while_rows_are_written(run: Run, t
 def test_an_answer_to_the_commit_that_is_lost_is_an_outcome(
     run: Run, target: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody knows whether it was committed: also if the process is stopped meanwhile; a refused commit is known."""
+    """Nobody knows whether it was committed: also if the process is stopped meanwhile, or an error did not come from the server."""
     executed = psycopg.Connection.execute
 
     def losing(error: BaseException) -> Any:
@@ -272,12 +272,47 @@ def test_an_answer_to_the_commit_that_is_lost_is_an_outcome(
 
     for error, expected in (
         (psycopg.OperationalError("gone"), OutcomeUnknown), (KeyboardInterrupt(), OutcomeUnknown),
-        (psycopg.errors.UniqueViolation("twice"), NotLoaded),
+        (psycopg.errors.UniqueViolation("a pooler's"), OutcomeUnknown), (psycopg.InterfaceError("closed"), OutcomeUnknown),
+        (psycopg.errors.StatementCompletionUnknown("40003"), OutcomeUnknown), (psycopg.DataError("x"), OutcomeUnknown),
     ):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(psycopg.Connection, "execute", losing(error))
             with pytest.raises(expected, match=r"commit"):
                 run()
+
+
+LATE = """CREATE TABLE late (a_id int REFERENCES a DEFERRABLE INITIALLY DEFERRED);
+  CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN RAISE EXCEPTION USING ERRCODE = TG_ARGV[0], MESSAGE = 'no'; END$$;"""
+RAISES = """CREATE TABLE odd (id int); CREATE CONSTRAINT TRIGGER odd AFTER INSERT ON odd
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail('{}');"""
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("23503", NotLoaded), ("23514", NotLoaded), ("40001", NotLoaded), ("40P01", NotLoaded),
+        ("40003", OutcomeUnknown), ("08006", OutcomeUnknown), ("P0001", OutcomeUnknown), ("57014", OutcomeUnknown),
+        ("42501", OutcomeUnknown),
+    ],
+)  # fmt: skip
+def test_only_a_refusal_of_the_commit_by_the_server_is_a_rollback(
+    run: Run, target: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, state: str, expected: type[Exception]
+) -> None:
+    """A constraint or a conflict between transactions; every other SQLSTATE leaves the outcome to the marker."""
+    executed = psycopg.Connection.execute
+    broken = "INSERT INTO late VALUES (-1)" if state == "23503" else "INSERT INTO odd VALUES (1)"
+
+    def execute(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        if query == "COMMIT":
+            executed(self, "SET CONSTRAINTS ALL DEFERRED")
+            executed(self, broken.replace("INTO ", "INTO public.").encode())
+        return executed(self, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+    with pytest.raises(expected, match=f"commit.*SQLSTATE {state}"):
+        run(more=LATE + RAISES.format(state))
+    assert unchanged(target)
 
 
 def test_a_table_with_rows_on_another_server_is_not_emptied() -> None:
