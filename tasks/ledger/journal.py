@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tasks.estate.plans import Baseline, Plan
-from tasks.ledger.facts import Approved, BackupRenewed, Planned, Reported, Sending, SendRefused, Settled
-from tasks.ledger.ledger import Fact, Ledger
+from tasks.ledger.facts import Approved, BackupRenewed, Planned, Reported, Sending, Settled
+from tasks.ledger.ledger import Fact, Ledger, may_have_acted
 
 PROVING = ("evidence: ", "reconciled: ")  # prefixes of `Settled.how` if the arrival was seen; age proves nothing
 
@@ -30,7 +30,7 @@ class Call:
 def calls_onto(ledger: Ledger, install_id: str) -> Iterator[Call]:
     """Yield every copy or restore onto this install that the host did not refuse, newest first, reading as far as needed."""
     for sending, run in _runs_onto(ledger, install_id):
-        if not _is_refused(run):
+        if may_have_acted(run):
             planned = [fact for fact in run if fact.kind == Planned.KIND and fact.plan == sending.plan]
             yield _call(sending, planned[-1].as_(Planned).draft, run)
 
@@ -38,10 +38,6 @@ def calls_onto(ledger: Ledger, install_id: str) -> Iterator[Call]:
 def _runs_onto(ledger: Ledger, destination_id: str) -> Iterator[tuple[Fact, list[Fact]]]:
     for sending in reversed(ledger.facts(destination_id=destination_id, kind=Sending.KIND)):
         yield sending, ledger.facts(run_id=sending.run_id)
-
-
-def _is_refused(run: list[Fact]) -> bool:
-    return any(fact.kind == SendRefused.KIND for fact in run)
 
 
 def _call(sending: Fact, plan: Plan, run: list[Fact]) -> Call:
@@ -81,4 +77,4 @@ def standing_ends(ledger: Ledger, since: datetime) -> list[End]:
 
 def _end(run: list[Fact]) -> End:
     reports = [fact.text("outcome") for fact in run if fact.kind == Reported.KIND]
-    return End(run[0].run_id, reports[-1] if reports else "", _is_refused(run))
+    return End(run[0].run_id, reports[-1] if reports else "", not may_have_acted(run))

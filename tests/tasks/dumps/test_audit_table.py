@@ -172,7 +172,7 @@ def test_a_refused_attempt_of_a_run_that_loaded_later_stays_failed(
 @pytest.mark.parametrize(
     "columns", ["", "started_at date, finished_at date,", "started_at timestamptz, finished_at time,"]
 )
-def test_an_attempt_whose_times_do_not_tell_is_closed_only_if_it_was_open(
+def test_a_row_without_comparable_times_is_closed_only_if_it_was_open(
     connection: psycopg.Connection[Any], columns: str
 ) -> None:
     """A failed row may be that of a refused attempt then."""

@@ -1,6 +1,7 @@
 """One load in one transaction: what is switched off comes back, what fails leaves nothing, and only the planned dump arrives."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -154,6 +155,25 @@ def test_two_loads_never_run_at_once(run: Run, target: psycopg.Connection[Any]) 
         assert unchanged(target)
     assert ALONE == 0x756E64657273  # workers of another version must meet the same lock
     run()
+
+
+def test_the_lock_outlives_transactions_and_ends_with_its_session(target: psycopg.Connection[Any]) -> None:
+    """A second session waits a moment for it, because the server may still be ending the session of a process that is gone."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(target.info.dsn, autocommit=True) as first, ThreadPoolExecutor(1) as pool:
+        require_no_other_load(first)
+        require_no_other_load(first)  # its own lock is no obstacle
+        for end in ("COMMIT", "ROLLBACK"):
+            first.execute("BEGIN")
+            first.execute(end.encode())
+        with psycopg.connect(target.info.dsn, autocommit=True) as second:
+            taken = pool.submit(require_no_other_load, second)
+            while ask(target, waiting) == [(0,)] and not taken.done():
+                pass
+            assert not taken.done()
+            first.close()
+            taken.result(30)
+            assert ask(second, "SHOW lock_timeout") == [("0",)]  # its own setting is back
 
 
 GUARDED = """CREATE TABLE log (t text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
