@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from prefect.context import _temporary_global_settings_context, get_settings_context
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
-    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
+    PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOCAL_STORAGE_PATH,
@@ -33,7 +33,7 @@ from deployments.sandbox.databases import history_serves, prefect_url
 from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.serve import serve
 from deployments.sandbox.postgres import TRIGRAMS, Postgres
-from deployments.sandbox.processes import free_port
+from deployments.sandbox.processes import free_port, one_certificate
 from deployments.sandbox.school.database import OWNER, build
 from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
@@ -76,7 +76,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ours = {
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),
-        PREFECT_API_TLS_INSECURE_SKIP_VERIFY: True,  # plain HTTP on loopback; otherwise each client reads all certificates
+        PREFECT_API_SSL_CERT_FILE: str(one_certificate(tmp_path_factory.mktemp("tls"))),
     }
     with ExitStack() as stack:
         if history_serves():

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import certifi
+
 MARK = "UNDERSTUDY_SANDBOX"
 PROC = Path("/proc")
 # Below the range of Linux for outgoing connections, so that none of them takes the port before it is bound.
@@ -35,6 +37,17 @@ def exit_at_signals(added: int | None = None) -> None:
 
     for each in signals:
         signal.signal(each, end)
+
+
+def one_certificate(folder: Path) -> Path:
+    """Write a file with a single certificate for PREFECT_API_SSL_CERT_FILE, and return it. For Prefect on plain HTTP only.
+
+    Each of Prefect's clients reads that file, whatever the scheme: 30 ms with all certificates, and a run makes dozens.
+    """
+    end = "-----END CERTIFICATE-----\n"
+    file = folder / "one-certificate.pem"
+    file.write_text(Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0] + end, encoding="utf-8")
+    return file
 
 
 class ProgramFailed(Exception):

@@ -23,7 +23,7 @@ import httpx
 from deployments.sandbox.databases import HISTORY, SIDES, Database, history_serves
 from deployments.sandbox.leads import Leads
 from deployments.sandbox.postgres import SUPERUSER
-from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port
+from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port, one_certificate
 from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.watchdog import keep_watch
 
@@ -119,6 +119,7 @@ class Stack:
         for folder in (self.state, self.state / "logs", self.state / "prefect"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = self._take_lock()
+        one_certificate(self.state)
         self._watchdog = keep_watch(self._mark, folder=self.state if self._temporary else None, project=PROJECT)
         for database in self.databases.values():
             database.forget()
@@ -265,6 +266,7 @@ class Stack:
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_CLI_COLORS": "false",
             "PREFECT_CLI_PROMPT": "false",
+            "PREFECT_API_SSL_CERT_FILE": str(self.state / "one-certificate.pem"),
         }
 
     def _our_settings(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_TLS_INSECURE_SKIP_VERIFY, PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 
 from deployments import bootstrap
 from deployments.prefect_server import server_address, unreachable
@@ -29,9 +29,7 @@ def test_an_untrusted_server_is_not_waited_for(tmp_path: Path) -> None:
     """Worker and bootstrap end with the address, the fault, and Prefect's setting for a certificate authority."""
     with (
         served(certificate(tmp_path)) as port,
-        temporary_settings(
-            {PREFECT_API_URL: f"https://localhost:{port}/api", PREFECT_API_TLS_INSECURE_SKIP_VERIFY: False}
-        ),
+        temporary_settings({PREFECT_API_URL: f"https://localhost:{port}/api", PREFECT_API_SSL_CERT_FILE: None}),
     ):
         for start in (worker.main, bootstrap.main):
             with pytest.raises(
