@@ -11,7 +11,7 @@ from shutil import copytree, ignore_patterns
 import pytest
 import yaml
 
-from tests.drills.mutation.__main__ import GROUPS
+from tests.drills.mutation.guards import GROUPS
 
 ROOT = Path(__file__).parents[1]
 CODE = ("flows", "tasks", "deployments")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.drills.mutation.__main__ import GROUPS
 from tests.drills.mutation.breakages import breakages
+from tests.drills.mutation.guards import GROUPS
 from tests.drills.mutation.planting import planted_here
 from tests.drills.mutation.running import ROOT
 

@@ -108,7 +108,8 @@ class Person:
         """Wait until the run is in one of these states."""
         deadline = time.monotonic() + PATIENCE
         while (name := self.state(run)) not in states:
-            assert time.monotonic() < deadline, f"run is {name}, expected {states}"
+            asked = self.runs.form(self.runs.run(run)) if time.monotonic() >= deadline else None
+            assert time.monotonic() < deadline, f"run is {name}, expected {states}; it asks: {asked and asked.text}"
             time.sleep(0.3)
         return name
 

@@ -50,6 +50,7 @@ def test_run_names_its_failure(tmp_path: Path) -> None:
         Stack(tmp_path).run("-c", "print('no such deployment'); raise SystemExit(3)")
 
 
+@pytest.mark.drill  # the demo's own test starts the same programs
 @pytest.mark.timeout(240)  # starts a whole sandbox: 15 s, on a busy machine three times that
 class TestRunning:
     """On one running sandbox."""
