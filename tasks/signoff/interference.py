@@ -22,7 +22,6 @@ from tasks.ledger.facts import (
     HoldEndAsked,
     HoldEnded,
     Reported,
-    RequestExpired,
     RequestRejected,
     RequestSuperseded,
     SettleAnswered,
@@ -94,17 +93,23 @@ def disturbed(wait: Wait, changes: Sequence[Change] | None, parameters: str, sin
             return f"run {wait.run_id} was set to wait again manually"
         if before.kind == "PAUSED" and after.kind != "PAUSED":
             again = next((change.at for change in changes[number + 1 :] if change.kind == "PAUSED"), None)
-            if not any(_explains(fact, after, again) for fact in wait.facts):
+            if not _ran_out(wait, after) and not any(_explains(fact, after, again) for fact in wait.facts):
                 return f"run {wait.run_id} continued, and no answer with proof explains that"
     return ""
+
+
+def _ran_out(wait: Wait, left: Change) -> bool:
+    """Return whether Prefect failed the run because its deadline had passed. The sweep records that later."""
+    asked = [fact for fact in wait.facts if fact.kind in ASKED and fact.at <= left.at + SKEW]
+    answer_by = asked[-1].text("answer_by") if asked else ""
+    # Not earlier: somebody could have forced that state.
+    return left.kind == "FAILED" and bool(answer_by) and left.at + SKEW >= datetime.fromisoformat(answer_by)
 
 
 def _explains(fact: Fact, left: Change, again: datetime | None) -> bool:
     """Return whether this fact is the reason that a run left its wait at that moment, before it waited again."""
     if fact.kind == RequestSuperseded.KIND:
         return left.kind == "FAILED"
-    if fact.kind == RequestExpired.KIND:  # not earlier: somebody could have forced that state
-        return left.kind == "FAILED" and left.at + SKEW >= fact.as_(RequestExpired).answer_by
     proven = fact.kind in PROVEN
     if fact.kind == RequestRejected.KIND:
         rejected = fact.as_(RequestRejected)

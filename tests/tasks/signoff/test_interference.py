@@ -13,10 +13,11 @@ from tests.tasks.signoff.approval_desk import NOW, Desk
 SINCE = NOW - timedelta(minutes=2)
 
 
-def waited(desk: Desk, *facts: tuple[str, dict[str, Any], float]) -> Wait:
+def waited(desk: Desk, *facts: tuple[str, dict[str, Any], float], answer_by: float = 3600) -> Wait:
     """Return a run that asked an hour ago and has these facts: kind, detail, and seconds from now."""
     desk.now = NOW - timedelta(hours=1)
-    desk.ledger.record(raw_fact("asked", {"parameters": "same"}), run_id="x", plan="p")
+    asked = {"parameters": "same", "answer_by": at(answer_by).isoformat()}
+    desk.ledger.record(raw_fact("asked", asked), run_id="x", plan="p")
     for kind, detail, seconds in facts:
         desk.now = NOW + timedelta(seconds=seconds)
         desk.ledger.record(raw_fact(kind, detail), run_id="x", plan="p")
@@ -58,13 +59,30 @@ RESUMED = (("SCHEDULED", -20.0), ("PENDING", -15.0), ("RUNNING", -14.0))
         ((("rejected", {"proven": True, "approver": "Anna"}, -12.0),), states(*RESUMED, ("FAILED", -5.0))),
         ((("arrival-told", {}, -12.0),), states(*RESUMED, ("COMPLETED", -5.0))),
         ((("superseded", {}, -20.0),), states(("FAILED", -20.0))),
-        ((("expired", {"answer_by": at(-30).isoformat()}, -12.0),), states(("FAILED", -28.0))),
         ((), states(("SCHEDULED", -200.0), ("RUNNING", -190.0), ("PAUSED", -189.0))),  # before the code was valid
     ],
 )  # fmt: skip
 def test_a_healthy_run_is_not_reported(desk: Desk, facts: tuple[Any, ...], changes: list[Change]) -> None:
-    """A run that waits, was answered with proof, superseded or expired shows no sign of a moved code."""
+    """A run that waits, was answered with proof, or superseded shows no sign of a moved code."""
     assert disturbed(waited(desk, *facts), changes, "same", SINCE) == ""
+
+
+@pytest.mark.parametrize(
+    "facts", [(), (("expired", {"answer_by": at(-30).isoformat()}, -12.0),)], ids=["open", "recorded"]
+)
+def test_a_request_that_ran_out_is_not_reported(desk: Desk, facts: tuple[Any, ...]) -> None:
+    """Prefect fails a run at its deadline, before the sweep records that. The same state at an earlier moment was forced."""
+    wait = waited(desk, *facts, answer_by=-30)
+    assert disturbed(wait, states(("FAILED", -28.0)), "same", SINCE) == ""
+    assert "continued" in disturbed(wait, states(("FAILED", -40.0)), "same", SINCE)
+    assert "continued" in disturbed(wait, states(("COMPLETED", -28.0)), "same", SINCE)
+
+
+def test_the_deadline_of_an_earlier_request_explains_nothing(desk: Desk) -> None:
+    """A run that asks again has a new deadline, so that a failure before it was forced."""
+    wait = waited(desk, ("asked", {"parameters": "same", "answer_by": at(3600).isoformat()}, -100.0), answer_by=-120)
+    again = (("SCHEDULED", -119.0), ("RUNNING", -110.0), ("PAUSED", -100.0))
+    assert "continued" in disturbed(wait, states(*again, ("FAILED", -20.0)), "same", NOW - timedelta(seconds=90))
 
 
 @pytest.mark.parametrize(
