@@ -46,7 +46,7 @@ from tasks.rendering import dumps
 from tasks.rendering.approval import difference_lines
 from tasks.rendering.times_and_tables import section
 from tasks.runtime.current_run import this_run
-from tasks.runtime.publish_report import publish
+from tasks.runtime.publish_report import publish, report_key
 from tasks.runtime.resources import open_ledger
 from tasks.safeguards.holds import place
 
@@ -225,7 +225,8 @@ def report_preview(policy: str, preview: Preview) -> State[Any]:
         message=dumps.preview_message(preview),
         next_step=dumps.after_preview(policy, preview),
     )
-    return publish(report, "\n" + dumps.preview_text(preview))
+    key = report_key("preview", report.run_id if preview.originals else "")
+    return publish(report, "\n" + dumps.preview_text(preview, key), key=key)
 
 
 def report_classification(policy: str, draft: Draft, *, compared: bool, written: str) -> State[Any]:

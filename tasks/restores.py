@@ -103,7 +103,7 @@ def start_allowed_restore(plan: Plan, approval: Approval, ended: State[Any]) -> 
         ledger.record(RestoreStarted(), run_id=plan.run_id, once=f"restore-started:{plan.run_id}")
         parameters = {
             "promotion": plan.run_id, "approval": "pre-authorised", "database": plan.options.database,
-            "requested_by": f"the approval of run {plan.run_id}",
+            "requested_by": "the promotion's approval",
         }  # fmt: skip
         try:
             run_deployment(RESTORE, parameters=parameters, timeout=0, as_subflow=False)

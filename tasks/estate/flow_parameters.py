@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+NAME = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"  # no control characters; a syntax that Python, Rust and JavaScript share
+
 
 def asked(title: str, description: str, **rules: Any) -> Any:
     """Return a form field with its label, its description and pydantic's rules (`min_length`, `pattern`, …).
@@ -19,15 +21,15 @@ def install(title: str, description: str) -> Any:
     return asked(title, description, min_length=3, max_length=14)
 
 
-def person(title: str, description: str) -> Any:
-    """Return a form field for the name of a person."""
-    return asked(title, description, min_length=3, max_length=80)
+def person(title: str, description: str, min_length: int = 3) -> Any:
+    """Return a form field for the name of a person: no control characters, line ends or marks that reverse text."""
+    return asked(title, description, min_length=min_length, max_length=80, pattern=NAME)
 
 
 YOUR_NAME = "Your name, for the ledger. Unless the plan is green, you cannot be its only approver."
 
 # Fields that several forms share.
-RequestedBy = Annotated[str, asked("Requested by", YOUR_NAME, max_length=80)]
+RequestedBy = Annotated[str, person("Requested by", YOUR_NAME, min_length=0)]
 Requester = Annotated[str, person("Requested by", YOUR_NAME)]
 AnswerWithin = Annotated[timedelta, asked("Answer within", "How long the request stays open: PT8H is 8 hours.")]
 OtherSite = Annotated[bool, asked("Allow another site", "Allows a copy between two sites of one account.")]

@@ -61,7 +61,8 @@ def gate_lines(plan: Intent, waiting: Waiting) -> list[str]:
 def plan_lines(plan: Intent, answer_by: datetime, gate: Sequence[str]) -> list[str]:
     """Return requester, plan code, deadline, what the gate requires, and what an approval overrides."""
     return [
-        f"* Requested by: {requester(plan.requested_by)} · plan **{plan.code}**",
+        f"* Plan **{plan.code}**",
+        f"* Requested by: {requester(plan.requested_by)}",
         f"* Answer by: **{utc_time(answer_by)}**; without an answer nothing is overwritten",
         *gate,
         *(f"* Overrides: **{plain(mark)}**" for mark in plan.overrides),
@@ -103,15 +104,18 @@ def approval_text(
 def difference_lines(comparison: Comparison, *, all_rows: bool = False) -> list[str]:
     """Return the comparison as a list: what differs or is not known, or everything.
 
-    Not as a table: a table makes Prefect's dialog wider than a phone, and cuts the whole form.
+    Not as a table: a table makes Prefect's dialog wider than a phone, and cuts the whole form. Each side has a line of its own,
+    because a value may be a list. If both sides are one install (a restore), it is shown once.
     """
-    source, destination = (plain(side.install.name) for side in (comparison.source, comparison.destination))
-    lines = [
-        f"* {d.aspect}: {plain(d.source, 90)} on {source}, {plain(d.destination, 90)} on {destination} "
-        f"({': '.join(filter(None, (d.severity.value, plain(d.note))))})"
-        for d in comparison.differences
-        if all_rows or d.source != d.destination or d.severity is Severity.UNKNOWN
-    ]
+    source, destination = comparison.source.install, comparison.destination.install
+    lines = []
+    for d in comparison.differences:
+        if all_rows or d.source != d.destination or d.severity is Severity.UNKNOWN:
+            weight = "" if d.severity is Severity.INFO else d.severity.value
+            marks = ": ".join(filter(None, (weight, plain(d.note))))
+            lines.append(f"* {d.aspect}{f' ({marks})' if marks else ''}")
+            lines += [f"    * {plain(source.name)}: {plain(d.source)}"] if source.id != destination.id else []
+            lines.append(f"    * {plain(destination.name)}: {plain(d.destination)}")
     return lines or ["No difference was found."]
 
 
@@ -143,7 +147,8 @@ def settle_text(call: Fact, about: str, your_name: str, *, answer_by: datetime, 
             f"Run {call.run_id} sent its call at {utc_time(call.at)}, and the outcome is unknown. Answer **arrived** or **failed** "
             "only if you know: from the host's e-mail, or from what you see on the site.",
             "",
-            f"* Plan {call.plan[:8]} · asked by {plain(your_name)} · answer by **{utc_time(answer_by)}**",
+            f"* Plan {call.plan[:8]} · answer by **{utc_time(answer_by)}**",
+            f"* Asked by: {plain(your_name)}",
             *refused_line(refused),
         ]
     )

@@ -1,6 +1,6 @@
 """What people read of an audit: who requested, who approved, when, and with what outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tasks.rendering.times_and_tables import bullets, plain, section, utc_time
 from tasks.signoff.history import AnswerRecord, History, RunRecord
@@ -45,39 +45,47 @@ def _ledger_lines(history: History) -> list[str]:
 
 def _items(title: str, head: tuple[str, ...], rows: Sequence[Sequence[object]]) -> list[str]:
     """Return a section with one item for each row. A table of so many columns does not fit on a phone."""
-    named = (zip(head, row, strict=True) for row in rows)
-    return section(title, bullets(" · ".join(f"{name}: {_value(value)}" for name, value in row) for row in named))
+    return section(title, [line for row in rows for line in _item(zip(head, row, strict=True))])
 
 
-def _value(value: object) -> str:
-    """Return one value, or a tuple of them, as inert Markdown."""
-    parts = value if isinstance(value, tuple) else (value,)
-    return "; ".join(plain(part, 300) for part in parts if part not in ("", None)) or NONE
+def _item(fields: Iterable[tuple[str, object]]) -> list[str]:
+    """Return the first field as an item and the others nested in it.
+
+    Each field has a line of its own: typed text cannot contain a line end, so that it cannot look like another field.
+    """
+    first, *others = (f"{name}: {NONE if value in ('', None) else plain(value, 300)}" for name, value in fields)
+    return [f"* {first}", *(f"    * {other}" for other in others)]
 
 
 def _run_lines(entry: RunRecord) -> list[str]:
     """Return a heading and the facts of one run."""
-    graded = [entry.grade, *entry.reasons, *entry.overrides]
-    if entry.break_glass:
-        graded.append(f"break-glass: {entry.break_glass}")
+    graded = [("Class", entry.grade), *(("reason", why) for why in entry.reasons)]
+    graded += [("overrides", mark) for mark in entry.overrides]
+    graded += [("break-glass", entry.break_glass)] if entry.break_glass else []
+    answers = [_answer(answer) for answer in entry.answers]
     decision = entry.decision or "none"
     source = f" from {plain(entry.source)}" if entry.source else ""
     outcome = plain(entry.outcome or "not ended")
-    facts: dict[str, object] = {
-        "When": utc_time(entry.at),
-        "Class": tuple(graded),
-        "Requested by": entry.requested_by,
-        "Plan": entry.code,
-        "Who answered": tuple(map(_answer, entry.answers)) or (entry.approver if entry.approval else ""),
-        "Decision": f"{decision} by {entry.approval}" if entry.approval else decision,
-        "Backup": entry.backup,
-        "Run": entry.run_id,
-    }
+    items: list[Sequence[tuple[str, object]]] = [
+        [("When", utc_time(entry.at))],
+        graded,
+        [("Requested by", entry.requested_by)],
+        [("Plan", entry.code)],
+        *(answers or [[("Who answered", entry.approver if entry.approval else "")]]),
+        [("Decision", f"{decision} by {entry.approval}" if entry.approval else decision)],
+        [("Backup", entry.backup)],
+        [("Run", entry.run_id)],
+    ]
     destination = f" of {plain(entry.destination)}" if entry.destination else ""
-    title = f"### {plain(entry.verb)}{destination}{source}: {outcome}"
-    return ["", title, "", *bullets(f"{name}: {_value(value)}" for name, value in facts.items())]
+    title = f"### {outcome}: {plain(entry.verb)}{destination}{source}"  # the outcome first: the names may be typed text
+    return ["", title, "", *(line for fields in items for line in _item(fields))]
 
 
-def _answer(answer: AnswerRecord) -> str:
-    why = f": {answer.reason}" if answer.reason else ""
-    return f"{answer.name} ({answer.proof}, {utc_time(answer.at)}) {answer.decision}{why}"
+def _answer(answer: AnswerRecord) -> list[tuple[str, object]]:
+    return [
+        ("Who answered", answer.name),
+        ("proof", answer.proof),
+        ("at", utc_time(answer.at)),
+        ("decision", answer.decision),
+        ("reason", answer.reason),
+    ]

@@ -12,6 +12,7 @@ from tasks.rendering.approval import plan_lines
 from tasks.rendering.times_and_tables import bullets, code_block, listed, plain, section, table, utc_time
 
 BAR = 12  # characters of the longest bar in a chart of rows; more does not fit on a phone
+LISTED = 30  # tables whose rows a form lists; the rest is counted
 SHOWN = 200  # characters of a value in a preview
 UNKNOWN = "neither the dump nor the policy has them"
 PERSONAL = "**Contains personal data**"
@@ -65,8 +66,7 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
     lines += [f"* … and {len(plan.doubts) - 40} more that may be refused"] if len(plan.doubts) > 40 else []
     lines += [
         *plan_lines(plan, answer_by, gate),
-        "",
-        *rows_chart([(str(each.name), each.rows) for each in plan.tables]),
+        *section("Rows that arrive", _rows_list([(str(each.name), each.rows) for each in plan.tables])),
     ]
     return "\n".join(lines)
 
@@ -100,14 +100,23 @@ def _file(url: str) -> str:
     return url.rsplit("/", 1)[-1]
 
 
+def _most_first(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+def _rows_list(rows: list[tuple[str, int]]) -> list[str]:
+    """Return the rows of each table as a list for a form: a field's help does not draw a table."""
+    return bullets((f"{plain(name)}: {count} rows" for name, count in _most_first(rows)), most=LISTED)
+
+
 def rows_chart(rows: list[tuple[str, int]]) -> list[str]:
-    """Return the rows of each table with bars, most rows first."""
+    """Return the rows of each table with bars for a report, most rows first."""
     most = max((count for _, count in rows), default=0) or 1
     bars = [
         (plain(name), count, "█" * max(round(BAR * count / most), 1 if count else 0))
-        for name, count in sorted(rows, key=lambda row: (-row[1], row[0]))
+        for name, count in _most_first(rows)
     ]
-    return list(table(("table", "rows", "share"), bars, right=("rows",)))
+    return list(table(("table", "rows", "size"), bars, right=("rows",)))
 
 
 def anonymizers_lines(header: Header, ran: tuple[Anonymizer, ...], raw: tuple[Anonymizer, ...]) -> list[str]:
@@ -205,8 +214,11 @@ def after_preview(policy: str, preview: Preview) -> str:
     )
 
 
-def preview_text(preview: Preview) -> str:
-    """Return what masking would do, side by side. Masks that kept the original come first."""
+def preview_text(preview: Preview, key: str) -> str:
+    """Return what masking would do, before and after. Masks that kept the original come first.
+
+    `key` is the key of the report. A report that shows originals names it, so that a reader can delete exactly this report.
+    """
     kept = [
         f"{plain(each.name)}.{plain(column.name)}"
         for each in preview.tables
@@ -214,7 +226,8 @@ def preview_text(preview: Preview) -> str:
         if any(change.kept for change in column.changes)
     ]
     lines = [
-        f"{PERSONAL}: the originals below are production's. Delete this report when it has been read."
+        f"{PERSONAL}: the originals below are production's. When you have read this report, delete it: "
+        f"`prefect artifact delete {key}` deletes this report and no other."
         if preview.originals
         else "Originals are hidden: they were not read. In JSON documents alone, "
         f"{HIDDEN} under “after” marks what stayed as it was.",
@@ -245,7 +258,8 @@ def _table_preview(previewed: TablePreview) -> list[str]:
 def _column_lines(column: ColumnPreview) -> Iterator[str]:
     yield f"* {plain(column.name)} ({plain(column.rule)}){'' if column.changes else ': no rows'}"
     for change in column.changes:
-        yield f"    * before: {_before(change, column)} · after: {_after(change, column)}"
+        yield f"    * before: {_before(change, column)}"
+        yield f"    * after: {_after(change, column)}"
 
 
 def _before(change: Change, column: ColumnPreview) -> str:

@@ -1,6 +1,6 @@
 """The report of one run as Markdown: its facts, the evidence of arrival and the checks."""
 
-from tasks.estate.plans import Finding, Report
+from tasks.estate.plans import Finding, Report, Severity
 from tasks.rendering.times_and_tables import bullets, code, plain, section, utc_time
 
 
@@ -48,7 +48,7 @@ def finding_lines(findings: tuple[Finding, ...]) -> list[str]:
     """
     results = {True: "ok", False: "**FAILED**", None: "**unknown**"}
     return bullets(
-        f"{results[f.passed]} ({f.severity.value}) · {f.check}: {plain(f.detail, 300)}"
+        f"{results[f.passed]}{'' if f.severity is Severity.INFO else f' ({f.severity.value})'} · {f.check}: {plain(f.detail, 300)}"
         + (f" What to do: {code(f.action)}" if f.action else "")
         for f in findings
     )

@@ -25,25 +25,26 @@ NOTIFIED_IF_RED = ("refresh", "load_dump", "reload")
 WITHOUT_LEDGER = ("Misconfigured", "LedgerUnavailable")  # outcomes that the ledger cannot or need not record
 
 
-def publish(report: Report, extra: str = "", *, record: bool = True) -> State[Any]:
+def publish(report: Report, extra: str = "", *, record: bool = True, key: str = "") -> State[Any]:
     """Publish the report of this run, followed by the Markdown `extra`, and return the named state of the run.
 
-    The ledger comes first: the record that matters does not depend on Prefect. `record=False`: it is there already.
+    The ledger comes first: the record that matters does not depend on Prefect. `record=False`: it is there already. `key`: a key
+    other than the one that the reports of all runs of this verb share.
     """
     head = ""
     if record and report.outcome not in WITHOUT_LEDGER:
         open_ledger().record(Reported.of(report), run_id=report.run_id)
         head = str(open_ledger().head())
-    state = publish_text(report.verb, report.outcome, report_text(report, head) + extra, _message(report))
+    state = publish_text(report.verb, report.outcome, report_text(report, head) + extra, _message(report), key)
     red = report.outcome not in GREEN and report.verb in NOTIFIED_IF_RED
     if report.outcome != "Misconfigured" and (report.verb in ALWAYS_NOTIFIED or red):
         _notify(report, "ended")
     return state
 
 
-def publish_text(verb: str, outcome: str, markdown: str, message: str) -> State[Any]:
+def publish_text(verb: str, outcome: str, markdown: str, message: str, key: str = "") -> State[Any]:
     """Publish Markdown as the report of this run, and return the named state of the run. Nothing is recorded."""
-    create_markdown_artifact(markdown, key=_key(verb), description=f"{verb}: {outcome}")
+    create_markdown_artifact(markdown, key=key or report_key(verb), description=f"{verb}: {outcome}")
     make: Callable[..., State[Any]] = Completed if outcome in GREEN else Failed
     return make(name=outcome, message=message)
 
@@ -62,7 +63,7 @@ def publish_for(report: Report, state: State[Any] | None, kind: Kind) -> bool:
                 client.set_flow_run_state(UUID(report.run_id), named, force=True)
             client.create_artifact(
                 ArtifactCreate(
-                    key=_key(report.verb),
+                    key=report_key(report.verb),
                     type="markdown",
                     data=report_text(report),
                     description=f"{report.verb}: {report.outcome}",
@@ -81,9 +82,12 @@ def publish_for(report: Report, state: State[Any] | None, kind: Kind) -> bool:
     return True
 
 
-def _key(verb: str) -> str:
-    """Return the key of a report, which Prefect shows as its title: words only. The run of a report is its `flow_run_id`."""
-    return f"report-{verb.replace('_', '-')}"
+def report_key(verb: str, run_id: str = "") -> str:
+    """Return the key of a report, which Prefect shows as its title. The run of a report is its `flow_run_id`.
+
+    Words only, because `prefect artifact delete` deletes by key: a report that people must delete has its run's id in the key.
+    """
+    return "-".join(filter(None, ("report", verb.replace("_", "-"), run_id)))
 
 
 def _message(report: Report) -> str:

@@ -103,7 +103,8 @@ def _checkpoints(client: Client, plan: Plan, receipt: Receipt) -> Signal:
     new = [backup for backup in listed if backup.id not in known and backup.status == "completed"]
     times = sorted((b.create_time, b.complete_time) for b in new if b.create_time and b.complete_time)
     closing = any(later[0] >= earlier[1] for i, earlier in enumerate(times) for later in times[i + 1 :])
-    return _signal(1, name, closing, f"{len(new)} new completed backups since the call, ids {[b.id[:8] for b in new]}")
+    ids = f", ids {', '.join(backup.id[:8] for backup in new)}" if new else ""
+    return _signal(1, name, closing, f"{len(new)} new completed backups since the call{ids}")
 
 
 def _storage(client: Client, plan: Plan, receipt: Receipt, expected: Survey) -> _Signals:

@@ -28,7 +28,7 @@ def test_a_refresh_that_a_lead_approved_is_in_the_report(
     backup = ledger.facts(run_id=run.id, kind="planned")[0].detail["backup"]["id"]
     for words in (
         "Ada Admin",
-        f"{DEMO_LEAD} (signature, ",
+        f"* Who answered: {DEMO_LEAD}\n    * proof: signature\n",
         "approved by person",
         "Verified",
         run.request.code,

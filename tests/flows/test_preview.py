@@ -57,7 +57,7 @@ def test_originals_are_hidden_and_masked_values_are_shown(start: Callable[..., A
     assert run.state == "Previewed", run.message
     assert shown(run.report) == set()
     assert "@staging.local\n" in run.report
-    assert "before: ••••• 60 characters · after: $2y$10$" in run.report
+    assert "    * before: ••••• 60 characters\n    * after: $2y$10$" in run.report
     assert "* content (placeholder)\n    * before: ••••• " in run.report
     assert "Dropped tables (no rows travel): login\\_sessions, mail\\_queue" in run.report
     assert school.contents(production=True) == before
@@ -69,6 +69,7 @@ def test_originals_are_shown_to_who_accepts_the_risk(start: Callable[..., Any], 
     assert run.state == "Previewed", run.message
     assert {"email", "name", "phone", "street", "iban", "sentence", "ip", "secret"} <= shown(run.report)
     assert "**Contains personal data**" in run.report
+    assert f"`prefect artifact delete report-preview-{run.id}`" in run.report
     (outcome,) = ledger.facts(run_id=run.id, kind="outcome")
     assert "Originals of production were shown" in outcome.detail["message"]
 
@@ -103,7 +104,7 @@ def test_a_mask_that_leaves_the_original_in_is_named_and_not_shown(
     assert run.state == "Previewed", run.message
     assert "**The original was left in or came out again**: users.notes" in run.report
     assert (
-        "* notes (sql)\n    * before: ••••• 31 characters · after: **the original or a planted value is still in it**"
+        "* notes (sql)\n    * before: ••••• 31 characters\n    * after: **the original or a planted value is still in it**"
         in run.report
     )
     assert shown(run.report) == set()

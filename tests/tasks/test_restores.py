@@ -153,7 +153,7 @@ def test_a_failed_verification_starts_one_restore(scene: Make, started: list[Any
     ((name, how),) = started
     assert (name, how["timeout"], how["as_subflow"]) == ("restore/restore", 0, False)
     assert how["parameters"] == {
-        "promotion": "tonight", "approval": "pre-authorised", "database": True, "requested_by": "the approval of run tonight",
+        "promotion": "tonight", "approval": "pre-authorised", "database": True, "requested_by": "the promotion's approval",
     }  # fmt: skip
     assert made.kinds().count("restore-started") == 1
     (fact,) = made.ledger.facts(kind="restore-started")

@@ -126,7 +126,7 @@ def assert_readable(person: Person) -> None:
     plan = person.field("Decision")
     plan.locator("li li", has_text="the files of schulprod would be replaced").scroll_into_view_if_needed()
     assert plan.get_by_text("YELLOW", exact=True).is_visible()  # an element of its own: bold
-    assert plan.locator("li", has_text="Asset versions: 5.").is_visible()
+    assert plan.locator("li", has_text="Asset versions").locator("li", has_text="schulstage: 5.").is_visible()
     assert plan.bounding_box()["height"] > 400  # type: ignore[index]  # pixels: not squeezed; it is visible, so it has a box
     assert not set("*|#") & set(plan.inner_text())
 

@@ -19,6 +19,9 @@ def test_what_could_not_be_checked_reads_unknown() -> None:
     row = finding_lines((Finding(check="cache", passed=None, severity=Severity.UNKNOWN, detail="no answer"),))[-1]
     assert "**unknown**" in row
     assert "ok" not in row
+    assert finding_lines((Finding(check="home", passed=True, severity=Severity.INFO, detail="200"),)) == [
+        "* ok · home: 200"
+    ]
 
 
 def test_a_report_names_what_an_operator_needs() -> None:
@@ -52,7 +55,7 @@ def test_only_the_chart_of_rows_is_a_table() -> None:
         path.name for path in (ROOT / "tasks").rglob("*.py") if re.search(r"(?<![.\w])table\(\(", path.read_text())
     ]
     assert users == ["dumps.py"]
-    assert rows_chart([("users", 7)])[0] == "| table | rows | share |"
+    assert rows_chart([("users", 7)])[0] == "| table | rows | size |"
 
 
 @pytest.mark.parametrize("folder", ["flows", "tasks"])

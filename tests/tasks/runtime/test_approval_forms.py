@@ -7,7 +7,9 @@ TEXT = """## PROMOTION
 * Risk: **RED**
     * the database would be replaced
 
-* Posts: 7 on stage, 1\\|2 on prod (info)"""
+* Posts
+    * stage: 7
+    * prod: 1\\|2"""
 
 
 def test_the_plan_is_the_help_of_the_first_field() -> None:
@@ -15,7 +17,7 @@ def test_the_plan_is_the_help_of_the_first_field() -> None:
     schema = form_for("7K3F-92QD", "schulprod", PromotionForm, TEXT).model_json_schema()["properties"]
     assert schema["decision"]["description"].split("\n\n") == [
         "## PROMOTION", "* Risk: **RED**", "    * the database would be replaced", 
-        "* Posts: 7 on stage, 1\\|2 on prod (info)", "reject: nothing is overwritten. approve: this plan, once.",
+        "* Posts", "    * stage: 7", "    * prod: 1\\|2", "reject: nothing is overwritten. approve: this plan, once.",
     ]  # fmt: skip
     assert sorted(schema, key=lambda name: schema[name]["position"])[0] == "decision"
 

@@ -45,7 +45,9 @@ def test_an_audit_lists_the_suspensions_of_its_time() -> None:
     later = facts[-1].at + EIGHT_HOURS
     assert [each.name for each in history(facts, since=later, until=later).suspended] == [BEN]
     assert [each.name for each in history(facts, since=facts[0].at, until=later).suspended] == [ANNA, BEN]
-    assert f"lead: {BEN} · why: {LEFT} · until: –" in history_text(history(facts, since=later, until=later))
+    assert f"    * lead: {BEN}\n    * why: {LEFT}\n    * until: –\n" in history_text(
+        history(facts, since=later, until=later)
+    )
 
 
 @dataclass

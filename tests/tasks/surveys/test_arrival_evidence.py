@@ -130,7 +130,9 @@ FIRST, LAST = ("a", 1, 5), ("b", 5, 9)
 def test_the_closing_checkpoint_begins_after_the_first_one_ended(world: World, listed: list[Any], seen: bool) -> None:
     """Two new completed backups, one after the other: not the run's own, an older or an unfinished one."""
     world.listed = [checkpoint(*each) for each in listed]
-    assert world.signal("closing checkpoint of the destination").seen is seen
+    found = world.signal("closing checkpoint of the destination")
+    assert found.seen is seen
+    assert not set("[]'") & set(found.detail)
 
 
 @pytest.mark.parametrize(("listed", "ids", "detail"), [(LOST, (), "could not be read"), ([], None, "does not list")])
