@@ -333,10 +333,10 @@ def references_from(texts: Iterable[str]) -> tuple[Reference, ...]:
 def _references(content: Any, lines: Lines, faults: list[str]) -> Iterator[Reference]:
     for number, text in enumerate(content or []):
         line = lines.get(("references", str(number)), 0)
-        left, arrow, right = str(text).partition("->")
-        table, dot, column = left.strip().rpartition(".")
-        references, dot2, referenced = right.strip().rpartition(".")
-        if not (arrow and dot and dot2 and table and column and references and referenced):
+        left, _, right = str(text).partition("->")
+        table, _, column = left.strip().rpartition(".")
+        references, _, referenced = right.strip().rpartition(".")
+        if not (table and column and references and referenced):
             faults.append(f"line {line}: reference {text!r}: expected 'table.column -> table.column'")
             continue
         yield Reference(table=table, column=column, references=references, referenced_column=referenced, line=line)

@@ -201,7 +201,7 @@ def test_a_plan_of_neither_a_copy_nor_a_load_has_no_standing_approval(desk: Desk
 
 
 def test_a_signature_is_verified_against_its_own_plan(desk: Desk) -> None:
-    """A signature copied from another plan, and one of somebody who is not enrolled, are counted and do not verify."""
+    """A signature copied from another plan, one under another statement, and one of somebody who is not enrolled, are counted and do not verify."""
     wanted = draft()
     desk.ask(wanted)
     desk.submit(wanted, ANNA)
@@ -211,5 +211,8 @@ def test_a_signature_is_verified_against_its_own_plan(desk: Desk) -> None:
     (signed,) = [fact for fact in facts if "signature" in fact.detail]
     desk.ledger.record(raw_fact("answered", signed.detail), run_id="forged", plan="0" * 64)
     assert verified_signatures(desk.ledger.facts(), desk.gate.leads) == (1, 2)
+    altered = {"statement": signed.text("statement") + " and more"}
+    desk.ledger.record(raw_fact("answered", signed.detail | altered), run_id="altered", plan=signed.plan)
+    assert verified_signatures(desk.ledger.facts(), desk.gate.leads) == (1, 3)
     desk.suspended = frozenset({ANNA})
     assert verified_signatures(facts, desk.gate.leads) == (0, 1)
