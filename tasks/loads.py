@@ -325,7 +325,7 @@ def _require_same_database(found: DatabaseIdentity, plan: LoadPlan) -> None:
 def _load(connection: psycopg.Connection[Any], plan: LoadPlan, catalog: Catalog, policy: Policy) -> Load:
     progress = Progress("load", typical=1)
     expected = {str(order.name): order.rows for order in plan.tables}
-    rows = dict.fromkeys(expected, 0)
+    rows: dict[str, int] = {}
     whole = sum(order.rows for order in plan.tables) or 1
 
     def on_table_loaded(name: str, count: int) -> None:

@@ -103,3 +103,8 @@ def test_a_refused_run_is_reported_to_leads(monkeypatch: pytest.MonkeyPatch) -> 
     (((kind, _, lines), more),) = sent
     assert (kind, more) == ("alert", {"run_id": str(number)})
     assert lines == [r"Its entrypoint is \[a\](http://evil.example)."]
+
+
+def test_requests_to_prefect_are_repeated_for_four_minutes() -> None:
+    """Prefect waits 2, 4, 8 … seconds: less would end a run while its server restarts, more would hide that it is gone."""
+    assert 240 <= sum(2**number for number in range(1, execute.RETRIES + 1)) < 300
