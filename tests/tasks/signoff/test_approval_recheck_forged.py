@@ -201,7 +201,7 @@ def test_a_plan_of_neither_a_copy_nor_a_load_has_no_standing_approval(desk: Desk
 
 
 def test_a_signature_is_verified_against_its_own_plan(desk: Desk) -> None:
-    """A signature copied from another plan, one under another statement, and one of somebody who is not enrolled, are counted and do not verify."""
+    """A signature of another plan, of another statement, or of somebody who is not enrolled is counted and does not verify."""
     wanted = draft()
     desk.ask(wanted)
     desk.submit(wanted, ANNA)
