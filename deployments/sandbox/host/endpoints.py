@@ -83,7 +83,7 @@ def _install(estate: "Estate", request: "Request", path: Document) -> "Response"
     found = found or next((i for i in estate.store.all("installs") if i["name"] == path["install"]), None)
     if found is None:
         return error(404, "Not Found")
-    found["reads"] += 1
+    found["reads"] += found["status"] == "active"  # so that `after` does not depend on how often a creation is polled
     estate.store.put("installs", found)
     return reply(200, _visible(estate, found))
 
