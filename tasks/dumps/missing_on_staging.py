@@ -28,6 +28,7 @@ def dumped_tables(
         (plan, _shown_root(plan.table, resolver, {c.column.name for c in plan.columns if c.masked}))
         for plan in masking.tables
     ]
+    full = tables_with_rows(connection, [leaf for plan, root in plans if root for leaf in plan.table.leaves])
     promised = {plan.table.name: satisfied_requirements(demands, plan) for plan, _ in plans}
     return tuple(
         plan.dumped.model_copy(
@@ -36,7 +37,7 @@ def dumped_tables(
                 "sampled": promised[plan.table.name][1],
                 "parents": plan.table.parents,
                 "key": root.key if root else "",
-                "parts": tuple(_parts(connection, plan.table, resolver)) if root else (),
+                "parts": tuple(_parts(plan.table, resolver, full)) if root else (),
             }
         )
         for plan, root in plans
@@ -52,10 +53,10 @@ def _shown_root(table: Table, resolver: Resolver, masked: set[str]) -> Relation 
     return None if any(name in key for name in masked for key in keys) else root
 
 
-def _parts(connection: psycopg.Connection[Any], table: Table, resolver: Resolver) -> Iterator[DumpedPart]:
-    """Yield the partitions with rows and the partitions above them, each after the one that it belongs to."""
+def _parts(table: Table, resolver: Resolver, full: set[Name]) -> Iterator[DumpedPart]:
+    """Yield the partitions with rows, which are `full`, and the partitions above them, each after the one that it belongs to."""
     parents_first = list(resolver.partitions(table.name))
-    needed = tables_with_rows(connection, table.leaves)
+    needed = full.intersection(table.leaves)
     for each in reversed(parents_first):
         if each.name in needed:
             needed.add(each.parents[0])
