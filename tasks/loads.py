@@ -39,6 +39,7 @@ from tasks.estate.errors import (
     UnderstudyError,
     WrongHost,
     WrongTarget,
+    loggable,
 )
 from tasks.estate.plans import Approval
 from tasks.estate.polling import utc_now
@@ -208,9 +209,7 @@ class _LoadCall:
             error.facts[AUDITED] = True
             raise
         except BaseException as error:  # `find_out` closes the row
-            self._ended_by = (
-                f": {error.message.rstrip('.') if isinstance(error, UnderstudyError) else type(error).__name__}"
-            )
+            self._ended_by = f": {loggable(error).rstrip('.')}"
             raise
 
     def find_out(self) -> Loaded:
@@ -222,8 +221,8 @@ class _LoadCall:
                 _require_same_database(identify(connection), plan)
                 require_no_other_load(connection)  # a load that has not ended still holds the lock
                 marker = read_marker(connection)
-                committed = marker is not None and marker.run_id == run_id
-                replaced = not committed and self._may_be_replaced(marker)
+                ours = marker if marker is not None and marker.run_id == run_id else None
+                replaced = ours is None and self._may_be_replaced(marker)
                 if not replaced:
                     self._close_row(connection, marker)
         except UnderstudyError as error:
@@ -231,12 +230,12 @@ class _LoadCall:
                 f"Whether run {run_id} was committed is not known now: {error.message}",
                 next_step="Retry this run: it looks for its marker on staging and never loads again.",
             ) from None
-        if marker and committed:
+        if ours:
             self._settle("marker found: committed")
             return Loaded(
                 rows=tuple((str(order.name), order.rows) for order in plan.tables),
                 checks=(("marker", "found: the load was committed and verified before its answer was lost"),),
-                committed_at=marker.loaded_at,
+                committed_at=ours.loaded_at,
                 took_seconds=0,
                 found_again=True,
             )
@@ -266,8 +265,7 @@ class _LoadCall:
         try:
             AuditTable(connection, self._policy.audit).close_interrupted(marker, self._ended_by)
         except (psycopg.Error, UnderstudyError) as error:  # the next load closes it, by the marker
-            text = error.message if isinstance(error, UnderstudyError) else type(error).__name__
-            run_logger().warning("The audit row of run %s could not be closed: %s", self._plan.run_id, text)
+            self._row_stays_open(error)
 
     def finish(self) -> None:
         """Settle the call after its commit, and close its row; with a new connection if the old one is lost."""
@@ -278,9 +276,10 @@ class _LoadCall:
             try:
                 self.find_out()
             except UnderstudyError as error:  # the next load closes it, by the marker
-                run_logger().warning(
-                    "The audit row of run %s could not be closed: %s", self._plan.run_id, error.message
-                )
+                self._row_stays_open(error)
+
+    def _row_stays_open(self, error: Exception) -> None:
+        run_logger().warning("The audit row of run %s could not be closed: %s", self._plan.run_id, loggable(error))
 
     def _settle(self, how: str) -> None:
         if not self._ledger.facts(run_id=self._plan.run_id, kind=Settled.KIND):

@@ -70,6 +70,11 @@ class UnderstudyError(Exception):
         return (_rebuild, (type(self), self.message, self.next_step, self.facts))
 
 
+def loggable(error: BaseException) -> str:
+    """Return what a log may contain of any error: the message of ours, or the type of another, whose text may contain values."""
+    return error.message if isinstance(error, UnderstudyError) else type(error).__name__
+
+
 def _rebuild(kind: type[UnderstudyError], message: str, next_step: str, facts: dict[str, Any]) -> UnderstudyError:
     return kind(message, next_step=next_step, **facts)
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from tasks.estate.errors import LedgerBroken, Misconfigured, OutcomeUnknown, Refused, Transient, UnderstudyError
+from tasks.estate.errors import (
+    LedgerBroken,
+    Misconfigured,
+    OutcomeUnknown,
+    Refused,
+    Transient,
+    UnderstudyError,
+    loggable,
+)
 from tasks.estate.plans import Approval, Baseline, Intent, Plan, Receipt, code_of
 from tasks.ledger.facts import Sending, SendRefused, SendUnanswered, Sent
 from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
@@ -82,7 +90,7 @@ def _find_out(ledger: Ledger, call: Call[R]) -> R:
     try:
         return call.find_out()
     except Exception as error:
-        text = error.message if isinstance(error, UnderstudyError) else type(error).__name__
+        text = loggable(error)
         logger.warning("How the call of run %s ended: %s", call.plan.run_id, text)
         if isinstance(error, call.ended_unchanged):
             _record_answer(ledger, call.plan, SendRefused(why=text))
