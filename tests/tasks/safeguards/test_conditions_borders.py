@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from tasks.estate.errors import Skipped
-from tasks.ledger.ledger import Ledger
 from tasks.safeguards.risk_rules import RiskRules
 from tasks.safeguards.scheduled_run_conditions import require_load_met
 from tasks.signoff.answers import record_approval
@@ -24,14 +23,6 @@ from tests.tasks.safeguards.test_scheduled_run_conditions import (
 )
 
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def story() -> Story:
-    """Return a ledger in which last night's refresh succeeded."""
-    made = Story(Ledger("sqlite:///:memory:"))
-    made.call(EQUAL)
-    return made
 
 
 def test_a_request_waits_until_its_deadline(story: Story) -> None:

@@ -11,7 +11,6 @@ from tasks.estate.sites import Content, Environment, Install
 from tasks.ledger.approval_requests import end_of
 from tasks.ledger.facts import Sending
 from tasks.ledger.journal import ends_of
-from tasks.ledger.ledger import Ledger
 from tasks.safeguards.holds import place
 from tasks.safeguards.risk_rules import RiskRules
 from tasks.safeguards.scheduled_run_conditions import newly_emptied, require_load_met, require_met
@@ -32,14 +31,6 @@ from tests.tasks.safeguards.ledger_histories import (
 EQUAL = content()
 OTHER, SHOP = install("other"), install("shop", Environment.PRODUCTION)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def story() -> Story:
-    """Return a ledger in which last night's refresh succeeded."""
-    story = Story(Ledger("sqlite:///:memory:"))
-    story.call(EQUAL)
-    return story
 
 
 def soon() -> datetime:
