@@ -49,7 +49,7 @@ def test_a_run_that_waited_in_vain_ends_as_expired(office: Sweeping) -> None:
 def test_a_digest_once_a_day_from_seven(office: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first sweep from seven sends what ended, waits, holds and ends soon; no other sweep of that day does."""
     office.asked(ago=HOUR, left=9 * HOUR)
-    until = (utc_now() + 3 * HOUR).isoformat()
+    until = (utc_now() + 48 * HOUR).isoformat()  # also after the digest's time, whatever time it is now
     lines = {"destination": "schulstage", "until": until, "by": "Ada", "reason": "my <b>work</b>"}
     office.ledger.record(raw_fact("hold", lines), run_id="r")
     office.ledger.record(raw_fact("outcome", {"outcome": "Verified"}), run_id="x")
