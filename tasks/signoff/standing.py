@@ -9,12 +9,13 @@ import yaml
 from tasks.configuration.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved
+from tasks.estate.nightly_windows import Window
 from tasks.estate.plans import Plan
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
 from tasks.signoff.leads import Leads
 from tasks.signoff.proofs import BadProof, one_line, verify_signature
-from tasks.signoff.standing_entries import StandingApproval, Window, standing_statement
+from tasks.signoff.standing_entries import StandingApproval, standing_statement
 
 __all__ = [
     "NAMESPACE", "StandingApproval", "Window", "expiring", "load_standing", "require_covered", "require_load_covered",

@@ -2,43 +2,14 @@
 
 import hashlib
 import json
-import re
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, date, datetime, timedelta
+from typing import Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
+from tasks.estate.nightly_windows import Window, known_zone
 from tasks.estate.sites import Immutable
-
-
-def _clock(value: object) -> object:
-    """Accept only "HH:MM": YAML reads an unquoted 12:30 as the number 750."""
-    if isinstance(value, time) or (isinstance(value, str) and re.fullmatch(r"[0-2][0-9]:[0-5][0-9]", value)):
-        return value
-    raise ValueError('expected a time of day in quotes, as in "02:00"')
-
-
-Clock = Annotated[time, BeforeValidator(_clock)]
-
-
-class Window(Immutable):
-    """Hours of each day in local time, from `opens` until just before `closes`. They may include midnight."""
-
-    opens: Clock = Field(alias="from")
-    closes: Clock = Field(alias="to")
-
-    @model_validator(mode="after")
-    def _two_times(self) -> Self:
-        if self.opens == self.closes:
-            raise ValueError("from and to are the same; expected some hours, not a whole day")
-        return self
-
-    def holds(self, local: time) -> bool:
-        """Return whether this time of day is inside."""
-        if self.opens < self.closes:
-            return self.opens <= local < self.closes
-        return local >= self.opens or local < self.closes
 
 
 class StandingApproval(Immutable):
@@ -61,10 +32,7 @@ class StandingApproval(Immutable):
     @field_validator("zone")
     @classmethod
     def _known(cls, zone: str) -> str:
-        try:
-            return ZoneInfo(zone).key if zone else ""
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
-            raise ValueError(f"{zone!r} is not a time zone; expected a name like Europe/Vienna") from None
+        return known_zone(zone) if zone else ""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
