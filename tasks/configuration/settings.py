@@ -88,6 +88,9 @@ class Settings(BaseSettings):
         "Logins of sites behind Basic authentication: install=user:password, separated by spaces. "
         "Percent-encode all characters but letters and digits.",
     )
+    estate_file: Path = _reviewed(
+        "estate.yaml", "Reviewed file of the sites, databases and accounts. Without the file: those of these settings."
+    )
     standing_file: Path = _reviewed(
         "standing.yaml", "Reviewed file of standing approvals for refreshes, relative to the project."
     )

@@ -32,8 +32,8 @@ Zone = Annotated[str, AfterValidator(known_zone)]
 class Window(Immutable):
     """Hours of each day in local time, from `opens` until just before `closes`. They may include midnight."""
 
-    opens: Clock = Field(alias="from")
-    closes: Clock = Field(alias="to")
+    opens: Clock = Field(alias="from", description='a time of day, like "02:30"')
+    closes: Clock = Field(alias="to", description='a time of day, like "06:00"')
 
     @model_validator(mode="after")
     def _two_times(self) -> Self:
