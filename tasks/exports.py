@@ -72,7 +72,7 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
     """
     settings = export_settings()
     policy = load_policy(settings.policies, name)
-    session = masking_session(policy, this_run())
+    session = masking_session(policy, this_run(), held.source.server_version)
     with connected_to(
         settings.source_database.get_secret_value(), name="understudy plan", statement_within=settings.statement_within
     ) as connection:
@@ -212,7 +212,7 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
     """
     settings = export_settings()
     policy = load_policy(settings.policies, plan.policy)
-    session = masking_session(policy, this_run())
+    session = masking_session(policy, this_run(), held.source.server_version)
     with connected_to(
         settings.source_database.get_secret_value(),
         name="understudy leak search",
@@ -316,7 +316,7 @@ def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -
     """Write some ranges of tables as parts of the dump, masked inside production's server."""
     settings = export_settings()
     policy = load_policy(settings.policies, policy_name)
-    session = masking_session(policy, run_id)
+    session = masking_session(policy, run_id, held.source.server_version)
     return extract.extract_batch(
         settings.source_database.get_secret_value(),
         Source(snapshot=held.id, statement_within=settings.statement_within),

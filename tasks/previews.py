@@ -45,9 +45,9 @@ def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
     Raises `PolicyRefused` like an export.
     """
     policy = load_policy(load_settings().policies, name)
-    session = masking_session(policy, this_run())
     with _production("understudy preview") as connection:
         catalog = read_catalog(connection)
+        session = masking_session(policy, this_run(), catalog.identity.server_version)
         plan = draft_masking(catalog, policy, Choices())
         require_masked_rows_fit(connection, plan, session)
         tables = preview_tables(connection, plan, session, rows=rows, originals=originals, canaries=policy.canaries)

@@ -32,9 +32,9 @@ Rules = dict[str, dict[str, ColumnRule]]
 
 def correct_draft(connection: psycopg.Connection[object], catalog: Catalog, drafted: Draft) -> Draft:
     """Return the draft with every maker replaced that the plan would refuse. Decided columns are left as they are."""
-    session = Session(
-        Keyring(os.urandom(32), run="draft"), drafted.locale
-    )  # any key: only the form of the values is checked
+    session = Session(  # any key: only the form of the values is checked
+        Keyring(os.urandom(32), run="draft"), drafted.locale, server_version=catalog.identity.server_version
+    )
     rules = {str(t.name): {c.name: _rule(c) for c in t.columns} for t in drafted.tables if t.whole is None}
     tables = []
     for each in drafted.tables:

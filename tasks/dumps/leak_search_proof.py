@@ -51,7 +51,7 @@ def open_proof(name: str, header: Header, sealed: SealedProof, keyrings: Sequenc
     Raise `DumpRefused` if the key is right and the seal does not fit: result, hashes or rows were changed.
     """
     for keyring in keyrings:
-        if keyring.fingerprint != header.key:
+        if header.key not in keyring.sealed_as:
             continue
         try:
             bound = _bound(sealed.proof.attack, sealed.body)

@@ -7,17 +7,19 @@ from tasks.estate.errors import Misconfigured
 
 MIN_BYTES = 32  # 256 bits: as much as HMAC-SHA256 can use (EDPB Guidelines 01/2025 ask for high-entropy secrets)
 SETTING = "UNDERSTUDY_MASKING_KEY"
+SCHEME = 2  # of the keyed hash (docs/security.md). Under one key, dumps can be compared within one scheme only
 
 
 class Keyring:
     """Sub-keys by HKDF-SHA256 (RFC 5869). Contains the extracted key only, never the configured one.
 
     `run` is part of the derivation, so that two dumps cannot be joined on masked values; with None, an opt-in, the key is
-    stable over runs. It can be pickled, because workers need it, and prints only its fingerprint. Raise `Misconfigured` for
+    stable over runs. It can be pickled, because workers need it, and prints only its fingerprint. Dumps whose headers have
+    equal fingerprints can be compared, so it names the scheme of the hash, too. Raise `Misconfigured` for
     a key that is absent, short or clearly not random, and for an empty `run` (stable by accident).
     """
 
-    __slots__ = ("_extracted", "fingerprint")
+    __slots__ = ("_extracted", "fingerprint", "sealed_as")
 
     def __init__(self, key: bytes, *, run: str | None) -> None:
         _require_random(key)
@@ -28,11 +30,17 @@ class Keyring:
             )
         salt = "understudy/1/stable" if run is None else f"understudy/1/run/{run}"
         self._extracted = hmac.digest(salt.encode(), key, "sha256")
-        self.fingerprint = self._expand("fingerprint").hex()[:16]
+        plain = self._expand("fingerprint").hex()[:16]
+        self.fingerprint = f"{SCHEME}-{plain}"
+        self.sealed_as = (self.fingerprint, plain)  # in headers of dumps that this key sealed; scheme 1 was not named
 
     def group(self, name: str) -> bytes:
-        """Return the 32-byte sub-key of a group of columns. Masked values can be joined within a group only."""
+        """Return the 32-byte sub-key of a group of columns, for HMAC. Masked values can be joined within a group only."""
         return self._expand(f"group/{name}")
+
+    def prefix(self, name: str) -> bytes:
+        """Return the 32-byte sub-key of a group that is hashed in front of a value; another one than that for HMAC."""
+        return self._expand(f"prefix/{name}")
 
     def of_proof(self, run: str) -> bytes:
         """Return the 32-byte key that seals the proof of the dump of this run."""

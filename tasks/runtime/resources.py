@@ -60,11 +60,15 @@ def scaled(seconds: float) -> timedelta:
     return timedelta(seconds=seconds * load_settings().pace)
 
 
-def masking_session(policy: Policy, run_id: str) -> Session:
-    """Return the keyed session of a run's masking, the same in every worker. The key stays in this process."""
+def masking_session(policy: Policy, run_id: str, server_version: int = 0) -> Session:
+    """Return the keyed session of a run's masking, the same in every worker. The key stays in this process.
+
+    `server_version`: of the server that will evaluate the expressions, if it is known.
+    """
     settings = load_settings().require("masking_key")
     key = settings.masking_key.get_secret_value().encode()
-    return Session(Keyring(key, run=run_id if settings.masking_key_rotates else None), policy.locale)
+    keyring = Keyring(key, run=run_id if settings.masking_key_rotates else None)
+    return Session(keyring, policy.locale, server_version=server_version)
 
 
 def proof_keyrings(run_id: str) -> tuple[Keyring, ...]:

@@ -80,9 +80,9 @@ def _ready() -> float:
     return peak_mib()
 
 
-def session_for(policy: Policy) -> Session:
+def session_for(policy: Policy, server_version: int) -> Session:
     """The session of an export with the benchmark's key."""
-    return Session(Keyring(KEY, run="bench"), policy.locale)
+    return Session(Keyring(KEY, run="bench"), policy.locale, server_version=server_version)
 
 
 def export(
@@ -99,11 +99,11 @@ def export(
     parts_folder = folder / "parts"
     shutil.rmtree(parts_folder, ignore_errors=True)
     parts_folder.mkdir(parents=True)
-    session = session_for(policy)
     with (
         connected_to(source, name="bench", statement_within=WITHIN) as connection,
         exported_snapshot(connection) as held,
     ):
+        session = session_for(policy, connection.info.server_version)
         with laps.of("plan and proof"):
             plan, units, header = _planned(source, policy, held, session)
         secrets = None

@@ -80,7 +80,7 @@ tables:
     where="six",
 )
 
-# What costs most: an HMAC for every text that may identify a person.
+# What costs most: a keyed hash for every text that may identify a person.
 KEYED = parse_policy(
     """
 app: bench

@@ -65,7 +65,7 @@ def test_masked_dump_against_plain_copy(
         "Masked dump against plain COPY and pg_dump",
         ("what", "seconds", f"÷ {PLAIN}", "rows/s", "MB written", "from to"),
         rows,
-        "six: the six default anonymizers, e-mail addresses from ids. keyed: an HMAC for every text that may identify a person.",
+        "six: the six default anonymizers, e-mail addresses from ids. keyed: a keyed hash for every text that may identify a person.",
         "Ours: two worker processes, one snapshot, plan and proof, extraction, digests, one file on disk. Not in it: reading the"
         " dump back and hashing values for the leak search, which are measured with the reload.",
         *(f"{name}: " + ", ".join(f"{step} {seconds:.2f} s" for step, seconds in each.items()) for name, each in laps.items()),

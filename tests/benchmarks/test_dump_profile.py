@@ -37,8 +37,8 @@ def test_where_the_time_of_a_dump_goes(policy: str, server: Postgres, production
     """Print CPU seconds of server and client and the share of each step, for every table and in all."""
     settle(server)
     rows: list[tuple[Any, ...]] = []
-    session = session_for(POLICIES[policy])
     with connected_to(production.url, name="bench", statement_within=WITHIN) as connection:
+        session = session_for(POLICIES[policy], connection.info.server_version)
         plan = draft_masking(read_catalog(connection), POLICIES[policy], Choices())
         for table in plan.tables:
             plain = _run(connection, server, _plain(table))

@@ -57,7 +57,7 @@ def test_peers_on_the_same_data(server: Postgres, sizes: Any, page: Page, scratc
         ("what", "seconds", "rows/s", "time ÷ ours", "rounds"),
         lines,
         f"Single runs of the peers, at most {sizes.peer_seconds} s each. Rules: every masked column becomes a hash of itself; ours is"
-        " an HMAC. What a peer needs before it can start (its own schema, a plain dump to read) is not timed. Ours validates"
+        " keyed. What a peer needs before it can start (its own schema, a plain dump to read) is not timed. Ours validates"
         " the plan and reads its dump back; no peer does.",
     )  # fmt: skip
 

@@ -45,16 +45,19 @@ class Token(Maker):
     maker: Literal["token"] = "token"  # the name of a maker
     chars: Annotated[int, Field(ge=8, le=43)] = 32
 
+    @property
+    def _bytes(self) -> int:
+        return (self.chars * 3 + 3) // 4
+
     def sql(self, place: Place, session: Session) -> Composable:
         """See the class."""
-        hashed = session.hmac(place.group, place.message)
         # Fewer bytes than the hash, and two replace(): a quarter of the time of translate() over the whole hash.
-        encoded = SQL("encode(substr({}, 1, {}), 'base64')").format(hashed, Quoted((self.chars * 3 + 3) // 4))
+        encoded = SQL("encode({}, 'base64')").format(session.digest(place.group, place.message, self._bytes))
         return SQL("left(replace(replace({}, '+', '-'), '/', '_'), {})").format(encoded, Quoted(self.chars))
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
         """See the class."""
-        hashed = session.hmac_of(place.group, place.message_of(original, row))
+        hashed = session.digest_of(place.group, place.message_of(original, row), self._bytes)
         return base64.urlsafe_b64encode(hashed)[: self.chars].decode()
 
     def problems(self, place: Place) -> list[str]:
@@ -73,8 +76,8 @@ class Uuid(Maker):
 
     def sql(self, place: Place, session: Session) -> Composable:
         """Return an expression of type uuid for uuid columns, else of type text."""
-        hashed = session.hmac(place.group, place.message)
-        shaped = SQL("encode(set_byte(set_byte(substr({}, 1, 16), 6, 64), 8, 128), 'hex')::uuid").format(hashed)
+        hashed = session.digest(place.group, place.message, 16)
+        shaped = SQL("encode(set_byte(set_byte({}, 6, 64), 8, 128), 'hex')::uuid").format(hashed)
         return shaped if place.column.base == "uuid" else SQL("{}::text").format(shaped)
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:

@@ -31,6 +31,12 @@ def test_a_searched_dump_with_a_fitting_seal_is_proven() -> None:
     assert opened.key == SECRETS.key
 
 
+def test_a_dump_from_before_the_schemes_had_names_is_proven() -> None:
+    """Its header contains the fingerprint without the scheme, and the key of its seal is the same."""
+    earlier = HEADER.model_copy(update={"key": MINE.fingerprint.partition("-")[2]})
+    assert unproven_reason("d", [OTHERS, MINE], earlier, sealed()) == ""
+
+
 def test_every_reason_for_an_unproven_dump_is_reported() -> None:
     """Without the key, without a proof, of an old version, not searched, or raw."""
     assert "masking key" in unproven_reason("d", [OTHERS], HEADER, sealed())

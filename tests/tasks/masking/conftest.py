@@ -14,6 +14,7 @@ from tasks.estate.schema import Column, Key, KeyKind, Name, Table
 from tasks.masking.keyring import Keyring
 from tasks.masking.makers import Maker, Place, parse
 from tasks.masking.session_settings import Session
+from tests.tasks.dumps.failures.conftest import DEBIAN, Debian
 
 KEY = bytes(range(7, 47))
 COLUMNS = {  # declared type → its properties in the catalogue
@@ -112,7 +113,7 @@ class Bench:
         made = maker if isinstance(maker, Maker) else parse(maker)
         place = self.place(declared, by=by, group=group)
         assert made.problems(place) == []
-        session = Session(Keyring(key, run="run-1"))
+        session = Session(Keyring(key, run="run-1"), server_version=self.connection.info.server_version)
         table = table or self.fill(declared, values)
         expression = made.sql(place, session)
         self.set(session)
@@ -126,8 +127,20 @@ class Bench:
         return [row[0] for row in rows], python
 
 
+@pytest.fixture(scope="module", params=["embedded", pytest.param("debian-15", marks=pytest.mark.drill)])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The newest PostgreSQL that we know, and the one that Debian 12 installs: it casts no bytes to numbers."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("postgres")
+    elif not (DEBIAN / "bin" / "postgres").exists():
+        pytest.skip("PostgreSQL 15 of Debian is not installed")
+    else:
+        with Debian(tmp_path_factory.mktemp("debian")) as made:
+            yield made
+
+
 @pytest.fixture(scope="module")
-def bench(postgres: Postgres) -> Iterator[Bench]:
+def bench(server: Postgres) -> Iterator[Bench]:
     """Provide the bench, in a database of its own."""
-    with psycopg.connect(postgres.create(f"bench_{uuid4().hex[:12]}"), autocommit=True) as connection:
+    with psycopg.connect(server.create(f"bench_{uuid4().hex[:12]}"), autocommit=True) as connection:
         yield Bench(connection)

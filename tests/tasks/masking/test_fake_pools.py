@@ -72,8 +72,8 @@ def test_a_statement_evaluates_keys_and_pools_once(bench: Any) -> None:
         SQL("EXPLAIN (VERBOSE) SELECT {} FROM {}").format(expression, SQL(table))
     ).fetchall()
     text = "\n".join(line for (line,) in plan)
-    assert text.count("InitPlan") >= 4
-    assert text.count("sha256(") == 2
+    assert text.count("InitPlan") >= 3
+    assert text.count("sha256(") == 1
 
 
 def test_the_password_hash_is_one_per_run() -> None:
@@ -92,6 +92,8 @@ def test_a_session_survives_pickling() -> None:
     session = Session(Keyring(KEY, run="1"))
     session.pool("cities")
     session.number_of("g", "x")
+    session.number("g", SQL("x"))
     again = pickle.loads(pickle.dumps(session))
     assert again.settings == session.settings
-    assert again.hmac_of("g", "ü") == session.hmac_of("g", "ü")
+    for length in (8, 32):
+        assert again.digest_of("g", "ü", length) == session.digest_of("g", "ü", length)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tasks.estate.errors import Misconfigured
-from tasks.masking.keyring import Keyring, block_keys
+from tasks.masking.keyring import SCHEME, Keyring, block_keys
 
 KEY = bytes(range(100, 132))
 
@@ -31,25 +31,29 @@ def test_an_empty_run_is_refused(run: str) -> None:
 
 def test_sub_keys_are_those_of_hkdf() -> None:
     """Sub-keys are equal to those of another implementation of RFC 5869."""
-    expected = HKDF(SHA256(), 32, salt=b"understudy/1/run/r1", info=b"group/person.email").derive(KEY)
-    assert Keyring(KEY, run="r1").group("person.email") == expected
+    ring = Keyring(KEY, run="r1")
+    for kind, made in (("group", ring.group("person.email")), ("prefix", ring.prefix("person.email"))):
+        expected = HKDF(SHA256(), 32, salt=b"understudy/1/run/r1", info=f"{kind}/person.email".encode())
+        assert made == expected.derive(KEY)
 
 
 def test_groups_runs_and_keys_differ() -> None:
     """Other groups, runs and keys, and a stable keyring, have other sub-keys; the same again is equal."""
     rings = [Keyring(KEY, run="1"), Keyring(KEY, run="2"), Keyring(KEY, run=None), Keyring(KEY[::-1], run="1")]
-    keys = {ring.group(group) for ring in rings for group in ("a", "b")}
-    assert len(keys) == 8
+    keys = {key for ring in rings for group in ("a", "b") for key in (ring.group(group), ring.prefix(group))}
+    assert len(keys) == 16
     assert len({ring.fingerprint for ring in rings}) == 4
     assert Keyring(KEY, run="1").group("a") in keys
 
 
 def test_printing_shows_the_fingerprint_only() -> None:
-    """Neither repr nor str contains a key; the fingerprint is 16 hexadecimal digits and not the start of a sub-key."""
+    """Neither repr nor str contains a key; the fingerprint names the scheme of the hash and is not the start of a sub-key."""
     ring = Keyring(KEY, run="1")
     assert repr(ring) == str(ring) == f"Keyring({ring.fingerprint})"
-    assert len(ring.fingerprint) == 16
-    assert not any(ring.group(name).hex().startswith(ring.fingerprint) for name in ("fingerprint", ""))
+    scheme, _, digits = ring.fingerprint.partition("-")
+    assert (int(scheme), len(digits)) == (SCHEME, 16)
+    keys = (key for name in ("fingerprint", "") for key in (ring.group(name), ring.prefix(name)))
+    assert not any(key.hex().startswith(digits) for key in keys)
 
 
 def test_a_worker_gets_the_same_keys_but_not_the_secret() -> None:
