@@ -21,7 +21,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
-from deployments.prefect_server import server_address, unreachable
+from deployments.prefect_server import refused_by_server, server_address, unreachable
 from tasks.automations import harmful_automations
 from tasks.estate.errors import Misconfigured
 
@@ -124,6 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except httpx.TransportError as error:
         away = unreachable(address, error)
         raise SystemExit(f"{away.message} {away.next_step}") from None
+    except httpx.HTTPStatusError as error:
+        away = refused_by_server(address, error)
+        raise SystemExit(f"{away.message} {away.next_step}") from None
+    except WrongPool as wrong:
+        raise SystemExit(str(wrong)) from None
     for line in [*changes, *(f"Warning: {warning}" for warning in warnings)]:
         print(line)
     if not changes:

@@ -213,10 +213,7 @@ def connected() -> Iterator[Server]:
         with get_client(sync_client=True, httpx_settings={"timeout": TIMEOUT}) as client:
             yield Server(client)
     except httpx.HTTPStatusError as error:
-        raise Unreachable(
-            f"The Prefect server at {without_login(address)} responded with {error.response.status_code}: {_reason(error)}",
-            next_step="Check with `understudy waiting` whether your answer or run arrived, then try again.",
-        ) from error
+        raise refused_by_server(address, error) from error
     except httpx.TransportError as error:
         raise unreachable(address, error) from error
 
@@ -240,6 +237,21 @@ def unreachable(address: str, error: Exception) -> Unreachable:
     return Unreachable(
         f"The Prefect server at {without_login(address)} cannot be reached: {why}.",
         next_step=f"{remedy}{hint} Check {VARIABLE} and the network, then try again.".strip(),
+    )
+
+
+def refused_by_server(address: str, error: httpx.HTTPStatusError) -> Unreachable:
+    """Return the error that explains what the Prefect server responded instead of a result."""
+    status = error.response.status_code
+    steps: dict[int, str] = {
+        httpx.codes.NOT_FOUND: f"Check {VARIABLE}: it ends in /api.",
+        httpx.codes.UNAUTHORIZED: "Log in: set PREFECT_API_AUTH_STRING or PREFECT_API_KEY.",
+        httpx.codes.FORBIDDEN: "Ask whoever runs the server for the right to read and start runs.",
+    }
+    otherwise = "Check with `understudy waiting` whether your answer or run arrived, then try again."
+    return Unreachable(
+        f"The Prefect server at {without_login(address)} responded with {status}: {_reason(error)}",
+        next_step=steps.get(status, otherwise),
     )
 
 

@@ -1,16 +1,17 @@
-"""The program `understudy`, also `python -m deployments.cli`. Each command, or group of commands, has a file of its name."""
+"""The program `understudy`, also `python -m deployments.cli`. `COMMANDS` in program.py lists the commands with their files."""
 
-from deployments.cli import approve, dump, freezes, hold, leads, ledger, load, plan, settle, standing, waiting
-from deployments.cli.output import command, new_group
+import typer
 
-app = new_group("Plan, approve and follow runs that overwrite staging or production, and check what was done.")
-for body in (
-    dump.dump, load.load, waiting.waiting, waiting.show, approve.approve, approve.reject, approve.arrived, hold.hold,
-    settle.settle, freezes.freezes,
-):  # fmt: skip
-    command(app, body.__name__)(body)
-for name, group in {"plan": plan, "standing": standing, "ledger": ledger, "leads": leads}.items():
-    app.add_typer(group.group, name=name)
+from deployments.cli.program import Program, start
+
+app = typer.Typer(
+    cls=Program,
+    rich_markup_mode=None,  # as in every group: the same text on a terminal, in a file and in a pipe
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,  # for `--version`
+    no_args_is_help=True,
+)
+app.callback()(start)
 
 
 def main() -> None:

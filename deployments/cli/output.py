@@ -15,14 +15,28 @@ from rich.markdown import Markdown
 
 from tasks.estate.errors import UnderstudyError
 
-FAILED = 1  # exit code: refused, or a check failed; 2 is typer's own for a usage error
-STILL_OPEN = 3  # exit code: the run that was followed neither asked nor ended; no result is known
-INTERRUPTED = 130  # exit code of a command that Ctrl-C ends, as in shells
+# Exit codes; docs/command-line.md explains them to users.
+FAILED = 1  # refused, or a check failed
+USAGE = 2  # what was typed was not understood; typer's own number
+STILL_OPEN = 3  # the run that was followed neither asked nor ended; no result is known
+BROKEN = 70  # a fault of the program; EX_SOFTWARE of sysexits.h
+INTERRUPTED = 130  # a command that Ctrl-C ends, as in shells
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 
 
 class Alert(str):
-    """A line that must not be overlooked."""
+    """A line that must not be overlooked: red."""
+
+
+class Caution(str):
+    """A line about something that is not known, or soon needs somebody: yellow."""
+
+
+class Good(str):
+    """A line about something that is as it should be: green."""
+
+
+STYLES: dict[type[str], str] = {Alert: "bold red", Caution: "yellow", Good: "green"}
 
 
 class MarkdownText(str):
@@ -70,13 +84,16 @@ def command(
             try:
                 result = body(**given)
             except UnderstudyError as error:
-                _explain(error.outcome, error.message, error.next_step, as_json=json)
+                explain(error.outcome, error.message, error.next_step, as_json=json)
                 raise typer.Exit(FAILED) from error
             except NoResult as stop:
                 outcome = "Interrupted" if stop.code == INTERRUPTED else "StillOpen"
-                _explain(outcome, stop.message, stop.next_step, as_json=json, **stop.facts)
+                explain(outcome, stop.message, stop.next_step, as_json=json, **stop.facts)
                 raise typer.Exit(stop.code) from None
-            _print(result, as_json=json)
+            except KeyboardInterrupt:
+                explain("Interrupted", "Interrupted.", "A run that was started continues.", as_json=json)
+                raise typer.Exit(INTERRUPTED) from None
+            print_result(result, as_json=json)
             if result.failed:
                 raise typer.Exit(FAILED)
 
@@ -130,14 +147,16 @@ def columns(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> li
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
-def _explain(outcome: str, message: str, next_step: str, *, as_json: bool, **facts: str) -> None:
+def explain(outcome: str, message: str, next_step: str, *, as_json: bool, **facts: str) -> None:
+    """Print why there is no result, and what to do; with `as_json` also as the one document of an error."""
     print_aside(Alert(f"{outcome}: {message}"), next_step)
     if as_json:
         error = {"outcome": outcome, "message": message, "next_step": next_step}
-        _print(Result({"error": error | facts}), as_json=True)
+        print_result(Result({"error": error | facts}), as_json=True)
 
 
-def _print(result: Result, *, as_json: bool) -> None:
+def print_result(result: Result, *, as_json: bool) -> None:
+    """Print a result on standard output: its document, or its lines."""
     if as_json:
         # ASCII only: control characters from outside are escaped, whatever reads the document
         typer.echo(json.dumps(result.document, indent=1, default=str))
@@ -150,5 +169,6 @@ def _show(console: Console, lines: Sequence[str]) -> None:
         if isinstance(line, MarkdownText) and console.is_terminal:
             console.print(Markdown(printable(line), hyperlinks=False))  # shows each address instead of hiding it
             continue
-        style = "bold red" if isinstance(line, Alert) else None
+        # rich prints colours on a terminal only, and none if NO_COLOR is set or TERM is dumb
+        style = next((style for kind, style in STYLES.items() if isinstance(line, kind)), None)
         console.print(printable(line), style=style, markup=False, emoji=False, soft_wrap=True)

@@ -66,14 +66,16 @@ def with_retries(step: Callable[P, R], *arguments: P.args, **options: P.kwargs) 
 
 
 def refused_result(error: UnderstudyError, document: Mapping[str, Any]) -> Result:
-    """Return the document of a run that an error ended: faults, outcome and next step."""
+    """Return the document of a run that an error ended: `error`, as of every command, and the faults and outcome of this one."""
     faults = error.facts.get("faults") or [
         {"table": "", "column": "", "kind": error.outcome, "message": error.message, "remedy": error.next_step}
     ]
+    why = {"message": error.message, "next_step": error.next_step}
     document = {
         **document,
         "faults": faults,
-        "outcome": {"name": error.outcome, "message": error.message, "next_step": error.next_step},
+        "outcome": {"name": error.outcome, **why},
+        "error": {"outcome": error.outcome, **why},
     }
     return Result(document, [Alert(f"{error.outcome}: {error.message}"), error.next_step], failed=True)
 

@@ -97,6 +97,19 @@ def test_leaves_a_foreign_pool_alone(client: SyncPrefectClient) -> None:
     assert client.read_work_pool("understudy").type == "docker"
 
 
+def test_what_it_cannot_do_is_a_sentence(client: SyncPrefectClient) -> None:
+    """A foreign pool and an address without the API end the program with a sentence and a remedy, not a traceback."""
+    client.create_work_pool(WorkPoolCreate(name="understudy", type="docker"))
+    with pytest.raises(SystemExit, match=r"has type 'docker'.*Delete it"):
+        bootstrap.main([])
+    address = f"{str(PREFECT_API_URL.value()).removesuffix('/api')}/elsewhere/api"
+    with (
+        temporary_settings({PREFECT_API_URL: address}),
+        pytest.raises(SystemExit, match=r"responded with 404.*Check PREFECT_API_URL"),
+    ):
+        bootstrap.main([])
+
+
 def test_prints_what_it_changed(client: SyncPrefectClient, capsys: pytest.CaptureFixture[str]) -> None:
     """The command prints each change, or that nothing was changed."""
     bootstrap.main([])

@@ -1,7 +1,7 @@
 """What all commands share: `--json`, errors as sentences, exit codes, and output without control characters."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,17 +12,8 @@ from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
 from deployments.cli.output import MarkdownText, Result, columns, command, new_group, printable
+from deployments.cli.reference import leaves
 from tasks.estate.errors import Frozen
-
-
-def leaves(group: Any, name: str = "understudy") -> Iterator[tuple[str, Any]]:
-    """Yield every command of the program with its full name."""
-    for word, found in getattr(group, "commands", {}).items():
-        if hasattr(found, "commands"):
-            yield from leaves(found, f"{name} {word}")
-        else:
-            yield f"{name} {word}", found
-
 
 COMMANDS = dict(leaves(get_command(app)))
 
