@@ -29,7 +29,7 @@ from tasks.runtime.approval_forms import (
     form_for,
     publish_sheet,
 )
-from tasks.runtime.notices import Kind, send_notice
+from tasks.runtime.notices import Kind, send_copied_passkey, send_notice
 from tasks.runtime.other_runs import end_waiting
 from tasks.runtime.permission import approval_gate, require_open
 from tasks.runtime.prefect_records import form_key, parameters_of, require_scheduled, typed_proofs, why_moved
@@ -242,6 +242,8 @@ class _ApprovalRequest:
                 "cancel the run now."
             )
             _notify(plan, "decided", ": approved with a code", plain(message, 400))
+        elif decided.copied:
+            send_copied_passkey(f"{plan.verb} of {plan.destination_name}", decided.refused, run_id=plan.run_id)
         return decided
 
     def _notify_approved(self, approval: Approval) -> None:

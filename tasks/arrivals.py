@@ -6,14 +6,16 @@ from tasks.estate.approval_sheet import Sheet
 from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.polling import utc_now
-from tasks.ledger.facts import ArrivalAnswered, ArrivalAsked, ArrivalRefused, CodeUsed, Settled
-from tasks.ledger.ledger import AlreadyRecorded, Entry, Fact, Ledger
+from tasks.ledger.facts import ArrivalAnswered, ArrivalAsked, ArrivalRefused, Settled
+from tasks.ledger.ledger import AlreadyRecorded, Fact, Ledger
 from tasks.rendering.approval import arrival_text
 from tasks.runtime.approval_forms import ArrivalForm, FormAnswer, arrival_form, await_answer, publish_sheet
-from tasks.runtime.notices import send_notice
+from tasks.runtime.notices import send_copied_passkey, send_notice
 from tasks.runtime.prefect_records import parameters_of
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.signoff.answers import entry, where
+from tasks.signoff.passkeys import CounterWentBack
+from tasks.signoff.proof_use import require_counted_up, used_before, used_up_by
 from tasks.signoff.proofs import BadProof, statement, verify
 
 
@@ -65,13 +67,15 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
     try:
         return _record(ledger, plan, answer, answer_by)
     except (BadProof, AlreadyRecorded) as bad:
-        why = str(bad) if isinstance(bad, BadProof) else "This code was used before; wait for the next one."
+        why = str(bad) if isinstance(bad, BadProof) else used_before(bad)
+        if isinstance(bad, CounterWentBack):
+            send_copied_passkey(f"{plan.verb} of {plan.destination_name}", why, run_id=plan.run_id)
         ledger.record(ArrivalRefused(why=why), **where(plan))
         return _recorded(ledger, plan)
 
 
 def _record(ledger: Ledger, plan: Plan, answer: FormAnswer, answer_by: datetime) -> Fact:
-    """Record the answer of a proven lead. Raises `BadProof`, or `AlreadyRecorded` for a code that was used before."""
+    """Record the answer of a proven lead. Raises `BadProof`, or `AlreadyRecorded` for a proof that was used before."""
     form, leads = answer.form, read_leads()
     if not isinstance(form, ArrivalForm):
         raise BadProof("The run was resumed without a complete answer to this form.")
@@ -80,9 +84,11 @@ def _record(ledger: Ledger, plan: Plan, answer: FormAnswer, answer_by: datetime)
         raise BadProof(leads.why_not(form.approver))
     message = statement(f"arrived:{form.email}", plan.fingerprint, answer_by)
     proof = verify(leads, lead, form.proof, message=message, given_at=answer.at, now=utc_now())
+    require_counted_up(ledger, proof, answer.at)
     given = ArrivalAnswered(email=form.email, approver=lead.name, words=form.words, proof=proof.kind)
-    used = [Entry(CodeUsed(), once=proof.used)] if proof.used else []
-    return ledger.record_together(plan.run_id, [*used, entry(given, plan, f"arrival:{plan.run_id}")])[-1]
+    return ledger.record_together(
+        plan.run_id, [*used_up_by(proof, answer.at), entry(given, plan, f"arrival:{plan.run_id}")]
+    )[-1]
 
 
 def _deadline(ledger: Ledger, plan: Plan, within: timedelta) -> datetime:

@@ -12,17 +12,19 @@ from tasks.estate.errors import NotApproved, NotFound
 from tasks.estate.outcomes import HELD, RELEASED
 from tasks.estate.plans import Report, fingerprint
 from tasks.estate.polling import utc_now
-from tasks.ledger.facts import CodeUsed, HoldEndAsked, HoldEnded, HoldPlaced
-from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
+from tasks.ledger.facts import HoldEndAsked, HoldEnded, HoldPlaced
+from tasks.ledger.ledger import AlreadyRecorded, Ledger
 from tasks.rendering.times_and_tables import bullets, plain, section
 from tasks.runtime.approval_forms import HoldEndForm, await_answer, first_request, hold_end_form
 from tasks.runtime.current_run import this_run
-from tasks.runtime.notices import send_notice
+from tasks.runtime.notices import send_copied_passkey, send_notice
 from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
 from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF
 from tasks.runtime.step_results import kept_in_ledger
 from tasks.safeguards.holds import Hold, active_holds, end, place
+from tasks.signoff.passkeys import CounterWentBack
+from tasks.signoff.proof_use import require_counted_up, used_up_by
 from tasks.signoff.proofs import BadProof, statement, verify
 
 ANSWER_WITHIN = timedelta(hours=1)  # the form about the end of a hold; whoever started the run is present
@@ -152,8 +154,12 @@ def _end(
             return ()
         try:
             proven = verify(leads, lead, form.proof, message=message, given_at=given_at, now=utc_now())
-            if proven.used:
-                ledger.record_together(this_run(), [Entry(CodeUsed(), once=proven.used)])
+            require_counted_up(ledger, proven, given_at)
+            if used := used_up_by(proven, given_at):
+                ledger.record_together(this_run(), used)
+        except CounterWentBack as copied:
+            send_copied_passkey(f"the end of a hold of {destination}", str(copied), run_id=this_run())
+            return ()
         except (BadProof, AlreadyRecorded):
             return ()
         mine, proof, by = active, proven.kind, lead.name

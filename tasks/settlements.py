@@ -19,11 +19,12 @@ from tasks.rendering.approval import settle_text
 from tasks.rendering.times_and_tables import plain
 from tasks.runtime.approval_forms import FormAnswer, SettleForm, await_answer, first_request, settle_form
 from tasks.runtime.current_run import this_run
-from tasks.runtime.notices import send_notice
+from tasks.runtime.notices import send_copied_passkey, send_notice
 from tasks.runtime.other_runs import is_over
 from tasks.runtime.publish_report import publish
 from tasks.runtime.resources import open_ledger, read_leads, read_rules
 from tasks.signoff import settling
+from tasks.signoff.proof_use import used_before
 
 ANSWER_WITHIN = timedelta(hours=1)  # whoever started the run is present, and a lead with them
 HOUR = timedelta(hours=1)
@@ -88,10 +89,12 @@ def _ask(ledger: Ledger, call: Fact, answer_by: datetime, your_name: str, attemp
         return _settle(ledger, call, answer, answer_by)
     except NotApproved as error:
         why = error.message
-    except AlreadyRecorded:
+        if error.facts.get("alert"):
+            send_copied_passkey(subject, why, run_id=this_run())
+    except AlreadyRecorded as taken:
         if ledger.unsettled(call.run_id) is None:
             raise Refused(f"The call of run {call.run_id} was settled by somebody else just now.") from None
-        why = "This code was used before; wait for the next one."
+        why = used_before(taken)
     lead = read_leads().find(answer.form.approver) if isinstance(answer.form, SettleForm) else None
     refusal = SettleRefused(
         attempt=attempt, why=why, name=lead.name if lead else ""

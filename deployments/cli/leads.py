@@ -30,10 +30,11 @@ def enrol_lead(
     name: Annotated[str, typer.Argument(help="Name of the lead, as typed into forms.")],
     email: Annotated[str, typer.Option("--email", help="E-mail address; names the account in their authenticator.")],
     key: Annotated[Path | None, typer.Option("--key", help="File with the OpenSSH public key (.pub).")] = None,
+    passkey: Annotated[str, typer.Option("--passkey", help="Line of a passkey, as the desk shows it.")] = "",
     codes: Annotated[bool, typer.Option("--codes/--no-codes", help="Create a new secret for one-time codes.")] = True,
     show_secret: Show = False,
 ) -> Result:
-    """Add a lead, or a new secret or key for one. The secret is shown once, as a QR code and as text."""
+    """Add a lead, or a new secret, key or passkey for one. The secret is shown once, as a QR code and as text."""
     shown = codes and (show_secret or sys.stdout.isatty())
     if codes and not shown:
         raise typer.BadParameter(
@@ -41,9 +42,14 @@ def enrol_lead(
         )
     settings = load_settings()
     line = _read_key(key) if key else ""
-    made = enrol(settings.leads_file, settings.codes_file, name=name, email=email, key=line, codes=codes)
-    document = {"name": made.lead.name, "email": made.lead.email, "keys": len(made.lead.keys), "codes": codes}
-    lines = [f"{made.lead.name} is enrolled, with {len(made.lead.keys)} keys. Submit {settings.leads_file} for review."]
+    made = enrol(
+        settings.leads_file, settings.codes_file, name=name, email=email, key=line, passkey=passkey, codes=codes
+    )
+    keys, passkeys = len(made.lead.keys), len(made.lead.passkeys)
+    document = {"name": made.lead.name, "email": made.lead.email, "keys": keys, "passkeys": passkeys, "codes": codes}
+    lines = [
+        f"{made.lead.name} is enrolled, with {keys} keys and {passkeys} passkeys. Submit {settings.leads_file} for review."
+    ]
     if show_secret:
         document |= {"secret": made.secret, "uri": made.uri}
     return Result(document, [*(_secret_lines(made) if shown else []), *lines])
@@ -56,7 +62,7 @@ def list_leads() -> Result:
     rows = [_row(leads, lead) for lead in leads.everybody]
     if not rows:
         return Result({"leads": []}, ["Nobody may approve yet. Enrol somebody: understudy leads enrol NAME --email …"])
-    names = ("name", "email", "codes", "keys", "suspended")
+    names = ("name", "email", "codes", "keys", "passkeys", "suspended")
     return Result({"leads": rows}, columns([[_text(row[name]) for name in names] for row in rows], head=names))
 
 
@@ -66,6 +72,10 @@ def _row(leads: Leads, lead: Lead) -> dict[str, Any]:
         "email": lead.email,
         "codes": leads.secret(lead) is not None,
         "keys": [f"{key.kind}{f' until {key.valid_before}' if key.valid_before else ''}" for key in lead.keys],
+        "passkeys": [
+            f"{each.relying_party}{f' until {each.valid_before}' if each.valid_before else ''}"
+            for each in lead.passkeys
+        ],
         "suspended": lead.suspended,
     }
 

@@ -94,7 +94,9 @@ class Settings(BaseSettings):
     standing_file: Path = _reviewed(
         "standing.yaml", "Reviewed file of standing approvals for refreshes, relative to the project."
     )
-    leads_file: Path = _reviewed("leads.yaml", "Reviewed file of the people who may approve, with their SSH keys.")
+    leads_file: Path = _reviewed(
+        "leads.yaml", "Reviewed file of the people who may approve, with their SSH keys and passkeys."
+    )
     codes_file: Path = Field(
         default_factory=lambda: Path.home() / ".understudy" / "codes.yaml",
         description="Secrets of the leads' one-time codes. Readable only by the worker, never in git.",

@@ -192,11 +192,16 @@ class Plan(Fingerprinted):
         return self.pair.destination.environment.value
 
 
+ProofKind = Literal["code", "signature", "passkey"]
+# Proofs of one decision on one plan. A code proves a person and a moment, and can be typed under another plan.
+BOUND: tuple[ProofKind, ...] = ("signature", "passkey")
+
+
 class Signer(Immutable):
     """One approver with the kind of proof."""
 
     name: str
-    proof: Literal["code", "signature"]
+    proof: ProofKind
     answered_at: datetime
 
 

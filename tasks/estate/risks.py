@@ -17,7 +17,7 @@ class Grade(StrEnum):
 class Risk(Immutable):
     """The risk class of one plan with its reasons and requirements. Part of the plan's fingerprint.
 
-    `people`: how many approvers are needed, `signatures` of them with an SSH signature. `cool_down`: seconds after the
+    `people`: how many approvers are needed, `signatures` of them with a passkey or an SSH signature. `cool_down`: seconds after the
     request in which no approval is accepted. `rules`: SHA-256 of the rules that were applied.
     """
 

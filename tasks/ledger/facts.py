@@ -5,13 +5,13 @@ of a newer version is ignored. Only the fields that are given are stored, under 
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from tasks.estate import errors
 from tasks.estate.dumps import DumpFacts
-from tasks.estate.plans import Approval, Backup, Baseline, Plan, Report
+from tasks.estate.plans import Approval, Backup, Baseline, Plan, ProofKind, Report
 from tasks.estate.risks import Risk
 
 Moment = Annotated[datetime, PlainSerializer(datetime.isoformat)]  # UTC
@@ -87,11 +87,13 @@ class Asked(Recorded):
 
 
 class Answered(Recorded):
-    """A person approved: proven by `signature`, or by `seal` and the key of the `used` code, over `statement`."""
+    """A person approved: proven by `signature` (that of an SSH key, or the answer of a passkey), or by `seal` and the key of the
+    `used` code, over `statement`.
+    """
 
     KIND = "answered"
     name: str
-    proof: Literal["code", "signature"]
+    proof: ProofKind
     decision: str
     reason: str
     restore: bool
@@ -104,7 +106,7 @@ class Answered(Recorded):
 
 
 class AnswerRefused(Recorded):
-    """An answer did not count. `name` is "" for somebody who is not enrolled; `kind`: proof, form, person or early."""
+    """An answer did not count. `name` is "" for somebody who is not enrolled; `kind`: proof, counter, form, person or early."""
 
     KIND = "answer-refused"
     name: str = ""
@@ -226,6 +228,15 @@ class CodeUsed(Recorded):
     """A one-time code was used up; the fact's `once` is the code's key."""
 
     KIND = "code-used"
+
+
+class PasskeyUsed(Recorded):
+    """A passkey was used whose authenticator counts; the fact's `once` names both. `given_at`: when the answer reached Prefect."""
+
+    KIND = "passkey-used"
+    credential: str
+    counter: int
+    given_at: Moment
 
 
 class StandingUsed(Recorded):

@@ -49,7 +49,7 @@ def gate_lines(plan: Intent, waiting: Waiting) -> list[str]:
     if risk.cool_down:
         details.append(f"nobody before {utc_time(waiting.asked_at + timedelta(seconds=risk.cool_down))}")
     if risk.signatures:
-        details.append(f"{risk.signatures} of them by SSH signature")
+        details.append(f"{risk.signatures} of them by passkey or SSH signature")
     return [
         f"* Risk: **{risk.grade.value.upper()}**, {who} must approve",
         *(f"    {line}" for line in bullets(details)),

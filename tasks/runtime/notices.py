@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tasks.configuration.settings import load_settings
 from tasks.estate.errors import UnderstudyError
 from tasks.ledger.facts import NoticeSent
+from tasks.rendering.times_and_tables import plain
 from tasks.runtime.current_run import run_logger, this_run
 from tasks.runtime.resources import open_ledger
 
@@ -56,6 +57,12 @@ def send_notice(kind: Kind, subject: str, lines: Sequence[str], *, run_id: str =
         run_logger().warning("The notice %r could not be sent: %s", subject, error.message)
     except SQLAlchemyError as error:  # its text would contain the statement and its values
         run_logger().warning("The notice %r could not be sent or recorded: %s.", subject, type(error).__name__)
+
+
+def send_copied_passkey(about: str, why: str, *, run_id: str) -> None:
+    """Alert people that a passkey's counter went back in an answer about something. Never raises."""
+    lines = [plain(why, 400), "Take its entry out of the leads file, unless its owner can explain it."]
+    send_notice("alert", f"{about}: a passkey may have been copied", lines, run_id=run_id)
 
 
 def _inert(text: str) -> str:

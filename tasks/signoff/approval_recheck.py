@@ -1,8 +1,9 @@
 """Witnesses: an approval counts only with what proves it, checked again right before the call.
 
 The ledger's chain has no key: whoever can write to its database can append a fact that looks right. So a fact alone is not
-enough. A person's approval needs a signature over the plan, or the seal of the worker that saw a valid code; a standing approval
-needs the signed entry of the reviewed file; a pre-authorised restore needs the promotion's own proven answers.
+enough. A person's approval needs a signature over the plan, by an SSH key or a passkey, or the seal of the worker that saw a valid
+code; a standing approval needs the signed entry of the reviewed file; a pre-authorised restore needs the promotion's own proven
+answers.
 """
 
 from collections.abc import Sequence
@@ -10,17 +11,18 @@ from datetime import datetime, timedelta
 
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import NotApproved
-from tasks.estate.plans import Approval, Intent, Plan
+from tasks.estate.plans import BOUND, Approval, Intent, Plan
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
 from tasks.ledger.approval_requests import ApprovalRequest
-from tasks.ledger.facts import Answered, AnswerSettled, Asked, CodeUsed, PreauthorisationUsed, StandingUsed
+from tasks.ledger.facts import Answered, AnswerSettled, Asked, CodeUsed, PasskeyUsed, PreauthorisationUsed, StandingUsed
 from tasks.ledger.ledger import Fact, Ledger
 from tasks.safeguards.risk_rules import RiskRules
 from tasks.signoff import preauthorised
 from tasks.signoff.answers import counted_answers
 from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.one_time_codes import is_sealed, may_be_production
+from tasks.signoff.passkeys import verify_assertion
 from tasks.signoff.proofs import NAMESPACE, BadProof, statement, verify_signature
 from tasks.signoff.standing import StandingApproval, require_covered, require_load_covered
 from tasks.signoff.standing_entries import standing_use
@@ -83,7 +85,7 @@ def require_witnessed(
     must not claim to be usable for longer.
     """
     facts = ledger.facts(run_id=plan.run_id, plan=plan.fingerprint)
-    codes = {fact.once for fact in ledger.facts(run_id=plan.run_id, kind=CodeUsed.KIND)}
+    uses = {fact.once for fact in ledger.facts(run_id=plan.run_id, kinds=(CodeUsed.KIND, PasskeyUsed.KIND))}
     request = next((ApprovalRequest.of(fact) for fact in facts if fact.kind == Asked.KIND), None)
     # The answer of a lead who was suspended before the approval is not named in it.
     names = [signer.name for signer in approval.signers]
@@ -91,7 +93,7 @@ def require_witnessed(
     if request is None:
         why = NOBODY
     else:
-        doubts = (_doubt(answer, plan, request.answer_by, leads, codes, facts) for answer in answers)
+        doubts = (_doubt(answer, plan, request.answer_by, leads, uses, facts) for answer in answers)
         why = _mismatch(plan, approval, answers) or next(filter(None, doubts), "")
     if not why and execute_within is not None:
         last = max(answer.given_at for answer in answers)
@@ -107,7 +109,7 @@ def _mismatch(plan: Intent, approval: Approval, answers: Sequence[Answered]) -> 
         return NOBODY
     if len(set(names)) < max(plan.risk.people, len(names)):
         return f"{len(set(names))} people answered, {plan.risk.people} are demanded"
-    if sum(answer.proof == "signature" for answer in answers) < plan.risk.signatures:
+    if sum(answer.proof in BOUND for answer in answers) < plan.risk.signatures:
         return f"{plan.risk.signatures} signatures are demanded"
     if any(answer.decision != "approve" for answer in answers):
         return "somebody did not approve"
@@ -117,7 +119,7 @@ def _mismatch(plan: Intent, approval: Approval, answers: Sequence[Answered]) -> 
 
 
 def _doubt(
-    answer: Answered, plan: Intent, until: datetime, leads: Leads, codes: set[str | None], facts: Sequence[Fact]
+    answer: Answered, plan: Intent, until: datetime, leads: Leads, uses: set[str | None], facts: Sequence[Fact]
 ) -> str:
     """Return why one answer does not hold, or "" if it does."""
     lead = leads.find(answer.name)
@@ -127,9 +129,12 @@ def _doubt(
     given_at, used = answer.given_at, answer.used
     if given_at > until:
         return f"the answer of {lead.name} came after the deadline"
-    if answer.proof == "signature":
-        return "" if _is_signed(answer, lead, message) else f"the signature of {lead.name} does not verify"
-    if not is_sealed(answer.seal, leads, lead, message, given_at=given_at, used=used) or used not in codes:
+    if answer.proof in BOUND:
+        signed, use = _signed(answer, lead, message)
+        if signed and use and use not in uses:
+            return f"this run did not use the passkey of {lead.name}"
+        return "" if signed else f"the signature of {lead.name} does not verify"
+    if not is_sealed(answer.seal, leads, lead, message, given_at=given_at, used=used) or used not in uses:
         return f"no worker saw a valid code of {lead.name} for it, or the code was enrolled anew since"
     seals = [fact.as_(AnswerSettled).seal for fact in facts if fact.kind == AnswerSettled.KIND]
     if may_be_production(plan) and not any(
@@ -139,12 +144,15 @@ def _doubt(
     return ""
 
 
-def _is_signed(answer: Answered, lead: Lead, message: bytes) -> bool:
+def _signed(answer: Answered, lead: Lead, message: bytes) -> tuple[bool, str]:
+    """Return whether the stored signature verifies, and the ledger's key of a passkey's use; "" if the proof has no such key."""
     try:
+        if answer.proof == "passkey":
+            return True, verify_assertion(lead, answer.signature, message, at=answer.given_at).used
         verify_signature(lead, answer.signature, message, namespace=NAMESPACE, at=answer.given_at)
     except BadProof:
-        return False
-    return True
+        return False, ""
+    return True, ""
 
 
 def require_standing(
@@ -219,4 +227,4 @@ def verified_signatures(facts: Sequence[Fact], leads: Leads) -> tuple[int, int]:
 def _verifies(fact: Fact, leads: Leads) -> bool:
     answer = fact.as_(Answered)
     lead, message = leads.find(answer.name), answer.statement.encode()
-    return lead is not None and fact.plan.encode() in message and _is_signed(answer, lead, message)
+    return lead is not None and fact.plan.encode() in message and _signed(answer, lead, message)[0]

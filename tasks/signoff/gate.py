@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tasks.estate.errors import Frozen, Rejected
-from tasks.estate.plans import Approval, Intent, Signer
+from tasks.estate.plans import BOUND, Approval, Intent, Signer
 from tasks.ledger.approval_requests import ApprovalRequest, end_of, end_request, open_requests
 from tasks.ledger.facts import (
     THE_GATE,
@@ -20,7 +20,6 @@ from tasks.ledger.facts import (
     AnswerSettled,
     AnswerVoided,
     Asked,
-    CodeUsed,
     RequestExpired,
     RequestFrozen,
     RequestRejected,
@@ -31,9 +30,11 @@ from tasks.signoff.answers import Answer, counted_answers, entry, record_approva
 from tasks.signoff.approval_recheck import signed_decision
 from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.one_time_codes import may_be_production, seal
+from tasks.signoff.passkeys import CounterWentBack
+from tasks.signoff.proof_use import require_counted_up, used_before, used_up_by
 from tasks.signoff.proofs import BadProof, Proof, statement, verify
 
-COUNTED = ("proof", "form")  # refused answers of these kinds use up an attempt; mistakes about people do not
+COUNTED = ("proof", "counter", "form")  # refused answers of these kinds use up an attempt; mistakes about people do not
 HOUR = timedelta(hours=1)
 SHORTEST_REASON = 5  # characters
 
@@ -63,7 +64,9 @@ class Settling:
 
 @dataclass(frozen=True)
 class Waiting:
-    """An open request after `index` answers: `yes` approved, and `refused` is why the last answer did not count."""
+    """An open request after `index` answers: `yes` approved, `refused` is why the last answer did not count, and `copied` whether
+    its passkey may have been copied.
+    """
 
     index: int
     asked_at: datetime
@@ -72,6 +75,7 @@ class Waiting:
     attempts_left: int
     refused: str = ""
     settling: Settling | None = None
+    copied: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,14 +115,14 @@ class Gate:
 
     def waiting(self, plan: Intent) -> Waiting:
         """Return the open request about this plan, from the ledger."""
-        request, yes, index, counted, refused = None, [], 0, 0, ""
+        request, yes, index, counted, refused, copied = None, [], 0, 0, "", False
         settling: Settling | None = None
         for fact in self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint):
             if fact.kind == Asked.KIND and request is None:  # later passes of the flow body do not move the deadline
                 request = ApprovalRequest.of(fact)
             elif fact.kind == Answered.KIND:
                 answered = fact.as_(Answered)
-                index, refused = index + 1, ""
+                index, refused, copied = index + 1, "", False
                 if answered.settles_at:
                     settling = Settling(index - 1, answered.settles_at, _signer(answered))
                 elif self.leads.find(answered.name):  # a lead who was suspended since then does not count
@@ -127,14 +131,14 @@ class Gate:
                 yes += [settling.signer] if self.leads.find(settling.signer.name) else []
                 settling = None
             elif fact.kind == AnswerVoided.KIND:
-                settling, refused = None, fact.as_(AnswerVoided).why
+                settling, refused, copied = None, fact.as_(AnswerVoided).why, False
             elif fact.kind == AnswerRefused.KIND:
                 answer = fact.as_(AnswerRefused)
-                index, refused = index + 1, answer.why
+                index, refused, copied = index + 1, answer.why, answer.kind == "counter"
                 counted += answer.kind in COUNTED
         assert request is not None, "ask() recorded it"  # noqa: S101  # an invariant, not input
         left = self.terms.attempts - counted
-        return Waiting(index, request.asked_at, request.answer_by, tuple(yes), left, refused, settling)
+        return Waiting(index, request.asked_at, request.answer_by, tuple(yes), left, refused, settling, copied)
 
     def _end(self, plan: Intent, ending: RequestExpired | RequestRejected, *, of: str = "") -> None:
         """End the request about this plan, or about the earlier plan `of` of the same run."""
@@ -207,9 +211,9 @@ class Gate:
         try:
             return self._decide(plan, answer, now)
         except AlreadyRecorded as taken:
-            if not taken.once.startswith("code:"):
+            if not (why := used_before(taken)):
                 raise
-            return self._refuse(plan, answer.approver, "proof", "This code was used before; wait for the next one.")
+            return self._refuse(plan, answer.approver, "proof", why)
 
     def _decide(self, plan: Intent, answer: Answer, now: datetime) -> Approval | Waiting:
         waiting = self.waiting(plan)
@@ -219,7 +223,7 @@ class Gate:
         message = statement(decided, plan.fingerprint, waiting.answer_by)
         identified = self._identify(answer, message, now)
         # Prefect shows what was typed, so a code is used up even if its answer does not count.
-        used = () if isinstance(identified, BadProof) else _used_up_by(identified[1])
+        used = () if isinstance(identified, BadProof) else used_up_by(identified[1], answer.given_at)
         if answer.decision != "approve":
             self._reject(plan, answer, used, proven=not isinstance(identified, BadProof))
         if answer.given_at > waiting.answer_by:
@@ -227,7 +231,8 @@ class Gate:
             return self.expire(plan) or waiting
         self._require_open(plan, now, used)
         if isinstance(identified, BadProof):
-            return self._refuse(plan, answer.approver, "proof", str(identified))
+            kind = "counter" if isinstance(identified, CounterWentBack) else "proof"
+            return self._refuse(plan, answer.approver, kind, str(identified))
         kind, why = self._objection(plan, waiting, answer, *identified)
         if why:
             return self._refuse(plan, answer.approver, kind, why, also=used)
@@ -265,7 +270,9 @@ class Gate:
         if self._wrong_codes(lead, now) >= self.terms.codes_an_hour and _looks_like_a_code(answer.proof):
             return BadProof("There were too many wrong codes for this lead; sign instead, or wait an hour.")
         try:
-            return lead, verify(self.leads, lead, answer.proof, message=message, given_at=answer.given_at, now=now)
+            proof = verify(self.leads, lead, answer.proof, message=message, given_at=answer.given_at, now=now)
+            require_counted_up(self.ledger, proof, answer.given_at)
+            return lead, proof
         except BadProof as bad:
             return bad
 
@@ -291,9 +298,9 @@ class Gate:
         early = waiting.asked_at + timedelta(seconds=risk.cool_down)
         if answer.given_at < early:
             return "early", f"The rules allow no approval before {early:%H:%M:%S} UTC: check the plan again."
-        signed = sum(signer.proof == "signature" for signer in waiting.yes) + (proof.kind == "signature")
+        signed = sum(signer.proof in BOUND for signer in waiting.yes) + (proof.kind in BOUND)
         if risk.signatures - signed > risk.people - len(waiting.yes) - 1:
-            return "person", "This answer must be an SSH signature, not a code."
+            return "person", "This answer must be made with a passkey or an SSH key, not with a code."
         return "", ""
 
     def _refuse(self, plan: Intent, name: str, kind: str, why: str, *, also: tuple[Entry, ...] = ()) -> Waiting:
@@ -327,7 +334,7 @@ class Gate:
             given["settles_at"] = answer.given_at + self.terms.code_settles
         answered = Answered(**given)
         once = f"answered:{plan.run_id}:{plan.fingerprint}:{waiting.index}"
-        facts = (*_used_up_by(proof), entry(answered, plan, once))
+        facts = (*used_up_by(proof, answer.given_at), entry(answered, plan, once))
         if watched:
             self.ledger.record_together(plan.run_id, facts)
             return self.waiting(plan)
@@ -377,10 +384,6 @@ class Gate:
 
 def _signer(answered: Answered) -> Signer:
     return Signer(name=answered.name, proof=answered.proof, answered_at=answered.given_at)
-
-
-def _used_up_by(proof: Proof) -> tuple[Entry, ...]:
-    return (Entry(CodeUsed(), once=proof.used),) if proof.used else ()
 
 
 def _looks_like_a_code(proof: str) -> bool:

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from tasks.configuration.reviewed_files import parse, read_entries, replace_file
 from tasks.estate.errors import Misconfigured
 from tasks.estate.sites import Immutable
+from tasks.signoff.passkey_entries import Passkey
 
 ISSUER = "Understudy"  # the name that the authenticator on the phone shows
 SECRET = re.compile(r"[A-Z2-7]{26,128}")  # base32; RFC 4226 requires at least 128 bits, and 26 characters have 130
@@ -79,6 +80,7 @@ class Lead(Immutable):
     name: str = Field(min_length=3, max_length=80)
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
     keys: tuple[LeadKey, ...] = ()
+    passkeys: tuple[Passkey, ...] = ()
     suspended: bool = False
 
     @field_validator("name")
@@ -88,26 +90,31 @@ class Lead(Immutable):
             raise ValueError("expected one line without surplus spaces")
         return name
 
+    @property
+    def proofs(self) -> list[tuple[str, bytes]]:
+        """What identifies the lead's keys and passkeys: none of these may be listed twice."""
+        return [*(("key", each.blob) for each in self.keys), *(("passkey", each.id) for each in self.passkeys)]
+
 
 class Leads:
     """All leads, by name. Names are compared as `plain_name` writes them.
 
-    Raises `Misconfigured` if two leads have one name, a key occurs twice, or somebody who is not a lead has a secret.
+    Raises `Misconfigured` if two leads have one name, a key or passkey occurs twice, or somebody who is not a lead has a secret.
     """
 
     def __init__(self, leads: Iterable[Lead] = (), codes: Mapping[str, str] | None = None) -> None:
         self._leads: dict[str, Lead] = {}
-        owners: dict[bytes, str] = {}
+        owners: dict[tuple[str, bytes], str] = {}
         for lead in leads:
             if plain_name(lead.name) in self._leads:
                 raise Misconfigured(f"Two leads have the name {lead.name!r}; expected different names.")
             self._leads[plain_name(lead.name)] = lead
-            for key in lead.keys:
-                if key.blob in owners:
+            for one in lead.proofs:
+                if one in owners:
                     raise Misconfigured(
-                        f"A key of {lead.name!r} occurs twice; it is also listed for {owners[key.blob]!r}."
+                        f"A {one[0]} of {lead.name!r} occurs twice; it is also listed for {owners[one]!r}."
                     )
-                owners[key.blob] = lead.name
+                owners[one] = lead.name
         self._codes: dict[str, str] = {}
         for name, secret in (codes or {}).items():
             if plain_name(name) not in self._leads:
@@ -214,18 +221,20 @@ class Enrolment:
     uri: str
 
 
-def enrol(leads_file: Path, codes_file: Path, *, name: str, email: str, key: str = "", codes: bool = True) -> Enrolment:
-    """Add a lead, or replace the secret of an existing one and add `key`; write both files.
+def enrol(
+    leads_file: Path, codes_file: Path, *, name: str, email: str, key: str = "", passkey: str = "", codes: bool = True
+) -> Enrolment:
+    """Add a lead, or replace the secret of an existing one; add `key` and `passkey`, a line of YAML. Writes both files.
 
-    `codes=False` makes no secret: for another key, or for leads who always sign. A suspended lead stays suspended. Comments at
-    the head of the leads file are kept, others are lost. Raises `Misconfigured`, before anything is written, if a file would be
-    wrong or the name is enrolled with another e-mail, because that may be another person.
+    `codes=False` makes no secret: for another key or passkey, or for leads who always sign. A suspended lead stays suspended.
+    Comments at the head of the leads file are kept, others are lost. Raises `Misconfigured`, before anything is written, if a
+    file would be wrong or the name is enrolled with another e-mail, because that may be another person.
     """
     before = load_leads(leads_file, codes_file)
     known = next((lead for lead in before.everybody if plain_name(lead.name) == plain_name(name)), None)
     if known is not None and known.email.casefold() != email.casefold():
         raise Misconfigured(f"{known.name} is enrolled with another e-mail; expected that one, or another name.")
-    lead = _with_key(known, name=" ".join(name.split()), email=email, key=key)
+    lead = _with_keys(known, name=" ".join(name.split()), email=email, key=key, passkey=passkey)
     secret = pyotp.random_base32() if codes else ""
     everybody = [lead if each is known else each for each in before.everybody] + ([] if known else [lead])
     secrets = {each.name: held for each in before.everybody if (held := before.secret(each))}
@@ -239,22 +248,37 @@ def enrol(leads_file: Path, codes_file: Path, *, name: str, email: str, key: str
     return Enrolment(lead, secret, uri)
 
 
-def _with_key(known: Lead | None, *, name: str, email: str, key: str) -> Lead:
-    """Return the lead with this key, unless it has the key already."""
+def _with_keys(known: Lead | None, *, name: str, email: str, key: str, passkey: str) -> Lead:
+    """Return the lead with this key and this passkey, unless it has them already."""
     try:
         lead = known or Lead(name=name, email=email)
-        added = LeadKey(key=key) if key else None
+        added = Lead(
+            name=lead.name,
+            email=lead.email,
+            keys=(LeadKey(key=key),) if key else (),
+            passkeys=(Passkey.model_validate(_line(passkey)),) if passkey else (),
+        )
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
-        raise Misconfigured(f"{wrong['loc'][0]}: {wrong['msg'].removeprefix('Value error, ')}.") from None
-    if added is None or added.blob in {old.blob for old in lead.keys}:
-        return lead
-    return lead.model_copy(update={"keys": (*lead.keys, added)})
+        raise Misconfigured(
+            f"{(wrong['loc'] or ['passkey'])[0]}: {wrong['msg'].removeprefix('Value error, ')}."
+        ) from None
+    keys = [each for each in added.keys if ("key", each.blob) not in lead.proofs]
+    passkeys = [each for each in added.passkeys if ("passkey", each.id) not in lead.proofs]
+    return lead.model_copy(update={"keys": (*lead.keys, *keys), "passkeys": (*lead.passkeys, *passkeys)})
+
+
+def _line(passkey: str) -> Any:
+    """Return what the line of a passkey contains, with or without the dash of a list."""
+    try:
+        return yaml.safe_load(passkey.strip().removeprefix("- "))
+    except yaml.YAMLError:
+        raise Misconfigured("The line of the passkey is not YAML; expected the line that the desk shows.") from None
 
 
 def _entry(lead: Lead) -> dict[str, Any]:
     fields = lead.model_dump(exclude_defaults=True)
-    return fields | ({"keys": list(fields["keys"])} if "keys" in fields else {})
+    return fields | {name: list(fields[name]) for name in ("keys", "passkeys") if name in fields}
 
 
 def _as_yaml(value: Any) -> str:

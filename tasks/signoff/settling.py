@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tasks.estate.errors import NotApproved, NotFound, Refused
-from tasks.ledger.facts import ArrivalAnswered, CodeUsed, Sending, Settled
+from tasks.ledger.facts import ArrivalAnswered, Sending, Settled
 from tasks.ledger.ledger import Entry, Fact, Ledger
 from tasks.signoff.leads import Leads
+from tasks.signoff.passkeys import CounterWentBack
+from tasks.signoff.proof_use import require_counted_up, used_up_by
 from tasks.signoff.proofs import BadProof, statement, verify
 
 How = Literal["arrived", "failed"]
@@ -58,7 +60,8 @@ def settle(
     """Record how a lead reports that a call ended, with the proof, and return the `Settled` fact.
 
     `given_at` is when the answer was given, `asked_by` the run whose form asked for it ("" for a terminal). Raises `NotApproved`
-    for somebody who is not a lead, a bad proof or a missing reason, and `AlreadyRecorded` for a used code.
+    for somebody who is not a lead, a bad proof or a missing reason, with the fact `alert` if a passkey may have been copied, and
+    `AlreadyRecorded` for a used code.
     """
     lead = leads.find(name)
     if lead is None:
@@ -71,8 +74,10 @@ def settle(
     message = statement_to_sign(call, how, answer_by)
     try:
         proven = verify(leads, lead, proof, message=message, given_at=given_at, now=now)
+        require_counted_up(ledger, proven, given_at)
     except BadProof as bad:
-        raise NotApproved(str(bad), next_step="Nothing was settled. Try again with a new code, or sign.") from None
+        step = "Nothing was settled. Try again with a new code, or sign."
+        raise NotApproved(str(bad), next_step=step, alert=isinstance(bad, CounterWentBack)) from None
     answer = {"approver": lead.name, "words": reason.strip(), "proof": proven.kind}
     how_known = {"how": f"lead: {how}", "statement": message.decode()}
     if asked_by:
@@ -81,7 +86,7 @@ def settle(
         how_known["signature"] = proven.signature
     where, once = (call.destination_id, call.plan), f"settled-by-lead:{call.run_id}"
     facts = [
-        *([Entry(CodeUsed(), once=proven.used)] if proven.used else []),
+        *used_up_by(proven, given_at),
         Entry(ArrivalAnswered(**answer, email=EMAIL[how]), *where),
         Entry(Settled(**answer, **how_known), *where, once),
     ]

@@ -3,6 +3,7 @@
 GROUPS = {
     "gate": [
         *(f"tasks/signoff/{name}.py" for name in ("gate", "approval_recheck", "standing", "preauthorised", "sending")),
+        *(f"tasks/signoff/{name}.py" for name in ("passkeys", "passkey_entries", "proof_use")),
         *(f"tasks/safeguards/{name}.py" for name in ("scheduled_run_conditions", "holds")),
         *(f"tasks/{name}.py" for name in ("locks", "copies", "restores", "loads")),
         "deployments/worker/execute.py",

@@ -141,7 +141,7 @@ def test_the_last_answers_must_be_signatures_if_the_rules_demand_them(desk: Desk
     """If one of two people must sign, only one of them may use a code; if both must, neither may."""
     plan = desk.ask(draft(risk=SIGNED))
     desk.submit(plan, ANNA, desk.code(ANNA))
-    assert "must be an SSH signature" in desk.refusal(plan, BEN, desk.code(BEN))
+    assert "must be made with a passkey or an SSH key" in desk.refusal(plan, BEN, desk.code(BEN))
     assert desk.gate.waiting(plan).attempts_left == 5
     desk.approve(plan, BEN)
     reverse = draft("reverse", SIGNED)
@@ -152,7 +152,7 @@ def test_the_last_answers_must_be_signatures_if_the_rules_demand_them(desk: Desk
     both = draft("both", RED.model_copy(update={"signatures": 2}))
     desk.wait(minutes=1)
     desk.ask(both)
-    assert "must be an SSH signature" in desk.refusal(both, ANNA, desk.code(ANNA))
+    assert "must be made with a passkey or an SSH key" in desk.refusal(both, ANNA, desk.code(ANNA))
 
 
 def test_nobody_can_approve_before_the_cool_down_ends(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tasks.estate.errors import Misconfigured
 from tasks.signoff.leads import Lead, LeadKey, Leads, enrol, load_leads
 from tasks.signoff.proofs import new_key
+from tests.passkey_device import Device
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 ROOT = Path(__file__).parents[3]
@@ -104,6 +105,7 @@ def test_the_shipped_leads_file_is_valid_and_empty() -> None:
     example = [line.removeprefix("# ") for line in path.read_text().splitlines() if line[:3] in ("# -", "#  ")]
     entry = yaml.safe_load("\n".join(line.removeprefix("#") for line in example))[0]
     entry["keys"][0]["key"] = new_key()[1]
+    entry["passkeys"][0] |= {name: Device("a phone").fields[name] for name in ("credential", "public_key")}
     assert Lead.model_validate(entry).name == "Anna Lead"
 
 
