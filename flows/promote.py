@@ -54,7 +54,5 @@ def promote(
         evidence = copies.await_arrival(plan, receipt)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     purged_at = caches.purge_cache(pair.destination)
-    ended = reports.report_outcome(
-        plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at)
-    )
+    ended = reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at))
     return restores.start_allowed_restore(plan, approved, ended)

@@ -46,6 +46,4 @@ def provision(
         receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan))
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt))
     purged_at = caches.purge_cache(pair.destination)
-    return reports.report_outcome(
-        plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at)
-    )
+    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at))

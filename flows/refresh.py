@@ -55,6 +55,4 @@ def refresh(
         receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan), other_site=other_site)
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt, enough=enough), enough=enough)
     purged_at = caches.purge_cache(pair.destination)
-    return reports.report_outcome(
-        plan, approved, evidence, checks.verify_site(plan, receipt.baseline.source, purged_at)
-    )
+    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at))

@@ -50,4 +50,6 @@ def restore(
         evidence = copies.await_arrival(plan, receipt, before)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
     purged_at = caches.purge_cache(pair.destination)
-    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, before, purged_at))
+    return reports.report_outcome(
+        plan, approved, evidence, checks.verify_site(plan, receipt, purged_at, expected=before)
+    )

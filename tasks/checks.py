@@ -7,7 +7,7 @@ from prefect import task
 
 from tasks.configuration.settings import load_settings
 from tasks.estate.copy_rules import compare
-from tasks.estate.plans import CopyOptions, Diagnosis, Finding, Plan
+from tasks.estate.plans import CopyOptions, Diagnosis, Finding, Plan, Receipt
 from tasks.estate.polling import until, utc_now
 from tasks.estate.sites import Survey
 from tasks.runtime.resources import open_clients, scaled
@@ -24,15 +24,18 @@ CDN_SETTLES = 300.0  # seconds; a CDN purge shows after one to five minutes
     timeout_seconds=900,
     **BELOW_THE_GATE,
 )
-def verify_site(plan: Plan, expected: Survey, purged_at: datetime | None = None) -> tuple[Finding, ...]:
-    """Look at the destination as a visitor would and compare it with what should have arrived (`expected`).
+def verify_site(
+    plan: Plan, receipt: Receipt, purged_at: datetime | None = None, *, expected: Survey | None = None
+) -> tuple[Finding, ...]:
+    """Look at the destination as a visitor would and compare it with what should have arrived and with how it was before.
 
-    `purged_at`: when the caches were purged. Findings are a result, not an exception: raises only `Transient`, which is retried 4
-    times, backing off with jitter.
+    `expected` is what the destination should have become, as in `await_arrival`. `purged_at`: when the caches were purged.
+    Findings are a result, not an exception: raises only `Transient`, which is retried 4 times, backing off with jitter.
     """
     with open_clients() as (client, prober):
         pace = load_settings().pace
-        return check_copy(client, prober, plan, expected, purged_at=purged_at, pace=pace, settle=_settled)
+        expected, before = expected or receipt.baseline.source, receipt.baseline.destination
+        return check_copy(client, prober, plan, expected, before, purged_at=purged_at, pace=pace, settle=_settled)
 
 
 @task(name="Diagnose the install", task_run_name="Diagnose {name}", timeout_seconds=900, **BELOW_THE_GATE)

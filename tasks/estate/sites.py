@@ -128,14 +128,26 @@ class Install(Immutable):
     multisite: bool | None = None
 
 
+class Appearance(Immutable):
+    """How the front page of an install's primary domain appears to visitors and search engines. None: not known.
+
+    `host`: where a visitor arrives after redirects. `hidden`: whether search engines are asked not to index the site.
+    """
+
+    status: int | None = None
+    host: str | None = None
+    hidden: bool | None = None
+
+
 class Survey(Immutable):
-    """The state of one install at one time. None: could not be read, see `gaps`."""
+    """The state of one install at one time. None: could not be read, see `gaps`; `appearance`: or not looked at."""
 
     install: Install
     domains: tuple[DomainName, ...] | None = None
     certificates: tuple[CertificateFact, ...] | None = None
     storage: Storage | None = None
     content: Content
+    appearance: Appearance | None = None
     taken_at: datetime
     gaps: tuple[str, ...] = ()
 

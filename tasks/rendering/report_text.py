@@ -44,11 +44,17 @@ def report_text(report: Report, head: str = "") -> str:
 def finding_lines(findings: tuple[Finding, ...]) -> list[str]:
     """Return the findings as a list, without tables, which a phone cuts.
 
-    The result of a check that could not be made is `unknown`, never `ok`.
+    The result of a check that could not be made is `unknown`, never `ok`. `noted`: not as it should be, and nobody's failure,
+    because it was so before the copy.
     """
-    results = {True: "ok", False: "**FAILED**", None: "**unknown**"}
     return bullets(
-        f"{results[f.passed]}{'' if f.severity is Severity.INFO else f' ({f.severity.value})'} · {f.check}: {plain(f.detail, 300)}"
-        + (f" What to do: {code(f.action)}" if f.action else "")
+        f"{_result(f)} · {f.check}: {plain(f.detail, 300)}" + (f" What to do: {code(f.action)}" if f.action else "")
         for f in findings
     )
+
+
+def _result(finding: Finding) -> str:
+    if finding.passed is False and finding.severity is Severity.INFO:
+        return "noted"
+    result = {True: "ok", False: "**FAILED**", None: "**unknown**"}[finding.passed]
+    return result if finding.severity is Severity.INFO else f"{result} ({finding.severity.value})"

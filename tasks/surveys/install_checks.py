@@ -8,10 +8,11 @@ from ipaddress import ip_address
 from tasks.capi.client import Client
 from tasks.estate.plans import Finding, Plan, Severity
 from tasks.estate.polling import utc_now
-from tasks.estate.sites import Content, DomainName, Install, Survey
+from tasks.estate.sites import Appearance, Content, DomainName, Install, Survey
 from tasks.surveys.arrival_evidence import files_arrived
 from tasks.surveys.survey import survey_install
 from tasks.websites import site_checks
+from tasks.websites.appearance import indexing
 from tasks.websites.certificates import check_certificates
 from tasks.websites.fetcher import Page
 from tasks.websites.hosts_and_urls import Names, Sides
@@ -28,19 +29,29 @@ def check_copy(
     prober: Prober,
     plan: Plan,
     expected: Survey,
+    before: Survey,
     *,
     purged_at: datetime | None = None,
     pace: float = 1.0,
     settle: Settle = lambda check: check(),
 ) -> tuple[Finding, ...]:
-    """Check the destination of a copy or restore against what should have arrived (`expected`)."""
+    """Check the destination of a copy or restore against what should have arrived (`expected`).
+
+    `before`: the destination right before the call; a restore brings back what is expected, so that is compared instead.
+    """
     survey = survey_install(client, prober, plan.pair.destination.id)
     back = plan.verb == "restore"
+    before = expected if back else before
+    earlier = before.appearance or Appearance()
     other = Names(frozenset()) if back else site_checks.names_of(expected)
     prober.add_domains(plan.pair.source.name, [*site_checks.names_of(expected).hosts, plan.pair.source.primary_domain])
     sides = Sides(site_checks.names_of(survey), other)
     found = run_checks(
-        prober, survey, sides, lambda domain: settle(lambda: _cache(prober, domain, sides, purged_at, pace))
+        prober,
+        survey,
+        sides,
+        lambda domain: settle(lambda: _cache(prober, domain, sides, purged_at, pace, earlier)),
+        before.model_copy(update={"appearance": earlier}),
     )
     whole = plan.options.database and not plan.options.tables
     found += site_checks.content_matches(
@@ -81,8 +92,18 @@ def check_install(prober: Prober, survey: Survey, other: Survey | None = None) -
     return tuple(found)
 
 
-def run_checks(prober: Prober, survey: Survey, sides: Sides, check_cache: Callable[[str], Finding]) -> list[Finding]:
-    """Run the checks that need no second install. `check_cache` checks the cached front page of a domain."""
+def run_checks(
+    prober: Prober,
+    survey: Survey,
+    sides: Sides,
+    check_cache: Callable[[str], Finding],
+    before: Survey | None = None,
+) -> list[Finding]:
+    """Run the checks that need no second install. `check_cache` checks the cached front page of a domain.
+
+    `before`: the install before the copy that is checked; None: there was no copy.
+    """
+    earlier = before.appearance if before is not None else None
     listed = [domain for domain in survey.domains or () if "*" not in domain.name]
     answers = prober.in_parallel({d.name: partial(prober.addresses, d.name) for d in listed})
     addresses = {name: seen for name, seen in answers.items() if seen is not None}
@@ -90,15 +111,16 @@ def run_checks(prober: Prober, survey: Survey, sides: Sides, check_cache: Callab
         {name: partial(prober.visit, name, fresh=True) for name, seen in addresses.items() if seen}
     )
     resolved = {name: min(seen, default="") for name, seen in addresses.items()}
-    found = [site_checks.active(survey.install), *site_checks.domains(survey, resolved, pages, sides)]
+    found = [site_checks.active(survey.install), *site_checks.domains(survey, resolved, pages, sides, earlier)]
     if prober.asks_dns:
         found += _dns(prober, survey.install, listed, addresses, pages)
     found += check_certificates(survey, utc_now())
     primary, multisite = survey.install.primary_domain, bool(survey.install.multisite)
-    found.append(site_checks.home_is_own(survey.content, sides, primary, multisite=multisite))
+    content = before.content if before is not None else None
+    found.append(site_checks.home_is_own(survey.content, sides, primary, multisite=multisite, before=content))
     if primary is not None:
         fresh, robots = prober.visit(primary, fresh=True), prober.page(primary, "/robots.txt", fresh=True)
-        found += [site_checks.front_page(fresh, sides), site_checks.indexing(survey.install, fresh, robots)]
+        found += [site_checks.front_page(fresh, sides, earlier), indexing(survey.install, fresh, robots, earlier)]
         found.append(check_cache(primary))
     return found
 
@@ -139,11 +161,18 @@ def _same_form(addresses: frozenset[str]) -> frozenset[str]:
     return frozenset(str(ip_address(each)) if _is_address(each) else each for each in addresses)
 
 
-def _cache(prober: Prober, domain: str, sides: Sides, purged_at: datetime | None = None, pace: float = 1.0) -> Finding:
+def _cache(
+    prober: Prober,
+    domain: str,
+    sides: Sides,
+    purged_at: datetime | None = None,
+    pace: float = 1.0,
+    before: Appearance | None = None,
+) -> Finding:
     cached = prober.visit(domain)
     since = (utc_now() - purged_at).total_seconds() / pace if purged_at else None
     fresh = (prober.visit(domain, fresh=True), prober.visit(domain, fresh=True))
-    return site_checks.cache_is_fresh(cached, fresh, sides, since)
+    return site_checks.cache_is_fresh(cached, fresh, sides, since, before)
 
 
 def _leaks(prober: Prober, install: Install, sides: Sides) -> list[Finding]:

@@ -6,7 +6,7 @@ from tasks.estate.copy_rules import pins, require_allowed
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import Backup, Baseline, Plan
 from tasks.estate.sites import Direction, Pair, Survey
-from tasks.surveys.survey import survey_install
+from tasks.surveys.survey import survey_install, with_appearance
 from tasks.websites.wordpress_site import Prober
 
 
@@ -23,7 +23,7 @@ def recheck(
             f"Plan {plan.code} was made by another version of the code ({plan.code_version}) than runs now."
         )
     server_time = client.server_time()
-    destination = survey_install(client, prober, plan.pair.destination.id)
+    destination = with_appearance(prober, survey_install(client, prober, plan.pair.destination.id))
     source = destination if plan.direction is Direction.BACK else survey_install(client, prober, plan.pair.source.id)
     _require_pins(plan, source, destination)
     if generation != plan.generation:

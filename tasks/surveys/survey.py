@@ -9,6 +9,7 @@ from tasks.capi.models import Site as HostSite
 from tasks.estate.errors import NotFound, Refused
 from tasks.estate.polling import utc_now
 from tasks.estate.sites import CertificateFact, Content, DomainName, Environment, Install, Storage, Survey
+from tasks.websites.appearance import appearance_of
 from tasks.websites.wordpress_site import Prober
 
 T = TypeVar("T")
@@ -64,6 +65,15 @@ def survey_install(client: Client, prober: Prober, install_id: str) -> Survey:
         taken_at=utc_now(),
         gaps=tuple(gaps),
     )
+
+
+def with_appearance(prober: Prober, survey: Survey) -> Survey:
+    """Add how the install appears, so that the checks after a copy blame it only for what it changed."""
+    primary = survey.install.primary_domain
+    if primary is None:
+        return survey
+    front, robots = prober.visit(primary, fresh=True), prober.page(primary, "/robots.txt", fresh=True)
+    return survey.model_copy(update={"appearance": appearance_of(front, robots)})
 
 
 def _or_gap(gaps: list[str], what: str, look: Callable[[], T]) -> T | None:

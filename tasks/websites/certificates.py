@@ -9,6 +9,7 @@ from datetime import datetime
 
 from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import CertificateFact, DomainName, Survey
+from tasks.websites.findings import finding
 from tasks.websites.hosts_and_urls import Names, to_host
 
 EXPIRY_WARNING_DAYS = 30
@@ -23,7 +24,7 @@ def check_certificates(survey: Survey, now: datetime) -> list[Finding]:
     if survey.domains is None:
         return [_finding("certificates", None, "the host did not list the domains")]
     found = [_check(domain, survey, now) for domain in survey.domains if "*" not in domain.name]
-    bad = [finding for finding in found if finding.passed is not True]
+    bad = [each for each in found if each.passed is not True]
     good = len(found) - len(bad)
     if not good:
         return bad or [_finding("certificates", None, "the install has no domain")]
@@ -68,5 +69,4 @@ def _expiry(check: str, certificate: CertificateFact, severity: Severity, now: d
 
 
 def _finding(check: str, passed: bool | None, detail: str, bad: Severity = Severity.BLOCK) -> Finding:
-    grade = {True: Severity.INFO, False: bad, None: Severity.UNKNOWN}[passed]
-    return Finding(check=check, passed=passed, severity=grade, detail=detail, action="" if passed else ACTION)
+    return finding(check, passed, detail, bad=bad, action=ACTION)

@@ -1,6 +1,8 @@
 """Checks of a site: pure functions from facts to findings with a severity and an action.
 
-Each check passes, fails or is not known. It fails only on something that no healthy site shows.
+Each check passes, fails or is not known. It fails only on something that no healthy site shows. After a copy, what the owner
+of a site may want (hidden from search engines, closed to strangers, a home elsewhere) is compared with `before`: how the
+destination was right before the call. It fails only if it was not so then.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,10 +11,11 @@ from urllib.parse import urlsplit
 
 from tasks.estate.outcomes import ACTIVE, CACHE, CONTENT, FILES_MATCH, FRONT_PAGE, HOME, LEAKS
 from tasks.estate.plans import Finding, Severity
-from tasks.estate.sites import Content, DomainName, Install, Survey
+from tasks.estate.sites import Appearance, Content, DomainName, Install, Survey
 from tasks.websites import markup
 from tasks.websites.cache_freshness import freshness
 from tasks.websites.fetcher import REDIRECTS, Page
+from tasks.websites.findings import AS_BEFORE, finding
 from tasks.websites.hosts_and_urls import Names, Sides, hosts_in, joined, to_host, writings_of
 
 PROXIES = ("cf-ray", "x-sucuri-id", "x-amz-cf-id", "x-akamai-transformed", "x-iinfo", "x-served-by", "x-vercel-id")
@@ -20,19 +23,13 @@ OPTIONS = "Check the options home and siteurl, and the redirects in the portal."
 # Answers to programs and to frequent requests: a person with a browser may see the site.
 CHALLENGES = {"cf-mitigated": "challenge", "sg-captcha": "challenge"}
 TOO_MANY = 429
+BY_CHOICE = (403, 451)  # a list of addresses or countries that may see the site
 LOGIN = "Set UNDERSTUDY_SITE_LOGINS for this install, or check the site in a browser."
 BY_EDITORS = ("posts", "pages", "feed items")  # a comment appears when it is approved, long after its date
 INSTALLER = ("/wp-admin/install.php", "/wp-admin/setup-config.php")
 MINUTE = "%Y-%m-%d %H:%M"
 SLASHES = ("//", r"\/\/", "%2f%2f")
 TO_SEARCH = "wp search-replace '{old}' '{new}' --all-tables --precise --skip-columns=guid --report-changed-only"
-
-
-def _found(
-    check: str, passed: bool | None, detail: str, *, bad: Severity = Severity.BLOCK, action: str = ""
-) -> Finding:
-    grade = {True: Severity.INFO, False: bad, None: Severity.UNKNOWN}[passed]
-    return Finding(check=check, passed=passed, severity=grade, detail=detail, action="" if passed else action)
 
 
 def names_of(survey: Survey) -> Names:
@@ -50,85 +47,92 @@ def is_primary(domain: DomainName, install: Install) -> bool:
 def active(install: Install) -> Finding:
     """Check that the status of the install is active."""
     known = install.status != "unknown"
-    return _found(ACTIVE, install.status == "active" if known else None, f"status {install.status}",
+    return finding(ACTIVE, install.status == "active" if known else None, f"status {install.status}",
                   action="Check the install in the host's portal.")  # fmt: skip
 
 
-def domains(survey: Survey, resolved: dict[str, str], pages: dict[str, Page], sides: Sides) -> list[Finding]:
+def domains(
+    survey: Survey, resolved: dict[str, str], pages: dict[str, Page], sides: Sides, before: Appearance | None = None
+) -> list[Finding]:
     """Check that each domain is verified, resolves and answers; the primary one blocks, the others warn."""
     if survey.domains is None:
-        return [_found("domains", None, "the host did not list the domains")]
+        return [finding("domains", None, "the host did not list the domains")]
     findings = []
     if survey.install.primary_domain is None:
         findings.append(
-            _found("primary domain", False, "the install has none", action="Set a primary domain in the portal.")
+            finding("primary domain", False, "the install has none", action="Set a primary domain in the portal.")
         )
     for domain in survey.domains:
         if "*" in domain.name:
             continue
         grade = Severity.BLOCK if is_primary(domain, survey.install) else Severity.WARN
         if domain.verified is False:
-            findings.append(_found(f"{domain.name} verified", False, "the host has not verified it, so that it serves no traffic",
+            findings.append(finding(f"{domain.name} verified", False, "the host has not verified it, so that it serves no traffic",
                                    bad=grade, action="Set the TXT record that the portal shows."))  # fmt: skip
         if domain.name not in resolved:
-            findings.append(_found(f"{domain.name} resolves", None, "no name server answered in time"))
+            findings.append(finding(f"{domain.name} resolves", None, "no name server answered in time"))
             continue
         address = resolved[domain.name]
-        findings.append(_found(f"{domain.name} resolves", bool(address), address or "no address", bad=grade,
+        findings.append(finding(f"{domain.name} resolves", bool(address), address or "no address", bad=grade,
                                action="Correct the DNS records."))  # fmt: skip
         if address:
             page = pages.get(domain.name, Page("", None, {}, b"", "not requested within the time budget"))
-            findings.append(_answers(f"{domain.name} answers", page, sides, grade))
+            earlier = before if grade is Severity.BLOCK else None  # it is that of the primary domain
+            findings.append(_answers(f"{domain.name} answers", page, sides, grade, earlier))
     return findings
 
 
-def front_page(page: Page, sides: Sides) -> Finding:
+def front_page(page: Page, sides: Sides, before: Appearance | None = None) -> Finding:
     """Check that the front page of the primary domain answers, stays on the site's own domains, and is of this site."""
-    found = _answers(FRONT_PAGE, page, sides, Severity.BLOCK)
+    found = _answers(FRONT_PAGE, page, sides, Severity.BLOCK, before)
     if found.passed is not True:
         return found
     home = to_host(joined(page.url, markup.api_root(page.body, page.headers.get("link", "")) or ""))
     if home is not None and not sides.is_own(home):
-        return _found(FRONT_PAGE, False, f"shows a page of {home}", action=OPTIONS)
+        return finding(FRONT_PAGE, False, f"shows a page of {home}", action=OPTIONS)
     original = to_host(joined(page.url, markup.canonical(page.body) or ""))
     if original is not None and sides.is_other(original):
-        return _found(FRONT_PAGE, False, f"its canonical URL is on {original}",
+        return finding(FRONT_PAGE, False, f"its canonical URL is on {original}",
                       action="Correct the canonical URL: in the theme, or in the settings of the SEO plugin.")  # fmt: skip
     return found
 
 
-def _answers(check: str, page: Page, sides: Sides, bad: Severity) -> Finding:
-    """Check a page for visitors. A redirect to the other install of the pair blocks on every domain."""
+def _answers(check: str, page: Page, sides: Sides, bad: Severity, before: Appearance | None = None) -> Finding:
+    """Check a page for visitors. A redirect to the other install of the pair blocks on every domain, also if it was there before."""
     host = page.host
     if page.protected:
-        return _found(check, None, "the site requires a login", action=LOGIN)
+        return finding(check, None, "the site requires a login", action=LOGIN)
     if page.in_maintenance:
-        return _found(check, None, "the site shows its maintenance page", action="Check again after the maintenance.")
+        return finding(check, None, "the site shows its maintenance page", action="Check again after the maintenance.")
     if page.status == TOO_MANY or any(page.headers.get(name) == value for name, value in CHALLENGES.items()):
-        return _found(
+        return finding(
             check, None, f"the site does not answer programs now (HTTP {page.status})", action="Open the site."
         )
     if page.status is None:
         known = page.for_everybody  # a site that is slow for us may be healthy for others
-        return _found(check, False if known else None, page.detail, bad=bad, action="Open the site.")
+        return finding(check, False if known else None, page.detail, bad=bad, action="Open the site.")
+    if page.status in BY_CHOICE and before is not None and before.status == page.status:
+        return finding(check, None, f"HTTP {page.status}, {AS_BEFORE}", action="Open the site.")
     if page.status >= 400:
-        return _found(check, False, f"HTTP {page.status}", bad=bad, action="Open the site; read the host's error log.")
+        return finding(check, False, f"HTTP {page.status}", bad=bad, action="Open the site; read the host's error log.")
     if host is None or not sides.is_own(host):
         other = host is not None and sides.is_other(host)
+        if host is not None and not other and before is not None and before.host == host:
+            return finding(check, None, f"redirects visitors to {host}, {AS_BEFORE}", action="Open the site.")
         detail = f"redirects visitors to {host}, " + (
             "the other install of the pair" if other else "which is not one of its domains"
         )
-        return _found(check, False, detail, bad=Severity.BLOCK if other else bad,
+        return finding(check, False, detail, bad=Severity.BLOCK if other else bad,
                       action=OPTIONS)  # fmt: skip
     broken = _replaced_by(page)
     if broken:
-        return _found(check, False, broken, bad=bad, action="Open the site; read the host's error log.")
+        return finding(check, False, broken, bad=bad, action="Open the site; read the host's error log.")
     if page.status in REDIRECTS or not page.body.strip():
         what = "a redirect without a target" if page.status in REDIRECTS else "an empty page"
         known = page.status in (*REDIRECTS, 200)
-        return _found(check, False if known else None, f"HTTP {page.status}, {what}", bad=bad, action="Open the site.")
+        return finding(check, False if known else None, f"HTTP {page.status}, {what}", bad=bad, action="Open the site.")
     known = page.status in (200, 203)  # 203: a proxy changed the page on its way
-    return _found(check, True if known else None, f"HTTP {page.status} on {host}", action="Open the site.")
+    return finding(check, True if known else None, f"HTTP {page.status} on {host}", action="Open the site.")
 
 
 def _replaced_by(page: Page) -> str:
@@ -144,13 +148,13 @@ def points_here(
     """Check that DNS contains what the host requires. A domain behind a proxy points to the proxy and is not known."""
     check = f"{domain.name} points to the host"
     if not wanted:
-        return _found(check, None, "the host does not report the DNS records that it requires")
+        return finding(check, None, "the host does not report the DNS records that it requires")
     if seen & wanted:
-        return _found(check, True, ", ".join(sorted(seen & wanted)))
+        return finding(check, True, ", ".join(sorted(seen & wanted)))
     detail = f"{', '.join(sorted(seen))}; the host requires {', '.join(domain.points_to)}"
     if page is not None and any(name in page.headers for name in PROXIES):
-        return _found(check, None, f"behind a proxy: {detail}")
-    return _found(check, False, detail, bad=Severity.BLOCK if primary else Severity.WARN,
+        return finding(check, None, f"behind a proxy: {detail}")
+    return finding(check, False, detail, bad=Severity.BLOCK if primary else Severity.WARN,
                   action=f"Correct the DNS records of {domain.name}: {' or '.join(domain.points_to)}.")  # fmt: skip
 
 
@@ -159,7 +163,7 @@ def leaks(pages: list[Page], sides: Sides, install: Install) -> list[Finding]:
     read = [page for page in pages if page.status == 200 and not page.protected]
     if not read or not sides.other.hosts or install.primary_domain is None:
         return [
-            _found(LEAKS, None, "no page could be read" if not read else "no two domains to distinguish", action=LOGIN)
+            finding(LEAKS, None, "no page could be read" if not read else "no two domains to distinguish", action=LOGIN)
         ]
     found: dict[str, str] = {}
     written: dict[tuple[str, str], None] = {}
@@ -175,10 +179,10 @@ def leaks(pages: list[Page], sides: Sides, install: Install) -> list[Finding]:
     whole = not any(page.cut for page in read) and read[0] is pages[0]
     passed = False if found else True if whole else None
     detail = where or (f"{len(read)} pages read" if whole else "the front page could not be read in full")
-    findings = [_found(LEAKS, passed, detail, action=_replacing(written, install) if found else LOGIN)]
+    findings = [finding(LEAKS, passed, detail, action=_replacing(written, install) if found else LOGIN)]
     if below:
         where = ", ".join(f"{host} in {url}" for host, url in sorted(below.items())[:5])
-        findings.append(_found("no unlisted hosts of the source", False, where, bad=Severity.WARN,
+        findings.append(finding("no unlisted hosts of the source", False, where, bad=Severity.WARN,
                                action="Check whether these should be the site's own."))  # fmt: skip
     return findings
 
@@ -212,11 +216,11 @@ def content_matches(
     later = (source_now or expected).comparable_with(now)
     kinds = sorted(now.totals.keys() & expected.totals.keys())
     if not kinds:
-        return [_found(CONTENT, None, now.detail or expected.detail or "the two sites have no public content in common",
+        return [finding(CONTENT, None, now.detail or expected.detail or "the two sites have no public content in common",
                        action=LOGIN)]  # fmt: skip
     wrong = [text for kind in kinds for text in _differences(kind, now, expected, later, since)]
     detail = "; ".join(wrong) or f"totals {now.totals}, newest change {now.newest_change}"
-    return [_found(CONTENT, not wrong, detail,
+    return [finding(CONTENT, not wrong, detail,
                    action="The copy is not complete. Do not use the site, and check the host's e-mail.")]  # fmt: skip
 
 
@@ -240,11 +244,13 @@ def _differences(kind: str, now: Content, at_call: Content, later: Content, sinc
 
 def files_match(match: bool | None, detail: str) -> Finding:
     """Check that the copied files are served."""
-    return _found(FILES_MATCH, match, detail, action="The files are not complete. Check the host's e-mail."
+    return finding(FILES_MATCH, match, detail, action="The files are not complete. Check the host's e-mail."
                   if match is False else "Compare a file of a theme or plugin on both sites.")  # fmt: skip
 
 
-def home_is_own(now: Content, sides: Sides, own: str | None, *, multisite: bool = False) -> Finding:
+def home_is_own(
+    now: Content, sides: Sides, own: str | None, *, multisite: bool = False, before: Content | None = None
+) -> Finding:
     """Check that the home URL of the site is on a domain of its own, so that it was replaced."""
     home, site = to_host(now.home), to_host(now.site_url)
     scheme = "http" if (now.home or "").startswith("http:") else "https"
@@ -253,17 +259,21 @@ def home_is_own(now: Content, sides: Sides, own: str | None, *, multisite: bool 
         action = TO_SEARCH.format(old=f"//{home}", new=f"//{own}") + " --network"
     foreign = next((host for host in (home, site) if host and sides.is_other(host)), None)
     if foreign is not None:
-        return _found(
+        return finding(
             HOME, False, f"home {now.home}, siteurl {now.site_url}: {foreign} is the other install", action=action
         )
     # Without a scheme, links made of it are broken.
     whole = (now.home or "").lower().startswith(("http://", "https://"))
     if home is None or own is None or not whole:
-        return _found(HOME, None, now.detail or (f"home {now.home}" if now.home else "not known"), action=LOGIN)
-    return _found(HOME, sides.is_own(home), f"home {now.home}", action=action)
+        return finding(HOME, None, now.detail or (f"home {now.home}" if now.home else "not known"), action=LOGIN)
+    if not sides.is_own(home) and before is not None and to_host(before.home) == home:
+        return finding(HOME, None, f"home {now.home}, {AS_BEFORE}, is on none of its domains", action="Open the site.")
+    return finding(HOME, sides.is_own(home), f"home {now.home}", action=action)
 
 
-def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], sides: Sides, since_purge: float | None) -> Finding:
+def cache_is_fresh(
+    cached: Page, fresh: tuple[Page, Page], sides: Sides, since_purge: float | None, before: Appearance | None = None
+) -> Finding:
     """Check that the cached page is newer than the purge, or equal to a fresh page.
 
     An error or a redirect away from the site that only the cache has fails too, because visitors receive it.
@@ -271,26 +281,9 @@ def cache_is_fresh(cached: Page, fresh: tuple[Page, Page], sides: Sides, since_p
     action = "Purge the cache again, then start `diagnose` after a minute; a CDN takes up to five."
     bad = next((page for page in fresh if page.status != 200 or page.protected), None)
     if bad is not None:
-        return _found(CACHE, None, bad.detail or f"HTTP {bad.status}", action=action)
-    seen = _answers(CACHE, cached, sides, Severity.BLOCK)
+        return finding(CACHE, None, bad.detail or f"HTTP {bad.status}", action=action)
+    seen = _answers(CACHE, cached, sides, Severity.BLOCK, before)
     if seen.passed is not True:
-        return _found(CACHE, seen.passed, f"from the cache: {seen.detail}", action=action)
+        return finding(CACHE, seen.passed, f"from the cache: {seen.detail}", action=action)
     passed, detail = freshness(cached, fresh, since_purge)
-    return _found(CACHE, passed, detail, action=action)
-
-
-def indexing(install: Install, front: Page, robots: Page) -> Finding:
-    """Check that search engines may index production and nothing else. `robots`: its robots.txt."""
-    production = install.environment.value == "production"
-    check = "production may be indexed" if production else "staging is not indexed"
-    if front.status != 200 or front.protected:
-        hidden = front.protected  # a page with a login is not indexed
-        return _found(check, True if hidden and not production else None, front.detail or f"HTTP {front.status}")
-    hidden = markup.hides_from_search(front.body, front.headers.get("x-robots-tag", ""))
-    if production:
-        is_text = robots.status == 200 and "html" not in robots.headers.get("content-type", "")
-        if is_text and not hidden and markup.forbids_search(robots.body):
-            return _found(check, False, "robots.txt forbids the whole site", action="Correct or remove robots.txt.")
-        return _found(check, not hidden, "noindex" if hidden else "no noindex", action="wp option update blog_public 1")
-    return _found(check, hidden, "noindex" if hidden else "no noindex", bad=Severity.WARN,
-                  action="wp option update blog_public 0")  # fmt: skip
+    return finding(CACHE, passed, detail, action=action)

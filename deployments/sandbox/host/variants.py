@@ -1,8 +1,8 @@
 """Named variants of an emulated website: what healthy sites do, and what broken ones do.
 
-Each is a function of the plain answer, and several can be on. `HEALTHY`: no check may fail. `BROKEN`: a check must fail.
-`HIDDEN` is right for staging and wrong for production. `PREPARED` prepares an install for its variant, for example with
-domains, which stay when the variant is switched off.
+Each is a function of the plain answer, and several can be on. `HEALTHY`: no check may fail. `BROKEN`: a check must fail if the
+site was not so before the copy. `HIDDEN` is right for staging, and for production only if it was hidden before. `PREPARED`
+prepares an install for its variant, for example with domains, which stay when the variant is switched off.
 """
 
 import base64
@@ -289,6 +289,7 @@ BROKEN: dict[str, Variant] = {
     "home-elsewhere": _wrong_home,
     "server-error": _answering(500),
     "gone": _answering(404),
+    "strangers-forbidden": _answering(403),
     "leak-encoded": _in_head(lambda i: f'<link href="https://share.example/?u=https%3A%2F%2F{_other(i)}%2F">'),
     "leak-json": _in_head(lambda i: rf'<script>{{"u":"https:\/\/{_other(i).upper()}\/"}}</script>'),
     "leak-entities": _in_head(

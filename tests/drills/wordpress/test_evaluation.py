@@ -8,7 +8,7 @@ from tasks.estate.outcomes import decisive_checks, failed_checks, outcome_of, un
 from tasks.estate.plans import CopyOptions, Finding, Verdict
 from tasks.estate.polling import utc_now
 from tasks.surveys.install_checks import check_copy, check_install
-from tasks.surveys.survey import survey_install
+from tasks.surveys.survey import survey_install, with_appearance
 from tests.drills.wordpress.conftest import SCALE, Pair
 from tests.drills.wordpress.host import HERE, RealHost, Sites
 from tests.drills.wordpress.servers import run
@@ -37,6 +37,7 @@ class Case:
             self._ids = {install.name: install.id for install in client.installs()}
             ids = self._ids[self.source], self._ids[self.destination]
             self._before, there = survey_install(client, prober, ids[0]), survey_install(client, prober, ids[1])
+            self._there = with_appearance(prober, there)
             self._plan = made(self._verb, self._before, there, self._options)
             options = {"include_files": files, "include_db": database, "db_tables": None}
             self.host.land_copy(self.host, {"source": ids[0], "destination": ids[1], "options": options})
@@ -53,7 +54,9 @@ class Case:
     def outcome(self) -> str:
         """Look at the destination; return how a run would end."""
         with reading(self.host, logins=self._logins) as (client, prober):
-            self.findings = check_copy(client, prober, self._plan, self._before, purged_at=self._purged_at, pace=SCALE)
+            self.findings = check_copy(
+                client, prober, self._plan, self._before, self._there, purged_at=self._purged_at, pace=SCALE
+            )
         decisive = decisive_checks(self._plan, Verdict.CONFIRMED)
         return outcome_of(failed_checks(self.findings), unknown_checks(self.findings, decisive))
 

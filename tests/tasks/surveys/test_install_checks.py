@@ -12,8 +12,9 @@ from tasks.estate.outcomes import DECISIVE, decisive_checks, failed_checks, outc
 from tasks.estate.plans import CopyOptions, Finding, Severity, Verdict
 from tasks.estate.polling import utc_now
 from tasks.estate.sites import Survey
+from tasks.rendering.report_text import finding_lines
 from tasks.surveys.install_checks import check_copy, check_install
-from tasks.surveys.survey import survey_install
+from tasks.surveys.survey import id_of, survey_install, with_appearance
 from tests.sites import made, reading
 
 DOCS = Path(__file__).parents[3] / "docs" / "faults.md"
@@ -22,10 +23,14 @@ PAIRS = {
     "promote": ("schulstage", "schulprod"),
     "files": ("schulstage", "schulprod"),
 }
-EXPECTED = {  # after a refresh, after a promotion
-    **dict.fromkeys(HEALTHY, ("Verified", "Verified")), **dict.fromkeys(CLOSED, ("Verified", "Verified")),
-    **dict.fromkeys(UNPROVABLE, ("VerifiedInPart", "VerifiedInPart")), **dict.fromkeys(HIDDEN, ("Verified", "VerifyFailed")),
-    **dict.fromkeys(BROKEN, ("VerifyFailed", "VerifyFailed")),
+# What an owner may want, so that it fails only if the destination was not so before the copy.
+BY_CHOICE = ("redirect-elsewhere", "home-elsewhere", "strangers-forbidden")
+EXPECTED = {  # after a refresh, after a promotion; the same of a destination that was so before the copy
+    **dict.fromkeys(HEALTHY, ("Verified",) * 4), **dict.fromkeys(CLOSED, ("Verified",) * 4),
+    **dict.fromkeys(UNPROVABLE, ("VerifiedInPart",) * 4),
+    **dict.fromkeys(HIDDEN, ("Verified", "VerifyFailed", "Verified", "Verified")),
+    **dict.fromkeys(BROKEN, ("VerifyFailed",) * 4),
+    **dict.fromkeys(BY_CHOICE, ("VerifyFailed", "VerifyFailed", "VerifiedInPart", "VerifiedInPart")),
 }  # fmt: skip
 # Faults in URLs of the database, which are not checked after a copy of files.
 OF_THE_DATABASE = ("leak-encoded", "leak-json", "leak-entities", "page-left-out", "post-left-out")
@@ -45,26 +50,34 @@ def copied(
     case: str,
     *variants: str,
     everywhere: bool = False,
+    before: bool = False,
     leak: bool = False,
     arrival: Verdict = Verdict.CONFIRMED,
     **options: Any,
 ) -> tuple[str, tuple[Finding, ...]]:
-    """Return outcome and findings of a copy after which the destination (or each site) has these variants."""
+    """Return outcome and findings of a copy after which the destination (or each site) has these variants.
+
+    `before`: it had them before the copy too.
+    """
     host, (left, right) = Host(scale=1 / 6000), PAIRS[case]
     with reading(host, **options) as (client, prober):
         ids = {install.name: install.id for install in client.installs()}
         if everywhere:
             for name in variants:
                 host.vary(name)
-        source, destination = survey_install(client, prober, ids[left]), survey_install(client, prober, ids[right])
+        if before:
+            for name in variants:
+                host.vary(name, install=right)
+        source = survey_install(client, prober, ids[left])
+        destination = with_appearance(prober, survey_install(client, prober, ids[right]))
         chosen = CopyOptions(files=True, database=case != "files")
         plan = made(case, source, destination, chosen)
         land(host, source, destination, chosen, leak=leak)
         client.purge_cache(ids[right], "all")
-        if not everywhere:
+        if not everywhere and not before:
             for name in variants:
                 host.vary(name, install=right)
-        found = check_copy(client, prober, plan, source, purged_at=utc_now())
+        found = check_copy(client, prober, plan, source, destination, purged_at=utc_now())
     return outcome_of(failed_checks(found), unknown_checks(found, decisive_checks(plan, arrival))), found
 
 
@@ -121,6 +134,37 @@ def test_a_production_that_is_hidden_from_search_engines_fails(variant: str, cas
     assert copied("refresh", variant)[0] == "Verified"
 
 
+@pytest.mark.parametrize("case", ["refresh", "promote"])
+@pytest.mark.parametrize("variant", [*UNPROVABLE, *HIDDEN, *BROKEN])  # the others are on before too, see above
+def test_a_copy_is_blamed_only_for_what_it_changed(variant: str, case: str) -> None:
+    """What the destination was on purpose before the copy is not a failure after it; a broken site stays one."""
+    outcome, found = copied(case, variant, before=True)
+    assert outcome == EXPECTED[variant][2 if case == "refresh" else 3], shown(found)
+
+
+@pytest.mark.parametrize("variant", HIDDEN)
+@pytest.mark.parametrize("case", ["promote", "files"])
+def test_a_production_that_stays_hidden_is_noted(variant: str, case: str) -> None:
+    """A production that search engines were asked to leave out before is named in the report, and does not fail."""
+    _, found = copied(case, variant, before=True)
+    (line,) = [line for line in finding_lines(found) if "production may be indexed" in line]
+    assert "noted · production may be indexed" in line
+    assert "as before the copy" in line
+
+
+def test_a_restore_is_compared_with_what_it_brings_back() -> None:
+    """A production that was visible before the promotion and is hidden after the restore fails, whatever was in between."""
+    host = Host(scale=1 / 6000)
+    with reading(host) as (client, prober):
+        wanted = with_appearance(prober, survey_install(client, prober, id_of(client, "schulprod")))
+        host.vary("noindex-tag", install="schulprod")
+        between = with_appearance(prober, survey_install(client, prober, id_of(client, "schulprod")))
+        plan = made("promote", wanted, wanted, CopyOptions()).model_copy(update={"verb": "restore"})
+        found = check_copy(client, prober, plan, wanted, between)
+        assert failed_checks(found) == ["production may be indexed"], shown(found)
+        assert failed_checks(check_copy(client, prober, plan, between, wanted)) == []
+
+
 @pytest.mark.parametrize("name", ["schulprod", "schulstage"])
 @pytest.mark.parametrize("variant", [*HEALTHY, *CLOSED])
 def test_a_healthy_site_is_healthy_by_itself(variant: str, name: str) -> None:
@@ -143,5 +187,5 @@ def test_every_variant_is_in_the_matrix() -> None:
 def test_the_matrix_is_in_the_docs() -> None:
     """docs/faults.md has each variant with the outcome that these tests expect."""
     text = DOCS.read_text(encoding="utf-8")
-    rows = [f"| `{name}` | {down} | {up} |" for name, (down, up) in EXPECTED.items()]
+    rows = [f"| `{name}` | {' | '.join(outcomes)} |" for name, outcomes in EXPECTED.items()]
     assert [row for row in rows if row not in text] == []

@@ -14,9 +14,9 @@ from tasks.estate.copy_rules import pins
 from tasks.estate.errors import NotFound, PlanIsStale, Unreachable, WrongDestination
 from tasks.estate.plans import Backup, Baseline, CopyOptions, Plan
 from tasks.estate.polling import utc_now
-from tasks.estate.sites import Content, Direction, Environment, Install, Pair, Survey
+from tasks.estate.sites import Appearance, Content, Direction, Environment, Install, Pair, Survey
 from tasks.surveys.recheck import _with_files_of, listed_backup_ids, recheck
-from tasks.surveys.survey import survey_install
+from tasks.surveys.survey import survey_install, with_appearance
 from tasks.websites.wordpress_site import Prober
 from tests.sites import made, reading
 
@@ -87,6 +87,14 @@ def test_the_baseline_is_returned_if_nothing_changed(world: World) -> None:
     assert seen.backup_ids is not None
     assert world.backup.id in seen.backup_ids
     assert seen.server_time == NOW
+    assert seen.destination.appearance == Appearance(status=200, host="www.schulfest.example", hidden=False)
+
+
+def test_an_install_without_a_primary_domain_has_no_appearance() -> None:
+    """There is no front page to read."""
+    survey = survey_with({})
+    nowhere = survey.model_copy(update={"install": survey.install.model_copy(update={"primary_domain": None})})
+    assert with_appearance(Prober("http"), nowhere) == nowhere
 
 
 def test_a_plan_of_another_version_of_the_code_is_stale(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import Content, DomainName, Environment, Install, Survey
 from tasks.websites import site_checks
+from tasks.websites.appearance import indexing
 from tasks.websites.fetcher import Page
 from tasks.websites.hosts_and_urls import Names, Sides
 
@@ -356,8 +357,8 @@ def test_a_page_of_wordpress_itself_is_not_the_site() -> None:
     assert site_checks.front_page(page('<!-- class="wp-die-message" -->x'), SIDES).passed is True
     assert site_checks.front_page(login, SIDES).passed is None
     assert site_checks.cache_is_fresh(login, (login, login), SIDES, None).passed is None
-    assert site_checks.indexing(install(), login, login).passed is True
-    assert site_checks.indexing(install(Environment.PRODUCTION), login, login).passed is None
+    assert indexing(install(), login, login).passed is True
+    assert indexing(install(Environment.PRODUCTION), login, login).passed is None
     assert site_checks.leaks([login], SIDES, install())[0].passed is None
 
 
@@ -458,7 +459,7 @@ def test_production_is_found_and_nothing_else_is(
     environment: Environment, front: Page, passed: bool | None, severity: Severity
 ) -> None:
     """A page with a login is not indexed, which is right for staging only."""
-    found = site_checks.indexing(install(environment), front, page(status=404))
+    found = indexing(install(environment), front, page(status=404))
     assert (found.passed, found.severity) == (passed, severity)
     assert found.check == (
         "production may be indexed" if environment is Environment.PRODUCTION else "staging is not indexed"
@@ -470,4 +471,4 @@ def test_production_is_found_and_nothing_else_is(
 )
 def test_a_front_page_that_was_not_read_has_its_reason(front: Page, detail: str) -> None:
     """The status, or why there was no answer."""
-    assert site_checks.indexing(install(), front, page(status=404)).detail == detail
+    assert indexing(install(), front, page(status=404)).detail == detail

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.estate.plans import Severity
-from tasks.estate.sites import Content, DomainName, Environment, Install, Survey
+from tasks.estate.sites import Appearance, Content, DomainName, Environment, Install, Survey
 from tasks.websites import site_checks
+from tasks.websites.appearance import appearance_of, indexing
 from tasks.websites.fetcher import Page
 from tasks.websites.hosts_and_urls import Names, Sides
 
@@ -108,8 +109,87 @@ def test_production_is_found_by_search_engines_and_nothing_else(
     environment: Environment, front: Page, robots: Page, passed: bool | None, blocks: bool
 ) -> None:
     """On production, noindex in a tag, in a header and a robots.txt that forbids everything block; elsewhere it only warns."""
-    found = site_checks.indexing(install(environment), front, robots)
+    found = indexing(install(environment), front, robots)
     assert (found.passed, found.severity is Severity.BLOCK) == (passed, blocks)
+
+
+@pytest.mark.parametrize(
+    ("front", "robots", "before", "passed", "severity", "detail"),
+    [
+        (page(x_robots_tag="noindex"), NONE, True, False, Severity.INFO, "noindex, as before the copy"),
+        (page(), ROBOTS, True, False, Severity.INFO, "robots.txt forbids the whole site, as before the copy"),
+        (page(x_robots_tag="noindex"), NONE, False, False, Severity.BLOCK, "noindex"),
+        (page(), ROBOTS, False, False, Severity.BLOCK, "robots.txt forbids the whole site"),
+        (page(x_robots_tag="noindex"), NONE, None, None, Severity.UNKNOWN, "noindex; how it was before the copy is not known"),
+        (page(), NONE, False, True, Severity.INFO, "no noindex"), (page(), NONE, None, True, Severity.INFO, "no noindex"),
+        (page(), NONE, True, True, Severity.INFO, "no noindex; it was hidden before the copy"),
+        (page(401), NONE, True, None, Severity.UNKNOWN, "HTTP 401"),
+    ],
+)  # fmt: skip
+def test_a_hidden_production_fails_only_if_the_copy_hid_it(
+    front: Page, robots: Page, before: bool | None, passed: bool | None, severity: Severity, detail: str
+) -> None:
+    """Hidden before and after is noted, visible before and hidden after fails, and without a reading before it is not known."""
+    found = indexing(install(), front, robots, Appearance(hidden=before))
+    assert (found.passed, found.severity, found.detail) == (passed, severity, detail)
+
+
+@pytest.mark.parametrize(
+    ("seen", "before", "passed"),
+    [
+        (page(403), page(403), None), (page(451), page(451), None), (page(403), page(451), False), (page(403), page(), False),
+        (page(404), page(404), False), (page(500), page(500), False), (page(503), page(503), False),
+        (page(body=b""), page(body=b""), False),
+        (page(url="http://third.example/"), page(url="http://third.example/x"), None),
+        (page(url="http://third.example/"), page(url="http://fourth.example/"), False),
+        (page(url="http://third.example/"), page(), False), (page(url="http://third.example/"), page(None), False),
+        (page(url="http://other.example/"), page(url="http://other.example/"), False),
+        (page(refresh="0; url=//third.example/"), page(301, url="http://third.example/"), None),
+        (page(url=""), page(url=""), False),
+    ],
+)  # fmt: skip
+def test_what_an_owner_may_want_is_compared_with_before(seen: Page, before: Page, passed: bool | None) -> None:
+    """A site closed to strangers, or moved elsewhere, is not known if it was so before; a broken one, or the other install, fails."""
+    earlier = appearance_of(before, NONE)
+    assert site_checks.front_page(seen, SIDES, earlier).passed is passed
+    survey = Survey(
+        install=install(), domains=(DomainName(name="own.example"), DomainName(name="www.own.example")),
+        content=Content(reachable=True), taken_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    addresses = dict.fromkeys(("own.example", "www.own.example"), "192.0.2.1")
+    found = site_checks.domains(survey, addresses, dict.fromkeys(addresses, seen), SIDES, earlier)
+    assert [f.passed for f in found if f.check == "own.example answers"] == [passed]
+    assert [f.passed for f in found if f.check == "www.own.example answers"] == [False]
+
+
+@pytest.mark.parametrize(
+    ("front", "robots", "expected"),
+    [
+        (page(), NONE, Appearance(status=200, host="own.example", hidden=False)),
+        (page(), ROBOTS, Appearance(status=200, host="own.example", hidden=True)),
+        (page(x_robots_tag="noindex"), NONE, Appearance(status=200, host="own.example", hidden=True)),
+        (page(401), ROBOTS, Appearance(status=401, host="own.example")),
+        (page(url="http://own.example/wp-login.php"), ROBOTS, Appearance(status=200, host="own.example")),
+        (page(None, detail="too slow"), ROBOTS, Appearance()),
+    ],
+)  # fmt: skip
+def test_an_appearance_contains_only_what_was_read(front: Page, robots: Page, expected: Appearance) -> None:
+    """A page with a login, or without an answer, proves nothing about search engines."""
+    assert appearance_of(front, robots) == expected
+
+
+@pytest.mark.parametrize(
+    ("home", "before", "passed"),
+    [
+        ("https://third.example", "http://third.example/blog", None), ("https://third.example", "https://own.example", False),
+        ("https://third.example", None, False), ("https://other.example", "https://other.example", False),
+        ("https://own.example", "https://third.example", True),
+    ],
+)  # fmt: skip
+def test_a_home_elsewhere_is_compared_with_before(home: str, before: str | None, passed: bool | None) -> None:
+    """A home on a host that the hosting API does not list is not known if it was there before; the other install's fails."""
+    now, then = (Content(reachable=True, home=each) for each in (home, before))
+    assert site_checks.home_is_own(now, SIDES, "own.example", before=then).passed is passed
 
 
 @pytest.mark.parametrize(
