@@ -16,6 +16,10 @@ def diagnose(
     install: Annotated[str, install("Install", "Install to look at, by name.")],
     compare_with: Annotated[str, asked("Compare with", "Second install, by name; empty: none.", max_length=14)] = "",
 ) -> State[Any]:
-    """Check one install read-only: active, domains, HTTP, certificates, leaked URLs, cache; compare it with a second one if named."""
+    """Check one install read-only: active, domains, HTTP, certificates, leaked URLs, cache; compare it with a second one if named.
+
+    If the settings allow SSH to the install, WP-CLI looks at it from the inside too.
+    """
     diagnosis = checks.diagnose_install(install, compare_with)
-    return reports.report_diagnosis(install, diagnosis.findings, diagnosis.comparison)
+    inside = checks.look_inside(install, compare_with)
+    return reports.report_diagnosis(install, diagnosis.findings + inside, diagnosis.comparison)

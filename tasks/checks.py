@@ -7,13 +7,16 @@ from prefect import task
 
 from tasks.configuration.settings import load_settings
 from tasks.estate.copy_rules import compare
+from tasks.estate.errors import Misconfigured, Refused, Transient
 from tasks.estate.plans import CopyOptions, Diagnosis, Finding, Plan, Receipt
 from tasks.estate.polling import until, utc_now
 from tasks.estate.sites import Survey
-from tasks.runtime.resources import open_clients, scaled
+from tasks.runtime.resources import open_clients, open_wordpress, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
+from tasks.surveys.inside_checks import check_inside, named_install, not_read
 from tasks.surveys.install_checks import check_copy, check_install
 from tasks.surveys.survey import id_of, survey_install
+from tasks.wpcli.access import has_access
 
 CDN_SETTLES = 300.0  # seconds; a CDN purge shows after one to five minutes
 
@@ -52,6 +55,32 @@ def diagnose_install(name: str, compare_with: str = "") -> Diagnosis:
         return Diagnosis(
             findings=check_install(prober, survey, other), comparison=compare(other, survey, CopyOptions())
         )
+
+
+def look_inside(name: str, compare_with: str = "") -> tuple[Finding, ...]:
+    """Return what WP-CLI reports of an install; nothing if the settings do not allow SSH to it.
+
+    An install that cannot be reached by SSH is one finding that is not known: it takes nothing from what a visitor sees.
+    """
+    if not has_access(name, load_settings()):
+        return ()
+    try:
+        return inspect_inside(name, compare_with)
+    except (Refused, Transient, Misconfigured) as error:
+        return (not_read(error),)
+
+
+@task(name="Look at the install from the inside", task_run_name="Inside {name}", timeout_seconds=2700, **BELOW_THE_GATE)
+def inspect_inside(name: str, compare_with: str = "") -> tuple[Finding, ...]:
+    """Run WP-CLI on one install, and search its database for URLs of a second one if named; read-only.
+
+    Raises `GatewayRefused` and `Misconfigured`. Retried 4 times on `Transient`, backing off with jitter. Each command has its time
+    limit, and together they stay below that of the step.
+    """
+    with open_clients() as (client, _):
+        own, other = named_install(client, name), named_install(client, compare_with) if compare_with else None
+    with open_wordpress(name) as wordpress:
+        return check_inside(wordpress, own, other)
 
 
 def _settled(look: Callable[[], Finding]) -> Finding:

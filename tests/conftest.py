@@ -40,7 +40,7 @@ from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
 from tests.people import DEMO_LEAD, PEOPLE, SCHEDULED, Run, write_leads, write_standing
 
-pytest_plugins = ["tests.flows_with_faults", "tests.sweeping"]
+pytest_plugins = ["tests.flows_with_faults", "tests.sweeping", "tests.ssh_access"]
 
 # The suite draws the same examples each time; HYPOTHESIS_PROFILE=random draws new ones. No example has a deadline, because the
 # machine may be busy, and a fixture of a function may serve all examples: each example makes its own tables.

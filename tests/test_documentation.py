@@ -69,7 +69,8 @@ def _default_cell(field: FieldInfo) -> str:
 
 def faults() -> list[str]:
     """Return the names of the emulator's faults."""
-    return list(importlib.import_module("deployments.sandbox.host.faults").FAULTS)
+    known = importlib.import_module("deployments.sandbox.host.faults")
+    return [*known.FAULTS, *known.SSH_FAULTS]
 
 
 def quoted_words(text: str) -> Iterator[str]:

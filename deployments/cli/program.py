@@ -21,7 +21,7 @@ TRACEBACK = "UNDERSTUDY_TRACEBACK"
 COMMANDS = {
     "plan": "plan", "waiting": "waiting", "show": "waiting", "approve": "approve", "reject": "approve", "arrived": "approve",
     "settle": "settle", "hold": "hold", "freezes": "freezes", "standing": "standing", "leads": "leads", "ledger": "ledger",
-    "dump": "dump", "load": "load",
+    "dump": "dump", "load": "load", "trust-host": "trust_host",
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def _load(name: str, file: str) -> Any:
     program = getattr(module, "group", None) if name == file else None
     if program is None:
         program = new_group("")
-        command(program, name)(getattr(module, name))
+        command(program, name)(getattr(module, name.replace("-", "_")))
     found = get_command(program)
     found.name = name
     return found

@@ -151,5 +151,6 @@ ADDRESSES: dict[str, Callable[[str, str], str]] = {
     "ledger_url": ledger_address,
     "dump_folder": folder_address,
     "site_gateway": gateway_address,
+    "ssh_gateway": gateway_address,
     "notices": notice_addresses,
 }

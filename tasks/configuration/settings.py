@@ -91,6 +91,23 @@ class Settings(BaseSettings):
     estate_file: Path = _reviewed(
         "estate.yaml", "Reviewed file of the sites, databases and accounts. Without the file: those of these settings."
     )
+    ssh_installs: str = Field(
+        "",
+        description="Installs on which the worker may run WP-CLI by SSH, separated by spaces; * allows all. Empty: SSH is off.",
+    )
+    ssh_key_file: str = Field(
+        "",
+        description="File of the private key for SSH, without a passphrase. Empty: UNDERSTUDY_SSH_KEY, or an agent's keys.",
+    )
+    ssh_key: SecretStr = _secret("The private key itself, instead of its file.")
+    ssh_known_hosts: Path = Field(
+        default_factory=lambda: Path.home() / ".understudy" / "known_hosts",
+        description="Trusted host keys, in OpenSSH's format. `understudy trust-host` adds to it.",
+    )
+    ssh_host: str = Field(
+        "{install}.ssh.wpengine.net", description="Name of an install's SSH gateway; {install} is the install's name."
+    )
+    ssh_gateway: str = Field("", description="host:port to which all SSH connections go. Empty: DNS, port 22.")
     standing_file: Path = _reviewed(
         "standing.yaml", "Reviewed file of standing approvals for refreshes, relative to the project."
     )

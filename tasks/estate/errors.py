@@ -21,6 +21,9 @@ UnderstudyError
 │  ├─ PlanIsStale         something changed after the plan was shown
 │  ├─ InstallOverdue      the new install did not become active by its deadline
 │  ├─ HostRefused         the hosting API answered 4xx: nothing was started
+│  ├─ GatewayRefused      the SSH gateway of an install refused the login
+│  │  └─ HostKeyRefused      its host key is not the trusted one, or none is trusted
+│  ├─ CommandRefused      WP-CLI refused a command
 │  ├─ GateClosed          imports are not allowed on this worker
 │  ├─ WrongHost           the typed hostname is not that of the target
 │  ├─ RiskNotAccepted     an anonymizer is switched off without the risk phrase
@@ -200,6 +203,27 @@ class HostRefused(Refused):
     """The hosting API answered 4xx: it did not accept the request, and nothing was started."""
 
     next_step = "Nothing was started. The message quotes the host: correct what it names, then start a new run."
+
+
+class GatewayRefused(Refused):
+    """The SSH gateway of an install refused the login of this worker."""
+
+    next_step = "Nothing was started. Add the worker's public key to a user of the host who may reach this install."
+
+
+class HostKeyRefused(GatewayRefused):
+    """The SSH gateway showed a host key that this worker does not trust."""
+
+    next_step = (
+        "Nothing was started. Ask the host whether the key of its gateway changed. Then compare the fingerprints and run "
+        "`understudy trust-host INSTALL --replace`."
+    )
+
+
+class CommandRefused(Refused):
+    """WP-CLI refused a command on the install."""
+
+    next_step = "Run the command of the message on the host's SSH gateway, where its output can be read."
 
 
 class GateClosed(Refused):

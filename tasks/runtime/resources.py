@@ -15,6 +15,8 @@ from tasks.safeguards.risk_rules import RiskRules, load_rules
 from tasks.signoff.lead_suspensions import suspended_now
 from tasks.signoff.leads import Leads, load_leads
 from tasks.websites.wordpress_site import Prober
+from tasks.wpcli.access import access_to
+from tasks.wpcli.wordpress import WordPress
 
 
 @contextmanager
@@ -27,6 +29,15 @@ def open_clients() -> Iterator[tuple[Client, Prober]]:
         honouring_retry_after(),
     ):
         yield client, prober
+
+
+@contextmanager
+def open_wordpress(install: str) -> Iterator[WordPress]:
+    """Open WP-CLI on an install, by SSH as the settings describe; close the connection at the end."""
+    from tasks.wpcli.connection import Connection  # loads asyncssh: only when it is needed
+
+    with Connection(access_to(install, load_settings())) as connection:
+        yield WordPress(connection)
 
 
 _ledgers: dict[str, Ledger] = {}

@@ -28,3 +28,27 @@ def test_leaked_urls_come_with_the_command_that_mends_them(start: Callable[..., 
     run = start(diagnose, install="schulstage", compare_with="schulprod")
     assert run.state == "Unhealthy"
     assert "wp search-replace '//www.schulfest.example' '//schulstage.wpengine.example'" in run.report
+
+
+def test_ssh_shows_an_install_from_the_inside(start: Callable[..., Any], worker: Host, ssh: Callable[..., Any]) -> None:
+    """With SSH, URLs of the other install are counted by table, and what staging would do to customers is in the report."""
+    document = worker.named("schulstage")
+    document["database"] |= {"home": "www.schulfest.example"}
+    worker.store.put("installs", document)
+    worker.change_inside("schulstage", filters_mail=False, environment_type="production")
+    report = start(diagnose, install="schulstage", compare_with="schulprod").report.replace("\\", "")  # of Markdown
+    for detail in (
+        "wp_posts.post_content: 7", "wp_postmeta.meta_value: 2", "wp_options.option_value: 2",
+        "nothing stops e-mails to customers", "production; the host reports staging",
+    ):  # fmt: skip
+        assert detail in report
+
+
+def test_an_install_that_ssh_does_not_reach_is_diagnosed_from_outside(
+    start: Callable[..., Any], worker: Host, ssh: Callable[..., Any]
+) -> None:
+    """A refused key is one finding that is not known; the outcome is that of what a visitor sees."""
+    worker.switch_on("ssh-key-refused")
+    run = start(diagnose, install="schulprod")
+    assert run.state == "Healthy"
+    assert "refuses the key for schulprod" in run.report

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 Document = dict[str, Any]
-TABLES = ("accounts", "users", "sites", "installs", "domains", "backups", "jobs", "journal")
+TABLES = ("accounts", "users", "sites", "installs", "domains", "backups", "jobs", "journal", "keys")
 
 
 class Store:

@@ -1,4 +1,7 @@
-"""Named misbehaviours of the emulated hosting API. Each can be limited to an install, a path and a number of times."""
+"""Named misbehaviours of the emulated hosting API and its SSH gateway.
+
+Each can be limited to an install, a path and a number of times.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +35,19 @@ FAULTS: dict[str, str] = {
     "checkpoints-absent": "Copies and restores make no checkpoints.",
     "site-down": "The public site answers 503.",
     "usage-frozen": "Storage is never measured again.",
+}
+
+# Faults of the SSH gateway. They meet a login or a command; a flow that uses no SSH never meets them.
+SSH_FAULTS: dict[str, str] = {
+    "ssh-key-refused": "The gateway refuses the key.",
+    "ssh-host-key-changed": "The gateway shows another host key.",
+    "ssh-dropped": "The connection is lost while a command runs.",
+    "ssh-session-killed": "A command is killed.",
+    "ssh-out-of-memory": "A command ends with PHP's error for too little memory.",
+    "ssh-late": "A command takes `seconds` more.",
+    "ssh-database-down": "WordPress cannot reach its database.",
+    "ssh-php-fails": "A plugin's error ends PHP; its message contains a customer's address.",
+    "ssh-no-wp": "WP-CLI is not installed on the gateway.",
 }
 
 # Which requests a fault meets by itself, as (method, part of the path). The rest are asked for by name where they act.

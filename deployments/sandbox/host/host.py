@@ -10,7 +10,7 @@ from typing import Any
 
 from deployments.sandbox.host import endpoints, simulated_work, websites
 from deployments.sandbox.host.document_store import new_id, seed
-from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, Fault
+from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, SSH_FAULTS, Fault
 from deployments.sandbox.host.host_state import Estate
 from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.replies import body_of, error, reply
@@ -106,7 +106,7 @@ class Host(Estate):
             if verb == ("GET", "journal"):
                 return reply(200, self.journal())
             if verb == ("GET", "faults"):
-                return reply(200, {"known": FAULTS, "on": [vars(fault) for fault in self.faults]})
+                return reply(200, {"known": FAULTS | SSH_FAULTS, "on": [vars(fault) for fault in self.faults]})
             if verb == ("POST", "faults"):
                 self.switch_on(str(body.pop("name", "")), **body)
             elif verb == ("POST", "variants"):
@@ -119,6 +119,10 @@ class Host(Estate):
                 self.relabel(**body)
             elif verb == ("POST", "users"):
                 self.change_user(str(body.pop("email", "")), **body)
+            elif verb == ("POST", "keys"):
+                self.add_key(**body)
+            elif verb == ("POST", "inside"):
+                self.change_inside(str(body.pop("install", "")), **body)
             elif verb == ("POST", "reset"):
                 self.faults.clear()
                 self.store.clear()

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from deployments.sandbox.host.document_store import Store, seed
-from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, Fault
+from deployments.sandbox.host.document_store import Store, fixed_id, seed
+from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, SSH_FAULTS, Fault
 from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.variants import PREPARED, VARIANTS
+from deployments.sandbox.host.wp_cli import inside_of
 
 __all__ = ["Estate", "Request", "Response"]
 
@@ -48,9 +49,9 @@ class Estate:
         times: int | None = None,
         **options: Any,
     ) -> None:
-        """Switch on a fault of `FAULTS`. Raise `KeyError` for an unknown name."""
-        if name not in FAULTS:
-            raise KeyError(f"{name!r} is no fault; expected one of {', '.join(FAULTS)}")
+        """Switch on a fault of `FAULTS` or `SSH_FAULTS`. Raise `KeyError` for an unknown name."""
+        if name not in FAULTS | SSH_FAULTS:
+            raise KeyError(f"{name!r} is no fault; expected one of {', '.join(FAULTS | SSH_FAULTS)}")
         method, part = (method or AT_THE_DOOR.get(name, ("", ""))[0]), path
         self.faults.append(Fault(name, install, method, part, times, options))
 
@@ -101,6 +102,22 @@ class Estate:
                 raise KeyError(f"no user {email!r} with the fields {', '.join(fields)}")
             for user in found:
                 self.store.put("users", user | fields)
+
+    def add_key(self, key: str, *, account: str = "Understudy Demo") -> None:
+        """Let whoever has this public key, a line in OpenSSH's format, log in to all installs of an account by SSH."""
+        with self.store.lock:
+            body = key.split()[1]
+            self.store.put("keys", {"id": f"{account} {body}", "account_id": fixed_id(account), "key": body})
+
+    def change_inside(self, install: str, /, **facts: Any) -> None:
+        """Change what only WP-CLI sees of a site: see `wp_cli.inside_of`. Raise `KeyError` for an unknown fact."""
+        with self.store.lock:
+            document = self.named(install)
+            unknown = facts.keys() - inside_of(document).keys()
+            if unknown:
+                raise KeyError(f"{', '.join(sorted(unknown))}; expected some of {', '.join(inside_of(document))}")
+            document["inside"] = {**document.get("inside", {}), **facts}
+            self.store.put("installs", document)
 
     def named(self, name: str) -> dict[str, Any]:
         """Return the document of the install with this name. Raise `KeyError` if it does not exist."""

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.http_messages import Request
 from deployments.sandbox.host.loopback import Listener, QuietRequest, Server, stop_signal
+from deployments.sandbox.host.ssh_gateway import SshGateway
 
 DROPS = 10  # pieces of a dripping body
 
@@ -58,13 +59,18 @@ def main() -> None:
     parser.add_argument(
         "--scale", type=float, default=1 / 60, help="our seconds for one of the host's; 1/60 by default"
     )
+    parser.add_argument("--ssh-port", type=int, default=0, help="loopback port of the SSH gateway; 0 takes a free one")
     options = parser.parse_args()
     ended = stop_signal()
     emulated = Host(options.state, scale=options.scale)
     server = serve(emulated, port=options.port)
+    gateway = SshGateway(emulated, port=options.ssh_port)
     print(
-        f"Hosting API on {server.url}/v1 (user demo, password demo); switchboard on {server.url}/_sandbox/", flush=True
+        f"Hosting API on {server.url}/v1 (user demo, password demo); switchboard on {server.url}/_sandbox/; "
+        f"SSH gateway on {gateway.address}",
+        flush=True,
     )
     ended.wait()
+    gateway.close()
     server.close()
     emulated.close()
