@@ -152,6 +152,18 @@ def test_the_plan_that_was_sent_counts(failing: Failing, first: bool) -> None:
     assert not failing.allowed(promotion, restore_backup_id="other")
 
 
+@pytest.mark.parametrize("changes", [{"run_id": "down"}, {"backup_id": "other"}], ids=str)
+def test_a_plan_under_the_name_of_another_gives_no_permission(failing: Failing, changes: dict[str, str]) -> None:
+    """A fact whose plan is of another run, or is not the one whose fingerprint it has, permits no restore."""
+    promotion = failing.promote()
+    backup = promotion.backup.model_copy(update={"id": changes.get("backup_id", promotion.backup.id)})
+    other = promotion.model_copy(update={"backup": backup, "run_id": changes.get("run_id", "up")})
+    failing.desk.ledger.record(raw_fact("planned", other.model_dump(mode="json")), **where(promotion))
+    ledger, now = failing.desk.ledger, failing.desk.now
+    assert allowed_by(ledger, put_back(promotion), "up", now) is None
+    assert allowed_by(ledger, put_back(other), "up", now) is None
+
+
 def test_the_permission_is_used_once(failing: Failing) -> None:
     """A second restore of the same promotion is refused and records nothing; another promotion's is not."""
     ledger, promotion = failing.desk.ledger, failing.promote()
