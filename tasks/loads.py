@@ -121,7 +121,6 @@ def plan_load(
             real=settings.target_hostname,
             readers=readers,
             opted_out=choices.opted_out,
-            generation=0,
             requested_by=requested_by,
             run_id=this_run(),
             events=partial(dump_reader.read, facts.url, identities=_identities(settings), proven=facts.trailer.digest),

@@ -220,7 +220,6 @@ def draft_load(
     real: str,
     readers: str,
     opted_out: tuple[Anonymizer, ...],
-    generation: int,
     requested_by: str,
     run_id: str,
     events: Callable[[], Iterator[Event]] | None = None,
@@ -263,7 +262,6 @@ def draft_load(
         mask_now=tuple(kind for kind in to_mask_now(facts.header) if kind not in opted_out),
         arrives_raw=tuple(kind for kind in to_mask_now(facts.header) if kind in opted_out),
         catalog=structure_fingerprint(catalog, policy),
-        generation=generation,
         requested_by=requested_by,
         run_id=run_id,
     )

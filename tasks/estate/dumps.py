@@ -251,7 +251,7 @@ class LoadPlan(Fingerprinted):
     mask_now: tuple[Anonymizer, ...] = ()  # raw in the dump, masked by the load
     arrives_raw: tuple[Anonymizer, ...] = ()  # raw in the dump and after the load, allowed by the risk phrase
     catalog: str  # fingerprint of the target's structure
-    generation: int  # ledger: number of loads ever journaled for this target when the plan was drafted
+    generation: int = 0  # ledger: number of loads ever journaled for this target when the plan was made
     risk: Risk = ONE_PERSON
     overrides: tuple[str, ...] = ()
     code_version: str = ""

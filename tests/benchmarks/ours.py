@@ -201,7 +201,6 @@ def load(made: Export, target: str, policy: Policy, readers: str) -> tuple[Loade
             real=STAGING,
             readers=readers,
             opted_out=(),
-            generation=0,
             requested_by="bench",
             run_id=uuid4().hex,
         )

@@ -32,7 +32,7 @@ def draft(target: psycopg.Connection[Any]) -> Draft:
         )
         dump = facts(*(tables or DUMP), **header).model_copy(update={"unproven": unproven})
         return draft_load(
-            target, dump, policy(rules), typed=typed, real=real, readers=readers, opted_out=opted_out, generation=4,
+            target, dump, policy(rules), typed=typed, real=real, readers=readers, opted_out=opted_out,
             requested_by="Dora", run_id="run-1", events=lambda: iter(()),
         )  # fmt: skip
 
@@ -44,13 +44,7 @@ def test_a_plan_describes_what_happens_to_the_target(draft: Draft) -> None:
     plan = draft(unproven="no key")
     assert [str(each.name) for each in plan.tables] == ["a", "b"]
     assert (plan.kept, plan.emptied, plan.untouched, plan.skipped) == (("other",), (), (), ())
-    assert (plan.first_load, plan.unproven, plan.generation, plan.requested_by, plan.run_id) == (
-        True,
-        "no key",
-        4,
-        "Dora",
-        "run-1",
-    )
+    assert (plan.first_load, plan.unproven, plan.requested_by, plan.run_id) == (True, "no key", "Dora", "run-1")
     assert (plan.readers, plan.readers_wait, plan.doubts) == ("stay", (), ())
     assert len(plan.catalog) >= 16
 
@@ -66,7 +60,7 @@ def test_a_target_with_a_marker_is_no_first_load(draft: Draft, target: psycopg.C
         write_marker(target, made.model_copy(update={"header": made.header.model_copy(update={"app": app})}), "notice")
         dump = facts(*DUMP)
         given: dict[str, Any] = {
-            "typed": "staging.example", "real": "staging.example", "readers": "stay", "opted_out": (), "generation": 0,
+            "typed": "staging.example", "real": "staging.example", "readers": "stay", "opted_out": (),
             "requested_by": "", "run_id": more, "events": lambda: iter(()),
         }  # fmt: skip
         if refused:

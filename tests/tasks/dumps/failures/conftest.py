@@ -220,7 +220,7 @@ class Pair:
         opted_out: tuple[Anonymizer, ...] = (),
     ) -> LoadPlan:
         return draft_load(
-            connection, facts, self.policy, typed=HOST, real=HOST, readers=readers, opted_out=opted_out, generation=0,
+            connection, facts, self.policy, typed=HOST, real=HOST, readers=readers, opted_out=opted_out,
             requested_by="", run_id="run-2",
         )  # fmt: skip
 

@@ -39,7 +39,7 @@ from tasks.masking.policy import Policy
 
 target, dump, policy = sys.argv[1], dump_reader.check(sys.argv[2]), Policy.model_validate_json(sys.argv[3])
 with connected_to(target, name="load", statement_within=60, lock_within=2, reading=False) as connection:
-    plan = draft_load(connection, dump, policy, typed="h", real="h", readers="stay", opted_out=(), generation=0,
+    plan = draft_load(connection, dump, policy, typed="h", real="h", readers="stay", opted_out=(),
                       requested_by="", run_id="killed")
     prepare_marker(connection)
     catalog = read_catalog(connection)

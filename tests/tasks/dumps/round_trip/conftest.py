@@ -258,7 +258,7 @@ class Trip:
             prepare_marker(connection)
             host = "staging.example"
             plan = draft_load(
-                connection, facts, policy, typed=host, real=host, readers=readers, opted_out=(), generation=0,
+                connection, facts, policy, typed=host, real=host, readers=readers, opted_out=(),
                 requested_by="", run_id="trip",
             )  # fmt: skip
             catalog = read_catalog(connection)
