@@ -49,10 +49,10 @@ def refused_reason(run: FlowRun, flow_name: str, deployment: DeploymentResponse 
     """Return why this worker does not run the run, or an empty string. Imports nothing that the API names."""
     if deployment is None:
         return "It has no deployment. Start a deployment of prefect.yaml."
-    verb = verbs().get(deployment.entrypoint or "")
+    entrypoint = deployment.entrypoint or "nothing"
+    verb = verbs().get(entrypoint)
     if verb is None:
-        found = printable(deployment.entrypoint or "nothing")
-        return f"Its deployment's entrypoint is {found!r}; expected flows.<verb>.<verb> of a file in flows/."
+        return f"Its deployment's entrypoint is {printable(entrypoint)!r}; expected flows.<verb>.<verb> of a file in flows/."
     if flow_name != verb:
         return f"Its flow is named {printable(flow_name)!r}; expected {verb!r}, as its entrypoint."
     steps = [str(name) for step in deployment.pull_steps or [] for name in step if name not in ACCEPTED_STEPS]
@@ -132,7 +132,7 @@ def execute(run_id: UUID) -> None:
                 alert(run_id, reason)
             return
         assert deployment is not None, "refused_reason() has checked it"  # noqa: S101  # an invariant, not input
-        flow = our_flow(deployment.entrypoint or "")
+        flow = our_flow(str(deployment.entrypoint))
         wrong = wrong_parameters(flow, run)
         if wrong is not None:
             client.set_flow_run_state(run_id, wrong, force=True)  # forced: never retried
