@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
+from deployments.sandbox.runs import Runs
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
@@ -155,7 +155,5 @@ class Run:
     @property
     def report(self) -> str:
         """The Markdown of the run's report."""
-        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[self._uuid]))
         with get_client(sync_client=True) as client:
-            found = client.read_artifacts(flow_run_filter=wanted)
-        return "\n".join(str(artifact.data) for artifact in found if (artifact.key or "").startswith("report-"))
+            return Runs(client).report(self._uuid)
