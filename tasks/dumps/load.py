@@ -83,13 +83,12 @@ class Load:
         self._rows: dict[str, int] = {}
 
     def run(self, events: Iterable[Event]) -> Loaded:
-        """Load and commit. Raise `OutcomeUnknown` if the answer to the commit was lost.
+        """Load and commit, on a connection that holds the lock of loads. Raise `OutcomeUnknown` if the commit's answer was lost.
 
         Every other error is raised after a rollback: `NotLoaded`, `LeakFound` if verification found personal data, and
         those of reading the dump.
         """
         started = time.monotonic()
-        require_no_other_load(self._connection)
         self._connection.execute("BEGIN")
         try:
             checks = self._inside(events)

@@ -23,7 +23,7 @@ from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import RANGE_BYTES, Source, extract, units_of
 from tasks.dumps.leak_search import Lookup, collect_hashes, count_searched, sum_overlaps
 from tasks.dumps.leak_search_proof import open_proof, prove_dump, unproven_reason
-from tasks.dumps.load import Load
+from tasks.dumps.load import Load, require_no_other_load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.mask_on_load import segment_masker
 from tasks.dumps.masking_sql import require_masked_rows_fit
@@ -188,6 +188,7 @@ class Pair:
         with connected_to(
             url, name="load", statement_within=statement_within, lock_within=lock_within, reading=False
         ) as connection:
+            require_no_other_load(connection)
             plan = self._draft(connection, facts, readers=readers, opted_out=opted_out)
             prepare_marker(connection)
             catalog = read_catalog(connection)
