@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import automations, leads, reports, sweep_reports, sweeps
+from tasks import automations, leads, locks, reports, sweep_reports, sweeps
 
 
 @flow(
@@ -24,7 +24,7 @@ def sweep() -> State[Any]:
     ended = sweeps.end_runs()
     corrected = sweeps.correct_states()
     reminded = sweeps.remind_people()
-    released = sweep_reports.release_locks()
+    released = locks.release_locks()
     found = sweep_reports.report_findings([*automations.find_harmful(), *sweep_reports.find_undelivered()])
     stuck = sweep_reports.report_stuck()
     suspended = leads.compare_leads()

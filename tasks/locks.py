@@ -1,19 +1,23 @@
-"""Locks: keep the two installs of a plan for one run at a time, in every flow."""
+"""Locks: keep the two installs of a plan for one run at a time, in every flow, and release what ended runs left."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prefect import task
+
 from tasks.configuration.settings import load_settings
 from tasks.estate.dumps import LoadPlan
-from tasks.estate.errors import DestinationBusy
+from tasks.estate.errors import DestinationBusy, UnderstudyError
 from tasks.estate.plans import Plan
 from tasks.estate.polling import utc_now
 from tasks.estate.sites import Install
 from tasks.ledger.approval_requests import close_own
-from tasks.ledger.ledger import Fact
+from tasks.ledger.facts import LoadPlanned, LockReleased
+from tasks.ledger.ledger import OLD, RECONCILED, Fact
 from tasks.runtime.current_run import this_run
 from tasks.runtime.other_runs import is_over
 from tasks.runtime.resources import open_clients, open_ledger, scaled
+from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.surveys.arrival_watch import has_arrived
 
 
@@ -105,3 +109,44 @@ def _has_arrived(sending: Fact) -> bool:
         gap=scaled(settings.settle_gap),
         host_within=scaled(settings.copy_within),
     )
+
+
+@task(name="Release what ended runs hold", **BELOW_THE_GATE)
+def release_locks() -> list[str]:
+    """Release every lock of a run that is over and whose call, if it made one, is settled or proven now.
+
+    The remote side proves a copy; one that is older than the lock horizon counts as settled. A load needs no proof: it ends with
+    its connection. `sweep_reports.report_stuck` reports what stays held. Returns a sentence for each released lock.
+    """
+    ledger, released = open_ledger(), []
+    for lock in ledger.locks():
+        if not is_over(lock.run_id):
+            continue
+        sending = ledger.unsettled(lock.run_id)
+        why = "its run is over" if sending is None else _settle(sending)
+        if not why or not is_over(lock.run_id):  # reconciling takes a minute, and the run may have been retried
+            continue
+        ledger.release_lock(lock.install_id, lock.run_id)
+        ledger.record(LockReleased(why=why), run_id=lock.run_id, destination_id=lock.install_id)
+        released.append(f"{lock.install_id}, held by run {lock.run_id}: {why}")
+    return released
+
+
+def _settle(sending: Fact) -> str:
+    """Record that the call of an ended run is settled, and return why; "" if that is not proven."""
+    ledger = open_ledger()
+    if ledger.facts(run_id=sending.run_id, kind=LoadPlanned.KIND):
+        how = "a load ends with its connection, and its run is over"
+    elif utc_now() - sending.at > scaled(load_settings().lock_horizon):
+        how = OLD
+    elif not load_settings().api_user.get_secret_value():  # a worker for databases only cannot ask the host
+        return ""
+    else:
+        try:
+            if not _has_arrived(sending):
+                return ""
+        except UnderstudyError:  # the host does not answer: the next sweep asks again
+            return ""
+        how = RECONCILED
+    ledger.settle(sending, how)
+    return how

@@ -1,4 +1,4 @@
-"""Upkeep: release locks that ended runs left, report what needs attention, verify the ledger, and send the daily digest."""
+"""Upkeep: report what needs attention, verify the ledger, and send the daily digest."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,24 +21,21 @@ from tasks.ledger.facts import (
     BrokenReported,
     DigestSent,
     FindingReported,
-    LoadPlanned,
-    LockReleased,
     NoticeSent,
     Recorded,
     StuckReported,
 )
-from tasks.ledger.ledger import OLD, RECONCILED, AlreadyRecorded, Fact
+from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.sweep import describe_request, digest_lines, sweep_text
 from tasks.rendering.times_and_tables import plain
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
 from tasks.runtime.other_runs import RETRY_WITHIN, is_over, state_of
 from tasks.runtime.publish_report import publish_text
-from tasks.runtime.resources import open_clients, open_ledger, read_rules, scaled
+from tasks.runtime.resources import open_ledger, read_rules, scaled
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.standing import expiring, load_standing
 from tasks.signoff.unattended_runs import unfinished
-from tasks.surveys.arrival_watch import has_arrived
 
 STUCK_AFTER = 86400.0  # seconds; no refresh, promotion, restore or load takes a day
 REPORTED_FOR = 30 * 86400.0  # seconds; older runs were reported often enough
@@ -48,49 +45,6 @@ BROKEN_STEP = (
     "The sweep took no action. Approve nothing; compare the ledger with the heads in earlier notices, and find out who changed "
     "its database (docs/operating.md)."
 )
-
-
-@task(name="Release what ended runs hold", **BELOW_THE_GATE)
-def release_locks() -> list[str]:
-    """Release every lock of a run that is over and whose call, if it made one, is settled or proven now.
-
-    The remote side proves a copy, as in `tasks.locks`; one that is older than the lock horizon counts as settled. A load needs
-    no proof: it ends with its connection. `report_stuck` reports what stays held. Returns a sentence for each released lock.
-    """
-    ledger, released = open_ledger(), []
-    for lock in ledger.locks():
-        if not is_over(lock.run_id):
-            continue
-        sending = ledger.unsettled(lock.run_id)
-        why = "its run is over" if sending is None else _settle(sending)
-        if not why or not is_over(lock.run_id):  # reconciling takes a minute, and the run may have been retried
-            continue
-        ledger.release_lock(lock.install_id, lock.run_id)
-        ledger.record(LockReleased(why=why), run_id=lock.run_id, destination_id=lock.install_id)
-        released.append(f"{lock.install_id}, held by run {lock.run_id}: {why}")
-    return released
-
-
-def _settle(sending: Fact) -> str:
-    """Record that the call of an ended run is settled, and return why; "" if that is not proven."""
-    ledger = open_ledger()
-    if ledger.facts(run_id=sending.run_id, kind=LoadPlanned.KIND):
-        how = "a load ends with its connection, and its run is over"
-    elif utc_now() - sending.at > scaled(load_settings().lock_horizon):
-        how = OLD
-    elif not load_settings().api_user.get_secret_value():  # a worker for databases only cannot ask the host
-        return ""
-    else:
-        try:
-            settings = load_settings()
-            gap, within = scaled(settings.settle_gap), scaled(settings.copy_within)
-            if not has_arrived(ledger, sending, connect=open_clients, gap=gap, host_within=within):
-                return ""
-        except UnderstudyError:  # the host does not answer: the next sweep asks again
-            return ""
-        how = RECONCILED
-    ledger.settle(sending, how)
-    return how
 
 
 @task(name="Report what is stuck", **BELOW_THE_GATE)

@@ -13,7 +13,7 @@ from prefect.states import Suspended
 
 from deployments.sandbox.notice_receiver import Catcher
 from flows.sweep import sweep
-from tasks import sweep_reports, sweeps
+from tasks import locks, sweep_reports, sweeps
 from tasks.configuration.settings import forget_settings
 from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Ledger
@@ -102,7 +102,7 @@ class Sweeping:
             sweeps.end_runs,
             sweeps.correct_states,
             sweeps.remind_people,
-            sweep_reports.release_locks,
+            locks.release_locks,
         )
         for step in steps:
             step.fn()

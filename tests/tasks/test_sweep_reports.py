@@ -7,7 +7,7 @@ import pytest
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, Crashed, Running
 
-from tasks import sweep_reports
+from tasks import locks, sweep_reports
 from tasks.estate.errors import DestinationBusy
 from tasks.estate.polling import utc_now
 from tests.people import Run
@@ -73,11 +73,11 @@ def test_a_run_that_was_retried_meanwhile_keeps_its_lock(office: Sweeping, monke
         put(run, Running())
         return True
 
-    monkeypatch.setattr(sweep_reports, "has_arrived", proven_late)
-    assert sweep_reports.release_locks.fn() == []
+    monkeypatch.setattr(locks, "has_arrived", proven_late)
+    assert locks.release_locks.fn() == []
     assert [lock.run_id for lock in office.ledger.locks()] == [run.id]
     put(run, Crashed())
-    assert sweep_reports.release_locks.fn() == [f"d, held by run {run.id}: its run is over"]
+    assert locks.release_locks.fn() == [f"d, held by run {run.id}: its run is over"]
 
 
 def test_a_deleted_run_keeps_no_lock(office: Sweeping) -> None:
@@ -85,7 +85,7 @@ def test_a_deleted_run_keeps_no_lock(office: Sweeping) -> None:
     run = office.waiting()
     office.take("d", run)
     forget(run)
-    assert sweep_reports.release_locks.fn() == [f"d, held by run {run.id}: its run is over"]
+    assert locks.release_locks.fn() == [f"d, held by run {run.id}: its run is over"]
     assert office.ledger.locks() == []
 
 
@@ -96,9 +96,9 @@ def test_a_call_that_is_not_proven_holds_until_the_horizon(office: Sweeping, gon
     office.ledger.record(raw_fact("sending", {}), run_id=run.id, destination_id="d", plan="p")
     office.take("d", run)
     gone(run)
-    assert sweep_reports.release_locks.fn() == []
+    assert locks.release_locks.fn() == []
     office.set("LOCK_HORIZON", "0.001")
-    assert sweep_reports.release_locks.fn() == [f"d, held by run {run.id}: older than the lock horizon"]
+    assert locks.release_locks.fn() == [f"d, held by run {run.id}: older than the lock horizon"]
     assert office.ledger.unsettled(run.id) is None
 
 
@@ -108,7 +108,7 @@ def test_a_run_that_lives_keeps_its_lock_beyond_the_horizon(office: Sweeping) ->
     office.ledger.record(raw_fact("sending", {}), run_id=run.id, destination_id="d", plan="p")
     office.take("d", run)
     office.set("LOCK_HORIZON", "0.001")
-    assert sweep_reports.release_locks.fn() == []
+    assert locks.release_locks.fn() == []
     with pytest.raises(DestinationBusy, match="not over"):
         office.take("d", other, now=utc_now() + timedelta(days=9))
     assert [lock.run_id for lock in office.ledger.locks()] == [run.id]
