@@ -153,7 +153,7 @@ def test_the_plan_that_was_sent_counts(failing: Failing, first: bool) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"run_id": "down"}, {"backup_id": "other"}], ids=str)
-def test_a_plan_under_the_name_of_another_gives_no_permission(failing: Failing, changes: dict[str, str]) -> None:
+def test_a_plan_under_the_name_of_another_permits_nothing(failing: Failing, changes: dict[str, str]) -> None:
     """A fact whose plan is of another run, or is not the one whose fingerprint it has, permits no restore."""
     promotion = failing.promote()
     backup = promotion.backup.model_copy(update={"id": changes.get("backup_id", promotion.backup.id)})
