@@ -128,14 +128,21 @@ def _urls(wordpress: WordPress, own: frozenset[str], other: frozenset[str]) -> F
     if any(each.startswith(host) for each in own for host in other):
         return _unknown(URLS, "a domain of this install begins with one of the other, so that a search finds both")
     counts: dict[str, int] = {}
+    unsearched: set[str] = set()
     deadline = monotonic() + SEARCH_WITHIN
     for spelling in (f"{slashes}{host}" for host in sorted(other) for slashes in SPELLINGS):
         left = max(1.0, deadline - monotonic())
-        for places in wordpress.places_of(spelling, within=min(left, LONGEST_COMMAND)):
+        found = wordpress.search(spelling, within=min(left, LONGEST_COMMAND))
+        unsearched |= {*found.unsearched}
+        for places in found.places:
             where = f"{places.table}.{places.column}"
             counts[where] = counts.get(where, 0) + places.count
-    found = [f"{where}: {count}" for where, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
-    return _result(URLS, not counts, _listed(found) or "none", REPLACE)
+    if unsearched and not counts:
+        return _unknown(
+            URLS, f"none, but tables without a primary key were not searched: {_listed(sorted(unsearched))}"
+        )
+    rows = [f"{where}: {count}" for where, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
+    return _result(URLS, not counts, _listed(rows) or "none", REPLACE)
 
 
 def _listed(names: list[str]) -> str:

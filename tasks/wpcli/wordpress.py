@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 QUIET: dict[str, str | bool] = {"skip-plugins": True, "skip-themes": True}
 ENVIRONMENTS = ("local", "development", "staging", "production")  # what WordPress knows
 MODIFIED = re.compile(r"File doesn't (?:verify against checksum|exist)|File should not exist")
-NO_CHECKSUMS = "get checksums from WordPress.org"
 COUNTED = re.compile(r"(\d+) replacements? to be made")
 
 
@@ -33,11 +32,19 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Places:
-    """How many places of one column contain a text."""
+    """How many rows of one column contain a text."""
 
     table: str
     column: str
     count: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where a text was found, and which tables were not searched: WP-CLI passes over those without a primary key."""
+
+    places: tuple[Places, ...]
+    unsearched: tuple[str, ...] = ()
 
 
 class WordPress:
@@ -67,13 +74,14 @@ class WordPress:
         return answer.status == 0 and answer.last_line not in ("false", '""', "0", "null", '"false"')
 
     def modified_core_files(self) -> int | None:
-        """Return how many files of WordPress differ from the published ones; None if those could not be fetched."""
+        """Return how many files of WordPress differ from the published ones; None if they could not be compared.
+
+        The exit code is 0 also if there are files that should not exist, and 1 also if the published checksums could not be
+        fetched, so that the warnings are counted.
+        """
         answer = self._run(Command(("core", "verify-checksums"), options=QUIET), accepted=(0, 1))
-        printed = answer.error + answer.output
-        if answer.status == 1 and NO_CHECKSUMS in printed:
-            return None
-        found = len(MODIFIED.findall(printed))
-        return max(found, answer.status)  # a refusal that names no file is at least one difference
+        found = len(MODIFIED.findall(answer.error + answer.output))
+        return None if answer.status == 1 and not found else found
 
     def outdated_plugins(self) -> tuple[Plugin, ...]:
         """Return the active plugins for which a newer version exists, sorted by name."""
@@ -87,22 +95,21 @@ class WordPress:
         ]
         return tuple(sorted(outdated, key=lambda plugin: plugin.name))
 
-    def places_of(self, text: str, *, within: float = LONGEST_COMMAND) -> tuple[Places, ...]:
+    def search(self, text: str, *, within: float = LONGEST_COMMAND) -> Search:
         """Return where the database contains a text, serialised values included; `guid` is left out, which never changes.
 
-        Nothing is replaced: it is a dry run.
+        Nothing is replaced: it is a dry run. `within`: seconds.
         """
-        options = {**QUIET, "all-tables-with-prefix": True, "skip-columns": "guid", "report-changed-only": True}
-        command = Command(("search-replace",), (text, f"{text}.invalid"), {**options, "dry-run": True})
+        options = {**QUIET, "all-tables-with-prefix": True, "skip-columns": "guid", "dry-run": True}
+        command = Command(("search-replace",), (text, f"{text}.invalid"), options)
         output = self._run(command, within=within).output
-        cells = (line.split("\t") for line in output.splitlines())
-        found = tuple(
-            Places(row[0], row[1], int(row[2])) for row in cells if len(row) == 4 and row[2].isdigit() and row[2] != "0"
-        )
+        rows = [line.split("\t") for line in output.splitlines()]
+        counted = (row for row in rows if len(row) == 4 and row[2].isdecimal() and int(row[2]))
+        places = tuple(Places(table, column, int(count)) for table, column, count, _ in counted)
         total = COUNTED.search(output)
-        if total is None or sum(each.count for each in found) != int(total[1]):
+        if total is None or sum(each.count for each in places) != int(total[1]):
             raise Unreachable("wp search-replace: its table of places cannot be read.")
-        return found
+        return Search(places, tuple(row[0] for row in rows if row[2:3] == ["skipped"]))
 
     def _evaluate(self, code: str) -> str:
         """Return the last line that a piece of PHP prints. `code` is a constant of this file, never data."""

@@ -62,6 +62,7 @@ def inside_of(install: Document) -> Document:
         "environment_type": install["environment"],
         "constants": {"WP_DEBUG": False},
         "modified_files": [],
+        "extra_files": [],
         "checksums_available": True,
         "filters_mail": install["environment"] != "production",
         "plugins": [
@@ -69,6 +70,7 @@ def inside_of(install: Document) -> Document:
             {"name": "mail-stop", "status": "must-use", "update": "none", "version": "1.0", "update_version": ""},
         ],
         "tables_exist": True,
+        "tables_without_key": [],
     }
     return {**healthy, **install.get("inside", {})}
 
@@ -114,11 +116,12 @@ def _is_installed(given: Invocation) -> Ended:
 def _verify_checksums(given: Invocation) -> Ended:
     inside = inside_of(given.install)
     if not inside["checksums_available"]:
-        return _error("Couldn't get checksums from WordPress.org.")
-    warnings = "".join(f"Warning: File doesn't verify against checksum: {file}\n" for file in inside["modified_files"])
-    if warnings:
+        return _error("RuntimeException: Failed to get url 'https://api.wordpress.org/core/checksums/1.0/'.")
+    modified = [f"Warning: File doesn't verify against checksum: {file}\n" for file in inside["modified_files"]]
+    warnings = "".join([*modified, *(f"Warning: File should not exist: {file}\n" for file in inside["extra_files"])])
+    if modified:
         return Ended(1, err=f"{warnings}Error: WordPress installation doesn't verify against checksums.\n")
-    return Ended(0, "Success: WordPress installation verifies against checksums.\n")
+    return Ended(0, "Success: WordPress installation verifies against checksums.\n", warnings)
 
 
 def _list_plugins(given: Invocation) -> Ended:
@@ -157,7 +160,7 @@ def _evaluate(given: Invocation) -> Ended:
 
 
 def _search_replace(given: Invocation) -> Ended:
-    """Count the places, as a dry run does. The emulator replaces nothing."""
+    """Count the rows with a text, as a dry run does. The emulator replaces nothing."""
     if not given.options.get("dry-run"):
         return _error("The emulator supports --dry-run only.")
     if len(given.values) < 2:
@@ -166,14 +169,16 @@ def _search_replace(given: Invocation) -> Ended:
     counts: dict[tuple[str, str], int] = {}
     for table, column, text in texts_of(given.install):
         if column not in skipped:
-            counts[table, column] = counts.get((table, column), 0) + text.count(given.values[0])
+            counts[table, column] = counts.get((table, column), 0) + (given.values[0] in text)
     total = sum(counts.values())
     if given.options.get("format") == "count":
         return Ended(0, str(total))
-    shown = [
-        (*where, str(n), "PHP") for where, n in counts.items() if n or not given.options.get("report-changed-only")
-    ]
-    lines = ["\t".join(row) for row in [("Table", "Column", "Replacements", "Type"), *shown]]
+    changed_only = given.options.get("report-changed-only")
+    shown = [(*where, str(n), "SQL") for where, n in counts.items() if n or not changed_only]
+    passed_over = (
+        [] if changed_only else [(table, "", "skipped") for table in inside_of(given.install)["tables_without_key"]]
+    )
+    lines = ["\t".join(row) for row in [("Table", "Column", "Replacements", "Type"), *shown, *passed_over]]
     return Ended(0, "\n".join([*lines, f"Success: {total} replacement{'' if total == 1 else 's'} to be made.", ""]))
 
 

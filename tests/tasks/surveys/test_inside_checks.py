@@ -10,7 +10,7 @@ from tasks.estate.plans import Finding, Severity
 from tasks.estate.sites import Environment, Install
 from tasks.surveys import inside_checks
 from tasks.surveys.inside_checks import NamedInstall, check_inside, not_read
-from tasks.wpcli.wordpress import Places, Plugin, WordPress
+from tasks.wpcli.wordpress import Places, Plugin, Search, WordPress
 
 STAGE, PRODUCTION = "schulstage.wpengine.example", "www.schulfest.example"
 
@@ -21,7 +21,7 @@ class Site:
     def __init__(self, **answers: Any) -> None:
         healthy = {
             "is_installed": True, "environment_type": "staging", "filters_mail": True, "constant": False,
-            "modified_core_files": 0, "outdated_plugins": (), "places_of": (),
+            "modified_core_files": 0, "outdated_plugins": (), "search": Search(()),
         }  # fmt: skip
         self.answers = healthy | answers
         self.searched: list[str] = []
@@ -29,7 +29,7 @@ class Site:
     def __getattr__(self, name: str) -> Any:
         def answer(*arguments: str, **_: float) -> Any:
             value = self.answers[name]
-            self.searched += arguments if name == "places_of" else ()
+            self.searched += arguments if name == "search" else ()
             if isinstance(value, Exception):
                 raise value
             return value
@@ -64,7 +64,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (inside_checks.CORE, {"modified_core_files": 2}, "2 files differ from the published ones"),
     (inside_checks.PLUGINS, {"outdated_plugins": (Plugin("shop", "1.0", "1.2"),)}, "shop 1.0 → 1.2"),
     (inside_checks.MAIL, {"filters_mail": False}, "nothing stops e-mails to customers"),
-    (inside_checks.URLS, {"places_of": (Places("wp_options", "option_value", 2),)}, "wp_options.option_value: 6"),
+    (
+        inside_checks.URLS,
+        {"search": Search((Places("wp_options", "option_value", 2),), ("wp_log",))},
+        "wp_options.option_value: 6",
+    ),
 ]
 
 
@@ -122,6 +126,13 @@ def test_every_spelling_of_every_domain_of_the_other_side_is_searched() -> None:
     )
     check_inside(site, own, other)  # type: ignore[arg-type]  # a double
     assert site.searched == [f"//{PRODUCTION}", rf"\/\/{PRODUCTION}", f"%2F%2F{PRODUCTION}"]
+
+
+def test_tables_that_were_not_searched_are_not_known() -> None:
+    """WP-CLI passes over tables without a primary key: nothing found elsewhere is no proof."""
+    finding = look(search=Search((), ("wp_log",)))[inside_checks.URLS]
+    assert finding.passed is None
+    assert finding.detail.endswith("were not searched: wp_log")
 
 
 def test_a_domain_that_continues_the_other_ones_is_not_known() -> None:

@@ -9,7 +9,7 @@ from deployments.sandbox.host.host import Host
 from tasks.estate.errors import Unreachable
 from tasks.wpcli.commands import Command
 from tasks.wpcli.connection import Answer
-from tasks.wpcli.wordpress import Places, Plugin, WordPress
+from tasks.wpcli.wordpress import Places, Plugin, Search, WordPress
 
 STAGE = "schulstage.wpengine.example"
 OUTDATED = {"name": "shop", "update": "available", "version": "1.0", "update_version": "1.2"}
@@ -40,7 +40,7 @@ def test_a_healthy_staging_site(wordpress: WordPress) -> None:
     assert not wordpress.constant("WP_DEBUG")
     assert wordpress.modified_core_files() == 0
     assert wordpress.outdated_plugins() == ()
-    assert wordpress.places_of("//www.schulfest.example") == ()
+    assert wordpress.search("//www.schulfest.example") == Search(())
 
 
 def test_a_site_with_everything_wrong(wordpress: WordPress, estate: Host) -> None:
@@ -60,19 +60,20 @@ def test_a_site_with_everything_wrong(wordpress: WordPress, estate: Host) -> Non
     assert wordpress.modified_core_files() is None
 
 
-def test_places_are_counted_by_column_and_guid_is_left_out(wordpress: WordPress) -> None:
-    """URLs in options, texts and a page builder's JSON are found by their spelling."""
-    assert wordpress.places_of(f"//{STAGE}") == (
-        Places("wp_options", "option_value", 2),
-        Places("wp_posts", "post_content", 7),
+def test_rows_are_counted_by_column_and_guid_is_left_out(wordpress: WordPress, estate: Host) -> None:
+    """URLs in options, texts and a page builder's JSON are found by their spelling, and tables that were not searched named."""
+    found = wordpress.search(f"//{STAGE}")
+    assert found == Search((Places("wp_options", "option_value", 2), Places("wp_posts", "post_content", 7)))
+    estate.change_inside("schulstage", tables_without_key=["wp_log", "wp_statistics"])
+    assert wordpress.search(rf"\/\/{STAGE}") == Search(
+        (Places("wp_postmeta", "meta_value", 2),), ("wp_log", "wp_statistics")
     )
-    assert wordpress.places_of(rf"\/\/{STAGE}") == (Places("wp_postmeta", "meta_value", 2),)
 
 
 def test_a_search_replaces_nothing() -> None:
     """The command that could change a site is a dry run, and leaves guid alone."""
     connection = Printing("Table\tColumn\tReplacements\tType\nSuccess: 0 replacements to be made.\n")
-    WordPress(connection).places_of("//a.example")  # type: ignore[arg-type]  # a double
+    WordPress(connection).search("//a.example")  # type: ignore[arg-type]  # a double
     (command,) = connection.commands
     assert command.options["dry-run"] is True
     assert command.options["skip-columns"] == "guid"
@@ -85,7 +86,7 @@ def test_a_search_replaces_nothing() -> None:
 def test_a_table_that_cannot_be_read_is_no_clean_database(output: str) -> None:
     """The rows must add up to the total: another form of the table never reads as "none"."""
     with pytest.raises(Unreachable, match="cannot be read"):
-        printing(output).places_of("//a.example")
+        printing(output).search("//a.example")
 
 
 @pytest.mark.parametrize("output", ["", "qa", "production? perhaps"])
@@ -125,9 +126,11 @@ def test_a_constant_is_true_or_false(output: str, status: int, value: bool) -> N
     assert printing(output, status).constant("WP_DEBUG") is value
 
 
-def test_checksums_that_fail_without_a_file_are_no_success() -> None:
-    """Another wording of WP-CLI reads as one difference at least."""
-    assert printing("", 1, "Error: something new.\n").modified_core_files() == 1
+def test_checksums_are_counted_by_their_warnings() -> None:
+    """A file too many ends with exit code 0, and checksums that could not be fetched with 1: neither is what the code seems."""
+    extra = "Warning: File should not exist: wp-includes/shell.php\n"
+    assert printing("Success: …\n", 0, extra).modified_core_files() == 1
+    assert printing("", 1, "Error: RuntimeException: Failed to get url.\n").modified_core_files() is None
 
 
 @settings(max_examples=50)
@@ -135,6 +138,6 @@ def test_checksums_that_fail_without_a_file_are_no_success() -> None:
 def test_no_output_breaks_the_reading(output: str) -> None:
     """Whatever a command prints is an answer or `Unreachable`."""
     site = printing(output)
-    for ask in (site.environment_type, site.outdated_plugins, site.modified_core_files, lambda: site.places_of("//a")):
+    for ask in (site.environment_type, site.outdated_plugins, site.modified_core_files, lambda: site.search("//a")):
         with contextlib.suppress(Unreachable):
             ask()

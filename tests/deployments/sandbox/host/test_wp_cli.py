@@ -1,6 +1,7 @@
 """The emulated WP-CLI: exit codes and words as they were measured at WP-CLI 2.5 on WordPress 6.1."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -64,8 +65,8 @@ def test_an_unreplaced_copy_contains_urls_of_its_source(estate: Host) -> None:
     rows = [line.split("\t") for line in found.out.splitlines()]
     assert rows == [
         ["Table", "Column", "Replacements", "Type"],
-        ["wp_options", "option_value", "2", "PHP"],
-        ["wp_posts", "post_content", "12", "PHP"],
+        ["wp_options", "option_value", "2", "SQL"],
+        ["wp_posts", "post_content", "12", "SQL"],
         ["Success: 14 replacements to be made."],
     ]
 
@@ -88,12 +89,30 @@ def test_what_is_not_emulated_is_refused(arguments: list[str], estate: Host) -> 
     assert found.err
 
 
-def test_a_modified_core_is_named_file_by_file(estate: Host) -> None:
-    """Each file is a warning, and the end is an error."""
-    estate.change_inside("schulstage", modified_files=["wp-login.php"])
+def test_tables_without_a_primary_key_are_passed_over(estate: Host) -> None:
+    """The table names them, unless only changes are reported."""
+    estate.change_inside("schulstage", tables_without_key=["wp_log"])
+    search = ["search-replace", "//a", "//b", "--dry-run"]
+    assert "\nwp_log\t\tskipped\n" in wp(estate, *search).out
+    assert "wp_log" not in wp(estate, *search, "--report-changed-only").out
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "lines"),
+    [
+        (
+            {"modified_files": ["wp-login.php"]},
+            1,
+            ["doesn't verify against checksum: wp-login.php", "doesn't verify against checksums."],
+        ),
+        ({"extra_files": ["wp-includes/shell.php"]}, 0, ["File should not exist: wp-includes/shell.php"]),
+        ({"checksums_available": False}, 1, ["https://api.wordpress.org/core/checksums/1.0/'."]),
+    ],
+    ids=["modified", "extra", "unavailable"],
+)
+def test_checksums_end_as_the_real_ones(facts: dict[str, Any], status: int, lines: list[str], estate: Host) -> None:
+    """Each file is a warning; a file too many is no error, and an unavailable list is one."""
+    estate.change_inside("schulstage", **facts)
     found = wp(estate, "core", "verify-checksums")
-    assert found.status == 1
-    assert found.err.splitlines() == [
-        "Warning: File doesn't verify against checksum: wp-login.php",
-        "Error: WordPress installation doesn't verify against checksums.",
-    ]
+    assert found.status == status
+    assert [line.endswith(end) for line, end in zip(found.err.splitlines(), lines, strict=True)] == [True] * len(lines)
