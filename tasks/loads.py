@@ -254,7 +254,7 @@ class _LoadCall:
         (sending, *_) = self._ledger.facts(run_id=self._plan.run_id, kind=Sending.KIND)
         kinds = (Sending.KIND, SendRefused.KIND)
         facts = self._ledger.facts(destination_id=self._plan.destination_id, kinds=kinds, after=sending.seq)
-        later = {fact.run_id for fact in facts if fact.kind == Sending.KIND} - {self._plan.run_id}
+        later = {fact.run_id for fact in facts} - {self._plan.run_id}
         refused = {fact.run_id for fact in facts if fact.kind == SendRefused.KIND}
         return bool(later - refused) or (
             marker is not None and (marker.run_id in later or marker.loaded_at > sending.at)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.drills.mutation.__main__ import SURVIVED
 from tests.drills.mutation.breakages import breakages
 from tests.drills.mutation.guards import GROUPS
 from tests.drills.mutation.planting import planted_here
@@ -15,7 +16,9 @@ from tests.drills.mutation.running import ROOT
 
 pytestmark = pytest.mark.drill
 
-DIRECT = ("--tests", "tests/tasks", "--tests", "tests/deployments/worker")
+QUICK = ("--tests", "tests/tasks", "--tests", "tests/deployments/worker")
+SLOW = ("--tests", "tests/flows", "--tests", "tests/deployments/cli")
+MOST_SURVIVORS = 2  # of fifty: the goal of 95 %
 
 GUARDS = '''
 def send(plan, ledger):
@@ -62,17 +65,26 @@ def test_every_breakage_is_a_program(path: str) -> None:
 def test_a_sample_of_fifty_breakages_is_noticed() -> None:
     """Of fifty breakages, drawn anew each time, at least 95 % make a test fail.
 
-    The tests of flows and of the command line are left out: they take two thirds of the suite's time, and what the others
-    notice, the suite notices.
+    The slow tests, which run flows and commands, meet only what the others do not notice.
     """
+    tried = _mutate("--sample", "50", *QUICK)
+    if len(_survived()) > MOST_SURVIVORS:
+        tried += _mutate("--again", *SLOW)
+    assert len(_survived()) <= MOST_SURVIVORS, tried[-6000:]
+
+
+def _mutate(*given: str) -> str:
+    """Return what the command prints. It must reach its report: exit code 1 says that too few are noticed."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.drills.mutation", "--sample", "50", *DIRECT],
-        cwd=Path(ROOT),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout[-6000:]
+        [sys.executable, "-m", "tests.drills.mutation", *given],
+        cwd=Path(ROOT), check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "breakages noticed" in ran.stdout, ran.stdout[-6000:] + ran.stderr[-6000:]
+    return ran.stdout
+
+
+def _survived() -> list[str]:
+    return SURVIVED.read_text(encoding="utf-8").splitlines()
 
 
 SOURCE = """LIMIT = 3

@@ -833,6 +833,18 @@ def test_a_lost_audit_connection_does_not_lose_the_row(scene: Scene, monkeypatch
     assert (scene.rows(), scene.statuses()) == (NEW, [("succeeded", None)])
 
 
+def test_a_row_that_cannot_be_closed_after_the_commit_is_logged(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The load is committed and ends well; the log names the run whose row stays open, and why."""
+    monkeypatch.setattr(loads.AuditTable, "end", raising(psycopg.OperationalError("secret value")))
+    monkeypatch.setattr(loads, "read_marker", _works_once(Unreachable("no connection")))
+    scene.load()
+    assert (scene.rows(), scene.statuses()) == (NEW, [("running", None)])
+    assert "The audit row of run run-2 could not be closed" in caplog.text
+    assert "secret value" not in caplog.text
+
+
 def test_a_plan_is_recorded_with_its_risk_and_what_stands_against_it(scene: Scene) -> None:
     """A second load without a marker is as the first; a hold makes it yellow and is named."""
     assert (scene.plan.generation, scene.plan.first_load, scene.plan.overrides) == (0, True, ())
