@@ -65,7 +65,7 @@ def test_every_breakage_is_a_program(path: str) -> None:
 def test_a_sample_of_fifty_breakages_is_noticed() -> None:
     """Of fifty breakages, drawn anew each time, at least 95 % make a test fail.
 
-    The slow tests, which run flows and commands, meet only what the others do not notice.
+    The slow tests, which run flows and commands, are tried only on what the others do not notice.
     """
     tried = _mutate("--sample", "50", *QUICK)
     if len(_survived()) > MOST_SURVIVORS:
@@ -74,7 +74,7 @@ def test_a_sample_of_fifty_breakages_is_noticed() -> None:
 
 
 def _mutate(*given: str) -> str:
-    """Return what the command prints. It must reach its report: exit code 1 says that too few are noticed."""
+    """Return what the command prints. It must reach its report: exit code 1 means that too few are noticed."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.drills.mutation", *given],
         cwd=Path(ROOT), check=False, capture_output=True, text=True,
