@@ -32,7 +32,7 @@ drill: $(VENV)/.installed  ## Run the long drills: every fault against every flo
 	$(BIN)/python -m pytest tests/drills tests/deployments tests/flows tests/tasks -m drill -n 2 --dist loadfile --no-loadscope-reorder \
 		--ignore=tests/drills/wordpress --timeout=3600 $(ARGS)
 
-drill-wordpress: $(VENV)/.installed  ## Run every flow on real WordPress sites (Debian's wordpress, mariadb-server, php-cli, php-mysql)
+drill-wordpress: $(VENV)/.installed  ## Run every flow on real WordPress sites (Debian's wordpress, mariadb-server, php-cli, php-mysql, php-xml)
 	$(BIN)/python -m pytest tests/drills/wordpress -m drill --timeout=3600 $(ARGS)
 
 mutate: $(VENV)/.installed  ## Plant small breakages in the code that guards, and count those that no test notices

@@ -1,6 +1,6 @@
 """A host with real WordPress sites behind the emulated API: real files, real databases, real pages.
 
-Everything comes from Debian's packages `wordpress`, `mariadb-server`, `php-cli` and `php-mysql`. Servers listen on a
+Everything comes from Debian's packages `wordpress`, `mariadb-server`, `php-cli`, `php-mysql` and `php-xml`. Servers listen on a
 socket (MariaDB) and on loopback (PHP's own web server), and end with the host.
 """
 

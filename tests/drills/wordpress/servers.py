@@ -14,6 +14,7 @@ import httpx
 
 WORDPRESS = Path("/usr/share/wordpress")
 NEEDED = ("mariadbd", "mariadb-install-db", "mariadb", "mariadb-dump", "php")
+MODULES = {"mysqli": "php-mysql", "SimpleXML": "php-xml"}  # without the second, WordPress has no sitemaps
 STARTS_WITHIN = 60.0  # seconds for a server to answer on a busy machine
 
 
@@ -22,8 +23,8 @@ def missing() -> list[str]:
     lacking = [name for name in NEEDED if shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin") is None]
     if not (WORDPRESS / "wp-load.php").exists():
         lacking.append("wordpress")
-    if shutil.which("php") and "mysqli" not in run(["php", "-m"]):
-        lacking.append("php-mysql")
+    modules = run(["php", "-m"]) if shutil.which("php") else ""
+    lacking += [package for module, package in MODULES.items() if modules and module not in modules]
     return lacking
 
 
