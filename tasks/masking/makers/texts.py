@@ -1,6 +1,7 @@
 """Fixed results: blank, a constant, NULL, the scrubbed text, and the staging password."""
 
 import json
+from itertools import accumulate
 from typing import Annotated, Literal
 
 from psycopg.sql import SQL, Composable
@@ -9,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from tasks.estate.dumps import Anonymizer
 from tasks.masking.makers.maker import (
+    DRAWN,
     JSON,
     Maker,
     Nothing,
@@ -17,6 +19,7 @@ from tasks.masking.makers.maker import (
     Uniqueness,
     canonical,
     length_problems,
+    once,
     text_problems,
 )
 from tasks.masking.session_settings import Session
@@ -112,12 +115,29 @@ class Scrub(Same):
         return json.dumps(text, ensure_ascii=False) if place.column.base in JSON else text
 
     def sql(self, place: Place, session: Session) -> Composable:
-        """Return a literal, or the first n characters of a long one. Of the original, only the length is read."""
+        """Return a literal, or the first n characters of a long one. Of the original, only the length is read.
+
+        The long one is cut as bytes, at a quarter of the cost: left() walks over every character.
+        """
         if not self.keep_length:
             return super().sql(place, session)
-        filler = SQL("repeat({}, least(1 + char_length({}) / {}, {}))")
-        body = filler.format(Quoted(self.text), place.text, Quoted(len(self.text)), Quoted(REPEATED))
-        return SQL("left({}, char_length({}))").format(body, place.text)
+        filler = SQL("(SELECT convert_to(repeat({}, {}), 'UTF8'))").format(Quoted(self.text), Quoted(REPEATED))
+        cut = SQL("convert_from(substr({}, 1, {}), 'UTF8')")
+        length = SQL("char_length({})").format(place.text)
+        if self.text.isascii():
+            return cut.format(filler, length)
+        return once(length, cut.format(filler, self._bytes_for(DRAWN)))
+
+    def _bytes_for(self, length: Composable) -> Composable:
+        """Return the number of bytes that so many characters of the repeated text have; all of them, if it is shorter."""
+        ends = accumulate((len(character.encode()) for character in self.text[:-1]), initial=0)
+        return SQL("least({n}, {most}) / {count} * {bytes} + (ARRAY[{ends}])[1 + least({n}, {most}) % {count}]").format(
+            n=length,
+            most=Quoted(len(self.text) * REPEATED),
+            count=Quoted(len(self.text)),
+            bytes=Quoted(len(self.text.encode())),
+            ends=SQL(", ").join(map(Quoted, ends)),
+        )
 
     def value(self, original: str, place: Place, session: Session, row: Row) -> str | None:
         """See the class."""
