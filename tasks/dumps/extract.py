@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 from tasks.dumps.catalog import identifier
 from tasks.dumps.compression import Compression
 from tasks.dumps.connections import connected_to, is_connection_lost, use_snapshot, without_values
+from tasks.dumps.copied_blocks import copied_blocks
 from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
 from tasks.dumps.leak_search import LeakSearch, Lookup
 from tasks.dumps.masking_sql import masked_columns, set_mask_settings
@@ -29,7 +30,6 @@ RANGE_BYTES = (
 BATCH_BYTES = RANGE_BYTES  # of the units that share a connection
 UNIT_COSTS = 2**18  # bytes that take as long as a unit without rows: some milliseconds
 PAGE = 8192  # bytes, PostgreSQL's default block size; another size only moves the borders of ranges
-BLOCK = 2**20  # bytes in one block: large enough that Python's cost per block is small
 
 
 class Batch(Immutable):
@@ -185,7 +185,7 @@ def _extract_unit(
     path = folder / f"{part_file_stem(unit.table)}.{unit.number:05d}.part"
     try:
         with SegmentWriter(path, unit.table, unit.number, compression=compression, columns=len(plan.columns)) as writer:
-            for block in _blocks(connection, statement):
+            for block in copied_blocks(connection, statement):
                 _require_clean(block, canaries, plan)
                 writer.write_copy(block)
                 if search is not None:
@@ -216,18 +216,3 @@ def part_file_stem(name: Name) -> str:
     """Return a file name for a table: its letters and digits, and a digest that makes it unique."""
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in str(name))[:40]
     return f"{plain}-{hashlib.sha256(str(name).encode()).hexdigest()[:8]}"
-
-
-def _blocks(connection: psycopg.Connection[Any], statement: Composed) -> Iterator[bytes]:
-    """Yield blocks of whole rows, of about `BLOCK` bytes."""
-    # Not a list of rows: thousands of psycopg's memoryviews at once cost the garbage collector 4 times the CPU
-    # (`make bench`).
-    held = bytearray()
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in copy:
-            held += row
-            if len(held) >= BLOCK:
-                yield bytes(held)
-                held.clear()
-    if held:
-        yield bytes(held)

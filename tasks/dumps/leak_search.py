@@ -22,6 +22,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tasks.dumps.connections import in_short_transactions
+from tasks.dumps.copied_blocks import copied_blocks
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
 from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms_sql
 from tasks.dumps.leak_search_prefilter import Traits
@@ -321,13 +322,7 @@ def search_loaded(
         search = LeakSearch(lookup, table, columns=columns, whole=True)
         names = SQL(", ").join(Identifier(each.column.name) for each in columns)
         statement = SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(names, rows_of(table.table))
-        held = bytearray()
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in copy:
-                held += row
-                if len(held) >= 1 << 20:
-                    search.search_block(bytes(held))
-                    held.clear()
-        search.search_block(bytes(held))
+        for block in copied_blocks(connection, statement):
+            search.search_block(block)
         found += search.found
     return tuple(found)

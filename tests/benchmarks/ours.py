@@ -20,9 +20,9 @@ from tasks.dumps.connections import connected_to, exported_snapshot, use_snapsho
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_files import assemble, dump_name
 from tasks.dumps.dump_reader import check, read
-from tasks.dumps.export_plan import MaskingPlan, TablePlan, Unit
+from tasks.dumps.export_plan import MaskingPlan, Unit
 from tasks.dumps.export_privileges import require_readable
-from tasks.dumps.extract import Source, extract, units_of
+from tasks.dumps.extract import Batch, Source, batches_of, extract_batch, units_of
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.masking_sql import require_masked_rows_fit
@@ -112,17 +112,15 @@ def export(
                 secrets = _collected(source, held, plan, session)
         with laps.of("extract"):
             there = Source(snapshot=held, statement_within=WITHIN)
-            tables = {table.table.name: table for table in plan.tables}
             futures = [
-                pool.submit(
-                    _extracted, source, there, tables[unit.table], unit, session, parts_folder, compression, secrets
-                )
-                for unit in units
+                pool.submit(_extracted, source, there, batch, session, parts_folder, compression, secrets)
+                for batch in batches_of(plan, units)  # the largest first, as in the flow
             ]
             done = [future.result() for future in futures]
     with laps.of("assemble"):
         target = folder / f"{uuid4().hex[:8]}-{dump_name(policy.app, header.exported_at, compression)}"
-        facts = assemble(str(target), header, [part for part, _ in done], compression=compression)
+        parts = [part for made, _ in done for part in made]
+        facts = assemble(str(target), header, parts, compression=compression)
         shutil.rmtree(parts_folder)
     if complete:
         with laps.of("read back"):
@@ -164,16 +162,15 @@ def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> l
 def _extracted(
     url: str,
     source: Source,
-    table: TablePlan,
-    unit: Unit,
+    batch: Batch,
     session: Session,
     folder: Path,
     compression: Compression,
     secrets: leak_search.HashedValues | None,
-) -> tuple[Part, float]:
-    """In a worker process: one unit, and the most memory that the process has held so far."""
-    return extract(
-        url, source, table, unit, session, folder=folder, compression=compression, lookup=_lookup(secrets)
+) -> tuple[tuple[Part, ...], float]:
+    """In a worker process: one batch, and the most memory that the process has held so far."""
+    return extract_batch(
+        url, source, batch, session, folder=folder, compression=compression, lookup=_lookup(secrets)
     ), peak_mib()
 
 
@@ -208,7 +205,7 @@ def load(made: Export, target: str, policy: Policy, readers: str) -> tuple[Loade
         catalog = read_catalog(connection)
         lifted = foreign_keys_to_lift(connection, catalog, plan)
         loaded = Load(connection, plan, catalog, policy, lifted, unsealed=lambda sealed: made.secrets).run(
-            read(made.facts.url)
+            read(made.facts.url, proven=made.facts.trailer.digest)
         )
     return loaded, peak_mib()
 

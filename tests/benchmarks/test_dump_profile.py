@@ -12,6 +12,7 @@ from tasks.dumps import extract as extraction
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.compression import compress
 from tasks.dumps.connections import connected_to
+from tasks.dumps.copied_blocks import copied_blocks
 from tasks.dumps.draft_masking import draft_masking
 from tasks.dumps.dump_lines import require_rows, to_copy, to_rows
 from tasks.dumps.export_plan import TablePlan, Unit
@@ -71,7 +72,7 @@ def _run(connection: Any, server: Postgres, statement: Any, *, session: Any = No
         set_mask_settings(connection, session)
     before, began, started = cpu_seconds(server), time.process_time(), time.perf_counter()
     size, blocks = 0, []
-    for block in extraction._blocks(connection, statement):
+    for block in copied_blocks(connection, statement):
         size += len(block)
         if size <= SAMPLE:
             blocks.append(block)
