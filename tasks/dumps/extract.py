@@ -19,6 +19,7 @@ from tasks.dumps.leak_search import LeakSearch, Lookup
 from tasks.dumps.masking_sql import masked_columns, set_mask_settings
 from tasks.dumps.row_sources import only
 from tasks.dumps.segment_writer import Part, SegmentWriter
+from tasks.dumps.shared_hashes import select_hashed_once
 from tasks.estate.errors import LeakFound, NotExported, Unreachable
 from tasks.estate.schema import Name
 from tasks.estate.sites import Immutable
@@ -112,7 +113,8 @@ def copy_statement(plan: TablePlan, unit: Unit, session: Session) -> Composed:
         if unit.last_page is not None:
             parts.append(SQL("ctid < {}::tid").format(Literal(f"({unit.last_page},0)")))
         condition = SQL(" WHERE {}").format(SQL(" AND ").join(parts))
-    return SQL("COPY (SELECT {} FROM {}{}) TO STDOUT").format(masked_columns(plan, session), only(unit.leaf), condition)
+    rows = select_hashed_once(masked_columns(plan, session), plan.table, only(unit.leaf))
+    return SQL("COPY ({}{}) TO STDOUT").format(rows, condition)
 
 
 def extract(

@@ -10,7 +10,7 @@ import hmac
 from dataclasses import dataclass
 
 import bcrypt
-from psycopg.sql import SQL, Composable
+from psycopg.sql import SQL, Composable, Composed
 from psycopg.sql import Literal as Quoted
 
 from tasks.masking.fake_pools import Kind, pool
@@ -49,6 +49,14 @@ class Pool:
     def pick_of(self, number: int) -> str:
         """Return the same in Python."""
         return self.names[number % len(self.names)]
+
+
+class Hashed(Composed):
+    """A keyed hash in SQL, which several columns of a row may need. `message` is the text that is hashed."""
+
+    def __init__(self, hashed: Composed, message: Composable) -> None:
+        super().__init__([hashed])
+        self.message = message
 
 
 class Session:
@@ -90,10 +98,10 @@ class Session:
         so longer results are HMAC-SHA256, which takes twice as long.
         """
         # textsend() writes in the client's encoding, which a connection of ours sets to UTF-8; convert_to() is slower.
-        hashed = self._hash(group, SQL("textsend({})").format(message), length)
+        hashed = Hashed(self._hash(group, SQL("textsend({})").format(message), length), message)
         return SQL("substr({}, 1, {})").format(hashed, Quoted(length))
 
-    def _hash(self, group: str, encoded: Composable, length: int) -> Composable:
+    def _hash(self, group: str, encoded: Composable, length: int) -> Composed:
         short = hashlib.sha256(group.encode()).hexdigest()[:12]
         if length <= SHOWN:
             prefix = self._read(f"understudy.k_{short}", "\\x" + self._prefix(group).hex(), "bytea")
