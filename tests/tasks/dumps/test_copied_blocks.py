@@ -60,7 +60,7 @@ def test_reading_may_stop_early(connection: psycopg.Connection[Any]) -> None:
 
 
 def test_a_lost_connection_counts_as_lost(connection: psycopg.Connection[Any], database: str) -> None:
-    """The end of the server's process is an error that says so."""
+    """The end of the server's process is an error of a lost connection."""
     blocks = copied_blocks(connection, ROWS.format(10**6))
     assert next(blocks)
     with psycopg.connect(database, autocommit=True) as other:
