@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deployments.cli.open_requests import OpenRequest, disagreements, fact_lines, find_request
 from deployments.cli.options import Code, Key, Name, PlanOrRun, Reason, parse_pairs
 from deployments.cli.output import Alert, Result, print_aside, prompt
 from deployments.cli.proofs import Credentials
+from deployments.cli.request_lines import fact_lines
+from deployments.open_requests import OpenRequest, disagreements, find_request
 from deployments.prefect_server import Form, Server, connected, link
 from tasks.estate.errors import NotApproved, PlanIsStale
 from tasks.signoff.approval_recheck import signed_decision

@@ -2,16 +2,10 @@
 
 from typing import Any
 
-from deployments.cli.open_requests import (
-    OpenRequest,
-    disagreements,
-    fact_lines,
-    facts_of,
-    find_request,
-    open_requests,
-)
 from deployments.cli.options import PlanOrRun
 from deployments.cli.output import Alert, MarkdownText, Result, columns
+from deployments.cli.request_lines import fact_lines
+from deployments.open_requests import OpenRequest, disagreements, facts_of, find_request, open_requests
 from deployments.prefect_server import connected, link
 
 

@@ -9,12 +9,11 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.cli.output import Alert, columns
 from deployments.prefect_server import Form, Server, form_keys, link
 from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
-from tasks.rendering.approval import difference_lines, what_travels
+from tasks.rendering.approval import what_travels
 from tasks.rendering.times_and_tables import plain
 
 FORM_KEY = re.compile(r"suspended-(appr|arrived)-([0-9a-f]{8})-\d+-schema")  # Prefect's key of our forms
@@ -147,20 +146,3 @@ def facts_of(request: OpenRequest) -> dict[str, Any]:
     if sheet.comparison:
         facts |= {"lost_for_good": list(sheet.comparison.losses), "newer": sheet.comparison.destination_is_newer}
     return facts
-
-
-def fact_lines(request: OpenRequest) -> list[str]:
-    """Return the same facts as lines, with the sheet's list of differences."""
-    facts = facts_of(request)
-    rows = [
-        (name.replace("_", " "), "; ".join(map(str, value)) if isinstance(value, list) else value)
-        for name, value in facts.items()
-        if value not in ("", [], None, 0)
-    ]
-    lines = columns(rows)
-    if facts.get("newer"):
-        lines.append(Alert(f"{facts['destination']} is NEWER than {facts['source']}."))
-    sheet = request.trusted_sheet
-    if sheet.comparison:
-        lines += ["", *difference_lines(sheet.comparison)]
-    return lines

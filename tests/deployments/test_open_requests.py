@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
-from deployments.cli.open_requests import OpenRequest, disagreements, fact_lines
+from deployments.cli.request_lines import fact_lines
+from deployments.open_requests import OpenRequest, disagreements
 from deployments.prefect_server import Form
 from tasks.estate.errors import PlanIsStale
 from tests.deployments.cli.asking_flow import sheet_of
