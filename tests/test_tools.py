@@ -33,7 +33,7 @@ def contracts(inside: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-LAYERS, NO_PREFECT, ONLY_STEPS, PLACES, EMULATOR = (contract["name"] for contract in CONTRACTS)
+LAYERS, NO_PREFECT, ONLY_STEPS, PLACES, DESK, EMULATOR = (contract["name"] for contract in CONTRACTS)
 BREACHES = [
     (LAYERS, "tasks/estate/sites.py", "import flows.refresh"),
     (LAYERS, "flows/diagnose.py", "import deployments.bootstrap"),
@@ -48,6 +48,8 @@ BREACHES = [
     (PLACES, "tasks/safeguards/holds.py", "import tasks.signoff.gate"),
     (PLACES, "tasks/ledger/journal.py", "import tasks.safeguards.holds"),
     (PLACES, "tasks/rendering/sweep.py", "import tasks.runtime.other_runs"),
+    (DESK, "deployments/desk/app.py", "import tasks.signoff.sending"),
+    (DESK, "deployments/desk/reading.py", "from tasks.runtime import resources"),
     (EMULATOR, "deployments/sandbox/host/host.py", "import tasks.estate.sites"),
     (EMULATOR, "deployments/sandbox/host/faults.py", "import flows"),
     (EMULATOR, "deployments/sandbox/host/serve.py", "import prefect"),

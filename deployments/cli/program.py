@@ -21,7 +21,7 @@ TRACEBACK = "UNDERSTUDY_TRACEBACK"
 COMMANDS = {
     "plan": "plan", "waiting": "waiting", "show": "waiting", "approve": "approve", "reject": "approve", "arrived": "approve",
     "settle": "settle", "hold": "hold", "freezes": "freezes", "standing": "standing", "leads": "leads", "ledger": "ledger",
-    "dump": "dump", "load": "load", "trust-host": "trust_host",
+    "dump": "dump", "load": "load", "trust-host": "trust_host", "desk": "desk",
 }  # fmt: skip
 
 

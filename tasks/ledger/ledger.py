@@ -43,10 +43,13 @@ class LockTerms(TypedDict):
 
 
 class Ledger:
-    """An open ledger. Each method is one committed transaction; nothing but locks is ever updated or deleted."""
+    """An open ledger. Each method is one committed transaction; nothing but locks is ever updated or deleted.
 
-    def __init__(self, url: str) -> None:
-        self._engine = open_database(url)
+    With `read_only` the database itself refuses to write.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self._engine = open_database(url, read_only=read_only)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     JSON,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from tasks.estate.errors import LedgerUnavailable, Misconfigured
 from tasks.ledger.migrations import HEAD, version_of
@@ -55,8 +57,8 @@ locks = Table(
 )
 
 
-def open_database(url: str) -> Engine:
-    """Open the ledger's database, and create or upgrade its tables if necessary.
+def open_database(url: str, *, read_only: bool = False) -> Engine:
+    """Open the ledger's database, and create or upgrade its tables if necessary; with `read_only`, only to read what is there.
 
     Raises `Misconfigured` if the URL is not valid or the ledger is newer than this code, and `LedgerUnavailable` if the database
     cannot be used. The engine raises `LedgerUnavailable` too, if the database fails later.
@@ -71,8 +73,9 @@ def open_database(url: str) -> Engine:
     if kind not in ("sqlite", "postgresql"):
         raise Misconfigured(f"The ledger cannot be stored in {kind!r}; expected sqlite or postgresql.")
     where = parsed.render_as_string(hide_password=True)
+    path = parsed.database if kind == "sqlite" else None
     try:
-        return _opened(url, parsed.database if kind == "sqlite" else None, where)
+        return _opened_to_read(url, path, where) if read_only else _opened(url, path, where)
     except (OSError, sqlite3.Error, OperationalError, DatabaseError) as error:
         raise _unavailable(where, error) from None  # its text may contain the whole statement
 
@@ -90,6 +93,27 @@ def _opened(url: str, path: str | None, where: str) -> Engine:
 
         bring_up_to_date(engine)
     return engine
+
+
+def _opened_to_read(url: str, path: str | None, where: str) -> Engine:
+    """Open a ledger that exists and has the tables of this version. The database itself refuses every write."""
+    if path is None:
+        engine = create_engine(url, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
+    else:
+        address = f"file:{quote(path)}?mode=ro"
+        engine = create_engine("sqlite://", creator=lambda: _connected_to_read(address), poolclass=NullPool)
+    _name_faults(engine, where)
+    with engine.begin() as connection:
+        if version_of(connection) != HEAD:
+            raise LedgerUnavailable(
+                f"The ledger {where} (UNDERSTUDY_LEDGER_URL) has no tables of this version, and is opened to be read only; expected "
+                "one that a worker of this version has used."
+            )
+    return engine
+
+
+def _connected_to_read(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(address, uri=True, timeout=PATIENCE, check_same_thread=False)
 
 
 def _name_faults(engine: Engine, where: str) -> None:

@@ -1,6 +1,6 @@
 """What people read before they answer: the texts of the approval, arrival and settle forms, and the notice of a request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from tasks.estate.plans import Comparison, CopyOptions, Evidence, Intent, Plan, Receipt, Severity
@@ -16,11 +16,11 @@ HEADINGS = {
 }
 
 
-def what_travels(options: CopyOptions) -> str:
-    """Return the options in words."""
+def what_travels(options: CopyOptions, *, shown: Callable[[str], str] = plain) -> str:
+    """Return the options in words; `shown` escapes the names of tables."""
     if not options.database:
         return "files only, no database"
-    tables = f"database tables {', '.join(map(plain, options.tables))} only" if options.tables else "the whole database"
+    tables = f"database tables {', '.join(map(shown, options.tables))} only" if options.tables else "the whole database"
     return f"files and {tables}" if options.files else tables
 
 

@@ -25,6 +25,8 @@ from tasks.runtime.approval_forms import ArrivalForm, PromotionForm, form_for
 
 ANSWER_BY = datetime(2099, 1, 1, 12, tzinfo=UTC)
 THEN = datetime(2026, 11, 1, tzinfo=UTC)
+RED = Risk(grade=Grade.RED, reasons=("the destination is newer",), people=2, signatures=1)
+YELLOW = Risk(grade=Grade.YELLOW, reasons=("it is production",))
 
 
 def _install(name: str, environment: Environment) -> Install:
@@ -53,8 +55,8 @@ def _comparison(pair: Pair) -> Comparison:
     )
 
 
-def sheet_of(run_id: str, destination: str = "schulprod") -> Sheet:
-    """Return the sheet of a promotion that two people must approve."""
+def sheet_of(run_id: str, destination: str = "schulprod", risk: Risk = RED) -> Sheet:
+    """Return the sheet of a promotion, by default one that two people must approve."""
     pair = Pair(
         source=_install("schulstage", Environment.STAGING),
         destination=_install(destination, Environment.PRODUCTION),
@@ -69,7 +71,7 @@ def sheet_of(run_id: str, destination: str = "schulprod") -> Sheet:
         backup=Backup(id="backup-1", install_id=pair.destination.id, install_name=destination, requested_at=THEN),
         generation=0,
         pinned={},
-        risk=Risk(grade=Grade.RED, reasons=("the destination is newer",), people=2, signatures=1),
+        risk=risk,
         overrides=("hold:3",),
         shown=digest(comparison),
         requested_by="Ada Admin",

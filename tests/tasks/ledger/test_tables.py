@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from tasks.estate.errors import LedgerUnavailable
 from tasks.ledger import tables
@@ -96,3 +97,23 @@ def test_a_ledger_that_fails_later_is_unavailable(tmp_path: Path, limit: str, wo
     with pytest.raises(LedgerUnavailable, match=words) as caught:
         fill()
     assert "INSERT" not in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_ledger_that_is_opened_to_be_read_is_never_written(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The database refuses every write, and facts that others record meanwhile are read."""
+    url = f"sqlite:///{tmp_path / 'a ledger?.db'}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("database").replace("postgresql://", "postgresql+psycopg://")
+    with pytest.raises(LedgerUnavailable):
+        Ledger(url, read_only=True)
+    writer = Ledger(url)
+    reader = Ledger(url, read_only=True)
+    writer.record(raw_fact("asked"), run_id="run")
+    assert [fact.kind for fact in reader.facts()] == ["asked"]
+    assert reader.verify() == []
+    with pytest.raises((DBAPIError, LedgerUnavailable), match=r"readonly|read-only"):
+        reader.record(raw_fact("approved"), run_id="run")
+    assert len(writer.facts()) == 1

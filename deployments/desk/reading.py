@@ -1,0 +1,174 @@
+"""What the desk reads: the ledger, opened to be read only, the leads file, and Prefect. It writes nowhere but into Prefect's forms."""
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun
+
+from deployments.open_requests import OpenRequest, disagreements, find_request, open_requests
+from deployments.prefect_server import Form, connected
+from tasks.configuration.reviewed_files import read_entries
+from tasks.estate.dumps import LoadPlan
+from tasks.estate.errors import NotFound, Unreachable
+from tasks.estate.plans import Intent, Plan
+from tasks.ledger.approval_requests import ApprovalRequest
+from tasks.ledger.approval_requests import open_requests as recorded_requests
+from tasks.ledger.facts import Asked
+from tasks.ledger.ledger import Fact, Head, Ledger
+from tasks.safeguards.risk_rules import load_rules
+from tasks.signoff.gate import Gate, Terms, Waiting
+from tasks.signoff.leads import Lead, Leads
+
+VERIFIED_FOR = 60.0  # seconds for which a verification of the whole chain is shown before it is made again
+NUMBER = re.compile(r"-[0-9a-f]{3}$")  # what Prefect adds to the name of a step
+NO_RECORD = "The ledger has no such request: it was made past the worker, or by another one. Do not approve it."
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as the pages show it. `waiting` is None if the ledger does not know it; `wrong` are reasons not to approve."""
+
+    request: OpenRequest
+    form: Form | None
+    waiting: Waiting | None
+    wrong: tuple[str, ...]
+
+    @property
+    def run(self) -> UUID:
+        """The run that waits."""
+        return self.request.run.id
+
+    @property
+    def plan(self) -> Plan | LoadPlan:
+        """The plan of the sheet. Raises `PlanIsStale` if it cannot be read."""
+        return self.request.trusted_sheet.plan
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of verifying the chain, and how many seconds ago it was made."""
+
+    problems: tuple[str, ...]
+    head: Head | None
+    age: float
+
+
+@dataclass
+class Sources:
+    """Where the desk reads. `origin` is the address under which browsers reach it; passkeys are bound to its host."""
+
+    ledger_url: str
+    leads_file: Path
+    risk_file: Path
+    origin: str
+    _ledger: Ledger | None = None
+    _facts: list[Fact] = field(default_factory=list)
+    _verified: tuple[float, tuple[str, ...], Head | None] | None = None
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def host(self) -> str:
+        """The relying party of passkeys that are enrolled or used here."""
+        return urlsplit(self.origin).hostname or ""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger. Raises `LedgerUnavailable`, also if no worker has used it yet."""
+        if self._ledger is None:
+            self._ledger = Ledger(self.ledger_url, read_only=True)
+        return self._ledger
+
+    def leads(self) -> Leads:
+        """Return the leads as the reviewed file lists them now, without secrets. Raises `Misconfigured`."""
+        return Leads(read_entries(self.leads_file, Lead, called="a lead"))
+
+    def owner_of(self, credential: str) -> str:
+        """Return the name of the lead who has this passkey, or "" if it is not listed."""
+        return next(
+            (lead.name for lead in self.leads().everybody for each in lead.passkeys if each.credential == credential),
+            "",
+        )
+
+    def facts(self) -> Sequence[Fact]:
+        """Return all facts, oldest first. Facts are never rewritten, so only new ones are read; a changed past shows in `verify`."""
+        with self._one_at_a_time:
+            newest = self._facts[-1].seq if self._facts else None
+            self._facts += self.ledger.facts(after=newest)
+            return [*self._facts]
+
+    def verify(self) -> Verification:
+        """Verify the whole chain, or return the result of less than a minute ago."""
+        now = time.monotonic()
+        with self._one_at_a_time:
+            if self._verified is None or now - self._verified[0] > VERIFIED_FOR:
+                self._verified = (now, tuple(self.ledger.verify()), self.ledger.head())
+                if self._verified[1]:
+                    self._facts.clear()
+            made, problems, head = self._verified
+        return Verification(problems, head, now - made)
+
+    def waiting(self) -> list[Request]:
+        """Return every request that waits, earliest deadline first. Raises `Unreachable` without Prefect."""
+        with connected() as server:
+            return [Request(each, None, *self._recorded(each)) for each in open_requests(server)]
+
+    def recorded(self) -> list[ApprovalRequest]:
+        """Return the open requests that the ledger knows: what can be shown without Prefect."""
+        return recorded_requests(self.ledger)
+
+    def request(self, run: UUID) -> Request:
+        """Return the request of this run with its form. Raises `NotFound` if it waits for nothing."""
+        with connected() as server:
+            found = find_request(server, str(run))
+            form = server.form(found.run)
+        waiting, wrong = self._recorded(found)
+        if found.sheet is not None:
+            wrong = (*wrong, *disagreements(found, form))
+        return Request(found, form, waiting, wrong)
+
+    def _recorded(self, found: OpenRequest) -> tuple[Waiting | None, tuple[str, ...]]:
+        if found.sheet is None:
+            return None, (f"Its sheet cannot be read: {found.wrong}",)
+        plan = found.sheet.plan
+        if not self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=Asked.KIND):
+            return None, (NO_RECORD,)
+        waiting = self._gate().waiting(plan)
+        if waiting.answer_by != found.sheet.answer_by:
+            return waiting, ("The deadline of the sheet is not that of the ledger; an answer to it would not count.",)
+        return waiting, ()
+
+    def _gate(self) -> Gate:
+        """Return the approval gate, to read where a request stands: with a ledger that cannot be written, and without secrets."""
+        rules = load_rules(self.risk_file)
+        terms = Terms(rules.answer.attempts, rules.answer.codes_an_hour, timedelta(0), rules.restore_within)
+        return Gate(self.ledger, self.leads(), terms, _never)
+
+    def run(self, run: UUID) -> tuple[FlowRun | None, list[str]]:
+        """Return a run as Prefect has it, with its steps in words; None without Prefect, or if Prefect does not have it."""
+        try:
+            with connected() as server:
+                found = server.run(run)
+                return found, [_step(each.name, each.state_name or "") for each in server.steps(run)]
+        except (Unreachable, NotFound):
+            return None, []
+
+    def answer(self, run: UUID, fields: dict[str, str]) -> None:
+        """Send an answer to the form of a run. Raises `NotApproved` with Prefect's reason if it is refused."""
+        with connected() as server:
+            server.answer(run, fields)
+
+
+def _never(plan: Intent, moment: object) -> NoReturn:
+    raise AssertionError(f"the desk evaluates no answer, also not about {plan.code}")
+
+
+def _step(name: str, state: str) -> str:
+    return f"{NUMBER.sub('', name)}: {state.lower()}"
