@@ -1,4 +1,4 @@
-"""The pages of the desk: what they show, what they send to Prefect, and what they say if something is missing."""
+"""The pages of the desk: what they show, what they send to Prefect, and what they show if something is missing."""
 
 import re
 from datetime import UTC, datetime
@@ -143,7 +143,7 @@ def test_a_request_that_does_not_fit_the_ledger_cannot_be_approved(office: Offic
 
 
 def test_without_prefect_the_ledger_is_shown(office: Office) -> None:
-    """The desk says so, lists the open requests, and its other pages work."""
+    """The desk reports it, lists the open requests, and its other pages work."""
     sheet = office.ask()
     office.prefect.away = True
     page = office.page("/")

@@ -20,12 +20,13 @@ from deployments.sandbox.processes import free_port
 from flows.promote import promote
 from tasks.configuration.settings import load_settings
 from tasks.ledger.ledger import Ledger
-from tests.deployments.sandbox.person_in_browser import CHROMIUM, QUIET, SCREENSHOTS
+from tests.deployments.sandbox.person_in_browser import CHROMIUM, PATIENCE, QUIET, SCREENSHOTS
 from tests.people import DEMO_LEAD, SECOND_LEAD, Run
 
 pytestmark = [
     pytest.mark.drill,
     pytest.mark.browser,
+    pytest.mark.timeout(1800),  # seconds: a browser, a server and whole promotions on a machine that does other things
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
 ]
 PHONE, WIDE = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -44,6 +45,7 @@ class Lead:
     def __init__(self, page: Page, origin: str) -> None:
         self.page, self.origin = page, origin
         self.fields = self.keystrokes = self.taps = 0
+        page.set_default_timeout(PATIENCE * 1000)  # milliseconds
         self.session = page.context.new_cdp_session(page)
         self.session.send("WebAuthn.enable")
         self.session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
