@@ -180,9 +180,10 @@ def test_places_have_their_history(office: Office) -> None:
     assert "less than a minute ago" in page
     assert "Ada Admin" in office.page("/places/schulprod")
     assert office.browser.get("/places/elsewhere").status_code == 404
-    after = office.page(f"/runs/{sheet.plan.run_id}")
-    for words in ("It arrived.", "Next step", f"understudy plan restore {sheet.plan.run_id}"):
-        assert words in after, words
+    for path in ("", "/live"):  # whoever waits on the page sees it too
+        after = office.page(f"/runs/{sheet.plan.run_id}{path}")
+        for words in ("It arrived.", "Next step", f"understudy plan restore {sheet.plan.run_id}"):
+            assert words in after, words
 
 
 def test_a_run_that_waits_again_shows_why(office: Office) -> None:
