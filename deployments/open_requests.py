@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +71,21 @@ def _by_code(server: Server, named: str) -> OpenRequest:
             next_step="Nothing was answered. `understudy waiting` lists the codes and runs that wait.",
         )
     return found[0]
+
+
+def find_past_run(server: Server, named: str) -> FlowRun | None:
+    """Return the run of this id, or the one whose last plan had this code, whether it waits or not. None: no such plan."""
+    try:
+        return server.run(UUID(named))
+    except ValueError:
+        wanted = named.upper().translate(TYPED_AS)
+    if not re.fullmatch(f"[{ALPHABET}]{{8}}", wanted):
+        return None
+    for key, markdown in server.newest_under(sheet_key("")).items():
+        with suppress(ValueError, PlanIsStale):  # a sheet that somebody changed, or of another version
+            if Sheet.of_markdown(markdown).plan.code.replace("-", "") == wanted:
+                return server.run(UUID(key.removeprefix(sheet_key(""))))
+    return None
 
 
 def _kind(run: FlowRun) -> str:

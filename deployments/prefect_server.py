@@ -23,6 +23,8 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import ArtifactCollectionSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
@@ -70,24 +72,29 @@ class Server:
         `parameters` override the deployment's own. Raise `NotFound` if there is no such deployment, and `Misconfigured` if
         Prefect refuses a parameter.
         """
+        found = self.deployment(deployment)
         try:
-            found = self._client.read_deployment_by_name(deployment)
             return self._client.create_flow_run_from_deployment(
                 found.id,
                 parameters=dict(parameters),
                 idempotency_key=uuid4().hex,  # Prefect's client repeats a request whose response is lost
             ).id
-        except ObjectNotFound as error:
-            raise NotFound(
-                f"Prefect has no deployment {deployment!r}.",
-                next_step="Nothing was started. Run `prefect deploy --all`, then try again.",
-            ) from error
         except httpx.HTTPStatusError as error:
             if error.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
                 raise
             raise Misconfigured(
                 f"Prefect refused the parameters of {deployment!r}: {_reason(error)}",
                 next_step="Nothing was started. Correct the parameter that the message names.",
+            ) from error
+
+    def deployment(self, name: str) -> DeploymentResponse:
+        """Return a deployment by `flow/name`, with its parameters and the form of the rest. Raise `NotFound`."""
+        try:
+            return self._client.read_deployment_by_name(name)
+        except ObjectNotFound as error:
+            raise NotFound(
+                f"Prefect has no deployment {name!r}.",
+                next_step="Nothing was started. Run `prefect deploy --all`, then try again.",
             ) from error
 
     def run(self, run: UUID) -> FlowRun:
@@ -112,7 +119,7 @@ class Server:
             if run.work_queue_id:
                 queue = self._client.read_work_queue(run.work_queue_id)
         surroundings = Surroundings(
-            now=self._now(),
+            now=self.now(),
             pool=pool,
             queue=queue,
             workers=workers,
@@ -121,7 +128,7 @@ class Server:
         )
         return find_obstacle(run, surroundings)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         """Return the time of the server's clock, which dates heartbeats and states."""
         date = self._client.request("GET", "/health").headers.get("date")
         return parsedate_to_datetime(date) if date else datetime.now(UTC)
@@ -161,6 +168,13 @@ class Server:
             artifacts = self._client.read_latest_artifacts(artifact_filter=chosen)
             found |= {artifact.key: str(artifact.data) for artifact in artifacts}
         return found
+
+    def newest_under(self, prefix: str) -> dict[str, str]:
+        """Return the newest Markdown artifacts whose key begins so, by key: the latest of each, 200 at most."""
+        chosen = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(like_=f"{prefix}%"))
+        newest = ArtifactCollectionSort.UPDATED_DESC
+        found = self._client.read_latest_artifacts(artifact_filter=chosen, sort=newest, limit=2 * PAGE)
+        return {artifact.key: str(artifact.data) for artifact in found}
 
     def form(self, run: FlowRun, *, wait: bool = False) -> Form | None:
         """Return the form of a suspended run; None if it asks nothing, or its form is not stored yet.

@@ -1,23 +1,37 @@
-"""`approve`, `reject` and `arrived`: answer a request after checking its facts locally, with proof of who answers."""
+"""`approve`, `reject` and `arrived`: answer a request after checking its facts locally, with proof of who answers.
+
+Everything that was given is checked before the proof is asked for: a one-time code is used up by the first answer.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import typer
 
+from deployments.cli.answer_taken import await_taken
+from deployments.cli.form_rules import asked, require_fits
 from deployments.cli.options import Code, Key, Name, PlanOrRun, Reason, parse_pairs
 from deployments.cli.output import Alert, Result, print_aside, prompt
 from deployments.cli.proofs import Credentials
 from deployments.cli.request_lines import fact_lines
 from deployments.open_requests import OpenRequest, disagreements, find_request
 from deployments.prefect_server import Form, Server, connected, link
-from tasks.estate.errors import NotApproved, PlanIsStale
+from tasks.estate.errors import ApprovalExpired, NotApproved, PlanIsStale
 from tasks.signoff.approval_recheck import signed_decision
 from tasks.signoff.proofs import statement
 
 Fields = Annotated[
     list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="Another field of the form, like risk=…")
 ]
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait/--no-wait", help="Wait until the worker has checked the answer, or only until Prefect has it."
+    ),
+]
+OPTIONS = {"approver": "--name", "reason": "--reason", "words": "--words"}  # of the fields of a form
 
 
 def approve(
@@ -35,18 +49,26 @@ def approve(
         typer.Option("--restore-if-failed/--no-restore-if-failed", help="Restore a promotion that fails its checks."),
     ] = False,
     field: Fields = None,
+    wait: Wait = True,
 ) -> Result:
     """Approve one plan, once. Shows its facts, asks for the destination's name, and signs the plan's fingerprint."""
     more = {"restore": "yes" if restore else "no", **parse_pairs(field)}
-    return _decide("approve", named, Credentials(code, key), more, name=name, destination=destination, reason=reason)
+    given = _Given(name, reason, more, Credentials(code, key), wait)
+    return _decide("approve", named, given, destination)
 
 
 def reject(
-    named: PlanOrRun, name: Name = "", code: Code = "", key: Key = None, reason: Reason = "", field: Fields = None
+    named: PlanOrRun,
+    name: Name = "",
+    code: Code = "",
+    key: Key = None,
+    reason: Reason = "",
+    field: Fields = None,
+    wait: Wait = True,
 ) -> Result:
     """Reject one plan: nothing is overwritten."""
     more = {"restore": "no", **parse_pairs(field)}
-    return _decide("reject", named, Credentials(code, key), more, name=name, destination=None, reason=reason)
+    return _decide("reject", named, _Given(name, reason, more, Credentials(code, key), wait), None)
 
 
 def arrived(
@@ -58,58 +80,83 @@ def arrived(
     name: Name = "",
     code: Code = "",
     key: Key = None,
+    wait: Wait = True,
 ) -> Result:
     """Report what the host's e-mail states about a copy that was sent: the one documented signal of its end."""
-    credentials = Credentials(code, key)
+    typed = _Given(name, words, {}, Credentials(code, key), wait)
     with connected() as server:
         request, form = _find(server, named, "arrival")
         _require_agreement(request, form)
+        require_fits(_without_empty(approver=name, words=words), form.fields, OPTIONS)
         given = {
             "email": email,
-            "approver": name or prompt("Your name"),
-            "words": words or prompt("Wording and time of the e-mail"),
+            "approver": asked("Your name", name, form.fields.get("approver", {})),
+            "words": asked("Wording and time of the e-mail", words, form.fields.get("words", {})),
         }
-        return _send(server, request, form, given, credentials, decision=f"arrived:{email}")
+        return _send(server, request, form, given, typed, decision=f"arrived:{email}")
 
 
-def _decide(
-    decision: str,
-    named: str,
-    credentials: Credentials,
-    more: Mapping[str, str],
-    *,
-    name: str,
-    destination: str | None,
-    reason: str,
-) -> Result:
+@dataclass(frozen=True)
+class _Given:
+    """What was typed as options: name, reason, other fields, the proof, and whether to wait for the worker."""
+
+    name: str
+    reason: str
+    more: Mapping[str, str]
+    credentials: Credentials
+    wait: bool
+
+
+def _decide(decision: str, named: str, typed: _Given, destination: str | None) -> Result:
     """Answer an approval request. `destination` is asked for if it is empty; None fills in the plan's own."""
     with connected() as server:
         request, form = _find(server, named, "approval")
         plan = request.trusted_sheet.plan
         if decision == "approve":
             _require_agreement(request, form)
-        typed = plan.destination_name
+            _require_in_time(request)
+        _require_fields(form, typed)
         if destination is not None:
-            typed = destination or prompt("Type the name of what will be overwritten")
-        if typed != plan.destination_name:
+            destination = destination or prompt("Type the name of what will be overwritten")
+        if destination not in (None, plan.destination_name):
             raise NotApproved(
-                f"The typed destination is {typed!r}; plan {plan.code} overwrites {plan.destination_name!r}.",
+                f"The typed destination is {destination!r}; plan {plan.code} overwrites {plan.destination_name!r}.",
                 next_step="Nothing was answered; the run still waits.",
             )
         given = {
-            **more,  # first: an extra field cannot replace what is shown, typed and signed
+            **typed.more,  # first: an extra field cannot replace what is shown, typed and signed
             "decision": decision,
-            "approver": name or prompt("Your name"),
+            "approver": asked("Your name", typed.name, form.fields.get("approver", {})),
             "plan": plan.code,
-            "destination": typed,
-            "reason": reason or prompt("Reason"),
+            "destination": plan.destination_name,
+            "reason": asked("Reason", typed.reason, form.fields.get("reason", {})),
         }
-        unknown = sorted(set(more) - set(form.fields) - {"restore"})
-        if unknown:
-            raise typer.BadParameter(
-                f"The form has no field {', '.join(unknown)}; it asks for {', '.join(form.fields)}."
-            )
-        return _send(server, request, form, given, credentials, decision=decision)
+        return _send(server, request, form, given, typed, decision=decision)
+
+
+def _without_empty(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _require_fields(form: Form, typed: _Given) -> None:
+    """Raise typer's usage error for a field that the form does not have, one that it needs, and a value that it refuses."""
+    unknown = sorted(set(typed.more) - set(form.fields) - {"restore"})
+    if unknown:
+        raise typer.BadParameter(f"The form has no field {', '.join(unknown)}; it asks for {', '.join(form.fields)}.")
+    known = {*typed.more, "decision", "approver", "plan", "destination", "reason", "proof"}
+    if missing := [name for name in form.required if name not in known]:
+        raise typer.BadParameter(f"The form asks for more: {', '.join(f'--field {name}=…' for name in missing)}.")
+    values = {**typed.more, **_without_empty(approver=typed.name, reason=typed.reason)}
+    require_fits(values, form.fields, OPTIONS | {name: f"--field {name}" for name in typed.more})
+
+
+def _require_in_time(request: OpenRequest) -> None:
+    sheet, now = request.trusted_sheet, datetime.now(UTC)
+    if now > sheet.answer_by:
+        raise ApprovalExpired(
+            f"Plan {sheet.plan.code} could be approved until {sheet.answer_by:%Y-%m-%d %H:%M} UTC; it is {now:%Y-%m-%d %H:%M} UTC.",
+            next_step="Nothing was answered. Start a new run if the copy is still wanted, or check this machine's clock.",
+        )
 
 
 def _find(server: Server, named: str, kind: str) -> tuple[OpenRequest, Form]:
@@ -141,33 +188,27 @@ def _require_agreement(request: OpenRequest, form: Form) -> None:
 
 
 def _send(
-    server: Server,
-    request: OpenRequest,
-    form: Form,
-    given: Mapping[str, str],
-    credentials: Credentials,
-    *,
-    decision: str,
+    server: Server, request: OpenRequest, form: Form, given: Mapping[str, str], typed: _Given, *, decision: str
 ) -> Result:
     """Submit exactly the fields of the form, with the proof. The proof is sent to the API and printed nowhere."""
-    missing = [field for field in form.required if field not in given and field != "proof"]
-    if missing:
-        raise typer.BadParameter(f"The form asks for more: {', '.join(f'--field {name}=…' for name in missing)}.")
-    sheet = request.trusted_sheet
+    sheet, run = request.trusted_sheet, request.run.id
     signed = signed_decision(decision, restore=given.get("restore") == "yes")
-    proof = credentials.prove(statement(signed, sheet.plan.fingerprint, sheet.answer_by))
+    proof = typed.credentials.prove(statement(signed, sheet.plan.fingerprint, sheet.answer_by))
     fields = {name: value for name, value in {**given, "proof": proof}.items() if name in form.fields}
-    server.answer(request.run.id, fields)
-    document: dict[str, Any] = {
-        "run": str(request.run.id),
+    before = server.steps(run)
+    server.answer(run, fields)
+    answered: dict[str, Any] = {
+        "run": str(run),
         "plan": sheet.plan.code,
         "decision": decision,
         "verdict": "ACCEPT",
-        "link": link(request.run.id),
+        "link": link(run),
     }
+    if typed.wait:
+        return await_taken(server, run, form, before, answered)
     lines = [
         f"Prefect accepted the answer to plan {sheet.plan.code}. The worker now verifies name and proof, and asks again if "
         "they are not valid.",
-        link(request.run.id),
+        link(run),
     ]
-    return Result(document, lines)
+    return Result(answered | {"counted": None}, lines)

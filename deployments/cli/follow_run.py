@@ -47,10 +47,20 @@ def follow(
     return watch(server, run, limits=limits)
 
 
-def watch(server: Server, run: UUID, *, answered: str = "", limits: Limits = LIMITS) -> tuple[FlowRun, Form | None]:
-    """Wait until a run asks or ends, as `follow` does; the form with the key `answered` has been answered already."""
+def watch(
+    server: Server,
+    run: UUID,
+    *,
+    answered: str = "",
+    limits: Limits = LIMITS,
+    enough: Callable[[FlowRun], bool] = lambda _: False,
+) -> tuple[FlowRun, Form | None]:
+    """Wait until a run asks or ends, as `follow` does; the form with the key `answered` has been answered already.
+
+    `enough` is called with each state of the run while it neither asks nor ends; the wait ends when it returns True.
+    """
     with _interruptible(run), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # Prefect's retries take longer
-        watcher = _Watcher(server, run, limits)
+        watcher = _Watcher(server, run, limits, enough)
         while True:
             found = watcher.poll(answered)
             if found is not None:
@@ -61,8 +71,8 @@ def watch(server: Server, run: UUID, *, answered: str = "", limits: Limits = LIM
 class _Watcher:
     """Follows one run: what was reported, and since when nothing has changed."""
 
-    def __init__(self, server: Server, run: UUID, limits: Limits) -> None:
-        self._server, self._run, self._limits = server, run, limits
+    def __init__(self, server: Server, run: UUID, limits: Limits, enough: Callable[[FlowRun], bool]) -> None:
+        self._server, self._run, self._limits, self._enough = server, run, limits, enough
         self._began = self._changed = self._checked = limits.clock()
         self._shown = ""  # name of the state that was reported last
         self._obstacle: Obstacle | None = None
@@ -78,6 +88,8 @@ class _Watcher:
             self._report_state(now)
             if (form is not None and form.key != answered) or (now.state is not None and now.state.is_final()):
                 return now, form
+            if self._enough(now):
+                return now, None
             clock = self._limits.clock()
             if clock - max(self._changed, self._checked) >= self._limits.silent:
                 self._checked = clock
@@ -149,7 +161,7 @@ def _interruptible(run: UUID) -> Iterator[None]:
 
 def _how_to_continue(run: UUID) -> str:
     return (
-        f"To look at it again: `understudy waiting`, or `prefect flow-run inspect {run}`. To end it: "
+        f"To look at it again: `understudy show {run}`, or `prefect flow-run inspect {run}`. To end it: "
         f"`prefect flow-run cancel {run}`."
     )
 

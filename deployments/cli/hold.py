@@ -10,11 +10,14 @@ import typer
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.cli.follow_run import end_result, follow, watch
+from deployments.cli.form_rules import asked
 from deployments.cli.options import Code, Key, Reason, parse_moment
-from deployments.cli.output import Result, prompt
+from deployments.cli.output import Result
 from deployments.cli.proofs import Credentials
 from deployments.prefect_server import Form, Server, connected
 from tasks.estate.errors import NotApproved, PlanIsStale
+from tasks.estate.polling import utc_now
+from tasks.safeguards.holds import SHORTEST_NAME, SHORTEST_REASON, require_valid
 
 STATEMENT = re.compile(r"understudy approval 1\nend-hold:[^\s]+ [0-9a-f]{64} [0-9TZ:-]+\n")
 
@@ -41,17 +44,21 @@ def hold(
     """
     if end == bool(until):
         raise typer.BadParameter("Specify --until with the end of a new hold, or --end to end the present one.")
+    credentials = Credentials(code, key)
+    moment = None if end else parse_moment(until)
     parameters: dict[str, Any] = {"destination": destination, "end_hold": end}
-    if not end:
-        parameters |= {"until": parse_moment(until).isoformat(), "reason": reason or prompt("Reason")}
-    parameters["your_name"] = name or prompt("Your name")
+    if moment is not None:
+        parameters |= {"until": moment.isoformat(), "reason": asked("Reason", reason, {"minLength": SHORTEST_REASON})}
+    parameters["your_name"] = asked("Your name", name, {"minLength": SHORTEST_NAME})
+    if moment is not None:  # the worker refuses the same, after the run has started
+        require_valid(until=moment, by=parameters["your_name"], reason=parameters["reason"], now=utc_now())
     word = "" if end else secrets.token_urlsafe(16)
     if word:
         parameters["release"] = hashlib.sha256(word.encode()).hexdigest()
     with connected() as server:
         run, form = follow(server, "hold/hold", parameters)
         if form is not None:
-            run = _prove(server, run, form, parameters["your_name"], release, Credentials(code, key))
+            run = _prove(server, run, form, parameters["your_name"], release, credentials)
     result = end_result(run)
     if word and not result.failed:
         keep = f"Keep this word. To end the hold early: understudy hold {destination} --end --release {word}"

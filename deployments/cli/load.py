@@ -1,11 +1,13 @@
 """`load`: load a dump into staging's database from a terminal, with the same approval gate, without a Prefect server."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import typer
 
+from deployments.cli.form_rules import asked, require_fits
 from deployments.cli.options import Code, Key, Name, Off, PlanOnly, Policy, Reason, Requester, RiskPhrase
 from deployments.cli.output import Alert, MarkdownText, Result, print_aside, prompt
 from deployments.cli.proofs import Credentials
@@ -21,7 +23,7 @@ from tasks.rendering.approval import gate_lines
 from tasks.runtime import load_target
 from tasks.runtime.permission import approval_gate
 from tasks.signoff.answers import Answer, recorded_answer
-from tasks.signoff.gate import Gate, Waiting
+from tasks.signoff.gate import SHORTEST_REASON, Gate, Waiting
 from tasks.signoff.proofs import statement
 
 ANSWER_WITHIN = timedelta(hours=1)  # the request ends with the command in any case; a signature contains this deadline
@@ -124,11 +126,11 @@ class _Conversation:
         print_aside(MarkdownText(dumps.load_text(plan, answer_by=waiting.answer_by, gate=gate)), "")
         if waiting.refused:
             print_aside(Alert(f"The last answer did not count: {waiting.refused}"))
-        decision = self._value("decision", "approve or reject")
-        approver = self._value("name", "Your name")
+        decision = self._value("decision", "approve or reject", {"enum": ["approve", "reject"]})
+        approver = self._value("name", "Your name", {})
         if decision == "approve" and plan.arrives_raw and prompt(f"Type {RISK_PHRASE}") != RISK_PHRASE:
             raise RiskNotAccepted("The risk phrase was not typed exactly.")
-        reason = self._value("reason", "Reason")
+        reason = self._value("reason", "Reason", {"minLength": SHORTEST_REASON})
         proof = self._credentials.prove(statement(decision, plan.fingerprint, waiting.answer_by))
         self._given, self._credentials = dict.fromkeys(self._given, ""), Credentials()  # options are for one lead
         answer = Answer(
@@ -143,8 +145,9 @@ class _Conversation:
         )
         return self._gate.evaluate(plan, answer, now=utc_now())
 
-    def _value(self, name: str, label: str) -> str:
-        return self._given[name] or prompt(label)
+    def _value(self, name: str, label: str, rules: Mapping[str, Any]) -> str:
+        require_fits({name: self._given[name]} if self._given[name] else {}, {name: rules}, {name: f"--{name}"})
+        return asked(label, self._given[name], rules)
 
     def _close(self) -> None:
         """Reject the request: once this process ends, nobody could answer it."""

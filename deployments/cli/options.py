@@ -24,7 +24,9 @@ Key = Annotated[
         "--key", help="Your enrolled SSH key; ssh-keygen signs with it (agents, FIDO2 keys and passphrases work)."
     ),
 ]
-Requester = Annotated[str, typer.Option("--requested-by", help="Your name, for the ledger.")]
+Requester = Annotated[
+    str, typer.Option("--requested-by", help="Your name, for the ledger. Asked for if the verb needs it.")
+]
 Policy = Annotated[
     Path, typer.Option("--policy", exists=True, dir_okay=False, help="YAML file of the application's masking policy.")
 ]

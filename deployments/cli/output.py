@@ -121,11 +121,21 @@ def print_aside(*lines: str) -> None:
     _show(Console(stderr=True, highlight=False), lines)
 
 
-def prompt(label: str, *, hidden: bool = False) -> str:
+def prompt(label: str, *, hidden: bool = False, refused: Callable[[str], str] = lambda _: "") -> str:
     """Return what a person types; `hidden` does not echo it on a terminal. Raise a usage error at the end of the input.
 
-    typer's own prompt writes a blank to standard output, where a machine expects a document.
+    `refused` returns why a text does not fit: it is shown, and the text is asked for again. typer's own prompt writes a blank to
+    standard output, where a machine expects a document.
     """
+    while True:
+        typed = _read_line(label, hidden=hidden)
+        why = refused(typed)
+        if not why:
+            return typed
+        print_aside(Caution(why))
+
+
+def _read_line(label: str, *, hidden: bool) -> str:
     if hidden and sys.stdin.isatty():
         return getpass.getpass(f"{label}: ", stream=sys.stderr).strip()
     typer.echo(f"{label}: ", err=True, nl=False)

@@ -1,6 +1,6 @@
 """`plan`: start the deployment of a verb, follow its run until it asks or ends, and show its form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,9 +8,10 @@ import typer
 import yaml
 
 from deployments.cli.follow_run import end_result, follow, state_name
+from deployments.cli.form_rules import refusing, require_fits
 from deployments.cli.options import Requester, parse_pairs
-from deployments.cli.output import MarkdownText, Result, command, new_group, with_options
-from deployments.prefect_server import connected, link
+from deployments.cli.output import MarkdownText, Result, command, new_group, prompt, with_options
+from deployments.prefect_server import Server, connected, link
 
 Source = Annotated[str, typer.Argument(help="Name of the install to copy from.")]
 Database = Annotated[bool | None, typer.Option("--database/--no-database", help="Whether the database is included.")]
@@ -99,13 +100,29 @@ def reload(hostname: Hostname, policy: PolicyName = None) -> dict[str, Any]:
 
 def _plan(verb: str, parameters: dict[str, Any]) -> Result:
     with connected() as server:
-        run, form = follow(server, f"{verb}/{verb}", parameters)
+        run, form = follow(server, f"{verb}/{verb}", complete(server, verb, parameters))
     if form is None:
         return end_result(run)
     where = link(run.id)
     document = {"run": str(run.id), "link": where, "state": state_name(run), "form": form.text}
     lines = [MarkdownText(form.text), "", f"It waits for an answer: {where}", f"Or: understudy approve {run.id}"]
     return Result(document, lines)
+
+
+def complete(server: Server, verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a verb's deployment after checking them, with what is missing as a person types it."""
+    deployment = server.deployment(f"{verb}/{verb}")
+    schema = deployment.parameter_openapi_schema or {}
+    fields: dict[str, Any] = schema.get("properties", {})
+    if fields and (unknown := sorted(set(parameters) - set(fields))):
+        raise typer.BadParameter(f"{verb} has no parameter {', '.join(unknown)}; it has {', '.join(fields)}.")
+    require_fits(parameters, fields, {"requested_by": "--requested-by"})
+    complete = dict(parameters)
+    for name in schema.get("required", []):
+        if name not in complete and deployment.parameters.get(name) is None:
+            label = f"{fields[name].get('title', name)} ({fields[name].get('description', '')})"
+            complete[name] = prompt(label, refused=refusing(fields[name]))
+    return complete
 
 
 def _seconds(duration: str) -> int:

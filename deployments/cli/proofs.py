@@ -1,5 +1,6 @@
 """Proofs from a terminal: six digits that are never shown, or an SSH signature made on this machine."""
 
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from deployments.cli.output import print_aside, prompt
 from tasks.estate.errors import Misconfigured
 from tasks.signoff.proofs import NAMESPACE, sign
 
+DIGITS = re.compile("[0-9]{6}")
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -25,15 +28,21 @@ class Credentials:
     def __post_init__(self) -> None:
         if self.code and self.key:
             raise typer.BadParameter("Use --code or --key, not both.")
+        if self.code and (why := not_digits(self.code)):
+            raise typer.BadParameter(f"--code: {why}")
+        if self.key is not None and not self.key.expanduser().exists():
+            raise typer.BadParameter(f"--key: {self.key} does not exist.")
 
     def prove(self, message: bytes) -> str:
         """Return the digits, or the signature of the message on one line."""
         if self.key is not None:
             return sign_with(self.key, message, namespace=NAMESPACE)
-        digits = self.code or prompt("Six digits of your authenticator", hidden=True)
-        if not digits:
-            raise typer.BadParameter("Nothing was typed; expected six digits, or --key.")
-        return digits
+        return self.code or prompt("Six digits of your authenticator", hidden=True, refused=not_digits)
+
+
+def not_digits(typed: str) -> str:
+    """Return why this is no one-time code, or an empty string. The text is not repeated: it may be a secret."""
+    return "" if DIGITS.fullmatch("".join(typed.split())) else "This is not a code; expected six digits."
 
 
 def sign_with(key: Path, message: bytes, *, namespace: str) -> str:

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from deployments.cli.form_rules import asked, require_fits
 from deployments.cli.ledger import open_existing_ledger
 from deployments.cli.options import Code, Key, Name
-from deployments.cli.output import Result, print_aside, prompt
+from deployments.cli.output import Result, print_aside
 from deployments.cli.proofs import Credentials
 from tasks.estate.errors import NotApproved
 from tasks.ledger.facts import Settled
@@ -16,6 +17,8 @@ from tasks.runtime.notices import send_notice
 from tasks.runtime.resources import read_leads
 from tasks.settlements import release_if_over
 from tasks.signoff import settling
+
+RULES = {"reason": {"minLength": settling.SHORTEST_REASON}}
 
 
 def settle(
@@ -41,11 +44,15 @@ def settle(
         print_aside(f"Run {run} sent its call at {call.at:%Y-%m-%d %H:%M} UTC; its outcome is unknown.")
         now = datetime.now(UTC)
         answer_by = now + settling.VALID
-        typed, evidence = name or prompt("Your name"), reason or prompt("Your evidence")
+        require_fits({"reason": reason} if reason else {}, RULES, {"reason": "--reason"})
+        typed, evidence = asked("Your name", name, {}), asked("Your evidence", reason, RULES["reason"])
+        leads = read_leads()
+        if leads.find(typed) is None:  # before a code is typed: it would be used up for nothing
+            raise NotApproved(leads.why_not(typed), next_step="Nothing was settled. Ask an enrolled lead.")
         proof = credentials.prove(settling.statement_to_sign(call, how, answer_by))
         try:
             fact = settling.settle(
-                ledger, read_leads(), call, how, name=typed, proof=proof, reason=evidence, answer_by=answer_by,
+                ledger, leads, call, how, name=typed, proof=proof, reason=evidence, answer_by=answer_by,
                 given_at=datetime.now(UTC), now=datetime.now(UTC),
             ).as_(Settled)  # fmt: skip
         except AlreadyRecorded:

@@ -2,11 +2,23 @@
 
 from typing import Any
 
+from prefect.client.schemas.objects import FlowRun
+
+from deployments.cli.answer_taken import base_name
+from deployments.cli.follow_run import state_name
 from deployments.cli.options import PlanOrRun
 from deployments.cli.output import Alert, MarkdownText, Result, columns
 from deployments.cli.request_lines import fact_lines
-from deployments.open_requests import OpenRequest, disagreements, facts_of, find_request, open_requests
-from deployments.prefect_server import connected, link
+from deployments.open_requests import (
+    OpenRequest,
+    disagreements,
+    facts_of,
+    find_past_run,
+    find_request,
+    open_requests,
+)
+from deployments.prefect_server import Server, connected, link
+from tasks.estate.errors import NotFound
 
 
 def waiting() -> Result:
@@ -20,9 +32,18 @@ def waiting() -> Result:
 
 
 def show(named: PlanOrRun) -> Result:
-    """Show one request: the plan recomputed from its sheet, and the form. Exit with 1 if they disagree."""
+    """Show one request: the plan recomputed from its sheet, and the form. Exit with 1 if they disagree.
+
+    A run that waits for nothing is shown with its state, its steps and its message.
+    """
     with connected() as server:
-        request = find_request(server, named)
+        try:
+            request = find_request(server, named)
+        except NotFound:
+            run = find_past_run(server, named)
+            if run is None:
+                raise
+            return _now(server, run)
         form = server.form(request.run)
     wrong = disagreements(request, form)
     text = form.text if form else ""
@@ -39,6 +60,32 @@ def show(named: PlanOrRun) -> Result:
     advice = ["", "Do not approve. Reject it and start a new run; ask who changed it."] if wrong else []
     document = facts_of(request) | {"asks": request.kind, "form": text, "disagreements": wrong}
     return Result(document, [*warning, *lines, "", *warning, *advice], failed=bool(wrong))
+
+
+def _now(server: Server, run: FlowRun) -> Result:
+    """Return what a run does that waits for no answer."""
+    steps = server.steps(run.id)
+    running = [base_name(step) for step in steps if step.state and step.state.is_running()]
+    done = list(dict.fromkeys(base_name(step) for step in steps if step.state and step.state.is_completed()))
+    over = run.state is not None and run.state.is_final()
+    message = str(run.state.message or "") if run.state else ""
+    document = {
+        "run": str(run.id),
+        "name": run.name,
+        "state": state_name(run),
+        "message": message,
+        "running": running,
+        "done": done,
+        "link": link(run.id),
+    }
+    lines = [
+        f"{run.name} waits for no answer: it is {state_name(run)}. {message if over else ''}".strip(),
+        *([f"Done: {', '.join(done)}"] if done else []),
+        *([f"Running: {', '.join(running)}"] if running else []),
+        *([] if over else [f"It waits: {server.obstacle(run)}"] if not running else []),
+        link(run.id),
+    ]
+    return Result(document, lines)
 
 
 def _row(request: OpenRequest) -> dict[str, Any]:

@@ -81,6 +81,13 @@ def place(
     return Hold.of(ledger.record(hold, run_id=run_id))
 
 
+def require_valid(*, until: datetime | None, by: str, reason: str, now: datetime) -> None:
+    """Raise `Misconfigured` as `place` would, before anything is started."""
+    _end(until, now)
+    _typed("name", by, SHORTEST_NAME, LONGEST_NAME)
+    _typed("reason", reason, SHORTEST_REASON, LONGEST_REASON)
+
+
 def _end(until: datetime | None, now: datetime) -> datetime:
     if until is None:
         raise Misconfigured("The hold has no end; expected a date and time within the next 30 days.")

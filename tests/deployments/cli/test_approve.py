@@ -15,7 +15,7 @@ from tasks.signoff.proofs import NAMESPACE, BadProof, statement, verify_signatur
 from tests.deployments.cli.asking_flow import ANSWER_BY, answer_of, sheet_of
 from tests.people import DEMO_LEAD
 
-WHO = ("--name", DEMO_LEAD, "--reason", "release day")
+WHO = ("--name", DEMO_LEAD, "--reason", "release day", "--no-wait")  # no worker checks these answers
 
 
 def require_signed(run: Any, proof: str, decision: str) -> None:
@@ -78,11 +78,35 @@ def test_a_signature_is_for_one_decision(ask: Callable[..., Any], cli: Callable[
 def test_missing_options_are_asked_for(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
     """Destination, name, reason and digits are typed after the facts are shown; the digits are not printed."""
     run = ask()
-    done = cli("approve", run.id, input=f"schulprod\n{DEMO_LEAD}\nrelease day\n123456\n")
+    done = cli("approve", run.id, "--no-wait", input=f"schulprod\n{DEMO_LEAD}\nrelease day\n123456\n")
     assert done.exit_code == 0, done.output
     assert answer_of(run)["proof"] == "123456"
     assert done.stderr.index(sheet_of(run.id).plan.fingerprint) < done.stderr.index("Type the name of what will be")
     assert "123456" not in done.output
+
+
+def test_what_does_not_fit_is_asked_again_before_the_code(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    """A name or reason that the form would refuse, and digits that are no code, are asked for again before anything is sent."""
+    run = ask()
+    typed = f"schulprod\nA\n{DEMO_LEAD}\nok\nrelease day\n12345\n123456\n"
+    done = cli("approve", run.id, "--no-wait", input=typed)
+    assert done.exit_code == 0, done.output
+    assert (
+        done.stderr.index("'ok' has 2 characters") < done.stderr.index("Six digits") < done.stderr.index("not a code")
+    )
+    assert "12345" not in done.output
+    assert (answer_of(run)["approver"], answer_of(run)["reason"]) == (DEMO_LEAD, "release day")
+
+
+def test_an_approval_that_is_too_late_costs_no_code(
+    asked: Any, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the deadline, the command ends before it asks for a code."""
+    later = type("Later", (), {"now": staticmethod(lambda zone: ANSWER_BY.replace(year=2100))})
+    monkeypatch.setattr("deployments.cli.approve.datetime", later)
+    done = cli("approve", asked.id)
+    assert done.exit_code == 1
+    assert done.stderr.rstrip().splitlines()[-2].startswith("Expired: Plan ")
 
 
 def test_a_missing_option_without_input_is_a_usage_error(asked: Any, cli: Callable[..., Any]) -> None:
@@ -123,7 +147,9 @@ def test_a_form_that_disagrees_is_not_approved_but_may_be_rejected(
 
 def test_a_refusal_of_prefect_is_shown_without_the_proof(asked: Any, cli: Callable[..., Any]) -> None:
     """The server's reason is shown without the proof, which it repeats, and the run still waits."""
-    done = cli("approve", asked.id, *WHO, "--code", "98765", "--destination", "schulprod")
+    with pytest.MonkeyPatch.context() as patch:  # the form's own rules let a code of five digits through to Prefect
+        patch.setattr("deployments.cli.proofs.not_digits", lambda typed: "")
+        done = cli("approve", asked.id, *WHO, "--code", "98765", "--destination", "schulprod")
     assert done.exit_code == 1
     assert "Prefect did not accept the answer" in done.stderr
     assert "98765" not in done.output
@@ -135,8 +161,13 @@ def test_a_refusal_of_prefect_is_shown_without_the_proof(asked: Any, cli: Callab
     [
         (("--field", "risk=accepted"), "The form has no field risk"),
         (("--code", ""), "nothing was typed"),
+        (("--code", "12345"), "--code: This is not a code; expected six digits."),
         (("--field", "risk"), "is not NAME=VALUE"),
         (("--key", "nowhere"), "not both"),
+        (("--code", "", "--key", "nowhere"), "--key: nowhere does not exist."),
+        (("--reason", "ok"), "--reason: 'ok' has 2 characters; expected 5 or more."),
+        (("--name", "A"), "--name: 'A' has 1 characters; expected 3 or more."),
+        (("--field", "restore=maybe"), "--field restore: 'maybe' is not one of: no, yes."),
     ],
 )
 def test_wrong_options_are_a_usage_error(
@@ -154,7 +185,7 @@ def test_the_e_mail_is_reported_with_its_own_statement(
 ) -> None:
     """The form about the arrival has its own fields, signed over the e-mail's result."""
     run = ask(kind="arrived")
-    who = ("--name", DEMO_LEAD, "--words", "Copy complete, 14:32", "--key", key)
+    who = ("--name", DEMO_LEAD, "--words", "Copy complete, 14:32", "--key", key, "--no-wait")
     assert cli("approve", run.id, *WHO, "--key", key).exit_code == 1
     done = cli("arrived", run.id, "--email", "no e-mail yet", *who)
     assert done.exit_code == 0, done.output

@@ -1,5 +1,6 @@
 """`hold`: it is placed and ended through the deployment, and its outcome is shown."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta, timezone
 from typing import Any
@@ -41,3 +42,21 @@ def test_a_hold_is_placed_and_ended(
 def test_a_hold_has_an_end_or_is_ended(cli: Callable[..., Any], options: tuple[str, ...]) -> None:
     """Neither --until nor --end, both of them, or a time without a zone is a usage error."""
     assert cli("hold", "schulstage", "--reason", "my theme", *WHO, *options).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--until", "2026-01-01T18:00+01:00", "--reason", "my theme"), "expected a time after now"),
+        (("--until", "2199-01-01T18:00+01:00", "--reason", "my theme"), "at most 30 days ahead"),
+        (("--until", "2199-01-01T18:00+01:00", "--reason", "my"), "The end of the hold|The hold would end|The reason"),
+    ],
+)
+def test_what_the_worker_would_refuse_starts_no_run(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], why: str
+) -> None:
+    """A past or distant end, and a short reason, are refused before a run is started."""
+    monkeypatch.setattr("deployments.cli.hold.connected", lambda: pytest.fail("a run was started"))
+    done = cli("hold", "schulstage", *WHO, *options)
+    assert done.exit_code == 1
+    assert re.search(why, done.stderr)

@@ -1,16 +1,21 @@
 """`plan`: it starts the deployment of a verb with the given options only, and shows its form."""
 
+import io
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+import typer
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.flow_runs import suspend_flow_run
 from prefect.states import Failed
 
+import flows.promote
+from deployments.cli.plan import complete
 from tasks.runtime.approval_forms import PromotionForm
 from tests.deployments.cli.asking_flow import sheet_of
 
@@ -88,3 +93,50 @@ def test_what_cannot_be_read_is_a_usage_error(
 ) -> None:
     """A duration without a unit, a parameter without a value, and an unclosed list are usage errors."""
     assert cli("plan", "promote", "schulstage", "schulprod", *options).exit_code == 2
+
+
+class Deployed:
+    """A server with a deployment of our promotion, which has these parameters of its own."""
+
+    def __init__(self, **parameters: Any) -> None:
+        self.parameters = parameters
+        self.parameter_openapi_schema = flows.promote.promote.parameters.model_dump()
+
+    def deployment(self, name: str) -> "Deployed":
+        """Return the deployment."""
+        return self
+
+
+def completed(given: dict[str, Any], typed: str = "", **own: Any) -> dict[str, Any]:
+    """Return the complete parameters of a promotion, with what a person types."""
+    server: Any = Deployed(**own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.StringIO(typed))
+        return complete(server, "promote", given)
+
+
+PAIR = {"source": "schulstage", "destination": "schulprod"}
+
+
+def test_a_missing_parameter_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """The requester, whom the verb needs, is asked for by the label of the form until it fits, unless the deployment has one."""
+    assert completed(PAIR, "Ad\nAda Admin\n") == PAIR | {"requested_by": "Ada Admin"}
+    shown = capsys.readouterr()
+    assert shown.err.count("Requested by (Your name, for the ledger.") == 2
+    assert ("'Ad' has 2 characters" in shown.err, shown.out) == (True, "")
+    assert completed(PAIR, requested_by="nightly schedule") == PAIR
+    with pytest.raises(typer.BadParameter, match="nothing was typed"):
+        completed(PAIR)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"source": "sc"}, "source: 'sc' has 2 characters; expected 3 or more."),
+        ({"colour": "red"}, "promote has no parameter colour; it has source, destination"),
+    ],
+)
+def test_a_parameter_that_does_not_fit_starts_nothing(given: dict[str, Any], why: str) -> None:
+    """What the form would refuse is named by its option before anything is started."""
+    with pytest.raises(typer.BadParameter, match=re.escape(why)):
+        completed(PAIR | {"requested_by": "Ada"} | given)

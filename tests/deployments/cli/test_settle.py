@@ -61,19 +61,19 @@ def test_a_code_settles_once(unknown: Fact, gone: None, ledger: Ledger, machine:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "error"),
     [
-        ("--name", "Somebody Else", "--code", "123456", *EVIDENCE),
-        ("--name", DEMO_LEAD, "--code", "000000", *EVIDENCE),
-        ("--name", DEMO_LEAD, "--code", "000000", "--reason", "ok"),
+        (("--name", "Somebody Else", *EVIDENCE), (1, "NotApproved")),  # before a code is asked for
+        (("--name", DEMO_LEAD, "--code", "000000", *EVIDENCE), (1, "NotApproved")),
+        (("--name", DEMO_LEAD, "--reason", "ok"), (2, "Usage")),
     ],
 )
 def test_without_proof_or_reason_nothing_is_settled(
-    unknown: Fact, gone: None, ledger: Ledger, machine: Callable[..., Any], wrong: tuple[str, ...]
+    unknown: Fact, gone: None, ledger: Ledger, machine: Callable[..., Any], wrong: tuple[str, ...], error: Any
 ) -> None:
     """An unknown name, a wrong code or a reason without content change neither the call nor its locks."""
     code, document = machine("settle", RUN, "--arrived", *wrong)
-    assert (code, document["error"]["outcome"]) == (1, "NotApproved")
+    assert (code, document["error"]["outcome"]) == error
     assert ledger.unsettled(RUN) is not None
     assert len(ledger.locks()) == 2
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prefect.states import Failed
 
 from tests.deployments.cli.asking_flow import ANSWER_BY, sheet_of
+from tests.sweeping import put
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -89,3 +91,13 @@ def test_a_run_or_code_that_does_not_wait_is_not_found(
     code, document = machine("show", named)
     assert (code, document["error"]["outcome"]) == (1, "NotFound")
     assert document["error"]["next_step"]
+
+
+def test_a_run_that_no_longer_waits_is_shown_as_it_is(ask: Callable[..., Any], machine: Callable[..., Any]) -> None:
+    """By its id and by the code of its plan, a run that ended is shown with its state and message instead of an error."""
+    run = ask()
+    put(run, Failed(name="Rejected", message="Anna Lead rejected it"))
+    for named in (run.id, sheet_of(run.id).plan.code):
+        code, document = machine("show", named)
+        assert (code, document["run"], document["state"]) == (0, run.id, "Rejected")
+        assert document["message"] == "Anna Lead rejected it"
