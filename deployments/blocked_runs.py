@@ -143,10 +143,12 @@ def _not_taken(run: FlowRun, state: State[Any], around: Surroundings) -> Obstacl
 
 def _online(around: Surroundings) -> bool:
     """Return whether any worker is alive. Prefect detects a killed worker late, so its heartbeat counts as well."""
-    return any(
-        str(getattr(worker.status, "value", worker.status)) != "OFFLINE" and not _silent(worker, around.now)
-        for worker in around.workers
-    )
+    return any(is_online(worker, around.now) for worker in around.workers)
+
+
+def is_online(worker: Worker, now: datetime) -> bool:
+    """Return whether a worker is alive at this time of the server's clock."""
+    return str(getattr(worker.status, "value", worker.status)) != "OFFLINE" and not _silent(worker, now)
 
 
 def _silent(worker: Worker, now: datetime) -> bool:

@@ -14,6 +14,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactCollectionFilter,
     ArtifactCollectionFilterKey,
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -22,9 +26,9 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.sorting import ArtifactCollectionSort
+from prefect.client.schemas.sorting import ArtifactCollectionSort, FlowRunSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
@@ -106,6 +110,23 @@ class Server:
                 f"Prefect has no run {run}: it was deleted, or belongs to another server.",
                 next_step=f"Check the id and {VARIABLE}. `understudy ledger export` shows what the run did.",
             ) from error
+
+    def last_run(self, flow: str, deployment: str) -> FlowRun | None:
+        """Return the run of this deployment that ended last, or None."""
+        ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*TERMINAL_STATES]))
+        found = self._client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])),
+            flow_run_filter=FlowRunFilter(state=ended),
+            sort=FlowRunSort.END_TIME_DESC,
+            limit=1,
+        )
+        return found[0] if found else None
+
+    @property
+    def client(self) -> SyncPrefectClient:
+        """Prefect's own client."""
+        return self._client
 
     def obstacle(self, run: FlowRun) -> Obstacle:
         """Return what a run waits for that has neither ended nor asked."""

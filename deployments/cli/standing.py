@@ -12,8 +12,15 @@ from tasks.configuration.settings import load_settings
 from tasks.estate.errors import Misconfigured, NotFound
 from tasks.estate.polling import utc_now
 from tasks.signoff.leads import Leads, load_leads
-from tasks.signoff.proofs import BadProof, verify_signature
-from tasks.signoff.standing import NAMESPACE, StandingApproval, load_standing, sign_standing, statement_of
+from tasks.signoff.standing import (
+    NAMESPACE,
+    StandingApproval,
+    load_standing,
+    sign_standing,
+    statement_of,
+    why_invalid,
+    why_not_signed,
+)
 
 group = new_group("Standing approvals: reviewed and signed permission for the nightly refresh of one pair.")
 
@@ -35,7 +42,7 @@ def sign(
     print_aside("You are about to sign:", "", message.decode())
     body = sign_with(key, message, namespace=NAMESPACE)
     entry = load_standing(path)[chosen - 1]
-    wrong = _invalid_reason(entry.model_copy(update={"signature": body}), leads, utc_now(), message)
+    wrong = why_not_signed(entry.model_copy(update={"signature": body}), leads, utc_now())
     if wrong:
         raise Misconfigured(
             f"The signature would not be valid: {wrong}",
@@ -53,7 +60,7 @@ def list_standing() -> Result:
     settings, now = load_settings(), utc_now()
     path, leads = settings.standing_file, load_leads(settings.leads_file, settings.codes_file)
     entries = load_standing(path)
-    rows = [_row(number, entry, leads, now, path) for number, entry in enumerate(entries, start=1)]
+    rows = [_row(number, entry, leads, now) for number, entry in enumerate(entries, start=1)]
     if not rows:
         return Result({"standing": []}, [f"{path} has no entries: every refresh requires a person."])
     names = ("entry", "source", "destination", "issuer", "until", "state")
@@ -75,11 +82,7 @@ def _chosen(path: Path, source: str, destination: str, number: int | None) -> in
     return fitting[0]
 
 
-def _row(number: int, entry: StandingApproval, leads: Leads, now: datetime, path: Path) -> dict[str, Any]:
-    today = entry.local(now).date()
-    wrong = _invalid_reason(entry, leads, now, statement_of(path, number))
-    if not entry.issued <= today <= entry.until:
-        wrong = f"It is valid from {entry.issued} to {entry.until}, and today is {today}."
+def _row(number: int, entry: StandingApproval, leads: Leads, now: datetime) -> dict[str, Any]:
     return {
         "entry": number,
         "source": entry.source,
@@ -87,19 +90,5 @@ def _row(number: int, entry: StandingApproval, leads: Leads, now: datetime, path
         "issuer": entry.issuer,
         "until": entry.until.isoformat(),
         "database": entry.include_database,
-        "state": wrong or "holds",
+        "state": why_invalid(entry, leads, now) or "holds",
     }
-
-
-def _invalid_reason(entry: StandingApproval, leads: Leads, now: datetime, message: bytes) -> str:
-    """Return why the entry's signature is not valid, or an empty string."""
-    issuer = leads.find(entry.issuer)
-    if issuer is None:
-        return leads.why_not(entry.issuer)
-    if not entry.signature:
-        return "It is not signed."
-    try:
-        verify_signature(issuer, entry.signature, message, namespace=NAMESPACE, at=now)
-    except BadProof as bad:
-        return str(bad)
-    return ""

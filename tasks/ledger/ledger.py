@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import Connection, Select, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from tasks.estate.errors import ApprovalExpired, ApprovalUsed, DestinationBusy, NotApproved
+from tasks.estate.errors import ApprovalExpired, ApprovalUsed, DestinationBusy, LedgerUnavailable, NotApproved
 from tasks.estate.plans import Approval, Receipt
 from tasks.ledger import rows
 from tasks.ledger.chain import Fact, Head, breaks, line, verify_export
@@ -15,6 +16,7 @@ from tasks.ledger.facts import (
     JOURNAL_ENDS,
     Approved,
     Consumed,
+    DigestSent,
     LockTakenOver,
     Recorded,
     Sending,
@@ -232,6 +234,17 @@ class Ledger:
         stored outside the ledger. Raises `Misconfigured` for a malformed anchor.
         """
         return breaks(self._stored(), anchor)
+
+    def require_writable(self) -> None:
+        """Write a fact as `record` does and take it back. Raise `LedgerUnavailable` if the database refuses it."""
+        try:
+            with self._engine.connect() as connection, connection.begin() as transaction:
+                rows.append(connection, "", Entry(DigestSent()))
+                transaction.rollback()
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(
+                f"No fact can be added to the ledger ({type(error).__name__}); expected a database that can be written."
+            ) from None  # its message contains the statement and may contain the address
 
     def export(self) -> Iterator[str]:
         """Return every fact as a line of JSON, oldest first, for `verify_export` on a machine without this database."""

@@ -82,23 +82,38 @@ def link_to(run_id: str) -> str:
         return ""
 
 
+def try_places(subject: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Send a notice to every place and return, for each, its kind and how it did not take it ("" if it took it).
+
+    Nothing is recorded: it is about no run.
+    """
+    places = load_settings().notices.get_secret_value().split()
+    results = _send_to(places, _inert(f"[Understudy] {subject}"), _inert("\n".join(lines))[:LONGEST])
+    return [(_kind_of(place), refused) for place, refused in zip(places, results, strict=True)]
+
+
 def _send_all(places: Sequence[str], title: str, body: str) -> int:
-    """Return how many places accepted it in time."""
-    pool = ThreadPool(len(places))  # its threads are daemons: a hanging one does not keep the process alive
+    """Return how many places accepted it in time, and log the others."""
+    results = _send_to(places, title, body)
+    for place, refused in zip(places, results, strict=True):
+        if refused:
+            run_logger().warning("A notice to %s %s.", _kind_of(place), refused)
+    return results.count("")
+
+
+def _send_to(places: Sequence[str], title: str, body: str) -> list[str]:
+    """Return, for each place, how it did not accept the notice in time, or an empty string."""
+    pool = ThreadPool(max(1, len(places)))  # its threads are daemons: a hanging one does not keep the process alive
     deadline = time.monotonic() + PATIENCE
     # Each in a copy of this context, so that blocks are loaded from the server that this run talks to.
     waiting = [pool.apply_async(contextvars.copy_context().run, (_send, place, title, body)) for place in places]
     pool.close()
-    sent = 0
-    for place, result in zip(places, waiting, strict=True):
+    results = []
+    for result in waiting:
         result.wait(max(0.0, deadline - time.monotonic()))
-        if result.ready() and result.successful():
-            sent += 1
-            continue
-        run_logger().warning(
-            "A notice to %s %s.", _kind_of(place), "was refused" if result.ready() else "hangs; left behind"
-        )
-    return sent
+        taken = result.ready() and result.successful()
+        results.append("" if taken else "was refused" if result.ready() else "hangs; left behind")
+    return results
 
 
 def _kind_of(place: str) -> str:

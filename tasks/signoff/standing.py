@@ -19,7 +19,7 @@ from tasks.signoff.standing_entries import StandingApproval, standing_statement
 
 __all__ = [
     "NAMESPACE", "StandingApproval", "Window", "expiring", "load_standing", "require_covered", "require_load_covered",
-    "sign_standing", "standing_statement", "statement_of",
+    "sign_standing", "standing_statement", "statement_of", "why_invalid", "why_not_signed",
 ]  # fmt: skip
 
 NAMESPACE = "understudy-standing"  # a signature for an approval is not valid here, nor this one there
@@ -97,6 +97,22 @@ def expiring(standing: Sequence[StandingApproval], today: date, notice: timedelt
     """Return the entries that end within `notice` and have not ended, the first to end first."""
     soon = [entry for entry in standing if today <= entry.until <= today + notice]
     return sorted(soon, key=lambda entry: entry.until)
+
+
+def why_invalid(entry: StandingApproval, leads: Leads, now: datetime) -> str:
+    """Return why an entry covers no run today, whatever the hour, as a sentence, or an empty string."""
+    today = entry.local(now).date()
+    if not entry.issued <= today <= entry.until:
+        return f"It is valid from {entry.issued} to {entry.until}, and today is {today}."
+    if entry.window is None:
+        return "It has no window, and covers nothing: add `window` and `zone`, and have it signed again."
+    return why_not_signed(entry, leads, now)
+
+
+def why_not_signed(entry: StandingApproval, leads: Leads, now: datetime) -> str:
+    """Return why the signature of an entry is not valid, as a sentence, or an empty string."""
+    why = _not_signed(entry, leads, now)
+    return f"{why[0].upper()}{why[1:]}." if why else ""
 
 
 def require_covered(
