@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
     ArtifactCollectionFilter,
     ArtifactCollectionFilterKey,
     DeploymentFilter,
+    DeploymentFilterId,
     DeploymentFilterName,
     FlowFilter,
     FlowFilterName,
@@ -122,6 +123,29 @@ class Server:
             limit=1,
         )
         return found[0] if found else None
+
+    def deployments(self) -> list[DeploymentResponse]:
+        """Return every deployment of this server, with its parameters and schedules."""
+        found: list[DeploymentResponse] = []
+        while page := self._client.read_deployments(limit=PAGE, offset=len(found)):
+            found += page
+        return found
+
+    def next_starts(self) -> dict[str, datetime]:
+        """Return when the next run that Prefect has scheduled of each deployment starts, by the deployment's name."""
+        names = {each.id: each.name for each in self.deployments() if each.schedules}
+        waits = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+        starts: dict[str, datetime] = {}
+        for deployment, name in names.items():
+            found = self._client.read_flow_runs(
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
+                flow_run_filter=FlowRunFilter(state=waits),
+                sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+                limit=1,
+            )
+            if found and found[0].next_scheduled_start_time:
+                starts[name] = found[0].next_scheduled_start_time
+        return starts
 
     @property
     def client(self) -> SyncPrefectClient:

@@ -41,8 +41,8 @@ def require_load_met(ledger: Ledger, plan: Plan | LoadPlan, rules: RiskRules, *,
             f"{plan.destination_name} is {hold.words}.",
             next_step=f"Nothing was overwritten. Talk to {hold.by}, or wait. To continue now, {MANUALLY}",
         )
-    _require_no_failures_in_a_row(ledger, plan, rules.failures_in_a_row)
-    _require_line_not_stopped(ledger, rules, now)
+    require_no_failures_in_a_row(ledger, plan.destination_id, plan.destination_name, rules.failures_in_a_row)
+    require_line_not_stopped(ledger, rules, now)
 
 
 def newly_emptied(ledger: Ledger, plan: LoadPlan) -> tuple[str, ...] | None:
@@ -90,22 +90,22 @@ def _about_to_be_sent(ledger: Ledger, plan: Plan, now: datetime) -> Iterator[App
                 yield request
 
 
-def _require_no_failures_in_a_row(ledger: Ledger, plan: Plan | LoadPlan, limit: int) -> None:
-    """Act as a circuit breaker: what failed repeatedly is not tried again without a person."""
+def require_no_failures_in_a_row(ledger: Ledger, destination_id: str, name: str, limit: int) -> None:
+    """Raise `Skipped` as a circuit breaker: what failed repeatedly is not tried again without a person."""
     failed: list[str] = []
-    for end in ends_of(ledger, plan.destination_id):
+    for end in ends_of(ledger, destination_id):
         if end.outcome in ("", *FAILED_CALLS):  # a run that made its call and has no report is not a success
             failed.append(_described(end))
         elif not end.refused and end.outcome != IN_PART:  # a result that is not known neither counts nor ends the count
             break
         if len(failed) >= limit:
             raise Skipped(
-                f"The last {len(failed)} runs that overwrote {plan.destination_name} did not end well: {', '.join(failed)}.",
+                f"The last {len(failed)} runs that overwrote {name} did not end well: {', '.join(failed)}.",
                 next_step=CORRECT,
             )
 
 
-def _require_line_not_stopped(ledger: Ledger, rules: RiskRules, now: datetime) -> None:
+def require_line_not_stopped(ledger: Ledger, rules: RiskRules, now: datetime) -> None:
     """Raise `Skipped` if so many runs failed that the cause is not in one pair: the remaining runs would fail as well."""
     stop = rules.stop_the_line
     ended = [end for end in standing_ends(ledger, now - stop.within) if end.outcome]

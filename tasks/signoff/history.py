@@ -63,6 +63,7 @@ class RunRecord(Immutable):
     approval: str = ""  # person, standing or pre-authorised
     approver: str = ""
     outcome: str = ""
+    ended: datetime | None = None  # UTC; when the outcome was recorded
     backup: str = ""
 
 
@@ -160,6 +161,7 @@ def _entry(run: Sequence[Fact]) -> RunRecord | None:
         approval=_first("kind", end) if end and end.kind == Approved.KIND else "",
         approver=_first("approver", end),
         outcome=_first("outcome", outcome),
+        ended=outcome.at if outcome else None,
         backup=_first("id", _last(run, BackupRenewed.KIND)) or _text(plan, "backup", "id"),
     )
 
