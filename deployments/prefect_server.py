@@ -14,11 +14,6 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactCollectionFilter,
     ArtifactCollectionFilterKey,
-    DeploymentFilter,
-    DeploymentFilterId,
-    DeploymentFilterName,
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -27,9 +22,9 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, TaskRun
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.sorting import ArtifactCollectionSort, FlowRunSort
+from prefect.client.schemas.sorting import ArtifactCollectionSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
@@ -111,41 +106,6 @@ class Server:
                 f"Prefect has no run {run}: it was deleted, or belongs to another server.",
                 next_step=f"Check the id and {VARIABLE}. `understudy ledger export` shows what the run did.",
             ) from error
-
-    def last_run(self, flow: str, deployment: str) -> FlowRun | None:
-        """Return the run of this deployment that ended last, or None."""
-        ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*TERMINAL_STATES]))
-        found = self._client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
-            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])),
-            flow_run_filter=FlowRunFilter(state=ended),
-            sort=FlowRunSort.END_TIME_DESC,
-            limit=1,
-        )
-        return found[0] if found else None
-
-    def deployments(self) -> list[DeploymentResponse]:
-        """Return every deployment of this server, with its parameters and schedules."""
-        found: list[DeploymentResponse] = []
-        while page := self._client.read_deployments(limit=PAGE, offset=len(found)):
-            found += page
-        return found
-
-    def next_starts(self) -> dict[str, datetime]:
-        """Return when the next run that Prefect has scheduled of each deployment starts, by the deployment's name."""
-        names = {each.id: each.name for each in self.deployments() if each.schedules}
-        waits = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-        starts: dict[str, datetime] = {}
-        for deployment, name in names.items():
-            found = self._client.read_flow_runs(
-                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
-                flow_run_filter=FlowRunFilter(state=waits),
-                sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-                limit=1,
-            )
-            if found and found[0].next_scheduled_start_time:
-                starts[name] = found[0].next_scheduled_start_time
-        return starts
 
     @property
     def client(self) -> SyncPrefectClient:
@@ -305,13 +265,10 @@ def refused_by_server(address: str, error: httpx.HTTPStatusError) -> Unreachable
     steps: dict[int, str] = {
         httpx.codes.NOT_FOUND: f"Check {VARIABLE}: it ends in /api.",
         httpx.codes.UNAUTHORIZED: "Log in: set PREFECT_API_AUTH_STRING or PREFECT_API_KEY.",
-        httpx.codes.FORBIDDEN: "Ask whoever runs the server for the right to read and start runs.",
     }
     otherwise = "Check with `understudy waiting` whether your answer or run arrived, then try again."
-    return Unreachable(
-        f"The Prefect server at {without_login(address)} responded with {status}: {_reason(error)}",
-        next_step=steps.get(status, otherwise),
-    )
+    message = f"The Prefect server at {without_login(address)} responded with {status}: {_reason(error)}"
+    return Unreachable(message, next_step=steps.get(status, otherwise))
 
 
 def without_login(address: str) -> str:

@@ -11,6 +11,7 @@ from deployments.cli.output import Alert, Caution, Result, columns, print_aside
 from deployments.place_status import EARLIEST, Circumstances, Night, PlaceStatus, status_of
 from deployments.places import Place, known_places
 from deployments.prefect_server import connected
+from deployments.schedules import every_deployment, next_starts
 from tasks.configuration.estate_file import load_estate
 from tasks.configuration.settings import load_settings
 from tasks.estate.errors import NotFound, UnderstudyError
@@ -96,7 +97,7 @@ def _prefect() -> tuple[Sequence[Any], dict[str, datetime] | None]:
     """Return the deployments and when they start next; nothing and None if Prefect does not answer."""
     try:
         with connected() as server:
-            return server.deployments(), server.next_starts()
+            return every_deployment(server.client), next_starts(server.client)
     except UnderstudyError as error:
         print_aside(Caution(f"{error.message} {error.next_step} The rest is from the ledger and the files."))
         return (), None

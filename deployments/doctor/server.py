@@ -14,6 +14,7 @@ from deployments.blocked_runs import Surroundings, is_online
 from deployments.bootstrap import POOL, POOL_TYPE, ZOMBIES
 from deployments.doctor.examination import Finding, bad, good, unknown
 from deployments.prefect_server import Server
+from deployments.schedules import last_run
 from deployments.worker.prefect_private import TESTED_WITH
 from tasks.automations import harmful_automations
 
@@ -77,7 +78,7 @@ def _deployments(client: SyncPrefectClient) -> Iterator[Finding]:
 
 
 def _sweep(server: Server, client: SyncPrefectClient) -> Iterator[Finding]:
-    last = server.last_run("sweep", "sweep")
+    last = last_run(client, "sweep", "sweep")
     if last is None or last.end_time is None:
         yield unknown("sweep", "No sweep has ended yet.", "Wait a quarter of an hour, or start `sweep` in Prefect.")
         return

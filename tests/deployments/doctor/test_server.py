@@ -33,9 +33,6 @@ class Prefect:
     def now(self) -> datetime:
         return NOW
 
-    def last_run(self, flow: str, deployment: str) -> Any:
-        return self.swept
-
     def api_version(self) -> str:
         return self.version
 
@@ -59,6 +56,7 @@ def prefect(monkeypatch: pytest.MonkeyPatch) -> Prefect:
     """A server in good order."""
     made = Prefect()
     monkeypatch.setattr(server, "harmful_automations", lambda client: made.harmful)
+    monkeypatch.setattr(server, "last_run", lambda client, flow, deployment: made.swept)
     monkeypatch.setattr(server, "Surroundings", lambda **given: SimpleNamespace(**given))
     return made
 
