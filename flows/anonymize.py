@@ -22,7 +22,7 @@ def anonymize(
 ) -> State[Any]:
     """Export production into one anonymized dump: plan, prove, extract masked in one snapshot, bundle, read back."""
     chosen = require_choices(attachments=attachments, off=list(off), risk_phrase=risk_phrase)
-    with exports.snapshot() as snapshot:
+    with exports.snapshot(policy) as snapshot:
         plan = exports.plan_export(policy, chosen, snapshot, requested_by=requested_by)
         exports.collect_secrets(plan, snapshot)
         parts = exports.extract_all(plan, snapshot)

@@ -40,9 +40,9 @@ def reload(
     loads.require_import_allowed()
     with load_target.audit_refusals("a dump of this run", policy, requested_by=requested_by):
         chosen = require_choices(attachments=attachments, off=[], risk_phrase="")
-        loads.require_target(hostname)
+        loads.require_target(hostname, policy)
         if not exports.recorded_dump():
-            with exports.snapshot() as snapshot:
+            with exports.snapshot(policy) as snapshot:
                 plan = exports.plan_export(policy, chosen, snapshot, requested_by=requested_by)
                 exports.collect_secrets(plan, snapshot)
                 parts = exports.extract_all(plan, snapshot)

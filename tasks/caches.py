@@ -22,7 +22,7 @@ def purge_cache(install: Install) -> datetime:
     The host allows one a minute for each install: after a refusal the step waits that minute once, then its own retries apply (4, on
     `Transient`, backing off with jitter).
     """
-    with open_clients() as (client, _):
+    with open_clients(install.name) as (client, _):
         try:
             client.purge_cache(install.id, "all")
         except RateLimited as limited:

@@ -35,7 +35,7 @@ def verify_site(
     `expected` is what the destination should have become, as in `await_arrival`. `purged_at`: when the caches were purged.
     Findings are a result, not an exception: raises only `Transient`, which is retried 4 times, backing off with jitter.
     """
-    with open_clients() as (client, prober):
+    with open_clients(plan.pair.source.name, plan.pair.destination.name) as (client, prober):
         pace = load_settings().pace
         expected, before = expected or receipt.baseline.source, receipt.baseline.destination
         return check_copy(client, prober, plan, expected, before, purged_at=purged_at, pace=pace, settle=_settled)
@@ -47,7 +47,7 @@ def diagnose_install(name: str, compare_with: str = "") -> Diagnosis:
 
     Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter.
     """
-    with open_clients() as (client, prober):
+    with open_clients(name, *([compare_with] if compare_with else [])) as (client, prober):
         survey = survey_install(client, prober, id_of(client, name))
         if not compare_with:
             return Diagnosis(findings=check_install(prober, survey), comparison=None)
@@ -77,7 +77,7 @@ def inspect_inside(name: str, compare_with: str = "") -> tuple[Finding, ...]:
     Raises `GatewayRefused` and `Misconfigured`. Retried 4 times on `Transient`, backing off with jitter. Each command has its time
     limit, and together they stay below that of the step.
     """
-    with open_clients() as (client, _):
+    with open_clients(name, *([compare_with] if compare_with else [])) as (client, _):
         own, other = named_install(client, name), named_install(client, compare_with) if compare_with else None
     with open_wordpress(name) as wordpress:
         return check_inside(wordpress, own, other)

@@ -12,7 +12,7 @@ from tasks.estate.sites import Survey
 from tasks.ledger.facts import ArrivalAnswered, Settled
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
-from tasks.runtime.resources import open_clients, open_ledger, scaled
+from tasks.runtime.resources import hosting_account, open_clients, open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE, ONCE
 from tasks.signoff.answers import where
 from tasks.signoff.sending import install_call, send_once
@@ -34,9 +34,10 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
     run, in any process, sends nothing and returns the journaled receipt. Raises `PlanIsStale`, `WrongDestination`, `Frozen`,
     `OnHold`, `NotApproved` and its kinds, `HostRefused`, or `Transient` if the call was provably not sent.
     """
-    ledger, settings = open_ledger(), load_settings()
+    ledger = open_ledger()
     source, destination = plan.pair.source, plan.pair.destination
-    with open_clients() as (client, prober):
+    notify = hosting_account(source.name, destination.name).notify
+    with open_clients(source.name, destination.name) as (client, prober):
         call = install_call(
             ledger,
             plan,
@@ -54,7 +55,7 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
                 files=plan.options.files,
                 database=plan.options.database,
                 tables=list(plan.options.tables),
-                emails=[settings.notify],
+                emails=[notify],
             ),
         )
         return send_once(ledger, approval, call, permit=lambda: require_permission(plan, approval), clock=utc_now)
@@ -75,7 +76,7 @@ def await_arrival(
     host_done = receipt.sent_at + scaled(settings.copy_within)
     deadline = max(host_done, utc_now() + 2 * gap + timedelta(seconds=1))
     progress = Progress("restore" if plan.verb == "restore" else "copy", typical=TYPICAL)
-    with open_clients() as (client, prober):
+    with open_clients(plan.pair.source.name, plan.pair.destination.name) as (client, prober):
         expected = expected or receipt.baseline.source
         watching = Watch(client, prober, plan, receipt, expected, gap=gap, host_done=host_done)
         evidence = watch(

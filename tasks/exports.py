@@ -11,6 +11,7 @@ from pathlib import Path
 from prefect import task
 from prefect.futures import as_completed
 
+from tasks.configuration.estate_settings import source_settings
 from tasks.configuration.settings import Settings, load_settings
 from tasks.dumps import extract, leak_search
 from tasks.dumps.catalog import OLDEST, identify, read_catalog
@@ -42,15 +43,15 @@ HASHES = "attack.hashes"  # of the leak search, in the folder of a run
 # Nothing is cached: the results of an export belong to its snapshot.
 
 
-def export_settings() -> Settings:
-    """Return the settings for an export. Raises `Misconfigured` naming those that are missing."""
-    return load_settings().require("source_database", "masking_key")
+def export_settings(policy: str) -> Settings:
+    """Return the settings for an export of the database with this policy. Raises `Misconfigured` naming those that are missing."""
+    return source_settings(policy).require("masking_key")
 
 
 @contextmanager
-def snapshot() -> Iterator[Snapshot]:
-    """Keep one snapshot of production open while the block runs; every worker of the export reads in it."""
-    settings = export_settings()
+def snapshot(policy: str) -> Iterator[Snapshot]:
+    """Keep one snapshot of the policy's production database open while the block runs; every worker of the export reads in it."""
+    settings = export_settings(policy)
     url = settings.source_database.get_secret_value()
     with (
         connected_to(url, name="understudy snapshot", statement_within=settings.statement_within) as connection,
@@ -70,7 +71,7 @@ def plan_export(name: str, choices: Choices, held: Snapshot, *, requested_by: st
 
     Raises `NotExported` naming every right that the role lacks.
     """
-    settings = export_settings()
+    settings = export_settings(name)
     policy = load_policy(settings.policies, name)
     session = masking_session(policy, this_run(), held.source.server_version)
     with connected_to(
@@ -210,7 +211,7 @@ def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
 
     Each unit looks for them in what it writes. Returns how many values will be searched for.
     """
-    settings = export_settings()
+    settings = export_settings(plan.policy)
     policy = load_policy(settings.policies, plan.policy)
     session = masking_session(policy, this_run(), held.source.server_version)
     with connected_to(
@@ -314,7 +315,7 @@ def discard(run_id: str) -> str:
 @task(name="Extract and mask", task_run_name="extract {batch}", **BELOW_THE_GATE)
 def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -> tuple[Part, ...]:
     """Write some ranges of tables as parts of the dump, masked inside production's server."""
-    settings = export_settings()
+    settings = export_settings(policy_name)
     policy = load_policy(settings.policies, policy_name)
     session = masking_session(policy, run_id, held.source.server_version)
     return extract.extract_batch(

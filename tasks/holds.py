@@ -7,7 +7,8 @@ from prefect import task
 from prefect.client.schemas.objects import State
 from psycopg.conninfo import conninfo_to_dict
 
-from tasks.configuration.settings import Settings, load_settings
+from tasks.configuration.estate_settings import has_account, read_estate
+from tasks.configuration.settings import load_settings
 from tasks.estate.errors import NotApproved, NotFound
 from tasks.estate.outcomes import HELD, RELEASED
 from tasks.estate.plans import Report, fingerprint
@@ -19,7 +20,7 @@ from tasks.runtime.approval_forms import HoldEndForm, await_answer, first_reques
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_copied_passkey, send_notice
 from tasks.runtime.publish_report import publish
-from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
+from tasks.runtime.resources import each_account, open_ledger, read_leads, read_rules
 from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF
 from tasks.runtime.step_results import kept_in_ledger
 from tasks.safeguards.holds import Hold, active_holds, end, place
@@ -33,32 +34,35 @@ ANSWER_WITHIN = timedelta(hours=1)  # the form about the end of a hold; whoever 
 @task(name="Find what is to be held", task_run_name="Find {destination}", **BRIEF)
 @kept_in_ledger
 def find_destination(destination: str) -> str:
-    """Return the destination's name as plans contain it: an install of the account, or the hostname of this worker's target.
+    """Return the destination's name as plans contain it: an install of an account, or the hostname of a target of this worker.
 
     Raises `NotFound`, so that a typo is noticed. Retried 4 times on `Transient`, backing off with jitter.
     """
-    settings, name = load_settings(), destination.strip()
-    target = _target(settings)
-    if target and name.casefold() == target.casefold():
-        return target
-    if settings.api_user.get_secret_value():
-        with open_clients() as (client, _):
-            found = next((each.name for each in client.installs() if each.name.casefold() == name.casefold()), None)
+    name, targets = destination.strip(), _targets()
+    listed = f" ({', '.join(targets)})" if targets else ""
+    for target in targets:
+        if name.casefold() == target.casefold():
+            return target
+    for client in each_account() if has_account() else ():
+        found = next((each.name for each in client.installs() if each.name.casefold() == name.casefold()), None)
         if found is not None:
             return found
     raise NotFound(
-        f"{name!r} is neither an install that this API user may see nor the hostname of this worker's target"
-        f"{f' ({target})' if target else ''}.",
+        f"{name!r} is neither an install that this worker's API users may see nor the hostname of a target of it"
+        f"{listed}.",
         next_step="Nothing is held. Check the name, and start again.",
     )
 
 
-def _target(settings: Settings) -> str:
-    """Return the hostname of the staging database's instance, as a load's plan contains it; "" if this worker has no target."""
+def _targets() -> list[str]:
+    """Return the hostnames of the staging databases' instances, as plans of loads contain them."""
+    settings, databases = load_settings(), read_estate().databases
+    if databases:
+        return [each.hostname for each in databases if each.hostname]
     address = settings.target_database.get_secret_value()
     if not address:
-        return settings.target_hostname
-    return settings.target_hostname or str(conninfo_to_dict(address).get("host") or "localhost")
+        return [settings.target_hostname] if settings.target_hostname else []
+    return [settings.target_hostname or str(conninfo_to_dict(address).get("host") or "localhost")]
 
 
 @task(name="Hold the destination", task_run_name="Hold {destination}", **ABOVE_THE_GATE)

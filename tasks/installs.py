@@ -30,7 +30,7 @@ PROVISION_TYPICAL = 240.0  # seconds; 3 to 5 minutes by the host's documentation
 @kept_in_ledger
 def resolve_install(name: str) -> Install:
     """Return the install of exactly this name. Raises `NotFound`. Retried 4 times on `Transient`, backing off with jitter."""
-    with open_clients() as (client, _):
+    with open_clients(name) as (client, _):
         return _by_name(client, name)
 
 
@@ -41,7 +41,7 @@ def resolve_pair(source: str, destination: str, direction: Direction, *, other_s
 
     Raises `NotFound` or `WrongDestination` with the reason. Retried 4 times on `Transient`, backing off with jitter.
     """
-    with open_clients() as (client, _):
+    with open_clients(source, destination) as (client, _):
         pair = Pair(source=_by_name(client, source), destination=_by_name(client, destination), direction=direction)
     require_allowed(pair, other_site=other_site)
     return pair
@@ -63,7 +63,7 @@ def compare_installs(pair: Pair, options: CopyOptions) -> Comparison:
 
     Retried 4 times on `Transient`, backing off with jitter.
     """
-    with open_clients() as (client, prober):
+    with open_clients(pair.source.name, pair.destination.name) as (client, prober):
         source = survey_install(client, prober, pair.source.id)
         destination = survey_install(client, prober, pair.destination.id)
         _measure_again(client, pair)
@@ -150,7 +150,7 @@ def create_install(source: Install, name: str, environment: Environment) -> Inst
     """
     if environment.may_be_production:
         raise WrongDestination(f"A new install for a copy must be staging or development, not {environment.value}.")
-    with open_clients() as (client, _):
+    with open_clients(source.name) as (client, _):
         found = next((to_install(install) for install in client.installs() if install.name == name), None)
         if found is None:
             return to_install(client.create_install(name, source.account_id, source.site_id, environment.value))
@@ -173,7 +173,7 @@ def await_install(install: Install) -> Install:
     progress = Progress("provision", typical=PROVISION_TYPICAL)
     last = "not seen"
 
-    with open_clients() as (client, _):
+    with open_clients(install.name) as (client, _):
 
         def look() -> Install | None:
             nonlocal last

@@ -6,7 +6,7 @@ from prefect import get_run_logger, task
 
 from tasks.capi.client import Client
 from tasks.capi.models import AccountUser
-from tasks.configuration.settings import load_settings
+from tasks.configuration.estate_settings import has_account
 from tasks.estate.errors import Transient, UnderstudyError, Unreachable
 from tasks.estate.polling import utc_now
 from tasks.ledger.facts import LeadRestored, LeadsChecked, LeadsUnchecked, LeadSuspended
@@ -14,7 +14,7 @@ from tasks.ledger.ledger import AlreadyRecorded, Entry
 from tasks.rendering.times_and_tables import plain
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
-from tasks.runtime.resources import open_clients, open_ledger, read_leads, read_rules
+from tasks.runtime.resources import each_account, open_ledger, read_leads, read_rules
 from tasks.runtime.retries import BELOW_THE_GATE
 from tasks.signoff.lead_suspensions import suspended_now
 from tasks.signoff.leads import Lead, Leads, plain_name
@@ -30,11 +30,10 @@ def compare_leads() -> list[str]:
     alert names what changed. Without a complete answer of the host nothing changes, and the next sweep tries again. Returns a
     sentence for each lead who is suspended now.
     """
-    settings = load_settings()
     try:
         if not read_rules().leads_are_users:
             return []
-        if settings.api_user.get_secret_value() and settings.api_password.get_secret_value():
+        if has_account():
             _compare_once_a_day(read_leads())
     except UnderstudyError as trouble:  # the sweep must continue
         _report_trouble(trouble)
@@ -56,8 +55,7 @@ def _compare_once_a_day(leads: Leads) -> None:
     once = f"leads-checked:{utc_now().date()}"
     if any(fact.once == once for fact in ledger.facts(kind=LeadsChecked.KIND)):
         return
-    with open_clients() as (client, _):
-        accounts = _users_by_account(client)
+    accounts = _users_by_account()
     before, entries, lines = {plain_name(name): why for name, why in suspended_now(ledger).items()}, [], []
     enrolled = [lead for lead in leads.everybody if not lead.suspended]
     for lead in enrolled:
@@ -77,11 +75,15 @@ def _compare_once_a_day(leads: Leads) -> None:
         send_notice("alert", "who may approve has changed", [*lines, NEXT_STEP])
 
 
-def _users_by_account(client: Client) -> dict[str, dict[str, AccountUser]]:
+def _users_by_account() -> dict[str, dict[str, AccountUser]]:
     """Return the users of every account by e-mail; accounts by the first of their installs, whose name people know.
 
-    Raises `Unreachable` if there is no account, or one without users: everybody would be suspended.
+    Raises `Unreachable` if a login has no account, or an account no users: everybody would be suspended.
     """
+    return {known_by: users for client in each_account() for known_by, users in _users_of(client).items()}
+
+
+def _users_of(client: Client) -> dict[str, dict[str, AccountUser]]:
     accounts: dict[str, str] = {}
     for install in sorted(client.installs(), key=lambda install: install.name):
         if install.account is not None:

@@ -9,6 +9,7 @@ import psycopg
 from prefect import task
 
 from tasks.configuration.code_version import code_version
+from tasks.configuration.estate_settings import target_settings
 from tasks.configuration.settings import Settings, load_settings
 from tasks.dumps import dump_reader
 from tasks.dumps.audit_table import AuditTable
@@ -48,7 +49,7 @@ from tasks.ledger.facts import LoadPlanned, Sending, SendRefused, Settled
 from tasks.masking.policy import Policy, load_policy
 from tasks.masking.policy_patterns import expand
 from tasks.runtime.current_run import run_logger, show_progress, this_run
-from tasks.runtime.load_target import AUDITED, connect_target, file_of, target_settings
+from tasks.runtime.load_target import AUDITED, connect_target, file_of
 from tasks.runtime.permission import find_overrides, require_permission
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings, read_rules
@@ -71,9 +72,9 @@ def _identities(settings: Settings) -> list[str]:
     return [identity] if (identity := settings.dump_identity.get_secret_value()) else []
 
 
-def require_target(hostname: str) -> None:
-    """Check before a long export that the target answers. Raises `WrongHost` unless it is the one that was typed."""
-    settings = target_settings()
+def require_target(hostname: str, policy: str) -> None:
+    """Check before a long export that the policy's target answers. Raises `WrongHost` unless it is the one that was typed."""
+    settings = target_settings(policy)
     with connect_target(settings, "understudy target") as connection:
         try:
             require_host(hostname, settings.target_hostname or identify(connection).host)
@@ -108,7 +109,7 @@ def plan_load(
     Raises `WrongHost`, `WrongTarget`, `DumpTooNew`, `DumpRefused`.
     """
     require_import_enabled()
-    settings = target_settings()
+    settings = target_settings(policy)
     masking_policy = load_policy(settings.policies, policy)
     ledger = open_ledger()
     unproven = facts.unproven or leak_of(ledger, facts.trailer.digest)
@@ -155,7 +156,7 @@ def load_once(plan: LoadPlan, approved: Approval, policy: str) -> Loaded:
     require_import_enabled()
     ledger = open_ledger()
     with ExitStack() as connections:
-        load = _LoadCall(plan, load_policy(target_settings().policies, policy), connections)
+        load = _LoadCall(plan, policy, connections)
         call = Call(plan, load.check, load.act, load.find_out, ROLLED_BACK, ended_unchanged=(NotLoaded,))
         loaded = send_once(ledger, approved, call, permit=lambda: require_permission(plan, approved), clock=utc_now)
         if not loaded.found_again:
@@ -170,9 +171,10 @@ class _LoadCall:
     _marker: Marker | None
     _table: AuditTable
 
-    def __init__(self, plan: LoadPlan, policy: Policy, connections: ExitStack) -> None:
-        self._plan, self._policy, self._connections = plan, policy, connections
-        self._settings, self._ledger = target_settings(), open_ledger()
+    def __init__(self, plan: LoadPlan, policy: str, connections: ExitStack) -> None:
+        self._plan, self._connections = plan, connections
+        self._settings, self._ledger = target_settings(policy), open_ledger()
+        self._policy = load_policy(self._settings.policies, policy)
         self._disconnect: Callable[[], None] = lambda: None
         self._ended_by = ""
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from prefect import task
 
+from tasks.configuration.estate_settings import has_account
 from tasks.configuration.settings import load_settings
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import DestinationBusy, UnderstudyError
@@ -139,10 +140,10 @@ def _settle(sending: Fact) -> str:
         how = "a load ends with its connection, and its run is over"
     elif utc_now() - sending.at > scaled(load_settings().lock_horizon):
         how = OLD
-    elif not load_settings().api_user.get_secret_value():  # a worker for databases only cannot ask the host
-        return ""
     else:
         try:
+            if not has_account():  # a worker for databases only cannot ask the host
+                return ""
             if not _has_arrived(sending):
                 return ""
         except UnderstudyError:  # the host does not answer: the next sweep asks again

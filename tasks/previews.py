@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from prefect import get_run_logger, task
 
+from tasks.configuration.estate_settings import source_settings
 from tasks.configuration.settings import load_settings
 from tasks.dumps.catalog import read_catalog
 from tasks.dumps.column_samples import samples_of
@@ -31,8 +32,8 @@ APP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # what a policy accepts as `app`
 
 
 @contextmanager
-def _production(name: str) -> Iterator[psycopg.Connection[Any]]:
-    settings = load_settings().require("source_database")
+def _production(policy: str, *, name: str) -> Iterator[psycopg.Connection[Any]]:
+    settings = source_settings(policy)
     url = settings.source_database.get_secret_value()
     with connected_to(url, name=name, statement_within=settings.statement_within) as connection:
         yield connection
@@ -45,7 +46,7 @@ def preview_masking(name: str, rows: int, *, originals: bool) -> Preview:
     Raises `PolicyRefused` like an export.
     """
     policy = load_policy(load_settings().policies, name)
-    with _production("understudy preview") as connection:
+    with _production(name, name="understudy preview") as connection:
         catalog = read_catalog(connection)
         session = masking_session(policy, this_run(), catalog.identity.server_version)
         plan = draft_masking(catalog, policy, Choices())
@@ -81,7 +82,7 @@ def draft_policy(name: str, existing: dict[str, Any] | None, sample: int) -> Dra
     """
     tables = (existing or {}).get("tables") or {}
     unread = {str(table) for table, rule in tables.items() if rule in ("drop", "exclude")}
-    with _production("understudy classify") as connection:
+    with _production(name, name="understudy classify") as connection:
         catalog = read_catalog(connection)
         samples = samples_of(connection, catalog, sample, without=unread)
         drafted = compress(correct_draft(connection, catalog, draft(catalog, samples, existing)), catalog)

@@ -9,7 +9,6 @@ from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
 from prefect.exceptions import PrefectException
 
-from tasks.configuration.settings import load_settings
 from tasks.estate.errors import NotFound
 from tasks.estate.plans import Approval, Backup, Plan, Receipt
 from tasks.estate.polling import utc_now
@@ -18,7 +17,7 @@ from tasks.ledger.facts import BackupRenewed, Planned, RestoreStarted
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
-from tasks.runtime.resources import open_clients, open_ledger
+from tasks.runtime.resources import hosting_account, open_clients, open_ledger
 from tasks.runtime.retries import BRIEF, ONCE
 from tasks.runtime.step_results import kept_in_ledger
 from tasks.signoff import preauthorised
@@ -52,7 +51,7 @@ def resolve_recorded(run_id: str) -> Plan:
 @kept_in_ledger
 def resolve_destination(recorded: Plan) -> Pair:
     """Return the recorded destination as it is now, as both sides of a restore. Raises `NotFound`. Retried on `Transient`."""
-    with open_clients() as (client, _):
+    with open_clients(recorded.pair.destination.name) as (client, _):
         install = to_install(client.install(recorded.pair.destination.id), client.sites())
     return Pair(source=install, destination=install, direction=Direction.BACK)
 
@@ -73,7 +72,8 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
     restore (API 1.10): then people must use its portal, with the backup id in the message.
     """
     ledger, destination = open_ledger(), plan.pair.destination
-    with open_clients() as (client, prober):
+    notify = hosting_account(destination.name).notify
+    with open_clients(destination.name) as (client, prober):
         call = install_call(
             ledger,
             plan,
@@ -84,7 +84,7 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
                 destination.id,
                 plan.restore_backup_id or "",
                 database=plan.options.database,
-                emails=[load_settings().notify],
+                emails=[notify],
             ),
         )
         return send_once(ledger, approval, call, permit=lambda: require_permission(plan, approval), clock=utc_now)

@@ -12,6 +12,7 @@ from uuid import uuid4
 os.environ.setdefault("DO_NOT_TRACK", "1")  # before Prefect is imported: no telemetry from tests
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
+os.environ["UNDERSTUDY_ESTATE_FILE"] = os.devnull  # a test that needs an estate writes one
 
 import psycopg
 import pytest
@@ -146,6 +147,7 @@ def worker(estate: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     standing = write_standing(tmp_path, "schulprod", "schulstage")
     write_leads(tmp_path)
     values = {
+        "ESTATE_FILE": str(tmp_path / "estate.yaml"),  # absent until a test writes it
         "LEADS_FILE": str(tmp_path / "leads.yaml"),
         "CODES_FILE": str(tmp_path / "codes.yaml"),
         "FREEZE_FILE": str(tmp_path / "freezes.yaml"),  # absent until a test writes it

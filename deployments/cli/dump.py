@@ -54,7 +54,7 @@ def dump(
             chosen = require_choices(
                 attachments=attachments, off=[each.value for each in off or []], risk_phrase=risk_phrase
             )
-            with exports.snapshot() as held:
+            with exports.snapshot(policy.stem) as held:
                 plan = with_retries(exports.plan_export.fn, policy.stem, chosen, held, requested_by=requested_by)
                 document["plan"] = _planned(plan)
                 if plan_only:

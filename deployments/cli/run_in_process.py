@@ -38,7 +38,12 @@ def local_run(policy: Path, settings: Mapping[str, str]) -> Iterator[str]:
     `settings` override those of the environment; they are named without `UNDERSTUDY_`, and empty ones are ignored.
     """
     given = {**settings, "POLICIES": str(policy.resolve().parent)}
+    if settings.get("SOURCE_DATABASE") or settings.get("TARGET_DATABASE"):
+        given["ESTATE_FILE"] = (
+            os.devnull
+        )  # the command names its database; without one, the policy's entry in the estate does
     changed = {f"UNDERSTUDY_{name}": value for name, value in given.items() if value}
+    changed |= {f"{name}_FILE": "" for name in changed}  # what is given here replaces a file that holds the setting
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     forget_settings()

@@ -278,6 +278,7 @@ class Stack:
             "UNDERSTUDY_LEDGER_URL": f"sqlite:///{self.state / 'ledger.db'}",
             "UNDERSTUDY_SITE_SCHEME": "http",
             "UNDERSTUDY_SITE_GATEWAY": self.emulator_url.removeprefix("http://"),
+            "UNDERSTUDY_ESTATE_FILE": str(PROJECT / "deployments" / "sandbox" / "estate.yaml"),
             "UNDERSTUDY_STANDING_FILE": str(self.leads.standing_file),
             "UNDERSTUDY_LEADS_FILE": str(self.leads.leads_file),
             "UNDERSTUDY_CODES_FILE": str(self.leads.codes_file),

@@ -1,4 +1,4 @@
-"""Settings of the worker, from environment variables `UNDERSTUDY_…` only.
+"""Settings of the worker, from environment variables `UNDERSTUDY_…`; secrets also from files that `UNDERSTUDY_…_FILE` name.
 
 Prefect Blocks are not used: every API client can read them in clear text, but not the environment of a worker
 (deployments/worker/worker.py). Secrets leave this object only as arguments of client constructors.
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tasks.configuration.secret_settings import secret_setting
 from tasks.configuration.setting_addresses import ADDRESSES
 from tasks.estate.errors import Misconfigured
 
@@ -172,8 +173,9 @@ def _plain(value: object) -> object:
 
 @lru_cache(maxsize=1)
 def _load(_key: None = None) -> Settings:
+    files = _from_files()
     try:
-        settings = Settings()
+        settings = Settings(**files)
     except ValidationError as error:
         wrong = ", ".join(
             sorted(f"UNDERSTUDY_{str(part['loc'][0]).upper()} ({part['msg']})" for part in error.errors())
@@ -186,6 +188,15 @@ def _load(_key: None = None) -> Settings:
     if not settings.api_url.startswith("https://") and not settings.api_url.startswith(LOOPBACK):
         raise Misconfigured("UNDERSTUDY_API_URL does not begin with https://; http is allowed on loopback only.")
     return settings
+
+
+def _from_files() -> dict[str, Any]:
+    """Return the secrets that files hold, each named by UNDERSTUDY_…_FILE. Raise `Misconfigured`."""
+    fields = Settings.model_fields
+    # The file of the SSH key is a setting of its own.
+    secret = [name for name in fields if fields[name].annotation is SecretStr and f"{name}_file" not in fields]
+    values = {name: secret_setting(f"UNDERSTUDY_{name.upper()}") for name in secret}
+    return {name: SecretStr(value) for name, value in values.items() if value}
 
 
 def _parsed(settings: Settings) -> dict[str, str | SecretStr]:

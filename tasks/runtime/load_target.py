@@ -6,7 +6,8 @@ from typing import Any
 
 import psycopg
 
-from tasks.configuration.settings import Settings, load_settings
+from tasks.configuration.estate_settings import target_settings
+from tasks.configuration.settings import Settings
 from tasks.dumps.audit_table import AuditTable
 from tasks.dumps.connections import connected_to
 from tasks.estate.errors import GateClosed, UnderstudyError, WrongTarget
@@ -39,17 +40,12 @@ def _audit_refusal(dump: str, policy: str, requested_by: str, error: UnderstudyE
     try:
         if may_have_acted(open_ledger().facts(run_id=this_run())):
             return
-        settings = target_settings()
+        settings = target_settings(policy)
         with connect_target(settings, "understudy audit") as connection:
             table = AuditTable(connection, load_policy(settings.policies, policy).audit, make=False)
             table.refuse(file=file_of(dump), run_id=this_run(), requested_by=requested_by, error=error.message)
     except (UnderstudyError, psycopg.Error):  # the refusal itself matters
         run_logger().warning("The refusal could not be written to the audit table of the target.")
-
-
-def target_settings() -> Settings:
-    """Return the settings of a worker that may load. Raises `Misconfigured`."""
-    return load_settings().require("target_database")
 
 
 def connect_target(settings: Settings, name: str) -> Any:

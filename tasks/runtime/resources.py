@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from tasks.capi.client import Client
+from tasks.configuration.estate_settings import AccountLogin, account_of, hosting_accounts, site_logins
 from tasks.configuration.settings import load_settings
 from tasks.ledger.ledger import Ledger
 from tasks.masking.keyring import Keyring
@@ -20,12 +21,12 @@ from tasks.wpcli.wordpress import WordPress
 
 
 @contextmanager
-def open_clients() -> Iterator[tuple[Client, Prober]]:
-    """Open the hosting API and the public sites that the settings name; close them at the end."""
-    settings = load_settings().require("api_user", "api_password", "notify")
+def open_clients(*installs: str) -> Iterator[tuple[Client, Prober]]:
+    """Open the hosting API, with the login of these installs' account, and the public sites; close them at the end."""
+    settings, account = load_settings(), hosting_account(*installs)
     with (
-        Client(settings.api_url, settings.api_user, settings.api_password) as client,
-        Prober(settings.site_scheme, settings.site_gateway, logins=settings.logins()) as prober,
+        Client(settings.api_url, account.user, account.password) as client,
+        Prober(settings.site_scheme, settings.site_gateway, logins=site_logins()) as prober,
         honouring_retry_after(),
     ):
         yield client, prober
@@ -38,6 +39,29 @@ def open_wordpress(install: str) -> Iterator[WordPress]:
 
     with Connection(access_to(install, load_settings())) as connection:
         yield WordPress(connection)
+
+
+def each_account() -> Iterator[Client]:
+    """Open the hosting API with the login of every account of this worker, one after the other."""
+    for account in hosting_accounts():
+        with Client(load_settings().api_url, account.user, account.password) as client, honouring_retry_after():
+            yield client
+
+
+def hosting_account(*installs: str) -> AccountLogin:
+    """Return the account of these installs. If the estate names none of them, ask the host which account has the first one.
+
+    If no account has it, returns the first account, whose host then answers that there is no such install.
+    """
+    known = account_of(*installs)
+    if known is not None:
+        return known
+    accounts, wanted = hosting_accounts(), installs[0].casefold() if installs else ""
+    for account in accounts if wanted else ():
+        with Client(load_settings().api_url, account.user, account.password) as client, honouring_retry_after():
+            if any(install.name.casefold() == wanted for install in client.installs()):
+                return account
+    return accounts[0]
 
 
 _ledgers: dict[str, Ledger] = {}

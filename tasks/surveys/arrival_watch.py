@@ -108,20 +108,21 @@ def has_arrived(
     ledger: Ledger,
     sending: Fact,
     *,
-    connect: Callable[[], AbstractContextManager[tuple[Client, Prober]]],
+    connect: Callable[..., AbstractContextManager[tuple[Client, Prober]]],
     gap: timedelta,
     host_within: timedelta,
 ) -> bool:
     """Return whether two readings `gap` apart settle the copy of a run that has ended. Takes about `gap`; changes nothing.
 
     It is settled if its arrival is confirmed, or if nothing differed before and nothing differs now, `host_within` after
-    the call. `connect` is called only if the ledger contains the call. Raise as the client does: `Transient`, `Misconfigured`.
+    the call. `connect` is called, with the names of the installs, only if the ledger contains the call. Raise as the client
+    does: `Transient`, `Misconfigured`.
     """
     planned = next(iter(ledger.facts(run_id=sending.run_id, kind=Planned.KIND)), None)
     receipt = ledger.receipt(sending.run_id) if planned else None
     if planned is None or receipt is None:
         return False
     plan, done = planned.as_(Planned).draft, receipt.sent_at + host_within
-    with connect() as (client, prober):
+    with connect(plan.pair.source.name, plan.pair.destination.name) as (client, prober):
         watching = Watch(client, prober, plan, receipt, receipt.baseline.source, gap=gap, host_done=done)
         return watching.evaluate_twice().verdict in (Verdict.CONFIRMED, Verdict.UNCHANGED)

@@ -891,13 +891,13 @@ def test_the_target_is_met_by_its_name(scene: Scene, monkeypatch: pytest.MonkeyP
     """A wrong name is refused; without a marker nothing is written to a target that may be something else."""
     if loaded:
         scene.load()
-    loads.require_target(HOST)
+    loads.require_target(HOST, "small")
     with pytest.raises(WrongHost) as raised:
-        loads.require_target("other.example")
+        loads.require_target("other.example", "small")
     assert raised.value.facts[AUDITED] is not loaded
     monkeypatch.setenv("UNDERSTUDY_TARGET_HOSTNAME", "")
     forget_settings()
     with pytest.raises(WrongHost):
-        loads.require_target(HOST)
+        loads.require_target(HOST, "small")
     with psycopg.connect(scene.pair.url("target")) as connection:
         assert (read_marker(connection) is not None) is loaded

@@ -188,7 +188,7 @@ def test_no_secret_is_shown(secret: str) -> None:
     text = changed("UNDERSTUDY_PORTAL_SOURCE", f"'p-{secret}'")
     (line,) = mistakes(text)
     assert "databases 1, source: found a value that is not shown" in line
-    assert secret not in line
+    assert f"p-{secret}" not in line
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
@@ -200,9 +200,18 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         load_estate(tmp_path / "estate.yaml")
 
 
-def test_the_example_describes_the_sandbox() -> None:
-    """The file that comes with the project is whole, and its nights have an entry in the standing approvals."""
-    estate = load_estate(ROOT / "deployments" / "estate.yaml")
+def test_the_example_is_a_whole_file() -> None:
+    """The file that comes with the project describes nothing; its example, without the comment marks, is a whole file."""
+    path = ROOT / "deployments" / "estate.yaml"
+    assert load_estate(path) == Estate()
+    example = path.read_text(encoding="utf-8").partition("# accounts:\n")[2]
+    estate = parse_estate("accounts:\n" + example.replace("\n# ", "\n").removeprefix("# "), path)
+    assert all((estate.accounts, estate.sites, estate.databases))
+
+
+def test_the_nights_of_the_sandbox_have_standing_approvals() -> None:
+    """Each nightly run of the sandbox's estate has an entry in the standing approvals."""
+    estate = load_estate(ROOT / "deployments" / "sandbox" / "estate.yaml")
     entries = yaml.safe_load((ROOT / "deployments" / "standing.yaml").read_text(encoding="utf-8"))
     pairs = {(entry["source"], entry["destination"]) for entry in entries}
     assert {(site.production, name) for site, name in estate.pairs() if name == site.staging} <= pairs

@@ -106,7 +106,7 @@ def work(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         rules = "".join(f"  t{n}: {{id: keep, email: email}}\n" for n in range(count))
         (tmp_path / "many.yaml").write_text(f"app: many\nschema_version: 1\ntables:\n{rules}")
         counted.clear()
-        with outside_prefect(RUN, lambda *_: None), exports.snapshot() as held:
+        with outside_prefect(RUN, lambda *_: None), exports.snapshot("many") as held:
             plan = exports.plan_export.fn("many", Choices(), held)
             exports.collect_secrets.fn(plan, held)
             parts = command._extract(plan, held, RUN)
