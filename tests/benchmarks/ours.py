@@ -5,11 +5,12 @@ import multiprocessing
 import pstats
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,12 +24,16 @@ from tasks.dumps.dump_reader import check, read
 from tasks.dumps.export_plan import MaskingPlan, Unit
 from tasks.dumps.export_privileges import require_readable
 from tasks.dumps.extract import Batch, Source, batches_of, extract_batch, units_of
+from tasks.dumps.leak_search_proof import open_proof, prove_dump, unproven_reason
 from tasks.dumps.load import Load
 from tasks.dumps.load_plan import draft_load, foreign_keys_to_lift
 from tasks.dumps.masking_sql import require_masked_rows_fit
+from tasks.dumps.missing_on_staging import dumped_tables
 from tasks.dumps.segment_writer import Part
 from tasks.dumps.staging_marker import prepare_marker
-from tasks.estate.dumps import Choices, DumpFacts, Header, Loaded
+from tasks.dumps.table_rules import existing_names
+from tasks.estate.dumps import Choices, DumpFacts, Header, LeakSearchResult, Loaded, Proof
+from tasks.estate.relations import Resolver
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
 from tasks.masking.session_settings import Session
@@ -120,12 +125,22 @@ def export(
     with laps.of("assemble"):
         target = folder / f"{uuid4().hex[:8]}-{dump_name(policy.app, header.exported_at, compression)}"
         parts = [part for made, _ in done for part in made]
-        facts = assemble(str(target), header, parts, compression=compression)
+        prove = _prover(secrets, plan, header, session) if secrets is not None else None
+        facts = assemble(str(target), header, parts, compression=compression, prove=prove)
         shutil.rmtree(parts_folder)
-    if complete:
+    if secrets is not None:
         with laps.of("read back"):
-            check(facts.url)
+            facts = check(facts.url, evaluate_proof=partial(unproven_reason, facts.url, [session.keyring]))
     return Export(facts, secrets, laps.seconds, [peak for _, peak in done], held=peak_mib())
+
+
+def _prover(
+    secrets: leak_search.HashedValues, plan: MaskingPlan, header: Header, session: Session
+) -> Callable[[str], Proof]:
+    """What seals the proof of the dump, which the load opens for its own leak search."""
+    columns = leak_search.count_searched(plan.tables)
+    result = LeakSearchResult(searched=True, forms=secrets.size, columns=columns, accepted=())
+    return lambda body: prove_dump(secrets, result, body=body, header=header, keyring=session.keyring)
 
 
 def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[MaskingPlan, list[Unit], Header]:
@@ -136,6 +151,7 @@ def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[
         sequences, _ = require_readable(connection, catalog, plan, snapshot=held)
         require_masked_rows_fit(connection, plan, session)
         units = units_of(connection, plan)
+        tables = dumped_tables(connection, plan, catalog)
     header = Header(
         app=policy.app,
         schema_version=policy.schema_version,
@@ -147,8 +163,9 @@ def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[
         run_id="bench",
         policy=policy.fingerprint,
         key=session.keyring.fingerprint,
-        tables=tuple(table.dumped for table in plan.tables),
+        tables=tables,
         sequences=sequences,
+        reached=existing_names(policy, Resolver.of(catalog)),
     )
     return plan, units, header
 
@@ -204,7 +221,9 @@ def load(made: Export, target: str, policy: Policy, readers: str) -> tuple[Loade
         prepare_marker(connection)
         catalog = read_catalog(connection)
         lifted = foreign_keys_to_lift(connection, catalog, plan)
-        loaded = Load(connection, plan, catalog, policy, lifted, unsealed=lambda sealed: made.secrets).run(
+        keyrings = [Keyring(KEY, run="bench")]
+        unsealed = partial(open_proof, made.facts.url, plan.header, keyrings=keyrings)
+        loaded = Load(connection, plan, catalog, policy, lifted, unsealed=unsealed).run(
             read(made.facts.url, proven=made.facts.trailer.digest)
         )
     return loaded, peak_mib()
