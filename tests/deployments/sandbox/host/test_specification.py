@@ -84,7 +84,7 @@ def host() -> Iterator[SpecifiedHost]:
     """A fresh host."""
     made = SpecifiedHost()
     yield made
-    made.estate.close()
+    made.host.close()
 
 
 def strict(schema: Any) -> Any:
