@@ -1,12 +1,14 @@
 """The Prefect server of the current settings: its address, its runs, and the forms of runs that wait for an answer."""
 
+import importlib
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -26,7 +28,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import ArtifactCollectionSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, ParameterBindError, ParameterTypeError, SignatureMismatchError
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
@@ -34,6 +36,9 @@ from deployments.blocked_runs import Obstacle, Surroundings, find_obstacle
 from tasks.configuration.setting_addresses import prefect_address
 from tasks.estate.connection_failures import TRUST, why_failed
 from tasks.estate.errors import Misconfigured, NotApproved, NotFound, Unreachable
+from tasks.runtime.undo_choices import create_run
+
+T = TypeVar("T")
 
 VARIABLE = "PREFECT_API_URL"
 CERTIFICATE_HINT = " If your own certificate authority signed it, set PREFECT_API_SSL_CERT_FILE."
@@ -42,6 +47,7 @@ FORM_WITHIN = 15.0  # seconds to wait for that form
 POLL_EVERY = 0.25  # seconds between two requests for it
 TIMEOUT = 20.0  # seconds for one response; whoever follows a run is informed of a longer silence
 HEARTBEATS = 6  # heartbeats of a run to read, enough to derive their interval
+OUR_FLOW = re.compile(r"flows\.([a-z_]+)\.\1")  # entrypoint of a flow of this project
 PAGE = 100  # runs or artifacts per request; the server's limit is 200
 
 
@@ -69,16 +75,20 @@ class Server:
     def start(self, deployment: str, parameters: Mapping[str, Any]) -> UUID:
         """Start a run of `flow/deployment` and return its id.
 
-        `parameters` override the deployment's own. Raise `NotFound` if there is no such deployment, and `Misconfigured` if
-        Prefect refuses a parameter.
+        `parameters` override the deployment's own. They may name what its form offers as a list: then they are checked here
+        against the flow. Raise `NotFound` if there is no such deployment, and `Misconfigured` if a parameter is refused.
         """
+        key = uuid4().hex  # Prefect's client repeats a request whose response is lost
         found = self.deployment(deployment)
         try:
-            return self._client.create_flow_run_from_deployment(
-                found.id,
-                parameters=dict(parameters),
-                idempotency_key=uuid4().hex,  # Prefect's client repeats a request whose response is lost
-            ).id
+            try:
+                return self._client.create_flow_run_from_deployment(
+                    found.id, parameters=dict(parameters), idempotency_key=key
+                ).id
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.CONFLICT or not accepted_by_flow(found, parameters):
+                    raise
+            return create_run(self._client, found.id, parameters, idempotency_key=key)
         except httpx.HTTPStatusError as error:
             if error.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
                 raise
@@ -96,6 +106,17 @@ class Server:
                 f"Prefect has no deployment {name!r}.",
                 next_step="Nothing was started. Run `prefect deploy --all`, then try again.",
             ) from error
+
+    def has_pool(self, name: str) -> bool:
+        """Return whether the server has a work pool of this name."""
+        try:
+            return bool(self._client.read_work_pool(name))
+        except ObjectNotFound:
+            return False
+
+    def using(self, act: Callable[[SyncPrefectClient], T]) -> T:
+        """Return what `act` returns for the open client, for what has a file of its own."""
+        return act(self._client)
 
     def run(self, run: UUID) -> FlowRun:
         """Return the present state of a run. Raise `NotFound` if Prefect does not have it."""
@@ -235,6 +256,31 @@ def connected() -> Iterator[Server]:
         raise refused_by_server(address, error) from error
     except httpx.TransportError as error:
         raise unreachable(address, error) from error
+
+
+def accepted_by_flow(deployment: DeploymentResponse, parameters: Mapping[str, Any]) -> bool:
+    """Return whether one of our flows accepts these parameters, whatever the form of its deployment offers."""
+    flow = _our_flow(deployment)
+    if flow is None:
+        return False
+    try:
+        flow.validate_parameters({**deployment.parameters, **parameters})
+    except (ParameterTypeError, ParameterBindError, SignatureMismatchError, TypeError):
+        return False
+    return True
+
+
+def parameter_schema(deployment: DeploymentResponse) -> dict[str, Any]:
+    """Return the JSON schema of what a run of this deployment accepts: that of our flow, not the lists that its form offers."""
+    flow = _our_flow(deployment)
+    if flow is None:
+        return deployment.parameter_openapi_schema or {}
+    return dict(flow.parameters.model_dump(mode="json"))
+
+
+def _our_flow(deployment: DeploymentResponse) -> Any:
+    ours = OUR_FLOW.fullmatch(deployment.entrypoint or "")
+    return getattr(importlib.import_module(f"flows.{ours[1]}"), ours[1]) if ours else None
 
 
 def server_address() -> str:

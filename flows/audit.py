@@ -6,7 +6,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import audits, reports
-from tasks.estate.flow_parameters import asked
+from tasks.estate.flow_parameters import CHOICE, asked
+from tasks.estate.form_choices import chosen_name
 from tasks.runtime import retries
 
 
@@ -15,8 +16,8 @@ from tasks.runtime import retries
 def audit(
     days: Annotated[int, asked("Days", "How far back to look, 1 to 400.", ge=1, le=400)] = 30,
     destination: Annotated[
-        str, asked("Destination", "Only this install or hostname; empty: all of them.", max_length=255)
+        str, asked("Destination", "Only this install or hostname; empty: all of them.", max_length=CHOICE)
     ] = "",
 ) -> State[Any]:
     """Report who approved what in the last days, from the ledger alone, with the verification of its hash chain."""
-    return audits.report_audit(audits.read_history(days, destination))
+    return audits.report_audit(audits.read_history(days, chosen_name(destination)))

@@ -7,7 +7,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import holds, reports
-from tasks.estate.flow_parameters import asked, person
+from tasks.estate.flow_parameters import CHOICE, asked, person
+from tasks.estate.form_choices import chosen_name
 from tasks.runtime import retries
 
 
@@ -20,7 +21,7 @@ def hold(
             "What to keep as it is",
             "Install, by name, or the hostname of the staging instance.",
             min_length=1,
-            max_length=255,
+            max_length=CHOICE,
         ),
     ],
     your_name: Annotated[str, person("Your name", "Whom others ask about the hold.")],
@@ -42,7 +43,7 @@ def hold(
     ] = "",
 ) -> State[Any]:
     """Keep a destination as it is until a moment: standing approvals do not apply. Anybody may place a hold; its owner or a lead ends it."""
-    name = holds.find_destination(destination)
+    name = holds.find_destination(chosen_name(destination))
     if end_hold:
         changed = holds.end_holds(name, your_name=your_name)
     else:

@@ -11,6 +11,7 @@ from tasks.estate.flow_parameters import (
     ANSWER_WITHIN,
     Anonymizers,
     AnswerWithin,
+    LoadedChoice,
     PolicyName,
     Readers,
     RequestedBy,
@@ -19,10 +20,11 @@ from tasks.estate.flow_parameters import (
     StandingOrAsk,
     asked,
 )
-from tasks.runtime import load_target, retries
+from tasks.estate.form_choices import chosen_database
+from tasks.runtime import load_target, retries, run_names
 
 
-@flow(name="load_dump", flow_run_name="load a dump into {hostname}", **retries.FLOW)
+@flow(name="load_dump", flow_run_name=run_names.of_load("load a dump into {hostname}"), **retries.FLOW)
 @reports.ends_with_report
 def load_dump(
     hostname: StagingHostname,
@@ -36,8 +38,10 @@ def load_dump(
     risk_phrase: RiskPhrase = "",
     answer_within: AnswerWithin = ANSWER_WITHIN,
     requested_by: RequestedBy = "",
+    loaded: LoadedChoice = "",
 ) -> State[Any]:
     """Replace staging's data by a dump: check it, prove the target, ask, load and verify in one transaction, commit."""
+    policy, hostname = chosen_database(loaded, policy, hostname)
     loads.require_import_allowed()
     with load_target.audit_refusals(dump, policy, requested_by=requested_by):
         chosen = require_choices(attachments=True, off=list(off), risk_phrase=risk_phrase)
@@ -45,5 +49,5 @@ def load_dump(
         plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)
         approved = approvals.ask_load(plan, mode=approval, within=answer_within)
         with locks.locked_target(plan):
-            loaded = loads.load_once(plan, approved, policy)
-    return reports.report_load(plan, approved, loaded)
+            done = loads.load_once(plan, approved, policy)
+    return reports.report_load(plan, approved, done)

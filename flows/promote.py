@@ -6,13 +6,23 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
-from tasks.estate.flow_parameters import ANSWER_WITHIN, AnswerWithin, CopyFiles, OtherSite, Requester, asked, install
+from tasks.estate.flow_parameters import (
+    ANSWER_WITHIN,
+    AnswerWithin,
+    CopyFiles,
+    OtherSite,
+    Requester,
+    SiteChoice,
+    asked,
+    install,
+)
+from tasks.estate.form_choices import chosen_pair
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction
-from tasks.runtime import retries
+from tasks.runtime import retries, run_names
 
 
-@flow(name="promote", flow_run_name="promote {source} to {destination}", **retries.FLOW)
+@flow(name="promote", flow_run_name=run_names.of_pair("promote {source} to {destination}"), **retries.FLOW)
 @reports.ends_with_report
 def promote(
     source: Annotated[str, install("Source install", "Staging or development install to copy from, by name.")],
@@ -31,8 +41,10 @@ def promote(
         ),
     ] = "",
     answer_within: AnswerWithin = ANSWER_WITHIN,
+    site: SiteChoice = "",
 ) -> State[Any]:
     """Copy staging over production, files only unless chosen otherwise, after leads have approved exactly that."""
+    source, destination = chosen_pair(site, source, destination)
     options = CopyOptions.chosen(files=files, database=database, tables=tables)
     pair = installs.resolve_pair(source, destination, Direction.UP, other_site=other_site)
     locks.require_free(pair.source, pair.destination)

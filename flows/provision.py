@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 
 from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
 from tasks.estate.flow_parameters import ANSWER_WITHIN, AnswerWithin, RequestedBy, asked, install
+from tasks.estate.form_choices import chosen_name
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction, Environment
 from tasks.runtime import retries
@@ -31,6 +32,7 @@ def provision(
     requested_by: RequestedBy = "",
 ) -> State[Any]:
     """Create a staging install next to production, wait until it is active, and fill it: ask, copy once, prove, verify."""
+    source = chosen_name(source)
     origin = installs.resolve_install(source)
     locks.require_free(origin)
     created = installs.create_install(origin, name, Environment(environment))

@@ -12,16 +12,18 @@ from tasks.estate.flow_parameters import (
     CopyFiles,
     OtherSite,
     RequestedBy,
+    SiteChoice,
     StandingOrAsk,
     asked,
     install,
 )
+from tasks.estate.form_choices import chosen_pair
 from tasks.estate.plans import CopyOptions, Verdict
 from tasks.estate.sites import Direction
-from tasks.runtime import retries
+from tasks.runtime import retries, run_names
 
 
-@flow(name="refresh", flow_run_name="refresh {destination} from {source}", **retries.FLOW)
+@flow(name="refresh", flow_run_name=run_names.of_pair("refresh {destination} from {source}"), **retries.FLOW)
 @reports.ends_with_report
 def refresh(
     source: Annotated[str, install("Source install", "Production install to copy from, by name.")],
@@ -39,8 +41,10 @@ def refresh(
     other_site: OtherSite = False,
     answer_within: AnswerWithin = ANSWER_WITHIN,
     requested_by: RequestedBy = "",
+    site: SiteChoice = "",
 ) -> State[Any]:
     """Overwrite a staging install with production: back up, ask (or use a standing approval), copy once, prove, verify."""
+    source, destination = chosen_pair(site, source, destination)
     options = CopyOptions.chosen(files=files, database=database, tables=tables)
     pair = installs.resolve_pair(source, destination, Direction.DOWN, other_site=other_site)
     locks.require_free(pair.source, pair.destination)

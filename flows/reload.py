@@ -11,18 +11,20 @@ from tasks.estate.flow_parameters import (
     ANSWER_WITHIN,
     AnswerWithin,
     Attachments,
+    LoadedChoice,
     PolicyName,
     Readers,
     RequestedBy,
     StagingHostname,
     StandingOrAsk,
 )
-from tasks.runtime import load_target, retries, task_runners
+from tasks.estate.form_choices import chosen_database
+from tasks.runtime import load_target, retries, run_names, task_runners
 
 
 @flow(
     name="reload",
-    flow_run_name="reload {hostname} from {policy}",
+    flow_run_name=run_names.of_load("reload {hostname} from {policy}"),
     task_runner=task_runners.for_exports(),
     **retries.FLOW,
 )
@@ -35,8 +37,10 @@ def reload(
     attachments: Attachments = True,
     answer_within: AnswerWithin = ANSWER_WITHIN,
     requested_by: RequestedBy = "",
+    loaded: LoadedChoice = "",
 ) -> State[Any]:
     """Export production anonymized and load it into staging; every anonymizer on. For the nightly schedule."""
+    policy, hostname = chosen_database(loaded, policy, hostname)
     loads.require_import_allowed()
     with load_target.audit_refusals("a dump of this run", policy, requested_by=requested_by):
         chosen = require_choices(attachments=attachments, off=[], risk_phrase="")
@@ -51,5 +55,5 @@ def reload(
         load_plan = loads.plan_load(facts, policy, hostname, chosen, readers=readers, requested_by=requested_by)
         approved = approvals.ask_load(load_plan, mode=approval, within=answer_within)
         with locks.locked_target(load_plan):
-            loaded = loads.load_once(load_plan, approved, policy)
-    return reports.report_load(load_plan, approved, loaded)
+            done = loads.load_once(load_plan, approved, policy)
+    return reports.report_load(load_plan, approved, done)

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
-from tasks.estate.flow_parameters import ANSWER_WITHIN, AnswerWithin, Requester, asked
+from tasks.estate.flow_parameters import ANSWER_WITHIN, CHOICE, AnswerWithin, Requester, asked
 from tasks.estate.plans import CopyOptions
 from tasks.runtime import retries
 
@@ -19,8 +19,8 @@ def restore(
         asked(
             "Run to undo",
             "Id of the run that overwrote the install; its report contains it.",
-            min_length=36,
-            max_length=36,
+            form={"minLength": 36, "maxLength": 36},
+            max_length=CHOICE,
         ),
     ],
     requested_by: Requester,
@@ -35,6 +35,7 @@ def restore(
 ) -> State[Any]:
     """Put back what a promotion overwrote: back up the present state, ask, restore once, prove, verify."""
     options = CopyOptions(files=True, database=database)
+    promotion = restores.resolve_run(promotion)
     recorded = restores.resolve_recorded(promotion)
     pair = restores.resolve_destination(recorded)
     locks.require_free(pair.destination, undoes=promotion)

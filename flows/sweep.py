@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import automations, leads, locks, reports, sweep_reports, sweeps
+from tasks import automations, leads, locks, reports, restores, sweep_reports, sweeps
 
 
 @flow(
@@ -28,6 +28,7 @@ def sweep() -> State[Any]:
     found = sweep_reports.report_findings([*automations.find_harmful(), *sweep_reports.find_undelivered()])
     stuck = sweep_reports.report_stuck()
     suspended = leads.compare_leads()
+    restores.offer_runs()
     digest = sweep_reports.send_digest(stuck)
     return sweep_reports.report_sweep(
         closed=closed,

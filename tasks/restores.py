@@ -1,31 +1,61 @@
 """Restores: find what a promotion recorded, and put it back, once."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import httpx
 from prefect import get_run_logger, task
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.deployments import run_deployment
 from prefect.exceptions import PrefectException
 
 from tasks.estate.errors import NotFound
-from tasks.estate.plans import Approval, Backup, Plan, Receipt
+from tasks.estate.form_choices import chosen_code
+from tasks.estate.plans import Approval, Backup, Plan, Receipt, code_of
 from tasks.estate.polling import utc_now
 from tasks.estate.sites import Direction, Pair, Survey
-from tasks.ledger.facts import BackupRenewed, Planned, RestoreStarted
+from tasks.ledger.facts import BackupRenewed, Planned, RestoreStarted, Sending
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
 from tasks.runtime.resources import hosting_account, open_clients, open_ledger
-from tasks.runtime.retries import BRIEF, ONCE
+from tasks.runtime.retries import BELOW_THE_GATE, BRIEF, ONCE
 from tasks.runtime.step_results import kept_in_ledger
+from tasks.runtime.undo_choices import RESTORE, create_run, renew_undo_choices
 from tasks.signoff import preauthorised
 from tasks.signoff.sending import install_call, send_once
 from tasks.surveys.recheck import recheck
 from tasks.surveys.survey import to_install
 
-RESTORE = "restore/restore"  # flow and deployment, as prefect.yaml names them
+
+def start_restore(parameters: Mapping[str, Any]) -> None:
+    """Start the deployment of `restore`. The run to undo need not be in the list of its form, which may be older."""
+    with get_client(sync_client=True) as client:
+        create_run(client, client.read_deployment_by_name(RESTORE).id, parameters)
+
+
+@task(name="Offer the runs that can be undone", **BELOW_THE_GATE)
+def offer_runs() -> None:
+    """Renew the list in the form of `restore`, if `understudy deploy` made that form."""
+    renew_undo_choices()
+
+
+def resolve_run(promotion: str) -> str:
+    """Return the id of the run to undo: the one that was named, or the one whose plan code is in the choice of a form.
+
+    Raises `NotFound` if no call with that code was made.
+    """
+    code = chosen_code(promotion)
+    if not code:
+        return promotion
+    for sending in reversed(open_ledger().facts(kind=Sending.KIND)):
+        if code_of(sending.plan) == code:
+            return sending.run_id
+    raise NotFound(
+        f"The ledger has no call of plan {code}; expected one that was sent.",
+        next_step="Nothing was changed. Pick another run, or name it by the id in its report.",
+    )
 
 
 @task(name="Find what the run recorded", task_run_name="Find the recorded backup", **BRIEF)
@@ -106,7 +136,7 @@ def start_allowed_restore(plan: Plan, approval: Approval, ended: State[Any]) -> 
             "requested_by": "the promotion's approval",
         }  # fmt: skip
         try:
-            run_deployment(RESTORE, parameters=parameters, timeout=0, as_subflow=False)
+            start_restore(parameters)
         except (httpx.HTTPError, PrefectException, ValueError) as error:
             subject = f"The restore of {plan.pair.destination.name} could not be started"
             send_notice(

@@ -11,7 +11,7 @@ from deployments.cli.follow_run import end_result, follow, state_name
 from deployments.cli.form_rules import refusing, require_fits
 from deployments.cli.options import Requester, parse_pairs
 from deployments.cli.output import MarkdownText, Result, command, new_group, prompt, with_options
-from deployments.prefect_server import Server, connected, link
+from deployments.prefect_server import Server, connected, link, parameter_schema
 
 Source = Annotated[str, typer.Argument(help="Name of the install to copy from.")]
 Database = Annotated[bool | None, typer.Option("--database/--no-database", help="Whether the database is included.")]
@@ -112,7 +112,7 @@ def _plan(verb: str, parameters: dict[str, Any]) -> Result:
 def complete(server: Server, verb: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a verb's deployment after checking them, with what is missing as a person types it."""
     deployment = server.deployment(f"{verb}/{verb}")
-    schema = deployment.parameter_openapi_schema or {}
+    schema = parameter_schema(deployment)
     fields: dict[str, Any] = schema.get("properties", {})
     if fields and (unknown := sorted(set(parameters) - set(fields))):
         raise typer.BadParameter(f"{verb} has no parameter {', '.join(unknown)}; it has {', '.join(fields)}.")

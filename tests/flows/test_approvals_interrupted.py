@@ -189,7 +189,7 @@ def test_a_failed_promotion_is_undone_by_the_leave_that_its_approval_gave(
 ) -> None:
     """With `restore: yes` the backup is put back without asking again, once; the second time people are asked."""
     started: list[dict[str, Any]] = []
-    monkeypatch.setattr("tasks.restores.run_deployment", lambda name, **how: started.append({"name": name, **how}))
+    monkeypatch.setattr("tasks.restores.start_restore", started.append)
     worker.publish("schulstage", "files")
     before = worker.snapshot()["installs"]["schulprod"]["files_version"]
     promotion = start(promote, **UP)
@@ -197,14 +197,13 @@ def test_a_failed_promotion_is_undone_by_the_leave_that_its_approval_gave(
     promotion.approve(restore="yes")
     assert promotion.state == "VerifyFailed", promotion.message
     (order,) = started
-    assert order["name"] == "restore/restore"
     worker.switch_off_all()
-    undone = start(restore, **order["parameters"])
+    undone = start(restore, **order)
     assert undone.state == "Verified", undone.message
     assert worker.snapshot()["installs"]["schulprod"]["files_version"] == before
     (approved,) = ledger.facts(run_id=undone.id, kind="approved")
     assert approved.detail["kind"] == "pre-authorised"
-    again = start(restore, **order["parameters"])
+    again = start(restore, **order)
     assert again.state == "Suspended", again.message
     promotion.restart().go()
     assert len(started) == 1

@@ -136,7 +136,7 @@ FAILED: Any = Failed(name="VerifyFailed")
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The deployments that were started."""
     orders: list[Any] = []
-    monkeypatch.setattr(restores, "run_deployment", lambda name, **how: orders.append((name, how)))
+    monkeypatch.setattr(restores, "start_restore", orders.append)
     return orders
 
 
@@ -150,9 +150,8 @@ def test_a_failed_verification_starts_one_restore(scene: Make, started: list[Any
     made = scene()
     for _ in range(2):
         assert start_allowed_restore(made.plan, permitted(made), FAILED) is FAILED
-    ((name, how),) = started
-    assert (name, how["timeout"], how["as_subflow"]) == ("restore/restore", 0, False)
-    assert how["parameters"] == {
+    (parameters,) = started
+    assert parameters == {
         "promotion": "tonight", "approval": "pre-authorised", "database": True, "requested_by": "the promotion's approval",
     }  # fmt: skip
     assert made.kinds().count("restore-started") == 1
@@ -176,11 +175,11 @@ def test_a_restore_that_cannot_be_started_is_an_alert(
 ) -> None:
     """The promotion's own end stays readable, and a notice names what to do."""
 
-    def fail(name: str, **how: Any) -> None:
+    def fail(parameters: Any) -> None:
         raise error
 
     notices: list[Any] = []
-    monkeypatch.setattr(restores, "run_deployment", fail)
+    monkeypatch.setattr(restores, "start_restore", fail)
     monkeypatch.setattr(restores, "send_notice", lambda *what, **how: notices.append((what, how)))
     monkeypatch.setattr(restores, "get_run_logger", __import__("logging").getLogger)
     made = scene()
