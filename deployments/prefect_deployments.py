@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
@@ -182,7 +182,7 @@ def _pair(parameters: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _limit(wanted: Wanted) -> Any:
-    return ConcurrencyLimitConfig(limit=wanted.limit, collision_strategy=ConcurrencyLimitStrategy(wanted.collision))
+    return ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy(wanted.collision))
 
 
 def _schedule(each: Schedule, *, active: bool) -> DeploymentScheduleCreate:

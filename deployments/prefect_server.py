@@ -1,7 +1,5 @@
 """The Prefect server of the current settings: its address, its runs, and the forms of runs that wait for an answer."""
 
-import importlib
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,11 +26,12 @@ from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import ArtifactCollectionSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
-from prefect.exceptions import ObjectNotFound, ParameterBindError, ParameterTypeError, SignatureMismatchError
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
 from deployments.blocked_runs import Obstacle, Surroundings, find_obstacle
+from deployments.deployed_flows import accepted_by_flow
 from tasks.configuration.setting_addresses import prefect_address
 from tasks.estate.connection_failures import TRUST, why_failed
 from tasks.estate.errors import Misconfigured, NotApproved, NotFound, Unreachable
@@ -47,7 +46,6 @@ FORM_WITHIN = 15.0  # seconds to wait for that form
 POLL_EVERY = 0.25  # seconds between two requests for it
 TIMEOUT = 20.0  # seconds for one response; whoever follows a run is informed of a longer silence
 HEARTBEATS = 6  # heartbeats of a run to read, enough to derive their interval
-OUR_FLOW = re.compile(r"flows\.([a-z_]+)\.\1")  # entrypoint of a flow of this project
 PAGE = 100  # runs or artifacts per request; the server's limit is 200
 
 
@@ -256,31 +254,6 @@ def connected() -> Iterator[Server]:
         raise refused_by_server(address, error) from error
     except httpx.TransportError as error:
         raise unreachable(address, error) from error
-
-
-def accepted_by_flow(deployment: DeploymentResponse, parameters: Mapping[str, Any]) -> bool:
-    """Return whether one of our flows accepts these parameters, whatever the form of its deployment offers."""
-    flow = _our_flow(deployment)
-    if flow is None:
-        return False
-    try:
-        flow.validate_parameters({**deployment.parameters, **parameters})
-    except (ParameterTypeError, ParameterBindError, SignatureMismatchError, TypeError):
-        return False
-    return True
-
-
-def parameter_schema(deployment: DeploymentResponse) -> dict[str, Any]:
-    """Return the JSON schema of what a run of this deployment accepts: that of our flow, not the lists that its form offers."""
-    flow = _our_flow(deployment)
-    if flow is None:
-        return deployment.parameter_openapi_schema or {}
-    return dict(flow.parameters.model_dump(mode="json"))
-
-
-def _our_flow(deployment: DeploymentResponse) -> Any:
-    ours = OUR_FLOW.fullmatch(deployment.entrypoint or "")
-    return getattr(importlib.import_module(f"flows.{ours[1]}"), ours[1]) if ours else None
 
 
 def server_address() -> str:

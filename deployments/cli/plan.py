@@ -11,7 +11,8 @@ from deployments.cli.follow_run import end_result, follow, state_name
 from deployments.cli.form_rules import refusing, require_fits
 from deployments.cli.options import Requester, parse_pairs
 from deployments.cli.output import MarkdownText, Result, command, new_group, prompt, with_options
-from deployments.prefect_server import Server, connected, link, parameter_schema
+from deployments.deployed_flows import parameter_schema
+from deployments.prefect_server import Server, connected, link
 
 Source = Annotated[str, typer.Argument(help="Name of the install to copy from.")]
 Database = Annotated[bool | None, typer.Option("--database/--no-database", help="Whether the database is included.")]

@@ -21,8 +21,8 @@ TRACEBACK = "UNDERSTUDY_TRACEBACK"
 COMMANDS = {
     "doctor": "doctor", "status": "status", "history": "status", "plan": "plan", "waiting": "waiting", "show": "waiting",
     "approve": "approve", "reject": "approve", "arrived": "approve", "settle": "settle", "hold": "hold", "freezes": "freezes",
-    "standing": "standing", "leads": "leads", "ledger": "ledger", "deploy": "deploy", "dump": "dump", "load": "load", "trust-host": "trust_host",
-    "desk": "desk",
+    "standing": "standing", "leads": "leads", "ledger": "ledger", "dump": "dump", "load": "load", "trust-host": "trust_host",
+    "desk": "desk", "deploy": "deploy",
 }  # fmt: skip
 
 

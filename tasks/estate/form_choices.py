@@ -115,7 +115,7 @@ def duration(value: object) -> object:
 
 
 def matching(choices: Iterator[str] | list[str], *names: str) -> str:
-    """Return the choice that contains exactly these names: a pair, or the one name at its beginning. "" if there is none."""
+    """Return the choice that contains exactly these names: a pair, or the one name at its beginning. "" if no choice does."""
     for choice in choices:
         pair = PAIR.fullmatch(choice)
         if names == (pair.groups() if pair else (chosen_name(choice),)):

@@ -101,6 +101,7 @@ class Deployed:
     def __init__(self, **parameters: Any) -> None:
         self.parameters = parameters
         self.parameter_openapi_schema = flows.promote.promote.parameters.model_dump()
+        self.entrypoint = "flows.promote.promote"
 
     def deployment(self, name: str) -> "Deployed":
         """Return the deployment."""
@@ -127,6 +128,20 @@ def test_a_missing_parameter_is_asked_for(capsys: pytest.CaptureFixture[str]) ->
     assert completed(PAIR, requested_by="nightly schedule") == PAIR
     with pytest.raises(typer.BadParameter, match="nothing was typed"):
         completed(PAIR)
+
+
+def test_names_and_durations_are_accepted_where_the_form_has_lists() -> None:
+    """A form that `understudy deploy` made has a list of sites, and no installs; commands name both installs all the same."""
+    given = PAIR | {"requested_by": "Ada Admin", "answer_within": "PT2H"}
+    server: Any = Deployed(source="", destination="")
+    server.parameter_openapi_schema = {
+        "required": ["site"],
+        "properties": {
+            "site": {"title": "Site", "enum": ["Schulfest: schulstage to schulprod"]},
+            "answer_within": {"title": "Answer within", "enum": ["8 hours"]},
+        },
+    }
+    assert complete(server, "promote", given) == given
 
 
 @pytest.mark.parametrize(

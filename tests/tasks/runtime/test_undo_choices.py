@@ -6,7 +6,7 @@ from tasks.estate.errors import NotFound
 from tasks.ledger.ledger import Ledger
 from tasks.restores import resolve_run
 from tasks.runtime.undo_choices import undo_choices
-from tests.tasks.safeguards.ledger_histories import Story, content
+from tests.tasks.safeguards.ledger_histories import STAGE, Story, content
 
 
 def test_each_run_that_overwrote_an_install_is_offered(ledger: Ledger) -> None:
@@ -16,7 +16,7 @@ def test_each_run_that_overwrote_an_install_is_offered(ledger: Ledger) -> None:
     runs = [story.call(content()), story.call(content())]
     choices = undo_choices()
     assert [resolve_run(choice) for choice in choices] == [*reversed(runs)]
-    assert all(choice.startswith("schulstage: ") for choice in choices)
+    assert all(choice.startswith(f"{STAGE.name}: ") for choice in choices)
 
 
 def test_a_run_that_is_named_needs_no_choice(ledger: Ledger) -> None:
