@@ -21,7 +21,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
-from deployments.prefect_server import refused_by_server, server_address, unreachable
+from deployments.server_address import refused_by_server, server_address, unreachable
 from tasks.automations import harmful_automations
 from tasks.estate.errors import Misconfigured
 

@@ -1,4 +1,4 @@
-"""The Prefect server of the current settings: its address, its runs, and the forms of runs that wait for an answer."""
+"""The Prefect server of the current settings: its runs, and the forms of runs that wait for an answer."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,20 +27,16 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import ArtifactCollectionSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
 from deployments.blocked_runs import Obstacle, Surroundings, find_obstacle
 from deployments.deployed_flows import accepted_by_flow
-from tasks.configuration.setting_addresses import prefect_address
-from tasks.estate.connection_failures import TRUST, why_failed
-from tasks.estate.errors import Misconfigured, NotApproved, NotFound, Unreachable
+from deployments.server_address import VARIABLE, explanation_of, refused_by_server, server_address, unreachable
+from tasks.estate.errors import Misconfigured, NotApproved, NotFound
 from tasks.runtime.undo_choices import create_run
 
 T = TypeVar("T")
 
-VARIABLE = "PREFECT_API_URL"
-CERTIFICATE_HINT = " If your own certificate authority signed it, set PREFECT_API_SSL_CERT_FILE."
 SCHEMA_NOT_FOUND = "Run input schema not found"  # a run is reported as suspended a moment before its form is stored
 FORM_WITHIN = 15.0  # seconds to wait for that form
 POLL_EVERY = 0.25  # seconds between two requests for it
@@ -91,7 +87,7 @@ class Server:
             if error.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
                 raise
             raise Misconfigured(
-                f"Prefect refused the parameters of {deployment!r}: {_reason(error)}",
+                f"Prefect refused the parameters of {deployment!r}: {explanation_of(error)}",
                 next_step="Nothing was started. Correct the parameter that the message names.",
             ) from error
 
@@ -256,46 +252,6 @@ def connected() -> Iterator[Server]:
         raise unreachable(address, error) from error
 
 
-def server_address() -> str:
-    """Return the address of the Prefect server. Raise `Misconfigured` if it is not set, or cannot be that of an API."""
-    address = get_current_settings().api.url
-    if not address:  # Prefect would start a temporary server, where no worker runs
-        raise Misconfigured(
-            f"{VARIABLE} is not set; expected the address of the Prefect server, with /api at its end.",
-            next_step=f"Nothing was sent. Run `prefect config set {VARIABLE}=http://host:4200/api`, or choose a profile with "
-            "`prefect profile use`.",
-        )
-    return prefect_address(VARIABLE, address)
-
-
-def unreachable(address: str, error: Exception) -> Unreachable:
-    """Return the error that explains why the Prefect server did not respond."""
-    why, remedy = why_failed(error)
-    hint = CERTIFICATE_HINT if remedy == TRUST else ""
-    return Unreachable(
-        f"The Prefect server at {without_login(address)} cannot be reached: {why}.",
-        next_step=f"{remedy}{hint} Check {VARIABLE} and the network, then try again.".strip(),
-    )
-
-
-def refused_by_server(address: str, error: httpx.HTTPStatusError) -> Unreachable:
-    """Return the error that explains what the Prefect server responded instead of a result."""
-    status = error.response.status_code
-    steps: dict[int, str] = {
-        httpx.codes.NOT_FOUND: f"Check {VARIABLE}: it ends in /api.",
-        httpx.codes.UNAUTHORIZED: "Log in: set PREFECT_API_AUTH_STRING or PREFECT_API_KEY.",
-    }
-    otherwise = "Check with `understudy waiting` whether your answer or run arrived, then try again."
-    message = f"The Prefect server at {without_login(address)} responded with {status}: {_reason(error)}"
-    return Unreachable(message, next_step=steps.get(status, otherwise))
-
-
-def without_login(address: str) -> str:
-    """Return the address without user and password."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
 def form_keys(state: State[Any] | None) -> Mapping[str, str]:
     """Return the keys under which Prefect stores the form of a suspended run; empty if the run asks nothing."""
     if state is None or not state.is_paused():
@@ -306,12 +262,3 @@ def form_keys(state: State[Any] | None) -> Mapping[str, str]:
 def link(run: UUID) -> str:
     """Return the address of the run's page in Prefect's UI."""
     return url_for("flow-run", obj_id=run) or f"run {run}"
-
-
-def _reason(error: httpx.HTTPStatusError) -> str:
-    """Return the server's explanation. It may repeat a refused parameter, but never an answer to a form."""
-    try:
-        body = error.response.json()
-    except ValueError:
-        return error.response.reason_phrase
-    return str(body.get("detail", body) if isinstance(body, dict) else body)[:500]

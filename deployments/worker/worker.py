@@ -27,7 +27,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 from pydantic import PrivateAttr
 
 from deployments.bootstrap import POOL
-from deployments.prefect_server import server_address, unreachable
+from deployments.server_address import server_address, unreachable
 from deployments.worker.execute import PROJECT, alert, printable, refusal
 from deployments.worker.prefect_private import (
     EngineCommandStarter,

@@ -1,4 +1,4 @@
-"""Deployments in Prefect: written once, changed only where they differ, and a pause by a person survives."""
+"""Deployments in Prefect: written once, changed if they differ, and a pause by a person survives."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

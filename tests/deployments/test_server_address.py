@@ -7,7 +7,7 @@ import pytest
 from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 
 from deployments import bootstrap
-from deployments.prefect_server import server_address, unreachable
+from deployments.server_address import server_address, unreachable
 from deployments.worker import worker
 from tasks.estate.errors import Misconfigured
 from tests.tls import certificate, served
