@@ -10,7 +10,7 @@ from tasks.rendering.dumps import rows_chart
 from tasks.rendering.report_text import finding_lines, report_text
 
 ROOT = Path(__file__).parents[3]
-NAMES = re.compile(r'(?:task|flow)_run_name="([^"]*)"')
+NAMES = re.compile(r'(?:task|flow)_run_name=(?:run_names\.\w+\()?"([^"]*)"')
 ID = re.compile(r"\{(run|run_id|promotion|id|dump)\}|_id\}|\.id\}")
 
 
