@@ -46,7 +46,7 @@ def verify_loaded(
         ("references of the policy", _references(connection, policy, catalog)),
         ("sequences", require_sequences_ahead(connection, plan, catalog)),
         ("masked columns", _constants(connection, tables)),
-        ("attack", _leak_search(connection, tables, secrets, plan, policy.accepted)),
+        ("leak search", _leak_search(connection, tables, secrets, plan, policy.accepted)),
     )
 
 

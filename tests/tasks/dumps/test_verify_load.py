@@ -56,7 +56,7 @@ def test_healthy_rows_are_verified(verify: Verify) -> None:
         "references of the policy": "none declared",
         "sequences": "0 are past the values in use",
         "masked columns": "0 columns compared with the results of their makers",
-        "attack": "1 values of the source searched for in 1 columns: none found",
+        "leak search": "1 values of the source searched for in 1 columns: none found",
     }
 
 
@@ -186,7 +186,7 @@ def test_loaded_rows_are_searched_for_leaks(verify: Verify) -> None:
     with pytest.raises(LeakFound, match=r"found on staging: t\.v holds 1 values of users\.email\."):
         verify(T, "t: keep", load, secrets=secrets)
     accept = "accept: [{source: users.email, found: t.v, reason: reviewed}]\n"
-    assert verify(T, "t: keep", load, secrets=secrets, more=accept)["attack"].endswith(
+    assert verify(T, "t: keep", load, secrets=secrets, more=accept)["leak search"].endswith(
         "none found; accepted by the policy: t.v holds 1 values of users.email"
     )
     other = (
@@ -199,10 +199,11 @@ def test_loaded_rows_are_searched_for_leaks(verify: Verify) -> None:
 def test_a_leak_search_that_cannot_run_is_reported_or_refused(verify: Verify) -> None:
     """A raw load skips it, an unproven dump reports why, and a proven one is not loaded without its proof."""
     secrets, load = hashes_of({"users.email": [MAIL]}), rows_of(MAIL, None, None)
-    raw = verify(T, "t: keep", load, secrets=secrets, arrives_raw=(Anonymizer.EMAIL,))["attack"]
+    raw = verify(T, "t: keep", load, secrets=secrets, arrives_raw=(Anonymizer.EMAIL,))["leak search"]
     assert raw.startswith("not run: anonymizers were switched off")
     assert (
-        verify(T, "t: keep", load, secrets=None, unproven="no key")["attack"] == "NOT RUN: the dump is unproven: no key"
+        verify(T, "t: keep", load, secrets=None, unproven="no key")["leak search"]
+        == "NOT RUN: the dump is unproven: no key"
     )
     with pytest.raises(NotLoaded, match="could not be opened here"):
         verify(T, "t: keep", load, secrets=None)

@@ -85,8 +85,8 @@ def test_mode_20_a_raw_dump_that_was_masked_by_the_load_is_searched(pair: Pairs)
         "INSERT INTO t VALUES (1, 'anna.berger@example.org', 'number 4711')",
     )
     facts = made.export(Choices(opted_out=(Anonymizer.EMAIL,)))
-    assert "1 values of the source searched for" in dict(made.load(facts).checks)["attack"]
-    result = dict(made.load(facts, opted_out=(Anonymizer.EMAIL,)).checks)["attack"]
+    assert "1 values of the source searched for" in dict(made.load(facts).checks)["leak search"]
+    result = dict(made.load(facts, opted_out=(Anonymizer.EMAIL,)).checks)["leak search"]
     assert result.startswith("not run: anonymizers were switched off")
 
 

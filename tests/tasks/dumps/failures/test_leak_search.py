@@ -69,7 +69,7 @@ def test_nothing_is_found_in_healthy_rows(pair: Pairs) -> None:
     facts = made.export()
     assert made.found == ()
     assert facts.unproven == ""
-    assert "none found" in dict(made.load(facts).checks)["attack"]
+    assert "none found" in dict(made.load(facts).checks)["leak search"]
 
 
 def test_a_word_that_is_kept_elsewhere_is_a_pair(pair: Pairs) -> None:
@@ -80,7 +80,7 @@ def test_a_word_that_is_kept_elsewhere_is_a_pair(pair: Pairs) -> None:
     assert [(each.source, each.found) for each in made.found] == [("users.subject", "kept.category")]
     more = "accept:\n  - {source: users.subject, found: kept.category, reason: categories are words}\n"
     accepting = pair(KEPT, MASKED, rows, more=more)
-    result = dict(accepting.load(accepting.export()).checks)["attack"]
+    result = dict(accepting.load(accepting.export()).checks)["leak search"]
     assert "accepted by the policy: kept.category holds" in result
 
 
@@ -126,7 +126,7 @@ def test_the_first_of_two_dumps_keeps_its_proof(pair: Pairs, tmp_path: Path) -> 
     moved.write_bytes(Path(first.url).read_bytes())
     facts = made.check(str(moved))
     assert facts.unproven == ""
-    assert "values of the source searched for" in dict(made.load(facts).checks)["attack"]
+    assert "values of the source searched for" in dict(made.load(facts).checks)["leak search"]
 
 
 def test_the_file_contains_no_value_and_no_hash(pair: Pairs) -> None:
@@ -142,7 +142,7 @@ def test_another_key_leaves_a_dump_unproven(pair: Pairs) -> None:
     made = pair(KEPT, MASKED, USER)
     facts = made.check(made.export().url, key=b"f" * 31 + b"0")
     assert "does not have" in facts.unproven
-    assert "NOT RUN" in dict(made.load(facts, searched=False).checks)["attack"]
+    assert "NOT RUN" in dict(made.load(facts, searched=False).checks)["leak search"]
 
 
 def test_a_proven_plan_is_not_loaded_without_its_proof(pair: Pairs) -> None:
