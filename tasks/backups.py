@@ -12,7 +12,7 @@ from tasks.estate.sites import Install
 from tasks.ledger.facts import BackupRenewed, BackupRequested, Sending
 from tasks.runtime.current_run import this_run
 from tasks.runtime.progress import Progress
-from tasks.runtime.resources import hosting_account, open_clients, open_ledger, read_rules, scaled
+from tasks.runtime.resources import clients_of, hosting_account, open_clients, open_ledger, read_rules, scaled
 from tasks.runtime.retries import ABOVE_THE_GATE, BRIEF, poll
 from tasks.runtime.step_results import kept_in_ledger
 from tasks.signoff.answers import where
@@ -29,11 +29,11 @@ def request_backup(install: Install, why: str) -> Backup:
     lists backups. If it does not, a duplicate costs time, never data. Retried 4 times on `Transient`.
     """
     description = f"Understudy {why} {this_run()}"
-    notify = hosting_account(install.name).notify
-    with open_clients(install.name) as (client, _):
+    account = hosting_account(install.name)
+    with clients_of(account) as (client, _):
         requested = _find(client, install.id, description)
         if requested is None:
-            requested = client.request_backup(install.id, description, [notify])
+            requested = client.request_backup(install.id, description, [account.notify])
     open_ledger().record(BackupRequested(backup=requested.id, why=why), run_id=this_run(), destination_id=install.id)
     return Backup(id=requested.id, install_id=install.id, install_name=install.name, requested_at=utc_now())
 

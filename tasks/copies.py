@@ -12,7 +12,7 @@ from tasks.estate.sites import Survey
 from tasks.ledger.facts import ArrivalAnswered, Settled
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
-from tasks.runtime.resources import hosting_account, open_clients, open_ledger, scaled
+from tasks.runtime.resources import clients_of, hosting_account, open_clients, open_ledger, scaled
 from tasks.runtime.retries import BELOW_THE_GATE, ONCE
 from tasks.signoff.answers import where
 from tasks.signoff.sending import install_call, send_once
@@ -36,8 +36,8 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
     """
     ledger = open_ledger()
     source, destination = plan.pair.source, plan.pair.destination
-    notify = hosting_account(source.name, destination.name).notify
-    with open_clients(source.name, destination.name) as (client, prober):
+    account = hosting_account(source.name, destination.name)
+    with clients_of(account) as (client, prober):
         call = install_call(
             ledger,
             plan,
@@ -55,7 +55,7 @@ def send_copy(plan: Plan, approval: Approval, backup: Backup, *, other_site: boo
                 files=plan.options.files,
                 database=plan.options.database,
                 tables=list(plan.options.tables),
-                emails=[notify],
+                emails=[account.notify],
             ),
         )
         return send_once(ledger, approval, call, permit=lambda: require_permission(plan, approval), clock=utc_now)

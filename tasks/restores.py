@@ -19,7 +19,7 @@ from tasks.ledger.facts import BackupRenewed, Planned, RestoreStarted, Sending
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.runtime.notices import send_notice
 from tasks.runtime.permission import require_permission
-from tasks.runtime.resources import hosting_account, open_clients, open_ledger
+from tasks.runtime.resources import clients_of, hosting_account, open_clients, open_ledger
 from tasks.runtime.retries import BELOW_THE_GATE, BRIEF, ONCE
 from tasks.runtime.step_results import kept_in_ledger
 from tasks.runtime.undo_choices import RESTORE, create_run, renew_undo_choices
@@ -102,8 +102,8 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
     restore (API 1.10): then people must use its portal, with the backup id in the message.
     """
     ledger, destination = open_ledger(), plan.pair.destination
-    notify = hosting_account(destination.name).notify
-    with open_clients(destination.name) as (client, prober):
+    account = hosting_account(destination.name)
+    with clients_of(account) as (client, prober):
         call = install_call(
             ledger,
             plan,
@@ -114,7 +114,7 @@ def send_restore(plan: Plan, approval: Approval, backup: Backup) -> Receipt:
                 destination.id,
                 plan.restore_backup_id or "",
                 database=plan.options.database,
-                emails=[notify],
+                emails=[account.notify],
             ),
         )
         return send_once(ledger, approval, call, permit=lambda: require_permission(plan, approval), clock=utc_now)

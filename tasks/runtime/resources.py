@@ -23,7 +23,14 @@ from tasks.wpcli.wordpress import WordPress
 @contextmanager
 def open_clients(*installs: str) -> Iterator[tuple[Client, Prober]]:
     """Open the hosting API, with the login of these installs' account, and the public sites; close them at the end."""
-    settings, account = load_settings(), hosting_account(*installs)
+    with clients_of(hosting_account(*installs)) as clients:
+        yield clients
+
+
+@contextmanager
+def clients_of(account: AccountLogin) -> Iterator[tuple[Client, Prober]]:
+    """Do the same for an account that is known already: to find it may take requests to the host."""
+    settings = load_settings()
     with (
         Client(settings.api_url, account.user, account.password) as client,
         Prober(settings.site_scheme, settings.site_gateway, logins=site_logins()) as prober,
