@@ -21,7 +21,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
-from deployments.server_address import refused_by_server, server_address, unreachable
+from deployments.server_address import failed_request, server_address
 from tasks.automations import harmful_automations
 from tasks.estate.errors import Misconfigured
 
@@ -121,11 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             changes = bootstrap(client)
             warnings = harmful_automations(client)
             server = client.api_url
-    except httpx.TransportError as error:
-        away = unreachable(address, error)
-        raise SystemExit(f"{away.message} {away.next_step}") from None
-    except httpx.HTTPStatusError as error:
-        away = refused_by_server(address, error)
+    except (httpx.TransportError, httpx.HTTPStatusError) as error:
+        away = failed_request(address, error)
         raise SystemExit(f"{away.message} {away.next_step}") from None
     except WrongPool as wrong:
         raise SystemExit(str(wrong)) from None

@@ -31,7 +31,7 @@ from prefect.utilities.urls import url_for
 
 from deployments.blocked_runs import Obstacle, Surroundings, find_obstacle
 from deployments.deployed_flows import accepted_by_flow
-from deployments.server_address import VARIABLE, explanation_of, refused_by_server, server_address, unreachable
+from deployments.server_address import VARIABLE, explanation_of, failed_request, server_address
 from tasks.estate.errors import Misconfigured, NotApproved, NotFound
 from tasks.runtime.undo_choices import create_run
 
@@ -246,10 +246,8 @@ def connected() -> Iterator[Server]:
     try:
         with get_client(sync_client=True, httpx_settings={"timeout": TIMEOUT}) as client:
             yield Server(client)
-    except httpx.HTTPStatusError as error:
-        raise refused_by_server(address, error) from error
-    except httpx.TransportError as error:
-        raise unreachable(address, error) from error
+    except (httpx.TransportError, httpx.HTTPStatusError) as error:
+        raise failed_request(address, error) from error
 
 
 def form_keys(state: State[Any] | None) -> Mapping[str, str]:

@@ -23,6 +23,11 @@ def server_address() -> str:
     return prefect_address(VARIABLE, address)
 
 
+def failed_request(address: str, error: httpx.TransportError | httpx.HTTPStatusError) -> Unreachable:
+    """Return the error that explains why a request to the Prefect server has no result."""
+    return _refused(address, error) if isinstance(error, httpx.HTTPStatusError) else unreachable(address, error)
+
+
 def unreachable(address: str, error: Exception) -> Unreachable:
     """Return the error that explains why the Prefect server did not respond."""
     why, remedy = why_failed(error)
@@ -33,7 +38,7 @@ def unreachable(address: str, error: Exception) -> Unreachable:
     )
 
 
-def refused_by_server(address: str, error: httpx.HTTPStatusError) -> Unreachable:
+def _refused(address: str, error: httpx.HTTPStatusError) -> Unreachable:
     """Return the error that explains what the Prefect server responded instead of a result."""
     status = error.response.status_code
     steps: dict[int, str] = {
