@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from tasks.runtime.current_run import run_logger, show_progress, this_run
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import masking_session, open_ledger, proof_keyrings
 from tasks.runtime.retries import BELOW_THE_GATE
+from tasks.runtime.task_runners import export_workers
 
 HASHES = "attack.hashes"  # of the leak search, in the folder of a run
 # Nothing is cached: the results of an export belong to its snapshot.
@@ -209,18 +210,20 @@ class ExportProgress:
 def collect_secrets(plan: ExportPlan, held: Snapshot) -> int:
     """Hash, inside production, what masking replaces, and store the hashes, sealed, next to the parts of this run.
 
-    Each unit looks for them in what it writes. Returns how many values will be searched for.
+    Each unit looks for them in what it writes. Returns how many forms of values will be searched for.
     """
     settings = export_settings(plan.policy)
     policy = load_policy(settings.policies, plan.policy)
     session = masking_session(policy, this_run(), held.source.server_version)
-    with connected_to(
-        settings.source_database.get_secret_value(),
-        name="understudy leak search",
-        statement_within=settings.statement_within,
-    ) as connection:
-        use_snapshot(connection, held.id)
-        found = leak_search.collect_hashes(connection, plan.masking, session, snapshot=held.id)
+    source, within = settings.source_database.get_secret_value(), settings.statement_within
+    with ExitStack() as opened:
+        connections = [
+            opened.enter_context(connected_to(source, name="understudy leak search", statement_within=within))
+            for _ in range(export_workers())
+        ]
+        for connection in connections:
+            use_snapshot(connection, held.id)
+        found = leak_search.collect_hashes(connections, plan.masking, session, snapshot=held.id)
     sealed = seal(found.pack(), session.keyring.of_proof(this_run()), this_run().encode())
     path = work_folder(this_run()) / HASHES
     path.write_bytes(sealed)

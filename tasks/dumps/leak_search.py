@@ -11,12 +11,15 @@ import secrets
 import sys
 from array import array
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -24,7 +27,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from tasks.dumps.connections import in_short_transactions
 from tasks.dumps.copied_blocks import copied_blocks
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan
-from tasks.dumps.leak_search_forms import Kind, forms_in, search_forms_sql
+from tasks.dumps.leak_search_forms import SHORTEST, Kind, forms_in, search_forms_sql
 from tasks.dumps.leak_search_prefilter import Traits
 from tasks.dumps.masking_sql import masked, set_mask_settings
 from tasks.dumps.row_sources import LARGE_TABLE, rows_of
@@ -33,7 +36,8 @@ from tasks.estate.dumps import Overlap
 from tasks.estate.schema import Table
 from tasks.masking.session_settings import Session
 
-VALUES = 20_000  # forms of each column: a column that leaks at all leaks many of them
+VALUES = 20_000  # different values of each column: a column that leaks at all leaks many of them
+SEEDS = 1 << 31  # of the choice of values, which differs each night
 FREQUENT = 20  # rows; a value in more of them identifies nobody ("unknown")
 COMPARED = 4000  # characters of a replacement that are searched for the original
 CACHED = 1 << 16  # forms known to be harmless, which are not hashed again
@@ -58,6 +62,7 @@ CONSTANT = {"blank", "constant", "null", "password"}  # verified by comparison
 SAMPLED = 500  # values of a keyed column in each block
 SEARCHABLE = ("S", "U", "E", "R", "C", "I")  # text, other, enum, range, composite, network address
 DOCUMENTS = ("json", "jsonb", "xml", "hstore", "tsvector")
+T = TypeVar("T")
 
 
 @dataclass
@@ -108,35 +113,68 @@ def _numbers(packed: bytes) -> "array[int]":
 
 
 def collect_hashes(
-    connection: psycopg.Connection[Any], plan: MaskingPlan, session: Session, *, snapshot: str = ""
+    connections: Sequence[psycopg.Connection[Any]], plan: MaskingPlan, session: Session, *, snapshot: str = ""
 ) -> HashedValues:
-    """Compute the hashes of the values that masking replaces, on the source's server.
+    """Compute the hashes of the values that masking replaces, on the source's server, on all `connections` at once.
 
-    With a `snapshot`, the transaction that uses it is ended and started again several times (`in_short_transactions`).
+    Several connections need a `snapshot`, which each of them uses. Its transactions are ended and started again several times
+    (`in_short_transactions`).
     """
     found = HashedValues()
-    traits, known = Traits(found.key), set[int]()
-    wanted = [(table, each) for table in plan.tables for each in table.columns if is_hashed(each)]
-    statements = [
-        (_label(table, each), _collected(table.table, each, _replacement(table, each, session), traits))
-        for table, each in wanted
-    ]
+    traits, seed = Traits(found.key), secrets.randbelow(SEEDS)
+    waiting = deque(
+        (_label(table, each), _collected(table.table, each, _replacement(table, each, session), traits, seed))
+        for table in plan.tables
+        for each in table.columns
+        if is_hashed(each)
+    )
+    collect = partial(_collect, waiting=waiting, session=session, key=found.key, snapshot=snapshot)
+    with ThreadPoolExecutor(len(connections)) as pool:
+        columns = list(chain.from_iterable(pool.map(collect, connections)))
+    found.hashes = dict(sorted((label, hashes) for label, hashes, _ in columns))
+    found.traits = array("q", sorted(set().union(*(known for _, _, known in columns))))
+    return found
+
+
+def _collect(
+    connection: psycopg.Connection[Any],
+    *,
+    waiting: deque[tuple[str, Composed]],
+    session: Session,
+    key: str,
+    snapshot: str,
+) -> list[tuple[str, "array[int]", set[int]]]:
+    """Run those of the `waiting` statements that no other connection takes. Return label, hashes and traits of each."""
 
     def prepare() -> None:
         set_mask_settings(connection, session)
         set_folding_map(connection)
-        connection.execute("SELECT set_config('understudy.search_key', %s, true)", (found.key,))
+        connection.execute("SELECT set_config('understudy.search_key', %s, true)", (key,))
 
+    statements = _taken_from(waiting)
     with nullcontext() if snapshot else connection.transaction():
         prepare()
+        found = []
         for label, statement in (
             in_short_transactions(connection, snapshot, statements, prepare) if snapshot else statements
         ):
-            rows = connection.execute(statement).fetchall()
-            found.hashes[label] = array("q", sorted(row[0] for row in rows))
-            known.update(row[1] for row in rows)
-    found.traits = array("q", sorted(known))
-    return found
+            hashes, known = array("q"), set[int]()
+            for block in copied_blocks(connection, SQL("COPY ({}) TO STDOUT").format(statement)):
+                numbers = array("q", map(int, block.split()))
+                hashes.extend(numbers[::2])
+                known.update(numbers[1::2])
+            found.append((label, array("q", sorted(hashes)), known))
+        return found
+
+
+def _taken_from(waiting: deque[T]) -> Iterator[T]:
+    """Yield the items until none is left. Other threads may take some of them."""
+    while True:
+        try:
+            item = waiting.popleft()
+        except IndexError:
+            return
+        yield item
 
 
 def _label(table: TablePlan, each: ColumnPlan) -> str:
@@ -167,32 +205,37 @@ def _kind(each: ColumnPlan) -> Kind:
     return "identifier" if each.rule.word in IDENTIFIERS else "text"
 
 
-def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits) -> Composed:
+def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits, seed: int) -> Composed:
     """Return a query for the hashes and traits of those forms of a column that are rare and really replaced.
+
+    It reads the rows twice: first it picks values at random, then it looks for the forms of these. Forms are expensive, and
+    to keep all values until the choice is made would take space on the server. `seed` is the same for both.
 
     `OFFSET 0` keeps the planner from copying an expression, such as the mask, into each place that uses it.
     """
     source = rows_of(table)
     if table.estimated_rows > LARGE_TABLE and not table.foreign_leaves:
         share = Literal(min(100.0, 200.0 * VALUES / table.estimated_rows))
-        source = SQL("{} TABLESAMPLE SYSTEM ({})").format(source, share)
+        source = SQL("{} TABLESAMPLE SYSTEM ({}) REPEATABLE ({})").format(source, share, Literal(seed))
     column: Composable = Identifier(each.column.name)
     if each.column.base == "json" and not each.column.array:  # one spelling, unless jsonb refuses it
         column = SQL("CASE WHEN {0}::text LIKE '%\\u0000%' THEN {0}::text ELSE {0}::jsonb::text END").format(column)
     elif each.column.category == "I":
         column = SQL("regexp_replace({}::text, '/(32|128)$', '')").format(column)
     return SQL(
-        "WITH originals AS (SELECT ({column})::text AS v, coalesce(({made})::text, '') AS made FROM {source}"
-        " WHERE {name} IS NOT NULL OFFSET 0), replaced AS (SELECT v, left(made, {compared}) AS made FROM originals"
-        " WHERE v <> '' AND strpos(made, v) = 0 OFFSET 0)"
+        "WITH picked AS MATERIALIZED (SELECT {value} AS h FROM {source} WHERE octet_length(({column})::text) >= {shortest}"
+        " GROUP BY h HAVING count(*) <= {frequent} ORDER BY h LIMIT {most}),"
+        " originals AS (SELECT ({column})::text AS v, coalesce(({made})::text, '') AS made FROM {source}"
+        " WHERE {value} IN (SELECT h FROM picked) OFFSET 0),"
+        " replaced AS (SELECT v, left(made, {compared}) AS made FROM originals WHERE strpos(made, v) = 0 OFFSET 0)"
         " SELECT {hash}, {trait} FROM (SELECT n.form FROM replaced, LATERAL (SELECT {folded} AS now OFFSET 0) AS m,"
         " LATERAL ({needles}) AS n"
         " WHERE CASE left(form, 1) WHEN '#' THEN strpos(regexp_replace(now, '[^0-9]+', '', 'g'), substr(form, 2)) = 0"
         " WHEN '=' THEN true ELSE strpos(now, form) = 0 END) AS forms"
-        " GROUP BY form HAVING count(*) <= {frequent} LIMIT {most}"
+        " GROUP BY form HAVING count(*) <= {frequent}"
     ).format(
+        value=SQL('hashtextextended(({})::text COLLATE "C", {})').format(column, Literal(seed)),
         column=column,
-        name=Identifier(each.column.name),
         made=made,
         source=source,
         compared=Literal(COMPARED),
@@ -202,6 +245,7 @@ def _collected(table: Table, each: ColumnPlan, made: Composable, traits: Traits)
         needles=search_forms_sql(SQL("v"), _kind(each)),
         frequent=Literal(FREQUENT),
         most=Literal(VALUES),
+        shortest=Literal(SHORTEST),
     )
 
 

@@ -43,7 +43,7 @@ IPV4 = r"^[0-9]{1,3}(?:[.][0-9]{1,3}){3}$"
 # The parts of a long value or a document that may identify, before it is folded.
 PART = (
     r"[^\s\"<>,;:=(){}\[\]\\]*[@＠][^\s\"<>,;=(){}\[\]\\]*"
-    r"|[(]?[+]?[(]?[0-9](?:[ ()/.-]{0,3}[0-9]){6,}"
+    r"|[(]?[+]?[(]?[0-9](?:[ ()/.-]{0,3}[0-9]){8,}"
     r"|[A-Za-z]{2}[0-9]{2}[ -]?(?:[A-Za-z]{4}[ -]?)?[0-9]{4}(?:[ -]?[0-9]{1,4})+"
 )
 WORDS = r"|[^\s\"<>,;:=(){}\[\]\\]{6,}"  # of documents: also words with a digit
@@ -181,14 +181,14 @@ def _forms(kind: Kind) -> Composable:
 def _numbers(kind: Kind) -> Composable:
     dialled = SQL("r ~ {}").format(Quoted(DIALLED)) if kind == "text" else SQL("true")
     return SQL(
-        "SELECT '#' || rest FROM regexp_matches(f, {number}, 'g') AS t,"
-        " LATERAL (SELECT t[1] AS r, regexp_replace(t[1], '[^0-9]+', '', 'g') AS every,"
-        " ltrim(regexp_replace(replace(t[1], '(0)', ''), '[^0-9]+', '', 'g'), '0') AS digits) AS d,"
+        "SELECT '#' || rest FROM regexp_matches(CASE WHEN f ~ {enough} THEN f END, {number}, 'g') AS t,"
+        " LATERAL (SELECT t[1] AS r, length(regexp_replace(t[1], '[^0-9]+', '', 'g')) AS many,"
+        " ltrim(regexp_replace(replace(t[1], '(0)', ''), '[^0-9]+', '', 'g'), '0') AS digits OFFSET 0) AS d,"
         " LATERAL generate_series(1, CASE WHEN r ~ {abroad} THEN 4 ELSE 1 END) AS cut,"
         " LATERAL (SELECT ltrim(substr(digits, cut), '0') AS rest) AS c"
-        " WHERE ((whole AND r = btrim(f)) OR (length(every) >= {in_text} AND {dialled}))"
-        " AND length(rest) BETWEEN {fewest} AND {most}"
+        " WHERE ((whole AND r = btrim(f)) OR (many >= {in_text} AND {dialled})) AND length(rest) BETWEEN {fewest} AND {most}"
     ).format(
+        enough=Quoted(f"[0-9](?:[ ()/.-]{{0,3}}[0-9]){{{FEWEST_DIGITS - 1}}}"),
         number=Quoted(f"({NUMBER})"),
         abroad=Quoted(ABROAD),
         in_text=Quoted(IN_TEXT),
@@ -202,8 +202,8 @@ def _single(kind: Kind) -> Composable:
     """Return the forms of a value that is a single token: the token, and the whole value if it is a single word."""
     return SQL(
         "SELECT unnest(CASE WHEN t !~ {mixed} THEN {plain} WHEN t ~ {letter} OR t ~ {ipv4} THEN ARRAY[t] END)"
-        " FROM (SELECT (regexp_match(f, {single}))[1] AS t) AS s"
-        " WHERE whole AND char_length(t) >= {shortest} AND strpos(t, '@') = 0"
+        " FROM (SELECT CASE WHEN whole THEN (regexp_match(f, {single}))[1] END AS t OFFSET 0) AS s"
+        " WHERE char_length(t) >= {shortest} AND strpos(t, '@') = 0"
     ).format(
         mixed=Quoted(MIXED),
         letter=Quoted(LETTER),
@@ -216,10 +216,10 @@ def _single(kind: Kind) -> Composable:
 
 def _several() -> Composable:
     return SQL(
-        "SELECT '= ' || string_agg(w[1], ' ' ORDER BY w[1] COLLATE \"C\") FROM regexp_matches(CASE WHEN whole"
+        "SELECT '= ' || string_agg(w, ' ' ORDER BY w COLLATE \"C\") FROM regexp_split_to_table(CASE WHEN whole"
         " AND f ~ {letter} AND (f !~ {single} OR strpos((regexp_match(f, {single}))[1], '@') > 0) THEN f END,"
-        " {word}, 'g') AS w HAVING sum(char_length(w[1])) >= {shortest}"
-    ).format(word=Quoted(f"({WORD}+)"), single=Quoted(SINGLE), letter=Quoted(LETTER), shortest=Quoted(SHORTEST))
+        " {other}) AS w WHERE w <> '' HAVING sum(char_length(w)) >= {shortest}"
+    ).format(other=Quoted(f"[{OTHER}]+"), single=Quoted(SINGLE), letter=Quoted(LETTER), shortest=Quoted(SHORTEST))
 
 
 # What a text contains -------------------------------------------------------------------------------------------------

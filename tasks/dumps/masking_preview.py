@@ -79,7 +79,7 @@ def overlaps_in_sample(connection: psycopg.Connection[Any], plan: MaskingPlan, s
 
     Raise `Unreachable` if the connection is lost, `PolicyRefused` if a mask fails on a row.
     """
-    lookup = Lookup(collect_hashes(connection, plan, session))
+    lookup = Lookup(collect_hashes([connection], plan, session))
     statements = [
         SQL("COPY (SELECT {} FROM {} AS s) TO STDOUT").format(masked_columns(table, session), sample_of(table))
         for table in plan.tables

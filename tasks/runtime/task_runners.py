@@ -26,7 +26,7 @@ def for_exports() -> TaskRunner[Any]:
     or a machine of its own; its workers need this project and the UNDERSTUDY_… variables too, and a work folder
     that all of them share. Raises `Misconfigured`.
     """
-    kind, workers = os.environ.get(RUNNER, "threads"), int(os.environ.get(WORKERS, "2"))
+    kind, workers = os.environ.get(RUNNER, "threads"), export_workers()
     if kind == "threads":
         return ThreadPoolTaskRunner(max_workers=workers)
     if kind == "processes":
@@ -38,6 +38,11 @@ def for_exports() -> TaskRunner[Any]:
         dask: TaskRunner[Any] = DaskTaskRunner(**({"address": address} if address else _local_cluster(workers)))
         return dask
     raise Misconfigured(f"{RUNNER} is {kind!r}; expected one of {', '.join(KINDS)}.")
+
+
+def export_workers() -> int:
+    """Return how many units an export writes at once, each on a connection to the source of its own."""
+    return int(os.environ.get(WORKERS, "2"))
 
 
 def _local_cluster(workers: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -171,9 +171,13 @@ def _planned(source: str, policy: Policy, held: str, session: Session) -> tuple[
 
 
 def _collected(source: str, held: str, plan: MaskingPlan, session: Session) -> leak_search.HashedValues:
-    with connected_to(source, name="bench", statement_within=WITHIN) as connection:
-        use_snapshot(connection, held)
-        return leak_search.collect_hashes(connection, plan, session)
+    with ExitStack() as opened:
+        connections = [
+            opened.enter_context(connected_to(source, name="bench", statement_within=WITHIN)) for _ in range(WORKERS)
+        ]
+        for connection in connections:
+            use_snapshot(connection, held)
+        return leak_search.collect_hashes(connections, plan, session, snapshot=held)
 
 
 def _extracted(

@@ -67,7 +67,7 @@ def test_reload_against_pg_dump_and_pg_restore(
         "Ours: plan and proof, hashes for the leak search, two worker processes, gzip level 1, the dump read back, one transaction"
         " over a full staging database with its indexes, verification and leak search before the commit. pg_restore fills an empty"
         " database, in many transactions, and verifies nothing. Version 0.1 hashed each value as it is written in its column; now"
-        " every form is hashed that it may have in texts, documents and addresses, which takes ten times as long.",
+        " every form is hashed that it may have in texts, documents and addresses.",
         *(f"readers {readers}: " + ", ".join(f"{step} {s:.2f} s" for step, s in each.items()) for readers, each in laps.items()),
         *(f"verified: {what}: {found}" for what, found in checks["wait"]),
     )  # fmt: skip

@@ -128,7 +128,7 @@ class Pair:
                 use_snapshot(connection, held)
                 catalog = read_catalog(connection)
                 units = units_of(connection, plan, range_bytes=range_bytes)
-                secrets = collect_hashes(connection, plan, self.session(key))
+                secrets = collect_hashes([connection], plan, self.session(key))
                 lookup = Lookup(secrets)
                 tables = dumped_tables(connection, plan, catalog)
             source = Source(snapshot=held, statement_within=60)
