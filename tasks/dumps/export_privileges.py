@@ -30,7 +30,8 @@ def require_readable(
     """
     rights = {name_of(row): row for row in query_catalog(connection, "readable")}
     needed, notes = _needed(catalog, plan, rights)
-    faults = [fault for table in plan.tables for fault in _table_faults(table, catalog, rights)]
+    resolver = Resolver.of(catalog)
+    faults = [fault for table in plan.tables for fault in _table_faults(table, catalog, resolver, rights)]
     faults += [fault for name in needed for fault in _sequence_faults(name, rights[name])]
     if faults:
         raise NotExported(
@@ -66,7 +67,7 @@ def _needed(catalog: Catalog, plan: MaskingPlan, rights: Rights) -> tuple[list[N
     return needed, notes
 
 
-def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator[Fault]:
+def _table_faults(plan: TablePlan, catalog: Catalog, resolver: Resolver, rights: Rights) -> Iterator[Fault]:
     """Yield what the role may not read of an exported table: of its root, and of the partitions that contain the rows."""
     unread = {each.column.name for each in plan.columns if each.unread}
     masked = {each.column.name for each in plan.columns if each.masked}
@@ -91,6 +92,10 @@ def _table_faults(plan: TablePlan, catalog: Catalog, rights: Rights) -> Iterator
         if catalog.identity.standby and row["unlogged"]:
             why = f"{name} is unlogged and cannot be read on a standby: export from the primary, or drop or exclude it"
             yield Fault("unlogged", why, str(name))
+        relation = resolver.find(name)
+        if relation is not None and relation.hidden:  # no GRANT helps: an export does not leave out rows
+            why = f"ALTER ROLE {row['role']} BYPASSRLS (row security of {name} hides rows from it)"
+            yield Fault("row-security", why, str(name))
 
 
 def _sequence_faults(name: Name, row: dict[str, Any]) -> Iterator[Fault]:
