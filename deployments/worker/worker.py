@@ -18,16 +18,18 @@ from uuid import UUID
 
 import anyio.abc
 import anyio.to_thread
-from prefect.client.orchestration import PrefectClient, get_client
+import httpx
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
 from prefect.utilities.processutils import command_to_string
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 from pydantic import PrivateAttr
 
-from deployments.bootstrap import POOL
-from deployments.server_address import server_address, unreachable
+from deployments.bootstrap import POOL, POOL_TYPE
+from deployments.server_address import failed_request, server_address, unreachable
 from deployments.worker.execute import PROJECT, alert, printable, refusal
 from deployments.worker.prefect_private import (
     EngineCommandStarter,
@@ -120,6 +122,15 @@ class Worker(ProcessWorker):
         super().__init__(*args, **kwargs)
         self._processes: set[int] = set()  # started, and not known to have ended
         self._stopping = False
+        self._without_pool = False
+
+    async def sync_with_backend(self) -> None:
+        """Update what is known of the pool, and report once if the server no longer has it."""
+        await super().sync_with_backend()
+        missing = self._work_pool is None
+        if missing and not self._without_pool:
+            print(missing_pool(self._work_pool_name), file=sys.stderr, flush=True)
+        self._without_pool = missing
 
     @classmethod
     def __dispatch_key__(cls) -> str:
@@ -216,17 +227,44 @@ async def serve(worker: Worker) -> None:
         os._exit(0)  # a normal exit would wait for Prefect's threads, which may wait for the server
 
 
-def require_trusted(address: str) -> None:
-    """Exit with a message if the server's certificate is not accepted. Prefect itself waits for a server that is away."""
+def require_usable(address: str, pool: str) -> None:
+    """Exit with a message if the server's certificate is not accepted, or if the server has no such work pool for this worker.
+
+    A server that is away is reported and not an error: Prefect itself waits for it.
+    """
     with get_client(sync_client=True) as client:
         failed = client.api_healthcheck()
-    if failed is not None and why_failed(failed)[0].startswith("TLS:"):
-        away = unreachable(address, failed)
+        if failed is None:
+            _require_pool(client, address, pool)
+            return
+    away = unreachable(address, failed)
+    if why_failed(failed)[0].startswith("TLS:"):
         raise SystemExit(f"{away.message} {away.next_step}")
+    print(f"{away.message} The worker waits for it.", file=sys.stderr, flush=True)
+
+
+def _require_pool(client: SyncPrefectClient, address: str, name: str) -> None:
+    try:
+        pool = client.read_work_pool(name)
+    except ObjectNotFound:
+        raise SystemExit(missing_pool(name)) from None
+    except (httpx.TransportError, httpx.HTTPStatusError) as error:
+        refused = failed_request(address, error)
+        raise SystemExit(f"{refused.message} {refused.next_step}") from None
+    if pool.type != POOL_TYPE:
+        raise SystemExit(
+            f"The work pool {name!r} has type {pool.type!r}; expected {POOL_TYPE!r}. Choose another --pool."
+        )
+
+
+def missing_pool(name: str) -> str:
+    """Return the message about a work pool that the server does not have."""
+    made = "Run `python -m deployments.bootstrap`, which creates it" if name == POOL else f"The usual one is {POOL!r}"
+    return f"Prefect has no work pool {name!r}, so this worker gets no runs. {made}; `--pool` names another one."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a worker until a signal. Exit with a message if no Prefect server is configured, or its address is not an API's."""
+    """Run a worker until a signal. Exit with a message if no Prefect server is configured, or it has no such work pool."""
     parser = argparse.ArgumentParser(
         prog="understudy-worker", description="Run this project's flows, and nothing else."
     )
@@ -235,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="maximum number of runs at the same time (default: no limit)")
     given = parser.parse_args(arguments)
     try:
-        require_trusted(server_address())
+        require_usable(server_address(), given.pool)
     except Misconfigured as error:
         raise SystemExit(f"{error.message} {error.next_step}") from None
     asyncio.run(serve(Worker(given.pool, name=given.name, limit=given.limit, create_pool_if_not_found=False)))

@@ -50,9 +50,7 @@ def open_wordpress(install: str) -> Iterator[WordPress]:
 
 def each_account() -> Iterator[Client]:
     """Open the hosting API with the login of every account of this worker, one after the other."""
-    for account in hosting_accounts():
-        with Client(load_settings().api_url, account.user, account.password) as client, honouring_retry_after():
-            yield client
+    yield from (client for _, client in _accounts())
 
 
 def hosting_account(*installs: str) -> AccountLogin:
@@ -63,12 +61,17 @@ def hosting_account(*installs: str) -> AccountLogin:
     known = account_of(*installs)
     if known is not None:
         return known
-    accounts, wanted = hosting_accounts(), installs[0].casefold() if installs else ""
-    for account in accounts if wanted else ():
+    wanted = installs[0].casefold() if installs else ""
+    for account, client in _accounts() if wanted else ():
+        if any(install.name.casefold() == wanted for install in client.installs()):
+            return account
+    return hosting_accounts()[0]
+
+
+def _accounts() -> Iterator[tuple[AccountLogin, Client]]:
+    for account in hosting_accounts():
         with Client(load_settings().api_url, account.user, account.password) as client, honouring_retry_after():
-            if any(install.name.casefold() == wanted for install in client.installs()):
-                return account
-    return accounts[0]
+            yield account, client
 
 
 _ledgers: dict[str, Ledger] = {}

@@ -39,10 +39,11 @@ def test_an_untrusted_server_is_not_waited_for(tmp_path: Path) -> None:
             assert "PREFECT_API_SSL_CERT_FILE" in str(no.value)
 
 
-def test_a_server_that_is_away_does_not_end_a_worker() -> None:
-    """Prefect's worker waits for a server that is away."""
+def test_a_server_that_is_away_is_reported_and_does_not_end_a_worker(capsys: pytest.CaptureFixture[str]) -> None:
+    """Prefect's worker waits for a server that is away. Ours reports at once that it does not respond."""
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        worker.require_trusted("http://127.0.0.1:9/api")
+        worker.require_usable("http://127.0.0.1:9/api", "understudy")
+    assert "cannot be reached" in capsys.readouterr().err
 
 
 def test_a_login_in_the_address_is_not_shown() -> None:

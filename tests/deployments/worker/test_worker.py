@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.schemas.actions import WorkPoolUpdate
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
 
@@ -275,25 +275,3 @@ def test_sigterm_ends_a_real_worker_within_five_seconds(
         assert worker.copies_received() == 0
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
-
-
-def test_without_a_server_it_does_not_start() -> None:
-    """Without the address of a Prefect server, it ends with a message instead of waiting."""
-    with temporary_settings(restore_defaults={PREFECT_API_URL}), pytest.raises(SystemExit, match="PREFECT_API_URL"):
-        worker_module.main([])
-
-
-def test_the_command_takes_the_flags_of_the_standard_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--pool`, `--name` and `--limit` are passed to the worker."""
-    made: list[tuple[Any, ...]] = []
-
-    async def start(self: Worker) -> None:
-        made.append((self._work_pool_name, self.name, self._limit, self._create_pool_if_not_found))
-
-    monkeypatch.setattr(Worker, "start", start)
-    monkeypatch.setattr(worker_module.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(worker_module, "require_trusted", lambda _: None)
-    monkeypatch.setattr(sys, "argv", ["understudy-worker", "--name", "one", "--limit", "2"])
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        worker_module.main()
-    assert made == [("understudy", "one", 2, False)]
