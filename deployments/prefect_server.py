@@ -15,6 +15,8 @@ from prefect.client.schemas.filters import (
     ArtifactCollectionFilter,
     ArtifactCollectionFilterKey,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     TaskRunFilter,
@@ -22,15 +24,15 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
+from prefect.client.schemas.objects import Artifact, FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.sorting import ArtifactCollectionSort
+from prefect.client.schemas.sorting import ArtifactCollectionSort, ArtifactSort, FlowRunSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.urls import url_for
 
-from deployments.blocked_runs import Obstacle, Surroundings, find_obstacle
-from deployments.deployed_flows import accepted_by_flow
+from deployments.blocked_runs import DUE_SOON, Obstacle, Surroundings, find_obstacle
+from deployments.deployed_flows import is_ours, why_refused_by_flow
 from deployments.server_address import VARIABLE, explanation_of, failed_request, server_address
 from tasks.estate.errors import Misconfigured, NotApproved, NotFound
 from tasks.runtime.undo_choices import create_run
@@ -75,21 +77,21 @@ class Server:
         key = uuid4().hex  # Prefect's client repeats a request whose response is lost
         found = self.deployment(deployment)
         try:
-            try:
-                return self._client.create_flow_run_from_deployment(
-                    found.id, parameters=dict(parameters), idempotency_key=key
-                ).id
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code != httpx.codes.CONFLICT or not accepted_by_flow(found, parameters):
-                    raise
-            return create_run(self._client, found.id, parameters, idempotency_key=key)
+            return self._client.create_flow_run_from_deployment(
+                found.id, parameters=dict(parameters), idempotency_key=key
+            ).id
         except httpx.HTTPStatusError as error:
             if error.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
                 raise
-            raise Misconfigured(
-                f"Prefect refused the parameters of {deployment!r}: {explanation_of(error)}",
-                next_step="Nothing was started. Correct the parameter that the message names.",
-            ) from error
+            why = explanation_of(error)
+            if is_ours(found):  # the explanation is about the lists of the form: what counts is the flow
+                why = why_refused_by_flow(found, parameters)
+            if why:
+                raise Misconfigured(
+                    f"The parameters of {deployment!r} are refused: {why}",
+                    next_step="Nothing was started. Correct the parameter that the message names.",
+                ) from error
+        return create_run(self._client, found.id, parameters, idempotency_key=key)
 
     def deployment(self, name: str) -> DeploymentResponse:
         """Return a deployment by `flow/name`, with its parameters and the form of the rest. Raise `NotFound`."""
@@ -170,12 +172,41 @@ class Server:
             self._client.read_task_runs(task_run_filter=chosen), key=lambda step: str(step.expected_start_time)
         )
 
+    def progress(self, run: UUID) -> list[Artifact]:
+        """Return the progress bars of a run, oldest first."""
+        return [each for each in self._artifacts(run) if each.type == "progress"]
+
+    def report(self, run: UUID) -> str:
+        """Return the Markdown of a run's newest report; empty if it wrote none."""
+        reports = [str(each.data) for each in self._artifacts(run) if (each.key or "").startswith("report-")]
+        return reports[-1] if reports else ""
+
+    def _artifacts(self, run: UUID) -> list[Artifact]:
+        """Return what a run shows in Prefect, oldest first."""
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+        return self._client.read_artifacts(flow_run_filter=chosen, sort=ArtifactSort.CREATED_DESC)[::-1]
+
     def paused(self) -> list[FlowRun]:
         """Return every run that waits for an answer."""
         waits = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
         found: list[FlowRun] = []
         while page := self._client.read_flow_runs(
             flow_run_filter=FlowRunFilter(state=waits), limit=PAGE, offset=len(found)
+        ):
+            found += page
+        return found
+
+    def recent(self, limit: int) -> list[FlowRun]:
+        """Return the newest runs, the latest first, without those that a schedule starts later."""
+        due = FlowRunFilterExpectedStartTime(before_=self.now() + DUE_SOON)
+        found: list[FlowRun] = []
+        while len(found) < limit and (
+            page := self._client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(expected_start_time=due),
+                sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+                limit=min(PAGE, limit - len(found)),
+                offset=len(found),
+            )
         ):
             found += page
         return found

@@ -1,6 +1,5 @@
 """Prints the progress of a run in the terminal."""
 
-import re
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -8,13 +7,11 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.prefect_server import Form
+from deployments.run_progress import Progress, unescaped
 from deployments.sandbox.runs import Runs
 
 LOOK_EVERY = 1.0  # second; each look is four requests to the server
 SILENT = 30.0  # seconds without a line, after which the narrator prints what the run waits for
-STEP_OF_PROGRESS = 20.0  # percent; smaller changes are not printed
-NUMBER = re.compile(r"-[0-9a-f]{3}$")  # the suffix that Prefect adds to the name of a step
-ESCAPED = re.compile(r"\\([\\`*_\[\]<>#|!~])")
 
 
 class TookTooLong(Exception):
@@ -29,6 +26,7 @@ class Narrator:
         self._show = show
         self._began = time.monotonic()
         self._printed: set[str] = set()
+        self._progress: dict[UUID, Progress] = {}
         self._last = self._began  # when the last line was shown, monotonic
 
     @property
@@ -48,7 +46,7 @@ class Narrator:
 
     def quote(self, markdown: str) -> None:
         """Print a Markdown text, indented and without escapes."""
-        for line in _unescaped(markdown).rstrip().splitlines():
+        for line in unescaped(markdown).rstrip().splitlines():
             self._show(f"    {line}".rstrip())
 
     def follow(
@@ -84,13 +82,8 @@ class Narrator:
 
     def _show_progress(self, runs: Runs, run: FlowRun) -> None:
         """Print what is new: the state of the run, its steps and its progress."""
-        for step in runs.steps(run.id):
-            if step.state is not None and step.state.is_final() and step.state.name != "Cached":
-                self._once(f"{step.id}{step.state.name}", f"  {_mark(step.state.name)} {NUMBER.sub('', step.name)}")
-        for bar in runs.progress(run.id):
-            percent = float(str(bar.data or 0))
-            reached = int(percent // STEP_OF_PROGRESS)
-            self._once(f"{bar.id}{reached}", f"  … {percent:3.0f} % {_unescaped(bar.description or '')}")
+        for line in self._progress.setdefault(run.id, Progress()).news(runs, run.id):
+            self.say(f"  {line}")
         if run.state is not None:
             message = f" ({run.state.message})" if run.state.is_final() and run.state.message else ""
             who = run.name if run.start_time else "the run"  # until it starts, its name is random
@@ -100,11 +93,3 @@ class Narrator:
         if key not in self._printed:
             self._printed.add(key)
             self.say(text)
-
-
-def _unescaped(markdown: str) -> str:
-    return ESCAPED.sub(r"\1", markdown)
-
-
-def _mark(state: str | None) -> str:
-    return "✓" if state == "Completed" else f"✗ ({state})"

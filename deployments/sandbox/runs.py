@@ -8,12 +8,11 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
-    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import Artifact, StateType
-from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Scheduled
 
 from deployments.prefect_server import Server
@@ -38,18 +37,6 @@ class Runs(Server):
         run = next(each.id for each in waiting if each.auto_scheduled)
         self._client.set_flow_run_state(run, Scheduled(), force=True)
         return run
-
-    def progress(self, run: UUID) -> list[Artifact]:
-        """Return the progress artifacts of a run, oldest first."""
-        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
-        found = [a for a in self._client.read_artifacts(flow_run_filter=chosen) if a.type == "progress"]
-        return sorted(found, key=lambda artifact: str(artifact.created))
-
-    def report(self, run: UUID) -> str:
-        """Return the Markdown report of a run; empty if it wrote none."""
-        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
-        found = self._client.read_artifacts(flow_run_filter=chosen, sort=ArtifactSort.CREATED_DESC)
-        return next((str(a.data) for a in found if (a.key or "").startswith("report-")), "")
 
 
 @contextmanager
