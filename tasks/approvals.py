@@ -12,6 +12,7 @@ from tasks.configuration.settings import load_settings
 from tasks.estate.approval_sheet import Sheet
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved, Rejected, Skipped, Superseded
+from tasks.estate.flow_parameters import ANSWER_AT_MOST
 from tasks.estate.plans import Approval, Comparison, Intent, Plan
 from tasks.estate.polling import until, utc_now
 from tasks.ledger.approval_requests import ApprovalRequest
@@ -44,7 +45,6 @@ from tasks.signoff.standing import StandingApproval, load_standing, require_cove
 from tasks.signoff.standing_entries import standing_use
 
 MISSED = timedelta(hours=6)  # a scheduled run that is later than this belongs to another day
-LONGEST = timedelta(days=7)  # after a week the facts of a plan have changed
 SETTLES = (
     "Approving this also settles the earlier run: whether or not its copy arrived, the backup is put back over it."
 )
@@ -159,9 +159,9 @@ class _ApprovalRequest:
     def ask(self, within: timedelta) -> Approval:
         """Ask until the approval gate decides."""
         gate, plan = approval_gate(), self.plan
-        if not timedelta(0) < within <= LONGEST:
+        if not timedelta(0) < within <= ANSWER_AT_MOST:
             raise Misconfigured(
-                f"The approval request would stay open for {within}; expected more than 0 and at most {LONGEST}."
+                f"The approval request would stay open for {within}; expected more than 0 and at most {ANSWER_AT_MOST}."
             )
         found: Approval | Waiting | None = recorded_answer(gate.ledger, plan)
         if found is None:

@@ -10,9 +10,9 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from deployments.cli.follow_run import LIMITS, Limits, end_result, state_name, watch
 from deployments.cli.output import Alert, Good, Result, print_aside
 from deployments.prefect_server import Form, Server, link
+from deployments.run_progress import step_name
 from tasks.estate.errors import Rejected
 
-NUMBER = re.compile(r"-[0-9a-f]{3}$")  # the suffix that Prefect adds to the name of a step
 REFUSED = re.compile(r"^\* \*\*(The last answer did not count: .+?)\*\*(.*)$", re.MULTILINE)  # rendering.refused_line
 APPROVED = re.compile(r"^\* \*\*.+\*\* approved \(.*$", re.MULTILINE)  # rendering.gate_lines
 
@@ -30,11 +30,11 @@ def await_taken(
     After an answer a run starts again from its beginning, so a step of a new name is the first one past the approval gate.
     """
     print_aside("Prefect has the answer. The worker checks it …")
-    known = {base_name(step) for step in before}
+    known = {step_name(step) for step in before}
 
     def continues(now: FlowRun) -> bool:
         running = now.state is not None and now.state.is_running()
-        return running and any(base_name(step) not in known for step in server.steps(run))
+        return running and any(step_name(step) not in known for step in server.steps(run))
 
     now, again = watch(server, run, answered=form.key, limits=limits, enough=continues)
     document = {**answered, "state": state_name(now)}
@@ -43,18 +43,12 @@ def await_taken(
     if now.state is not None and now.state.is_final():
         return _ended(now, document)
     line = Good("The answer counts, and the run continues.")
-    return Result(document | {"counted": True}, [line, f"To follow it: understudy show {run}", link(run)])
-
-
-def base_name(step: TaskRun) -> str:
-    """Return the name of a step without Prefect's suffix."""
-    return NUMBER.sub("", step.name)
+    return Result(document | {"counted": True}, [line, f"To follow it: understudy watch {run}", link(run)])
 
 
 def _asks_again(now: FlowRun, form: Form, document: dict[str, Any]) -> Result:
-    refused, where = REFUSED.search(form.text), link(now.id)
-    if refused:
-        why = f"{refused[1]}{refused[2]}".replace("\\", "")
+    why, where = why_refused(form), link(now.id)
+    if why:
         lines = [
             Alert(why),
             "Nothing was overwritten; the run still waits. Answer again with a new code, or sign.",
@@ -64,6 +58,12 @@ def _asks_again(now: FlowRun, form: Form, document: dict[str, Any]) -> Result:
     approved = [line.lstrip("* ").replace("**", "") for line in APPROVED.findall(form.text)]
     lines = [Good("The answer counts. The run waits for another answer."), *approved, where]
     return Result(document | {"counted": True}, lines)
+
+
+def why_refused(form: Form) -> str:
+    """Return why the last answer did not count, from the form that asks again; empty if it counted or nobody answered."""
+    refused = REFUSED.search(form.text)
+    return f"{refused[1]}{refused[2]}".replace("\\", "") if refused else ""
 
 
 def _ended(now: FlowRun, document: dict[str, Any]) -> Result:

@@ -10,9 +10,20 @@ from deployments.cli.output import prompt
 
 
 def why_refused(value: object, rules: Mapping[str, Any]) -> str:
-    """Return why a form with these rules (JSON schema of one field) refuses a text, as a sentence, or an empty string."""
+    """Return why a form with these rules (JSON schema of one field) refuses a value, as a sentence, or an empty string."""
+    if isinstance(value, list):
+        return next(filter(None, (why_refused(each, rules.get("items", {})) for each in value)), "")
+    if isinstance(value, int) and not isinstance(value, bool):
+        least, most = rules.get("minimum", value), rules.get("maximum", value)
+        if least <= value <= most:
+            return ""
+        return (
+            f"{value} is too small; expected {least} or more."
+            if value < least
+            else f"{value} is too large; expected {most} or less."
+        )
     if not isinstance(value, str):
-        return ""  # numbers, lists and truth values are left to the server
+        return ""  # truth values have no rules
     shortest, longest = rules.get("minLength", 0), rules.get("maxLength")
     if len(value) < shortest:
         return f"{value!r} has {len(value)} characters; expected {shortest} or more."

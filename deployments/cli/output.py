@@ -52,6 +52,10 @@ class Result:
     failed: bool = False
 
 
+class InputEnded(typer.BadParameter):
+    """Something was asked for, and nobody can type it: the input has ended."""
+
+
 class NoResult(Exception):
     """A command stopped before it had a result, with its own exit code. `facts` are added to the JSON document."""
 
@@ -141,7 +145,7 @@ def _read_line(label: str, *, hidden: bool) -> str:
     typer.echo(f"{label}: ", err=True, nl=False)
     typed = sys.stdin.readline()
     if not typed:
-        raise typer.BadParameter(f"{label}: nothing was typed, and the option is missing.")
+        raise InputEnded(f"{label}: nothing was typed, and the option is missing.")
     return typed.strip()
 
 

@@ -19,7 +19,8 @@ TRACEBACK = "UNDERSTUDY_TRACEBACK"
 
 # Each command, with its file; a file of the same name that has a `group` contains all commands of that group.
 COMMANDS = {
-    "doctor": "doctor", "status": "status", "history": "status", "plan": "plan", "waiting": "waiting", "show": "waiting",
+    "doctor": "doctor", "status": "status", "history": "status", "run": "run", "watch": "watch",
+    "open": "watch", "diagnose": "run", "plan": "plan", "waiting": "waiting", "show": "waiting",
     "approve": "approve", "reject": "approve", "arrived": "approve", "settle": "settle", "hold": "hold", "freezes": "freezes",
     "standing": "standing", "leads": "leads", "ledger": "ledger", "dump": "dump", "load": "load", "trust-host": "trust_host",
     "desk": "desk", "deploy": "deploy",

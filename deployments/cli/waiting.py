@@ -4,7 +4,6 @@ from typing import Any
 
 from prefect.client.schemas.objects import FlowRun
 
-from deployments.cli.answer_taken import base_name
 from deployments.cli.follow_run import state_name
 from deployments.cli.options import PlanOrRun
 from deployments.cli.output import Alert, MarkdownText, Result, columns
@@ -18,6 +17,7 @@ from deployments.open_requests import (
     open_requests,
 )
 from deployments.prefect_server import Server, connected, link
+from deployments.run_progress import step_name
 from tasks.estate.errors import NotFound
 
 
@@ -65,8 +65,8 @@ def show(named: PlanOrRun) -> Result:
 def _now(server: Server, run: FlowRun) -> Result:
     """Return what a run does that waits for no answer."""
     steps = server.steps(run.id)
-    running = [base_name(step) for step in steps if step.state and step.state.is_running()]
-    done = list(dict.fromkeys(base_name(step) for step in steps if step.state and step.state.is_completed()))
+    running = [step_name(step) for step in steps if step.state and step.state.is_running()]
+    done = list(dict.fromkeys(step_name(step) for step in steps if step.state and step.state.is_completed()))
     over = run.state is not None and run.state.is_final()
     message = str(run.state.message or "") if run.state else ""
     document = {

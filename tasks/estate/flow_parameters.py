@@ -81,3 +81,4 @@ RiskPhrase = Annotated[
     str, asked("Risk phrase", "Only if an anonymizer is off: I_UNDERSTAND_THE_PII_RISK", max_length=60)
 ]
 ANSWER_WITHIN = timedelta(hours=8)
+ANSWER_AT_MOST = timedelta(days=7)  # after a week the facts of a plan have changed

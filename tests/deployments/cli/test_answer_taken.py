@@ -36,6 +36,10 @@ class Server:
         """Return the steps."""
         return [step(name) for name in self._steps]
 
+    def progress(self, run: object) -> list[Any]:
+        """Return no bars."""
+        return []
+
     def form(self, run: object) -> Form | None:
         """Return the form."""
         return self._form

@@ -56,13 +56,21 @@ class Stage:
         """Return the given obstacle."""
         return self.obstacles
 
+    def steps(self, run: Any) -> list[Any]:
+        """Return no steps."""
+        return []
+
+    def progress(self, run: Any) -> list[Any]:
+        """Return no bars."""
+        return []
+
     def limits(self, **more: float) -> Limits:
         """Return limits with a simulated clock: each sleep advances it."""
 
         def sleep(seconds: float) -> None:
             self.now += seconds
 
-        return Limits(clock=lambda: self.now, sleep=sleep, **more)
+        return Limits(clock=lambda: self.now, sleep=sleep, **{"poll_every": 0.5, **more})
 
     def follow(self, **more: float) -> Any:
         """Follow the run."""
@@ -71,13 +79,26 @@ class Stage:
 
 
 def test_the_obstacle_is_reported_once_after_half_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is not reported before 30 s nor twice, and following ends with the run."""
-    stage = Stage(*[Scheduled()] * 59, DONE)
+    """What a run at work waits for is not reported before 30 s nor twice, and following ends with the run."""
+    stage = Stage(*[Running()] * 59, DONE)
     assert stage.follow()[0].state.name == "Verified"
     assert "Waiting" not in capsys.readouterr().err
-    stage = Stage(*[Scheduled()] * 300, DONE)
+    stage = Stage(*[Running()] * 300, DONE)
     assert stage.follow()[0].state.name == "Verified"
     assert capsys.readouterr().err.count("Waiting. No worker is online. Start one.") == 1
+
+
+@pytest.mark.parametrize(("obstacle", "reported"), [(NOBODY, True), (TURN, False)])
+def test_a_run_that_nobody_can_pick_up_is_reported_early(
+    obstacle: Obstacle, reported: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a worker it is reported after 5 s; a worker that has not asked for the run yet is not."""
+    stage = Stage(*[Scheduled()] * 20, DONE, obstacle=obstacle)
+    stage.follow()
+    assert ("Waiting." in capsys.readouterr().err) == reported
+    stage = Stage(*[Scheduled()] * 9, DONE, obstacle=obstacle)
+    stage.follow()
+    assert "Waiting." not in capsys.readouterr().err
 
 
 def test_it_stops_if_nobody_removes_the_obstacle(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,9 +106,9 @@ def test_it_stops_if_nobody_removes_the_obstacle(capsys: pytest.CaptureFixture[s
     stage = Stage(Scheduled())
     with pytest.raises(NoResult, match="No worker is online") as ended:
         stage.follow()
-    assert 30 + 600 <= stage.now < 30 + 602
+    assert 5 + 600 <= stage.now < 5 + 602
     assert (ended.value.code, ended.value.facts["run"]) == (3, str(stage.id))
-    assert f"prefect flow-run inspect {stage.id}" in ended.value.next_step
+    assert f"understudy watch {stage.id}" in ended.value.next_step
 
 
 @pytest.mark.parametrize("state", [Running(), AwaitingConcurrencySlot()])

@@ -34,3 +34,19 @@ def test_the_option_is_named() -> None:
         require_fits({"reason": "x"}, {"reason": {"minLength": 5}}, {"reason": "--reason"})
     with pytest.raises(typer.BadParameter, match=r"^reason: "):
         require_fits({"reason": "x"}, {"reason": {"minLength": 5}}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "rules", "why"),
+    [
+        (3, {"minimum": 1, "maximum": 20}, ""),
+        (21, {"minimum": 1, "maximum": 20}, "21 is too large; expected 20 or less."),
+        (0, {"minimum": 1}, "0 is too small; expected 1 or more."),
+        (True, {"minimum": 5}, ""),
+        (["email", "names"], {"items": {"enum": ["email", "names"]}}, ""),
+        (["email", "mail"], {"items": {"enum": ["email", "names"]}}, "'mail' is not one of: email, names."),
+    ],
+)
+def test_numbers_and_lists_have_rules_too(value: object, rules: dict[str, Any], why: str) -> None:
+    """A number has its bounds, and each entry of a list its choices; a truth value is no number."""
+    assert why_refused(value, rules) == why

@@ -77,7 +77,7 @@ def test_control_characters_are_removed_for_people_and_escaped_for_machines(prog
     assert json.loads(done.stdout) == {"name": "a\x1b[31m"}
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["show"], ["plan", "promote"], ["waiting", "--nonsense"]])
+@pytest.mark.parametrize("arguments", [["nonsense"], ["show"], ["watch"], ["waiting", "--nonsense"]])
 def test_a_usage_error_exits_with_two(cli: Callable[..., Any], arguments: list[str]) -> None:
     """Usage errors have their own exit code and are printed on standard error."""
     done = cli(*arguments)

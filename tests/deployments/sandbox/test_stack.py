@@ -1,6 +1,9 @@
 """The stack: one folder of state, an environment of its own, and programs that can be restarted."""
 
+import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -9,12 +12,13 @@ import psycopg
 import pytest
 
 from deployments.sandbox.databases import HISTORY, history_serves
+from deployments.sandbox.leads import LEAD
 from deployments.sandbox.postgres import SUPERUSER
 from deployments.sandbox.processes import ProgramFailed
 from deployments.sandbox.run_progress import Narrator
 from deployments.sandbox.runs import Runs, connected_to
 from deployments.sandbox.school.database import OWNER, READER
-from deployments.sandbox.stack import Stack, StackBusy
+from deployments.sandbox.stack import PROJECT, Stack, StackBusy
 from tasks.estate.errors import NotApproved
 
 
@@ -74,6 +78,22 @@ class TestRunning:
             assert "diagnose: Healthy" in runs.report(run)
             with pytest.raises(NotApproved, match="not paused"):
                 runs.answer(run, {"decision": "approve"})
+
+    def test_a_promotion_is_answered_and_followed_at_a_terminal(self, stack: Stack) -> None:
+        """`understudy run` starts it, asks, takes the answer after a wrong one, follows the copy, and ends with the outcome."""
+        address = f"{stack.emulator_url}/_sandbox"
+        httpx.post(f"{address}/publish", json={"install": "schulstage", "kind": "files"}).raise_for_status()
+        command = ["run", "promote", "schulstage", "schulprod", "--requested-by", "Ada Admin", "--ask", "--json"]
+        key = ["--key", str(stack.leads.key_file())]
+        typed = f"approve\nschulstage\napprove\nschulprod\n{LEAD}\nrelease day\n"
+        done = subprocess.run(
+            [sys.executable, "-m", "deployments.cli", *command, *key],
+            env=stack.env, cwd=PROJECT, input=typed, capture_output=True, text=True, timeout=200, check=False,
+        )  # fmt: skip
+        assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "Verified"), done.stderr
+        assert "The typed destination is 'schulstage'" in done.stderr
+        for step in ("Back up schulprod", "Send schulstage to schulprod", "Verify schulprod"):
+            assert done.stderr.count(f"✓ {step}\n") == 1
 
     def test_databases_are_two_schools(self, stack: Stack) -> None:
         """The worker reads production with a role that cannot write, and owns staging, which is another server."""
