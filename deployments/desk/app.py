@@ -19,7 +19,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from deployments.desk import deciding, passkeys
-from deployments.desk.places import places
 from deployments.desk.protection import NotOurForm, Protection, keep_token, read_form, token_of
 from deployments.desk.reading import Request, Sources
 from deployments.prefect_server import link
@@ -139,8 +138,7 @@ class Desk:
 
     async def places(self, call: Call) -> Response:
         """Every place, with its last outcome; or one with its history."""
-        facts = await run_in_threadpool(self.sources.facts)
-        found = await run_in_threadpool(places, facts, utc_now())
+        found = await run_in_threadpool(self.sources.places)
         wanted = call.path_params.get("name")
         if wanted is None:
             return self.page(call, "places", places=found)
@@ -152,8 +150,10 @@ class Desk:
     async def ledger(self, call: Call) -> Response:
         """Whether the ledger is whole, its head, and the last sweep."""
         verified = await run_in_threadpool(self.sources.verify)
-        facts = await run_in_threadpool(self.sources.ledger.facts, kind=Reported.KIND) if verified.head else []
-        sweep = next((fact for fact in reversed(facts) if fact.text("verb") == SWEEP), None)
+        facts = await run_in_threadpool(self.sources.facts)
+        sweep = next(
+            (fact for fact in reversed(facts) if fact.kind == Reported.KIND and fact.text("verb") == SWEEP), None
+        )
         return self.page(call, "ledger", verified=verified, sweep=sweep)
 
     async def passkeys(self, call: Call) -> Response:

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +14,12 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
+from deployments.desk.places import Place, places
 from deployments.open_requests import OpenRequest, disagreements, find_request, open_requests
 from deployments.prefect_server import Form, connected
 from tasks.configuration.reviewed_files import read_entries
 from tasks.estate.dumps import LoadPlan
-from tasks.estate.errors import NotFound, Unreachable
+from tasks.estate.errors import LedgerUnavailable, NotFound, Unreachable
 from tasks.estate.plans import Intent, Plan
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.approval_requests import open_requests as recorded_requests
@@ -27,7 +29,8 @@ from tasks.safeguards.risk_rules import load_rules
 from tasks.signoff.gate import Gate, Terms, Waiting
 from tasks.signoff.leads import Lead, Leads
 
-VERIFIED_FOR = 60.0  # seconds for which a verification of the whole chain is shown before it is made again
+VERIFIED_FOR = 60.0  # seconds after which the whole chain is verified again, while the last result is shown
+TOO_OLD = 600.0  # seconds after which a result is not shown any more: the page waits for the new one
 NUMBER = re.compile(r"-[0-9a-f]{3}$")  # what Prefect adds to the name of a step
 NO_RECORD = "The ledger has no such request: it was made past the worker, or by another one. Do not approve it."
 
@@ -71,8 +74,10 @@ class Sources:
     origin: str
     _ledger: Ledger | None = None
     _facts: list[Fact] = field(default_factory=list)
+    _places: tuple[int, list[Place]] = (0, [])  # with the number of facts that they were made from
     _verified: tuple[float, tuple[str, ...], Head | None] | None = None
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    _verifying: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def host(self) -> str:
@@ -104,21 +109,50 @@ class Sources:
             self._facts += self.ledger.facts(after=newest)
             return [*self._facts]
 
+    def places(self) -> list[Place]:
+        """Return every place that the ledger knows, by name. They are made again only if a fact is new."""
+        facts = self.facts()
+        count, made = self._places
+        if count != len(facts):
+            made = places(facts)
+            self._places = (len(facts), made)
+        return made
+
     def verify(self) -> Verification:
-        """Verify the whole chain, or return the result of less than a minute ago."""
-        now = time.monotonic()
-        with self._one_at_a_time:
-            if self._verified is None or now - self._verified[0] > VERIFIED_FOR:
-                self._verified = (now, tuple(self.ledger.verify()), self.ledger.head())
-                if self._verified[1]:
-                    self._facts.clear()
-            made, problems, head = self._verified
-        return Verification(problems, head, now - made)
+        """Return the result of the last verification of the whole chain.
+
+        One that is more than a minute old is made again meanwhile, so that a page waits for it only at first and after a pause.
+        """
+        if self._verified is None or time.monotonic() - self._verified[0] > TOO_OLD:
+            self._verify()
+        elif time.monotonic() - self._verified[0] > VERIFIED_FOR and not self._verifying.locked():
+            threading.Thread(target=self._verify_again, daemon=True).start()
+        assert self._verified is not None, "made above"  # noqa: S101  # for the type checker
+        made, problems, head = self._verified
+        return Verification(problems, head, time.monotonic() - made)
+
+    def _verify_again(self) -> None:
+        with suppress(LedgerUnavailable):  # the page that waits for the next result shows it
+            self._verify()
+
+    def _verify(self) -> None:
+        """Verify the whole chain, unless another thread just did."""
+        with self._verifying:
+            if self._verified and time.monotonic() - self._verified[0] < VERIFIED_FOR:
+                return
+            problems = tuple(self.ledger.verify())
+            self._verified = (time.monotonic(), problems, self.ledger.head())
+        if problems:
+            with self._one_at_a_time:
+                self._facts.clear()
+                self._places = (0, [])
 
     def waiting(self) -> list[Request]:
         """Return every request that waits, earliest deadline first. Raises `Unreachable` without Prefect."""
         with connected() as server:
-            return [Request(each, None, *self._recorded(each)) for each in open_requests(server)]
+            found = open_requests(server)
+        gate = self._gate()
+        return [Request(each, None, *self._recorded(each, gate)) for each in found]
 
     def recorded(self) -> list[ApprovalRequest]:
         """Return the open requests that the ledger knows: what can be shown without Prefect."""
@@ -129,18 +163,18 @@ class Sources:
         with connected() as server:
             found = find_request(server, str(run))
             form = server.form(found.run)
-        waiting, wrong = self._recorded(found)
+        waiting, wrong = self._recorded(found, self._gate())
         if found.sheet is not None:
             wrong = (*wrong, *disagreements(found, form))
         return Request(found, form, waiting, wrong)
 
-    def _recorded(self, found: OpenRequest) -> tuple[Waiting | None, tuple[str, ...]]:
+    def _recorded(self, found: OpenRequest, gate: Gate) -> tuple[Waiting | None, tuple[str, ...]]:
         if found.sheet is None:
             return None, (f"Its sheet cannot be read: {found.wrong}",)
         plan = found.sheet.plan
         if not self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=Asked.KIND):
             return None, (NO_RECORD,)
-        waiting = self._gate().waiting(plan)
+        waiting = gate.waiting(plan)
         if waiting.answer_by != found.sheet.answer_by:
             return waiting, ("The deadline of the sheet is not that of the ledger; an answer to it would not count.",)
         return waiting, ()

@@ -56,8 +56,7 @@ def every_request(ledger: Ledger) -> list[ApprovalRequest]:
 
 def open_requests(ledger: Ledger) -> list[ApprovalRequest]:
     """Return every request without an end, oldest first; also overdue ones whose expiry is not recorded yet."""
-    ended = {(fact.run_id, fact.plan) for fact in ledger.facts(kinds=ENDS)}
-    return [request for request in every_request(ledger) if (request.run_id, request.plan) not in ended]
+    return [request for fact in ledger.without_end(Asked.KIND, ENDS) if (request := ApprovalRequest.of(fact))]
 
 
 def end_request(ledger: Ledger, ending: Ending, *, run_id: str, destination_id: str, plan: str) -> bool:

@@ -88,6 +88,11 @@ class Ledger:
         with self._engine.begin() as connection:
             return _facts(connection, query)
 
+    def without_end(self, kind: str, ends: Collection[str]) -> list[Fact]:
+        """Return the facts of this kind, oldest first, about whose run and plan no fact of the kinds `ends` is recorded."""
+        with self._engine.begin() as connection:
+            return _facts(connection, rows.without_end(kind, ends))
+
     def head(self) -> Head | None:
         """Return the newest fact's number and hash, to be kept elsewhere as an anchor; None if the ledger is empty."""
         with self._engine.begin() as connection:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, cast, delete, insert, select
+from sqlalchemy import Connection, Select, Text, cast, delete, exists, insert, select
 
 from tasks.estate.polling import utc_now
 from tasks.ledger.chain import GENESIS, Fact, Head, digest, json_object
@@ -81,6 +81,13 @@ def matching(
     if kinds is not None:
         query = query.where(facts.c.kind.in_(list(kinds)))
     return query if after is None else query.where(facts.c.seq > after)
+
+
+def without_end(kind: str, ends: Collection[str]) -> Select[Any]:
+    """Return the query for the facts of this kind, oldest first, about whose run and plan there is no fact of the kinds `ends`."""
+    end = facts.alias()
+    ended = exists().where(end.c.run_id == facts.c.run_id, end.c.plan == facts.c.plan, end.c.kind.in_(list(ends)))
+    return matching({"kind": kind}).where(~ended)
 
 
 def page(connection: Connection, after: int | None) -> list[dict[str, Any]]:

@@ -1,17 +1,19 @@
 """The pages of the desk: what they show, what they send to Prefect, and what they show if something is missing."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from deployments.desk.deciding import NOT_PROVEN, SOMEBODY
 from tasks.estate.plans import Approval
+from tasks.estate.polling import utc_now
 from tasks.signoff.answers import Answer
 from tasks.signoff.gate import Waiting
 from tasks.signoff.proofs import statement
 from tests.deployments.cli.asking_flow import ANSWER_BY, RED
 from tests.deployments.desk.conftest import ANNA, Office
+from tests.eventually import eventually
 from tests.raw_facts import raw_fact
 
 REASON = "release day"
@@ -165,6 +167,37 @@ def test_a_broken_ledger_is_an_alert(office: Office) -> None:
             connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
         connection.exec_driver_sql("UPDATE facts SET run_id = 'changed' WHERE seq = 1")
     assert "The ledger was changed: do not approve anything" in office.page("/ledger")
+
+
+def test_an_old_verification_is_shown_while_the_next_is_made(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page does not wait for the chain each minute; the next one has the new result. One of ten minutes ago is not shown."""
+    office.ask()
+    assert "whole" in office.page("/ledger")
+    with office.ledger._engine.begin() as connection:
+        for trigger in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars():
+            connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+        connection.exec_driver_sql("UPDATE facts SET run_id = 'changed' WHERE seq = 1")
+    assert "whole" in office.page("/ledger"), "it is less than a minute old"
+    began, result, head = office.sources._verified or pytest.fail("nothing was verified")
+    office.sources._verified = (began - 61, result, head)
+    office.page("/ledger")
+    assert eventually(lambda: office.sources._verified != (began - 61, result, head))
+    assert "The ledger was changed" in office.page("/ledger")
+    office.sources._verified = (began - 601, (), head)
+    assert "The ledger was changed" in office.page("/ledger")
+
+
+def test_a_hold_is_shown_until_it_is_over(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places are made again only if a fact is new, and a hold ends without a fact."""
+    now = utc_now()
+    end = now + timedelta(hours=1)
+    held = {"destination": "schulstage", "until": end.isoformat(), "by": "Ada Admin", "reason": "rehearsal"}
+    office.ledger.record(raw_fact("hold", held), run_id="r")
+    assert "held by Ada Admin" in office.page("/places")
+    assert "rehearsal" in office.page("/places/schulstage")
+    monkeypatch.setattr("deployments.desk.app.utc_now", lambda: end)
+    assert "held by" not in office.page("/places")
+    assert "rehearsal" not in office.page("/places/schulstage")
 
 
 def test_places_have_their_history(office: Office) -> None:
