@@ -12,7 +12,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -63,6 +63,8 @@ SAMPLED = 500  # values of a keyed column in each block
 SEARCHABLE = ("S", "U", "E", "R", "C", "I")  # text, other, enum, range, composite, network address
 DOCUMENTS = ("json", "jsonb", "xml", "hstore", "tsvector")
 T = TypeVar("T")
+# Searches blocks of a table's COPY text with these columns as fields, and returns what was found.
+Searcher = Callable[[TablePlan, Sequence[ColumnPlan], Iterable[bytes]], Iterable[Overlap]]
 
 
 @dataclass
@@ -354,19 +356,26 @@ def sum_overlaps(overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
     return tuple(Overlap(found=found, source=source, forms=count) for (found, source), count in sorted(total.items()))
 
 
+def searcher(lookup: Lookup) -> Searcher:
+    """Return what searches in this process, every value of every column."""
+
+    def search(table: TablePlan, columns: Sequence[ColumnPlan], blocks: Iterable[bytes]) -> Iterable[Overlap]:
+        looking = LeakSearch(lookup, table, columns=columns, whole=True)
+        for block in blocks:
+            looking.search_block(block)
+        return looking.found
+
+    return search
+
+
 def search_loaded(
-    connection: psycopg.Connection[Any], tables: Iterable[TablePlan], lookup: Lookup
+    connection: psycopg.Connection[Any], tables: Iterable[TablePlan], search: Searcher
 ) -> tuple[Overlap, ...]:
     """Search all rows of these tables of the target, within the caller's transaction."""
     found: list[Overlap] = []
     for table in tables:
-        columns = [each for each in table.columns if is_searched(each)]
-        if not columns or not lookup.size:
-            continue
-        search = LeakSearch(lookup, table, columns=columns, whole=True)
-        names = SQL(", ").join(Identifier(each.column.name) for each in columns)
-        statement = SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(names, rows_of(table.table))
-        for block in copied_blocks(connection, statement):
-            search.search_block(block)
-        found += search.found
-    return tuple(found)
+        if columns := [each for each in table.columns if is_searched(each)]:
+            names = SQL(", ").join(Identifier(each.column.name) for each in columns)
+            statement = SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(names, rows_of(table.table))
+            found += search(table, columns, copied_blocks(connection, statement))
+    return sum_overlaps(found)

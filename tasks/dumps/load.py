@@ -21,7 +21,7 @@ from tasks.dumps.load_privileges import populated_views
 from tasks.dumps.row_sources import rows_of
 from tasks.dumps.sequences import restart_sequences
 from tasks.dumps.staging_marker import write_marker
-from tasks.dumps.triggers_and_constraints import add_constraint, disabled_triggers, dropped_unvalidated
+from tasks.dumps.triggers_and_constraints import add_constraint, disabled_triggers, dropped_unvalidated, rebuilt_indexes
 from tasks.dumps.verify_load import verify_loaded
 from tasks.estate.dumps import Loaded, LoadOrder, LoadPlan, Trailer
 from tasks.estate.errors import DestinationBusy, NotLoaded, OutcomeUnknown
@@ -36,6 +36,7 @@ ALONE = 0x756E64657273  # advisory lock of this database: one load at a time
 REFUSED_COMMIT = re.compile(
     "23...|40(?!003)..."
 )  # SQLSTATEs of a rollback: constraints, conflicts; 40003 is "not known"
+LARGE = 10_000  # rows; below, maintaining an index takes milliseconds
 PATIENCE = "3s"  # a server may need a moment to end the session of a process that is gone
 
 
@@ -140,8 +141,9 @@ class Load:
         ):
             with role_search_path(self._connection):
                 self._lift()
-                self._empty(written)
-                self._fill(events)
+                with rebuilt_indexes(self._connection, self._rebuilt(written)):
+                    self._empty(written)
+                    self._fill(events)
                 # Deferred constraints are checked now: pending checks forbid ALTER TABLE, and a commit should not fail.
                 self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
                 self._restore_foreign_keys()
@@ -151,6 +153,13 @@ class Load:
             checks = verify_loaded(self._connection, self._plan, self._catalog, self._policy, self._rows, self._secrets)
         write_marker(self._connection, self._plan, banner_text(self._plan))
         return checks
+
+    def _rebuilt(self, written: list[Table]) -> set[Name]:
+        """Return the tables whose indexes are built after their rows: large ones, if readers wait for the commit anyway."""
+        if self._plan.readers == "stay":
+            return set()
+        large = {str(order.name) for order in self._plan.tables if order.rows >= LARGE}
+        return {table.name for table in written if str(table.name) in large}
 
     def _refresh(self) -> None:
         """Refresh the materialized views. Raise `NotLoaded` with the view that fails."""

@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from tasks.dumps.catalog import identifier, name_of, query_catalog
 from tasks.dumps.column_groups import groups_of
 from tasks.dumps.connections import SPELLING
 from tasks.dumps.export_plan import ColumnPlan, MaskingPlan, TablePlan, rules_of, table_plan
-from tasks.dumps.leak_search import HashedValues, Lookup, count_searched, search_loaded, sum_overlaps
+from tasks.dumps.leak_search import HashedValues, Lookup, Searcher, count_searched, search_loaded, searcher
 from tasks.dumps.masking_sql import masked
 from tasks.dumps.row_sources import count_rows, only, rows_of
+from tasks.dumps.search_processes import SearchProcesses
 from tasks.dumps.sequences import require_sequences_ahead
 from tasks.dumps.table_rules import dropped_partitions
 from tasks.estate.dumps import Choices, LoadPlan
@@ -27,6 +29,9 @@ from tasks.masking.makers.texts import Password
 from tasks.masking.policy import Policy
 from tasks.masking.session_settings import OUTPUT, PASSWORD, Session, opens
 
+MANY_ROWS = 100_000  # to start two processes costs a second of CPU, as much as the search of so many rows
+PROCESSES = 2  # of the leak search of a load, as an export has by default
+
 
 def verify_loaded(
     connection: psycopg.Connection[Any],
@@ -38,16 +43,17 @@ def verify_loaded(
 ) -> tuple[tuple[str, str], ...]:
     """Verify the load inside its transaction and return the checks with their results. Raise `NotLoaded` or `LeakFound`."""
     tables = list(treated(plan, catalog, policy))
-    return (
-        ("row counts", _counts(connection, plan, catalog, rows)),
-        ("emptied tables", _emptied(connection, plan, catalog, policy)),
-        ("other tables", _unchanged(connection, plan, catalog)),
-        ("foreign keys and unique keys", "enforced by PostgreSQL for every loaded row"),
-        ("references of the policy", _references(connection, policy, catalog)),
-        ("sequences", require_sequences_ahead(connection, plan, catalog)),
-        ("masked columns", _constants(connection, tables)),
-        ("leak search", _leak_search(connection, tables, secrets, plan, policy.accepted)),
-    )
+    with _searching(plan, secrets) as search:
+        return (
+            ("row counts", _counts(connection, plan, catalog, rows)),
+            ("emptied tables", _emptied(connection, plan, catalog, policy)),
+            ("other tables", _unchanged(connection, plan, catalog)),
+            ("foreign keys and unique keys", "enforced by PostgreSQL for every loaded row"),
+            ("references of the policy", _references(connection, policy, catalog)),
+            ("sequences", require_sequences_ahead(connection, plan, catalog)),
+            ("masked columns", _constants(connection, tables)),
+            ("leak search", _leak_search(connection, tables, search, secrets, plan, policy.accepted)),
+        )
 
 
 def masked_now(plan: LoadPlan, catalog: Catalog, policy: Policy) -> Iterator[TablePlan]:
@@ -164,56 +170,56 @@ def _references(connection: psycopg.Connection[Any], policy: Policy, catalog: Ca
 
 def _constants(connection: psycopg.Connection[Any], tables: list[TablePlan]) -> str:
     """Check values that can be checked without the key, because a header may be wrong: the password, columns that were
-    not read, and replacements that do not depend on the key, which are computed again and compared.
+    not read, and replacements that do not depend on the key, which are computed again and compared. Each table is read once.
     """
     compared = 0
     for key, value in SPELLING.items():
         connection.execute("SELECT set_config(%s, %s, true)", (key, value))
     for table in tables:
-        for each in table.columns:
-            if each.unread or isinstance(each.rule.maker, Password | Email):
-                compared += _has_form(connection, table, each)
-                continue
-            if isinstance(each.rule.maker, ByTrigger):
-                continue  # it was computed while the row was written
-            if not each.masked or (each.rule.maker is not None and not each.rule.maker.has_python_twin):
-                continue  # an SQL expression over its own result may return another value
-            session = Session(Keyring(bytes(range(32)), run="verify"))  # a key that nothing was masked with
-            made = masked(table, each, session)
-            if set(session.settings) - set(OUTPUT):
-                continue  # made with the key, which is not here
-            differing = SQL("{}::text IS DISTINCT FROM ({})::text::{}::text").format(
-                Identifier(each.column.name), made, SQL(each.column.type)
-            )
-            if count := count_rows(connection, rows_of(table.table), differing):
-                raise LeakFound(
-                    f"{count} values of {table.table.name}.{each.column.name} differ from the result of their maker "
-                    f"{each.rule.word!r}; expected none, under a policy with the same options as at the export."
-                )
-            compared += 1
+        wrong = [(each, *found) for each in table.columns if (found := _wrong(table, each)) is not None]
+        passwords = [each for each in table.columns if _is_staging_password(each)]
+        for each in passwords:
+            _require_staging_password(connection, table, each)
+        compared += len(wrong) + len(passwords)
+        if not wrong:
+            continue
+        counts = SQL(", ").join(SQL("count(*) FILTER (WHERE {})").format(condition) for _, condition, _ in wrong)
+        row = connection.execute(SQL("SELECT {} FROM {}").format(counts, rows_of(table.table))).fetchone() or ()
+        for (each, _, why), count in zip(wrong, row, strict=True):
+            if count:
+                raise LeakFound(f"{count} values of {table.table.name}.{each.column.name}{why}")
     return f"{compared} columns compared with the results of their makers"
 
 
-def _has_form(connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan) -> int:
-    """Require that the values have the form that their mask makes. Return 1, or 0 if there is no such form."""
-    if each.masked and isinstance(each.rule.maker, Password):
-        _require_staging_password(connection, table, each)
-    elif each.unread:
-        _require_form(connection, table, each, r"^(\\x)?$", "its content was not to be read")
-    elif each.masked and isinstance(each.rule.maker, Email):
-        pattern = f"^(user-[^@]+|u[0-9a-f]{{{each.rule.maker.chars}}})@{re.escape(each.rule.maker.domain)} *$"
-        _require_form(connection, table, each, pattern, "not an address of this policy")
-    else:
-        return 0
-    return 1
+def _is_staging_password(each: ColumnPlan) -> bool:
+    return not each.unread and each.masked and isinstance(each.rule.maker, Password)
 
 
-def _require_form(
-    connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan, pattern: str, why: str
-) -> None:
-    others = SQL("{}::text !~ {}").format(Identifier(each.column.name), Literal(pattern))
-    if count := count_rows(connection, rows_of(table.table), others):
-        raise LeakFound(f"{count} values of {table.table.name}.{each.column.name}: {why}; expected none.")
+def _wrong(table: TablePlan, each: ColumnPlan) -> tuple[Composable, str] | None:
+    """Return the condition that values of a column must not satisfy, with words for those that do. None: it cannot be checked."""
+    maker, name = each.rule.maker, Identifier(each.column.name)
+    if each.unread:
+        return _other_form(name, r"^(\\x)?$"), ": its content was not to be read; expected none."
+    if isinstance(maker, Email) and each.masked:
+        pattern = f"^(user-[^@]+|u[0-9a-f]{{{maker.chars}}})@{re.escape(maker.domain)} *$"
+        return _other_form(name, pattern), ": not an address of this policy; expected none."
+    if isinstance(maker, Password | Email | ByTrigger):
+        return None  # a trigger computed it while the row was written
+    if not each.masked or (maker is not None and not maker.has_python_twin):
+        return None  # an SQL expression over its own result may return another value
+    session = Session(Keyring(bytes(range(32)), run="verify"))  # a key that nothing was masked with
+    made = masked(table, each, session)
+    if set(session.settings) - set(OUTPUT):
+        return None  # made with the key, which is not here
+    differing = SQL("{}::text IS DISTINCT FROM ({})::text::{}::text").format(name, made, SQL(each.column.type))
+    return differing, (
+        f" differ from the result of their maker {each.rule.word!r}; expected none, under a policy with the same options as at"
+        " the export."
+    )
+
+
+def _other_form(name: Identifier, pattern: str) -> Composable:
+    return SQL("{}::text !~ {}").format(name, Literal(pattern))
 
 
 def _require_staging_password(connection: psycopg.Connection[Any], table: TablePlan, each: ColumnPlan) -> None:
@@ -228,9 +234,20 @@ def _require_staging_password(connection: psycopg.Connection[Any], table: TableP
         )
 
 
+@contextmanager
+def _searching(plan: LoadPlan, secrets: HashedValues | None) -> Iterator[Searcher]:
+    """Provide the leak search: of many rows in processes, which start while other checks run, of few in this one."""
+    if secrets is None or not secrets.size or sum(order.rows for order in plan.tables) < MANY_ROWS:
+        yield searcher(Lookup(secrets or HashedValues()))
+        return
+    with SearchProcesses(secrets, PROCESSES) as processes:
+        yield processes.search
+
+
 def _leak_search(
     connection: psycopg.Connection[Any],
     tables: list[TablePlan],
+    search: Searcher,
     secrets: HashedValues | None,
     plan: LoadPlan,
     accepted: set[tuple[str, str]],
@@ -244,7 +261,7 @@ def _leak_search(
                 "The dump is proven according to the plan, but its proof could not be opened here; expected its key."
             )
         return f"NOT RUN: the dump is unproven: {plan.unproven}"
-    found = sum_overlaps(search_loaded(connection, tables, Lookup(secrets)))
+    found = search_loaded(connection, tables, search) if secrets.size else ()
     leaks = [each for each in found if (each.source, each.found) not in accepted]
     if leaks:
         raise LeakFound(f"Values of the source were found on staging: {'; '.join(map(str, leaks))}.")

@@ -59,6 +59,67 @@ def test_foreign_keys_come_back_with_comment_and_deferral(pair: Pairs, readers: 
     assert made.ask("SELECT count(*) FROM child") == [(1,)]
 
 
+INDEXES = """CREATE TABLE t (id bigint PRIMARY KEY, v text, w text, n int);
+CREATE INDEX "By V" ON t (v text_pattern_ops DESC NULLS LAST, n) INCLUDE (w) WITH (fillfactor = 70);
+COMMENT ON INDEX "By V" IS 'why "it" is';
+CREATE INDEX hashed ON t USING hash (w);
+CREATE UNIQUE INDEX only_once ON t (n);
+CREATE INDEX computed ON t (lower(v));
+CREATE INDEX few ON t (n) WHERE n > 5;
+CREATE INDEX ordered ON t (w, v);
+CLUSTER t USING ordered;
+CREATE TABLE parted (id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (100);
+CREATE INDEX below ON parted (v);
+CREATE STATISTICS together ON v, w FROM t"""
+OF_INDEXES = """SELECT c.relname, pg_get_indexdef(i.indexrelid), obj_description(i.indexrelid, 'pg_class'), i.indisclustered,
+i.indisvalid, c.reloptions, c.relowner FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+WHERE t.relnamespace = 'public'::regnamespace ORDER BY 1"""
+NUMBERS_OF_INDEXES = "SELECT relname, oid FROM pg_class WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace"
+
+
+@pytest.mark.parametrize(
+    ("readers", "large", "rebuilt"), [("wait", 3, {"By V", "hashed"}), ("wait", 4, set()), ("stay", 3, set())]
+)
+def test_indexes_of_large_tables_are_built_after_the_rows_and_come_back(
+    pair: Pairs, monkeypatch: pytest.MonkeyPatch, readers: str, large: int, rebuilt: set[str]
+) -> None:
+    """Simple ones only, with their comments and options; unique, computed, clustered and partitioned ones stay."""
+    monkeypatch.setattr("tasks.dumps.load.LARGE", large)
+    rows = (
+        "INSERT INTO t SELECT n, 'v' || n, 'w' || n, n FROM generate_series(1, 3) n; INSERT INTO parted VALUES (1, 'x')"
+    )
+    made = pair(INDEXES, "t: keep\nparted: keep", rows, old="INSERT INTO t VALUES (9, 'old', 'old', 9)")
+    before, numbers = made.ask(OF_INDEXES), dict(made.ask(NUMBERS_OF_INDEXES))
+    made.load(made.export(), readers=readers)
+    assert made.ask(OF_INDEXES) == before
+    now = dict(made.ask(NUMBERS_OF_INDEXES))
+    assert {name for name, number in numbers.items() if now[name] != number} == rebuilt
+    assert made.ask("SELECT id FROM t WHERE w = 'w2'") == [(2,)]
+
+
+def test_no_index_is_dropped_if_that_runs_code_of_the_application(pair: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event trigger would run with each DROP INDEX; it may refuse it."""
+    monkeypatch.setattr("tasks.dumps.load.LARGE", 1)
+    made = pair(
+        "CREATE TABLE t (id bigint PRIMARY KEY, v text); CREATE INDEX i ON t (v)",
+        "t: keep",
+        "INSERT INTO t VALUES (1, 'a')",
+    )
+    facts = made.export()
+    with psycopg.connect(made.url("target"), autocommit=True) as superuser:
+        superuser.execute(
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no'; END$$;"
+            "CREATE EVENT TRIGGER keeper ON sql_drop WHEN TAG IN ('DROP INDEX') EXECUTE FUNCTION refuse()"
+        )
+    try:
+        made.load(facts, readers="wait")
+        assert made.ask("SELECT v FROM t") == [("a",)]
+    finally:
+        with psycopg.connect(made.url("target"), autocommit=True) as superuser:
+            superuser.execute("DROP EVENT TRIGGER keeper; DROP FUNCTION refuse")
+
+
 def test_a_key_whose_triggers_are_off_stays_off(pair: Pairs) -> None:
     """With readers: stay it is left alone; with readers: wait its state could not be restored, and the plan is refused."""
     rows = "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1)"
