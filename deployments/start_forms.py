@@ -26,11 +26,20 @@ class StartForm:
     advanced: tuple[str, ...] = ()
     choices: Mapping[str, Choices] = field(default_factory=dict)
     needed: tuple[str, ...] = ()  # fields that the flow can do without, and this form cannot
+    words: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # title and help of a field that means something else here
 
 
 # Fields that take the place of others, and what they are called. Without entries in the estate, the others are asked for.
 REPLACED = {"site": ("source", "destination"), "loaded": ("hostname", "policy")}
 TEXTS = {"site": ("Site", "What is copied where."), "loaded": ("Database", "What is loaded where.")}
+# Help of fields that a list or a picker replaces: the flow's own is about names and ids that people would type.
+PICKED = {
+    "promotion": "What is put back is the backup that this run made before it copied. The newest run is first.",
+    "until": "At most 30 days ahead; then the hold ends by itself.",
+    "answer_within": "How long the request stays open.",
+}
 PLACES = ("minLength", "maxLength", "pattern", "format", "default", "anyOf")  # rules that a list or a picker replaces
 FORMS: dict[str, StartForm] = {
     "promote": StartForm(
@@ -71,7 +80,15 @@ FORMS: dict[str, StartForm] = {
         {"destination": form_choices.destinations},
         ("until", "reason"),
     ),
-    "end-hold": StartForm(("destination", "your_name"), (), {"destination": form_choices.destinations}),
+    "end-hold": StartForm(
+        ("destination", "your_name"),
+        (),
+        {"destination": form_choices.destinations},
+        words={
+            "destination": ("What is held", "The place whose holds end. The run asks for proof."),
+            "your_name": ("Your name", "You start this run; a holder or a lead answers its form."),
+        },
+    ),
     "audit": StartForm(("days", "destination"), (), {"destination": form_choices.destinations}),
 }
 
@@ -92,6 +109,8 @@ def schema_of(
     for name in _names(form, estate):
         choices = list(undoable) if (flow.name, name) == UNDO else _choices(form, name, estate)
         shown = _field(own["properties"].get(name), name, choices)
+        if name in form.words:
+            shown["title"], shown["description"] = form.words[name]
         if name in form.advanced:
             shown["title"] = ADVANCED + shown["title"]
         properties[name] = shown | {"position": len(properties)}
@@ -127,7 +146,9 @@ def _field(own: dict[str, Any] | None, name: str, choices: list[str]) -> dict[st
         own = {"title": title, "description": description}
     if name == "answer_within":
         choices = list(form_choices.DURATIONS)
-    elif "anyOf" in own:  # a value or nothing: Prefect shows tabs for it, and a picker for the value alone
+    if name in PICKED and (choices or "anyOf" in own):
+        own = own | {"description": PICKED[name]}
+    if "anyOf" in own:  # a value or nothing: Prefect shows tabs for it, and a picker for the value alone
         return {**{key: value for key, value in own.items() if key not in PLACES}, **own["anyOf"][0]}
     if not choices:
         return dict(own)

@@ -315,7 +315,7 @@ def discard(run_id: str) -> str:
     return f"The parts in {folder} could NOT be removed: remove them." if folder.exists() else "Its parts were removed."
 
 
-@task(name="Extract and mask", task_run_name="extract {batch}", **BELOW_THE_GATE)
+@task(name="Extract and mask", task_run_name="Extract {batch}", **BELOW_THE_GATE)
 def extract_batch(policy_name: str, held: Snapshot, batch: Batch, run_id: str) -> tuple[Part, ...]:
     """Write some ranges of tables as parts of the dump, masked inside production's server."""
     settings = export_settings(policy_name)

@@ -27,7 +27,7 @@ from tasks.ledger.facts import (
 )
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering.sweep import describe_request, digest_lines, sweep_text
-from tasks.rendering.times_and_tables import plain
+from tasks.rendering.times_and_tables import head_words, plain
 from tasks.runtime.current_run import this_run
 from tasks.runtime.notices import send_notice
 from tasks.runtime.other_runs import RETRY_WITHIN, is_over, state_of
@@ -225,7 +225,7 @@ def report_sweep(
     }
     parts = {title: sentences for title, (_, sentences) in done.items()} | {
         "Digest": digest,
-        "Ledger head": [f"`{head or 'empty'}`"],
+        "Ledger head": [f"`{head_words(head) or 'empty'}`"],
     }
     text = sweep_text(SWEPT, {title: sentences for title, sentences in parts.items() if sentences})
     counts = [f"{len(sentences)} {what}" for what, sentences in done.values() if sentences]

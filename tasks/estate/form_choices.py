@@ -16,7 +16,7 @@ DURATIONS = ("1 hour", "2 hours", "4 hours", "8 hours", "1 day", "2 days", "7 da
 UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 DURATION = re.compile(r"([0-9]{1,4}) (minute|hour|day)s?")
 PAIR = re.compile(r".+: (?P<source>\S+) to (?P<destination>\S+)")
-CODE = re.compile(r".+, plan ([0-9A-Z]{4}-[0-9A-Z]{4})")
+CODE = re.compile(r".+, (?:plan )?([0-9A-Z]{4}-[0-9A-Z]{4})")  # older forms have `plan` before the code
 PICK = "Nothing was started. Pick an entry of the list, or start the run with the names of both sides."
 
 
@@ -59,8 +59,11 @@ def policies(estate: Estate) -> list[str]:
 
 
 def undo_choice(verb: str, destination: str, sent_at: datetime, code: str) -> str:
-    """Return a choice for a run that can be undone: `schulprod: promote of 25 Nov 2026, 22:31 UTC, plan 7K3F-92QD`."""
-    return f"{destination}: {verb} of {sent_at.astimezone(UTC):%-d %b %Y, %H:%M} UTC, plan {code}"
+    """Return a choice for a run that can be undone: `schulprod: promote 25 Nov 22:31 UTC, 7K3F-92QD`.
+
+    It fits on a phone. The year goes without saying: only runs of the last month are offered.
+    """
+    return f"{destination}: {verb} {sent_at.astimezone(UTC):%-d %b %H:%M} UTC, {code}"
 
 
 def chosen_pair(choice: str, source: str, destination: str) -> tuple[str, str]:

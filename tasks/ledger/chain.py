@@ -69,8 +69,8 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, anchor: str) -> "Head":
-        """Return the head that an anchor, `<seq>:<hash>`, names. Raises `Misconfigured` if it is malformed."""
-        found = re.fullmatch(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", anchor.strip())
+        """Return the head that an anchor, `<seq>:<hash>`, names, also in groups. Raises `Misconfigured` if it is malformed."""
+        found = re.fullmatch(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", "".join(anchor.split()))
         if found is None:
             raise Misconfigured(
                 f"{anchor[:100]!r} is no anchor; expected the number of a fact, a colon and its 64 hexadecimal digits.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from tasks.rendering.times_and_tables import bullets, plain, section, utc_time
+from tasks.rendering.times_and_tables import bullets, head_words, plain, section, utc_time
 from tasks.signoff.history import AnswerRecord, History, RunRecord
 
 NONE = "–"
@@ -40,7 +40,7 @@ def _ledger_lines(history: History) -> list[str]:
     else:
         lines = ["* The hash chain is complete up to its head. Only an anchor shows whether newer rows were cut off."]
     lines += bullets([history.signatures] if history.signatures else [])
-    return [*lines, f"* Head, to be kept elsewhere: `{history.head or 'none'}`"]
+    return [*lines, f"* Head, to be kept elsewhere: `{head_words(history.head) or 'none'}`"]
 
 
 def _items(title: str, head: tuple[str, ...], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -65,7 +65,7 @@ def _run_lines(entry: RunRecord) -> list[str]:
     answers = [_answer(answer) for answer in entry.answers]
     decision = entry.decision or "none"
     source = f" from {plain(entry.source)}" if entry.source else ""
-    outcome = plain(entry.outcome or "not ended")
+    outcome = plain(entry.outcome or f"No outcome ({entry.state or 'not ended'})")
     items: list[Sequence[tuple[str, object]]] = [
         [("When", utc_time(entry.at))],
         graded,

@@ -1,7 +1,7 @@
 """The report of one run as Markdown: its facts, the evidence of arrival and the checks."""
 
 from tasks.estate.plans import Finding, Report, Severity
-from tasks.rendering.times_and_tables import bullets, code, plain, section, utc_time
+from tasks.rendering.times_and_tables import bullets, code, head_words, plain, section, utc_time
 
 
 def report_text(report: Report, head: str = "") -> str:
@@ -19,7 +19,7 @@ def report_text(report: Report, head: str = "") -> str:
         "Risk": report.risk,
         "Approved by": report.approver,
         "Reason": report.reason,
-        "Ledger head": head,
+        "Ledger head": head_words(head),
     }
     lines = [f"# {report.verb}: {report.outcome}"]
     if report.message:

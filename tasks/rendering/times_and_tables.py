@@ -18,6 +18,12 @@ def utc_time(moment: datetime | None) -> str:
     return "unknown" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def head_words(head: str) -> str:
+    """Return the ledger's head in groups, which a phone can wrap. `understudy ledger verify --anchor` takes it with its blanks."""
+    number, colon, digest = head.partition(":")
+    return f"{number}{colon}{' '.join(re.findall('.{1,16}', digest))}"
+
+
 def code(text: str) -> str:
     """Return text from outside as inline code that fits into a table's cell; "" for no text."""
     return f"`{text.replace('`', '').replace('|', ' ')}`" if text else ""

@@ -64,6 +64,7 @@ class RunRecord(Immutable):
     approver: str = ""
     outcome: str = ""
     ended: datetime | None = None  # UTC; when the outcome was recorded
+    state: str = ""  # of a run without an outcome: its state in Prefect, in words
     backup: str = ""
 
 

@@ -14,7 +14,7 @@ from tasks.estate.estate import Estate
 
 ROOT = Path(__file__).parents[2]
 ESTATE = load_estate(ROOT / "deployments" / "sandbox" / "estate.yaml")
-UNDO = "schulprod: promote of 5 Nov 2026, 22:31 UTC, plan 7K3F-92QD"
+UNDO = "schulprod: promote 5 Nov 22:31 UTC, 7K3F-92QD"
 
 
 def flow_of(name: str) -> Any:
@@ -38,6 +38,16 @@ def test_sites_databases_and_runs_are_lists() -> None:
     assert form("hold")["destination"]["enum"][-1] == "staging.schule.example (database of Schulportal)"
     for verb in FORMS:
         assert next(iter(form(verb).values())).get("enum") or verb == "audit", verb
+
+
+def test_a_list_or_a_picker_is_not_explained_as_a_text() -> None:
+    """Where people pick a run, a time or a duration, the help is about the choice; without a list it is about what they type."""
+    assert "The newest run is first." in form("restore")["promotion"]["description"]
+    assert "choose date-time" not in form("hold")["until"]["description"]
+    assert "minutes" not in form("promote")["answer_within"]["description"]
+    assert form("end-hold")["destination"]["title"] == "What is held"
+    unlisted = schema_of(flow_of("restore"), ESTATE, deployment="restore")["properties"]["promotion"]
+    assert unlisted["description"].startswith("Id of the run")
 
 
 @pytest.mark.parametrize("verb", FORMS)

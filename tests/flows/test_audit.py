@@ -4,11 +4,18 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
 
 from deployments.sandbox.host.host import Host
 from flows.audit import audit
 from flows.refresh import refresh
+from tasks.ledger.chain import Head
 from tasks.ledger.ledger import Ledger
+from tasks.rendering.times_and_tables import head_words
 from tests.people import DEMO_LEAD
 from tests.raw_facts import raw_fact
 
@@ -44,11 +51,30 @@ def test_the_report_is_about_the_destination_that_was_asked_for(start: Callable[
         ledger.record(
             raw_fact("outcome", {"verb": "promote", "outcome": "Frozen", "destination": place}), run_id=f"run-{place}"
         )
-    head = str(ledger.head())
+    head = ledger.head()
     report = start(audit, destination="schulprod").report
     assert "run-schulprod" in report
     assert "run-schulstage" not in report
-    assert head in report
+    shown = head_words(str(head))
+    assert f"`{shown}`" in report
+    assert (Head.parse(shown), max(map(len, shown.split())) <= 20) == (head, True)  # a phone can wrap it
+
+
+def test_a_run_without_an_outcome_is_shown_with_its_state(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits, or Prefect no longer has it; without an answer of Prefect the state is not known, and the audit ends all the same."""
+    run = start(refresh, source="schulprod", destination="schulstage")
+    assert "### No outcome (Suspended in Prefect): refresh of schulstage" in start(audit).report
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(UUID(run.id))
+    assert "### No outcome (Prefect does not have the run): refresh of schulstage" in start(audit).report
+
+    def away(_: object) -> None:
+        raise httpx.ConnectError("away")
+
+    monkeypatch.setattr("tasks.audits.states_of", away)
+    assert "### No outcome (its state in Prefect is not known): refresh" in start(audit).report
 
 
 def test_a_broken_chain_is_the_outcome(start: Callable[..., Any], ledger: Ledger, tmp_path: Path) -> None:
