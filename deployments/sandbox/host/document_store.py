@@ -8,8 +8,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from deployments.sandbox.host.site_tables import empty_tables, shop_tables
+
 Document = dict[str, Any]
-TABLES = ("accounts", "users", "sites", "installs", "domains", "backups", "jobs", "journal", "keys")
+SHOP = "schulprod"  # the install with a shop and planted people
+TABLES = ("accounts", "users", "sites", "installs", "domains", "backups", "jobs", "journal", "keys", "outbox")
 
 
 class Store:
@@ -115,13 +118,14 @@ def add_install(
     """Put one install with its domains and content."""
     site = store.get("sites", site_id) or {}
     primary = domain or f"{name}.wpengine.example"
+    rows = shop_tables(primary) if name == SHOP else empty_tables(shop=False)
     install = store.put(
         "installs",
         {
             "id": fixed_id(name), "name": name, "account": site.get("account"), "site": {"id": site_id},
             "environment": environment, "status": status, "primary_domain": primary, "cname": f"{name}.wpengine.example",
             "php_version": "8.3", "wp_version": "6.9", "is_multisite": False, "stable_ips": None, "created_at": store.stamp(now),
-            "database": database(site.get("name", name), primary, posts, now),
+            "database": {**database(site.get("name", name), primary, posts, now), "rows": rows},
             "files": {"version": files, "bytes": 40_000_000 + 1_000_000 * int(files.replace(".", ""))},
             "measured": None, "measure_at": None, "purged_at": 0.0, "object_purged_at": None, "cached": {}, "reads": 0,
         },

@@ -37,17 +37,24 @@ FAULTS: dict[str, str] = {
     "usage-frozen": "Storage is never measured again.",
 }
 
-# Faults of the SSH gateway. They meet a login or a command; a flow that uses no SSH never meets them.
+# Faults of the SSH gateway. They meet a login or a command; a flow that uses no SSH never meets them. With `path`, a fault meets
+# only commands whose line contains it, such as `search-replace`.
 SSH_FAULTS: dict[str, str] = {
     "ssh-key-refused": "The gateway refuses the key.",
     "ssh-host-key-changed": "The gateway shows another host key.",
-    "ssh-dropped": "The connection is lost while a command runs.",
+    "ssh-dropped": "The connection is lost before a command runs.",
+    "ssh-answer-lost": "A command is executed, and the connection is lost before its answer.",
     "ssh-session-killed": "A command is killed.",
     "ssh-out-of-memory": "A command ends with PHP's error for too little memory.",
     "ssh-late": "A command takes `seconds` more.",
     "ssh-database-down": "WordPress cannot reach its database.",
     "ssh-php-fails": "A plugin's error ends PHP; its message contains a customer's address.",
     "ssh-no-wp": "WP-CLI is not installed on the gateway.",
+}
+
+# Faults of the websites that concern what was changed by SSH.
+FILE_FAULTS: dict[str, str] = {
+    "files-late": "The website sees changed must-use plugins `seconds` later, in the host's seconds.",
 }
 
 # Which requests a fault meets by itself, as (method, part of the path). The rest are asked for by name where they act.

@@ -10,10 +10,11 @@ from typing import Any
 
 from deployments.sandbox.host import endpoints, simulated_work, websites
 from deployments.sandbox.host.document_store import new_id, seed
-from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, SSH_FAULTS, Fault
+from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, FILE_FAULTS, SSH_FAULTS, Fault
 from deployments.sandbox.host.host_state import Estate
 from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.replies import body_of, error, reply
+from deployments.sandbox.host.site_activity import Hour
 
 API_HOSTS = ("127.0.0.1", "localhost", "[::1]", "api.wpengineapi.example", "testserver")
 
@@ -42,6 +43,17 @@ class Host(Estate):
                 items = document["database"][f"{kind}s"]
                 items.append({"id": len(items) + 1000, "title": title, "modified": self.store.clock()})
             self.store.put("installs", document)
+
+    def pass_hour(self, install: str) -> None:
+        """Let a site do what it does by itself in an hour: cron, pending actions, webhooks."""
+        with self.store.lock:
+            simulated_work.advance(self)
+            Hour(self, install).run()
+
+    def outbox(self, install: str = "") -> list[dict[str, Any]]:
+        """Return what left a site, or all sites: kind (mail, charge, webhook), install and to whom."""
+        with self.store.lock:
+            return [row for row in self.store.all("outbox") if install in ("", row["install"])]
 
     def snapshot(self) -> dict[str, Any]:
         """What is where: by install name, files version, home, totals and newest change."""
@@ -105,8 +117,12 @@ class Host(Estate):
                 return reply(200, self.snapshot())
             if verb == ("GET", "journal"):
                 return reply(200, self.journal())
+            if verb == ("GET", "outbox"):
+                return reply(200, self.outbox())
             if verb == ("GET", "faults"):
-                return reply(200, {"known": FAULTS | SSH_FAULTS, "on": [vars(fault) for fault in self.faults]})
+                return reply(
+                    200, {"known": FAULTS | SSH_FAULTS | FILE_FAULTS, "on": [vars(fault) for fault in self.faults]}
+                )
             if verb == ("POST", "faults"):
                 self.switch_on(str(body.pop("name", "")), **body)
             elif verb == ("POST", "variants"):
@@ -115,6 +131,8 @@ class Host(Estate):
                 self.switch_off_all()
             elif verb == ("POST", "publish"):
                 self.publish(**body)
+            elif verb == ("POST", "hour"):
+                self.pass_hour(str(body.get("install", "")))
             elif verb == ("POST", "relabel"):
                 self.relabel(**body)
             elif verb == ("POST", "users"):

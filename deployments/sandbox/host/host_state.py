@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deployments.sandbox.host.document_store import Store, fixed_id, seed
-from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, SSH_FAULTS, Fault
+from deployments.sandbox.host.faults import AT_THE_DOOR, FAULTS, FILE_FAULTS, SSH_FAULTS, Fault
 from deployments.sandbox.host.http_messages import Request, Response
 from deployments.sandbox.host.variants import PREPARED, VARIANTS
 from deployments.sandbox.host.wp_cli import inside_of
@@ -50,8 +50,8 @@ class Estate:
         **options: Any,
     ) -> None:
         """Switch on a fault of `FAULTS` or `SSH_FAULTS`. Raise `KeyError` for an unknown name."""
-        if name not in FAULTS | SSH_FAULTS:
-            raise KeyError(f"{name!r} is no fault; expected one of {', '.join(FAULTS | SSH_FAULTS)}")
+        if name not in FAULTS | SSH_FAULTS | FILE_FAULTS:
+            raise KeyError(f"{name!r} is no fault; expected one of {', '.join(FAULTS | SSH_FAULTS | FILE_FAULTS)}")
         method, part = (method or AT_THE_DOOR.get(name, ("", ""))[0]), path
         self.faults.append(Fault(name, install, method, part, times, options))
 

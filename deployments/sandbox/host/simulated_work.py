@@ -4,9 +4,11 @@ Work is advanced lazily at each request: whatever should have happened by now ha
 """
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from deployments.sandbox.host.document_store import Store, measure, new_id
+from deployments.sandbox.host.site_tables import replace_in_rows
 
 if TYPE_CHECKING:
     from deployments.sandbox.host.host_state import Estate
@@ -109,7 +111,7 @@ def _land_copy(estate: "Estate", job: Document) -> None:
         tables = options.get("db_tables")
         _copy_database(source, destination, tables, leak=estate.fault("urls-leak", name) is not None)
     if options["include_files"] and not estate.fault("copy-half-landed", name):
-        destination["files"] = dict(source["files"])
+        destination["files"] = {**source["files"], "copied": True}
     store.put("installs", destination)
     _closing(estate, job, destination, "copy")
 
@@ -118,10 +120,16 @@ def _copy_database(source: Document, destination: Document, tables: list[str] | 
     """Replace the database or the listed tables; the home URL becomes the destination's own, unless it leaks."""
     content: Document = json.loads(json.dumps(source["database"]))
     home = content["home"] if leak else destination["primary_domain"]
+    rows: Document = content.get("rows", {})
+    if not leak:  # the portal replaces the primary domain after two slashes, also in serialised values
+        here = re.compile(re.escape(f"//{source['primary_domain']}"), re.IGNORECASE)
+        replace_in_rows(rows, lambda text: here.sub(f"//{destination['primary_domain']}", text), [*rows], ["guid"])
     if tables is None:
         destination["database"] = content | {"home": home}
         return
     for table in tables:
+        if table in rows:
+            destination["database"].setdefault("rows", {})[table] = rows[table]
         for kind in POST_TABLES.get(table, ()):
             destination["database"][kind] = content[kind]
         if table == "wp_options":

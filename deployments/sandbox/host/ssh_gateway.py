@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from deployments.sandbox.host import simulated_work
-from deployments.sandbox.host.wp_cli import Ended, run_wp
+from deployments.sandbox.host.wp_cli import run_wp
+from deployments.sandbox.host.wp_invocation import Ended
 
 if TYPE_CHECKING:
     from deployments.sandbox.host.host_state import Estate
@@ -130,23 +131,26 @@ class SshGateway:
 
     async def _execute(self, process: asyncssh.SSHServerProcess[str]) -> None:
         """Run one command line, as the shell of the gateway does."""
-        estate, name = self._estate, process.get_extra_info("username")
-        late = estate.fault("ssh-late", name)
+        estate, name, line = self._estate, process.get_extra_info("username"), process.command or ""
+        late = estate.fault("ssh-late", name, path=line)
         if late is not None:
             await asyncio.sleep(float(late.options.get("seconds", 1.0)))
-        if estate.fault("ssh-dropped", name):
+        if estate.fault("ssh-dropped", name, path=line):
             process.channel.get_connection().abort()
             return
-        if estate.fault("ssh-session-killed", name):
+        if estate.fault("ssh-session-killed", name, path=line):
             process.exit_with_signal("KILL")
             return
-        ended = self._ended(name, process.command or "")
+        ended = self._ended(name, line)
+        if estate.fault("ssh-answer-lost", name, path=line):
+            process.channel.get_connection().abort()
+            return
         process.stdout.write(ended.out)
         process.stderr.write(ended.err)
         process.exit(ended.status)
 
     def _ended(self, name: str, line: str) -> Ended:
-        failing = next((ended for fault, ended in ERRORS.items() if self._estate.fault(fault, name)), None)
+        failing = next((ended for fault, ended in ERRORS.items() if self._estate.fault(fault, name, path=line)), None)
         if failing is not None:
             return Ended(failing.status, err=failing.err.format(name=name))
         try:
@@ -157,7 +161,10 @@ class SshGateway:
             return Ended(127, err="bash: line 1: command not found\n")
         with self._estate.store.lock:
             simulated_work.advance(self._estate)
-            return run_wp(self._estate.named(name), words[1:])
+            install = self._estate.named(name)
+            ended = run_wp(install, words[1:], now=self._estate.store.clock())
+            self._estate.store.put("installs", install)
+            return ended
 
 
 def _split(line: str) -> list[str]:

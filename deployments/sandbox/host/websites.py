@@ -9,6 +9,7 @@ import idna
 
 from deployments.sandbox.host.feeds import serve_surface
 from deployments.sandbox.host.http_messages import Request, Response
+from deployments.sandbox.host.must_use_files import seen_by_visitors
 from deployments.sandbox.host.variants import WRONG_SITE, vary
 
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 CACHE_LIFETIME = 86400.0  # the host's seconds; long, so that only a purge makes a page new
+KEPT_OUT = {
+    "content-type": "text/html",
+    "x-understudy": "kept-out",
+    "x-robots-tag": "noindex, nofollow",
+    "retry-after": "600",
+    "cache-control": "no-store",
+}
 STYLE = "/wp-content/themes/site/style.css"
 CORE = ("oembed/1.0", "wp/v2")  # the REST namespaces of every site
 PLUGINS = {  # what can be switched on, and the REST namespaces that the plugin behind it adds
@@ -45,6 +53,8 @@ def _ascii(host: str) -> str:
 def _plain(estate: "Estate", install: Document, request: "Request") -> "Response":
     if estate.fault("site-down", install["name"]):
         return Response(503, {"content-type": "text/html"}, b"<h1>Service Unavailable</h1>")
+    if _part(estate, install, "keep-out") is not None and not _is_cached(estate, install, request):
+        return Response(503, KEPT_OUT, b"<h1>This staging site is being prepared</h1>")
     surface = serve_surface(install, request)
     if surface is not None:
         return surface
@@ -57,20 +67,38 @@ def _plain(estate: "Estate", install: Document, request: "Request") -> "Response
     return _cached(estate, install, request)
 
 
+def _part(estate: "Estate", install: Document, part: str) -> Document | None:
+    """Return the facts of a must-use plugin that the web side sees now, or None."""
+    late = estate.fault("files-late", install["name"])
+    later = float(late.options.get("seconds", 60.0)) if late else 0.0
+    return seen_by_visitors(install, part, estate.store.clock(), estate.scale, later)
+
+
+def _is_cached(estate: "Estate", install: Document, request: "Request") -> bool:
+    """Return whether the page cache has the page: it answers before WordPress is asked."""
+    kept = install["cached"].get(request.path)
+    return bool(kept and not request.query and estate.store.clock() - kept["at"] < CACHE_LIFETIME * estate.scale)
+
+
 def _cached(estate: "Estate", install: Document, request: "Request") -> "Response":
     """A page, from the page cache unless a query parameter goes past it."""
     headers = {
         "content-type": "text/html; charset=UTF-8", "cache-control": f"max-age={int(CACHE_LIFETIME)}",
         "link": f'<http://{_ascii(install["database"]["home"])}/wp-json/>; rel="https://api.w.org/"',
     }  # fmt: skip
-    if request.query:
-        return Response(200, {**headers, "x-cache": "MISS", "age": "0"}, _html(install, request.path).encode())
+    if _part(estate, install, "search") is not None:
+        headers["x-robots-tag"] = "noindex, nofollow"
     now = estate.store.clock()
-    kept = install["cached"].get(request.path)
-    if kept and now - kept["at"] < CACHE_LIFETIME * estate.scale:
+    if _is_cached(estate, install, request):
+        kept = install["cached"][request.path]
         age = int((now - kept["at"]) / estate.scale)
         return Response(200, {**headers, "x-cache": "HIT", "age": str(age)}, kept["body"].encode())
-    body = _html(install, request.path)
+    banner = (_part(estate, install, "banner") or {}).get("text", "")
+    body = _html(install, request.path).replace(
+        "</body>", f'<div id="understudy-banner">{html.escape(banner)}</div></body>' if banner else "</body>"
+    )
+    if request.query:
+        return Response(200, {**headers, "x-cache": "MISS", "age": "0"}, body.encode())
     install["cached"][request.path] = {"at": now, "body": body}
     estate.store.put("installs", install)
     return Response(200, {**headers, "x-cache": "MISS", "age": "0"}, body.encode())
