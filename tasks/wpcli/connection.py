@@ -151,7 +151,9 @@ class Connection:
         except (OSError, asyncssh.Error) as lost:
             raise Unreachable(f"{what}: the connection was lost ({type(lost).__name__}).") from None
         if ended.exit_status is None or ended.exit_signal or ended.exit_status in KILLED:
-            raise Unreachable(f"{what}: the gateway ended it, for example because it used too much memory.")
+            raise Unreachable(
+                f"{what}: the gateway ended it, for example because it used too much memory.", memory=True
+            )
         return Answer(ended.exit_status, output, error)
 
     def _end_loop(self) -> None:
@@ -207,7 +209,7 @@ def _failure(what: str, answer: Answer) -> CommandRefused | Unreachable:
     printed = answer.error + answer.output
     for pattern, description in TEMPORARY.items():
         if re.search(pattern, printed):
-            return Unreachable(f"{what}: {description}.")
+            return Unreachable(f"{what}: {description}.", memory="memory" in description)
     known = (description for pattern, description in REASONS.items() if re.search(pattern, printed))
     reason = next(known, "its reason is not shown, because it may contain data of the site")
     return CommandRefused(f"{what}: exit code {answer.status}: {reason}.", status=answer.status)
