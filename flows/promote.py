@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
+from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, pictures, reports, restores
 from tasks.estate.flow_parameters import (
     ANSWER_WITHIN,
     AnswerWithin,
@@ -60,6 +60,7 @@ def promote(
         other_site=other_site,
         break_glass=break_glass,
     )
+    pictures.take_pictures(plan, comparison)
     approved = approvals.ask(plan, comparison, within=answer_within)
     with locks.locked(plan):
         receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan), other_site=other_site)

@@ -161,6 +161,9 @@ def worker(estate: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         "SITE_GATEWAY": address,
         "STANDING_FILE": str(standing),
         "PACE": str(PACE),
+        "BROWSER": "off",  # a browser takes two seconds a plan
+        "BROWSER_SANDBOX": "false",
+        "PICTURES": str(tmp_path / "pictures"),
     }
     for name, value in values.items():
         monkeypatch.setenv(f"UNDERSTUDY_{name}", value)

@@ -98,6 +98,7 @@ class Desk:
             differences=shown_differences(sheet.comparison) if sheet.comparison else [],
             waiting=request.waiting,
             answer_by=sheet.answer_by,
+            pictured=self.sources.pictured(sheet.plan),
             details=_details(request) if isinstance(sheet.plan, LoadPlan) else "",
             asked=deciding.asked_for(request) if request.form else None,
             host=self.sources.host,
@@ -135,6 +136,11 @@ class Desk:
             over=bool(report) or bool(state and state.is_final()),
             link=link(run),
         )
+
+    async def picture(self, call: Call) -> Response:
+        """One picture of a side of a plan."""
+        picture = await run_in_threadpool(self.sources.picture, call.path_params["digest"])
+        return Response(picture, media_type="image/webp")
 
     async def places(self, call: Call) -> Response:
         """Every place, with its last outcome; or one with its history."""
@@ -190,6 +196,7 @@ def make_desk(sources: Sources) -> Starlette:
             Route("/runs/{run:uuid}", desk.run, name="run"),
             Route("/runs/{run:uuid}/live", desk.live, name="live"),
             Route("/runs/{run:uuid}/decide", desk.decide, name="decide", methods=["GET", "POST"]),
+            Route("/pictures/{digest}", desk.picture, name="picture"),
             Route("/places", desk.places, name="places"),
             Route("/places/{name}", desk.places, name="place"),
             Route("/ledger", desk.ledger, name="ledger"),

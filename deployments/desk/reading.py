@@ -23,8 +23,9 @@ from tasks.estate.errors import LedgerUnavailable, NotFound, Unreachable
 from tasks.estate.plans import Intent, Plan
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.approval_requests import open_requests as recorded_requests
-from tasks.ledger.facts import Asked
+from tasks.ledger.facts import Asked, Pictured
 from tasks.ledger.ledger import Fact, Head, Ledger
+from tasks.ledger.picture_files import read_picture
 from tasks.safeguards.risk_rules import load_rules
 from tasks.signoff.gate import Gate, Terms, Waiting
 from tasks.signoff.leads import Lead, Leads
@@ -71,6 +72,7 @@ class Sources:
     ledger_url: str
     leads_file: Path
     risk_file: Path
+    pictures: Path
     origin: str
     _ledger: Ledger | None = None
     _facts: list[Fact] = field(default_factory=list)
@@ -167,6 +169,21 @@ class Sources:
         if found.sheet is not None:
             wrong = (*wrong, *disagreements(found, form))
         return Request(found, form, waiting, wrong)
+
+    def pictured(self, plan: Plan | LoadPlan) -> Pictured | None:
+        """Return which pictures of both sides were taken for this plan, or why not; None if that is not recorded."""
+        found = self.ledger.facts(run_id=plan.run_id, plan=plan.fingerprint, kind=Pictured.KIND)
+        return found[-1].as_(Pictured) if found else None
+
+    def picture(self, digest: str) -> bytes:
+        """Return a picture. Raises `NotFound` if it is not on this machine, or is not the one that this digest names."""
+        picture = read_picture(self.pictures, digest)
+        if picture is None:
+            raise NotFound(
+                "This picture is not on the desk's machine: it is older than 30 days, was changed, or the worker has another folder.",
+                next_step="Give desk and worker one folder with UNDERSTUDY_PICTURES, or look at the sites themselves.",
+            )
+        return picture
 
     def _recorded(self, found: OpenRequest, gate: Gate) -> tuple[Waiting | None, tuple[str, ...]]:
         if found.sheet is None:

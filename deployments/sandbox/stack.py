@@ -284,6 +284,8 @@ class Stack:
             "UNDERSTUDY_CODES_FILE": str(self.leads.codes_file),
             "UNDERSTUDY_RISK_FILE": str(PROJECT / "deployments" / "risks.yaml"),
             "UNDERSTUDY_FREEZE_FILE": str(self.state / "freezes.yaml"),  # missing: the sandbox has no freeze windows
+            "UNDERSTUDY_PICTURES": str(self.state / "pictures"),
+            "UNDERSTUDY_BROWSER_SANDBOX": "false",  # the demo may run as root or in a container, and draws its own sites
             "UNDERSTUDY_NOTICES": self.notices_url,
             "UNDERSTUDY_PACE": str(self.scale),
             "UNDERSTUDY_SOURCE_HOSTNAME": "schule.example",

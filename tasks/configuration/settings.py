@@ -89,6 +89,18 @@ class Settings(BaseSettings):
         "Logins of sites behind Basic authentication: install=user:password, separated by spaces. "
         "Percent-encode all characters but letters and digits.",
     )
+    browser: str = Field(
+        "auto",
+        description="Chromium for the pictures of both sites: its executable, auto to find it by name, or off.",
+    )
+    browser_sandbox: bool = Field(
+        True,
+        description="False: Chromium runs without its sandbox. Only in a container that is one; it never runs as root with it.",
+    )
+    pictures: Path = Field(
+        default_factory=lambda: Path.home() / ".understudy" / "pictures",
+        description="Folder of the pictures, which the desk reads too: 200 MB and 30 days at most.",
+    )
     estate_file: Path = _reviewed(
         "estate.yaml", "Reviewed file of the sites, databases and accounts. Without the file: those of these settings."
     )

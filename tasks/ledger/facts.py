@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from tasks.estate import errors
 from tasks.estate.dumps import DumpFacts
+from tasks.estate.pictures import PicturePair
 from tasks.estate.plans import Approval, Backup, Baseline, Plan, ProofKind, Report
 from tasks.estate.risks import Risk
 
@@ -66,6 +67,14 @@ class LoadPlanned(Recorded):
 
 
 PLANNED = (Planned.KIND, LoadPlanned.KIND)
+
+
+class Pictured(Recorded):
+    """Pictures of both sides of a plan were taken; without them, `why` is the reason."""
+
+    KIND = "pictured"
+    pairs: tuple[PicturePair, ...] = ()
+    why: str = ""
 
 
 # Approval requests and their answers

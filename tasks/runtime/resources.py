@@ -33,10 +33,18 @@ def clients_of(account: AccountLogin) -> Iterator[tuple[Client, Prober]]:
     settings = load_settings()
     with (
         Client(settings.api_url, account.user, account.password) as client,
-        Prober(settings.site_scheme, settings.site_gateway, logins=site_logins()) as prober,
+        open_sites() as prober,
         honouring_retry_after(),
     ):
         yield client, prober
+
+
+@contextmanager
+def open_sites() -> Iterator[Prober]:
+    """Open the public sites alone; close their connections at the end."""
+    settings = load_settings()
+    with Prober(settings.site_scheme, settings.site_gateway, logins=site_logins()) as prober:
+        yield prober
 
 
 @contextmanager

@@ -155,6 +155,16 @@ class Fetcher:
         """Return the page that a visitor reaches: like `page`, and also refreshes of pages among the own domains are followed."""
         return self._follow(domain, path, fresh=fresh, refreshing=True)
 
+    def file(self, url: str) -> Page:
+        """GET one file of the added domains as it is: redirects are not followed, and text is not converted.
+
+        What is of another host, scheme or port is not requested, and has no status.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or parts.netloc != parts.hostname or to_host(url) not in self._own:
+            return Page(url, None, {}, b"", "not of this site")
+        return self._get(url, httpx.Cookies(), as_text=False)
+
     def _follow(self, domain: str, path: str, *, fresh: bool, refreshing: bool) -> Page:
         own, cookies = self.own_names(domain), httpx.Cookies()  # some sites redirect until their cookie comes back
         url = f"{self._scheme}://{domain}{path}"
@@ -177,7 +187,7 @@ class Fetcher:
             url = _past_caches(goal) if fresh and moved and OURS not in goal else goal
         return page if page.status == 200 else Page(url, None, {}, b"", "too many redirects", for_everybody=True)
 
-    def _get(self, url: str, cookies: httpx.Cookies, *, fresh: bool = False) -> Page:
+    def _get(self, url: str, cookies: httpx.Cookies, *, fresh: bool = False, as_text: bool = True) -> Page:
         body, cut, started = bytearray(), False, time.monotonic()
         try:
             request, login = self._request(url, fresh=fresh)
@@ -201,7 +211,8 @@ class Fetcher:
         seen = {k.lower(): v for k, v in response.headers.items()} | response.extensions.get("location", {})
         if "x-robots-tag" in seen:  # several headers may be for different crawlers
             seen["x-robots-tag"] = "\n".join(response.headers.get_list("x-robots-tag"))
-        text = to_utf8(bytes(body), seen.get("content-type", ""), cut=cut)
+        whole = bytes(body)
+        text = to_utf8(whole, seen.get("content-type", ""), cut=cut) if as_text else whole
         return Page(url, response.status_code, seen, text, cut=cut)
 
     def _request(self, url: str, *, fresh: bool) -> tuple[httpx.Request, tuple[str, str] | None]:

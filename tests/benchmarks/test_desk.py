@@ -130,7 +130,11 @@ def test_pages_of_the_desk(
             if away and name == "a request":
                 continue  # without Prefect it has no form, and the page explains it
             sources = Sources(
-                f"sqlite:///{tmp_path}/ledger.db", tmp_path / "leads.yaml", ROOT / "deployments" / "risks.yaml", ORIGIN
+                f"sqlite:///{tmp_path}/ledger.db",
+                tmp_path / "leads.yaml",
+                ROOT / "deployments" / "risks.yaml",
+                tmp_path,
+                ORIGIN,
             )
             browser = TestClient(make_desk(sources), base_url=ORIGIN)
 

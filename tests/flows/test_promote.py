@@ -10,7 +10,11 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from deployments.sandbox.host.host import Host
 from flows.promote import promote
+from tasks.configuration.settings import forget_settings, load_settings
+from tasks.ledger.facts import Pictured
 from tasks.ledger.ledger import Ledger
+from tasks.ledger.picture_files import read_picture
+from tasks.websites.chromium import NAMES
 from tests.people import backups_of
 
 PAIR = {"source": "schulstage", "destination": "schulprod"}
@@ -84,3 +88,37 @@ def test_any_worker_goes_on_where_another_was_killed(
     run.restart().go()
     assert (run.state, worker.copies_received(), backups_of(ledger, run)) == ("Verified", 1, 1)
     assert [fact.kind for fact in ledger.facts(run_id=run.id, kinds=("planned", "asked"))] == ["planned", "asked"]
+
+
+@pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="no Chromium on this machine")
+def test_pictures_are_taken_before_anybody_is_asked(
+    start: Callable[..., Any], worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both sides in two widths, once a plan; the run is approved as without them."""
+    monkeypatch.setenv("UNDERSTUDY_BROWSER", "auto")
+    forget_settings()
+    worker.publish("schulstage", "files")
+    run = start(promote, **PAIR).approve("schulprod")
+    assert run.state == "Verified", run.message
+    (fact,) = ledger.facts(run_id=run.id, kind="pictured")
+    pictured = fact.as_(Pictured)
+    assert ([pair.width for pair in pictured.pairs], pictured.why) == ([1280, 390], "")
+    folder = load_settings().pictures
+    assert all(read_picture(folder, each) for pair in pictured.pairs for each in (pair.source, pair.destination))
+
+
+def test_a_plan_needs_no_pictures(
+    start: Callable[..., Any], worker: Host, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails while they are taken becomes a reason in the ledger, without text of the site."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("<b>of the site</b>")
+
+    monkeypatch.setattr("tasks.pictures.find_browser", lambda _: "chromium")
+    monkeypatch.setattr("tasks.pictures.draw_pairs", fails)
+    worker.publish("schulstage", "files")
+    run = start(promote, **PAIR).approve("schulprod")
+    assert run.state == "Verified", run.message
+    (fact,) = ledger.facts(run_id=run.id, kind="pictured")
+    assert fact.detail == {"pairs": [], "why": "an unexpected fault (RuntimeError)."}

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployments.desk.deciding import NOT_PROVEN, SOMEBODY
+from tasks.estate.pictures import PicturePair
 from tasks.estate.plans import Approval
 from tasks.estate.polling import utc_now
+from tasks.ledger.facts import Pictured
+from tasks.ledger.picture_files import keep_picture
 from tasks.signoff.answers import Answer
 from tasks.signoff.gate import Waiting
 from tasks.signoff.proofs import statement
@@ -43,6 +46,30 @@ def test_a_request_is_a_card_and_a_page(office: Office) -> None:
         page.count("<input") - page.count('type="hidden"') == 4
     )  # reason, permission to undo, and a code's name and digits
     assert "Type the name" not in page
+
+
+def test_pictures_and_links_to_the_sites_are_shown(office: Office) -> None:
+    """A picture that is not on this machine is a 404; without pictures the page shows why, and the links."""
+    sheet = office.ask()
+    path = f"/runs/{sheet.plan.run_id}/decide"
+    page = office.page(path)
+    assert "No pictures were taken." in page
+    assert 'href="https://schulstage.example/" rel="noreferrer noopener"' in page
+    where = {"run_id": sheet.plan.run_id, "plan": sheet.plan.fingerprint}
+    office.ledger.record(Pictured(why="UNDERSTUDY_BROWSER is off."), **where)
+    assert "No pictures were taken: UNDERSTUDY_BROWSER is off." in office.page(path)
+    source, destination = (keep_picture(office.sources.pictures, each) for each in (b"RIFFa", b"RIFFb"))
+    for width, share in ((1280, 0.3), (390, 0.0)):
+        pair = PicturePair(path="/", width=width, source=source, destination=destination, share=share)
+        office.ledger.record(Pictured(pairs=(pair,)), **where)
+        page = office.page(path)
+        assert (f"{width} px: 30 % of the height differs" in page) == (share > 0)
+        assert (f"{width} px: no difference" in page) == (share == 0)
+        assert f'src="/pictures/{source}" alt="Front page of schulstage at {width} pixels"' in page
+    found = office.browser.get(f"/pictures/{destination}")
+    assert (found.content, found.headers["content-type"]) == (b"RIFFb", "image/webp")
+    for missing in ("0" * 64, "..%2Fledger.db", "ledger.db"):
+        assert office.browser.get(f"/pictures/{missing}").status_code == 404
 
 
 def test_a_passkey_approves_through_the_form_of_prefect(office: Office) -> None:

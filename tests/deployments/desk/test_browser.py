@@ -85,7 +85,9 @@ def origin(worker: Any, ledger: Ledger) -> Iterator[str]:
     """The address of a desk over the ledger, leads and Prefect of this worker."""
     port, settings = free_port(), load_settings()
     address = f"http://localhost:{port}"
-    sources = Sources(settings.ledger_url, settings.leads_file, Path("deployments/risks.yaml"), address)
+    sources = Sources(
+        settings.ledger_url, settings.leads_file, Path("deployments/risks.yaml"), settings.pictures, address
+    )
     server = uvicorn.Server(uvicorn.Config(make_desk(sources), port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
