@@ -36,7 +36,7 @@ REPLACED = {"site": ("source", "destination"), "loaded": ("hostname", "policy")}
 TEXTS = {"site": ("Site", "What is copied where."), "loaded": ("Database", "What is loaded where.")}
 # Help of fields that a list or a picker replaces: the flow's own is about names and ids that people would type.
 PICKED = {
-    "promotion": "What is put back is the backup that this run made before it copied. The newest run is first.",
+    "promotion": "What is put back is the backup that this run made before it copied. The newest run is first; times are UTC.",
     "until": "At most 30 days ahead; then the hold ends by itself.",
     "answer_within": "How long the request stays open.",
 }

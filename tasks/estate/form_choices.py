@@ -59,11 +59,11 @@ def policies(estate: Estate) -> list[str]:
 
 
 def undo_choice(verb: str, destination: str, sent_at: datetime, code: str) -> str:
-    """Return a choice for a run that can be undone: `schulprod: promote 25 Nov 22:31 UTC, 7K3F-92QD`.
+    """Return a choice for a run that can be undone: `schulprod: promote 25 Nov 22:31, 7K3F-92QD`.
 
-    It fits on a phone. The year goes without saying: only runs of the last month are offered.
+    It fits on a phone: the form states that times are UTC, and only runs of the last month are offered.
     """
-    return f"{destination}: {verb} {sent_at.astimezone(UTC):%-d %b %H:%M} UTC, {code}"
+    return f"{destination}: {verb} {sent_at.astimezone(UTC):%-d %b %H:%M}, {code}"
 
 
 def chosen_pair(choice: str, source: str, destination: str) -> tuple[str, str]:

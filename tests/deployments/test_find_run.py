@@ -70,7 +70,7 @@ def test_what_fits_no_run_or_several_is_refused(named: str, why: str) -> None:
         ({"hostname": "staging.schule.example", "policy": "schulportal"}, ["staging.schule.example"]),
         ({"install": "schulstage (staging of Schulfest)"}, ["schulstage"]),
         ({"source": "schulprod", "name": "schulneu"}, ["schulneu"]),
-        ({"promotion": "schulprod: promote 5 Nov 22:31 UTC, 7K3F-92QD"}, ["schulprod"]),
+        ({"promotion": "schulprod: promote 5 Nov 22:31, 7K3F-92QD"}, ["schulprod"]),
         ({"days": 30, "destination": ""}, []),
     ],
 )

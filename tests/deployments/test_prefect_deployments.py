@@ -18,7 +18,7 @@ from deployments.prefect_server import Server
 from tasks.configuration.estate_file import load_estate
 
 ROOT = Path(__file__).parents[2]
-UNDO = "schulprod: promote 5 Nov 22:31 UTC, 7K3F-92QD"
+UNDO = "schulprod: promote 5 Nov 22:31, 7K3F-92QD"
 NIGHT = "refresh/nightly-schulstage"
 
 

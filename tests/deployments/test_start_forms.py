@@ -14,7 +14,7 @@ from tasks.estate.estate import Estate
 
 ROOT = Path(__file__).parents[2]
 ESTATE = load_estate(ROOT / "deployments" / "sandbox" / "estate.yaml")
-UNDO = "schulprod: promote 5 Nov 22:31 UTC, 7K3F-92QD"
+UNDO = "schulprod: promote 5 Nov 22:31, 7K3F-92QD"
 
 
 def flow_of(name: str) -> Any:
@@ -42,7 +42,7 @@ def test_sites_databases_and_runs_are_lists() -> None:
 
 def test_a_list_or_a_picker_is_not_explained_as_a_text() -> None:
     """Where people pick a run, a time or a duration, the help is about the choice; without a list it is about what they type."""
-    assert "The newest run is first." in form("restore")["promotion"]["description"]
+    assert "The newest run is first; times are UTC." in form("restore")["promotion"]["description"]
     assert "choose date-time" not in form("hold")["until"]["description"]
     assert "minutes" not in form("promote")["answer_within"]["description"]
     assert form("end-hold")["destination"]["title"] == "What is held"

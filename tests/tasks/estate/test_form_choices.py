@@ -93,6 +93,6 @@ def test_a_duration_is_read_in_words(text: Any, value: Any) -> None:
 def test_a_run_to_undo_is_read_back_by_its_plan() -> None:
     """A choice has words and the plan's code; an id of a run has none."""
     choice = choices.undo_choice("promote", "schulprod", datetime(2026, 11, 5, 22, 31, tzinfo=UTC), "7K3F-92QD")
-    assert choice == "schulprod: promote 5 Nov 22:31 UTC, 7K3F-92QD"
+    assert choice == "schulprod: promote 5 Nov 22:31, 7K3F-92QD"
     assert choices.chosen_code(choice) == "7K3F-92QD"
     assert choices.chosen_code("c0ffee00-0000-4000-8000-000000000000") == ""

@@ -23,7 +23,7 @@ def test_a_run_that_is_named_needs_no_choice(ledger: Ledger) -> None:
     """An id stays itself; a code that the ledger does not have is an error, also in the longer choices of older forms."""
     assert resolve_run("c0ffee00-0000-4000-8000-000000000000") == "c0ffee00-0000-4000-8000-000000000000"
     for choice in (
-        "schulprod: promote 5 Nov 22:31 UTC, 7K3F-92QD",
+        "schulprod: promote 5 Nov 22:31, 7K3F-92QD",
         "schulprod: promote of 5 Nov 2026, 22:31 UTC, plan 7K3F-92QD",
     ):
         with pytest.raises(NotFound, match="no call of plan 7K3F-92QD"):
