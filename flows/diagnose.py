@@ -8,10 +8,10 @@ from prefect.client.schemas.objects import State
 from tasks import checks, reports
 from tasks.estate.flow_parameters import install
 from tasks.estate.form_choices import chosen_name
-from tasks.runtime import retries
+from tasks.runtime import retries, run_names
 
 
-@flow(name="diagnose", flow_run_name="diagnose {install}", **retries.FLOW)
+@flow(name="diagnose", flow_run_name=run_names.of_place("diagnose {install}"), **retries.FLOW)
 @reports.ends_with_report
 def diagnose(
     install: Annotated[str, install("Install", "Install to look at, by name.")],

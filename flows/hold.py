@@ -9,10 +9,10 @@ from prefect.client.schemas.objects import State
 from tasks import holds, reports
 from tasks.estate.flow_parameters import CHOICE, asked, person
 from tasks.estate.form_choices import chosen_name
-from tasks.runtime import retries
+from tasks.runtime import retries, run_names
 
 
-@flow(name="hold", flow_run_name="hold {destination}", **retries.FLOW)
+@flow(name="hold", flow_run_name=run_names.of_hold, **retries.FLOW)
 @reports.ends_with_report
 def hold(
     destination: Annotated[

@@ -10,10 +10,10 @@ from tasks.estate.flow_parameters import ANSWER_WITHIN, AnswerWithin, RequestedB
 from tasks.estate.form_choices import chosen_name
 from tasks.estate.plans import CopyOptions
 from tasks.estate.sites import Direction, Environment
-from tasks.runtime import retries
+from tasks.runtime import retries, run_names
 
 
-@flow(name="provision", flow_run_name="provision {name} from {source}", **retries.FLOW)
+@flow(name="provision", flow_run_name=run_names.of_place("provision {name} from {source}"), **retries.FLOW)
 @reports.ends_with_report
 def provision(
     source: Annotated[str, install("Source install", "Install to copy from, by name.")],

@@ -8,10 +8,10 @@ from prefect.client.schemas.objects import State
 from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
 from tasks.estate.flow_parameters import ANSWER_WITHIN, CHOICE, AnswerWithin, Requester, asked
 from tasks.estate.plans import CopyOptions
-from tasks.runtime import retries
+from tasks.runtime import retries, run_names
 
 
-@flow(name="restore", flow_run_name="restore for {requested_by}", **retries.FLOW)
+@flow(name="restore", flow_run_name=run_names.of_restore, **retries.FLOW)
 @reports.ends_with_report
 def restore(
     promotion: Annotated[
