@@ -8,6 +8,7 @@ from deployments.cli.follow_run import state_name
 from deployments.cli.options import PlanOrRun
 from deployments.cli.output import Alert, MarkdownText, Result, columns
 from deployments.cli.request_lines import fact_lines
+from deployments.comments import comments_on
 from deployments.open_requests import (
     OpenRequest,
     disagreements,
@@ -24,7 +25,9 @@ from tasks.estate.errors import NotFound
 def waiting() -> Result:
     """List the runs that wait for an answer, the earliest deadline first."""
     with connected() as server:
-        rows = [_row(request) for request in open_requests(server)]
+        requests = open_requests(server)
+        comments = comments_on(server.client, [request.run.id for request in requests])
+    rows = [_row(request, len(comments.get(request.run.id, ()))) for request in requests]
     if not rows:
         return Result({"waiting": []}, ["Nothing waits for an answer."])
     lines = columns([list(row.values()) for row in rows], head=[name.replace("_", " ") for name in rows[0]])
@@ -45,6 +48,7 @@ def show(named: PlanOrRun) -> Result:
                 raise
             return _now(server, run)
         form = server.form(request.run)
+        comments = comments_on(server.client, [request.run.id]).get(request.run.id, [])
     wrong = disagreements(request, form)
     text = form.text if form else ""
     lines = [
@@ -55,10 +59,17 @@ def show(named: PlanOrRun) -> Result:
         "The form, as Prefect shows it:",
         "",
         MarkdownText(text),
+        *(["", "Comments, which decide nothing:", ""] if comments else []),
+        *map(str, comments),
     ]
     warning = [Alert(f"THE FORM AND THE SHEET DISAGREE. {each}") for each in wrong]
     advice = ["", "Do not approve. Reject it and start a new run; ask who changed it."] if wrong else []
-    document = facts_of(request) | {"asks": request.kind, "form": text, "disagreements": wrong}
+    document = facts_of(request) | {
+        "asks": request.kind,
+        "form": text,
+        "disagreements": wrong,
+        "comments": [{"name": each.name, "at": each.at.isoformat(), "text": each.text} for each in comments],
+    }
     return Result(document, [*warning, *lines, "", *warning, *advice], failed=bool(wrong))
 
 
@@ -88,7 +99,7 @@ def _now(server: Server, run: FlowRun) -> Result:
     return Result(document, lines)
 
 
-def _row(request: OpenRequest) -> dict[str, Any]:
+def _row(request: OpenRequest, comments: int) -> dict[str, Any]:
     sheet = request.sheet
     return {
         "code": sheet.plan.code if sheet else "unreadable",
@@ -96,6 +107,7 @@ def _row(request: OpenRequest) -> dict[str, Any]:
         "verb": sheet.plan.verb if sheet else "",
         "destination": sheet.plan.destination_name if sheet else "",
         "answer_by": sheet.answer_by.strftime("%Y-%m-%d %H:%M UTC") if sheet else "",
+        "comments": comments,
         "run": str(request.run.id),
         "link": link(request.run.id),
     }

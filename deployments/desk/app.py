@@ -106,6 +106,17 @@ class Desk:
             refused=refused,
         )
 
+    async def comment(self, call: Call) -> Response:
+        """Write a comment on a request: it decides nothing."""
+        run: UUID = call.path_params["run"]
+        given = await read_form(call, self.sources.origin)
+        try:
+            await run_in_threadpool(self.sources.comment, run, given.get("who", ""), given.get("comment", ""))
+        except NotApproved as refused:
+            request = await run_in_threadpool(self.sources.request, run)
+            return self._decide(call, request, given=given, refused=refused)
+        return RedirectResponse(f"{call.url_for('decide', run=run).path}#comments", status_code=303)
+
     async def run(self, call: Call) -> Response:
         """What happened after the answer: steps, outcome, next step."""
         return await self._run(call, "run")
@@ -196,6 +207,7 @@ def make_desk(sources: Sources) -> Starlette:
             Route("/runs/{run:uuid}", desk.run, name="run"),
             Route("/runs/{run:uuid}/live", desk.live, name="live"),
             Route("/runs/{run:uuid}/decide", desk.decide, name="decide", methods=["GET", "POST"]),
+            Route("/runs/{run:uuid}/comment", desk.comment, name="comment", methods=["POST"]),
             Route("/pictures/{digest}", desk.picture, name="picture"),
             Route("/places", desk.places, name="places"),
             Route("/places/{name}", desk.places, name="place"),

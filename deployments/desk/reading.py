@@ -14,6 +14,7 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
+from deployments.comments import Comment, comments_on, write_comment
 from deployments.desk.places import Place, places
 from deployments.open_requests import OpenRequest, disagreements, find_request, open_requests
 from deployments.prefect_server import Form, connected
@@ -44,6 +45,7 @@ class Request:
     form: Form | None
     waiting: Waiting | None
     wrong: tuple[str, ...]
+    comments: tuple[Comment, ...] = ()
 
     @property
     def run(self) -> UUID:
@@ -153,8 +155,11 @@ class Sources:
         """Return every request that waits, earliest deadline first. Raises `Unreachable` without Prefect."""
         with connected() as server:
             found = open_requests(server)
+            comments = comments_on(server.client, [each.run.id for each in found])
         gate = self._gate()
-        return [Request(each, None, *self._recorded(each, gate)) for each in found]
+        return [
+            Request(each, None, *self._recorded(each, gate), tuple(comments.get(each.run.id, ()))) for each in found
+        ]
 
     def recorded(self) -> list[ApprovalRequest]:
         """Return the open requests that the ledger knows: what can be shown without Prefect."""
@@ -165,10 +170,11 @@ class Sources:
         with connected() as server:
             found = find_request(server, str(run))
             form = server.form(found.run)
+            comments = comments_on(server.client, [run]).get(run, [])
         waiting, wrong = self._recorded(found, self._gate())
         if found.sheet is not None:
             wrong = (*wrong, *disagreements(found, form))
-        return Request(found, form, waiting, wrong)
+        return Request(found, form, waiting, wrong, tuple(comments))
 
     def pictured(self, plan: Plan | LoadPlan) -> Pictured | None:
         """Return which pictures of both sides were taken for this plan, or why not; None if that is not recorded."""
@@ -215,6 +221,12 @@ class Sources:
         """Send an answer to the form of a run. Raises `NotApproved` with Prefect's reason if it is refused."""
         with connected() as server:
             server.answer(run, fields)
+
+    def comment(self, run: UUID, name: str, text: str) -> None:
+        """Write a comment on a run that waits. Raises `NotApproved` for a text that is refused, `NotFound` if it does not wait."""
+        with connected() as server:
+            find_request(server, str(run))
+            write_comment(server.client, run, name, text)
 
 
 def _never(plan: Intent, moment: object) -> NoReturn:

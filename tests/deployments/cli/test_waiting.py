@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect.states import Failed
 
+from deployments.comments import write_comment
+from deployments.prefect_server import connected
 from tests.deployments.cli.asking_flow import ANSWER_BY, sheet_of
 from tests.sweeping import put
 
@@ -20,6 +23,22 @@ def test_a_run_that_asks_is_listed_with_its_code(asked: Any, machine: Callable[.
     assert (row["code"], row["verb"], row["destination"]) == (sheet_of(asked.id).plan.code, "promote", "schulprod")
     assert row["answer_by"] == f"{ANSWER_BY:%Y-%m-%d %H:%M} UTC"
     assert asked.id in row["link"]
+
+
+def test_comments_are_counted_and_shown(asked: Any, machine: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    """Oldest first, with claimed names."""
+    with connected() as server:
+        for text in ("is the *menu* done?", "yes"):
+            write_comment(server.client, UUID(asked.id), "Carl", text)
+    _, document = machine("waiting")
+    assert [row["comments"] for row in document["waiting"] if row["run"] == asked.id] == [2]
+    code, document = machine("show", asked.id)
+    assert code == 0
+    assert [(each["name"], each["text"]) for each in document["comments"]] == [
+        ("Carl", "is the *menu* done?"),
+        ("Carl", "yes"),
+    ]
+    assert "Carl (not proven): is the *menu* done?" in cli("show", asked.id).stdout
 
 
 def test_a_run_without_a_sheet_is_listed_as_unreadable(ask: Callable[..., Any], machine: Callable[..., Any]) -> None:

@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 import yaml
-from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.objects import Artifact, FlowRun, State, StateDetails, StateType
 from starlette.testclient import TestClient
 
 from deployments.desk.app import make_desk
@@ -40,6 +41,18 @@ class Prefect:
     forms: dict[UUID, Form] = field(default_factory=dict)
     answers: list[dict[str, str]] = field(default_factory=list)
     away: bool = False
+    artifacts: list[Artifact] = field(default_factory=list)
+
+    @property
+    def client(self) -> Any:
+        """The client itself: comments are written and read through it."""
+        return self
+
+    def create_artifact(self, made: ArtifactCreate) -> None:
+        self.artifacts.append(Artifact(**made.model_dump(exclude_unset=True), id=uuid4(), created=utc_now()))
+
+    def read_artifacts(self, **_: object) -> list[Artifact]:
+        return self.artifacts[::-1]
 
     @contextmanager
     def connected(self) -> Iterator["Prefect"]:

@@ -13,12 +13,18 @@ from tasks.estate.errors import LedgerUnavailable, UnderstudyError
 from tests.deployments.desk.conftest import ORIGIN, Office
 from tests.raw_facts import raw_fact
 
-ANSWER = {"decision": "reject", "reason": "because I can"}
+ANSWER = {"decision": "reject", "reason": "because I can", "who": "Eve", "comment": "because I can"}
+FORMS = ("decide", "comment")  # of a request
 
 
-def path_of(office: Office) -> str:
-    """Return the page of a request."""
-    return f"/runs/{office.ask().plan.run_id}/decide"
+def path_of(office: Office, page: str = "decide") -> str:
+    """Return a page of a request."""
+    return f"/runs/{office.ask().plan.run_id}/{page}"
+
+
+def nothing_sent(office: Office) -> bool:
+    """Return whether the desk has sent nothing to Prefect."""
+    return not office.prefect.answers and not office.prefect.artifacts
 
 
 @pytest.mark.parametrize(
@@ -28,19 +34,21 @@ def path_of(office: Office) -> str:
         {"sec-fetch-site": "none"}, {"host": "evil.example"}, {"host": "127.0.0.1:4300"}, {"host": "localhost"},
     ],
 )  # fmt: skip
-def test_forms_of_other_pages_are_refused(office: Office, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("page", FORMS)
+def test_forms_of_other_pages_are_refused(office: Office, headers: dict[str, str], page: str) -> None:
     """Also with the right token: the browser reports where the form was, and under which name it found this desk."""
-    path = path_of(office)
+    path = path_of(office, page)
     office.browser.get("/")
     data = ANSWER | {"token": office.browser.cookies["desk"]}
     assert office.browser.post(path, data=data, headers=headers).status_code == 421
-    assert office.prefect.answers == []
+    assert nothing_sent(office)
 
 
+@pytest.mark.parametrize("page", FORMS)
 @pytest.mark.parametrize("token", ["", "another", None])
-def test_a_form_needs_the_token_of_its_browser(office: Office, token: str | None) -> None:
+def test_a_form_needs_the_token_of_its_browser(office: Office, token: str | None, page: str) -> None:
     """A form that was made without reading our page has no token."""
-    path = path_of(office)
+    path = path_of(office, page)
     office.browser.get("/")
     data = ANSWER if token is None else ANSWER | {"token": token}
     sent = office.browser.post(path, data=data, headers={"origin": ORIGIN})
@@ -48,7 +56,7 @@ def test_a_form_needs_the_token_of_its_browser(office: Office, token: str | None
     assert "Nothing was sent" in sent.text
     office.browser.cookies.clear()
     assert office.browser.post(path, data=ANSWER | {"token": ""}).status_code == 403
-    assert office.prefect.answers == []
+    assert nothing_sent(office)
 
 
 def test_a_large_form_is_not_read(office: Office) -> None:
@@ -56,6 +64,14 @@ def test_a_large_form_is_not_read(office: Office) -> None:
     assert office.send(path_of(office), reason="x" * LARGEST).status_code == 403
     many = office.send(path_of(office), **{f"field{number}": "x" for number in range(30)})
     assert many.status_code == 403
+
+
+def test_nothing_is_sent_by_opening_a_page(office: Office) -> None:
+    """What changes something is a form: its address alone, in a link or picture, does nothing."""
+    for page in FORMS:
+        office.browser.get(path_of(office, page), params=ANSWER)
+    assert nothing_sent(office)
+    assert office.browser.get(path_of(office, "comment")).status_code == 405
 
 
 def test_every_page_has_the_headers(office: Office) -> None:
