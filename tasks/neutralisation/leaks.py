@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tasks.neutralisation.context import Context
-from tasks.neutralisation.mask_people import staff_condition
+from tasks.neutralisation.mask_people import staff_accounts
 from tasks.neutralisation.statements import Column, Database, binary, identifier, literal, utf8
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 VALUES = 60  # of each place: a table that leaks at all leaks many of them
 DIGITS = 16  # hexadecimal digits of a hash: by chance, 2^64 values contain one that is equal
-SHORTEST = 6  # characters; a shorter value identifies nobody
+SHORTEST, LONGEST = 6, 320  # characters of a value: a shorter one identifies nobody, a longer one is no address
 COLUMNS = 2  # searched by one statement, whose length is limited
 ADDRESS = "[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}"  # bounded, so that a long text without blanks takes no longer
 # Where values are taken from: table, column, condition, and the column with the number of an account.
@@ -52,32 +52,37 @@ def sample_people(source: "Connection", context: Context, *, prefix: str) -> Sam
     Values that staging keeps rightly are left out: those of staff, and addresses under the site's own domains.
     """
     database = Database(source, prefix)
-    hashes = {row[0] for query in _sample_queries(database, context) for row in database.rows(query)}
-    return Sample(tuple(sorted(hashes)))
+    staff = ", ".join(staff_accounts(database, context.recipe))
+    hashes = {row[0] for query in _sample_queries(database, context, staff) for row in database.rows(query)}
+    kept = {row[0] for query in _staff_queries(database, context, staff) for row in database.rows(query)}
+    return Sample(tuple(sorted(hashes - kept)))
 
 
-def _sample_queries(database: Database, context: Context) -> Iterator[str]:
-    staff = staff_condition(database, context.recipe)
-    users, meta = (identifier(f"{database.prefix}{table}") for table in ("users", "usermeta"))
-    kept = (
-        f"SELECT LOWER(user_email) FROM {users} WHERE ID IN ({staff}) UNION "
-        f"SELECT LOWER(meta_value) FROM {meta} WHERE user_id IN ({staff}) AND meta_value IS NOT NULL"
-    )
+def _staff_queries(database: Database, context: Context, staff: str) -> Iterator[str]:
+    """Yield queries for the hashes of everything that the accounts of staff contain."""
+    for suffix, column, user in (("users", "user_email", "ID"), ("usermeta", "meta_value", "user_id")):
+        for table in database.named(suffix) if staff else ():
+            yield (
+                f"SELECT DISTINCT {_hashed(identifier(column), context)} FROM {identifier(table)} "
+                f"WHERE {identifier(user)} IN ({staff}) AND CHAR_LENGTH({identifier(column)}) BETWEEN {SHORTEST} AND {LONGEST}"
+            )
+
+
+def _sample_queries(database: Database, context: Context, staff: str) -> Iterator[str]:
     own = [domain.removeprefix("www.") for domain in (*context.other_domains, *context.own_domains)]
     for suffix, name, where, user in PLACES:
         for table in database.named(suffix):
             if not database.has_columns(table, name):
                 continue
             column = identifier(name)
-            limits = [f"CHAR_LENGTH({column}) >= {SHORTEST}", f"LOWER({column}) NOT IN ({kept})"]
+            limits = [f"CHAR_LENGTH({column}) BETWEEN {SHORTEST} AND {LONGEST}"]
             limits += [
                 f"{column} NOT LIKE {literal('%@' + domain)}" for domain in (*own, *context.recipe.staff.domains)
             ]
             limits += [f"({where})"] if where else []
-            limits += [f"{identifier(user)} NOT IN ({staff})"] if user else []
-            hashed = _hashed(column, context)
+            limits += [f"{identifier(user)} NOT IN ({staff})"] if user and staff else []
             yield (
-                f"SELECT DISTINCT {hashed} AS hashed FROM {identifier(table)} "
+                f"SELECT DISTINCT {_hashed(column, context)} AS hashed FROM {identifier(table)} "
                 f"WHERE {' AND '.join(limits)} ORDER BY hashed LIMIT {VALUES}"
             )
 
@@ -117,8 +122,8 @@ def _contains(column: str, hashes: str, context: Context) -> str:
     second = f"REGEXP_SUBSTR({rest}, '{ADDRESS}')"
     address = " OR ".join(f"{_hashed(each, context)} IN ({hashes})" for each in (first, second))
     return (
-        f"CASE WHEN CHAR_LENGTH({column}) >= {SHORTEST} AND ({_hashed(column, context)} IN ({hashes}) "
-        f"OR (INSTR({column}, '@') > 0 AND ({address}))) THEN 1 ELSE 0 END"
+        f"CASE WHEN CHAR_LENGTH({column}) BETWEEN {SHORTEST} AND {LONGEST} AND {_hashed(column, context)} IN ({hashes}) THEN 1 "
+        f"WHEN INSTR({column}, '@') > 0 AND ({address}) THEN 1 ELSE 0 END"
     )
 
 

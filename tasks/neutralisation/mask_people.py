@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import bcrypt
 
+from tasks.estate.errors import CommandRefused
 from tasks.estate.recipes import CopyStep, Recipe, StepCount, StepDone
 from tasks.masking.personal_columns import recognise_name
 from tasks.neutralisation.context import Context
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 STEP = CopyStep.MASK_PEOPLE
 SHOWN = 12  # names of tables or keys in one sentence
+MOST_STAFF = 2000  # accounts that a rule may keep: their numbers are part of every statement
 MOST_KEYS = 5000  # different keys of a table of metadata that are looked at
 KNOWN_TABLES = frozenset({rule.table for rule in RULES} | {table for table, _ in EMPTIED}) | HARMLESS
 
@@ -63,18 +65,41 @@ def apply(connection: "Connection", context: Context) -> StepDone:
     )
 
 
-def staff_condition(database: Database, recipe: Recipe) -> str:
-    """Return a query for the numbers of the accounts that are kept."""
-    users, meta = (identifier(f"{database.prefix}{table}") for table in ("users", "usermeta"))
+def _has_roles(database: Database, account: str, condition: str) -> str:
+    """Return the condition that an account has a row with roles, on any site of a network, that meets a condition.
+
+    It is correlated by the index of accounts: a list of all such accounts would be compared with each row of a big shop.
+    """
+    keys = f"roles.meta_key REGEXP '^{database.prefix.replace('$', '[$]')}([0-9]+_)?capabilities$'"
+    meta = identifier(f"{database.prefix}usermeta")
+    return f"EXISTS (SELECT 1 FROM {meta} AS roles WHERE roles.user_id = {account} AND {keys} AND ({condition}))"
+
+
+def _is_privileged(database: Database, account: str) -> str:
+    """Return the condition that an account may do more than a customer: nobody may know its password."""
+    plain = ("", "a:0:{}", 'a:1:{s:8:"customer";b:1;}', 'a:1:{s:10:"subscriber";b:1;}')
+    return _has_roles(database, account, f"roles.meta_value NOT IN ({', '.join(map(literal, plain))})")
+
+
+def staff_accounts(database: Database, recipe: Recipe) -> tuple[str, ...]:
+    """Return the numbers of the accounts that are kept. Raise `CommandRefused` if the rule keeps too many to be staff."""
+    users = identifier(f"{database.prefix}users")
     kept = [f"user_email LIKE {literal('%@' + domain)}" for domain in recipe.staff.domains]
-    roles = " OR ".join(
-        f"meta_value LIKE {literal(chr(37) + chr(34) + role + chr(34) + chr(37))}" for role in recipe.staff.roles
+    if recipe.staff.roles:
+        patterns = (f'%"{role}"%' for role in recipe.staff.roles)  # as serialised by PHP
+        named = " OR ".join(f"roles.meta_value LIKE {literal(pattern)}" for pattern in patterns)
+        kept.append(_has_roles(database, f"{users}.`ID`", named))
+    if not kept:
+        return ()
+    found = tuple(
+        row[0] for row in database.rows(f"SELECT ID FROM {users} WHERE {' OR '.join(kept)} LIMIT {MOST_STAFF + 1}")
     )
-    if roles:
-        keys = f"meta_key REGEXP '^{database.prefix.replace('$', '[$]')}([0-9]+_)?capabilities$'"
-        kept.append(f"ID IN (SELECT user_id FROM {meta} WHERE {keys} AND ({roles}))")
-    # The outer query keeps MySQL from refusing a query on the table that is updated (error 1093).
-    return f"SELECT ID FROM (SELECT ID FROM {users} WHERE {' OR '.join(kept) or '1 = 0'}) AS staff"
+    if len(found) > MOST_STAFF:
+        raise CommandRefused(
+            f"The rule for staff keeps more than {MOST_STAFF:,} accounts; expected the roles and domains of colleagues.",
+            next_step="Nobody is masked. Correct `staff` in the recipe.",
+        )
+    return found
 
 
 def _rules(recipe: Recipe) -> Iterator[Rule]:
@@ -90,7 +115,7 @@ def _rules(recipe: Recipe) -> Iterator[Rule]:
 def _masked(database: Database, context: Context) -> Iterator[tuple[str, str, str]]:
     """Yield the table, the assignments and the condition of each rule that applies: rows that differ from their masks."""
     masker = Masker(context.key, context.password_hash, context.locale)
-    staff = staff_condition(database, context.recipe)
+    staff = ", ".join(staff_accounts(database, context.recipe))
     for rule in _rules(context.recipe):
         for table in database.named(rule.table):
             columns = [name for name in rule.columns if database.has_columns(table, name)]
@@ -103,8 +128,10 @@ def _masked(database: Database, context: Context) -> Iterator[tuple[str, str, st
             }
             limits = ["(" + " OR ".join(f"{utf8(name)} <> {utf8(mask)}" for name, mask in masks.items()) + ")"]
             if rule.where:
-                limits.append(rule.where.replace("{posts}", identifier(table.removesuffix(rule.table) + "posts")))
-            if rule.user:
+                posts = identifier(table.removesuffix(rule.table) + "posts")
+                privileged = _is_privileged(database, f"{identifier(table)}.{owner}")
+                limits.append(rule.where.replace("{posts}", posts).replace("{privileged}", privileged))
+            if rule.user and staff:
                 limits.append(f"{identifier(rule.user)} NOT IN ({staff})")
             yield table, ", ".join(f"{name} = {mask}" for name, mask in masks.items()), " AND ".join(reversed(limits))
 

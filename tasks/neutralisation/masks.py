@@ -12,6 +12,7 @@ from tasks.masking.keyring import block_keys
 from tasks.masking.makers.email import DOMAIN
 from tasks.neutralisation.statements import binary, literal, unicode, utf8
 
+LOCK = "!"  # stands for a password that nobody has: no hash is equal to it
 NAMES = 64  # of each pool; they travel with each statement, whose length is limited
 MASKED = "masked"  # stands for free text
 HASH_CHARS = 16  # hexadecimal digits of an address: 64 bits, as on the PostgreSQL side
@@ -34,6 +35,7 @@ class Mask(StrEnum):
     TEXT = "text"
     BLANK = "blank"
     PASSWORD = "password"  # noqa: S105  # the kind of a column
+    LOCKED = "locked"
 
 
 POOLS: dict[Mask, Kind] = {
@@ -99,6 +101,8 @@ class Masker:
                 return "''"
             case Mask.PASSWORD:
                 return self._password
+            case Mask.LOCKED:
+                return f"'{LOCK}'"
             case _:
                 return drawn(mask, parts[mask])
 

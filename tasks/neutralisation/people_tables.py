@@ -28,7 +28,8 @@ PLACES = {
 class Rule:
     """How columns of one table are masked. `owner` is the column whose number the fakes depend on, within `group`.
 
-    `where` limits the rows. `user` is the column with the number of an account: rows of staff are kept.
+    `where` limits the rows; `{posts}` in it is the table of posts, `{privileged}` the condition that an account may do more than
+    customers. `user` is the column with the number of an account: rows of staff are kept.
     """
 
     table: str
@@ -92,8 +93,10 @@ FORM_POSTS = "('nf_sub', 'flamingo_inbound', 'flamingo_contact', 'flamingo_outbo
 ORDER_POSTS = "('shop_order', 'shop_order_refund', 'shop_subscription')"
 
 RULES: tuple[Rule, ...] = (
-    Rule("users", {"user_login": Mask.LOGIN, "user_nicename": Mask.LOGIN, "user_email": E, "user_url": B, "user_pass": Mask.PASSWORD,
+    Rule("users", {"user_login": Mask.LOGIN, "user_nicename": Mask.LOGIN, "user_email": E, "user_url": B, 
                    "user_activation_key": B, "display_name": Mask.FULL_NAME}, "ID", "user", user="ID"),
+    Rule("users", {"user_pass": Mask.PASSWORD}, "ID", "user", where="NOT {privileged}", user="ID"),
+    Rule("users", {"user_pass": Mask.LOCKED}, "ID", "user", where="{privileged}", user="ID"),
     *_meta("usermeta", "user_id", "user", USER_KEYS, user="user_id"),
     Rule("comments", {"comment_author": Mask.FULL_NAME, "comment_author_email": E, "comment_author_url": B, "comment_author_IP": IP,
                       "comment_agent": T}, "comment_ID", "comment"),

@@ -1,7 +1,8 @@
 """What the benchmarks share: how much is measured, the server with its databases, and the page of results.
 
 All of it is chosen by the environment: BENCH_MB (COPY text of the school, 2000), BENCH_ROUNDS (3), BENCH_LOADS (rounds of
-whole reloads, 2), BENCH_CUSTOMERS (of the shop for the peers, 500000), BENCH_PEER_SECONDS (time limit of a peer, 600),
+whole reloads, 2), BENCH_CUSTOMERS (of the shop for the peers, 500000), BENCH_ORDERS
+(of the WordPress shop, 200000), BENCH_PEER_SECONDS (time limit of a peer, 600),
 BENCH_PEERS (folder with the peers' environments), BENCH_PAGE=1 (write docs/performance.md).
 """
 

@@ -36,7 +36,7 @@ INSERT INTO wp_users (ID, user_login, user_pass, user_nicename, user_email, user
   (7001, 'planted.greta', '$P$Bold', 'planted-greta', 'planted.greta@customer.example', 'http://planted.example', '2020-01-01', 'Greta Planted'),
   (7002, 'planted.o''hara', '$P$Bold', 'planted-ohara', 'Planted.OHara@customer.example', '', '0000-00-00 00:00:00', 'Örs O''Planted');
 INSERT INTO wp_usermeta (user_id, meta_key, meta_value) VALUES
-  (7001, 'wp_capabilities', 'a:1:{s:8:"customer";b:1;}'), (7002, 'wp_capabilities', 'a:1:{s:8:"customer";b:1;}'),
+  (7001, 'wp_capabilities', 'a:1:{s:8:"customer";b:1;}'), (7002, 'wp_capabilities', 'a:1:{s:6:"editor";b:1;}'),
   (7001, 'first_name', 'Planted'), (7001, 'last_name', 'Planted'), (7001, 'nickname', 'planted'), (7001, 'billing_phone', '+43 660 5550101'),
   (7001, 'billing_email', 'planted.greta@customer.example'), (7002, 'billing_address_1', 'Plantedgasse 7'),
   (7001, 'session_tokens', 'a:1:{s:2:"ip";s:7:"planted";}'), (7001, 'description', NULL), (7002, 'billing_company', '');

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from hypothesis import given, settings, strategies
 
+from deployments.sandbox.host.site_tables import Sql
 from tasks.estate.recipes import CopyStep, Mail, Recipe, Staff
 from tasks.neutralisation.context import Context
 from tasks.neutralisation.leaks import sample_people, search_people
@@ -206,6 +207,7 @@ def test_nobody_of_production_is_left(staging: Any, context: Context, copied: Pa
     login = 'echo is_wp_error(wp_authenticate("{}", "{}")) ? "no" : "yes";'
     assert staging.evaluate(login.format("user-7001", PASSWORD)) == "yes"
     assert staging.evaluate(login.format("admin", "a password of the drill")) == "yes"
+    assert staging.evaluate(login.format("user-7002", PASSWORD)) == "no"  # an editor, who is not staff by this recipe
     assert staging.evaluate('echo get_user_by("login", "user-7001")->first_name;') in staging.evaluate(
         'echo get_user_by("login", "user-7001")->display_name;'
     )
@@ -250,6 +252,32 @@ def test_a_literal_is_what_it_was(copied: Pair, values: list[str]) -> None:
         database = Database(connection, "wp_")
         (row,) = database.rows(f"SET SESSION sql_mode = '{mode}'; SELECT {shown}")
         assert [bytes.fromhex(each).decode() for each in row] == values
+
+
+EXPRESSIONS = [  # what the statements of the steps are made of
+    "SHA2(CONCAT(X'00ff', CAST(CONVERT('ü' USING utf8mb4) AS BINARY)), 256)",
+    "SHA2(CONCAT(X'00', UNHEX(SHA2('a', 256))), 256)",
+    "MOD(CONV('ffffffff', 16, 10), 64), MOD(CONV('00000007', 16, 10), 5)",
+    "ELT(2, 'a', 'b'), ELT(3, 'a', 'b'), ELT(1 + MOD(CONV('05', 16, 10), 2), 'a', 'b')",
+    "CONCAT('a', 1, 'b'), CONCAT('a', NULL)",
+    "SUBSTR('abcdef', 2, 3), SUBSTR(CONCAT('000', 7), -3), SUBSTR('abc', 1, 99)",
+    "'a_c' LIKE 'a\\_c', 'abc' LIKE 'a\\_c', 'ABC' LIKE 'a%', NULL LIKE 'a', 'a\nb' LIKE 'a%b'",
+    "'wp_2_capabilities' REGEXP '^wp_([0-9]+_)?capabilities$', 'wp_x_capabilities' REGEXP '^wp_([0-9]+_)?capabilities$'",
+    "REGEXP_SUBSTR('to a.b@c.example, d@e.example', '[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}')",
+    "REGEXP_SUBSTR('nobody', '[a-z]+@'), INSTR('abc', 'c'), INSTR('abc', 'x'), CHAR_LENGTH('äöü'), LOWER(TRIM(' A '))",
+    "_utf8mb4 X'c3a9', _utf8mb4 X'5c27', 'tab\there', NULL, EXISTS (SELECT 1), COALESCE(NULL, 3)",
+    "CASE WHEN 'a' = '' THEN 'x' ELSE 'y' END, NULL <> 'a', SUM(CASE WHEN 1 = 1 THEN 1 ELSE 0 END)",
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_the_emulated_database_answers_as_mariadb_does(expression: str, copied: Pair) -> None:
+    """The same expressions have the same values in both, as the client prints them."""
+    real: Any = Real(copied.sites, "schulstage")
+    printed = real.run(Command(("db", "query"), (f"SELECT {expression}",), {"skip-column-names": True})).output
+    assert (
+        Sql({"database": {"home": "a", "title": "a"}, "environment": "staging"}).run(f"SELECT {expression}") == printed
+    )
 
 
 def test_urls_of_production_are_replaced(staging: Any, context: Context) -> None:

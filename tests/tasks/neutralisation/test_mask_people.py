@@ -8,6 +8,8 @@ import pytest
 
 from deployments.sandbox.host import site_tables
 from deployments.sandbox.host.host import Host
+from deployments.sandbox.host.php_values import serialize
+from tasks.estate.errors import CommandRefused
 from tasks.estate.recipes import Recipe, Staff
 from tasks.neutralisation import mask_people
 from tasks.neutralisation.context import Context
@@ -49,6 +51,26 @@ def test_staff_are_kept_by_role_or_domain(
     before = {row[0]: row for row in users(estate)}
     mask_people.apply(connection, replace(context, recipe=Recipe(staff=staff)))
     assert [row[0] for row in users(estate) if row == before[row[0]]] == kept
+
+
+def test_accounts_that_may_do_more_are_locked(connection: Any, context: Context, estate: Host) -> None:
+    """The known password is known to many: an editor who is not staff by the rule cannot log in with it."""
+    install = estate.named("schulstage")
+    for row in install["database"]["rows"]["wp_usermeta"]:
+        if row[1] == 3 and row[2] == "wp_capabilities":
+            row[3] = serialize({"customer": True, "editor": True})
+    estate.store.put("installs", install)
+    assert mask_people.apply(connection, context).is_safe
+    assert [row[2] for row in users(estate)[1:]] == [context.password_hash, "!", context.password_hash]
+
+
+def test_a_rule_that_keeps_everybody_is_refused(
+    connection: Any, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role of customers as staff would keep a whole shop."""
+    monkeypatch.setattr(mask_people, "MOST_STAFF", 2)
+    with pytest.raises(CommandRefused, match="keeps more than 2 accounts"):
+        mask_people.apply(connection, replace(context, recipe=Recipe(staff=Staff(roles=("customer",)))))
 
 
 def test_equal_people_stay_equal_and_another_key_makes_others(connection: Any, context: Context, estate: Host) -> None:
