@@ -12,10 +12,12 @@ from prefect.client.schemas.objects import FlowRun
 
 from deployments.prefect_server import Form, Server, form_keys, link
 from tasks.estate.approval_sheet import Sheet, sheet_key
+from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
-from tasks.rendering.approval import what_travels
+from tasks.rendering.request_words import what_travels
 from tasks.rendering.times_and_tables import plain
+from tasks.signoff.form_fields import approval_choice, destination_is_typed
 
 FORM_KEY = re.compile(r"suspended-(appr|arrived)-([0-9a-f]{8})-\d+-schema")  # Prefect's key of our forms
 CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")
@@ -116,22 +118,24 @@ def disagreements(request: OpenRequest, form: Form | None) -> list[str]:
     if key is None or key[2] != plan.fingerprint[:8]:
         found.append("The form is about another plan than the sheet.")
     if request.kind == "approval":
-        found += _differences(plan.code, plan.destination_name, form)
+        found += _differences(plan, form)
     elif plain(plan.destination_name) not in form.text:
         found.append(f"The form's text does not name the destination {plan.destination_name!r}.")
     return found
 
 
-def _differences(code: str, destination: str, form: Form) -> Iterator[str]:
+def _differences(plan: Plan | LoadPlan, form: Form) -> Iterator[str]:
+    code, destination = plan.code, plan.destination_name
     shown = set(CODE.findall(form.text))
     if code not in shown:
         yield f"The form's text shows {', '.join(sorted(shown)) or 'no code'}; the sheet's plan is {code}."
     if plain(destination) not in form.text:
         yield f"The form's text does not name the destination {destination!r}, which the sheet's plan overwrites."
-    for field, value in (("plan", code), ("destination", destination)):
-        expected = form.fields.get(field, {}).get("pattern")
-        if expected not in (None, f"^{value}$", f"^{re.escape(value)}$"):
-            yield f"The form expects {expected!r} as {field}; the sheet contains {value!r}."
+    if form.approval != approval_choice(code):
+        yield f"The form offers {form.approval!r}; expected {approval_choice(code)!r}. Another version may have made it."
+    expected = form.fields.get("destination", {}).get("pattern")
+    if destination_is_typed(plan) and expected != f"^{re.escape(destination)}$":
+        yield f"The form expects {expected!r} as destination; the sheet contains {destination!r}."
 
 
 def facts_of(request: OpenRequest) -> dict[str, Any]:

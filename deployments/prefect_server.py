@@ -36,6 +36,7 @@ from deployments.deployed_flows import is_ours, why_refused_by_flow
 from deployments.server_address import VARIABLE, explanation_of, failed_request, server_address
 from tasks.estate.errors import Misconfigured, NotApproved, NotFound
 from tasks.runtime.undo_choices import create_run
+from tasks.signoff.form_fields import REJECT
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ PAGE = 100  # runs or artifacts per request; the server's limit is 200
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a suspended run: its key, the Markdown above the fields, and the fields (JSON schema)."""
+    """The form of a suspended run: its key, its Markdown, and the fields (JSON schema) as an approval must fill them in."""
 
     key: str
     text: str
@@ -57,9 +58,9 @@ class Form:
     required: tuple[str, ...]
 
     @property
-    def plan_code(self) -> str:
-        """The code to type, taken from the label of the field `plan`."""
-        return str(self.fields["plan"]["title"]).rpartition(" ")[2]
+    def approval(self) -> str:
+        """The choice that approves, and permits nothing else; "" if the form offers none."""
+        return next((each for each in self.fields.get("decision", {}).get("enum", []) if each != REJECT), "")
 
 
 class Server:
@@ -228,10 +229,7 @@ class Server:
         return {artifact.key: str(artifact.data) for artifact in found}
 
     def form(self, run: FlowRun, *, wait: bool = False) -> Form | None:
-        """Return the form of a suspended run; None if it asks nothing, or its form is not stored yet.
-
-        `wait` for up to `FORM_WITHIN` seconds until the form is stored.
-        """
+        """Return the form of a suspended run; None if it asks nothing or is not stored, with `wait` within `FORM_WITHIN` s."""
         keys = form_keys(run.state)
         deadline = time.monotonic() + (FORM_WITHIN if wait else 0.0)
         schema = self._input(run.id, keys["schema"]) if keys else None
@@ -240,8 +238,7 @@ class Server:
             schema = self._input(run.id, keys["schema"])
         if not isinstance(schema, dict):
             return None
-        text = str(self._input(run.id, keys.get("description", "")) or "")
-        return Form(keys["schema"], text, schema.get("properties", {}), tuple(schema.get("required", ())))
+        return form_of(schema, keys["schema"], str(self._input(run.id, keys["description"]) or ""))
 
     def _input(self, run: UUID, key: str) -> Any:
         try:
@@ -279,6 +276,14 @@ def connected() -> Iterator[Server]:
             yield Server(client)
     except (httpx.TransportError, httpx.HTTPStatusError) as error:
         raise failed_request(address, error) from error
+
+
+def form_of(schema: Mapping[str, Any], key: str, text: str = "") -> Form:
+    """Return the form of a JSON schema. Without a `text` of its own, as in version 0.1, its text is the help of its first field."""
+    needed = schema.get("else", {}).get("properties", {})  # of an approval; a rejection may leave these fields empty
+    fields = {name: {**rules, **needed.get(name, {})} for name, rules in schema.get("properties", {}).items()}
+    first: Mapping[str, Any] = min(fields.values(), key=lambda rules: rules.get("position", 0), default={})
+    return Form(key, text or str(first.get("description", "")), fields, tuple(schema.get("required", ())))
 
 
 def form_keys(state: State[Any] | None) -> Mapping[str, str]:

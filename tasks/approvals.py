@@ -8,6 +8,7 @@ from typing import Literal
 
 from prefect.runtime import flow_run
 
+from tasks.configuration.estate_settings import read_estate
 from tasks.configuration.settings import load_settings
 from tasks.estate.approval_sheet import Sheet
 from tasks.estate.dumps import LoadPlan
@@ -19,13 +20,12 @@ from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.facts import Asked, PreauthorisationUsed, Sending, StandingUsed
 from tasks.ledger.ledger import AlreadyRecorded
 from tasks.rendering import dumps
-from tasks.rendering.approval import approval_text, gate_lines, missing_people, notice_lines
+from tasks.rendering.approval import approval_text, gate_lines, missing_people, notice_lines, opening_lines
+from tasks.rendering.request_words import must_be_bound
 from tasks.rendering.times_and_tables import plain
 from tasks.runtime.approval_forms import (
     ApprovalForm,
     FormAnswer,
-    PromotionForm,
-    RiskyForm,
     await_answer,
     form_for,
     publish_sheet,
@@ -39,6 +39,7 @@ from tasks.safeguards import scheduled_run_conditions
 from tasks.signoff import preauthorised
 from tasks.signoff.answers import Answer, entry, record_approval, recorded_answer
 from tasks.signoff.approval_recheck import permitted_by
+from tasks.signoff.form_fields import REJECT, read_choice
 from tasks.signoff.gate import Gate, Settling, Waiting
 from tasks.signoff.one_time_codes import use_up
 from tasks.signoff.standing import StandingApproval, load_standing, require_covered, require_load_covered
@@ -48,6 +49,7 @@ MISSED = timedelta(hours=6)  # a scheduled run that is later than this belongs t
 SETTLES = (
     "Approving this also settles the earlier run: whether or not its copy arrived, the backup is put back over it."
 )
+SOMEBODY = "Somebody"  # who rejected without a name
 CHANGED = "the run was changed in Prefect"
 EMPTIED_NOW = "* **This run needs an approval because it empties other tables than the last load that people approved**"
 NOT_PERMITTED = "This run needs an approval because its pre-authorisation is missing, has expired or was used."
@@ -60,14 +62,14 @@ def ask(plan: Plan, comparison: Comparison, *, within: timedelta, notes: tuple[s
     approval: the ledger limits its use. Raises `Rejected`, `ApprovalExpired`, `Superseded` or `Frozen`.
     """
 
+    zone = read_estate().zone_of(plan.destination_name)
+
     def text(waiting: Waiting) -> str:
-        gate = gate_lines(plan, waiting)
-        return approval_text(plan, comparison, answer_by=waiting.answer_by, notes=notes, gate=gate)
+        return approval_text(plan, comparison, waiting, notes=notes, zone=zone)
 
     # A restore puts files and all tables back: after a smaller copy it would undo more than arrived.
     undoable = plan.verb == "promote" and plan.options.files and not plan.options.tables
-    form = PromotionForm if undoable else ApprovalForm
-    return _ApprovalRequest(plan, plan.pair.source.id, comparison, text, form).ask(within)
+    return _ApprovalRequest(plan, plan.pair.source.id, comparison, text, undoable).ask(within)
 
 
 def ask_or_standing(
@@ -112,11 +114,14 @@ def ask_load(plan: LoadPlan, *, mode: Literal["ask", "standing"], within: timede
             require_load_covered,
         )
 
-    def text(waiting: Waiting) -> str:
-        return dumps.load_text(plan, answer_by=waiting.answer_by, gate=[*notes, *gate_lines(plan, waiting)])
+    zone = read_estate().zone_of(plan.destination_name)
 
-    form = RiskyForm if plan.arrives_raw else ApprovalForm
-    return _ApprovalRequest(plan, "", None, text, form).ask(within)
+    def text(waiting: Waiting) -> str:
+        gate = [*notes, *gate_lines(plan, waiting, zone=zone)]
+        details = dumps.load_text(plan, answer_by=waiting.answer_by, gate=gate, zone=zone)
+        return "\n".join([*opening_lines(plan, waiting), details])
+
+    return _ApprovalRequest(plan, "", None, text).ask(within)
 
 
 def ask_or_preauthorised(
@@ -148,13 +153,16 @@ def ask_or_preauthorised(
 
 @dataclass(frozen=True)
 class _ApprovalRequest:
-    """One plan that people are asked about: its form, its text, and what happens to the answers."""
+    """One plan that people are asked about: its text, and what happens to the answers.
+
+    `undoable`: an approval may also permit the restore.
+    """
 
     plan: Plan | LoadPlan
     source_id: str
     comparison: Comparison | None
     text: Callable[[Waiting], str]
-    form: type[ApprovalForm]
+    undoable: bool = False
 
     def ask(self, within: timedelta) -> Approval:
         """Ask until the approval gate decides."""
@@ -215,8 +223,7 @@ class _ApprovalRequest:
         plan = self.plan
         typed = await_answer(
             form_key(plan, waiting.index),
-            form_for(plan.code, plan.destination_name, self.form, self.text(waiting)),
-            self.text(waiting),
+            form_for(plan, self.text(waiting), undoable=self.undoable, bound=must_be_bound(plan, waiting)),
             before=lambda: self._announce(waiting),
             until=waiting.answer_by,
             now=utc_now(),
@@ -224,7 +231,7 @@ class _ApprovalRequest:
         if typed.form is None:
             return gate.expire(plan) if typed.at >= waiting.answer_by else gate.unreadable(plan)
         try:
-            decided = gate.evaluate(plan, _answer_in(typed), now=utc_now())
+            decided = gate.evaluate(plan, self._answer_in(typed), now=utc_now())
         except Rejected as rejected:
             _notify(
                 plan,
@@ -245,6 +252,23 @@ class _ApprovalRequest:
         elif decided.copied:
             send_copied_passkey(f"{plan.verb} of {plan.destination_name}", decided.refused, run_id=plan.run_id)
         return decided
+
+    def _answer_in(self, typed: FormAnswer) -> Answer:
+        """Return what was typed. Somebody who rejects need not give a name."""
+        form = typed.form
+        assert isinstance(form, ApprovalForm), "the form was read as one"  # noqa: S101  # an invariant, not input
+        decision, code, restore = read_choice(form.decision)
+        return Answer(
+            decision=decision,
+            approver=form.approver.strip() or (SOMEBODY if decision == REJECT else ""),
+            plan=code or form.plan,
+            destination=form.destination,
+            proof=form.proof,
+            reason=form.reason,
+            given_at=typed.at,
+            restore=self.undoable and (restore or form.restore == "yes"),
+            phrase=form.risk,
+        )
 
     def _notify_approved(self, approval: Approval) -> None:
         plan = self.plan
@@ -268,21 +292,6 @@ class _ApprovalRequest:
 def _notify(plan: Intent, kind: Kind, event: str, *lines: str) -> None:
     """Send a notice about a plan. Its subject is what the plan does, followed by `event`."""
     send_notice(kind, f"{plan.verb} of {plan.destination_name}{event}", lines, run_id=plan.run_id)
-
-
-def _answer_in(typed: FormAnswer) -> Answer:
-    form = typed.form
-    assert isinstance(form, ApprovalForm), "the form was read as one"  # noqa: S101  # an invariant, not input
-    return Answer(
-        decision=form.decision,
-        approver=form.approver,
-        plan=form.plan,
-        destination=form.destination,
-        proof=form.proof,
-        reason=form.reason,
-        given_at=typed.at,
-        restore=isinstance(form, PromotionForm) and form.restore == "yes",
-    )
 
 
 def _execute_within() -> timedelta:

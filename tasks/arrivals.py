@@ -61,7 +61,7 @@ def _ask(ledger: Ledger, plan: Plan, receipt: Receipt, evidence: Evidence, withi
 
     text = arrival_text(plan, receipt, evidence, answer_by=answer_by, refused=why)
     key = f"arrived-{plan.fingerprint[:8]}-{len(refused)}"
-    answer = await_answer(key, arrival_form(text), text, before=announce, until=answer_by, now=utc_now())
+    answer = await_answer(key, arrival_form(text), before=announce, until=answer_by, now=utc_now())
     if answer.at >= answer_by:
         raise OutcomeUnknown(f"Nobody answered whether the copy to {name} arrived.")
     try:

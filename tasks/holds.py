@@ -134,7 +134,6 @@ def _ask_end(ledger: Ledger, destination: str, active: list[Hold], your_name: st
     answer = await_answer(
         f"hold-end-{attempt}",
         hold_end_form(text, message.decode()),
-        text,
         before=lambda: send_notice("hold", f"{destination}: a hold is to be ended", [text]),
         until=answer_by,
         now=utc_now(),

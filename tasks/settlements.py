@@ -78,7 +78,6 @@ def _ask(ledger: Ledger, call: Fact, answer_by: datetime, your_name: str, attemp
     answer = await_answer(
         f"settle-{attempt}",
         settle_form(text, statements),
-        text,
         before=lambda: send_notice("asked", subject, ["Its outcome is unknown, and it holds its destination."]),
         until=answer_by,
         now=utc_now(),

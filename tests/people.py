@@ -16,6 +16,7 @@ from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.ledger import Ledger
 from tasks.runtime.resources import open_ledger
 from tasks.signoff.approval_recheck import signed_decision
+from tasks.signoff.form_fields import REJECT, approval_choice
 from tasks.signoff.proofs import new_key, sign, statement
 from tasks.signoff.standing import NAMESPACE as STANDING
 from tasks.signoff.standing import sign_standing, statement_of
@@ -111,22 +112,35 @@ class Run:
         asked = self.request
         return sign(PEOPLE[lead][0], statement(decision, asked.plan, asked.answer_by))
 
-    def say(self, decision: str = "approve", *, lead: str = DEMO_LEAD, **instead: str) -> str:
-        """Fill in the whole form as this lead, signed, and return ACCEPT or REJECT."""
-        asked = self.request
-        form = {
-            "decision": decision, "plan": asked.code, "destination": asked.destination, "approver": lead,
-            "reason": "release day",
-            "proof": self.signature(lead, signed_decision(decision, restore=instead.get("restore") == "yes")),
-        }  # fmt: skip
-        if asked.verb == "promote" and not self.parameters.get("tables"):
-            form["restore"] = "no"
+    def say(self, decision: str = "approve", /, *, lead: str = DEMO_LEAD, restore: bool = False, **instead: str) -> str:
+        """Fill in the whole form as this lead, signed, and return ACCEPT or REJECT. `restore`: permit it, too."""
+        form = self.filled(decision, lead=lead, restore=restore)
         return self.answer(**(form | instead))
 
-    def approve(self, destination: str = "", **instead: str) -> "Run":
+    def filled(self, decision: str = "approve", *, lead: str = DEMO_LEAD, restore: bool = False) -> dict[str, str]:
+        """Return the answer of this lead, signed, with every field that the form has."""
+        asked = self.request
+        form = {
+            "decision": REJECT if decision == REJECT else approval_choice(asked.code, restore=restore),
+            "approver": lead, "reason": "release day", "proof": self.signature(lead, signed_decision(decision, restore=restore)),
+        }  # fmt: skip
+        return form | ({"destination": asked.destination} if "destination" in self.form["required"] else {})
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """The JSON schema of the form that this run shows."""
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(self._uuid)
+            keys = run.state.state_details.run_input_keyset if run.state else None
+            assert keys, f"the run shows no form: {run.state}"
+            path = {"id": self._uuid, "key": keys["schema"]}
+            schema: dict[str, Any] = client.request("GET", "/flow_runs/{id}/input/{key}", path_params=path).json()
+        return schema
+
+    def approve(self, *, restore: bool = False, **instead: str) -> "Run":
         """Approve as all leads whom the plan needs, one after the other, and continue."""
         for lead in (DEMO_LEAD, SECOND_LEAD)[: self.request.people]:
-            assert self.say(lead=lead, **({"destination": destination} if destination else {}), **instead) == "ACCEPT"
+            assert self.say(lead=lead, restore=restore, **instead) == "ACCEPT"
             self.go()
         return self
 

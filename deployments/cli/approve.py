@@ -20,6 +20,7 @@ from deployments.open_requests import OpenRequest, disagreements, find_request
 from deployments.prefect_server import Form, Server, connected, link
 from tasks.estate.errors import ApprovalExpired, NotApproved, PlanIsStale
 from tasks.signoff.approval_recheck import signed_decision
+from tasks.signoff.form_fields import APPROVE, REJECT, approval_choice, destination_is_typed
 from tasks.signoff.proofs import statement
 
 Fields = Annotated[
@@ -41,7 +42,9 @@ def approve(
     key: Key = None,
     destination: Annotated[
         str,
-        typer.Option("--destination", help="Name of what will be overwritten, typed in full. Asked for if missing."),
+        typer.Option(
+            "--destination", help="Name of what will be overwritten, typed in full. Asked for if the plan is red."
+        ),
     ] = "",
     reason: Reason = "",
     restore: Annotated[
@@ -51,10 +54,32 @@ def approve(
     field: Fields = None,
     wait: Wait = True,
 ) -> Result:
-    """Approve one plan, once. Shows its facts, asks for the destination's name, and signs the plan's fingerprint."""
-    more = {"restore": "yes" if restore else "no", **parse_pairs(field)}
-    given = _Given(name, reason, more, Credentials(code, key), wait)
-    return _decide("approve", named, given, destination)
+    """Approve one plan, once. Shows its facts, asks for what its risk class needs, and signs the plan's fingerprint."""
+    given = _Given(name, reason, parse_pairs(field), Credentials(code, key), wait)
+    with connected() as server:
+        request, form = _find(server, named, "approval")
+        plan = request.trusted_sheet.plan
+        _require_agreement(request, form)
+        _require_in_time(request)
+        _require_fields(form, given)
+        choice = approval_choice(plan.code, restore=restore)
+        if restore and choice not in form.fields["decision"]["enum"]:
+            raise typer.BadParameter("--restore-if-failed: an approval of this plan cannot permit a restore.")
+        if destination_is_typed(plan):
+            destination = destination or prompt("Type the name of what will be overwritten")
+        if destination not in ("", plan.destination_name) or (destination_is_typed(plan) and not destination):
+            raise NotApproved(
+                f"The typed destination is {destination!r}; plan {plan.code} overwrites {plan.destination_name!r}.",
+                next_step="Nothing was answered; the run still waits.",
+            )
+        fields = {
+            **given.more,  # first: an extra field cannot replace what is shown, typed and signed
+            "decision": choice,
+            "approver": asked("Your name", name, form.fields["approver"]),
+            "destination": destination,
+            "reason": asked("Reason", reason, form.fields["reason"]),
+        }
+        return _send(server, request, form, fields, given, decision=signed_decision(APPROVE, restore=restore))
 
 
 def reject(
@@ -63,12 +88,21 @@ def reject(
     code: Code = "",
     key: Key = None,
     reason: Reason = "",
-    field: Fields = None,
     wait: Wait = True,
 ) -> Result:
-    """Reject one plan: nothing is overwritten."""
-    more = {"restore": "no", **parse_pairs(field)}
-    return _decide("reject", named, _Given(name, reason, more, Credentials(code, key), wait), None)
+    """Reject one plan: nothing is overwritten. A reason is enough; with a code or key, the ledger names who it was as proven."""
+    credentials = Credentials(code, key)
+    given = _Given(name, reason, {}, credentials, wait)
+    with connected() as server:
+        request, form = _find(server, named, "approval")
+        _require_fields(form, given)
+        fields = {
+            **dict.fromkeys(form.required, ""),
+            "decision": REJECT,
+            "approver": asked("Your name", name, form.fields["approver"]) if credentials.given else name,
+            "reason": asked("Reason", reason, form.fields["reason"]),
+        }
+        return _send(server, request, form, fields, given, decision=REJECT)
 
 
 def arrived(
@@ -107,43 +141,16 @@ class _Given:
     wait: bool
 
 
-def _decide(decision: str, named: str, typed: _Given, destination: str | None) -> Result:
-    """Answer an approval request. `destination` is asked for if it is empty; None fills in the plan's own."""
-    with connected() as server:
-        request, form = _find(server, named, "approval")
-        plan = request.trusted_sheet.plan
-        if decision == "approve":
-            _require_agreement(request, form)
-            _require_in_time(request)
-        _require_fields(form, typed)
-        if destination is not None:
-            destination = destination or prompt("Type the name of what will be overwritten")
-        if destination not in (None, plan.destination_name):
-            raise NotApproved(
-                f"The typed destination is {destination!r}; plan {plan.code} overwrites {plan.destination_name!r}.",
-                next_step="Nothing was answered; the run still waits.",
-            )
-        given = {
-            **typed.more,  # first: an extra field cannot replace what is shown, typed and signed
-            "decision": decision,
-            "approver": asked("Your name", typed.name, form.fields.get("approver", {})),
-            "plan": plan.code,
-            "destination": plan.destination_name,
-            "reason": asked("Reason", typed.reason, form.fields.get("reason", {})),
-        }
-        return _send(server, request, form, given, typed, decision=decision)
-
-
 def _without_empty(**values: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
 def _require_fields(form: Form, typed: _Given) -> None:
     """Raise typer's usage error for a field that the form does not have, one that it needs, and a value that it refuses."""
-    unknown = sorted(set(typed.more) - set(form.fields) - {"restore"})
+    unknown = sorted(set(typed.more) - set(form.fields))
     if unknown:
         raise typer.BadParameter(f"The form has no field {', '.join(unknown)}; it asks for {', '.join(form.fields)}.")
-    known = {*typed.more, "decision", "approver", "plan", "destination", "reason", "proof"}
+    known = {*typed.more, "decision", "approver", "destination", "reason", "proof"}
     if missing := [name for name in form.required if name not in known]:
         raise typer.BadParameter(f"The form asks for more: {', '.join(f'--field {name}=…' for name in missing)}.")
     values = {**typed.more, **_without_empty(approver=typed.name, reason=typed.reason)}
@@ -190,17 +197,20 @@ def _require_agreement(request: OpenRequest, form: Form) -> None:
 def _send(
     server: Server, request: OpenRequest, form: Form, given: Mapping[str, str], typed: _Given, *, decision: str
 ) -> Result:
-    """Submit exactly the fields of the form, with the proof. The proof is sent to the API and printed nowhere."""
+    """Submit exactly the fields of the form, with the proof of this decision. The proof is sent to the API and printed nowhere.
+
+    A rejection without a code or key has no proof.
+    """
     sheet, run = request.trusted_sheet, request.run.id
-    signed = signed_decision(decision, restore=given.get("restore") == "yes")
-    proof = typed.credentials.prove(statement(signed, sheet.plan.fingerprint, sheet.answer_by))
+    message = statement(decision, sheet.plan.fingerprint, sheet.answer_by)
+    proof = typed.credentials.prove(message) if decision != REJECT or typed.credentials.given else ""
     fields = {name: value for name, value in {**given, "proof": proof}.items() if name in form.fields}
     before = server.steps(run)
     server.answer(run, fields)
     answered: dict[str, Any] = {
         "run": str(run),
         "plan": sheet.plan.code,
-        "decision": decision,
+        "decision": decision.partition("+")[0],
         "verdict": "ACCEPT",
         "link": link(run),
     }

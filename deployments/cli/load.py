@@ -19,10 +19,11 @@ from tasks.estate.planning_faults import as_facts
 from tasks.estate.plans import Approval
 from tasks.estate.polling import utc_now
 from tasks.rendering import dumps
-from tasks.rendering.approval import gate_lines
+from tasks.rendering.approval import gate_lines, opening_lines
 from tasks.runtime import load_target
 from tasks.runtime.permission import approval_gate
 from tasks.signoff.answers import Answer, recorded_answer
+from tasks.signoff.form_fields import phrase_is_typed
 from tasks.signoff.gate import SHORTEST_REASON, Gate, Waiting
 from tasks.signoff.proofs import statement
 
@@ -80,7 +81,8 @@ def load(
                 )
                 document["plan"] = _planned(plan)
                 if plan_only:
-                    text = dumps.load_text(plan, answer_by=utc_now() + ANSWER_WITHIN)
+                    details = dumps.load_text(plan, answer_by=utc_now() + ANSWER_WITHIN)
+                    text = "\n".join([*opening_lines(plan, None), details])
                     return done_result(
                         "Planned", document, [MarkdownText(text), "", "Nothing was loaded, and nobody was asked."]
                     )
@@ -122,13 +124,15 @@ class _Conversation:
 
     def _ask_once(self, waiting: Waiting) -> Approval | Waiting:
         plan = self._plan
-        gate = gate_lines(plan, waiting)
-        print_aside(MarkdownText(dumps.load_text(plan, answer_by=waiting.answer_by, gate=gate)), "")
+        details = dumps.load_text(plan, answer_by=waiting.answer_by, gate=gate_lines(plan, waiting))
+        print_aside(MarkdownText("\n".join([*opening_lines(plan, waiting), details])), "")
         if waiting.refused:
             print_aside(Alert(f"The last answer did not count: {waiting.refused}"))
         decision = self._value("decision", "approve or reject", {"enum": ["approve", "reject"]})
         approver = self._value("name", "Your name", {})
-        if decision == "approve" and plan.arrives_raw and prompt(f"Type {RISK_PHRASE}") != RISK_PHRASE:
+        needed = RISK_PHRASE if decision == "approve" and phrase_is_typed(plan) else ""
+        phrase = prompt(f"Type {needed}") if needed else ""
+        if phrase != needed:
             raise RiskNotAccepted("The risk phrase was not typed exactly.")
         reason = self._value("reason", "Reason", {"minLength": SHORTEST_REASON})
         proof = self._credentials.prove(statement(decision, plan.fingerprint, waiting.answer_by))
@@ -142,6 +146,7 @@ class _Conversation:
             reason=reason,
             given_at=utc_now(),
             restore=False,
+            phrase=phrase,
         )
         return self._gate.evaluate(plan, answer, now=utc_now())
 

@@ -33,6 +33,11 @@ class Credentials:
         if self.key is not None and not self.key.expanduser().exists():
             raise typer.BadParameter(f"--key: {self.key} does not exist.")
 
+    @property
+    def given(self) -> bool:
+        """Whether a code or key was given as an option."""
+        return bool(self.code or self.key)
+
     def prove(self, message: bytes) -> str:
         """Return the digits, or the signature of the message on one line."""
         if self.key is not None:

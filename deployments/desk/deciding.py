@@ -5,14 +5,20 @@ from dataclasses import dataclass
 
 from deployments.desk.reading import Request, Sources
 from tasks.estate.errors import NotApproved, PlanIsStale
-from tasks.estate.risks import Grade
 from tasks.signoff.approval_recheck import signed_decision
+from tasks.signoff.form_fields import (
+    APPROVE,
+    REJECT,
+    answer_fields,
+    approval_choice,
+    destination_is_typed,
+    phrase_is_typed,
+)
 from tasks.signoff.passkeys import is_assertion
 from tasks.signoff.proofs import statement
 
 SHORTEST_REASON, LONGEST_REASON = 5, 500  # characters, as the form in Prefect demands
-OURS = {"decision", "plan", "destination", "approver", "proof", "reason", "restore", "risk"}
-NOT_PROVEN = "no proof"  # a rejection needs none, and Prefect's form wants six characters
+OURS = {"decision", "destination", "approver", "proof", "reason", "risk"}
 SOMEBODY = "Somebody at the desk"
 NOTHING = "Nothing was sent; the run still waits."
 
@@ -30,21 +36,21 @@ class Asked:
 
 def asked_for(request: Request) -> Asked:
     """Return what an approval of this request needs in addition to proof and reason. Raises `PlanIsStale` without a sheet."""
-    sheet, fields = request.request.trusted_sheet, request.form.fields if request.form else {}
+    sheet, offered = request.request.trusted_sheet, _offered(request)
     fingerprint, until = sheet.plan.fingerprint, sheet.answer_by
     return Asked(
-        destination=sheet.plan.risk.grade is Grade.RED,
-        restore="restore" in fields,
-        phrase="risk" in fields,
-        statement=statement("approve", fingerprint, until).decode(),
-        statement_with_restore=statement(signed_decision("approve", restore=True), fingerprint, until).decode(),
+        destination=destination_is_typed(sheet.plan),
+        restore=approval_choice(sheet.plan.code, restore=True) in offered,
+        phrase=phrase_is_typed(sheet.plan),
+        statement=statement(APPROVE, fingerprint, until).decode(),
+        statement_with_restore=statement(signed_decision(APPROVE, restore=True), fingerprint, until).decode(),
     )
 
 
 def rejection(request: Request, given: Mapping[str, str]) -> dict[str, str]:
     """Return the answer of somebody who rejects: a reason is enough."""
-    answer = {"decision": "reject", "approver": SOMEBODY, "proof": NOT_PROVEN, "reason": _reason(given)}
-    return _whole(request, answer | {"restore": "no"})
+    _require_form(request)
+    return answer_fields(request.plan, REJECT, reason=_reason(given), approver=SOMEBODY)
 
 
 def approval(request: Request, given: Mapping[str, str], sources: Sources) -> dict[str, str]:
@@ -53,13 +59,21 @@ def approval(request: Request, given: Mapping[str, str], sources: Sources) -> di
         raise PlanIsStale(
             f"This request cannot be approved: {request.wrong[0]}", next_step="Reject it; start a new run."
         )
-    asked, name = asked_for(request), request.plan.destination_name
-    if asked.destination and given.get("destination", "").strip() != name:
-        raise NotApproved(f"The typed name is not {name}, which is overwritten.", next_step=NOTHING)
+    _require_form(request)
+    asked, plan = asked_for(request), request.plan
+    destination = given.get("destination", "").strip()
+    if asked.destination and destination != plan.destination_name:
+        raise NotApproved(f"The typed name is not {plan.destination_name}, which is overwritten.", next_step=NOTHING)
     approver, proof = _proof(given, sources)
-    restore = "yes" if given.get("restore") == "yes" else "no"
-    answer = {"decision": "approve", "approver": approver, "proof": proof, "reason": _reason(given)}
-    return _whole(request, answer | {"restore": restore, "risk": given.get("risk", "").strip()})
+    return answer_fields(
+        plan,
+        approval_choice(plan.code, restore=asked.restore and given.get("restore") == "yes"),
+        reason=_reason(given),
+        approver=approver,
+        proof=proof,
+        destination=destination,
+        phrase=given.get("risk", "").strip(),
+    )
 
 
 def _proof(given: Mapping[str, str], sources: Sources) -> tuple[str, str]:
@@ -89,13 +103,13 @@ def _reason(given: Mapping[str, str]) -> str:
     return reason
 
 
-def _whole(request: Request, answer: Mapping[str, str]) -> dict[str, str]:
-    """Return the answer with plan and destination, and only with fields that the run's form has."""
+def _offered(request: Request) -> list[str]:
+    """Return the choices of the run's form."""
+    return list(request.form.fields.get("decision", {}).get("enum", [])) if request.form else []
+
+
+def _require_form(request: Request) -> None:
+    """Raise `NotApproved` unless the run shows an approval form with the fields that are known here."""
     form = request.form
     if form is None or request.request.kind != "approval" or not set(form.required) <= OURS:
         raise NotApproved("This request cannot be answered here; answer in Prefect.", next_step=NOTHING)
-    plan = request.plan
-    answer = {**answer, "plan": plan.code, "destination": plan.destination_name}
-    if answer["decision"] == "reject" and "risk" in form.fields:
-        answer["risk"] = str(form.fields["risk"].get("pattern", "")).strip("^$")
-    return {name: value for name, value in answer.items() if name in form.fields}

@@ -44,15 +44,14 @@ class DatabasesDemo:
         return self._guide.lead(
             "reload/reload",
             answer=self._answer,
-            example=f"approve, the plan's code, {HOSTNAME}, {LEAD}, the six digits below, any reason",
+            example=f"approve, any reason, {LEAD}, the six digits below",
             hostname=HOSTNAME,
             requested_by="the demo",
         )
 
     def _answer(self, form: Form) -> dict[str, str]:
         return {
-            "decision": "approve", "plan": form.plan_code, "destination": HOSTNAME, "approver": LEAD,
-            "proof": self._guide.proof(), "reason": "demo of a first load",
+            "decision": form.approval, "approver": LEAD, "proof": self._guide.proof(), "reason": "demo of a first load",
         }  # fmt: skip
 
     def _nightly_reload(self) -> bool:

@@ -42,7 +42,7 @@ class WebsitesDemo:
         outcome = self._guide.lead(
             "promote/promote",
             answer=self._answer,
-            example=f"approve, the plan's code, {PRODUCTION}, {LEAD}, the six digits below, any reason, no",
+            example=f"approve, any reason, {LEAD}, the six digits below",
             source=STAGING,
             destination=PRODUCTION,
             requested_by="the demo",
@@ -53,8 +53,8 @@ class WebsitesDemo:
         """Return the demo lead's answer: an approval, or what the host's e-mail would contain."""
         if "decision" in form.fields:
             return {
-                "decision": "approve", "plan": form.plan_code, "destination": PRODUCTION, "approver": LEAD,
-                "proof": self._guide.proof(), "reason": "demo of a release", "restore": "no",
+                "decision": form.approval, "approver": LEAD, "proof": self._guide.proof(),
+                "reason": "demo of a release",
             }  # fmt: skip
         versions = {name: site["files_version"] for name, site in self._estate().items()}
         landed = versions[STAGING] == versions[PRODUCTION]

@@ -155,6 +155,13 @@ class Estate(Immutable):
         """Return the database that has this masking policy, or None."""
         return next((each for each in self.databases if each.policy == policy), None)
 
+    def zone_of(self, destination: str) -> str:
+        """Return the time zone of a destination's nights, or else that of the first night in the file; "" without any."""
+        site = self.site_of(destination)
+        own: list[Site | Database] = [site] if site else []
+        own += [database for database in self.databases if database.hostname == destination]
+        return next((each.nightly.zone for each in (*own, *self.sites, *self.databases) if each.nightly), "")
+
     def pairs(self) -> Iterator[tuple[Site, str]]:
         """Yield each site with each of its installs that is not production."""
         yield from ((site, name) for site in self.sites for name in site.lower)

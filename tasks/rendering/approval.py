@@ -1,33 +1,15 @@
 """What people read before they answer: the texts of the approval, arrival and settle forms, and the notice of a request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tasks.estate.plans import Comparison, CopyOptions, Evidence, Intent, Plan, Receipt, Severity
-from tasks.estate.sites import Direction, Install
+from tasks.estate.dumps import LoadPlan
+from tasks.estate.plans import Comparison, Evidence, Intent, Plan, Receipt
+from tasks.estate.sites import Direction
 from tasks.ledger.ledger import Fact
-from tasks.rendering.times_and_tables import bullets, plain, utc_time
+from tasks.rendering.request_words import sentence, shown_differences, turn
+from tasks.rendering.times_and_tables import bullets, local_time, plain, utc_time
 from tasks.signoff.gate import Waiting
-
-HEADINGS = {
-    Direction.DOWN: "REFRESH (down)",
-    Direction.UP: "PROMOTION TO PRODUCTION (up)",
-    Direction.BACK: "RESTORE (back)",
-}
-
-
-def what_travels(options: CopyOptions, *, shown: Callable[[str], str] = plain) -> str:
-    """Return the options in words; `shown` escapes the names of tables."""
-    if not options.database:
-        return "files only, no database"
-    tables = f"database tables {', '.join(map(shown, options.tables))} only" if options.tables else "the whole database"
-    return f"files and {tables}" if options.files else tables
-
-
-def _install(install: Install, title: str | None) -> str:
-    shown = f", titled “{plain(title)}”" if title else ", title unknown"
-    domain = plain(install.primary_domain or "no domain")
-    return f"**{plain(install.name)}** ({install.environment.value}, {domain}{shown})"
 
 
 def requester(name: str) -> str:
@@ -41,81 +23,83 @@ def refused_line(why: str, attempts_left: int | None = None) -> list[str]:
     return [f"* **The last answer did not count: {plain(why, 300)}**{left}"] if why else []
 
 
-def gate_lines(plan: Intent, waiting: Waiting) -> list[str]:
-    """Return what the approval gate requires, who has approved, and why the last answer did not count."""
+def opening_lines(plan: Plan | LoadPlan, waiting: Waiting | None) -> list[str]:
+    """Return what matters first, as at the desk: what is overwritten by what, whose turn it is, why the last answer did not count."""
+    lines = [f"**{plain(sentence(plan), 2000)}**", ""]
+    if waiting is None:
+        return lines
+    return [*lines, plain(turn(plan, waiting), 1000), "", *refused_line(waiting.refused, waiting.attempts_left)]
+
+
+def gate_lines(plan: Intent, waiting: Waiting, *, zone: str = "") -> list[str]:
+    """Return what the approval gate requires, and who has approved. `zone`: times are shown in it too."""
     risk = plan.risk
     who = "1 person" if risk.people == 1 else f"{risk.people} different people"
     details = [plain(reason, 300) for reason in risk.reasons]
     if risk.cool_down:
-        details.append(f"nobody before {utc_time(waiting.asked_at + timedelta(seconds=risk.cool_down))}")
+        details.append(f"nobody before {local_time(waiting.asked_at + timedelta(seconds=risk.cool_down), zone)}")
     if risk.signatures:
         details.append(f"{risk.signatures} of them by passkey or SSH signature")
     return [
         f"* Risk: **{risk.grade.value.upper()}**, {who} must approve",
         *(f"    {line}" for line in bullets(details)),
         *(f"* **{plain(yes.name)}** approved ({yes.proof}, {utc_time(yes.answered_at)})" for yes in waiting.yes),
-        *refused_line(waiting.refused, waiting.attempts_left),
     ]
 
 
-def plan_lines(plan: Intent, answer_by: datetime, gate: Sequence[str]) -> list[str]:
-    """Return requester, plan code, deadline, what the gate requires, and what an approval overrides."""
+def plan_lines(plan: Intent, answer_by: datetime, gate: Sequence[str], *, zone: str = "") -> list[str]:
+    """Return what the gate requires, what an approval overrides, the deadline, the requester and the plan code."""
     return [
-        f"* Plan **{plan.code}**",
-        f"* Requested by: {requester(plan.requested_by)}",
-        f"* Answer by: **{utc_time(answer_by)}**; without an answer nothing is overwritten",
         *gate,
         *(f"* Overrides: **{plain(mark)}**" for mark in plan.overrides),
+        f"* Answer by: **{local_time(answer_by, zone)}**; without an answer nothing is overwritten",
+        f"* Requested by: {requester(plan.requested_by)}",
+        f"* Plan **{plan.code}**",
     ]
 
 
 def approval_text(
-    plan: Plan, comparison: Comparison, *, answer_by: datetime, notes: tuple[str, ...] = (), gate: Sequence[str] = ()
+    plan: Plan, comparison: Comparison, waiting: Waiting, *, notes: tuple[str, ...] = (), zone: str = ""
 ) -> str:
-    """Return the text of the approval form: direction, both sites, what is lost, backup, deadline and differences."""
-    source, destination = plan.pair.source, plan.pair.destination
-    overwritten = _install(destination, comparison.destination.content.title)
-    back = plan.direction is Direction.BACK
-    lines = [f"## {HEADINGS[plan.direction]}", ""]
-    if back:
-        lines.append(f"Put backup `{plan.restore_backup_id}` back onto {overwritten}.")
-    else:
-        lines.append(f"From {_install(source, comparison.source.content.title)}")
-        lines.append(f"**onto** {overwritten}, which is **overwritten**.")
-    lines += ["", f"* What travels: **{what_travels(plan.options)}**"]
-    if comparison.destination_is_newer and not back:
-        lines.append(
-            f"* **The destination is NEWER than the source.** {plain(destination.name)} has changes that the source lacks."
-        )
+    """Return the text of the approval form: what is overwritten, what is lost, risk, deadline, backup and differences."""
+    source, destination = comparison.source, comparison.destination
+    lines = opening_lines(plan, waiting)
+    if comparison.destination_is_newer and plan.direction is not Direction.BACK:
+        name = plain(destination.install.name)
+        lines.append(f"* **The destination is NEWER than the source.** {name} has changes that the source lacks.")
     lines += [f"* Permanently lost: {plain(loss)}" for loss in comparison.losses]
-    lines.append(
-        f"* Backup of {plain(destination.name)}: `{plan.backup.id}`, completed {utc_time(plan.backup.completed_at)}"
-    )
-    lines += plan_lines(plan, answer_by, gate)
     if plan.break_glass:
         lines.append(f"* **Break-glass, during a freeze: {plain(plan.break_glass, 300)}**")
     lines += [f"* **{plain(note, 400)}**" for note in notes]
-    lines += ["", *difference_lines(comparison)]
-    gaps = (*comparison.source.gaps, *comparison.destination.gaps)
-    lines += [f"* Could not be looked up: {plain(gap)}" for gap in gaps]
+    lines += plan_lines(plan, waiting.answer_by, gate_lines(plan, waiting, zone=zone), zone=zone)
+    backup = plan.backup
+    lines.append(
+        f"* Backup of {plain(destination.install.name)}: `{backup.id}`, completed {local_time(backup.completed_at, zone)}"
+    )
+    lines.append(f"* Site titles: {_titles(comparison)}")
+    lines += ["", "### What differs", "", *difference_lines(comparison)]
+    lines += [f"* Could not be looked up: {plain(gap)}" for gap in (*source.gaps, *destination.gaps)]
     return "\n".join(lines)
 
 
+def _titles(comparison: Comparison) -> str:
+    """Return the title of each site, by which people recognize it."""
+    sides = {side.install.name: side.content.title for side in (comparison.source, comparison.destination)}
+    return ", ".join(f"{plain(name)} {f'“{plain(title)}”' if title else 'unknown'}" for name, title in sides.items())
+
+
 def difference_lines(comparison: Comparison, *, all_rows: bool = False) -> list[str]:
-    """Return the comparison as a list: what differs or is not known, or everything.
+    """Return the comparison as a list in human units: what differs or is not known, or everything.
 
     Not as a table: a table makes Prefect's dialog wider than a phone, and cuts the whole form. Each side has a line of its own,
     because a value may be a list. If both sides are one install (a restore), it is shown once.
     """
     source, destination = comparison.source.install, comparison.destination.install
     lines = []
-    for d in comparison.differences:
-        if all_rows or d.source != d.destination or d.severity is Severity.UNKNOWN:
-            weight = "" if d.severity is Severity.INFO else d.severity.value
-            marks = ": ".join(filter(None, (weight, plain(d.note))))
-            lines.append(f"* {d.aspect}{f' ({marks})' if marks else ''}")
-            lines += [f"    * {plain(source.name)}: {plain(d.source)}"] if source.id != destination.id else []
-            lines.append(f"    * {plain(destination.name)}: {plain(d.destination)}")
+    for each in shown_differences(comparison, every=all_rows):
+        lines.append(f"* {each.aspect}{f' ({plain(each.mark)})' if each.mark else ''}")
+        lines += [f"    * {plain(source.name)}: {plain(each.source)}"] if source.id != destination.id else []
+        lines.append(f"    * {plain(destination.name)}: {plain(each.destination)}")
     return lines or ["No difference was found."]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from tasks.dumps.export_plan import ExportPlan
 from tasks.dumps.masking_preview import HIDDEN, Change, ColumnPreview, Preview, TablePreview
-from tasks.estate.dumps import RISK_PHRASE, Anonymizer, DumpFacts, Header, LeakSearchResult, Loaded, LoadPlan
+from tasks.estate.dumps import Anonymizer, DumpFacts, Header, LeakSearchResult, Loaded, LoadPlan
 from tasks.masking.classify import ColumnDraft, Draft, TableDraft
 from tasks.masking.draft_yaml import as_yaml
 from tasks.rendering.approval import plan_lines
@@ -17,7 +17,6 @@ SHOWN = 200  # characters of a value in a preview
 UNKNOWN = "neither the dump nor the policy has them"
 PERSONAL = "**Contains personal data**"
 PSEUDONYMISED = "pseudonymised (ids are kept: it stays personal data under GDPR Art. 4(5); keep access restricted)"
-RISK_LABEL = f"Only if an anonymizer is off: type {RISK_PHRASE}"
 
 
 def kind_of_data(raw: tuple[Anonymizer, ...]) -> str:
@@ -29,14 +28,10 @@ def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
-def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) -> str:
-    """Return the text of a load's approval form: what is replaced by what, and what is lost."""
-    header = plan.header
+def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = (), zone: str = "") -> str:
+    """Return the details of a load, which follow its `opening_lines`: what is lost, what may be refused, and how many rows arrive."""
     lines = [
-        f"## Replace the data of **{plain(plan.hostname)}**, database **{plain(plan.target.database)}**",
-        "",
-        f"with the dump `{plain(_file(plan.dump))}` of **{plain(header.source_host)}**, taken {utc_time(header.exported_at)}.",
-        "",
+        f"* Dump `{plain(_file(plan.dump))}` of **{plain(plan.header.source_host)}**",
         f"* The data is {kind_of_data(plan.arrives_raw)}",
         f"* {leak_search_line(plan.unproven, plan.attack)}",
     ]
@@ -65,7 +60,7 @@ def load_text(plan: LoadPlan, *, answer_by: datetime, gate: Sequence[str] = ()) 
     ]
     lines += [f"* … and {len(plan.doubts) - 40} more that may be refused"] if len(plan.doubts) > 40 else []
     lines += [
-        *plan_lines(plan, answer_by, gate),
+        *plan_lines(plan, answer_by, gate, zone=zone),
         *section("Rows that arrive", _rows_list([(str(each.name), each.rows) for each in plan.tables])),
     ]
     return "\n".join(lines)

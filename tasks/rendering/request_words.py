@@ -1,16 +1,14 @@
-"""What an approval request comes to, in plain sentences and human units, for pages that escape text themselves.
-
-The form in Prefect shows the same facts as Markdown: `approval` and `dumps`.
-"""
+"""What an approval request comes to, in plain sentences and human units, for whoever escapes text: the desk's pages and `approval`."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tasks.estate.dumps import LoadPlan
-from tasks.estate.plans import BOUND, Comparison, Difference, Plan, Severity
+from tasks.estate.plans import BOUND, Comparison, CopyOptions, Difference, Plan, Severity
 from tasks.estate.sites import Direction
-from tasks.rendering.approval import what_travels
+from tasks.rendering.times_and_tables import plain
 from tasks.signoff.gate import Waiting
 
 VERSION = re.compile(r"\d+(?:\.\d+)*")
@@ -25,6 +23,14 @@ class ShownDifference:
     source: str
     destination: str
     mark: str = ""
+
+
+def what_travels(options: CopyOptions, *, shown: Callable[[str], str] = plain) -> str:
+    """Return the options in words; `shown` escapes the names of tables."""
+    if not options.database:
+        return "files only, no database"
+    tables = f"database tables {', '.join(map(shown, options.tables))} only" if options.tables else "the whole database"
+    return f"files and {tables}" if options.files else tables
 
 
 def sentence(plan: Plan | LoadPlan) -> str:
@@ -60,12 +66,12 @@ def must_be_bound(plan: Plan | LoadPlan, waiting: Waiting) -> bool:
     return plan.risk.signatures - signed > plan.risk.people - len(waiting.yes) - 1
 
 
-def shown_differences(comparison: Comparison) -> list[ShownDifference]:
-    """Return what differs or is not known, in human units; what needs a look comes first."""
+def shown_differences(comparison: Comparison, *, every: bool = False) -> list[ShownDifference]:
+    """Return what differs or is not known, or `every` line, in human units; what needs a look comes first."""
     found = [
         _shown(each)
         for each in comparison.differences
-        if each.source != each.destination or each.severity is Severity.UNKNOWN
+        if every or each.source != each.destination or each.severity is Severity.UNKNOWN
     ]
     return sorted(found, key=lambda each: not each.mark)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 HOSTILE = str.maketrans({c: "\\" + c for c in "\\`*_[]<>#|!~"} | {"\n": " ", "\r": " ", "{": "(", "}": ")"})
 
@@ -22,6 +23,13 @@ def head_words(head: str) -> str:
     """Return the ledger's head in groups, which a phone can wrap. `understudy ledger verify --anchor` takes it with its blanks."""
     number, colon, digest = head.partition(":")
     return f"{number}{colon}{' '.join(re.findall('.{1,16}', digest))}"
+
+
+def local_time(moment: datetime | None, zone: str) -> str:
+    """Return a moment in this time zone (IANA) and in UTC; in UTC alone without a zone."""
+    if moment is None or zone in ("", "UTC"):
+        return utc_time(moment)
+    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone} ({utc_time(moment)})"
 
 
 def code(text: str) -> str:

@@ -21,21 +21,24 @@ from prefect.runtime import flow_run
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from tasks.estate.approval_sheet import Sheet, sheet_key
-from tasks.estate.dumps import RISK_PHRASE
+from tasks.estate.dumps import RISK_PHRASE, LoadPlan
+from tasks.estate.plans import Plan
 from tasks.estate.polling import utc_now
 from tasks.ledger.facts import HoldEndAsked, SettleAsked
-from tasks.rendering.dumps import RISK_LABEL
 from tasks.runtime.current_run import this_run
 from tasks.runtime.prefect_records import parameters_of
 from tasks.runtime.resources import open_ledger
+from tasks.signoff.form_fields import CHOICE, REJECT, choices, destination_is_typed, phrase_is_typed
 
 SHORTEST = timedelta(seconds=1)
 
 PROOF: dict[str, Any] = {"min_length": 6, "max_length": 4000}  # characters: a code; an RSA signature has 1,600
 PROOF_TITLE = "Proof that it is you"
-DECISIONS = "reject: nothing is overwritten. approve: this plan, once."
-PLAN_HELP = "The notice that you received names the same code."
-DESTINATION_HELP = "In full: it will be overwritten."
+REASON_HELP = "Why, in a few words. If you reject, leave the rest empty."
+BOUND_ONLY = "A code is not enough here: answer with a passkey at the desk, or with an SSH key (`understudy approve`)."
+CODE_OR_BOUND = (
+    "The six digits that your authenticator shows now, or your SSH signature (`understudy approve` makes it)."
+)
 EMAIL, ONLY_IF_READ = "The host's e-mail about this copy reports", "'completed' only if you read it."
 OUTCOME, ONLY_IF_KNOWN = "Outcome of the call", "Only if you know it."
 
@@ -51,7 +54,7 @@ def _approver(position: int) -> Any:
     )
 
 
-def _proof(position: int, signs: str = "understudy approve", more: Mapping[str, Any] | None = None) -> Any:
+def _proof(position: int, signs: str, more: Mapping[str, Any] | None = None) -> Any:
     help_text = f"The current six digits of your authenticator, or your SSH signature on one line (`{signs}` makes it)."
     return _field(position, PROOF_TITLE, help_text, more, **PROOF)
 
@@ -61,28 +64,20 @@ class _Form(RunInput):
 
 
 class ApprovalForm(_Form):
-    """The form that a lead fills in before a copy or restore."""
+    """What a lead answered before a copy, restore or load. The gate checks it; nothing here is trusted.
 
-    decision: Literal["reject", "approve"] = _field(0, "Decision", DECISIONS)
-    plan: str = _field(1, "Type the code of the plan", PLAN_HELP, max_length=20)
-    destination: str = _field(2, "Type the name of the destination", DESTINATION_HELP, max_length=255)
-    approver: str = _approver(3)
-    proof: str = _proof(4)
-    reason: str = _field(5, "Reason", "Why, in a few words.", min_length=5, max_length=500)
+    Reads the answers of version 0.1 too, which typed `plan`, `destination` and `restore` and chose a bare "approve": an answer
+    may come from a form that was opened before an upgrade. `form_for` makes what people see.
+    """
 
-
-class PromotionForm(ApprovalForm):
-    """The approval form of a promotion, which may also permit its restore."""
-
-    restore: Literal["no", "yes"] = _field(
-        6, "If verification fails", "yes: the backup is put back automatically, without asking again, for a short time."
-    )
-
-
-class RiskyForm(ApprovalForm):
-    """The approval form of a load that leaves personal data as it is."""
-
-    risk: str = _field(6, RISK_LABEL, "Personal data of production will be on staging.", pattern=f"^{RISK_PHRASE}$")
+    decision: str = Field(pattern=CHOICE.pattern)
+    reason: str = Field(max_length=500)
+    approver: str = Field("", max_length=80)
+    proof: str = Field("", max_length=PROOF["max_length"])
+    destination: str = Field("", max_length=255)
+    risk: str = Field("", max_length=100)
+    plan: str = Field("", max_length=20)
+    restore: Literal["no", "yes"] = "no"
 
 
 Email = Literal["no e-mail yet", "failed", "completed"]
@@ -93,7 +88,7 @@ class ArrivalForm(_Form):
 
     email: Email = _field(0, EMAIL, ONLY_IF_READ)
     approver: str = _approver(1)
-    proof: str = _proof(2)
+    proof: str = _proof(2, "understudy approve")
     words: str = _field(
         3, "Wording and time of the e-mail", "For example: 'Copy complete', 14:32.", min_length=5, max_length=300
     )
@@ -103,7 +98,7 @@ class HoldEndForm(_Form):
     """Who ends a hold, and the proof that they may."""
 
     approver: str = _approver(0)
-    proof: str = _proof(1)
+    proof: str = _proof(1, "understudy approve")
 
 
 class SettleForm(_Form):
@@ -111,23 +106,64 @@ class SettleForm(_Form):
 
     outcome: Literal["arrived", "failed"] = _field(0, OUTCOME, ONLY_IF_KNOWN)
     approver: str = _approver(1)
-    proof: str = _proof(2)
+    proof: str = _proof(2, "understudy approve")
     reason: str = _field(
         3, "How you know", "The host's e-mail and its time, or what you saw.", min_length=5, max_length=300
     )
 
 
-def form_for(code: str, destination: str, kind: type[ApprovalForm], text: str = "") -> type[ApprovalForm]:
-    """Return the form for one plan: the server refuses any typed code or destination but the plan's own.
+def form_for(plan: Plan | LoadPlan, text: str, *, undoable: bool = False, bound: bool = False) -> type[ApprovalForm]:
+    """Return the form for one plan: decision, reason, name and proof, and what its risk class needs in addition.
 
-    `text` is also the help of the first field: if the window is not high enough for all fields, Prefect's dialog reduces the
-    form's own description to nothing, and people would approve what they cannot see.
+    `undoable`: an approval may also permit the restore. `bound`: this answer must be made with a passkey or an SSH key. The server
+    refuses an approval that names another plan or destination, or leaves a field empty. `text` is the help of the first field:
+    a low window hides the form's own description.
     """
-    plan = _field(1, f"Type the code of the plan: {code}", PLAN_HELP, pattern=f"^{code}$")
-    title = f"Type the name of what will be overwritten: {destination}"
-    typed = _field(2, title, DESTINATION_HELP, pattern=f"^{re.escape(destination)}$")
-    decision = _field(0, "Decision", _help(text, DECISIONS))
-    return _derived(kind, decision=(Literal["reject", "approve"], decision), plan=(str, plan), destination=(str, typed))
+    schema = _approval_schema(plan, text, undoable=undoable, bound=bound)
+
+    class Shown(ApprovalForm):
+        model_config = ConfigDict(title=ApprovalForm.__name__, json_schema_extra=lambda drawn: drawn.update(schema))
+
+    return Shown
+
+
+def _approval_schema(plan: Plan | LoadPlan, text: str, *, undoable: bool, bound: bool) -> dict[str, Any]:
+    """Return the JSON schema of `form_for`. All fields are listed as required, because Prefect's UI calls the others optional.
+
+    A field that a rejection leaves empty has the default "", which the UI sends; what an approval must contain is in `else`.
+    """
+    decision = {
+        "title": "Decision", "description": _help(text), "enum": choices(plan.code, undoable=undoable),
+    }  # fmt: skip
+    shown: dict[str, dict[str, Any]] = {
+        "decision": decision,
+        "reason": {"title": "Reason", "description": REASON_HELP, "minLength": 5, "maxLength": 500},
+        "approver": {"title": "Your name", "description": "As enrolled.", "default": "", "maxLength": 80},
+        "proof": {
+            "title": PROOF_TITLE, "description": BOUND_ONLY if bound else CODE_OR_BOUND, "default": "",
+            "maxLength": PROOF["max_length"],
+        },
+    }  # fmt: skip
+    needed: dict[str, dict[str, Any]] = {"approver": {"minLength": 3}, "proof": {"minLength": PROOF["min_length"]}}
+    if destination_is_typed(plan):
+        name = plan.destination_name
+        title = f"Type the name of what will be overwritten: {name}"
+        shown["destination"] = {"title": title, "default": "", "maxLength": 255}
+        needed["destination"] = {"pattern": f"^{re.escape(name)}$"}
+    if phrase_is_typed(plan):
+        title = f"Personal data of production will be on staging. Type {RISK_PHRASE}"
+        shown["risk"] = {"title": title, "default": "", "maxLength": 100}
+        needed["risk"] = {"pattern": f"^{RISK_PHRASE}$"}
+    rejects = {"properties": {"decision": {"const": REJECT}}, "required": ["decision"]}
+    return {
+        "properties": {
+            name: {"type": "string", "position": position, **rules}
+            for position, (name, rules) in enumerate(shown.items())
+        },
+        "required": [*shown],
+        "if": rejects,
+        "else": {"properties": needed},
+    }
 
 
 def arrival_form(text: str) -> type[ArrivalForm]:
@@ -144,18 +180,19 @@ def settle_form(text: str, statements: Mapping[Any, str]) -> type[SettleForm]:
 
 def hold_end_form(text: str, statement: str) -> type[HoldEndForm]:
     """Return the form for ending holds. Its proof field carries the statement that a lead may sign instead of typing a code."""
-    help_text = f"{text} The release word that its owner kept, or a lead's six digits or SSH signature."
+    approver = _field(0, "Your name", _help(text, "As enrolled, if you are a lead."), min_length=3, max_length=80)
+    help_text = "The release word that its owner kept, or a lead's six digits or SSH signature."
     proof = _field(1, "Proof that you may", help_text, {"statement": statement}, **PROOF)
-    return _derived(HoldEndForm, proof=(str, proof))
+    return _derived(HoldEndForm, approver=(str, approver), proof=(str, proof))
 
 
 def _derived(kind: type[Any], **fields: Any) -> type[Any]:
     return create_model(kind.__name__, __base__=kind, **fields)
 
 
-def _help(markdown: str, last: str) -> str:
+def _help(*texts: str) -> str:
     """Return Markdown as a field's help can show it: single line ends are lost there."""
-    return "\n\n".join([*(line for line in markdown.splitlines() if line.strip()), last])
+    return "\n\n".join(line for text in texts for line in text.splitlines() if line.strip())
 
 
 @dataclass(frozen=True)
@@ -167,7 +204,7 @@ class FormAnswer:
 
 
 def await_answer(
-    key: str, form: type[RunInput], description: str, *, before: Callable[[], None], until: datetime, now: datetime
+    key: str, form: type[RunInput], *, before: Callable[[], None], until: datetime, now: datetime
 ) -> FormAnswer:
     """Suspend the run until somebody answers, or return the stored answer; `before` is called before a wait.
 
@@ -181,7 +218,7 @@ def await_answer(
     timeout = max(until - now, SHORTEST)
     with suppress(ValidationError, ValueError, KeyError):  # what is stored is no answer to this form
         suspend_flow_run(
-            wait_for_input=form.with_initial_data(description=description),
+            wait_for_input=form,
             timeout=int(timeout.total_seconds()),
             key=key,
         )

@@ -18,12 +18,13 @@ class Answer:
 
     decision: str
     approver: str
-    plan: str  # its code, typed
-    destination: str
+    plan: str  # its code, as the choice names it
+    destination: str  # typed; "" if it was not
     proof: str
     reason: str
     given_at: datetime
     restore: bool = False  # permission to restore the backup if the verification fails
+    phrase: str = ""  # the risk phrase, typed
 
 
 def where(plan: Intent) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.errors import Frozen, Rejected
 from tasks.estate.plans import BOUND, Approval, Intent, Signer
 from tasks.ledger.approval_requests import ApprovalRequest, end_of, end_request, open_requests
@@ -28,6 +29,7 @@ from tasks.ledger.facts import (
 from tasks.ledger.ledger import AlreadyRecorded, Entry, Ledger
 from tasks.signoff.answers import Answer, counted_answers, entry, record_approval, recorded_answer, where
 from tasks.signoff.approval_recheck import signed_decision
+from tasks.signoff.form_fields import destination_is_typed, phrase_is_typed
 from tasks.signoff.leads import Lead, Leads
 from tasks.signoff.one_time_codes import may_be_production, seal
 from tasks.signoff.passkeys import CounterWentBack
@@ -265,6 +267,8 @@ class Gate:
     def _identify(self, answer: Answer, message: bytes, now: datetime) -> tuple[Lead, Proof] | BadProof:
         """Return the lead who answered and the proof, or why the answer proves nothing."""
         lead = self.leads.find(answer.approver)
+        if not answer.approver.strip() or not answer.proof.strip():
+            return BadProof("An approval needs a name and a proof; one of them is missing.")
         if lead is None:
             return BadProof(self.leads.why_not(answer.approver))
         if self._wrong_codes(lead, now) >= self.terms.codes_an_hour and _looks_like_a_code(answer.proof):
@@ -287,8 +291,13 @@ class Gate:
         risk = plan.risk
         if answer.plan.strip().upper() != plan.code:
             return "form", f"The code of the plan is not {plan.code}."
-        if answer.destination.strip() != plan.destination_name:
+        typed = answer.destination.strip()
+        if not typed and destination_is_typed(plan):
+            return "form", f"The name of what is overwritten was not typed; expected {plan.destination_name}."
+        if typed not in ("", plan.destination_name):
             return "form", f"The typed destination is not {plan.destination_name}."
+        if phrase_is_typed(plan) and answer.phrase != RISK_PHRASE:
+            return "form", f"The risk phrase was not typed exactly; expected {RISK_PHRASE}."
         if len(answer.reason.strip()) < SHORTEST_REASON:
             return "form", f"The reason has fewer than {SHORTEST_REASON} characters."
         if any(self.leads.find(signer.name) == lead for signer in waiting.yes):

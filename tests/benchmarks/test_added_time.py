@@ -50,7 +50,7 @@ def test_time_added_over_the_remote_side(
         "promote": (promote, "schulstage", "schulprod"),
     }[verb]
     began = time.monotonic()
-    run = start(flow_, source=source, destination=destination).approve(destination)
+    run = start(flow_, source=source, destination=destination).approve()
     whole = time.monotonic() - began
     assert run.state == "Verified", run.message
     at = {fact.kind: fact.at for fact in ledger.facts(run_id=run.id)}

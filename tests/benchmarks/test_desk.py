@@ -21,7 +21,7 @@ from deployments.desk.reading import Sources
 from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Entry, Ledger
-from tasks.runtime.approval_forms import PromotionForm, form_for
+from tasks.runtime.approval_forms import form_for
 from tests.benchmarks.measuring import Page
 from tests.deployments.cli.asking_flow import ANSWER_BY, YELLOW, sheet_of
 from tests.raw_facts import raw_fact
@@ -67,11 +67,10 @@ def suspend(client: SyncPrefectClient, number: int) -> Sheet:
     sheet = sheet_of(str(run.id), destination=f"place{number:03}", risk=YELLOW)
     key = f"suspended-appr-{sheet.plan.fingerprint[:8]}-0"
     keys = {"schema": f"{key}-schema", "response": f"{key}-response", "description": f"{key}-description"}
-    schema = form_for(sheet.plan.code, sheet.plan.destination_name, PromotionForm).model_json_schema()
     text = f"Promotion onto **{sheet.plan.destination_name}**, plan **{sheet.plan.code}**"
-    for name, value in (("schema", schema), ("description", text)):
-        stored = {"key": keys[name], "value": json.dumps(value)}
-        client.request("POST", "/flow_runs/{id}/input", path_params={"id": run.id}, json=stored)
+    schema = form_for(sheet.plan, text, undoable=True).model_json_schema()
+    stored = {"key": keys["schema"], "value": json.dumps(schema)}
+    client.request("POST", "/flow_runs/{id}/input", path_params={"id": run.id}, json=stored)
     client.create_artifact(
         ArtifactCreate(key=sheet_key(run.id), type="markdown", data=sheet.as_markdown(), flow_run_id=run.id)
     )

@@ -30,6 +30,7 @@ from flows.restore import restore
 from tasks.configuration.settings import forget_settings
 from tasks.ledger.ledger import Ledger
 from tasks.safeguards.holds import place
+from tasks.signoff.form_fields import approval_choice
 from tests.people import CODES, DEMO_LEAD, Run
 
 Start = Callable[..., Run]
@@ -78,12 +79,39 @@ def test_16_a_request_while_another_copy_runs_is_refused(start: Start, worker: H
 
 
 def test_18_a_typo_costs_nothing(start: Start, worker: Host) -> None:
-    """A wrong destination or code of the plan is refused by the form itself; the run still waits."""
+    """What was chosen for another plan, and a name that was not asked for, are refused by the form; the run still waits."""
     run = start(refresh, **PAIR)
     assert run.say(destination="schulprod") == "REJECT"
-    assert run.say(plan="AAAA-AAAA") == "REJECT"
+    assert run.say(decision=approval_choice("AAAA-AAAA")) == "REJECT"
     assert run.state == "Suspended"
     assert run.approve().state == "Verified", run.message
+
+
+def test_an_answer_in_the_shape_of_version_0_1_is_checked(start: Start, worker: Host) -> None:
+    """It was typed into a form that was opened before an upgrade: a wrong typed name does not count, a complete answer does."""
+    run = start(refresh, **PAIR)
+    asked = run.request
+    for index, destination in enumerate(("schulprod", "schulstage")):
+        assert (run.state, worker.copies_received()) == ("Suspended", 0)
+        old = {
+            "decision": "approve", "plan": asked.code, "destination": destination, "approver": DEMO_LEAD,
+            "reason": "release day", "proof": run.signature(),
+        }  # fmt: skip
+        key = keyset_from_base_key(f"suspended-appr-{asked.plan[:8]}-{index}")["response"]
+        with get_client(sync_client=True) as client:
+            client.create_flow_run_input(UUID(run.id), key, json.dumps(old))
+            client.set_flow_run_state(UUID(run.id), Scheduled(), force=False)
+        run.go()
+    assert (run.state, worker.copies_received()) == ("Verified", 1), run.message
+
+
+def test_a_rejection_needs_no_name_and_no_proof(start: Start, worker: Host, ledger: Ledger) -> None:
+    """The form takes a reason alone; the ledger has it as not proven."""
+    run = start(refresh, **PAIR)
+    assert run.say("reject", approver="", proof="", reason="not today") == "ACCEPT"
+    run.go()
+    assert (run.state, worker.copies_received()) == ("Rejected", 0)
+    assert "Somebody (not proven) rejected" in run.message
 
 
 def test_19_five_bad_proofs_end_the_request_and_raise_an_alert(
@@ -91,12 +119,13 @@ def test_19_five_bad_proofs_end_the_request_and_raise_an_alert(
 ) -> None:
     """Guessing codes ends the run as Rejected and alerts the leads; the form shows each time why it asks again."""
     run = start(refresh, **PAIR)
+    signed = run.filled()
     for guess in range(5):
         assert run.state == "Suspended"
         assert run.say(proof=f"00000{guess}") == "ACCEPT"
         run.go()
     assert (run.state, worker.copies_received()) == ("Rejected", 0), run.message
-    assert run.say() != "ACCEPT"
+    assert run.answer(**signed) != "ACCEPT"
     alerts = [fact for fact in ledger.facts(run_id=run.id, kind="notice") if fact.detail["kind"] == "alert"]
     assert len(alerts) == 1
     assert any("rejected" in caught.subject for caught in notices.caught)
@@ -194,7 +223,7 @@ def test_a_failed_promotion_is_undone_by_the_leave_that_its_approval_gave(
     before = worker.snapshot()["installs"]["schulprod"]["files_version"]
     promotion = start(promote, **UP)
     worker.switch_on("certificate-expired", install="schulprod")
-    promotion.approve(restore="yes")
+    promotion.approve(restore=True)
     assert promotion.state == "VerifyFailed", promotion.message
     (order,) = started
     worker.switch_off_all()

@@ -26,7 +26,7 @@ def test_a_refresh_that_a_lead_approved_is_in_the_report(
     start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """Who asked, who approved with which proof, the outcome and the backup; the host is not asked anything."""
-    run = start(refresh, source="schulprod", destination="schulstage", requested_by="Ada Admin").approve("schulstage")
+    run = start(refresh, source="schulprod", destination="schulstage", requested_by="Ada Admin").approve()
     assert run.state == "Verified", run.message
     asked_before = len(worker.journal())
     looked = start(audit)

@@ -24,7 +24,7 @@ def test_an_unknown_install_is_named(start: Callable[..., Any]) -> None:
 def test_leaked_urls_come_with_the_command_that_mends_them(start: Callable[..., Any], worker: Host) -> None:
     """After a copy without URL replacement, the finding names the exact search-replace command."""
     worker.switch_on("urls-leak", install="schulstage")
-    assert start(refresh, source="schulprod", destination="schulstage").approve("schulstage").state == "VerifyFailed"
+    assert start(refresh, source="schulprod", destination="schulstage").approve().state == "VerifyFailed"
     run = start(diagnose, install="schulstage", compare_with="schulprod")
     assert run.state == "Unhealthy"
     assert "wp search-replace '//www.schulfest.example' '//schulstage.wpengine.example'" in run.report

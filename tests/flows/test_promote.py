@@ -24,7 +24,7 @@ def test_a_promotion_copies_files_only_and_leaves_the_database(start: Callable[.
     """By default the newer posts of production survive, and the new files arrive."""
     worker.publish("schulstage", "files")
     before = worker.snapshot()["installs"]["schulprod"]
-    run = start(promote, **PAIR).approve("schulprod")
+    run = start(promote, **PAIR).approve()
     after = worker.snapshot()["installs"]
     assert run.state == "Verified", run.message
     assert after["schulprod"]["files_version"] == after["schulstage"]["files_version"] != before["files_version"]
@@ -42,7 +42,7 @@ def test_a_change_between_request_and_answer_makes_the_plan_stale(start: Callabl
     worker.publish("schulstage", "files")
     run = start(promote, **PAIR)
     worker.publish("schulstage", "files")
-    run.approve("schulprod")
+    run.approve()
     assert (run.state, worker.copies_received()) == ("Stale", 0)
     assert "source.asset_versions" in run.message
 
@@ -53,7 +53,7 @@ def test_two_promotions_of_one_pair_send_one_copy(start: Callable[..., Any], wor
     first, second = start(promote, **PAIR), start(promote, **PAIR)
     assert first.state == "Superseded"
     assert second.id in first.message
-    second.approve("schulprod")
+    second.approve()
     assert second.state == "Verified", second.message
     first.restart().go()
     assert (first.state, worker.copies_received()) == ("Superseded", 1)
@@ -81,7 +81,7 @@ def test_any_worker_goes_on_where_another_was_killed(
     monkeypatch.setattr("tasks.runtime.resources._ledgers", {})
     with monkeypatch.context() as dying, contextlib.suppress(Killed):
         dying.setattr("tasks.locks.locked", killed)
-        run.approve("schulprod")
+        run.approve()
     assert [fact.kind for fact in ledger.facts(run_id=run.id, kinds=("approved", "sending"))] == ["approved"]
     shutil.rmtree(PREFECT_LOCAL_STORAGE_PATH.value(), ignore_errors=True)
     monkeypatch.setattr("tasks.runtime.resources._ledgers", {})
@@ -98,7 +98,7 @@ def test_pictures_are_taken_before_anybody_is_asked(
     monkeypatch.setenv("UNDERSTUDY_BROWSER", "auto")
     forget_settings()
     worker.publish("schulstage", "files")
-    run = start(promote, **PAIR).approve("schulprod")
+    run = start(promote, **PAIR).approve()
     assert run.state == "Verified", run.message
     (fact,) = ledger.facts(run_id=run.id, kind="pictured")
     pictured = fact.as_(Pictured)
@@ -118,7 +118,7 @@ def test_a_plan_needs_no_pictures(
     monkeypatch.setattr("tasks.pictures.find_browser", lambda _: "chromium")
     monkeypatch.setattr("tasks.pictures.draw_pairs", fails)
     worker.publish("schulstage", "files")
-    run = start(promote, **PAIR).approve("schulprod")
+    run = start(promote, **PAIR).approve()
     assert run.state == "Verified", run.message
     (fact,) = ledger.facts(run_id=run.id, kind="pictured")
     assert fact.detail == {"pairs": [], "why": "an unexpected fault (RuntimeError)."}

@@ -18,7 +18,7 @@ def test_an_approved_refresh_ends_verified(start: Callable[..., Any], worker: Ho
     run = start(refresh, **PAIR)
     assert run.state == "Suspended"
     assert worker.copies_received() == 0
-    run.approve("schulstage")
+    run.approve()
     assert (run.state, worker.copies_received()) == ("Verified", 1), run.message
     kinds = [fact.kind for fact in ledger.facts(run_id=run.id)]
     assert [k for k in kinds if k in ("planned", "asked", "approved", "consumed", "sending", "sent", "settled", "outcome")] == [
@@ -28,7 +28,7 @@ def test_an_approved_refresh_ends_verified(start: Callable[..., Any], worker: Ho
 
 def test_the_backup_is_made_once_although_the_body_runs_twice(start: Callable[..., Any], worker: Host) -> None:
     """After the answer the body runs again from the top, and the persisted backup step does not."""
-    start(refresh, **PAIR).approve("schulstage")
+    start(refresh, **PAIR).approve()
     asked = [row for row in worker.journal() if row["method"] == "POST" and row["path"].endswith("/backups")]
     assert len(asked) == 1
 
@@ -60,10 +60,10 @@ def test_a_rejected_refresh_copies_nothing(start: Callable[..., Any], worker: Ho
     assert "not today" in run.message
 
 
-def test_a_wrong_destination_name_leaves_the_request_open(start: Callable[..., Any], worker: Host) -> None:
-    """A typo in the typed name is refused by the form, and the run still waits."""
+def test_an_incomplete_answer_leaves_the_request_open(start: Callable[..., Any], worker: Host) -> None:
+    """An approval without a proof is refused by the form, and the run still waits."""
     run = start(refresh, **PAIR)
-    assert run.say(destination="schulprod") == "REJECT"
+    assert run.say(proof="") == "REJECT"
     assert run.answer() == "REJECT"
     assert (run.state, worker.copies_received()) == ("Suspended", 0)
 
@@ -77,7 +77,7 @@ def test_production_is_never_a_destination(start: Callable[..., Any], worker: Ho
 
 def test_a_retry_after_the_end_looks_again_and_never_sends(start: Callable[..., Any], worker: Host) -> None:
     """Running a finished run's body again re-verifies from the ledger's receipt; no second copy leaves."""
-    run = start(refresh, **PAIR).approve("schulstage")
+    run = start(refresh, **PAIR).approve()
     run.restart().go()
     assert worker.copies_received() == 1
 

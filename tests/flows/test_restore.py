@@ -16,8 +16,8 @@ def test_a_restore_brings_back_what_the_promotion_overwrote(start: Callable[...,
     """Restore puts the promotion's own backup back and proves it against the state before."""
     worker.publish("schulstage", "files")
     before = worker.snapshot()["installs"]["schulprod"]["files_version"]
-    promotion = start(promote, **PAIR).approve("schulprod")
-    run = start(restore, promotion=promotion.id).approve("schulprod")
+    promotion = start(promote, **PAIR).approve()
+    run = start(restore, promotion=promotion.id).approve()
     assert run.state == "Verified", run.message
     assert worker.snapshot()["installs"]["schulprod"]["files_version"] == before
     assert worker.restores_received() == 1
@@ -38,7 +38,7 @@ def test_a_restore_is_refused_before_its_backup_while_the_destination_is_held(
     """
     worker.publish("schulstage", "files")
     worker.switch_on("copy-silence", install="schulprod")
-    promotion = start(promote, **PAIR).approve("schulprod")
+    promotion = start(promote, **PAIR).approve()
     assert promotion.state == "Suspended"
     early = start(restore, promotion=promotion.id)
     assert (early.state, "schulprod is held by run" in early.message) == ("DestinationBusy", True), early.message
@@ -49,5 +49,5 @@ def test_a_restore_is_refused_before_its_backup_while_the_destination_is_held(
     late = start(restore, promotion=promotion.id)
     assert late.state == "Suspended", late.message
     assert ledger.unsettled(promotion.id) is not None  # nobody has approved anything yet
-    late.approve("schulprod")
+    late.approve()
     assert (ledger.unsettled(promotion.id), worker.restores_received()) == (None, 1), late.message

@@ -22,7 +22,7 @@ def night(start: Callable[..., Any], worker: Host, tmp_path: Path) -> Callable[[
 
     Each is another night: the entry is signed anew, because one serves one run a night.
     """
-    assert start(refresh, **PAIR).approve("schulstage").state == "Verified"
+    assert start(refresh, **PAIR).approve().state == "Verified"
 
     def next_night() -> Any:
         write_standing(tmp_path, "schulprod", "schulstage", reason=f"for the night of {uuid4()}")
@@ -33,7 +33,7 @@ def night(start: Callable[..., Any], worker: Host, tmp_path: Path) -> Callable[[
 
 def test_a_night_starts_by_the_schedule_and_once(start: Callable[..., Any], worker: Host) -> None:
     """The standing approval covers one scheduled run a night, and no run that a person started."""
-    assert start(refresh, **PAIR).approve("schulstage").state == "Verified"
+    assert start(refresh, **PAIR).approve().state == "Verified"
     copies = worker.copies_received()
     manual = start(refresh, **PAIR, approval="standing", proceed_when="probable", manually=True)
     assert (manual.state, worker.copies_received()) == ("NotApproved", copies), manual.message
@@ -70,7 +70,7 @@ def test_a_night_goes_by_while_a_promotion_waits_and_on_when_it_is_done(
     assert by.state == "Skipped"
     assert waiting.request.code in by.message
     assert f"run {waiting.id}" in by.message
-    waiting.approve("schulprod")
+    waiting.approve()
     if waiting.state == "Suspended":
         waiting.arrived("completed")
     assert waiting.state == "Verified", waiting.message

@@ -17,7 +17,7 @@ DOWN = {"source": "schulprod", "destination": "schulstage"}
 def equal(start: Callable[..., Any], worker: Host) -> None:
     """Staging is production's twin: it was just refreshed."""
     worker.publish("schulprod", "files")
-    first = start(refresh, **DOWN).approve("schulstage")
+    first = start(refresh, **DOWN).approve()
     assert first.state == "Verified", first.message
 
 
@@ -25,7 +25,7 @@ def test_a_second_refresh_of_a_quiet_site_ends_well(
     equal: None, start: Callable[..., Any], worker: Host, ledger: Ledger
 ) -> None:
     """Nothing differed, so nothing can be seen to arrive: the closing checkpoint settles it, and the locks are free."""
-    run = start(refresh, **DOWN).approve("schulstage")
+    run = start(refresh, **DOWN).approve()
     assert (run.state, worker.copies_received()) == ("Verified", 2), run.message
     assert "Nothing that can be seen differed" in run.message
     (settled,) = ledger.facts(run_id=run.id, kind="settled")
@@ -40,7 +40,7 @@ def test_without_checkpoints_a_quiet_site_waits_for_the_deadline(
 ) -> None:
     """A host without checkpoints never shows that it is done: the run waits until its time is over."""
     worker.switch_on("checkpoints-absent")
-    run = start(refresh, **DOWN).approve("schulstage")
+    run = start(refresh, **DOWN).approve()
     assert run.state == "Verified", run.message
     assert "Nothing that can be seen differed" in run.message
 
@@ -52,5 +52,5 @@ def test_a_copy_that_never_lands_is_unknown_where_something_differed(
     """One new post on the source, and the host stays silent: that is not a quiet site."""
     worker.publish("schulprod", "post")
     worker.switch_on("copy-never-lands")
-    run = start(refresh, **DOWN).approve("schulstage")
+    run = start(refresh, **DOWN).approve()
     assert run.state == "OutcomeUnknown", run.message

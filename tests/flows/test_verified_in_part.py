@@ -25,7 +25,7 @@ def test_a_copy_whose_site_cannot_be_read_is_verified_in_part(
     """One copy, proven by checkpoints and measured size; no undo, no lock left, and the report names the checks to make manually."""
     worker.publish(source, "files")
     worker.vary(variant, install=destination)
-    run = start(flow, source=source, destination=destination).approve(destination)
+    run = start(flow, source=source, destination=destination).approve()
     assert (run.state, worker.copies_received()) == ("VerifiedInPart", 1), run.message
     assert "Checks that could not be made: " in run.message
     for check in ("front page", "home is the site's own domain", "cache is fresh"):

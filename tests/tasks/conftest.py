@@ -14,6 +14,7 @@ from tasks.capi.client import Client
 from tasks.configuration.code_version import code_version
 from tasks.configuration.settings import load_settings
 from tasks.estate.copy_rules import pins
+from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.plans import Approval, Backup, CopyOptions, Intent, Plan, Receipt
 from tasks.estate.polling import utc_now
 from tasks.estate.risks import Grade, Risk
@@ -36,7 +37,7 @@ def approve(plan: Intent) -> Approval:
     proof = sign(PEOPLE[DEMO_LEAD][0], statement("approve", plan.fingerprint, waiting.answer_by))
     answer = Answer(
         decision="approve", approver=DEMO_LEAD, plan=plan.code, destination=plan.destination_name, proof=proof,
-        reason="release day", given_at=now,
+        reason="release day", given_at=now, phrase=RISK_PHRASE,
     )  # fmt: skip
     approval = gate.evaluate(plan, answer, now=now)
     assert isinstance(approval, Approval)

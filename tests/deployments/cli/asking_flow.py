@@ -21,7 +21,7 @@ from tasks.estate.approval_sheet import Sheet, digest
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Difference, Plan, Severity
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Content, Direction, Environment, Install, Pair, Survey
-from tasks.runtime.approval_forms import ArrivalForm, PromotionForm, form_for
+from tasks.runtime.approval_forms import ArrivalForm, form_for
 
 ANSWER_BY = datetime(2099, 1, 1, 12, tzinfo=UTC)
 THEN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -88,10 +88,10 @@ def gated(kind: str = "appr", text: str = "", shown: str = "schulprod", sheet: s
     if markdown:
         create_markdown_artifact(markdown, key=f"plan-{run_id}")
     plan = sheet_of(run_id, shown).plan
-    form = ArrivalForm if kind == "arrived" else form_for(plan.code, shown, PromotionForm)
-    true_text = f"Promotion onto **{shown}**, plan **{plan.code}**"
+    words = text or f"Promotion onto **{shown}**, plan **{plan.code}**"
+    form = ArrivalForm if kind == "arrived" else form_for(plan, words, undoable=True)
     suspend_flow_run(
-        wait_for_input=form.with_initial_data(description=text or true_text),
+        wait_for_input=form.with_initial_data(description=words) if kind == "arrived" else form,
         timeout=3600,
         key=f"{kind}-{plan.fingerprint[:8]}-0",
     )

@@ -10,6 +10,7 @@ import pytest
 from flows.promote import promote
 from tasks.configuration.settings import load_settings
 from tasks.ledger.ledger import Ledger
+from tasks.signoff.form_fields import approval_choice
 from tasks.signoff.leads import load_leads
 from tasks.signoff.proofs import NAMESPACE, BadProof, statement, verify_signature
 from tests.deployments.cli.asking_flow import ANSWER_BY, answer_of, sheet_of
@@ -53,12 +54,10 @@ def test_an_approval_fills_in_exactly_the_form(
     given = answer_of(run)
     require_signed(run, given.pop("proof"), "approve+restore" if by_code else "approve")
     assert given == {
-        "decision": "approve",
-        "plan": code,
+        "decision": approval_choice(code, restore=by_code),
         "destination": "schulprod",
         "approver": DEMO_LEAD,
         "reason": "release day",
-        "restore": "yes" if by_code else "no",
     }
     assert "Prefect accepted the answer" in done.stdout
 
@@ -73,6 +72,17 @@ def test_a_signature_is_for_one_decision(ask: Callable[..., Any], cli: Callable[
     require_signed(run, given["proof"], "reject")
     with pytest.raises(BadProof):
         require_signed(run, given["proof"], "approve")
+
+
+def test_a_rejection_needs_a_reason_only(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    """Neither name nor proof is asked for, also for a red plan; a reason that is too short is refused before it is sent."""
+    run = ask()
+    assert cli("reject", run.id, "--reason", "no").exit_code == 2
+    done = cli("reject", run.id, "--no-wait", input="not before the fair\n")
+    assert done.exit_code == 0, done.output
+    assert answer_of(run) == {
+        "decision": "reject", "reason": "not before the fair", "approver": "", "proof": "", "destination": "",
+    }  # fmt: skip
 
 
 def test_missing_options_are_asked_for(ask: Callable[..., Any], cli: Callable[..., Any]) -> None:
@@ -167,7 +177,7 @@ def test_a_refusal_of_prefect_is_shown_without_the_proof(asked: Any, cli: Callab
         (("--code", "", "--key", "nowhere"), "--key: nowhere does not exist."),
         (("--reason", "ok"), "--reason: 'ok' has 2 characters; expected 5 or more."),
         (("--name", "A"), "--name: 'A' has 1 characters; expected 3 or more."),
-        (("--field", "restore=maybe"), "--field restore: 'maybe' is not one of: no, yes."),
+        (("--field", "restore=yes"), "The form has no field restore"),
     ],
 )
 def test_wrong_options_are_a_usage_error(

@@ -65,7 +65,7 @@ def test_show_prints_the_differences(asked: Any, cli: Callable[..., Any]) -> Non
     """Without a terminal, plain lines contain the deadline, the list of differences and what is newer."""
     shown = cli("show", asked.id)
     assert shown.exit_code == 0, shown.output
-    assert "* PHP (warn)\n    * schulstage: 8.3\n    * schulprod: 8.2\n" in shown.stdout
+    assert "* PHP (check this)\n    * schulstage: 8.3\n    * schulprod: 8.2\n" in shown.stdout
     assert "schulprod is NEWER than schulstage." in shown.stdout
     assert ANSWER_BY.isoformat() in shown.stdout
     assert "\x1b" not in shown.output

@@ -16,13 +16,13 @@ from starlette.testclient import TestClient
 
 from deployments.desk.app import make_desk
 from deployments.desk.reading import Sources
-from deployments.prefect_server import Form
+from deployments.prefect_server import Form, form_of
 from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.errors import NotFound, Unreachable
 from tasks.estate.polling import utc_now
 from tasks.estate.risks import Risk
 from tasks.ledger.ledger import Ledger
-from tasks.runtime.approval_forms import PromotionForm, form_for
+from tasks.runtime.approval_forms import form_for
 from tasks.signoff.gate import Gate, Terms
 from tests.deployments.cli.asking_flow import ANSWER_BY, YELLOW, sheet_of
 from tests.passkey_device import Device
@@ -110,9 +110,8 @@ class Office:
         state = State(type=StateType.PAUSED, name="Suspended", state_details=details)
         self.prefect.runs[run] = FlowRun(id=run, flow_id=run, name="promote schulprod", state=state)
         self.prefect.sheets[sheet_key(run)] = (sheet or made).as_markdown()
-        schema = form_for(made.plan.code, made.plan.destination_name, PromotionForm).model_json_schema()
         text = f"Promotion onto **schulprod**, plan **{made.plan.code}**"
-        self.prefect.forms[run] = Form(key, text, schema["properties"], tuple(schema["required"]))
+        self.prefect.forms[run] = form_of(form_for(made.plan, text, undoable=True).model_json_schema(), key)
         return made
 
     def page(self, path: str, **more: Any) -> str:

@@ -9,7 +9,6 @@ from itertools import product
 
 import pytest
 
-from deployments.desk.deciding import NOT_PROVEN
 from tasks.estate.approval_sheet import Sheet
 from tasks.estate.errors import Rejected
 from tasks.estate.plans import Approval
@@ -43,7 +42,7 @@ def test_what_it_invents_is_no_proof(office: Office) -> None:
     forged.__dict__["private"] = own.private  # the listed id, another key
     for make in (
         lambda text: own.sign(text), lambda text: forged.sign(text), lambda text: sign(new_key()[0], text),
-        lambda _: NOT_PROVEN, lambda _: "000000", lambda _: "",
+        lambda _: "000000", lambda _: "",
     ):  # fmt: skip
         sheet = office.ask()
         text = statement("approve", sheet.plan.fingerprint, ANSWER_BY)

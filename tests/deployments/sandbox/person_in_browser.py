@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
 from deployments.sandbox.runs import Runs, connected_to
 from deployments.sandbox.stack import Stack
 from tasks.estate.approval_sheet import Sheet
+from tasks.signoff.form_fields import REJECT, approval_choice, destination_is_typed
 from tasks.signoff.proofs import statement
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
@@ -24,6 +25,24 @@ QUIET = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WINDOW = ViewportSize(width=1280, height=1000)
+PHONE = ViewportSize(width=390, height=844)
+# Every line of text of the open form that stays outside of the window or under something else when it is scrolled to.
+UNREADABLE = """() => {
+  const body = document.querySelector('.p-modal__card .p-modal__body'), found = [];
+  const texts = document.createTreeWalker(body, NodeFilter.SHOW_TEXT), range = document.createRange();
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    if (!node.textContent.trim()) continue;
+    node.parentElement.scrollIntoView({block: 'center'});
+    range.selectNodeContents(node);
+    for (const box of range.getClientRects()) {
+      const top = document.elementFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2);
+      const inside = box.left >= 0 && box.right <= innerWidth && top && node.parentElement.contains(top);
+      if (!inside) found.push(node.textContent);
+    }
+  }
+  return found;
+}"""
 MARGINS = 32  # pixels above and below the dialog
 PRESSES = 5
 PATIENCE = 120.0  # seconds until a run ends or asks, on a busy machine
@@ -35,6 +54,7 @@ class Person:
 
     def __init__(self, page: Page, stack: Stack, runs: Runs) -> None:
         self.page, self.stack, self.runs = page, stack, runs
+        self.fields = self.keystrokes = self.taps = 0  # of the form that was opened last, as a hand makes them
 
     def open(self, path: str) -> None:
         """Open a page of the UI and let it draw."""
@@ -49,16 +69,20 @@ class Person:
     def fill(self, **answers: str) -> None:
         """Fill in the form's fields by their labels; underscores are spaces, the start of a label is enough."""
         for label, value in answers.items():
+            self.fields += 1
             field = self.field(label.replace("_", " "))
             if field.locator("textarea").count():
+                self.taps, self.keystrokes = self.taps + 1, self.keystrokes + len(value)
                 field.locator("textarea").last.fill(value)
             else:
+                self.taps += 2
                 field.locator("button.p-select-button__control").last.focus()
                 self.page.keyboard.press("Space")  # a click opens the list and closes it again
                 self.page.locator(".p-select-option__text").get_by_text(value, exact=True).click()
 
     def press(self, name: str) -> None:
         """Press a button."""
+        self.taps += 1
         self.page.get_by_role("button", name=name).last.click()
 
     @property
@@ -83,6 +107,10 @@ class Person:
         if not refused:
             self.form.wait_for(state="hidden")
 
+    def resize(self, window: ViewportSize) -> None:
+        """Change the size of the window."""
+        self.page.set_viewport_size(window)
+
     def picture(self, name: str) -> None:
         """Keep a picture of the window for the documentation, where one is asked for."""
         if SCREENSHOTS:
@@ -94,10 +122,13 @@ class Person:
         if SCREENSHOTS:
             body = self.form.locator(".p-modal__body")
             frame = self.form.evaluate("e => e.clientHeight") - body.evaluate("e => e.clientHeight") + MARGINS
-            self.page.set_viewport_size({"width": 1280, "height": body.evaluate("e => e.scrollHeight") + frame})
+            window = self.page.viewport_size or WINDOW
+            self.page.set_viewport_size(
+                {"width": window["width"], "height": body.evaluate("e => e.scrollHeight") + frame}
+            )
             self.page.wait_for_timeout(1500)
             self.form.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
-            self.page.set_viewport_size(WINDOW)
+            self.page.set_viewport_size(window)
 
     def state(self, run: UUID) -> str:
         """The name of the run's state."""
@@ -123,9 +154,15 @@ class Person:
         return asked.text
 
     def open_form(self, run: UUID) -> None:
-        """Open the form of the run's question."""
+        """Open the form of the run's question. In a narrow window, Prefect has its button in a menu."""
         self.open(f"/runs/flow-run/{run}")
-        self.press("Resume")
+        self.fields = self.keystrokes = self.taps = 0
+        if self.page.viewport_size == PHONE:
+            self.taps += 2
+            self.page.locator(".p-icon-button-menu button").last.click()
+            self.page.get_by_text("Resume", exact=True).last.click()
+        else:
+            self.press("Resume")
         self.page.locator(".schema-form-property").first.wait_for()
 
     def sheet(self, run: UUID) -> Sheet:
@@ -140,15 +177,15 @@ class Person:
         return found[0]
 
     def answer(self, run: UUID, decision: str, **instead: str) -> None:
-        """Open the run's form and fill it in as the demo lead, with these changes and a proof."""
+        """Open the run's form and fill it in as the demo lead, with these changes; a rejection has a reason only."""
         self.open_form(run)
         plan = self.sheet(run).plan
-        form = {
-            "Decision": decision, "Type_the_code": plan.code, "Type_the_name": plan.destination_name,
-            "Your_name": "Demo Lead", "Reason": "tested on staging",
-        }  # fmt: skip
-        if plan.verb == "promote":
-            form["If_verification_fails"] = "no"
+        if decision == REJECT:
+            self.fill(**{"Decision": REJECT, "Reason": "tested on staging"} | instead)
+            return
+        form = {"Decision": approval_choice(plan.code), "Reason": "tested on staging", "Your_name": "Demo Lead"}
+        if destination_is_typed(plan):
+            form["Type_the_name"] = plan.destination_name
         self.fill(**(form | instead))
 
     def newest_run(self, deployment: UUID, *, but: UUID) -> UUID:

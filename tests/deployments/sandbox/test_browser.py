@@ -11,7 +11,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from deployments.sandbox import notice_receiver
 from deployments.sandbox.leads import LEAD, SECOND
 from deployments.sandbox.stack import Stack
-from tests.deployments.sandbox.person_in_browser import CHROMIUM, Person, at_the_browser
+from tasks.signoff.form_fields import REJECT
+from tests.deployments.sandbox.person_in_browser import CHROMIUM, PHONE, UNREADABLE, WINDOW, Person, at_the_browser
 
 ENDS = (
     "Verified",
@@ -94,21 +95,22 @@ def test_a_refresh_is_started_from_its_form(person: Person, stack: Stack, copies
 
 
 @pytest.mark.drill
-def test_one_person_approves_in_the_form(
+def test_one_person_approves_on_a_phone(
     person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
-    """The form shows the plan and refuses a wrong name; a lead's code, typed in two halves, is one copy."""
+    """Every word of the form can be read; a missing proof is refused at once; a lead's code, in two halves, is one copy."""
     run = promotion()
-    person.answer(run, "approve", Type_the_name="schulstage")
+    person.resize(PHONE)
+    person.answer(run, "approve", Reason="release day")
     assert_readable(person)
+    person.submit(refused=True)  # without a proof
+    assert (person.state(run), "schulprod" in copies()) == ("Suspended", False)
     code = stack.leads.fresh_code()
     person.fill(Proof_that=f"{code[:3]} {code[3:]}")
-    person.submit(refused=True)
-    person.page.get_by_text("'schulstage' does not match").first.wait_for()
-    person.picture("form-wrong-name")
-    assert person.state(run) == "Suspended"
-    assert "schulprod" not in copies()
-    person.fill(Type_the_name="schulprod")
+    assert (person.fields, person.keystrokes, person.taps) == (4, 27, 8)  # with one Submit; docs/approvals.md has them
+    person.page.get_by_text("is too short").first.wait_for(state="hidden")  # Prefect's message
+    person.picture_of_form("form-approve-390")
+    person.resize(WINDOW)
     person.picture_of_form("form-approve")
     person.submit()
     assert person.wait(run, *ENDS) == "Verified"
@@ -120,25 +122,34 @@ def test_one_person_approves_in_the_form(
 
 
 def assert_readable(person: Person) -> None:
-    """No label and no help of a field is cut, and the plan is drawn as lists, where a window of usual size shows it."""
-    for label in person.page.locator(".schema-form-property__label, .schema-form-property__description").all():
-        assert label.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), label.inner_text()
+    """The dialog fits into the window, no word of it is cut or covered, and the plan is drawn as lists, what matters first."""
+    box, window = person.form.bounding_box(), person.page.viewport_size
+    assert box is not None
+    assert window is not None
+    assert 0 <= box["x"] < box["x"] + box["width"] <= window["width"]
+    assert person.page.evaluate(UNREADABLE) == []
     plan = person.field("Decision")
-    plan.locator("li li", has_text="the files of schulprod would be replaced").scroll_into_view_if_needed()
+    words = plan.inner_text()
+    assert words.index("is overwritten with schulstage") < words.index("Permanently lost") < words.index("Risk")
     assert plan.get_by_text("YELLOW", exact=True).is_visible()  # an element of its own: bold
-    assert plan.locator("li", has_text="Asset versions").locator("li", has_text="schulstage: 5.").is_visible()
-    assert plan.bounding_box()["height"] > 400  # type: ignore[index]  # pixels: not squeezed; it is visible, so it has a box
-    assert not set("*|#") & set(plan.inner_text())
+    assert plan.locator("li", has_text="Asset versions").locator("li", has_text="schulstage: 5.").count() == 1
+    assert "(Optional)" not in person.form.inner_text()
+    assert not set("*|#") & set(words)
 
 
 @pytest.mark.drill
 def test_two_people_approve_what_is_risky(
     person: Person, stack: Stack, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
-    """A wrong code is reported and asked for again; the first approval copies nothing; the second person sees it and signs."""
+    """A wrong name is refused at once, a wrong code is reported; the first approval copies nothing; the second person signs."""
     before = copies().count("schulprod")
     run = promotion(database=True)
-    person.answer(run, "approve", Proof_that="000000")
+    person.answer(run, "approve", Type_the_name="schulstage", Proof_that="000000")
+    person.submit(refused=True)
+    person.page.get_by_text("'schulstage' does not match").first.wait_for()
+    person.picture("form-wrong-name")
+    assert person.state(run) == "Suspended"
+    person.fill(Type_the_name="schulprod")
     person.submit()
     assert "The last answer did not count: The code is not the one" in person.await_form(run, 1)
     person.answer(run, "approve")
@@ -160,7 +171,7 @@ def test_two_people_approve_what_is_risky(
 def test_a_rejected_promotion_never_sends_a_copy(
     person: Person, copies: Copies, promotion: Callable[..., UUID]
 ) -> None:
-    """A lead who chooses reject in the form, even with a wrong code, ends the run as Rejected: nothing is copied.
+    """Whoever chooses reject and types a reason, on a phone, ends the run as Rejected: nothing is copied.
 
     After the approvals: a rejection without proof voids the codes that are typed elsewhere within the same minute.
     """
@@ -169,11 +180,14 @@ def test_a_rejected_promotion_never_sends_a_copy(
     person.open(f"/runs/flow-run/{run}")
     person.page.get_by_role("button", name="Resume").wait_for()
     person.picture("waiting")
-    person.answer(run, "reject", Reason="the release waits for Monday", Proof_that="482 913")
+    person.resize(PHONE)
+    person.answer(run, REJECT, Reason="not before the fair")
+    assert (person.fields, person.keystrokes, person.taps + 1) == (2, 19, 6)  # and Submit; docs/approvals.md
     person.picture_of_form("form-reject")
     person.submit()
+    person.resize(WINDOW)
     assert person.wait(run, *ENDS) == "Rejected"
-    assert "the release waits for Monday" in person.runs.report(run)
+    assert "not before the fair" in person.runs.report(run)
     assert copies().count("schulprod") == before
 
 

@@ -237,3 +237,17 @@ def test_every_key_is_documented(place: tuple[str, ...]) -> None:
     """docs/estate.md has a row for each key, as the code describes it."""
     page = (ROOT / "docs" / "estate.md").read_text(encoding="utf-8").splitlines()
     assert [row for row in rows(place, MODELS[place]) if row not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "destination", "zone"),
+    [
+        (WHOLE, "schulprod", "Europe/Vienna"),
+        (WHOLE, "staging.schule.example", "Europe/Vienna"),  # it has no night of its own
+        (WHOLE, "elsewhere", "Europe/Vienna"),
+        ("", "schulprod", ""),
+    ],
+)
+def test_a_destination_has_the_zone_of_its_nights(text: str, destination: str, zone: str) -> None:
+    """Without one of its own, that of the first night in the file: whoever decides lives there. Nothing is invented."""
+    assert parse_estate(text, Path("estate.yaml")).zone_of(destination) == zone

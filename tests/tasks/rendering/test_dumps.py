@@ -6,7 +6,7 @@ from tasks.dumps.masking_preview import Preview
 from tasks.estate.dumps import LoadOrder
 from tasks.estate.schema import DatabaseIdentity, Name
 from tasks.rendering.dumps import load_text, preview_text
-from tasks.runtime.approval_forms import ApprovalForm, form_for
+from tasks.runtime.approval_forms import form_for
 from tasks.runtime.publish_report import report_key
 from tests.tasks.safeguards.ledger_histories import LONG_AGO, load_plan
 
@@ -23,7 +23,7 @@ def text(*rows: int) -> str:
 @pytest.mark.parametrize("rows", [(), (7,), (1, 7, 0), tuple(range(100))])
 def test_the_form_of_a_load_has_no_table(rows: tuple[int, ...]) -> None:
     """A field's help does not draw tables: neither the text nor the help has a line of one."""
-    schema = form_for("7K3F-92QD", "staging.example", ApprovalForm, text(*rows)).model_json_schema()
+    schema = form_for(load_plan(), text(*rows)).model_json_schema()
     for shown in (text(*rows), schema["properties"]["decision"]["description"]):
         assert not [line for line in shown.splitlines() if line.lstrip().startswith("|")]
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.errors import Rejected
 from tasks.estate.plans import Approval, Signer
 from tasks.ledger.approval_requests import open_requests
 from tasks.ledger.ledger import Ledger
 from tasks.signoff.answers import recorded_answer
 from tasks.signoff.gate import Waiting
-from tests.tasks.safeguards.ledger_histories import PROD, STAGE
-from tests.tasks.signoff.approval_desk import ANNA, BEN, CARA, NOW, YELLOW, Desk, draft
+from tests.tasks.safeguards.ledger_histories import PROD, STAGE, load_plan
+from tests.tasks.signoff.approval_desk import ANNA, BEN, CARA, NOW, RED, YELLOW, Desk, draft
 
 
 def test_one_person_approves_with_a_code(desk: Desk) -> None:
@@ -101,6 +102,32 @@ def test_an_incorrect_form_does_not_count(desk: Desk, changes: dict[str, str]) -
     plan = desk.ask(draft(risk=YELLOW))
     desk.refusal(plan, **changes)
     assert desk.gate.waiting(plan).attempts_left == 4
+
+
+@pytest.mark.parametrize(
+    ("plan", "lacks", "why"),
+    [
+        (draft(risk=YELLOW), {"proof": ""}, "needs a name and a proof"),
+        (draft(risk=YELLOW), {"approver": " "}, "needs a name and a proof"),
+        (draft(risk=RED), {"destination": ""}, "was not typed; expected stage"),
+        (load_plan(risk=YELLOW, arrives_raw=("passwords",)), {"phrase": ""}, "The risk phrase was not typed exactly"),
+        (load_plan(risk=YELLOW, arrives_raw=("passwords",)), {"phrase": RISK_PHRASE.lower()}, "expected I_UNDERSTAND"),
+    ],
+)
+def test_an_approval_that_lacks_what_its_class_needs_counts_as_none(
+    desk: Desk, plan: Any, lacks: dict[str, str], why: str
+) -> None:
+    """The message names what is missing, the request stays open, and the whole answer counts afterwards."""
+    desk.ask(plan)
+    assert why in desk.refusal(plan, **{"phrase": RISK_PHRASE, **lacks})
+    assert desk.gate.waiting(plan).attempts_left == 4
+    found = desk.submit(plan, phrase=RISK_PHRASE)
+    assert isinstance(found, Approval) or len(found.yes) == 1
+
+
+def test_only_red_needs_the_name_of_the_destination(desk: Desk) -> None:
+    """A yellow plan is approved without it; a wrong name counts for no class."""
+    desk.approve(desk.ask(draft(risk=YELLOW)), destination="")
 
 
 def test_plan_code_and_destination_are_compared_leniently(desk: Desk) -> None:
