@@ -96,7 +96,11 @@ def next_night(place: Place, around: Circumstances, *, verified: bool) -> Night 
         paused = [each.name for each in place.nightly if each.paused]
         why = f"The schedule of {', '.join(paused)} is paused." if paused else "No deployment is scheduled for it."
         return Night(None, False, why)
-    at = min(planned)
+    return night_at(place, min(planned), around, verified=verified)
+
+
+def night_at(place: Place, at: datetime, around: Circumstances, *, verified: bool) -> Night:
+    """Return whether a scheduled run of a place at this time will overwrite it, as far as that is known now."""
     if why := next(_obstacles(place, at, around), ""):
         return Night(at, False, why)
     if verified:

@@ -1,5 +1,7 @@
 """The schedules of a Prefect server: its deployments, when each starts next, and how the last run of one ended."""
 
+import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -16,6 +18,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
+from pydantic import BaseModel
 
 PAGE = 100  # deployments per request; the server's limit is 200
 
@@ -39,6 +42,25 @@ def every_deployment(client: SyncPrefectClient) -> list[DeploymentResponse]:
     while page := client.read_deployments(limit=PAGE, offset=len(found)):
         found += page
     return found
+
+
+def starts_between(
+    deployments: Iterable[DeploymentResponse], since: datetime, until: datetime
+) -> dict[str, list[datetime]]:
+    """Return when each of these deployments starts by its active schedules, by its name. Prefect plans a few runs ahead only."""
+    found: dict[str, list[datetime]] = {}
+    for deployment in deployments:
+        if not deployment.paused:
+            times = [at for each in deployment.schedules if each.active for at in _times(each.schedule, since, until)]
+            found.setdefault(deployment.name, []).extend(times)
+    return {name: sorted(times) for name, times in found.items()}
+
+
+def _times(schedule: BaseModel, since: datetime, until: datetime) -> list[datetime]:
+    from prefect.server.schemas import schedules as server  # loads the server: only the calendar needs it
+
+    kind = getattr(server, type(schedule).__name__)  # the client's kinds have the names of the server's
+    return [*asyncio.run(kind(**schedule.model_dump(exclude_unset=True)).get_dates(start=since, end=until))]
 
 
 def next_starts(client: SyncPrefectClient) -> dict[str, datetime]:

@@ -36,7 +36,10 @@ def desk(
             f"The origin is {address!r}; expected https:// and a host, or http://localhost: browsers allow passkeys there only.",
             next_step="Put the desk behind a proxy with https, and name the proxy's address.",
         )
-    sources = Sources(settings.ledger_url, settings.leads_file, settings.risk_file, settings.pictures, address)
+    sources = Sources(
+        settings.ledger_url, settings.leads_file, settings.risk_file, settings.pictures, address,
+        estate_file=settings.estate_file, standing_file=settings.standing_file, freeze_file=settings.freeze_file,
+    )  # fmt: skip
     print_aside(f"The desk is at {address} until Ctrl-C.")
     uvicorn.run(make_desk(sources), host=host, port=port, log_level="warning", access_log=False, server_header=False)
     return Result({"origin": address}, ["The desk has stopped."])

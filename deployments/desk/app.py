@@ -19,8 +19,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from deployments.desk import deciding, passkeys
+from deployments.desk.place_pages import PlacePages
 from deployments.desk.protection import NotOurForm, Protection, keep_token, read_form, token_of
 from deployments.desk.reading import Request, Sources
+from deployments.desk.starting import UNDONE
 from deployments.prefect_server import link
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LedgerUnavailable, NotApproved, NotFound, UnderstudyError, Unreachable
@@ -144,6 +146,7 @@ class Desk:
             report=report.detail if report else None,
             green=GREEN,
             refused=refused.as_(AnswerRefused).why if refused else "",
+            undone=UNDONE,
             over=bool(report) or bool(state and state.is_final()),
             link=link(run),
         )
@@ -152,17 +155,6 @@ class Desk:
         """One picture of a side of a plan."""
         picture = await run_in_threadpool(self.sources.picture, call.path_params["digest"])
         return Response(picture, media_type="image/webp")
-
-    async def places(self, call: Call) -> Response:
-        """Every place, with its last outcome; or one with its history."""
-        found = await run_in_threadpool(self.sources.places)
-        wanted = call.path_params.get("name")
-        if wanted is None:
-            return self.page(call, "places", places=found)
-        place = next((each for each in found if each.name == wanted), None)
-        if place is None:
-            raise NotFound(f"The ledger knows no place {wanted!r}.", next_step="Look at the page Places.")
-        return self.page(call, "place", place=place)
 
     async def ledger(self, call: Call) -> Response:
         """Whether the ledger is whole, its head, and the last sweep."""
@@ -201,6 +193,7 @@ class Desk:
 def make_desk(sources: Sources) -> Starlette:
     """Return the web application."""
     desk = Desk(sources, _environment())
+    at = PlacePages(desk)
     return Starlette(
         routes=[
             Route("/", desk.waiting, name="waiting"),
@@ -209,8 +202,11 @@ def make_desk(sources: Sources) -> Starlette:
             Route("/runs/{run:uuid}/decide", desk.decide, name="decide", methods=["GET", "POST"]),
             Route("/runs/{run:uuid}/comment", desk.comment, name="comment", methods=["POST"]),
             Route("/pictures/{digest}", desk.picture, name="picture"),
-            Route("/places", desk.places, name="places"),
-            Route("/places/{name}", desk.places, name="place"),
+            Route("/places", at.places, name="places"),
+            Route("/places/{name}", at.place, name="place"),
+            Route("/places/{name}/start", at.start, name="start", methods=["POST"]),
+            Route("/places/{name}/hold", at.hold, name="hold", methods=["POST"]),
+            Route("/runs/{run:uuid}/undo", at.undo, name="undo", methods=["POST"]),
             Route("/ledger", desk.ledger, name="ledger"),
             Route("/passkeys", desk.passkeys, name="passkeys", methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),

@@ -1,5 +1,6 @@
 """What the desk reads: the ledger, opened to be read only, the leads file, and Prefect. It writes nowhere but into Prefect's forms."""
 
+import os
 import re
 import threading
 import time
@@ -13,24 +14,37 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
 
 from deployments.comments import Comment, comments_on, write_comment
 from deployments.desk.places import Place, places
+from deployments.desk.starting import Start
 from deployments.open_requests import OpenRequest, disagreements, find_request, open_requests
+from deployments.place_calendar import AHEAD, Entry, calendar_of
+from deployments.place_status import Circumstances
+from deployments.places import Place as KnownPlace
+from deployments.places import known_places
 from deployments.prefect_server import Form, connected
+from deployments.schedules import every_deployment, starts_between
+from tasks.configuration.estate_file import load_estate
 from tasks.configuration.reviewed_files import read_entries
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LedgerUnavailable, NotFound, Unreachable
+from tasks.estate.estate import Estate
 from tasks.estate.plans import Intent, Plan
+from tasks.estate.polling import utc_now
 from tasks.ledger.approval_requests import ApprovalRequest
 from tasks.ledger.approval_requests import open_requests as recorded_requests
-from tasks.ledger.facts import Asked, Pictured
+from tasks.ledger.facts import PLANNED, Asked, Pictured, Reported
 from tasks.ledger.ledger import Fact, Head, Ledger
 from tasks.ledger.picture_files import read_picture
+from tasks.safeguards.freezes import load_calendar
 from tasks.safeguards.risk_rules import load_rules
 from tasks.signoff.gate import Gate, Terms, Waiting
 from tasks.signoff.leads import Lead, Leads
+from tasks.signoff.standing import load_standing
 
+DEPLOYMENTS_FOR = 60.0  # seconds for which the list of deployments is used: it changes when somebody deploys
 VERIFIED_FOR = 60.0  # seconds after which the whole chain is verified again, while the last result is shown
 TOO_OLD = 600.0  # seconds after which a result is not shown any more: the page waits for the new one
 NUMBER = re.compile(r"-[0-9a-f]{3}$")  # what Prefect adds to the name of a step
@@ -76,9 +90,13 @@ class Sources:
     risk_file: Path
     pictures: Path
     origin: str
+    estate_file: Path = Path(os.devnull)
+    standing_file: Path = Path(os.devnull)
+    freeze_file: Path = Path(os.devnull)
     _ledger: Ledger | None = None
     _facts: list[Fact] = field(default_factory=list)
     _places: tuple[int, list[Place]] = (0, [])  # with the number of facts that they were made from
+    _deployments: tuple[float, list[DeploymentResponse]] | None = None
     _verified: tuple[float, tuple[str, ...], Head | None] | None = None
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     _verifying: threading.Lock = field(default_factory=threading.Lock)
@@ -121,6 +139,51 @@ class Sources:
             made = places(facts)
             self._places = (len(facts), made)
         return made
+
+    def estate(self) -> Estate:
+        """Return the estate as the reviewed file describes it now; empty without the file."""
+        return load_estate(self.estate_file)
+
+    def deployments(self) -> list[DeploymentResponse] | None:
+        """Return what Prefect can start, as of a minute ago at most; None without Prefect."""
+        with self._one_at_a_time:
+            if self._deployments is None or time.monotonic() - self._deployments[0] > DEPLOYMENTS_FOR:
+                try:
+                    with connected() as server:
+                        self._deployments = (time.monotonic(), every_deployment(server.client))
+                except Unreachable:
+                    return None
+            return self._deployments[1]
+
+    def names(self) -> list[KnownPlace]:
+        """Return every place that estate, standing approvals, deployments or ledger name, by name."""
+        standing = load_standing(self.standing_file)
+        runs = [run for place in self.places() for run in place.runs[:1]]
+        return known_places(self.estate(), standing, self.deployments() or (), runs)
+
+    def known(self, name: str) -> KnownPlace:
+        """Return the place of this name. Raises `NotFound`."""
+        found = next((each for each in self.names() if each.destination == name), None)
+        if found is not None or any(each.name == name for each in self.places()):
+            return found or KnownPlace(name)
+        raise NotFound(f"Nobody names a place {name!r}.", next_step="Look at the page Places.")
+
+    def calendar(self, place: KnownPlace) -> list[Entry] | None:
+        """Return the next 14 days of a place; None without Prefect, which has the schedules."""
+        deployments, now = self.deployments(), utc_now()
+        if deployments is None:
+            return None
+        mine = [each for each in deployments if each.name in {nightly.name for nightly in place.nightly}]
+        mentioned = [fact for fact in self.facts() if fact.kind in PLANNED or fact.kind == Reported.KIND]
+        around = Circumstances(
+            self.ledger, mentioned, load_rules(self.risk_file), self.leads(), load_calendar(self.freeze_file), {}, now
+        )
+        return calendar_of(place, around, starts_between(mine, now, now + AHEAD))
+
+    def start(self, start: Start) -> UUID:
+        """Start a run and return its id. Raises `NotFound` without its deployment, `Misconfigured` for what its flow refuses."""
+        with connected() as server:
+            return server.start(f"{start.flow}/{start.flow}", start.parameters)
 
     def verify(self) -> Verification:
         """Return the result of the last verification of the whole chain.

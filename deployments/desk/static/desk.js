@@ -79,6 +79,15 @@ function localTimes(where) {
 }
 localTimes(document);
 
+// A time is picked in the browser's own zone, and sent in UTC.
+document.querySelectorAll("[data-moment]").forEach((input) => {
+  document.querySelector(`label[for="${input.id}"]`).textContent = "Until (your time)";
+  input.form.addEventListener("submit", () => {
+    const at = new Date(input.value);
+    input.form.elements.until_utc.value = Number.isNaN(at.getTime()) ? "" : at.toISOString();
+  });
+});
+
 const live = document.querySelector("[data-live]");
 if (live) {
   const again = async () => {

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import Artifact, FlowRun, State, StateDetails, StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from starlette.testclient import TestClient
 
 from deployments.desk.app import make_desk
@@ -42,6 +43,16 @@ class Prefect:
     answers: list[dict[str, str]] = field(default_factory=list)
     away: bool = False
     artifacts: list[Artifact] = field(default_factory=list)
+
+    started: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    deployments: list[DeploymentResponse] = field(default_factory=list)
+
+    def start(self, deployment: str, parameters: dict[str, Any]) -> UUID:
+        self.started.append((deployment, parameters))
+        return UUID(int=len(self.started))
+
+    def read_deployments(self, *, limit: int, offset: int) -> list[DeploymentResponse]:
+        return self.deployments[offset : offset + limit]
 
     @property
     def client(self) -> Any:
@@ -143,5 +154,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_ledger: Path) 
     shutil.copy(empty_ledger, tmp_path / "ledger.db")
     url, prefect = f"sqlite:///{tmp_path}/ledger.db", Prefect()
     monkeypatch.setattr("deployments.desk.reading.connected", prefect.connected)
-    sources = Sources(url, leads, Path(__file__).parents[3] / "deployments" / "risks.yaml", tmp_path, ORIGIN)
+    sources = Sources(
+        url, leads, Path(__file__).parents[3] / "deployments" / "risks.yaml", tmp_path, ORIGIN, tmp_path / "estate.yaml"
+    )
     return Office(Ledger(url), prefect, sources, TestClient(make_desk(sources), base_url=ORIGIN), phone)

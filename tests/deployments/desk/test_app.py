@@ -225,7 +225,8 @@ def test_a_hold_is_shown_until_it_is_over(office: Office, monkeypatch: pytest.Mo
     office.ledger.record(raw_fact("hold", held), run_id="r")
     assert "held by Ada Admin" in office.page("/places")
     assert "rehearsal" in office.page("/places/schulstage")
-    monkeypatch.setattr("deployments.desk.app.utc_now", lambda: end)
+    for module in ("app", "reading"):
+        monkeypatch.setattr(f"deployments.desk.{module}.utc_now", lambda: end)
     assert "held by" not in office.page("/places")
     assert "rehearsal" not in office.page("/places/schulstage")
 

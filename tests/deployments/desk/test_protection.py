@@ -13,18 +13,24 @@ from tasks.estate.errors import LedgerUnavailable, UnderstudyError
 from tests.deployments.desk.conftest import ORIGIN, Office
 from tests.raw_facts import raw_fact
 
-ANSWER = {"decision": "reject", "reason": "because I can", "who": "Eve", "comment": "because I can"}
-FORMS = ("decide", "comment")  # of a request
+ANSWER = {"decision": "reject", "reason": "because I can", "who": "Eve", "comment": "because I can"} | {
+    "source": "schulstage", "files": "yes", "until": "2099-01-01T00:00", "why": "because I can",
+}  # fmt: skip
+FORMS = ("decide", "comment", "undo", "start", "hold")
 
 
 def path_of(office: Office, page: str = "decide") -> str:
-    """Return a page of a request."""
-    return f"/runs/{office.ask().plan.run_id}/{page}"
+    """Return a page of a request, or of the place that it would overwrite."""
+    sheet = office.ask()
+    if page not in ("start", "hold"):
+        return f"/runs/{sheet.plan.run_id}/{page}"
+    office.ledger.record(raw_fact("planned", sheet.plan.model_dump(mode="json")), run_id=sheet.plan.run_id)
+    return f"/places/schulprod/{page}"
 
 
 def nothing_sent(office: Office) -> bool:
     """Return whether the desk has sent nothing to Prefect."""
-    return not office.prefect.answers and not office.prefect.artifacts
+    return not office.prefect.answers and not office.prefect.artifacts and not office.prefect.started
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,8 @@ def test_nothing_is_sent_by_opening_a_page(office: Office) -> None:
     for page in FORMS:
         office.browser.get(path_of(office, page), params=ANSWER)
     assert nothing_sent(office)
-    assert office.browser.get(path_of(office, "comment")).status_code == 405
+    for page in FORMS[1:]:
+        assert office.browser.get(path_of(office, page)).status_code == 405
 
 
 def test_every_page_has_the_headers(office: Office) -> None:
