@@ -28,8 +28,8 @@ from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LedgerUnavailable, NotApproved, NotFound, UnderstudyError, Unreachable
 from tasks.estate.outcomes import GREEN
 from tasks.estate.polling import utc_now
-from tasks.ledger.facts import AnswerRefused, Reported
-from tasks.ledger.ledger import Fact
+from tasks.ledger.facts import AnswerRefused, Planned, Reported
+from tasks.ledger.ledger import Fact, may_have_acted
 from tasks.rendering import dumps
 from tasks.rendering.approval import gate_lines
 from tasks.rendering.request_words import age, must_be_bound, sentence, shown_differences, span, turn
@@ -129,24 +129,26 @@ class Desk:
 
     async def _run(self, call: Call, page: str) -> Response:
         run: UUID = call.path_params["run"]
-        found, steps = await run_in_threadpool(self.sources.run, run)
+        found = await run_in_threadpool(self.sources.run, run)
         facts = await run_in_threadpool(self.sources.ledger.facts, run_id=str(run))
         if found is None and not facts:
             raise NotFound(f"Neither Prefect nor the ledger knows run {run}.", next_step="Look at the page Waiting.")
         state = found.state if found else None
         report = _last(facts, Reported.KIND)
+        planned = _last(facts, Planned.KIND)
         refused = _last(facts, AnswerRefused.KIND) if state and state.is_paused() else None
         return self.page(
             call,
             page,
             run=run,
-            name=found.name if found else "",
+            name=found.run.name if found else "",
             state=state,
-            steps=steps,
+            progress=found,
             report=report.detail if report else None,
             green=GREEN,
             refused=refused.as_(AnswerRefused).why if refused else "",
-            undone=UNDONE,
+            undo=report is not None and report.text("verb") in UNDONE and may_have_acted(facts),
+            with_database=planned is not None and planned.text("options", "database") == str(True),
             over=bool(report) or bool(state and state.is_final()),
             link=link(run),
         )

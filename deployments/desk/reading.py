@@ -1,7 +1,6 @@
 """What the desk reads: the ledger, opened to be read only, the leads file, and Prefect. It writes nowhere but into Prefect's forms."""
 
 import os
-import re
 import threading
 import time
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 
 from deployments.comments import Comment, comments_on, write_comment
+from deployments.desk.live_run import Progress, progress_of
 from deployments.desk.places import Place, places
 from deployments.desk.starting import Start
 from deployments.open_requests import OpenRequest, disagreements, find_request, open_requests
@@ -47,7 +46,6 @@ from tasks.signoff.standing import load_standing
 DEPLOYMENTS_FOR = 60.0  # seconds for which the list of deployments is used: it changes when somebody deploys
 VERIFIED_FOR = 60.0  # seconds after which the whole chain is verified again, while the last result is shown
 TOO_OLD = 600.0  # seconds after which a result is not shown any more: the page waits for the new one
-NUMBER = re.compile(r"-[0-9a-f]{3}$")  # what Prefect adds to the name of a step
 NO_RECORD = "The ledger has no such request: it was made past the worker, or by another one. Do not approve it."
 
 
@@ -271,14 +269,13 @@ class Sources:
         terms = Terms(rules.answer.attempts, rules.answer.codes_an_hour, timedelta(0), rules.restore_within)
         return Gate(self.ledger, self.leads(), terms, _never)
 
-    def run(self, run: UUID) -> tuple[FlowRun | None, list[str]]:
-        """Return a run as Prefect has it, with its steps in words; None without Prefect, or if Prefect does not have it."""
+    def run(self, run: UUID) -> Progress | None:
+        """Return a run as Prefect has it; None without Prefect, or if Prefect does not have it."""
         try:
             with connected() as server:
-                found = server.run(run)
-                return found, [_step(each.name, each.state_name or "") for each in server.steps(run)]
+                return progress_of(server, run)
         except (Unreachable, NotFound):
-            return None, []
+            return None
 
     def answer(self, run: UUID, fields: dict[str, str]) -> None:
         """Send an answer to the form of a run. Raises `NotApproved` with Prefect's reason if it is refused."""
@@ -294,7 +291,3 @@ class Sources:
 
 def _never(plan: Intent, moment: object) -> NoReturn:
     raise AssertionError(f"the desk evaluates no answer, also not about {plan.code}")
-
-
-def _step(name: str, state: str) -> str:
-    return f"{NUMBER.sub('', name)}: {state.lower()}"

@@ -10,10 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import yaml
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.actions import ArtifactCreate, DeploymentScheduleCreate
 from prefect.client.schemas.objects import State, StateDetails, StateType
+from prefect.client.schemas.schedules import CronSchedule
 from starlette.testclient import TestClient
 
 from deployments.desk.app import make_desk
@@ -26,7 +28,7 @@ from tests.benchmarks.measuring import Page
 from tests.deployments.cli.asking_flow import ANSWER_BY, YELLOW, sheet_of
 from tests.raw_facts import raw_fact
 
-PLACES, FACTS, WAITING, VIEWS = 500, 10_000, 20, 15
+PLACES, FACTS, WAITING, NIGHTS, VIEWS = 500, 10_000, 20, 100, 15
 ORIGIN = "http://localhost:4300"
 ROOT = Path(__file__).parents[2]
 RUN = "00000000-0000-4000-8000-{:012d}"
@@ -83,6 +85,33 @@ def suspend(client: SyncPrefectClient, number: int) -> Sheet:
     return sheet
 
 
+def schedule_nights(client: SyncPrefectClient) -> None:
+    """Have Prefect schedule nights, one of them onto the place whose page is measured."""
+
+    @flow(name="refresh-nightly")
+    def refreshes() -> None:
+        """Refresh a place."""
+
+    flow_id = client.create_flow(refreshes)
+    for number in range(NIGHTS):
+        client.create_deployment(
+            flow_id,
+            f"nightly-{number}",
+            parameters={"source": "place253", "destination": f"place{number:03}"},
+            schedules=[DeploymentScheduleCreate(schedule=CronSchedule(cron="0 3 * * *", timezone="Europe/Vienna"))],
+        )
+
+
+def write_estate(file: Path) -> None:
+    """Describe all places as sites."""
+    half = PLACES // 2
+    sites = [
+        {"name": f"Site {number}", "production": f"place{number:03}", "staging": f"place{number + half:03}"}
+        for number in range(half)
+    ]
+    file.write_text(yaml.safe_dump({"sites": sites}))
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """A ledger with 500 places, in a file."""
@@ -112,6 +141,8 @@ def test_pages_of_the_desk(
     """Print the milliseconds of the first view and of later ones, of every page, with Prefect and without it."""
     with get_client(sync_client=True) as client:
         sheets = [suspend(client, number) for number in range(WAITING)]
+        schedule_nights(client)
+    write_estate(tmp_path / "estate.yaml")
     for number, sheet in enumerate(sheets):
         ledger.record_together(*recorded_run(number, waits=sheet))
     shutil.copy(ROOT / "deployments" / "leads.yaml", tmp_path / "leads.yaml")
@@ -134,6 +165,7 @@ def test_pages_of_the_desk(
                 ROOT / "deployments" / "risks.yaml",
                 tmp_path,
                 ORIGIN,
+                tmp_path / "estate.yaml",
             )
             browser = TestClient(make_desk(sources), base_url=ORIGIN)
 
@@ -147,6 +179,7 @@ def test_pages_of_the_desk(
         "Pages of the desk",
         ("page", "first view, ms", "median, ms", "first view without Prefect", "median without Prefect"),
         [(name, *taken, *[""] * (4 - len(taken))) for name, taken in found.items()],
-        f"{PLACES} places, {FACTS:,} facts in a SQLite file, {WAITING} requests that wait in a Prefect server of its own process "
+        f"{PLACES} places, {FACTS:,} facts in a SQLite file, {WAITING} requests that wait and {NIGHTS} nightly deployments in a "
+        "Prefect server of its own process "
         f"(SQLite); median of {VIEWS} views after the first of a new desk. With the time to make the page, without the network.",
     )

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 import yaml
 from prefect.client.schemas.actions import ArtifactCreate
-from prefect.client.schemas.objects import Artifact, FlowRun, State, StateDetails, StateType
+from prefect.client.schemas.objects import Artifact, FlowRun, State, StateDetails, StateType, TaskRun
 from prefect.client.schemas.responses import DeploymentResponse
 from starlette.testclient import TestClient
 
@@ -42,6 +42,8 @@ class Prefect:
     forms: dict[UUID, Form] = field(default_factory=dict)
     answers: list[dict[str, str]] = field(default_factory=list)
     away: bool = False
+    task_runs: list[TaskRun] = field(default_factory=list)
+    bars: list[Artifact] = field(default_factory=list)
     artifacts: list[Artifact] = field(default_factory=list)
 
     started: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -87,7 +89,13 @@ class Prefect:
         return self.forms.get(run.id)
 
     def steps(self, run: UUID, *, running: bool = False) -> list[Any]:
-        return []
+        return self.task_runs
+
+    def progress(self, run: UUID) -> list[Artifact]:
+        return self.bars
+
+    def obstacle(self, run: FlowRun) -> str:
+        return "No worker is online."
 
     def answer(self, run: UUID, fields: dict[str, str]) -> None:
         self.answers.append(fields)

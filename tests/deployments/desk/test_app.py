@@ -237,6 +237,7 @@ def test_places_have_their_history(office: Office) -> None:
     where = {"run_id": sheet.plan.run_id, "plan": sheet.plan.fingerprint}
     office.ledger.record(raw_fact("planned", sheet.plan.model_dump(mode="json")), **where)
     assert "waits for an answer" in office.page("/places")
+    office.ledger.record(raw_fact("sending"), **where)
     report = {"outcome": "Verified", "verb": "promote", "message": "It arrived.", "next_step": "Nothing."}
     office.ledger.record(raw_fact("outcome", report), **where)
     page = office.page("/places")
