@@ -9,6 +9,7 @@ import pytest
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
+from flows.restore import restore
 from tasks import restores
 from tasks.capi.client import Client
 from tasks.configuration.settings import load_settings
@@ -154,6 +155,9 @@ def test_a_failed_verification_starts_one_restore(scene: Make, started: list[Any
     assert parameters == {
         "promotion": "tonight", "approval": "pre-authorised", "database": True, "requested_by": "the promotion's approval",
     }  # fmt: skip
+    assert (
+        restore.validate_parameters(parameters)["approval"] == "pre-authorised"
+    )  # the flow takes them; its form is not asked
     assert made.kinds().count("restore-started") == 1
     (fact,) = made.ledger.facts(kind="restore-started")
     assert fact.once == "restore-started:tonight"
