@@ -14,7 +14,8 @@ from deployments.cli.output import Alert, Result, columns, command, new_group
 from tasks.configuration.settings import load_settings
 from tasks.estate.errors import Misconfigured, NotFound
 from tasks.estate.polling import utc_now
-from tasks.signoff.leads import Enrolment, Lead, Leads, enrol, load_leads
+from tasks.signoff.enrolment import Enrolment, enrol
+from tasks.signoff.leads import Lead, Leads, load_leads
 from tasks.signoff.proofs import LEEWAY, STEP
 
 FAR = (

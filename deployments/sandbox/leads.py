@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from tasks.signoff.leads import enrol, load_leads
+from tasks.signoff.enrolment import enrol
+from tasks.signoff.leads import load_leads
 from tasks.signoff.proofs import NAMESPACE, new_key, sign
 from tasks.signoff.standing import NAMESPACE as STANDING
 from tasks.signoff.standing import sign_standing, statement_of

@@ -14,7 +14,7 @@ from tasks.configuration.settings import forget_settings, load_settings
 from tasks.estate.errors import LedgerUnavailable
 from tasks.estate.polling import utc_now
 from tasks.ledger.ledger import Ledger
-from tasks.signoff.leads import enrol
+from tasks.signoff.enrolment import enrol
 from tests.raw_facts import raw_fact
 
 

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tasks.estate.errors import Misconfigured
-from tasks.signoff.leads import Lead, LeadKey, Leads, enrol, load_leads
+from tasks.signoff.enrolment import enrol
+from tasks.signoff.leads import Lead, LeadKey, Leads, load_leads
 from tasks.signoff.proofs import new_key
 from tests.passkey_device import Device
 

@@ -9,7 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from tasks.estate.errors import Misconfigured
-from tasks.signoff.leads import Lead, Leads, enrol, load_leads
+from tasks.signoff.enrolment import enrol
+from tasks.signoff.leads import Lead, Leads, load_leads
 from tests.passkey_device import Device, url64
 
 PHONE = Device("Anna's phone")
