@@ -42,7 +42,7 @@ def enrol_lead(
             "Nobody would see the secret: run this in a terminal, or use --show-secret or --no-codes."
         )
     settings = load_settings()
-    line = _read_key(key) if key else ""
+    line = read_key(key) if key else ""
     made = enrol(
         settings.leads_file, settings.codes_file, name=name, email=email, key=line, passkey=passkey, codes=codes
     )
@@ -53,7 +53,7 @@ def enrol_lead(
     ]
     if show_secret:
         document |= {"secret": made.secret, "uri": made.uri}
-    return Result(document, [*(_secret_lines(made) if shown else []), *lines])
+    return Result(document, [*(secret_lines(made) if shown else []), *lines])
 
 
 @command(group, "list")
@@ -127,7 +127,8 @@ def _steps_off(secret: str, digits: str) -> int | None:
     return fitting[0] if fitting else None
 
 
-def _secret_lines(made: Enrolment) -> list[str]:
+def secret_lines(made: Enrolment) -> list[str]:
+    """Return the secret of a lead's codes, as a QR code and as text."""
     out = io.StringIO()
     segno.make(made.uri, micro=False).terminal(out, compact=True)
     return [
@@ -143,7 +144,8 @@ def _read() -> Leads:
     return load_leads(settings.leads_file, settings.codes_file)
 
 
-def _read_key(path: Path) -> str:
+def read_key(path: Path) -> str:
+    """Return the line of a `.pub` file. Raise `Misconfigured` if it cannot be read."""
     try:
         return path.expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -141,9 +141,13 @@ def prompt(label: str, *, hidden: bool = False, refused: Callable[[str], str] = 
 
 def _read_line(label: str, *, hidden: bool) -> str:
     if hidden and sys.stdin.isatty():
-        return getpass.getpass(f"{label}: ", stream=sys.stderr).strip()
-    typer.echo(f"{label}: ", err=True, nl=False)
-    typed = sys.stdin.readline()
+        try:
+            return getpass.getpass(f"{label}: ", stream=sys.stderr).strip()
+        except EOFError:
+            typed = ""
+    else:
+        typer.echo(f"{label}: ", err=True, nl=False)
+        typed = sys.stdin.readline()
     if not typed:
         raise InputEnded(f"{label}: nothing was typed, and the option is missing.")
     return typed.strip()

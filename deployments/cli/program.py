@@ -23,7 +23,7 @@ COMMANDS = {
     "open": "watch", "diagnose": "run", "plan": "plan", "waiting": "waiting", "show": "waiting",
     "approve": "approve", "reject": "approve", "arrived": "approve", "settle": "settle", "hold": "hold", "freezes": "freezes",
     "standing": "standing", "leads": "leads", "ledger": "ledger", "dump": "dump", "load": "load", "trust-host": "trust_host",
-    "desk": "desk", "deploy": "deploy",
+    "desk": "desk", "deploy": "deploy", "init": "init",
 }  # fmt: skip
 
 

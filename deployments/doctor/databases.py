@@ -38,16 +38,17 @@ def examine_databases(estate: Estate) -> Iterator[Finding]:
             )
             yield unknown(f"database {database.name}", detail, remedy)
     if settings.source_database.get_secret_value():
-        yield from examine("source database", lambda: _source(settings))
+        yield from examine("source database", lambda: examine_source(settings))
         if not settings.masking_key.get_secret_value():
             remedy = "Set UNDERSTUDY_MASKING_KEY: openssl rand -hex 32"
             yield bad("masking key", "There is no masking key, so nothing can be exported.", remedy)
     if settings.target_database.get_secret_value():
-        yield from examine("target database", lambda: _target(settings))
+        yield from examine("target database", lambda: examine_target(settings))
         yield from examine("imports allowed", _imports)
 
 
-def _source(settings: Settings) -> Iterator[Finding]:
+def examine_source(settings: Settings) -> Iterator[Finding]:
+    """Yield whether the role of production may read its tables."""
     url = settings.source_database.get_secret_value()
     with connected_to(url, name=NAME, statement_within=WITHIN) as connection:
         tables, lacking = _names(connection, TABLES), _names(connection, LACKING_SELECT)
@@ -62,7 +63,8 @@ def _source(settings: Settings) -> Iterator[Finding]:
         yield good("source database", f"The role may read all {len(tables)} tables.")
 
 
-def _target(settings: Settings) -> Iterator[Finding]:
+def examine_target(settings: Settings) -> Iterator[Finding]:
+    """Yield whether the role of staging may replace its tables."""
     url = settings.target_database.get_secret_value()
     with connected_to(url, name=NAME, statement_within=WITHIN, reading=False) as connection:
         tables, lacking = _names(connection, TABLES), _names(connection, LACKING_WRITE)

@@ -7,6 +7,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,22 +78,41 @@ def _validated(entry: Any, kind: type[Entry], complaint: str) -> Entry:
         raise Misconfigured(f"{complaint}: {wrong}.") from None
 
 
+@dataclass(frozen=True)
+class NewText:
+    """The text that a file is to have. `mode` are its permissions; None: those of the file that it replaces."""
+
+    path: Path
+    text: str
+    mode: int | None = None
+
+
 def replace_file(path: Path, text: str, *, mode: int | None = None) -> None:
     """Replace a file atomically: a reader sees the old text or the new one. A link stays a link.
 
     `mode` are the permissions of the new file, by default those of the old one.
     """
-    path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from its first moment
+    replace_files(NewText(path, text, mode))
+
+
+def replace_files(*files: NewText) -> None:
+    """Replace each file atomically, and none of them before the texts of all are on the disk next to them."""
+    written: list[tuple[Path, Path]] = []
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(path.stat().st_mode & 0o777 if mode is None else mode)
-        Path(name).replace(path)
+        for each in files:
+            path = each.path.resolve()
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600 from its first moment
+            written.append((Path(name), path))
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(each.text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(path.stat().st_mode & 0o777 if each.mode is None else each.mode)
+        for new, path in written:
+            new.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
+        for new, _ in written:
+            with contextlib.suppress(FileNotFoundError):
+                new.unlink()
         raise

@@ -8,7 +8,7 @@ import pyotp
 import yaml
 from pydantic import ValidationError
 
-from tasks.configuration.reviewed_files import replace_file
+from tasks.configuration.reviewed_files import NewText, replace_files
 from tasks.estate.errors import Misconfigured
 from tasks.signoff.leads import Lead, LeadKey, Leads, load_leads, plain_name
 from tasks.signoff.passkey_entries import Passkey
@@ -34,22 +34,41 @@ def enrol(
     Comments at the head of the leads file are kept, others are lost. Raises `Misconfigured`, before anything is written, if a
     file would be wrong or the name is enrolled with another e-mail, because that may be another person.
     """
-    before = load_leads(leads_file, codes_file)
+    leads, made = enrolled(
+        load_leads(leads_file, codes_file), name=name, email=email, key=key, passkey=passkey, codes=codes
+    )
+    codes_text = NewText(codes_file, text_of_codes(leads), 0o600)
+    replace_files(NewText(leads_file, text_of_leads(leads, leads_file), 0o644), *([codes_text] if made.secret else []))
+    return made
+
+
+def enrolled(
+    before: Leads, *, name: str, email: str, key: str = "", passkey: str = "", codes: bool = True
+) -> tuple[Leads, Enrolment]:
+    """Return the leads with one more, or with a new secret, key or passkey for one. Raise as `enrol`; nothing is written."""
     known = next((lead for lead in before.everybody if plain_name(lead.name) == plain_name(name)), None)
     if known is not None and known.email.casefold() != email.casefold():
         raise Misconfigured(f"{known.name} is enrolled with another e-mail; expected that one, or another name.")
     lead = _with_keys(known, name=" ".join(name.split()), email=email, key=key, passkey=passkey)
     secret = pyotp.random_base32() if codes else ""
     everybody = [lead if each is known else each for each in before.everybody] + ([] if known else [lead])
-    secrets = {each.name: held for each in before.everybody if (held := before.secret(each))}
-    if secret:
-        secrets[lead.name] = secret
-    Leads(everybody, secrets)  # raises before anything is written
-    replace_file(leads_file, _head(leads_file) + _as_yaml([_entry(each) for each in everybody]), mode=0o644)
-    if secret:
-        replace_file(codes_file, _as_yaml(secrets), mode=0o600)
+    secrets = _secrets(before) | ({lead.name: secret} if secret else {})
     uri = pyotp.TOTP(secret).provisioning_uri(name=lead.email, issuer_name=ISSUER) if secret else ""
-    return Enrolment(lead, secret, uri)
+    return Leads(everybody, secrets), Enrolment(lead, secret, uri)
+
+
+def text_of_leads(leads: Leads, path: Path) -> str:
+    """Return the text of a leads file, with the comments at the head of the one that it replaces."""
+    return _head(path) + _as_yaml([_entry(each) for each in leads.everybody])
+
+
+def text_of_codes(leads: Leads) -> str:
+    """Return the text of a codes file."""
+    return _as_yaml(_secrets(leads))
+
+
+def _secrets(leads: Leads) -> dict[str, str]:
+    return {each.name: held for each in leads.everybody if (held := leads.secret(each))}
 
 
 def _with_keys(known: Lead | None, *, name: str, email: str, key: str, passkey: str) -> Lead:
