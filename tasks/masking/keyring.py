@@ -7,6 +7,7 @@ from tasks.estate.errors import Misconfigured
 
 MIN_BYTES = 32  # 256 bits: as much as HMAC-SHA256 can use (EDPB Guidelines 01/2025 ask for high-entropy secrets)
 SETTING = "UNDERSTUDY_MASKING_KEY"
+SHORT_PREFIX_BYTES = 16  # with up to 39 bytes of a value they are one block of SHA-256; each block costs as much again
 SCHEME = 2  # of the keyed hash (docs/security.md). Under one key, dumps can be compared within one scheme only
 
 
@@ -34,13 +35,16 @@ class Keyring:
         self.fingerprint = f"{SCHEME}-{plain}"
         self.sealed_as = (self.fingerprint, plain)  # in headers of dumps that this key sealed; scheme 1 was not named
 
-    def group(self, name: str) -> bytes:
-        """Return the 32-byte sub-key of a group of columns, for HMAC. Masked values can be joined within a group only."""
-        return self._expand(f"group/{name}")
+    def short_prefix(self, group: str) -> bytes:
+        """Return the sub-key of a group of columns that is hashed in front of a value by SHA-256, for short results.
 
-    def prefix(self, name: str) -> bytes:
-        """Return the 32-byte sub-key of a group that is hashed in front of a value; another one than that for HMAC."""
-        return self._expand(f"prefix/{name}")
+        Masked values can be joined within a group only. It has as many bits as the strength of those results.
+        """
+        return self._expand(f"prefix/{group}")[:SHORT_PREFIX_BYTES]
+
+    def long_prefix(self, group: str) -> bytes:
+        """Return the 32-byte sub-key of a group that is hashed in front of a value by SHA-512, for long results."""
+        return self._expand(f"long/{group}")
 
     def of_proof(self, run: str) -> bytes:
         """Return the 32-byte key that seals the proof of the dump of this run."""

@@ -6,15 +6,15 @@ them in uncorrelated sub-selects, which PostgreSQL evaluates once per statement.
 
 import base64
 import hashlib
-import hmac
 from dataclasses import dataclass
+from typing import Literal
 
 import bcrypt
 from psycopg.sql import SQL, Composable, Composed
 from psycopg.sql import Literal as Quoted
 
 from tasks.masking.fake_pools import Kind, pool
-from tasks.masking.keyring import Keyring, block_keys
+from tasks.masking.keyring import Keyring
 
 PASSWORD = "staging123"  # noqa: S105  # public by design: the password of every account on staging
 OUTPUT = {  # how values are printed: the Python forms parse exactly this
@@ -24,7 +24,7 @@ OUTPUT = {  # how values are printed: the Python forms parse exactly this
     "bytea_output": "hex",
     "extra_float_digits": "1",
 }
-SHOWN = 16  # bytes of a secret-prefix hash that a result may show: the half that is kept back is what protects it
+SHORT, LONG = 16, 32  # bytes of SHA-256 and SHA-512 that a result may show: the half that is kept back protects it
 NUMBER_BYTES = 8
 LARGEST = 2**60 - 1  # of a number: positive in a bigint, and with room for a product with a small factor
 CASTS_BYTES = 180000  # PostgreSQL 18 casts bytea to bigint: 80 of 465 ns less than a cast of its hexadecimal digits
@@ -35,6 +35,10 @@ BCRYPT_ALPHABET = bytes.maketrans(
 )
 
 
+Algorithm = Literal["sha256", "sha512"]
+PREFIXES: dict[Algorithm, str] = {"sha256": "k", "sha512": "l"}  # in the names of settings
+
+
 @dataclass(frozen=True)
 class Pool:
     """A list of fakes. `array` is the list in SQL, of type `name[]`: PostgreSQL finds a member by its offset."""
@@ -43,8 +47,8 @@ class Pool:
     array: Composable
 
     def pick(self, number: Composable) -> Composable:
-        """Return the fake at a number (bigint, from 0, modulo the pool size), as text."""
-        return SQL("({})[1 + mod({}, {})]::text").format(self.array, number, Quoted(len(self.names)))
+        """Return the fake at a number (bigint, from 0, modulo the pool size), of type `name`: each cast to text costs a tenth."""
+        return SQL("({})[1 + mod({}, {})]").format(self.array, number, Quoted(len(self.names)))
 
     def pick_of(self, number: int) -> str:
         """Return the same in Python."""
@@ -72,20 +76,15 @@ class Session:
         self.locale = locale
         self.server_version = server_version
         self.settings: dict[str, str] = dict(OUTPUT)
-        self._groups: dict[str, bytes] = {}
-        self._prefixes: dict[str, bytes] = {}
+        self._prefixes: dict[tuple[str, Algorithm], bytes] = {}
         self._pools: dict[tuple[Kind, int | None], Pool] = {}
         self._hashed: dict[int, str] = {}  # cost → salt and digest
 
-    def _key(self, group: str) -> bytes:
-        if group not in self._groups:
-            self._groups[group] = self.keyring.group(group)
-        return self._groups[group]
-
-    def _prefix(self, group: str) -> bytes:
-        if group not in self._prefixes:
-            self._prefixes[group] = self.keyring.prefix(group)
-        return self._prefixes[group]
+    def _prefix(self, group: str, algorithm: Algorithm) -> bytes:
+        if (group, algorithm) not in self._prefixes:
+            made = self.keyring.short_prefix if algorithm == "sha256" else self.keyring.long_prefix
+            self._prefixes[group, algorithm] = made(group)
+        return self._prefixes[group, algorithm]
 
     def _read(self, name: str, value: str, kind: str) -> Composable:
         self.settings[name] = value
@@ -94,30 +93,20 @@ class Session:
     def digest(self, group: str, message: Composable, length: int) -> Composable:
         """Return the first `length` bytes of the keyed hash of a text expression under the group's key, as bytea.
 
-        Up to `SHOWN` bytes are those of SHA-256 over a secret prefix and the text; more would let a reader extend the text,
-        so longer results are HMAC-SHA256, which takes twice as long.
+        It is SHA-256, or for more than `SHORT` bytes SHA-512, over a secret prefix and the text. Raise `ValueError` for more
+        than `LONG`: a reader of more than half of a hash could extend the text.
         """
+        algorithm = _algorithm(length)
+        name = f"understudy.{PREFIXES[algorithm]}_{hashlib.sha256(group.encode()).hexdigest()[:12]}"
+        prefix = self._read(name, "\\x" + self._prefix(group, algorithm).hex(), "bytea")
         # textsend() writes in the client's encoding, which a connection of ours sets to UTF-8; convert_to() is slower.
-        hashed = Hashed(self._hash(group, SQL("textsend({})").format(message), length), message)
-        return SQL("substr({}, 1, {})").format(hashed, Quoted(length))
-
-    def _hash(self, group: str, encoded: Composable, length: int) -> Composed:
-        short = hashlib.sha256(group.encode()).hexdigest()[:12]
-        if length <= SHOWN:
-            prefix = self._read(f"understudy.k_{short}", "\\x" + self._prefix(group).hex(), "bytea")
-            return SQL("sha256({} || {})").format(prefix, encoded)
-        inner, outer = block_keys(self._key(group))
-        return SQL("sha256({} || sha256({} || {}))").format(
-            self._read(f"understudy.o_{short}", "\\x" + outer.hex(), "bytea"),
-            self._read(f"understudy.i_{short}", "\\x" + inner.hex(), "bytea"),
-            encoded,
-        )
+        hashed = SQL("{}({} || textsend({}))").format(SQL(algorithm), prefix, message)
+        return SQL("substr({}, 1, {})").format(Hashed(hashed, message), Quoted(length))
 
     def digest_of(self, group: str, message: str, length: int) -> bytes:
         """Return the same in Python."""
-        if length <= SHOWN:
-            return hashlib.sha256(self._prefix(group) + message.encode()).digest()[:length]
-        return hmac.digest(self._key(group), message.encode(), "sha256")[:length]
+        algorithm = _algorithm(length)
+        return hashlib.new(algorithm, self._prefix(group, algorithm) + message.encode()).digest()[:length]
 
     def number(self, group: str, message: Composable) -> Composable:
         """Return 60 bits of the keyed hash as a bigint from 0 to 2^60 - 1."""
@@ -165,6 +154,13 @@ class Session:
             hashed = bcrypt.hashpw(PASSWORD.encode(), b"$2b$%02d$" % cost + salt)
             self._hashed[cost] = hashed.decode().removeprefix("$2b$")
         return self._hashed[cost]
+
+
+def _algorithm(length: int) -> Algorithm:
+    """Return the hash for a result of so many bytes."""
+    if length > LONG:
+        raise ValueError(f"A result shows {length} bytes of a hash; expected at most {LONG}.")
+    return "sha256" if length <= SHORT else "sha512"
 
 
 def _array_literal(names: tuple[str, ...]) -> str:

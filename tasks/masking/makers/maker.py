@@ -109,8 +109,8 @@ def canonical(column: Column, text: str) -> str:
 class Maker(Immutable):
     """A way to replace a value. `anonymizer` is the switch that it belongs to; None: it cannot be switched off.
 
-    `sql` returns an expression over the row, of type text unless the maker documents another type, and never NULL unless
-    NULL is the replacement. `value` returns equal bytes, from what COPY prints; None is NULL.
+    `sql` returns an expression over the row, of type text or `name` unless the maker documents another type, and never NULL
+    unless NULL is the replacement. `value` returns equal bytes, from what COPY prints; None is NULL.
     """
 
     maker: str

@@ -70,7 +70,7 @@ class FullName(FromNumber):
     def _sql(self, number: Composable, place: Place, session: Session) -> Composable:
         firsts, lasts = _halves(place, session)
         rest = SQL("{} / {}").format(DRAWN, Quoted(len(firsts.names)))
-        return once(number, SQL("{} || ' ' || {}").format(firsts.pick(DRAWN), lasts.pick(rest)))
+        return once(number, SQL("{}::text || ' ' || {}::text").format(firsts.pick(DRAWN), lasts.pick(rest)))
 
     def _value(self, number: int, place: Place, session: Session) -> str:
         firsts, lasts = _halves(place, session)

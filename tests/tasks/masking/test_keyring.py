@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tasks.estate.errors import Misconfigured
-from tasks.masking.keyring import SCHEME, Keyring, block_keys
+from tasks.masking.keyring import SCHEME, SHORT_PREFIX_BYTES, Keyring, block_keys
 
 KEY = bytes(range(100, 132))
 
@@ -32,18 +32,20 @@ def test_an_empty_run_is_refused(run: str) -> None:
 def test_sub_keys_are_those_of_hkdf() -> None:
     """Sub-keys are equal to those of another implementation of RFC 5869."""
     ring = Keyring(KEY, run="r1")
-    for kind, made in (("group", ring.group("person.email")), ("prefix", ring.prefix("person.email"))):
-        expected = HKDF(SHA256(), 32, salt=b"understudy/1/run/r1", info=f"{kind}/person.email".encode())
-        assert made == expected.derive(KEY)
+    made = {"prefix": ring.short_prefix("person.email"), "long": ring.long_prefix("person.email")}
+    for kind, key in made.items():
+        expected = HKDF(SHA256(), len(key), salt=b"understudy/1/run/r1", info=f"{kind}/person.email".encode())
+        assert key == expected.derive(KEY)
+    assert [len(key) for key in made.values()] == [SHORT_PREFIX_BYTES, 32]
 
 
 def test_groups_runs_and_keys_differ() -> None:
     """Other groups, runs and keys, and a stable keyring, have other sub-keys; the same again is equal."""
     rings = [Keyring(KEY, run="1"), Keyring(KEY, run="2"), Keyring(KEY, run=None), Keyring(KEY[::-1], run="1")]
-    keys = {key for ring in rings for group in ("a", "b") for key in (ring.group(group), ring.prefix(group))}
+    keys = {key for ring in rings for group in "ab" for key in (ring.short_prefix(group), ring.long_prefix(group))}
     assert len(keys) == 16
     assert len({ring.fingerprint for ring in rings}) == 4
-    assert Keyring(KEY, run="1").group("a") in keys
+    assert Keyring(KEY, run="1").long_prefix("a") in keys
 
 
 def test_printing_shows_the_fingerprint_only() -> None:
@@ -52,19 +54,19 @@ def test_printing_shows_the_fingerprint_only() -> None:
     assert repr(ring) == str(ring) == f"Keyring({ring.fingerprint})"
     scheme, _, digits = ring.fingerprint.partition("-")
     assert (int(scheme), len(digits)) == (SCHEME, 16)
-    keys = (key for name in ("fingerprint", "") for key in (ring.group(name), ring.prefix(name)))
+    keys = (key for name in ("fingerprint", "") for key in (ring.short_prefix(name), ring.long_prefix(name)))
     assert not any(key.hex().startswith(digits) for key in keys)
 
 
 def test_a_worker_gets_the_same_keys_but_not_the_secret() -> None:
     """A pickled keyring has the same sub-keys, and the pickle does not contain the configured key."""
     pickled = pickle.dumps(Keyring(KEY, run="1"))
-    assert pickle.loads(pickled).group("a") == Keyring(KEY, run="1").group("a")
+    assert pickle.loads(pickled).long_prefix("a") == Keyring(KEY, run="1").long_prefix("a")
     assert KEY not in pickled
 
 
 def test_block_keys_make_hmac_of_two_hashes() -> None:
-    """With the two blocks, HMAC is two plain SHA-256, as the expressions in PostgreSQL compute it."""
+    """With the two blocks, HMAC is two plain SHA-256, as the expressions in MariaDB compute it."""
     inner, outer = block_keys(KEY)
     twice = hashlib.sha256(outer + hashlib.sha256(inner + b"text").digest()).digest()
     assert twice == hmac.digest(KEY, b"text", "sha256")
