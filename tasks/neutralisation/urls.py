@@ -32,20 +32,28 @@ def count(connection: "Connection", context: Context) -> StepCount:
 def apply(connection: "Connection", context: Context) -> StepDone:
     """Replace the other side's domains, then search again.
 
-    A search of all tables that runs out of memory or time is repeated table by table. A repetition finds only what is left.
+    A search of all tables that runs out of memory or time is repeated table by table. A repetition finds only what is left. The
+    sites of a network come first: WordPress finds none while their domains are those of the other side.
     """
     database = Database(connection, context.prefix)
-    changed = sum(_replace(connection, database, each) for each in _replacements(context))
-    if context.is_network:
-        changed += sum(_rename_sites(database, old, context) for old in _others(context))
+    changed = _rename_sites(database, context)
+    changed += sum(_replace(connection, database, each) for each in _replacements(context))
     left = {table: rows for table, rows in _places(connection, context).items() if rows}
-    names = ", ".join([*left][:SHOWN])
-    return StepDone(
-        step=STEP,
-        changed=changed,
-        checked=not left,
-        still_dangerous=f"URLs of {context.source} in {names}" if left else "",
-    )
+    dangerous = [f"URLs of {context.source} in {', '.join([*left][:SHOWN])}"] if left else []
+    dangerous += [f"no domain here for {domain}" for domain in _others(context) if not _own_domain(domain, context)]
+    return StepDone(step=STEP, changed=changed, checked=not left, still_dangerous="; ".join(dangerous))
+
+
+def _own_domain(domain: str, context: Context) -> str:
+    """Return the domain that takes the place of one of the other side, or an empty text if it has no counterpart.
+
+    It is our first domain. In a network each site has its own: one on a subdomain keeps its first label, and one on an unrelated
+    domain has none here.
+    """
+    own, first = context.own_domains[0], context.other_domains[0].removeprefix("www.")
+    if not context.is_network or domain.removeprefix("www.") == first:
+        return own
+    return domain.removesuffix(first) + own.removeprefix("www.") if domain.endswith(f".{first}") else ""
 
 
 def _others(context: Context) -> list[str]:
@@ -82,7 +90,8 @@ def _replacements(context: Context) -> Iterator[Replacement]:
     for domain in _others(context):
         known = (*context.own_domains, *context.other_domains)
         ambiguous = any(each != domain and each.startswith(domain) for each in known)
-        yield from (Replacement(f"{each}{domain}", f"{each}{context.own_domains[0]}", ambiguous) for each in SPELLINGS)
+        if own := _own_domain(domain, context):
+            yield from (Replacement(f"{each}{domain}", f"{each}{own}", ambiguous) for each in SPELLINGS)
 
 
 def _replace(connection: "Connection", database: Database, replacement: Replacement) -> int:
@@ -106,18 +115,21 @@ def _counted(connection: "Connection", command: Command) -> int:
     return int(printed)
 
 
-def _rename_sites(database: Database, old: str, context: Context) -> int:
-    """Replace the domain of each site of a network; a site on a subdomain keeps its first label."""
-    own, changed = context.own_domains[0], 0
-    for suffix in NETWORK_TABLES:
+def _site_domains(database: Database, context: Context) -> Iterator[tuple[str, str, str]]:
+    """Yield each table of a network with each domain of the other side and the one that takes its place."""
+    for suffix in NETWORK_TABLES if context.is_network else ():
         for table in database.named(suffix):
-            name = identifier(table)
-            ending = f"SUBSTR(domain, 1, CHAR_LENGTH(domain) - {len(old)})"
-            changed += database.change(
-                f"UPDATE {name} SET domain = CONCAT({ending}, {literal(own)}) "
-                f"WHERE domain = {literal(old)} OR domain LIKE {literal('%.' + old)}"
-            )
-    return changed
+            for domain in _others(context):
+                yield table, domain, _own_domain(domain, context)
+
+
+def _rename_sites(database: Database, context: Context) -> int:
+    """Replace the domain of each site of a network, and return how many rows changed."""
+    return sum(
+        database.change(f"UPDATE {identifier(table)} SET domain = {literal(own)} WHERE domain = {literal(domain)}")
+        for table, domain, own in _site_domains(database, context)
+        if own
+    )
 
 
 def _places(connection: "Connection", context: Context) -> dict[str, int]:
@@ -135,6 +147,9 @@ def _places(connection: "Connection", context: Context) -> dict[str, int]:
         for place in searched.places:
             found[place.table] = found.get(place.table, 0) + place.count
     database = Database(connection, context.prefix)
+    for table, domain, _ in _site_domains(database, context):
+        rows = database.number(f"SELECT COUNT(*) FROM {identifier(table)} WHERE domain = {literal(domain)}")
+        found[table] = found.get(table, 0) + rows
     for table in sorted(unsearched):  # WP-CLI passes over them; they are counted, and nothing can be replaced in them
         for column in (each for each in database.tables.get(table, ()) if each.is_text and each.name != "guid"):
             name = identifier(column.name)

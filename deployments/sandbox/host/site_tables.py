@@ -32,9 +32,11 @@ SCHEMA: dict[str, str] = {
     "wp_woocommerce_payment_tokens": "token_id gateway_id token user_id",
     "wp_gf_entry_meta": "id entry_id meta_key meta_value",
     "wp_newsletter": "id email name surname ip token",
+    "wp_blogs": "blog_id domain path",  # only in networks
 }  # fmt: skip
 DERIVED = ("home", "siteurl", "blogname")  # options that follow from the site's content, not stored as rows
 CORE = ("wp_users", "wp_usermeta", "wp_options", "wp_comments", "wp_posts", "wp_postmeta")
+SHOP = tuple(table for table in SCHEMA if table != "wp_blogs")
 NUMBERS = ("user_id", "post_id", "order_id", "entry_id")
 # People of the emulated shop: first name, last name, e-mail address, phone, street, town.
 PEOPLE = (
@@ -50,7 +52,7 @@ CRON = ("wp_version_check", "newsletter", "woocommerce_abandoned_cart_reminder",
 
 def empty_tables(*, shop: bool) -> Document:
     """Return the tables of a site with its administrator; the tables of a shop only if it has one."""
-    rows: dict[str, list[list[Any]]] = {name: [] for name in (SCHEMA if shop else CORE)}
+    rows: dict[str, list[list[Any]]] = {name: [] for name in (SHOP if shop else CORE)}
     rows["wp_users"] = [[1, "admin", "$P$Badmin", "admin", STAFF, "", "", "Admin"]]
     rows["wp_usermeta"] = [[1, 1, "wp_capabilities", serialize({"administrator": True})]]
     rows["wp_options"] = [[10, "cron", serialize(_cron(("wp_version_check", "wp_scheduled_delete"))), "yes"]]

@@ -146,6 +146,13 @@ def _delete_event(given: Invocation) -> Ended:
     return Ended(0, f"Success: Deleted a total of {deleted} cron event{'' if deleted == 1 else 's'}.\n")
 
 
+def _list_sites(given: Invocation) -> Ended:
+    sites = given.install["database"].get("rows", {}).get("wp_blogs", [])
+    if not given.install["is_multisite"]:
+        return refused("This is not a multisite installation.")
+    return Ended(0, "".join(f"http://{domain}{path}\n" for _, domain, path in sites))
+
+
 def _succeed(message: str) -> Callable[[Invocation], Ended]:
     return lambda given: Ended(0, f"Success: {message}\n")
 
@@ -163,5 +170,6 @@ COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[Invocation], Ended]]] = {
         ("all-tables-with-prefix", "all-tables", "skip-columns", "report-changed-only", "dry-run", "format", "precise", "regex"),
         search_replace,
     ),
+    "site list": (("field",), _list_sites),
     "transient delete": (("all", "expired"), _succeed("Transients deleted.")),
 }  # fmt: skip

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from deployments.sandbox.host.host import Host
 from deployments.sandbox.host.php_values import unserialize
 from tasks.neutralisation import urls
-from tasks.neutralisation.context import Context
+from tasks.neutralisation.context import Context, sites
+from tasks.wpcli.wordpress import QUIET
 from tests.tasks.neutralisation.conftest import PRODUCTION, STAGING, tables
 
 
@@ -79,3 +82,38 @@ def test_what_is_left_is_named_without_its_value(context: Context, connection: A
     done = urls.apply(connection, context)
     assert done.checked is False
     assert done.still_dangerous == "URLs of schulprod in wp_options"
+
+
+@pytest.fixture
+def network(estate: Host, context: Context) -> Context:
+    """A network of three sites: the first one, one on a subdomain, and one on a domain of its own."""
+    install = estate.named("schulstage")
+    install["is_multisite"] = True
+    domains = ("schulfest.example", "shop.schulfest.example", "verein.example")
+    install["database"]["rows"]["wp_blogs"] = [[number, domain, "/"] for number, domain in enumerate(domains, 1)]
+    estate.store.put("installs", install)
+    return replace(context, is_network=True, own_domains=("stage.example",), other_domains=domains)
+
+
+def test_sites_of_a_network_get_their_own_domains(network: Context, connection: Any, estate: Host) -> None:
+    """A site on a subdomain keeps its label; one without a domain here is named, and its URLs are not pointed elsewhere."""
+    assert urls.count(connection, network).places == 3
+    done = urls.apply(connection, network)
+    assert (done.changed, done.checked) == (2, False)
+    assert done.still_dangerous == "URLs of schulprod in wp_blogs; no domain here for verein.example"
+    rows = estate.named("schulstage")["database"]["rows"]["wp_blogs"]
+    assert [row[1] for row in rows] == ["stage.example", "shop.stage.example", "verein.example"]
+    sent = {each.values[:2] for each in connection.commands if each.words == ("search-replace",)}
+    assert ("//shop.schulfest.example", "//shop.stage.example") in sent
+
+
+def test_a_network_without_other_domains_is_safe(network: Context, connection: Any) -> None:
+    """Once all its sites have domains here, nothing is left."""
+    assert urls.apply(connection, replace(network, other_domains=network.other_domains[:2])).is_safe
+
+
+def test_each_site_of_a_network_is_addressed(network: Context, connection: Any) -> None:
+    """Jobs and gateways belong to one site: each has options of its own for WP-CLI."""
+    found = [site["url"] for site in sites(connection, network)]
+    assert found == ["http://schulfest.example/", "http://shop.schulfest.example/", "http://verein.example/"]
+    assert [*sites(connection, replace(network, is_network=False))] == [QUIET]
