@@ -18,7 +18,7 @@ from deployments.desk.app import make_desk
 from deployments.desk.reading import Sources
 from deployments.sandbox.processes import free_port
 from flows.promote import promote
-from tasks.configuration.settings import load_settings
+from tasks.configuration.settings import forget_settings, load_settings
 from tasks.ledger.ledger import Ledger
 from tests.deployments.sandbox.person_in_browser import CHROMIUM, PATIENCE, QUIET, SCREENSHOTS
 from tests.people import DEMO_LEAD, SECOND_LEAD, Run
@@ -70,6 +70,7 @@ class Lead:
 
     def check(self, name: str) -> None:
         """Require that the page, in both widths, has no violation of axe's rules, no text outside and no error of the script."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
         for size in (WIDE, PHONE):
             self.page.set_viewport_size(size)  # type: ignore[arg-type]  # a dictionary of two numbers
             wide = self.page.evaluate("document.documentElement.scrollWidth")
@@ -86,8 +87,9 @@ def origin(worker: Any, ledger: Ledger) -> Iterator[str]:
     port, settings = free_port(), load_settings()
     address = f"http://localhost:{port}"
     sources = Sources(
-        settings.ledger_url, settings.leads_file, Path("deployments/risks.yaml"), settings.pictures, address
-    )
+        settings.ledger_url, settings.leads_file, Path("deployments/risks.yaml"), settings.pictures, address,
+        estate_file=settings.estate_file, standing_file=settings.standing_file, freeze_file=settings.freeze_file,
+    )  # fmt: skip
     server = uvicorn.Server(uvicorn.Config(make_desk(sources), port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -104,6 +106,7 @@ def lead(origin: str, tmp_path: Path) -> Iterator[Lead]:
             tmp_path / "browser",
             executable_path=CHROMIUM,
             args=QUIET,
+            timezone_id="Europe/Vienna",
             viewport=PHONE,  # type: ignore[arg-type]  # as above
         )
         yield Lead(context.pages[0] if context.pages else context.new_page(), origin)
@@ -135,9 +138,11 @@ def sent(lead: Lead, run: Run) -> Run:
 
 
 def test_a_yellow_promotion_is_approved_on_a_phone(
-    start: Callable[..., Any], worker: Any, ledger: Ledger, lead: Lead
+    start: Callable[..., Any], worker: Any, ledger: Ledger, lead: Lead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the list to the outcome: at most three fields, twenty keystrokes and six taps, and every page can be read."""
+    monkeypatch.setenv("UNDERSTUDY_BROWSER", CHROMIUM)
+    forget_settings()
     enrol(lead)
     worker.publish("schulstage", "files")
     run = start(promote, **PAIR)
@@ -145,6 +150,10 @@ def test_a_yellow_promotion_is_approved_on_a_phone(
     lead.check("waiting")
     lead.tap("link", "promote of schulprod")
     lead.page.wait_for_url("**/decide")
+    lead.page.wait_for_load_state("networkidle")
+    pictures = lead.page.get_by_role("img", name="Front page of")
+    assert pictures.count() == 4
+    assert all(each.evaluate("image => image.naturalWidth") > 0 for each in pictures.all())
     lead.check("decide")
     lead.type("Reason", REASON)
     lead.tap("button", "Approve with your passkey")
@@ -192,3 +201,42 @@ def test_red_needs_two_people_and_the_name(start: Callable[..., Any], worker: An
     lead.check("decide-red")
     lead.tap("button", "Approve with your passkey")
     assert sent(lead, run).state == "Verified", run.message
+
+
+def keys(lead: Lead, *pressed: str) -> None:
+    """Press keys, or type what is no name of a key."""
+    for each in pressed:
+        lead.page.keyboard.press(each) if each in ("Tab", "Enter", "Space") else lead.page.keyboard.type(each)
+
+
+def test_a_comment_is_written_with_the_keyboard_alone(start: Callable[..., Any], worker: Any, lead: Lead) -> None:
+    """It is shown to everybody, and the run still waits."""
+    worker.publish("schulstage", "files")
+    run = start(promote, **PAIR)
+    lead.open(f"/runs/{run.id}/decide")
+    lead.page.get_by_text("Write a comment").focus()
+    keys(lead, "Enter", "Tab", "Carl Comment", "Tab", "is the menu done?", "Tab", "Enter")
+    lead.page.wait_for_url("**/decide#comments")
+    assert "is the menu done?" in lead.page.inner_text("#comments")
+    assert "Carl Comment (not proven)" in lead.page.inner_text("#comments")
+    lead.check("comment")
+    assert run.state == "Suspended", run.message
+
+
+def test_the_end_of_a_hold_is_picked_in_local_time(worker: Any, ledger: Ledger, lead: Lead, tmp_path: Path) -> None:
+    """The browser sends it in UTC, with the keyboard alone."""
+    load_settings().estate_file.write_text("sites: [{name: Schulfest, production: schulprod, staging: schulstage}]")
+    sent: list[str] = []
+
+    def keep(route: Any) -> None:
+        sent.append(route.request.post_data)
+        route.fulfill(status=200, body="held")
+
+    lead.page.route("**/hold", keep)
+    lead.open("/places/schulstage")
+    lead.check("place-forms")
+    lead.page.get_by_label("Until (your time)").fill("2026-12-24T18:00")
+    lead.page.get_by_label("Reason").focus()
+    keys(lead, "rehearsal", "Tab", "Carl Comment", "Enter")
+    lead.page.get_by_text("held").wait_for()
+    assert "until_utc=2026-12-24T17%3A00%3A00.000Z" in sent[0]
