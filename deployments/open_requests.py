@@ -15,6 +15,7 @@ from tasks.estate.approval_sheet import Sheet, sheet_key
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import NotFound, PlanIsStale
 from tasks.estate.plans import ALPHABET, Plan
+from tasks.rendering.after_copy import planned_sentences
 from tasks.rendering.request_words import what_travels
 from tasks.rendering.times_and_tables import plain
 from tasks.signoff.form_fields import approval_choice, destination_is_typed
@@ -160,7 +161,7 @@ def facts_of(request: OpenRequest) -> dict[str, Any]:
         "link": link(request.run.id),
     }
     if isinstance(plan, Plan):
-        facts |= {"backup": plan.backup.id, "break_glass": plan.break_glass}
+        facts |= {"backup": plan.backup.id, "break_glass": plan.break_glass, "after_copy": planned_sentences(plan)}
         if plan.restore_backup_id:
             facts["puts_back"] = plan.restore_backup_id
     if sheet.comparison:

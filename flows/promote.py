@@ -5,7 +5,20 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, pictures, reports, restores
+from tasks import (
+    after_copy,
+    approvals,
+    arrivals,
+    backups,
+    caches,
+    checks,
+    copies,
+    installs,
+    locks,
+    pictures,
+    reports,
+    restores,
+)
 from tasks.estate.flow_parameters import (
     ANSWER_WITHIN,
     AnswerWithin,
@@ -50,6 +63,7 @@ def promote(
     locks.require_free(pair.source, pair.destination)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(backups.request_backup(pair.destination, "before a promotion"))
+    steps = after_copy.plan_steps(pair, options)
     plan = installs.draft_plan(
         "promote",
         pair,
@@ -59,6 +73,7 @@ def promote(
         requested_by=requested_by,
         other_site=other_site,
         break_glass=break_glass,
+        after_copy=steps,
     )
     pictures.take_pictures(plan, comparison)
     approved = approvals.ask(plan, comparison, within=answer_within)
@@ -66,6 +81,8 @@ def promote(
         receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan), other_site=other_site)
         evidence = copies.await_arrival(plan, receipt)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
+        taken = after_copy.take_steps(plan, receipt, evidence)
     purged_at = caches.purge_cache(pair.destination)
-    ended = reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at))
+    after_copy.require_done(plan, taken)
+    ended = reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at), taken)
     return restores.start_allowed_restore(plan, approved, ended)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
+from tasks import after_copy, approvals, backups, caches, checks, copies, installs, locks, reports
 from tasks.estate.flow_parameters import ANSWER_WITHIN, AnswerWithin, RequestedBy, asked, install
 from tasks.estate.form_choices import chosen_name
 from tasks.estate.plans import CopyOptions
@@ -42,10 +42,15 @@ def provision(
     locks.require_free(pair.destination)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(backups.request_backup(pair.destination, "before the first copy"))
-    plan = installs.draft_plan("provision", pair, comparison, backup, options, requested_by=requested_by)
+    steps = after_copy.plan_steps(pair, options)
+    plan = installs.draft_plan(
+        "provision", pair, comparison, backup, options, requested_by=requested_by, after_copy=steps
+    )
     approved = approvals.ask(plan, comparison, within=answer_within)
     with locks.locked(plan):
         receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan))
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt))
+        taken = after_copy.take_steps(plan, receipt, evidence)
     purged_at = caches.purge_cache(pair.destination)
-    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at))
+    after_copy.require_done(plan, taken)
+    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at), taken)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, backups, caches, checks, copies, installs, locks, reports
+from tasks import after_copy, approvals, backups, caches, checks, copies, installs, locks, reports
 from tasks.estate.flow_parameters import (
     ANSWER_WITHIN,
     AnswerWithin,
@@ -50,13 +50,16 @@ def refresh(
     locks.require_free(pair.source, pair.destination)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(backups.request_backup(pair.destination, "before a refresh"))
+    steps = after_copy.plan_steps(pair, options)
     plan = installs.draft_plan(
-        "refresh", pair, comparison, backup, options, requested_by=requested_by, other_site=other_site
+        "refresh", pair, comparison, backup, options, requested_by=requested_by, other_site=other_site, after_copy=steps
     )
     approved = approvals.ask_or_standing(plan, comparison, mode=approval, within=answer_within)
     enough = Verdict(proceed_when)
     with locks.locked(plan):
         receipt = copies.send_copy(plan, approved, backups.fresh_backup(plan), other_site=other_site)
         evidence = copies.require_arrival(plan, copies.await_arrival(plan, receipt, enough=enough), enough=enough)
+        taken = after_copy.take_steps(plan, receipt, evidence)
     purged_at = caches.purge_cache(pair.destination)
-    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at))
+    after_copy.require_done(plan, taken)
+    return reports.report_outcome(plan, approved, evidence, checks.verify_site(plan, receipt, purged_at), taken)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks import approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
+from tasks import after_copy, approvals, arrivals, backups, caches, checks, copies, installs, locks, reports, restores
 from tasks.estate.flow_parameters import ANSWER_WITHIN, CHOICE, AnswerWithin, Requester, asked
 from tasks.estate.plans import CopyOptions
 from tasks.runtime import retries, run_names
@@ -41,8 +41,16 @@ def restore(
     locks.require_free(pair.destination, undoes=promotion)
     comparison = installs.compare_installs(pair, options)
     backup = backups.await_backup(backups.request_backup(pair.destination, "before a restore"))
+    steps = after_copy.plan_steps(pair, options, recorded)
     plan = installs.draft_plan(
-        "restore", pair, comparison, backup, options, requested_by=requested_by, restore=recorded.backup.id
+        "restore",
+        pair,
+        comparison,
+        backup,
+        options,
+        requested_by=requested_by,
+        restore=recorded.backup.id,
+        after_copy=steps,
     )
     approved = approvals.ask_or_preauthorised(plan, comparison, promotion, mode=approval, within=answer_within)
     before = restores.state_before(promotion)
@@ -50,7 +58,9 @@ def restore(
         receipt = restores.send_restore(plan, approved, backups.fresh_backup(plan))
         evidence = copies.await_arrival(plan, receipt, before)
         evidence = arrivals.ask_arrival(plan, receipt, evidence, within=answer_within)
+        taken = after_copy.take_steps(plan, receipt, evidence)
     purged_at = caches.purge_cache(pair.destination)
+    after_copy.require_done(plan, taken)
     return reports.report_outcome(
-        plan, approved, evidence, checks.verify_site(plan, receipt, purged_at, expected=before)
+        plan, approved, evidence, checks.verify_site(plan, receipt, purged_at, expected=before), taken
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from prefect import task
 
+from tasks.configuration.estate_settings import read_estate
 from tasks.configuration.settings import load_settings
 from tasks.estate.copy_rules import compare
 from tasks.estate.errors import Misconfigured, Refused, Transient
@@ -62,7 +63,7 @@ def look_inside(name: str, compare_with: str = "") -> tuple[Finding, ...]:
 
     An install that cannot be reached by SSH is one finding that is not known: it takes nothing from what a visitor sees.
     """
-    if not has_access(name, load_settings()):
+    if not has_access(name, load_settings(), read_estate()):
         return ()
     try:
         return inspect_inside(name, compare_with)

@@ -9,7 +9,7 @@ from tasks.estate.errors import OutcomeUnknown
 from tasks.estate.plans import Approval, Backup, Evidence, Plan, Receipt, Signal, Verdict
 from tasks.estate.polling import utc_now
 from tasks.estate.sites import Survey
-from tasks.ledger.facts import ArrivalAnswered, Settled
+from tasks.ledger.facts import ArrivalAnswered, Settled, StepsBegun
 from tasks.runtime.permission import require_permission
 from tasks.runtime.progress import Progress
 from tasks.runtime.resources import clients_of, hosting_account, open_clients, open_ledger, scaled
@@ -69,8 +69,12 @@ def await_arrival(
 
     `expected` is what the destination should become: the source before the call, unless a restore names another state. The
     deadline counts from `receipt.sent_at`, so a resumed run does not restart it, but looks at least twice. An `active` status is
-    recorded and never counted. Retried 4 times on `Transient`, backing off with jitter.
+    recorded and never counted. If the steps after the copy have begun, returns the evidence that they began with: they change
+    the site. Retried 4 times on `Transient`, backing off with jitter.
     """
+    begun = open_ledger().facts(run_id=plan.run_id, plan=plan.fingerprint, kind=StepsBegun.KIND)
+    if begun:
+        return begun[0].as_(StepsBegun).evidence
     settings = load_settings()
     gap = scaled(settings.settle_gap)
     host_done = receipt.sent_at + scaled(settings.copy_within)
@@ -97,7 +101,12 @@ def require_arrival(plan: Plan, evidence: Evidence, *, enough: Verdict = Verdict
     if evidence.verdict not in (Verdict.CONFIRMED, Verdict.UNCHANGED, enough):
         raise OutcomeUnknown(
             f"The copy to {plan.pair.destination.name} was sent, and after {evidence.took_seconds} s its arrival is "
-            f"{evidence.verdict.value}; expected {enough.value}.",
+            f"{evidence.verdict.value}; expected {enough.value}."
+            + (
+                f" {plan.pair.destination.name} is NOT NEUTRALISED: if the copy arrived, it reaches people."
+                if plan.after_copy
+                else ""
+            ),
             evidence=evidence.verdict.value,
         )
     open_ledger().record(Settled(how=f"evidence: {evidence.verdict.value}"), **where(plan))

@@ -10,9 +10,11 @@ from tasks.estate.copy_rules import compare, pins, require_allowed, require_same
 from tasks.estate.errors import InstallOverdue, TooRisky, UnderstudyError, WrongDestination
 from tasks.estate.plans import Backup, Comparison, CopyOptions, Plan
 from tasks.estate.polling import utc_now
+from tasks.estate.recipes import CopyStep, PlannedSteps
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction, Environment, Install, Pair
-from tasks.ledger.facts import Planned
+from tasks.ledger.facts import Planned, StepTaken
+from tasks.ledger.ledger import Ledger
 from tasks.runtime.current_run import this_run
 from tasks.runtime.permission import find_overrides
 from tasks.runtime.progress import Progress
@@ -95,6 +97,7 @@ def draft_plan(
     restore: str = "",
     other_site: bool = False,
     break_glass: str = "",
+    after_copy: PlannedSteps | None = None,
 ) -> Plan:
     """Return the plan of this run, with its risk and what it overrides, and record it in the ledger.
 
@@ -114,6 +117,8 @@ def draft_plan(
         frozen=next((mark.partition(":")[2] for mark in overrides if mark.startswith("freeze:")), ""),
         break_glass=break_glass,
         held=any(mark.startswith("hold:") for mark in overrides),
+        unprotected=after_copy.recipe.unprotected if after_copy else (),
+        masked=_masked(ledger, pair.source),
     )
     if risk.grade is Grade.BLACK:
         raise TooRisky(f"Nobody may approve this {verb} of {destination.name}: {'; '.join(risk.reasons)}")
@@ -134,10 +139,17 @@ def draft_plan(
             "shown": digest(comparison),
             "requested_by": requested_by,
             "run_id": this_run(),
+            "after_copy": after_copy,
         }
     )
     ledger.record(Planned(draft=plan), **where(plan))
     return plan
+
+
+def _masked(ledger: Ledger, source: Install) -> bool:
+    """Return whether an earlier run masked people in the database of this install."""
+    taken = ledger.facts(destination_id=source.id, kind=StepTaken.KIND)
+    return any(fact.as_(StepTaken).done.step is CopyStep.MASK_PEOPLE for fact in taken)
 
 
 @task(name="Create the install", task_run_name="Create {name}", **BRIEF)

@@ -38,11 +38,13 @@ from tasks.estate.outcomes import (
 )
 from tasks.estate.plans import Approval, Comparison, Evidence, Finding, Plan, Report, Verdict
 from tasks.estate.polling import utc_now
-from tasks.ledger.facts import Approved, BackupRenewed, Planned
+from tasks.estate.recipes import StepDone
+from tasks.ledger.facts import Approved, BackupRenewed, Planned, StepTaken
 from tasks.ledger.ledger import Fact, may_have_acted
 from tasks.masking.classify import Draft
 from tasks.masking.session_settings import PASSWORD
 from tasks.rendering import dumps
+from tasks.rendering.after_copy import untouched_warning
 from tasks.rendering.approval import difference_lines
 from tasks.rendering.times_and_tables import section
 from tasks.runtime.current_run import this_run
@@ -73,8 +75,10 @@ def ends_with_report(verb: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     return body
 
 
-def report_outcome(plan: Plan, approval: Approval, evidence: Evidence, findings: tuple[Finding, ...]) -> State[Any]:
-    """Finish a run whose call was made.
+def report_outcome(
+    plan: Plan, approval: Approval, evidence: Evidence, findings: tuple[Finding, ...], steps: tuple[StepDone, ...] = ()
+) -> State[Any]:
+    """Finish a run whose call was made. `steps`: what the steps after the copy did.
 
     `VerifyFailed` if a check that matters failed; else `VerifiedInPart` if a decisive one is not known; else `Verified`.
     """
@@ -97,7 +101,8 @@ def report_outcome(plan: Plan, approval: Approval, evidence: Evidence, findings:
             reason=approval.reason,
             evidence=evidence,
             findings=findings,
-            message=f"{_check_names(failed, unknown)} {unchanged}".strip(),
+            after_copy=steps,
+            message=" ".join(filter(None, (_check_names(failed, unknown), unchanged, untouched_warning(plan)))),
             next_step=_after_failed_checks(plan, approval)
             if failed
             else _after_unknown_checks(plan)
@@ -273,6 +278,8 @@ def _report_of(verb: str, error: UnderstudyError) -> Report:
         }
     if approved:
         known |= {"approver": approved[-1].approver, "reason": approved[-1].reason}
+    taken = {fact.as_(StepTaken).done.step: fact.as_(StepTaken).done for fact in facts if fact.kind == StepTaken.KIND}
+    known["after_copy"] = tuple(taken.values())
     return Report(
         verb=verb, outcome=error.outcome, run_id=this_run(), message=error.message, next_step=error.next_step, **known
     )

@@ -72,3 +72,11 @@ def connection(access: Access) -> Iterator[Connection]:
 def wordpress(connection: Connection) -> WordPress:
     """The WordPress of staging."""
     return WordPress(connection)
+
+
+@pytest.fixture
+def inside(worker: Host, ssh: Callable[[], Settings], monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The emulated host, and a worker that has WP-CLI access to its installs and a masking key."""
+    monkeypatch.setenv("UNDERSTUDY_MASKING_KEY", "0123456789abcdef" * 4)
+    forget_settings()
+    return worker

@@ -27,10 +27,12 @@ from deployments.prefect_server import link
 from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import LedgerUnavailable, NotApproved, NotFound, UnderstudyError, Unreachable
 from tasks.estate.outcomes import GREEN
+from tasks.estate.plans import Plan
 from tasks.estate.polling import utc_now
 from tasks.ledger.facts import AnswerRefused, Planned, Reported
 from tasks.ledger.ledger import Fact, may_have_acted
 from tasks.rendering import dumps
+from tasks.rendering.after_copy import planned_sentences
 from tasks.rendering.approval import gate_lines
 from tasks.rendering.request_words import age, must_be_bound, sentence, shown_differences, span, turn
 
@@ -102,6 +104,7 @@ class Desk:
             answer_by=sheet.answer_by,
             pictured=self.sources.pictured(sheet.plan),
             details=_details(request) if isinstance(sheet.plan, LoadPlan) else "",
+            inside=planned_sentences(sheet.plan) if isinstance(sheet.plan, Plan) else [],
             asked=deciding.asked_for(request) if request.form else None,
             host=self.sources.host,
             given=given or {},

@@ -16,20 +16,28 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tasks.configuration.yaml_positions import Fault, Place, PositionedYaml, entries
+from tasks.estate.dumps import RISK_PHRASE
 from tasks.estate.errors import Misconfigured
-from tasks.estate.estate import Database, Estate, HostingAccount, Nightly, Site, SiteLogin, SiteNight
+from tasks.estate.estate import AfterCopy, Database, Estate, HostingAccount, Nightly, Site, SiteLogin, SiteNight
 from tasks.estate.nightly_windows import Window
+from tasks.estate.recipes import PROTECTING, CopyStep, Mail, Staff
 
 MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Estate,
     ("accounts",): HostingAccount,
     ("sites",): Site,
     ("sites", "login"): SiteLogin,
+    ("sites", "after_copy"): AfterCopy,
+    ("sites", "after_copy", "mail"): Mail,
+    ("sites", "after_copy", "staff"): Staff,
     ("sites", "nightly"): SiteNight,
     ("sites", "nightly", "window"): Window,
     ("databases",): Database,
     ("databases", "nightly"): Nightly,
     ("databases", "nightly", "window"): Window,
+    ("after_copy",): AfterCopy,
+    ("after_copy", "mail"): Mail,
+    ("after_copy", "staff"): Staff,
 }
 # Settings that have a meaning of their own, and the only key that may name them. Any other use is a mistake that would send
 # a secret to the wrong place.
@@ -108,8 +116,10 @@ def _keys(place: Place) -> tuple[str, ...]:
 
 def _expected(place: Place, model: type[BaseModel], key: str) -> str:
     if place and isinstance(place[-1], int):  # an entry of a list
-        owner = MODELS.get(_keys(place))
-        return f"a mapping with {', '.join(_fields(owner))}" if owner else "a name"
+        owner, key = MODELS.get(_keys(place)), _keys(place)[-1]
+        if owner is not None:
+            return f"a mapping with {', '.join(_fields(owner))}"
+        return f"one of {', '.join(CopyStep)}" if key == "off" else "a name"
     if not place:
         return f"a mapping with {', '.join(_fields(Estate))}"
     field = _fields(model).get(key)
@@ -231,6 +241,26 @@ def _misused(read: PositionedYaml, place: Place, holder: dict[str, Any]) -> Iter
             yield read.fault((*place, key), found=found, expected="another setting", remedy="Change one of them.")
 
 
+def _unprotected(read: PositionedYaml) -> Iterator[Fault]:
+    """Yield each recipe that switches off a step which protects people's data, without the risk phrase."""
+    sites = [(("sites", number), site) for number, site in entries(read.content, "sites")]
+    file: list[tuple[Place, Any]] = [((), read.content)] if isinstance(read.content, dict) else []
+    for place, holder in (*file, *sites):
+        recipe = holder.get("after_copy")
+        if not isinstance(recipe, dict) or recipe.get("risk_phrase") == RISK_PHRASE:
+            continue
+        off = recipe["off"] if isinstance(recipe.get("off"), list) else []
+        for number, step in enumerate(off):
+            if step in PROTECTING:
+                found = f"{step}, which protects people's data, without the risk phrase"
+                remedy = (
+                    f"Remove it, or add risk_phrase: {RISK_PHRASE} if production's people may be reached from there."
+                )
+                yield read.fault(
+                    (*place, "after_copy", "off", number), found=found, expected="this step on", remedy=remedy
+                )
+
+
 CHECKS: tuple[Callable[[PositionedYaml], Iterator[Fault]], ...] = (
-    _double_installs, _double_names, _unknown_accounts, _incomplete_nights, _misused_settings,
+    _double_installs, _double_names, _unknown_accounts, _incomplete_nights, _misused_settings, _unprotected,
 )  # fmt: skip

@@ -38,6 +38,8 @@ UnderstudyError
 │  └─ Unreachable         no usable answer: connection, time-out, 5xx, malformed body
 ├─ OutcomeUnknown     a destructive call was sent and its effect is not proven; never retried
 │  └─ NotVerified        the copy was sent, but a later step (purge, checks) failed
+│     ├─ NotNeutralised     staging was overwritten and is not yet safe to use
+│     └─ StagingRemains     production was overwritten and still has what belongs to staging
 ├─ LedgerUnavailable  the ledger's database cannot be read or written; never retried
 └─ Misconfigured      settings or parameters are wrong; found before the first call; never retried
    └─ PolicyRefused       the masking policy does not fit the database
@@ -325,6 +327,24 @@ class NotVerified(OutcomeUnknown):
     next_step = (
         "The copy was sent. Retry this run: it checks again, purges and verifies, and never sends. To go back, start "
         "`restore` with this run's id."
+    )
+
+
+class NotNeutralised(NotVerified):
+    """The copy to staging arrived, but a step that makes it safe failed: it may reach or reveal production's people."""
+
+    next_step = (
+        "Do not use the site yet. Correct what the message names, then retry this run: it repeats the steps that are not "
+        "done, and never sends. To go back, start `restore` with this run's id."
+    )
+
+
+class StagingRemains(NotVerified):
+    """The copy to production arrived, but production still has what belongs to staging: URLs, mail stop or banner."""
+
+    next_step = (
+        "Act now, production is affected. Correct what the message names, then retry this run: it repeats the steps that "
+        "are not done, and never sends. To go back, start `restore` with this run's id."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tasks.estate.nightly_windows import Window, Zone
+from tasks.estate.recipes import Recipe
 from tasks.estate.sites import Environment, Immutable
 
 LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"  # one line without control characters
@@ -75,8 +76,21 @@ class SiteNight(Nightly):
     )
 
 
+class AfterCopy(Recipe):
+    """The recipe of a site as the file contains it. A step that protects people's data is off only with the risk phrase."""
+
+    risk_phrase: str = Field(
+        "", description="I_UNDERSTAND_THE_PII_RISK, if a step that protects people's data is switched off"
+    )
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe alone."""
+        return Recipe.model_validate(self.model_dump(exclude={"risk_phrase"}))
+
+
 class Site(Immutable):
-    """One site: its installs, and what happens to them at night."""
+    """One site: its installs, and what happens to them at night and after a copy."""
 
     name: Name = Field(description="the name that people use, like Schulfest")
     account: Name | None = Field(None, description="the name of an entry of accounts; needed if there are several")
@@ -91,6 +105,13 @@ class Site(Immutable):
     )
     owners: tuple[Name, ...] = Field((), description="a list of names: whom others ask about the site")
     login: SiteLogin | None = Field(None, description="user and password, each the name of a setting")
+    ssh: bool = Field(
+        False,
+        description="true: the worker may use WP-CLI on all installs of the site, as with UNDERSTUDY_SSH_INSTALLS",
+    )
+    after_copy: AfterCopy | None = Field(
+        None, description="the steps after a copy to staging, if they differ from those of the file's own after_copy"
+    )
     nightly: SiteNight | None = Field(None, description="window, zone and approval of a nightly refresh")
 
     @property
@@ -140,10 +161,18 @@ class Estate(Immutable):
     accounts: tuple[HostingAccount, ...] = Field((), description="a list of logins for the hosting API")
     sites: tuple[Site, ...] = Field((), description="a list of sites")
     databases: tuple[Database, ...] = Field((), description="a list of databases")
+    after_copy: AfterCopy = Field(
+        AfterCopy(), description="the steps after a copy, for all sites without their own; by default every step is on"
+    )
 
     def site_of(self, install: str) -> Site | None:
         """Return the site that names this install, or None."""
         return next((site for site in self.sites for name, _ in site.installs if name == install), None)
+
+    def recipe_of(self, install: str) -> Recipe:
+        """Return the recipe for this install: that of its site, or that of the file, which by default switches every step on."""
+        site = self.site_of(install)
+        return (site.after_copy if site and site.after_copy else self.after_copy).recipe
 
     def account_of(self, site: Site) -> HostingAccount | None:
         """Return the account of a site: the one that it names, or the only one. None: that of the worker's own settings."""

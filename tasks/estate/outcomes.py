@@ -5,7 +5,7 @@ docs/outcomes.md lists every outcome and docs/evidence.md has the table of check
 
 from collections.abc import Iterable
 
-from tasks.estate.errors import LeakFound, NotLoaded, NotVerified, OutcomeUnknown
+from tasks.estate.errors import LeakFound, NotLoaded, NotNeutralised, NotVerified, OutcomeUnknown, StagingRemains
 from tasks.estate.plans import Finding, Plan, Severity, Verdict
 
 VERIFIED = "Verified"
@@ -28,7 +28,10 @@ SWEPT = "Swept"
 # Green in Prefect: the run's state is Completed. Every other outcome, also that of an error, is a Failed state of its name.
 GREEN = {VERIFIED, HEALTHY, EXPORTED, LOADED, PREVIEWED, CLASSIFIED, AUDITED, HELD, RELEASED, SETTLED, SWEPT}
 # Failures of a run after its call, or of a load: they count against scheduled runs. Other outcomes are not failures of a copy.
-FAILED_CALLS = {VERIFY_FAILED, *(error.outcome for error in (OutcomeUnknown, NotVerified, NotLoaded, LeakFound))}
+FAILED_CALLS = {
+    VERIFY_FAILED,
+    *(error.outcome for error in (OutcomeUnknown, NotVerified, NotNeutralised, StagingRemains, NotLoaded, LeakFound)),
+}
 
 ALWAYS = "always"
 DATABASE = "if the whole database was copied"

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from tasks.estate.errors import Misconfigured
+from tasks.estate.recipes import PlannedSteps, StepDone
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Direction, Immutable, Pair, Survey
 
@@ -174,7 +175,13 @@ class Plan(Fingerprinted):
     shown: str = ""  # SHA-256 of the comparison that was shown
     requested_by: str = ""
     run_id: str
+    after_copy: PlannedSteps | None = None  # None: nothing inside of the destination is changed after the copy
     schema_version: int = PLAN_SCHEMA
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the canonical plan. A plan without steps after the copy has the fingerprint that it had before them."""
+        return fingerprint(self.model_dump(mode="json", exclude=None if self.after_copy else {"after_copy"}))
 
     @property
     def destination_id(self) -> str:
@@ -295,6 +302,7 @@ class Report(Immutable):
     reason: str = ""
     evidence: Evidence | None = None
     findings: tuple[Finding, ...] = ()
+    after_copy: tuple[StepDone, ...] = ()
     message: str = ""
     next_step: str = ""
 

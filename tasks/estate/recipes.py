@@ -49,11 +49,19 @@ PROTECTING = frozenset(
 )
 
 
+# What these change is in the database alone: if only files were copied, they are as they were.
+IN_THE_DATABASE = frozenset(
+    {CopyStep.REPLACE_URLS, CopyStep.TEST_PAYMENTS, CopyStep.DISABLE_WEBHOOKS, CopyStep.MASK_PEOPLE}
+)
+
+
 class Mail(Immutable):
     """What happens to an e-mail of the site: it is stopped, stopped and logged, or sent to one address instead."""
 
-    mode: Literal["stop", "log", "redirect"] = "stop"
-    address: Address | None = None  # for redirect
+    mode: Literal["stop", "log", "redirect"] = Field(
+        "stop", description="stop, log (stop and keep a log on the install) or redirect (to one address)"
+    )
+    address: Address | None = Field(None, description="the e-mail address that a redirect sends everything to")
 
     @model_validator(mode="after")
     def _address_of_a_redirect(self) -> Self:
@@ -65,8 +73,10 @@ class Mail(Immutable):
 class Staff(Immutable):
     """Which accounts keep their names, addresses and passwords: those with one of the roles, or an address of one of the domains."""
 
-    roles: tuple[Role, ...] = ("administrator",)
-    domains: tuple[MailDomain, ...] = ()
+    roles: tuple[Role, ...] = Field(
+        ("administrator",), description="a list of roles of WordPress, by default administrator"
+    )
+    domains: tuple[MailDomain, ...] = Field((), description="a list of e-mail domains, like school.example")
 
 
 class Recipe(Immutable):
@@ -77,13 +87,21 @@ class Recipe(Immutable):
     left as they are and not reported.
     """
 
-    off: tuple[CopyStep, ...] = ()
-    mail: Mail = Mail()
-    staff: Staff = Staff()
-    banner: Annotated[str, StringConstraints(max_length=200)] = "Staging: a copy of production"
-    personal_keys: tuple[Key, ...] = ()
-    harmless_tables: tuple[Key, ...] = ()
-    harmless_gateways: tuple[Key, ...] = ()
+    off: tuple[CopyStep, ...] = Field((), description="a list of steps that are switched off; by default none is")
+    mail: Mail = Field(Mail(), description="what happens to e-mails: mode, and an address if the mode is redirect")
+    staff: Staff = Field(Staff(), description="which accounts are kept as they are: roles and domains")
+    banner: Annotated[str, StringConstraints(max_length=200)] = Field(
+        "Staging: a copy of production", description="the text on every page of staging, at most 200 characters"
+    )
+    personal_keys: tuple[Key, ...] = Field(
+        (), description="a list of metadata keys that are masked in addition to the known ones"
+    )
+    harmless_tables: tuple[Key, ...] = Field(
+        (), description="a list of tables, without the prefix, that a person reviewed: they contain no personal data"
+    )
+    harmless_gateways: tuple[Key, ...] = Field(
+        (), description="a list of payment gateways that a person reviewed: they charge nobody"
+    )
 
     @classmethod
     def safe(cls) -> "Recipe":
@@ -94,6 +112,10 @@ class Recipe(Immutable):
     def steps(self) -> tuple[CopyStep, ...]:
         """The steps that are on, in their order."""
         return tuple(step for step in CopyStep if step not in self.off)
+
+    def steps_after(self, *, database: bool) -> tuple[CopyStep, ...]:
+        """Return the steps after a copy with or without the database, in their order."""
+        return tuple(step for step in self.steps if database or step not in IN_THE_DATABASE)
 
     @property
     def unprotected(self) -> tuple[CopyStep, ...]:
@@ -134,3 +156,18 @@ class StepDone(Immutable):
     def is_safe(self) -> bool:
         """Whether the step was read back and nothing dangerous is left. Not known is not safe."""
         return self.checked is True and not self.still_dangerous
+
+
+class PlannedSteps(Immutable):
+    """The steps after a copy as people approve them: which, by which recipe, and what a dry run on the source counted.
+
+    `digest` is that of the recipe when the plan was made; steps of a later version have another one. `origin` is the install
+    whose URLs and people the steps look for. After a copy to production, what staging added is removed, and `steps` contains
+    what is done in addition.
+    """
+
+    recipe: Recipe
+    digest: str
+    origin: str
+    steps: tuple[CopyStep, ...]
+    counts: tuple[StepCount, ...] = ()

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from tasks.estate import errors
 from tasks.estate.dumps import DumpFacts
 from tasks.estate.pictures import PicturePair
-from tasks.estate.plans import Approval, Backup, Baseline, Plan, ProofKind, Report
+from tasks.estate.plans import Approval, Backup, Baseline, Evidence, Plan, ProofKind, Report
+from tasks.estate.recipes import StepDone as CopyStepDone
 from tasks.estate.risks import Risk
 
 Moment = Annotated[datetime, PlainSerializer(datetime.isoformat)]  # UTC
@@ -373,6 +374,22 @@ class ArrivalAnswered(Recorded):
     approver: str = ""
     words: str = ""
     proof: str = ""
+
+
+class StepsBegun(Recorded):
+    """The copy arrived, with this evidence, and the steps after it began. They change the site, so that it is not read again."""
+
+    KIND = "after-copy-begun"
+    WHOLE = "evidence"
+    evidence: Evidence
+
+
+class StepTaken(Recorded):
+    """A step after a copy ended. `calls`: how many destructive calls onto the install the ledger had then."""
+
+    KIND = "after-copy-step"
+    done: CopyStepDone
+    calls: int = 0
 
 
 # Locks, backups, holds, leads

@@ -50,6 +50,10 @@ class Keyring:
         """Return the 32-byte key that seals the proof of the dump of this run."""
         return self._expand(f"proof/{run}")
 
+    def of_wordpress(self) -> bytes:
+        """Return the 32-byte key that masks people of a WordPress. Their values cannot be joined with those of a dump."""
+        return self._expand("wordpress")
+
     def _expand(self, info: str) -> bytes:
         return hmac.digest(self._extracted, info.encode() + b"\x01", "sha256")  # one block of HKDF-Expand is enough
 

@@ -7,6 +7,7 @@ from tasks.estate.dumps import LoadPlan
 from tasks.estate.plans import Comparison, Evidence, Intent, Plan, Receipt
 from tasks.estate.sites import Direction
 from tasks.ledger.ledger import Fact
+from tasks.rendering.after_copy import planned_lines
 from tasks.rendering.request_words import sentence, shown_differences, turn
 from tasks.rendering.times_and_tables import bullets, local_time, plain, utc_time
 from tasks.signoff.gate import Waiting
@@ -68,6 +69,7 @@ def approval_text(
         name = plain(destination.install.name)
         lines.append(f"* **The destination is NEWER than the source.** {name} has changes that the source lacks.")
     lines += [f"* Permanently lost: {plain(loss)}" for loss in comparison.losses]
+    lines += planned_lines(plan)
     if plan.break_glass:
         lines.append(f"* **Break-glass, during a freeze: {plain(plan.break_glass, 300)}**")
     lines += [f"* **{plain(note, 400)}**" for note in notes]

@@ -1,6 +1,7 @@
 """The report of one run as Markdown: its facts, the evidence of arrival and the checks."""
 
 from tasks.estate.plans import Finding, Report, Severity
+from tasks.rendering.after_copy import done_lines
 from tasks.rendering.times_and_tables import bullets, code, head_words, plain, section, utc_time
 
 
@@ -27,6 +28,8 @@ def report_text(report: Report, head: str = "") -> str:
     if report.next_step:
         lines += ["", f"**Next step.** {plain(report.next_step, 1000)}"]
     lines += ["", *bullets(f"{name}: {plain(value, 400)}" for name, value in facts.items() if value)]
+    if report.after_copy:
+        lines += section("After the copy", done_lines(report.after_copy, production=report.verb == "promote"))
     if report.evidence:
         title = f"Evidence of arrival: {report.evidence.verdict.value} after {report.evidence.took_seconds} s"
         lines += section(

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from tasks.configuration.settings import load_settings
 from tasks.estate.errors import LedgerBroken, NotApproved, PlanIsStale
-from tasks.estate.plans import Approval, Intent
+from tasks.estate.plans import Approval, Intent, Plan
 from tasks.estate.polling import utc_now
 from tasks.runtime.other_runs import state_of
 from tasks.runtime.prefect_records import require_scheduled, require_unmoved
-from tasks.runtime.resources import open_ledger, read_leads, read_rules, scaled
+from tasks.runtime.resources import open_ledger, read_leads, read_rules, recipe_after, scaled
 from tasks.safeguards.freezes import load_calendar
 from tasks.safeguards.holds import active_holds, require_no_hold
 from tasks.signoff.approval_recheck import require_fitting, require_preauthorised, require_standing, require_witnessed
@@ -44,7 +44,8 @@ def require_open(plan: Intent, moment: datetime) -> None:
 def require_permission(plan: Intent, approval: Approval) -> None:
     """Check, right before a destructive call, the ledger, rules, calendar, holds, and what the approval depends on.
 
-    Raises `LedgerBroken`, `PlanIsStale` (it was graded by other rules), `Frozen`, `OnHold` or `NotApproved`.
+    Raises `LedgerBroken`, `PlanIsStale` (the risk rules or the steps after the copy changed), `Frozen`, `OnHold` or
+    `NotApproved`.
     """
     now, ledger, rules = utc_now(), open_ledger(), read_rules()
     problems = ledger.verify()
@@ -52,10 +53,24 @@ def require_permission(plan: Intent, approval: Approval) -> None:
         raise LedgerBroken(f"The ledger does not verify: {problems[0]}")
     if plan.risk.rules != rules.fingerprint:
         raise PlanIsStale(f"The risk rules changed after plan {plan.code} was graded by them.")
+    _require_same_recipe(plan)
     require_open(plan, now)
     require_no_hold(ledger, plan.destination_name, now, overrides=plan.overrides)
     require_fitting(plan, approval, rules)
     _require_evidence(plan, approval, now)
+
+
+def _require_same_recipe(plan: Intent) -> None:
+    """Raise `PlanIsStale` if estate or settings would now plan other steps after the copy than were approved."""
+    if not isinstance(plan, Plan):
+        return
+    now = recipe_after(plan.direction, plan.pair.source.name, plan.pair.destination)
+    was, found = plan.after_copy.digest if plan.after_copy else "", now.digest if now else ""
+    if was != found:
+        raise PlanIsStale(
+            f"The steps after the copy changed after plan {plan.code} was shown: the recipe was {was[:8] or 'none'}, "
+            f"is {found[:8] or 'none'}."
+        )
 
 
 def _require_evidence(plan: Intent, approval: Approval, now: datetime) -> None:

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from tasks.capi.client import Client
-from tasks.configuration.estate_settings import AccountLogin, account_of, hosting_accounts, site_logins
+from tasks.configuration.estate_settings import AccountLogin, account_of, hosting_accounts, read_estate, site_logins
 from tasks.configuration.settings import load_settings
+from tasks.estate.recipes import Recipe
+from tasks.estate.sites import Direction, Install
 from tasks.ledger.ledger import Ledger
 from tasks.masking.keyring import Keyring
 from tasks.masking.policy import Policy
@@ -16,8 +19,11 @@ from tasks.safeguards.risk_rules import RiskRules, load_rules
 from tasks.signoff.lead_suspensions import suspended_now
 from tasks.signoff.leads import Leads, load_leads
 from tasks.websites.wordpress_site import Prober
-from tasks.wpcli.access import access_to
+from tasks.wpcli.access import access_to, has_access
 from tasks.wpcli.wordpress import WordPress
+
+if TYPE_CHECKING:
+    from tasks.wpcli.connection import Connection
 
 
 @contextmanager
@@ -48,12 +54,31 @@ def open_sites() -> Iterator[Prober]:
 
 
 @contextmanager
-def open_wordpress(install: str) -> Iterator[WordPress]:
-    """Open WP-CLI on an install, by SSH as the settings describe; close the connection at the end."""
+def open_connection(install: str) -> Iterator["Connection"]:
+    """Connect to the SSH gateway of an install, as the settings describe; close the connection at the end."""
     from tasks.wpcli.connection import Connection  # loads asyncssh: only when it is needed
 
     with Connection(access_to(install, load_settings())) as connection:
+        yield connection
+
+
+@contextmanager
+def open_wordpress(install: str) -> Iterator[WordPress]:
+    """Open WP-CLI on an install; close the connection at the end."""
+    with open_connection(install) as connection:
         yield WordPress(connection)
+
+
+def recipe_after(direction: Direction, source: str, destination: Install) -> Recipe | None:
+    """Return the recipe for the steps after a copy, as estate and settings are now. For a promotion it is staging's.
+
+    None if this worker has no WP-CLI access to the destination, or if production gets its own backup back.
+    """
+    estate = read_estate()
+    back = direction is Direction.BACK and destination.environment.may_be_production
+    if back or not has_access(destination.name, load_settings(), estate):
+        return None
+    return estate.recipe_of(source if direction is Direction.UP else destination.name)
 
 
 def each_account() -> Iterator[Client]:
@@ -118,10 +143,14 @@ def masking_session(policy: Policy, run_id: str, server_version: int = 0) -> Ses
 
     `server_version`: of the server that will evaluate the expressions, if it is known.
     """
+    return Session(run_keyring(run_id), policy.locale, server_version=server_version)
+
+
+def run_keyring(run_id: str) -> Keyring:
+    """Return the keyring of a run's masking, the same in every worker. Raises `Misconfigured` without a masking key."""
     settings = load_settings().require("masking_key")
     key = settings.masking_key.get_secret_value().encode()
-    keyring = Keyring(key, run=run_id if settings.masking_key_rotates else None)
-    return Session(keyring, policy.locale, server_version=server_version)
+    return Keyring(key, run=run_id if settings.masking_key_rotates else None)
 
 
 def proof_keyrings(run_id: str) -> tuple[Keyring, ...]:

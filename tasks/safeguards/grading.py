@@ -35,6 +35,8 @@ class _Copy:
     frozen: str
     break_glass: str
     held: bool
+    unprotected: tuple[str, ...] = ()
+    masked: bool = False
 
     @property
     def source(self) -> Install:
@@ -110,13 +112,19 @@ def grade_copy(
     frozen: str,
     break_glass: str,
     held: bool,
+    unprotected: tuple[str, ...] = (),
+    masked: bool = False,
 ) -> Risk:
     """Return the risk of a refresh, provision, promotion or restore. Never raises; the caller refuses a black one.
 
     `frozen` is the name of the freeze window that is overridden, `break_glass` the reason given for it ("" = none), and `held`
-    whether the destination is on hold. Reasons contain names of installs and freeze windows, and no other text from outside.
+    whether the destination is on hold. `unprotected` are the steps after the copy that protect people's data and are off;
+    `masked` is whether the people in the source's database were masked by an earlier run. Reasons contain names of installs,
+    freeze windows and steps, and no other text from outside.
     """
-    copy = _Copy(rules, verb, direction, comparison, options, other_site, frozen, break_glass, held)
+    copy = _Copy(
+        rules, verb, direction, comparison, options, other_site, frozen, break_glass, held, unprotected, masked
+    )
     name = copy.destination.name
     return _risk(
         rules,
@@ -174,6 +182,10 @@ def _dangers(copy: _Copy) -> Iterator[str]:
     if copy.onto_production and copy.options.database and not copy.content_only:
         what = f"the listed tables ({len(copy.options.tables)})" if copy.options.tables else "the whole database"
         yield f"{what} of {name} would be replaced: what visitors and editors added there since is lost"
+    if copy.onto_production and copy.masked and copy.options.database and not copy.content_only:
+        yield f"people on {source.name} are masked: accounts, comments and orders of {name} would be replaced by masked ones"
+    if copy.unprotected and not copy.onto_production:
+        yield f"{name} could reach or reveal production's people: {', '.join(copy.unprotected)} off after the copy"
     if copy.newer_counts and copy.comparison.destination_is_newer:
         yield f"{name} is NEWER than {source.name}"
     if copy.verb == "promote" and copy.options.files and copy.comparison.files_are_newer:

@@ -11,6 +11,7 @@ from tasks.estate.dumps import LoadPlan
 from tasks.estate.errors import Misconfigured, NotApproved
 from tasks.estate.nightly_windows import Window
 from tasks.estate.plans import Plan
+from tasks.estate.recipes import PlannedSteps, Recipe
 from tasks.estate.risks import Grade
 from tasks.estate.sites import Direction
 from tasks.signoff.leads import Leads
@@ -130,7 +131,8 @@ def require_covered(
         )
     _require_harmless(plan)
     named = _named(standing, source.name, destination.name)
-    return _covering(named, now=now, leads=leads, at_most=at_most, database=plan.options.database)
+    steps = plan.after_copy
+    return _covering(named, now=now, leads=leads, at_most=at_most, database=plan.options.database, steps=steps)
 
 
 def require_load_covered(
@@ -193,12 +195,20 @@ def _named(standing: Sequence[StandingApproval], source: str, destination: str) 
 
 
 def _covering(
-    named: Sequence[StandingApproval], *, now: datetime, leads: Leads, at_most: timedelta, database: bool
+    named: Sequence[StandingApproval],
+    *,
+    now: datetime,
+    leads: Leads,
+    at_most: timedelta,
+    database: bool,
+    steps: PlannedSteps | None = None,
 ) -> StandingApproval:
     """Return the first of a pair's entries that covers this, or raise `NotApproved` with the reasons of all."""
     refusals = []
     for entry in named:
         why, step = _refusal(entry, now=now, leads=leads, at_most=at_most, database=database)
+        if not why:
+            why, step = _other_recipe(entry, steps)
         if not why:
             return entry
         refusals.append((why, step))
@@ -234,6 +244,22 @@ def _refusal(
         when = f"opens next on {opens:%Y-%m-%d at %H:%M} {entry.zone}" if opens else "does not open within three days"
         return f"its window is closed and {when}", f"Start it then, {ASK}"
     return "", ""
+
+
+def _other_recipe(entry: StandingApproval, steps: PlannedSteps | None) -> tuple[str, str]:
+    """Return why an entry does not cover what happens after the copy, and what to do; two empty strings if it does.
+
+    An entry without a recipe covers the safe recipe, in whatever version: it can only protect more than the copy alone.
+    """
+    digest = steps.digest if steps else ""
+    if entry.recipe == digest or (not entry.recipe and steps is not None and steps.recipe == Recipe.safe()):
+        return "", ""
+    if not digest:
+        why = "it is for a copy with the steps of a recipe after it, and this worker has no WP-CLI access for them"
+        return why, f"Allow SSH to the installs (docs/ssh.md), {ASK}"
+    named = "it names another recipe" if entry.recipe else "it names no recipe, and the site's is not the safe one"
+    step = f"Review the site's `after_copy`, write `recipe: {digest}` into the entry, have it signed, {ASK}"
+    return f"{named} for the steps after the copy", step
 
 
 def _not_signed(entry: StandingApproval, leads: Leads, now: datetime) -> str:

@@ -15,7 +15,8 @@ from tasks.estate.sites import Immutable
 class StandingApproval(Immutable):
     """Permission for one pair from `issued` until a day (inclusive): two installs by name, or an application and the hostname
     of its staging instance. `issuer` is the lead who signs it. `window` contains the hours of each day, in `zone`; an entry of
-    version 0.1 without one can be read, and covers nothing.
+    version 0.1 without one can be read, and covers nothing. `recipe` is the digest of the one recipe after the copy that is
+    covered; without it, only the recipe in which every step is on is covered, and a copy without steps.
     """
 
     source: str = Field(min_length=1)
@@ -27,6 +28,7 @@ class StandingApproval(Immutable):
     include_database: StrictBool
     window: Window | None = None
     zone: str = ""
+    recipe: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     signature: str = ""  # its body on one line; without it, the entry covers nothing
 
     @field_validator("zone")
@@ -82,8 +84,12 @@ def standing_use(entry: StandingApproval, moment: datetime) -> str:
 
 
 def standing_statement(entry: StandingApproval) -> bytes:
-    """Return what the issuer signs (namespace `understudy-standing`): every field except the signature, as canonical JSON."""
-    fields = entry.model_dump(mode="json", by_alias=True, exclude={"signature"})
+    """Return what the issuer signs (namespace `understudy-standing`): every field except the signature, as canonical JSON.
+
+    An entry that names no recipe has the statement that it had before entries could name one.
+    """
+    left_out = {"signature"} if entry.recipe else {"signature", "recipe"}
+    fields = entry.model_dump(mode="json", by_alias=True, exclude=left_out)
     return (
         f"understudy standing approval 1\n{json.dumps(fields, sort_keys=True, indent=1, ensure_ascii=False)}\n".encode()
     )

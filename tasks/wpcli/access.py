@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.configuration.settings import Settings
 from tasks.estate.errors import Misconfigured
+from tasks.estate.estate import Estate
 
 if TYPE_CHECKING:  # asyncssh takes a third of a second to load, and most workers and commands never use SSH
     from asyncssh import SSHKey
@@ -35,10 +36,10 @@ class Access:
         return f"/sites/{self.install}"
 
 
-def has_access(install: str, settings: Settings) -> bool:
-    """Return whether the settings allow this worker to log in to the install."""
-    allowed = settings.ssh_installs.split()
-    return install in allowed or EVERY in allowed
+def has_access(install: str, settings: Settings, estate: Estate) -> bool:
+    """Return whether this worker may log in to the install: the settings name it, or its site in the estate has `ssh: true`."""
+    allowed, site = settings.ssh_installs.split(), estate.site_of(install)
+    return install in allowed or EVERY in allowed or (site is not None and site.ssh)
 
 
 def access_to(install: str, settings: Settings, *, with_key: bool = True) -> Access:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.estate.plans import Backup, CopyOptions, Plan
+from tasks.estate.plans import Backup, CopyOptions, Plan, fingerprint
+from tasks.estate.recipes import CopyStep, PlannedSteps, Recipe, StepCount
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Direction, Environment, Install, Pair
 
@@ -69,3 +70,27 @@ def test_a_code_is_easy_to_read_aloud(run: str) -> None:
     one = plan(["wp_posts"], run_id=run)
     assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", one.code)
     assert one.code == plan(["wp_posts"], run_id=run).code
+
+
+def test_a_plan_without_steps_after_the_copy_has_the_fingerprint_that_it_had_before_there_were_any() -> None:
+    """Requests and signatures of an older version stay valid: the new field is no part of such a plan."""
+    content = plan([]).model_dump(mode="json")
+    assert content.pop("after_copy") is None
+    assert plan([]).fingerprint == fingerprint(content)
+
+
+def test_each_part_of_the_steps_after_the_copy_is_part_of_the_plan() -> None:
+    """Another recipe, other counts, other steps or another origin need another approval."""
+    recipe = Recipe.safe()
+    steps = PlannedSteps(recipe=recipe, digest=recipe.digest, origin="prod", steps=recipe.steps)
+    others: list[dict[str, object]] = [
+        {"digest": "of a later version"}, {"origin": "other"}, {"steps": ()}, {"recipe": Recipe(banner="x")},
+        {"counts": (StepCount(step=CopyStep.MASK_PEOPLE, places=12),)},
+        {"counts": (StepCount(step=CopyStep.MASK_PEOPLE, places=13),)},
+    ]  # fmt: skip
+    plans = [
+        plan([]),
+        plan([], after_copy=steps),
+        *(plan([], after_copy=steps.model_copy(update=each)) for each in others),
+    ]
+    assert len({each.fingerprint for each in plans}) == len(plans)

@@ -8,6 +8,7 @@ import pytest
 from tasks.estate.dumps import Missing
 from tasks.estate.errors import NotApproved
 from tasks.estate.plans import Backup, CopyOptions, Plan
+from tasks.estate.recipes import PlannedSteps, Recipe
 from tasks.estate.risks import Grade, Risk
 from tasks.estate.sites import Direction, Environment, Install, Pair
 from tasks.signoff.leads import Lead, LeadKey, Leads
@@ -249,3 +250,46 @@ def test_a_load_is_covered_by_application_and_hostname() -> None:
     ):
         with pytest.raises(NotApproved, match=message):
             require_load_covered(wanted, entries, now=NOW, leads=LEADS)
+
+
+def steps(recipe: Recipe, **changes: Any) -> PlannedSteps:
+    """Return the steps of a recipe, as a plan contains them."""
+    planned = PlannedSteps(recipe=recipe, digest=recipe.digest, origin="prod", steps=recipe.steps)
+    return planned.model_copy(update=changes)
+
+
+OTHER_RECIPE = Recipe(banner="Another one")
+
+
+@pytest.mark.parametrize(
+    ("named", "after", "reason"),
+    [
+        ("", None, ""),
+        ("", steps(Recipe.safe()), ""),
+        ("", steps(Recipe.safe(), digest="f" * 64), ""),  # that of a later version
+        ("", steps(OTHER_RECIPE), "names no recipe"),
+        (OTHER_RECIPE.digest, steps(OTHER_RECIPE), ""),
+        (Recipe.safe().digest, steps(Recipe.safe()), ""),
+        (Recipe.safe().digest, steps(Recipe.safe(), digest="f" * 64), "names another recipe"),
+        (Recipe.safe().digest, steps(OTHER_RECIPE), "names another recipe"),
+        (OTHER_RECIPE.digest, None, "has no WP-CLI access"),
+    ],
+)
+def test_an_entry_covers_the_recipe_that_it_names(named: str, after: PlannedSteps | None, reason: str) -> None:
+    """An entry without a recipe covers the safe one, and copies without steps; a named recipe is the only one that is covered."""
+    mine = entry(**({"recipe": named} if named else {}))
+    wanted = plan(after_copy=after)
+    if not reason:
+        assert require_covered(wanted, [mine], now=NOW, leads=LEADS) == mine
+        return
+    error = refused(mine, wanted=wanted)
+    assert reason in error.message
+    assert after is None or f"`recipe: {after.digest}`" in error.next_step
+
+
+def test_an_entry_without_a_recipe_keeps_its_signature() -> None:
+    """The statement of an entry that names no recipe is that of the version before; a named recipe is signed."""
+    assert b"recipe" not in standing_statement(entry())
+    signed = entry()
+    moved = signed.model_copy(update={"recipe": OTHER_RECIPE.digest})
+    assert "changed after signing" in refused(moved, wanted=plan(after_copy=steps(OTHER_RECIPE))).message

@@ -8,6 +8,7 @@ import pytest
 
 from tasks.configuration.settings import Settings, forget_settings, load_settings
 from tasks.estate.errors import Misconfigured
+from tasks.estate.estate import Estate, Site
 from tasks.wpcli.access import access_to, has_access
 from tests.ssh_access import worker_key
 
@@ -21,7 +22,16 @@ def test_ssh_is_off_until_the_settings_name_the_install(
 ) -> None:
     """A worker logs in only to installs that are listed; the list is empty by default."""
     monkeypatch.setenv("UNDERSTUDY_SSH_INSTALLS", listed)
-    assert has_access("schulstage", Settings()) is allowed
+    assert has_access("schulstage", Settings(), Estate()) is allowed
+
+
+@pytest.mark.parametrize(
+    ("ssh", "install", "allowed"), [(True, "schulstage", True), (True, "other", False), (False, "schulstage", False)]
+)
+def test_a_site_of_the_estate_may_have_ssh(ssh: bool, install: str, allowed: bool) -> None:
+    """`ssh: true` allows all installs of that site, and no other."""
+    estate = Estate(sites=(Site(name="Schulfest", production="schulprod", staging="schulstage", ssh=ssh),))
+    assert has_access(install, Settings(), estate) is allowed
 
 
 def test_an_install_has_a_gateway_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
