@@ -1,5 +1,7 @@
 """First part of the demo: a scheduled refresh of a website, then a promotion that a person approves."""
 
+import re
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,10 +10,17 @@ import httpx
 from deployments.prefect_server import Form
 from deployments.sandbox import notice_receiver
 from deployments.sandbox.demo_guide import Guide
+from deployments.sandbox.host.site_tables import PEOPLE
 from deployments.sandbox.leads import LEAD
 
 STAGING, PRODUCTION = "schulstage", "schulprod"
 VERIFIED = "Verified"
+SENDS = {
+    "mail": "e-mails",
+    "charge": "charges",
+    "webhook": "webhooks",
+}  # kinds of what leaves an emulated site, in words
+BANNER = re.compile(r'id="understudy-banner"[^>]*>([^<]*)<')
 
 
 class WebsitesDemo:
@@ -32,7 +41,39 @@ class WebsitesDemo:
     def _refresh(self) -> bool:
         self._narrator.heading("1. Scheduled refresh: production is copied to staging, under a standing approval")
         self._publish(PRODUCTION, "post", "An editor published a post on")
-        return self._guide.lead_alone("refresh/nightly-refresh", until=VERIFIED)
+        return self._guide.lead_alone("refresh/nightly-refresh", until=VERIFIED) and self._show_neutralised()
+
+    def _show_neutralised(self) -> bool:
+        """Let an hour pass on both sites, and print what left them and which tables contain production's people.
+
+        Return whether nothing left staging, nobody is in its tables, and its pages show the banner.
+        """
+        self._narrator.heading("Staging after the steps: one hour of both sites, and a search for production's people")
+        for name in (PRODUCTION, STAGING):
+            self._admin("POST", "/_sandbox/hour", json={"install": name})
+        sent = Counter((row["install"], row["kind"]) for row in self._admin("GET", "/_sandbox/outbox"))
+        for name in (PRODUCTION, STAGING):
+            kinds = ", ".join(f"{sent[name, kind]} {words}" for kind, words in SENDS.items())
+            self._narrator.say(f"  {name:<10} in an hour: {kinds}")
+        found = {name: self._tables_with_people(name) for name in (PRODUCTION, STAGING)}
+        for name, tables in found.items():
+            self._narrator.say(f"  {name:<10} planted people are in {len(tables)} tables {' '.join(tables)}".rstrip())
+        banner = BANNER.search(self._page(STAGING))
+        self._narrator.say(f"  {STAGING:<10} its pages show: {banner[1] if banner else 'no banner'}")
+        silent = not any(sent[STAGING, kind] for kind in SENDS)
+        return silent and bool(found[PRODUCTION]) and not found[STAGING] and banner is not None
+
+    def _tables_with_people(self, install: str) -> list[str]:
+        """Return the tables of an install that contain an address or a phone number of production's planted people."""
+        tables: dict[str, list[Any]] = self._admin("GET", "/_sandbox/tables")[install]
+        planted = [value for person in PEOPLE for value in person[2:4]]
+        return [name for name, rows in tables.items() if any(value in str(rows) for value in planted)]
+
+    def _page(self, install: str) -> str:
+        """Return the front page of an install, past the page cache."""
+        with httpx.Client(base_url=self._guide.stack.emulator_url, trust_env=False, timeout=10) as client:
+            host = {"host": f"{install}.wpengine.example"}
+            return client.get("/", params={"fresh": "1"}, headers=host, follow_redirects=False).text
 
     def _promote(self) -> bool:
         self._narrator.heading(

@@ -25,6 +25,7 @@ from deployments.sandbox.leads import Leads
 from deployments.sandbox.postgres import SUPERUSER
 from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port, one_certificate
 from deployments.sandbox.school.database import OWNER, READER
+from deployments.sandbox.ssh_login import SshLogin
 from deployments.sandbox.watchdog import keep_watch
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,6 +74,7 @@ class Stack:
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         emulator, server, notices = free_port(), free_port(), free_port()
+        self._ssh = SshLogin(self.state, free_port())
         self.emulator_url = f"http://127.0.0.1:{emulator}"
         self.ui_url = f"http://127.0.0.1:{server}"
         self.api_url = f"{self.ui_url}/api"
@@ -84,17 +86,14 @@ class Stack:
             kept = None if self._temporary else self.state / "prefect" / "database"
             self.databases[HISTORY] = Database(HISTORY, self.state / "databases", kept)
         self.env = self._environment()
-        estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale)]
+        estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale), "--ssh-port", str(self._ssh.port)]
+        receiver = ["--port", str(notices), "--file", str(self.notices_file)]
         loopback = ["--host", "127.0.0.1", "--port", str(server)]
-        pool = ["--pool", "understudy", "--name", "sandbox"]
         self.programs = {
             "emulator": self._program("emulator", ["deployments.sandbox.host", "--port", str(emulator), *estate]),
-            "notices": self._program(
-                "notices",
-                ["deployments.sandbox.notice_receiver", "--port", str(notices), "--file", str(self.notices_file)],
-            ),
+            "notices": self._program("notices", ["deployments.sandbox.notice_receiver", *receiver]),
             "server": self._program("server", ["prefect", "server", "start", *loopback]),
-            "worker": self._program("worker", ["deployments.worker", *pool]),
+            "worker": self._program("worker", ["deployments.worker", "--pool", "understudy", "--name", "sandbox"]),
         } | {side: self._program(side, database.command) for side, database in self.databases.items()}
 
     def _program(self, name: str, module: list[str]) -> Program:
@@ -131,7 +130,8 @@ class Stack:
             self.programs[name].start()
         emulator, server = self.programs["emulator"], self.programs["server"]
         self._await_ready(emulator, f"{self.emulator_url}/_sandbox/estate")
-        self._say(f"The emulated host answers at {self.emulator_url}/v1")
+        self._ssh.enrol(self.emulator_url)
+        self._say(f"The emulated host answers at {self.emulator_url}/v1, and by SSH on port {self._ssh.port}")
         self._await_ready(server, f"{self.api_url}/health")
         self._say(f"The Prefect server answers at {self.ui_url}")
         for line in self.run("-m", "deployments.bootstrap").splitlines():
@@ -225,6 +225,8 @@ class Stack:
         ready = {"emulator": f"{self.emulator_url}/_sandbox/estate", "server": f"{self.api_url}/health"}
         if name in ready:
             self._await_ready(program, ready[name])
+        if name == "emulator":
+            self._ssh.enrol(self.emulator_url)
 
     def stop(self) -> None:
         """End everything in the reverse order of starting. May be called at any moment, and twice."""
@@ -295,4 +297,4 @@ class Stack:
             "UNDERSTUDY_DUMP_FOLDER": str(self.state / "dumps"),
             "UNDERSTUDY_DUMP_WORK": str(self.state / "work"),
             "APP_ALLOW_PROD_IMPORT": "true",
-        }
+        } | self._ssh.settings

@@ -55,6 +55,11 @@ class Host(Estate):
         with self.store.lock:
             return [row for row in self.store.all("outbox") if install in ("", row["install"])]
 
+    def tables(self) -> dict[str, dict[str, list[Any]]]:
+        """Return the rows of every site's WordPress, by install and table."""
+        with self.store.lock:
+            return {each["name"]: each["database"].get("rows", {}) for each in self.store.all("installs")}
+
     def snapshot(self) -> dict[str, Any]:
         """What is where: by install name, files version, home, totals and newest change."""
         with self.store.lock:
@@ -117,6 +122,8 @@ class Host(Estate):
                 return reply(200, self.snapshot())
             if verb == ("GET", "journal"):
                 return reply(200, self.journal())
+            if verb == ("GET", "tables"):
+                return reply(200, self.tables())
             if verb == ("GET", "outbox"):
                 return reply(200, self.outbox())
             if verb == ("GET", "faults"):
