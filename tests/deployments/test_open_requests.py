@@ -11,6 +11,7 @@ from deployments.cli.request_lines import fact_lines
 from deployments.open_requests import OpenRequest, disagreements
 from deployments.prefect_server import Form
 from tasks.estate.errors import PlanIsStale
+from tasks.signoff.form_fields import REJECT, approval_choice
 from tests.deployments.cli.asking_flow import sheet_of
 
 RUN = UUID("11111111-1111-4111-8111-111111111111")
@@ -25,11 +26,18 @@ def request(kind: str = "approval", **changes: Any) -> OpenRequest:
     return replace(OpenRequest(run, kind, SHEET), **changes)
 
 
+def fields(**changes: Any) -> dict[str, Any]:
+    """Return the fields of the form that belongs to it."""
+    return {
+        "decision": {"enum": [REJECT, approval_choice(PLAN.code)]},
+        "destination": {"pattern": "^schulprod$"},
+    } | changes
+
+
 def form(**changes: Any) -> Form:
     """Return the form that belongs to it."""
-    fields = {"plan": {"pattern": f"^{PLAN.code}$"}, "destination": {"pattern": "^schulprod$"}}
     text = f"onto **schulprod**, plan **{PLAN.code}**"
-    return replace(Form(f"suspended-appr-{PLAN.fingerprint[:8]}-0-schema", text, fields, ()), **changes)
+    return replace(Form(f"suspended-appr-{PLAN.fingerprint[:8]}-0-schema", text, fields(), ()), **changes)
 
 
 def test_a_form_that_belongs_to_the_sheet_has_no_differences() -> None:
@@ -47,8 +55,9 @@ def test_a_form_that_belongs_to_the_sheet_has_no_differences() -> None:
         ({"text": f"onto **schultest**, plan {PLAN.code}"}, "does not name the destination 'schulprod'"),
         ({"key": "suspended-appr-00000000-0-schema"}, "another plan"),
         ({"key": "suspended-mine-schema"}, "another plan"),
-        ({"fields": {"plan": {"pattern": "^AAAA-BBBB$"}}}, "as plan; the sheet contains"),
-        ({"fields": {"destination": {"pattern": ".*"}}}, "as destination; the sheet contains 'schulprod'"),
+        ({"fields": fields(decision={"enum": [REJECT, "approve AAAA-BBBB"]})}, "offers 'approve AAAA-BBBB'; expected"),
+        ({"fields": fields(decision={})}, "offers ''; expected"),
+        ({"fields": fields(destination={"pattern": ".*"})}, "as destination; the sheet contains 'schulprod'"),
     ],
 )
 def test_each_difference_is_named(changes: dict[str, Any], words: str) -> None:

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from prefect._internal.pydantic.v2_schema import create_v2_schema
 from prefect.utilities.schema_tools.validation import ValidationError, validate
 from pydantic import ValidationError as NotThisForm
 
@@ -33,7 +32,7 @@ ANNA = {"approver": "Anna Lead", "proof": "123456", "reason": "release day"}
 def schema_of(plan: Any, **options: bool) -> dict[str, Any]:
     """Return the JSON schema as Prefect stores it."""
     form = form_for(plan, TEXT, **options)
-    schema: dict[str, Any] = json.loads(json.dumps(create_v2_schema(form.__name__, model_base=form)))
+    schema: dict[str, Any] = json.loads(json.dumps(form.model_json_schema()))
     return schema
 
 
