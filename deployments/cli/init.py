@@ -107,7 +107,8 @@ def init(
     def ask(setup: SetUp, estate: Estate) -> str:
         if not no_account:
             _ask_about_sites(answers, setup, estate, _account(answers, estate, account), site or (), notify)
-        if not estate.databases or application:
+        described = [each.application for each in estate.databases]
+        if application not in described if application else not described:
             ask_database(answers, setup, estate, application, hostname)
         ask_leads(answers, setup, lead or (), codes=codes)
         return ask_server(answers, setup, server)

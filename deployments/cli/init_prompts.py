@@ -13,7 +13,7 @@ from deployments.cli.answers import Answers, email, optional
 from deployments.cli.leads import read_key
 from deployments.cli.output import Caution, Good, print_aside
 from deployments.server_address import VARIABLE, unreachable
-from deployments.setup.databases import SOURCE, TARGET, application_of, describe, hostname_of, try_source, try_target
+from deployments.setup.databases import application_of, describe, hostname_of, setting_names, try_source, try_target
 from deployments.setup.findings import SetUp
 from deployments.setup.hosting import OWN, Listed, in_words, list_sites
 from tasks.configuration.secret_settings import secret_setting
@@ -48,7 +48,9 @@ def ask_account(answers: Answers, setup: SetUp, account: HostingAccount, api_url
 
     of = f" of {account.name}" if account is not OWN else ""
     option = "{0}, or {0}_FILE, or --no-account"
+    before = answers.asked
     while True:
+        answers.asked = before  # the same two are asked for again
         user = answers.get(f"API user{of}", str, given=held[0] or None, option=option.format(account.user))
         try:
             label = f"API password{of} (not shown)"
@@ -59,7 +61,6 @@ def ask_account(answers: Answers, setup: SetUp, account: HostingAccount, api_url
             if not answers.on_terminal:
                 raise
             print_aside(Caution(f"{refused.message} {refused.next_step}"))
-            answers.asked -= 2  # the same two are asked for again
             held = ["", ""]
             continue
         setup.values |= {account.user: user, account.password: password}
@@ -108,12 +109,20 @@ def ask_notify(answers: Answers, setup: SetUp, given: str | None, held: str) -> 
 
 
 def ask_database(answers: Answers, setup: SetUp, estate: Estate, application: str | None, hostname: str | None) -> None:
-    """Ask for a database and its staging instance, which nobody needs to have, and try both addresses."""
+    """Ask for a database and its staging instance, which nobody needs to have, and try both addresses.
+
+    The estate lists no database, or not that of this `application`.
+    """
+    name = setting_names(estate, application or "")[0]
+    held = secret_setting(name)
+    if held and application is None and not answers.on_terminal:
+        setup.notes.append(f"{name} is the worker's one database; --application describes it in the estate.")
+        return
     source = answers.get(
         "Address of production's PostgreSQL database (not shown; Enter: none)",
         optional(_tried_source),
-        given=secret_setting(SOURCE) or None,
-        option=SOURCE,
+        given=held or None,
+        option=name,
         default="",
         hidden=True,
     )
@@ -128,32 +137,10 @@ def ask_database(answers: Answers, setup: SetUp, estate: Estate, application: st
         default=derived,
     )
 
-    def tried_target(text: str) -> str:
-        _show(try_target(text, source))
-        return text
-
-    target = answers.get(
-        "Address of staging's database (not shown; Enter: none, exports only)",
-        optional(tried_target),
-        given=secret_setting(TARGET) or None,
-        option=TARGET,
-        default="",
-        hidden=True,
-    )
-    if target is None:
-        hostname = ""
-    else:
-        own = hostname_of(target) or None
-        hostname = answers.get(
-            f"Hostname of the staging instance, which people type to confirm{f' (Enter: {own})' if own else ''}",
-            lambda text: describe(estate, application, source, hostname=text).hostname or "",
-            given=hostname,
-            option="--hostname",
-            default=own,
-        )
+    target, hostname = _ask_target(answers, estate, application, source, hostname)
     entry = describe(estate, application, source, hostname=hostname)
     setup.databases.append(entry)
-    setup.values |= {entry.source: source} | ({entry.target: target} if entry.target and target else {})
+    setup.values |= {entry.source: source} | ({entry.target: target} if entry.target else {})
     if not secret_setting(KEY):
         setup.values[KEY] = secrets.token_hex(32)
         setup.notes.append(f"{KEY} is new. Keep a copy in a secret store.")
@@ -161,6 +148,32 @@ def ask_database(answers: Answers, setup: SetUp, estate: Estate, application: st
         setup.notes.append(
             "A worker loads into staging only with APP_ALLOW_PROD_IMPORT=true: add it on staging's side."
         )
+
+
+def _ask_target(
+    answers: Answers, estate: Estate, application: str, source: str, hostname: str | None
+) -> tuple[str, str]:
+    """Return address and hostname of the staging instance, both empty without one."""
+
+    def tried(text: str) -> str:
+        _show(try_target(text, source))
+        return text
+
+    name = setting_names(estate, application)[1]
+    label = "Address of staging's database (not shown; Enter: none, exports only)"
+    held = secret_setting(name) or None
+    target = answers.get(label, optional(tried), given=held, option=name, default="", hidden=True)
+    if target is None:
+        return "", ""
+    own = hostname_of(target) or None
+    hostname = answers.get(
+        f"Hostname of the staging instance, which people type to confirm{f' (Enter: {own})' if own else ''}",
+        lambda text: describe(estate, application, source, hostname=text).hostname or "",
+        given=hostname,
+        option="--hostname",
+        default=own,
+    )
+    return target, hostname
 
 
 def _tried_source(text: str) -> str:

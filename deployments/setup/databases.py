@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from deployments.doctor.databases import examine_source, examine_target
 from deployments.doctor.examination import Finding
@@ -60,19 +60,29 @@ def application_of(address: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", name.casefold()).strip("-_")[:40]
 
 
-def describe(estate: Estate, application: str, source: str, *, hostname: str = "") -> Database:
-    """Return the entry of a database. The first one of an estate uses the worker's own settings, others have their own names."""
-    own = {name for each in estate.databases for name in (each.source, each.target)}
+def setting_names(estate: Estate, application: str) -> tuple[str, str]:
+    """Return the names of the settings for both addresses. The first database of an estate has the worker's own settings."""
+    if not {SOURCE, TARGET} & {name for each in estate.databases for name in (each.source, each.target)}:
+        return SOURCE, TARGET
     word = re.sub(r"[^A-Z0-9]+", "_", application.upper()).strip("_")
-    first = not own & {SOURCE, TARGET}
-    target = TARGET if first else f"UNDERSTUDY_{word}_TARGET"
-    return Database.model_validate(
-        {
-            "name": application,
-            "application": application,
-            "policy": application,
-            "source": SOURCE if first else f"UNDERSTUDY_{word}_SOURCE",
-            "source_hostname": hostname_of(source) or "localhost",
-        }
-        | ({"target": target, "hostname": hostname} if hostname else {})
-    )
+    return f"UNDERSTUDY_{word}_SOURCE", f"UNDERSTUDY_{word}_TARGET"
+
+
+def describe(estate: Estate, application: str, source: str, *, hostname: str = "") -> Database:
+    """Return the entry of a database. Without a hostname of staging it is only exported.
+
+    Raise `Misconfigured` if the estate's rules refuse one of the names.
+    """
+    names = setting_names(estate, application)
+    entry = {
+        "name": application, "application": application, "policy": application,
+        "source": names[0], "source_hostname": hostname_of(source) or "localhost",
+    } | ({"target": names[1], "hostname": hostname} if hostname else {})  # fmt: skip
+    try:
+        return Database.model_validate(entry)
+    except ValidationError as error:
+        key = str(error.errors(include_url=False)[-1]["loc"][0])
+        expected = Database.model_fields[key].description
+        raise Misconfigured(
+            f"{entry[key]!r} cannot be used for the database.", next_step=f"Expected {expected}."
+        ) from None

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.__main__ import app
+from deployments.sandbox.host.host import Host
 from tests.deployments.cli.asking_flow import DeploymentWorker, gated
 
 
@@ -59,3 +61,24 @@ def serving(prefect_server: None) -> Iterator[Callable[..., Any]]:
     yield serve
     for each in working:
         each.__exit__()
+
+
+@pytest.fixture
+def nothing(worker: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An account at the emulated host, and a home in which nothing is set up yet. Yields the home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("API_USER", "API_PASSWORD", "NOTIFY", "STANDING_FILE"):
+        monkeypatch.delenv(f"UNDERSTUDY_{name}")
+    for name in ("estate", "leads", "codes", "standing"):
+        monkeypatch.setenv(f"UNDERSTUDY_{name.upper()}_FILE", str(home / f"{name}.yaml"))
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def init(cli: Callable[..., Any], nothing: Path) -> Callable[..., Any]:
+    """Run the command without a terminal."""
+    return lambda *options, **more: cli(
+        "init", "--environment-file", nothing / "worker.env", "--unit", nothing / "unit.service", *options, **more
+    )

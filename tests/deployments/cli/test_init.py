@@ -8,11 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from deployments.cli.answers import Answers
-from deployments.sandbox.host.host import Host
 from tasks.configuration.code_version import PROJECT
 from tasks.configuration.estate_file import load_estate
 from tasks.signoff.leads import load_leads
@@ -20,27 +18,6 @@ from tests.terminal import Terminal
 
 ANNA, BERT = "Anna Lead <anna@schulfest.example>", "Bert Lead <bert@schulfest.example>"
 UNATTENDED = ("--no-deploy", "--no-codes", "--yes", "--server", "http://127.0.0.1:9/api")
-
-
-@pytest.fixture
-def nothing(worker: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An account at the emulated host, and a home in which nothing is set up yet. Yields the home."""
-    home = tmp_path / "home"
-    home.mkdir()
-    for name in ("API_USER", "API_PASSWORD", "NOTIFY", "STANDING_FILE"):
-        monkeypatch.delenv(f"UNDERSTUDY_{name}")
-    for name in ("estate", "leads", "codes", "standing"):
-        monkeypatch.setenv(f"UNDERSTUDY_{name.upper()}_FILE", str(home / f"{name}.yaml"))
-    monkeypatch.setenv("HOME", str(home))
-    return home
-
-
-@pytest.fixture
-def init(cli: Callable[..., Any], nothing: Path) -> Callable[..., Any]:
-    """Run the command without a terminal."""
-    return lambda *options, **more: cli(
-        "init", "--environment-file", nothing / "worker.env", "--unit", nothing / "unit.service", *options, **more
-    )
 
 
 @pytest.fixture
@@ -226,58 +203,6 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
     assert "falsch" not in done.output
     assert "geheim" not in done.output
     assert {path.name for path in nothing.iterdir()} == before
-
-
-def test_a_database_is_tried_and_described(
-    init: Callable[..., Any], nothing: Path, monkeypatch: pytest.MonkeyPatch, database: str, postgres: Any
-) -> None:
-    """Both addresses are tried, the key is made, and the addresses are in the environment file only."""
-    target = postgres.create("staging_of_init")
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("CREATE TABLE people (id int PRIMARY KEY)")
-    monkeypatch.setenv("UNDERSTUDY_SOURCE_DATABASE", database)
-    monkeypatch.setenv("UNDERSTUDY_TARGET_DATABASE", target)
-    given = ("--no-account", "--application", "schulportal", "--hostname", "staging.schule.example")
-    done = init(
-        *given, "--lead", ANNA, "--show-secret", "--no-deploy", "--yes", "--server", "http://127.0.0.1:9/api", "--json"
-    )
-    assert done.exit_code == 0, done.output
-    (entry,) = load_estate(nothing / "estate.yaml").databases
-    assert (entry.policy, entry.source, entry.hostname) == (
-        "schulportal", "UNDERSTUDY_SOURCE_DATABASE", "staging.schule.example",
-    )  # fmt: skip
-    assert "UNDERSTUDY_MASKING_KEY=" in (nothing / "worker.env").read_text()
-    assert database not in (nothing / "estate.yaml").read_text()
-    assert [each["name"] for each in json.loads(done.stdout)["secrets"]] == ["Anna Lead"]
-
-
-@pytest.mark.parametrize(
-    ("side", "address", "named"),
-    [
-        ("SOURCE", "postgresql://user:ge/heim@host/x", "UNDERSTUDY_SOURCE_DATABASE is ambiguous"),
-        ("SOURCE", "postgresql://user@127.0.0.1:9/x", "does not answer"),
-        ("TARGET", "", "This is the address of production's database"),
-    ],
-)
-def test_a_wrong_address_is_refused_at_once(
-    init: Callable[..., Any],
-    nothing: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    database: str,
-    side: str,
-    address: str,
-    named: str,
-) -> None:
-    """An address that is not one, a server that is away, and production in the place of staging."""
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("CREATE TABLE people (id int PRIMARY KEY)")
-    monkeypatch.setenv("UNDERSTUDY_SOURCE_DATABASE", database)
-    monkeypatch.setenv(f"UNDERSTUDY_{side}_DATABASE", address or database)
-    done = init("--no-account", "--application", "app", "--lead", ANNA, "--show-secret", "--yes")
-    assert done.exit_code == 1
-    assert named in done.stderr
-    assert "heim" not in done.output
-    assert files(nothing) == set()
 
 
 def test_an_answer_is_asked_for_until_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
