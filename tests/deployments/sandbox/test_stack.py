@@ -80,18 +80,18 @@ class TestRunning:
                 runs.answer(run, {"decision": "approve"})
 
     def test_a_promotion_is_answered_and_followed_at_a_terminal(self, stack: Stack) -> None:
-        """`understudy run` starts it, asks, takes the answer after a wrong one, follows the copy, and ends with the outcome."""
+        """`understudy run` starts it, asks again for what is no answer, takes one, follows the copy, and ends with the outcome."""
         address = f"{stack.emulator_url}/_sandbox"
         httpx.post(f"{address}/publish", json={"install": "schulstage", "kind": "files"}).raise_for_status()
         command = ["run", "promote", "schulstage", "schulprod", "--requested-by", "Ada Admin", "--ask", "--json"]
         key = ["--key", str(stack.leads.key_file())]
-        typed = f"approve\nschulstage\napprove\nschulprod\n{LEAD}\nrelease day\n"
+        typed = f"maybe\napprove\n{LEAD}\nrelease day\n"
         done = subprocess.run(
             [sys.executable, "-m", "deployments.cli", *command, *key],
             env=stack.env, cwd=PROJECT, input=typed, capture_output=True, text=True, timeout=200, check=False,
         )  # fmt: skip
         assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "Verified"), done.stderr
-        assert "The typed destination is 'schulstage'" in done.stderr
+        assert "'maybe' is not one of: approve, reject, later." in done.stderr
         for step in ("Back up schulprod", "Send schulstage to schulprod", "Verify schulprod"):
             assert done.stderr.count(f"✓ {step}\n") == 1
 
