@@ -44,7 +44,7 @@ class Progress:
             if step.state is None or not step.state.is_final() or step.state.name == "Cached":
                 continue
             name, how = step_name(step), str(step.state.name)
-            if self._is_new("step", name, how):
+            if self._is_new("task", name, how):
                 self._ended[step.task_key] += 1
                 failed = how != "Completed"
                 if failed or self._ended[step.task_key] <= OF_A_KIND:
