@@ -91,7 +91,7 @@ def test_a_recipe_that_changes_during_the_wait_makes_the_plan_stale(
     run = start(refresh, **PAIR)
     assert run.state == "Suspended", run.message
     (tmp_path / "estate.yaml").write_text("after_copy: {off: [flush]}")
-    run.approve("schulstage")
+    run.approve()
     assert (run.state, inside.copies_received()) == ("Stale", 0), run.message
     assert "The steps after the copy changed" in run.message
 
@@ -105,7 +105,7 @@ def test_a_promotion_with_the_database_leaves_nothing_of_staging_on_production(
     inside.publish("schulstage", "files")
     run = start(promote, source="schulstage", destination="schulprod", requested_by="Dora", database=True)
     assert run.state == "Suspended", run.message
-    run.approve("schulprod")
+    run.approve()
     assert run.state == "Verified", run.message
     status, page = page_of(inside, "schulprod")
     assert (status, "Staging" in page) == (200, False)
@@ -121,7 +121,7 @@ def test_a_restored_staging_is_made_safe(start: Callable[..., Any], inside: Host
     """The backup from before the first refresh has no banner and no mail stop; after its restore, staging has both."""
     first = start(refresh, **PAIR, approval="standing")
     assert first.state == "Verified", first.message
-    run = start(restore, promotion=first.id, requested_by="Dora").approve("schulstage")
+    run = start(restore, promotion=first.id, requested_by="Dora").approve()
     assert run.state == "Verified", run.message
     assert "understudy-banner" in page_of(inside, "schulstage")[1]
     inside.pass_hour("schulstage")
