@@ -59,9 +59,13 @@ def test_the_next_opening_is_the_first_minute_inside_the_window(
 
 def test_the_statement_contains_every_field() -> None:
     """The statement is the same text for the same entry, and contains all fields except the signature."""
-    mine = entry("22:30", "05:00", "Europe/Vienna")
+    earlier = entry("22:30", "05:00", "Europe/Vienna")
+    mine = earlier.model_copy(update={"recipe": "0f" * 32})
     statement = standing_statement(mine.model_copy(update={"signature": "U1NI"}))
     assert statement == standing_statement(mine)
+    assert b"recipe" not in standing_statement(earlier), (
+        "an entry signed before entries had recipes keeps its signature"
+    )
     text = statement.decode()
     assert text.startswith("understudy standing approval 1\n{\n")
     for field in set(StandingApproval.model_fields) - {"signature"}:
