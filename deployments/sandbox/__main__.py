@@ -38,7 +38,9 @@ def main() -> int:
             good = perform(stack, narrator, unattended=options.unattended)
             if options.keep or not options.unattended:
                 with contextlib.suppress(SystemExit):  # requested, so that the exit code is that of the runs
-                    narrator.say(f"Everything stays up until you press Ctrl-C: {stack.ui_url}")
+                    narrator.say(
+                        f"Everything stays up until you press Ctrl-C: {stack.desk_url} and, in Prefect, {stack.ui_url}"
+                    )
                     signal.pause()
     except (ProgramFailed, StackBusy) as failure:
         print(failure, file=sys.stderr)

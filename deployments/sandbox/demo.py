@@ -16,6 +16,8 @@ def perform(stack: Stack, narrator: Narrator, *, unattended: bool) -> bool:
     stack.deploy()
     deployments = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     narrator.say(f"Deployed the flows of prefect.yaml: {', '.join(each['name'] for each in deployments)}")
+    stack.await_desk()
+    narrator.say(f"The desk, at which people decide and watch: {stack.desk_url}")
     with connected_to(stack.api_url) as runs:
         guide = Guide(stack, runs, narrator, unattended=unattended)
         good = WebsitesDemo(guide).play() and DatabasesDemo(guide).play()

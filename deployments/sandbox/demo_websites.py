@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 
-from deployments.prefect_server import Form
 from deployments.sandbox import notice_receiver
 from deployments.sandbox.demo_guide import Guide
 from deployments.sandbox.host.site_tables import PEOPLE
@@ -82,21 +81,17 @@ class WebsitesDemo:
         self._publish(STAGING, "files", "A developer published newer files on")
         outcome = self._guide.lead(
             "promote/promote",
-            answer=self._answer,
-            example=f"approve, any reason, {LEAD}, the six digits below",
+            reason="demo of a release",
+            at_desk=True,
+            arrival=self._arrival,
             source=STAGING,
             destination=PRODUCTION,
             requested_by="the demo",
         )
         return self._guide.accepts(outcome, VERIFIED)
 
-    def _answer(self, form: Form) -> dict[str, str]:
-        """Return the demo lead's answer: an approval, or what the host's e-mail would contain."""
-        if "decision" in form.fields:
-            return {
-                "decision": form.approval, "approver": LEAD, "proof": self._guide.proof(),
-                "reason": "demo of a release",
-            }  # fmt: skip
+    def _arrival(self) -> dict[str, str]:
+        """Return the demo lead's answer about what the host's e-mail would contain."""
         versions = {name: site["files_version"] for name, site in self._estate().items()}
         landed = versions[STAGING] == versions[PRODUCTION]
         words = f"sandbox: files {versions[PRODUCTION]} on {PRODUCTION}, {versions[STAGING]} on {STAGING}"

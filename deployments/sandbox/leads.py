@@ -25,6 +25,7 @@ from tasks.signoff.standing import NAMESPACE as STANDING
 from tasks.signoff.standing import sign_standing, statement_of
 
 LEAD, SECOND = "Demo Lead", "Second Lead"
+LEAD_EMAIL = "demo@schulfest.example"
 STEP = 30  # seconds of one code
 MINUTE, MONTH = timedelta(minutes=1), timedelta(days=30)
 
@@ -51,6 +52,11 @@ class Leads:
             self.key_file(name=name).write_bytes(
                 private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
             )
+
+    def add_passkey(self, line: str) -> None:
+        """Add the line of a passkey, as the desk shows it, to the demo lead's entry. Raise `Misconfigured` for any other text."""
+        passkey = line.removeprefix("- ")
+        enrol(self.leads_file, self.codes_file, name=LEAD, email=LEAD_EMAIL, passkey=passkey, codes=False)
 
     def sign_standing(self, template: Path) -> None:
         """Write the project's standing approvals for a month from today, signed by the demo lead.

@@ -7,13 +7,12 @@ import contextlib
 import fcntl
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -23,34 +22,36 @@ import httpx
 from deployments.sandbox.databases import HISTORY, SIDES, Database, history_serves
 from deployments.sandbox.leads import Leads
 from deployments.sandbox.postgres import SUPERUSER
-from deployments.sandbox.processes import MARK, Program, ProgramFailed, end_marked, free_port, one_certificate
+from deployments.sandbox.prefect_settings import prefect_settings
+from deployments.sandbox.processes import (
+    MARK,
+    Program,
+    ProgramFailed,
+    end_marked,
+    free_port,
+    one_certificate,
+    undisturbed,
+)
 from deployments.sandbox.school.database import OWNER, READER
 from deployments.sandbox.ssh_login import SshLogin
 from deployments.sandbox.watchdog import keep_watch
+from tasks.ledger.ledger import Ledger
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCALE = 1 / 60
 READY_WITHIN = 120.0  # seconds; the server's first start takes 10 to 30 s on a busy machine
 COMMAND_WITHIN = 120.0  # seconds; bootstrap and deploy take 2 to 10 s
 # Seconds in which a program can end in order. Its state is on disk at any moment, so they are short.
-GRACE = {"worker": 5.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0, HISTORY: 8.0}
-START_ORDER = (HISTORY, "emulator", "notices", *SIDES, "server", "worker")
+GRACE = {
+    "worker": 5.0, "desk": 3.0, "server": 5.0, "emulator": 3.0, "notices": 2.0, "production": 6.0, "staging": 6.0, HISTORY: 8.0,
+}  # fmt: skip
+START_ORDER = (HISTORY, "emulator", "notices", *SIDES, "server", "desk", "worker")
+SECRETS = {"UNDERSTUDY_API_USER", "UNDERSTUDY_API_PASSWORD", "UNDERSTUDY_MASKING_KEY", "UNDERSTUDY_CODES_FILE"}
 HOSTNAME = "staging.schule.example"  # what people type to name the database that a load may overwrite
-HEARTBEAT = 30  # seconds, the least that Prefect accepts; the zombie automation waits three of them
 
 
 class StackBusy(Exception):
     """Raised if another sandbox uses this folder of state."""
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold signals back until the block is done: a second Ctrl-C must not interrupt the clean-up after the first."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Stack:
@@ -73,11 +74,12 @@ class Stack:
         self._mark = uuid.uuid4().hex
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
-        emulator, server, notices = free_port(), free_port(), free_port()
+        emulator, server, notices, desk = (free_port() for _ in range(4))
         self._ssh = SshLogin(self.state, free_port())
         self.emulator_url = f"http://127.0.0.1:{emulator}"
         self.ui_url = f"http://127.0.0.1:{server}"
         self.api_url = f"{self.ui_url}/api"
+        self.desk_url = f"http://localhost:{desk}"  # browsers allow passkeys there, and not at 127.0.0.1
         self.notices_url = f"json://127.0.0.1:{notices}/notices"
         self.notices_file = self.state / "notices.jsonl"
         self.leads = Leads(self.state)
@@ -89,15 +91,20 @@ class Stack:
         estate = ["--state", str(self.state / "estate.db"), "--scale", str(scale), "--ssh-port", str(self._ssh.port)]
         receiver = ["--port", str(notices), "--file", str(self.notices_file)]
         loopback = ["--host", "127.0.0.1", "--port", str(server)]
+        open_settings = {
+            name: value for name, value in self.env.items() if name not in SECRETS
+        }  # the desk needs no secret
         self.programs = {
             "emulator": self._program("emulator", ["deployments.sandbox.host", "--port", str(emulator), *estate]),
             "notices": self._program("notices", ["deployments.sandbox.notice_receiver", *receiver]),
             "server": self._program("server", ["prefect", "server", "start", *loopback]),
+            "desk": self._program("desk", ["deployments.cli", "desk", "--port", str(desk)], open_settings),
             "worker": self._program("worker", ["deployments.worker", "--pool", "understudy", "--name", "sandbox"]),
         } | {side: self._program(side, database.command) for side, database in self.databases.items()}
 
-    def _program(self, name: str, module: list[str]) -> Program:
-        return Program(name, [sys.executable, "-m", *module], self.env, PROJECT, self.state / "logs" / f"{name}.log")
+    def _program(self, name: str, module: list[str], environment: dict[str, str] | None = None) -> Program:
+        command = [sys.executable, "-m", *module]
+        return Program(name, command, environment or self.env, PROJECT, self.state / "logs" / f"{name}.log")
 
     def __enter__(self) -> "Stack":
         """Start everything; on any failure or signal, end what was started and raise."""
@@ -124,7 +131,7 @@ class Stack:
             database.forget()
         self.leads.enrol()
         self.leads.sign_standing(PROJECT / "deployments" / "standing.yaml")
-        for name in self._order[:-1]:  # all but the worker, which needs the addresses of the others
+        for name in self._order[: self._order.index("desk")]:
             if name == "server" and HISTORY in self.databases:
                 self._await_history()
             self.programs[name].start()
@@ -137,7 +144,11 @@ class Stack:
         for line in self.run("-m", "deployments.bootstrap").splitlines():
             self._say(line)
         self._await_databases()
-        self.programs["worker"].start()
+        Ledger(
+            self.env["UNDERSTUDY_LEDGER_URL"]
+        )  # an empty one: the desk only reads, and may be opened before the first run
+        for name in ("desk", "worker"):  # the worker needs the addresses of the databases
+            self.programs[name].start()
         self._say("A worker takes runs from the pool 'understudy'")
 
     def _take_lock(self) -> IO[str]:
@@ -210,6 +221,10 @@ class Stack:
             raise ProgramFailed(f"python {' '.join(arguments)} ended with {done.returncode}:\n{output}")
         return done.stdout
 
+    def await_desk(self) -> None:
+        """Wait until the desk answers. It starts while the flows are deployed."""
+        self._await_ready(self.programs["desk"], self.desk_url)
+
     def deploy(self) -> str:
         """Deploy prefect.yaml as an operator would, and return Prefect's output. Raise `ProgramFailed` if it fails."""
         return self.run("-m", "prefect", "--no-prompt", "deploy", "--all")
@@ -230,7 +245,7 @@ class Stack:
 
     def stop(self) -> None:
         """End everything in the reverse order of starting. May be called at any moment, and twice."""
-        with _undisturbed():
+        with undisturbed():
             for name in reversed(self._order):
                 self.programs[name].stop(GRACE[name])
             end_marked(self._mark)
@@ -246,30 +261,12 @@ class Stack:
         """Return the environment of every program, without the caller's Prefect settings, account and proxies."""
         foreign = ("PREFECT_", "UNDERSTUDY_")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign) and not k.lower().endswith("_proxy")}
-        return kept | {MARK: self._mark, "PYTHONUNBUFFERED": "1"} | self._prefect_settings() | self._our_settings()
-
-    def _prefect_settings(self) -> dict[str, str]:
-        return {
-            "DO_NOT_TRACK": "1",
-            "PREFECT_HOME": str(self.state / "prefect"),
-            "PREFECT_PROFILES_PATH": str(self.state / "prefect" / "profiles.toml"),
-            "PREFECT_LOCAL_STORAGE_PATH": str(self.state / "prefect" / "storage"),  # results outlive a suspension
-            "PREFECT_API_URL": self.api_url,
-            "PREFECT_UI_URL": self.ui_url,  # without it, links in notifications are "None"
-            "PREFECT_SERVER_UI_API_URL": self.api_url,
-            "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the new one calls a tracker and hides the Resume button
-            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
-            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-            # A resumed run waits for its slot again; the default of 30 s is a long wait in a demo.
-            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT),
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_CLI_COLORS": "false",
-            "PREFECT_CLI_PROMPT": "false",
-            "PREFECT_API_SSL_CERT_FILE": str(self.state / "one-certificate.pem"),
-        }
+        return (
+            kept
+            | {MARK: self._mark, "PYTHONUNBUFFERED": "1"}
+            | prefect_settings(self.state, self.api_url, self.ui_url)
+            | self._our_settings()
+        )
 
     def _our_settings(self) -> dict[str, str]:
         return {

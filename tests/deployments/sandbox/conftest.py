@@ -32,8 +32,9 @@ class Performance:
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "deployments.sandbox", "--scale", str(FAST), *arguments]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
         self.printed = ""
         self.family: set[int] = set()
         self._homes: set[Path] = set()
@@ -46,6 +47,12 @@ class Performance:
             if words in line:
                 return line
         raise AssertionError(f"ended without {words!r}:\n{self.printed}")
+
+    def type(self, line: str) -> None:
+        """Type a line into its terminal."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
 
     @staticmethod
     def port_is_free(url: str) -> bool:
@@ -137,5 +144,6 @@ def perform() -> Iterator[Callable[..., Performance]]:
     for performance in started:
         performance.process.kill()
         performance.process.wait()
-        if performance.process.stdout is not None:
-            performance.process.stdout.close()
+        for pipe in (performance.process.stdin, performance.process.stdout):
+            if pipe is not None:
+                pipe.close()

@@ -64,7 +64,8 @@ def require_masked(printed: str) -> None:
 
 def require_shown(printed: str) -> None:
     """Who answered and what, which notices went out, and that the ledger holds; no digits, as there was nobody to type them."""
-    assert printed.count("Demo Lead answers through the API, with six digits as proof. decision: approve, plan: ") == 2
+    assert printed.count("Demo Lead approves at the desk, with six digits as proof. reason: demo of a release") == 1
+    assert printed.count("Demo Lead answers through the API, with six digits as proof. decision: approve ") == 1
     for subject in ("waits for 1 person", "approved"):
         assert re.search(rf"UTC \[Understudy\] promote of schulprod.*{subject}\n", printed)
     assert re.search(r"The ledger is whole: \d\d+ facts, head \d+:[0-9a-f]{64}\n", printed)

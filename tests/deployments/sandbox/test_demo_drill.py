@@ -1,4 +1,4 @@
-"""The demo as a drill: a person rejects a plan, and the demo is interrupted at different moments."""
+"""The demo as a drill: a person decides at the desk, by code and with a passkey, and a rejection ends it well."""
 
 import os
 import re
@@ -9,48 +9,93 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
-from deployments.sandbox.runs import connected_to
+from deployments.sandbox.desk_visitor import answer_at_desk
+from deployments.sandbox.leads import LEAD, LEAD_EMAIL
+from tests.deployments.desk.test_browser import AUTHENTICATOR
+from tests.deployments.sandbox.person_in_browser import CHROMIUM, PATIENCE, PHONE, QUIET, SCREENSHOTS, WINDOW
 
 pytestmark = [
     pytest.mark.drill,
-    pytest.mark.timeout(480),  # a whole sandbox each time
+    pytest.mark.timeout(900),  # seconds: a whole sandbox, on a machine that does other things
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="left-overs are looked for in /proc"),
 ]
+LINK = re.compile(r"Decide at the desk: (http://localhost:\d+)/runs/([0-9a-f-]{36})/decide")
 
-OPEN_FORM = re.compile(r"Open (http://127\.0\.0\.1:\d+)/runs/flow-run/([0-9a-f-]{36}) and")
+
+def link_of(demo: Any) -> tuple[str, UUID]:
+    """Return the address of the desk and the run, from the one link that the demo prints."""
+    found = LINK.search(demo.read_until("Decide at the desk"))
+    assert found
+    return found[1], UUID(found[2])
 
 
-def answer(demo: Any, decision: str, destination: str, **more: str) -> str:
-    """Answer the next form as the demo describes, with the digits that it prints, and return the address of the UI."""
-    link = OPEN_FORM.search(demo.read_until("press Resume"))
-    code = re.search(r"Type the code of the plan: (\S+)", demo.read_until("Type the code of the plan"))
-    assert destination in demo.read_until("For example")
+def answer(demo: Any, **fields: str) -> str:
+    """Answer the next request at the desk as the demo describes, with the digits that it prints; return the desk's address."""
+    desk, run = link_of(demo)
     digits = re.search(r"now: (\d{3} \d{3}) ", demo.read_until("six digits now"))
-    assert link
-    assert code
     assert digits
-    form = {
-        "decision": decision, "plan": code[1], "destination": destination, "approver": "Demo Lead", "proof": digits[1],
-        "reason": "as described by the demo",
-    }  # fmt: skip
-    with connected_to(f"{link[1]}/api") as runs:
-        runs.answer(UUID(link[2]), form | more)
-    return str(link[1])
+    answer_at_desk(desk, run, {"reason": "as described by the demo", "name": LEAD, "code": digits[1]} | fields)
+    return desk
 
 
 def test_a_person_answers_in_the_demo(perform: Callable[..., Any]) -> None:
-    """Attended, it prints where, how and with which digits to answer, accepts a rejection, stays up, and exits 0 at Ctrl-C."""
+    """Attended, it prints where and with which digits to answer, accepts a rejection, stays up, and exits 0 at Ctrl-C."""
     demo = perform()
-    answer(demo, "approve", "schulprod", restore="no")
-    url = answer(demo, "reject", "staging.schule.example")
+    answer(demo, decision="approve")
+    desk = answer(demo, decision="reject", name="", code="")
     demo.read_until("Everything stays up")
     assert "(promote verified)" in demo.printed
-    assert "Demo Lead rejected plan" in demo.printed
+    assert "Somebody at the desk (not proven) rejected plan" in demo.printed
     assert "The ledger is whole" in demo.printed
     assert "no nightly reload" in demo.printed
     demo.note_family()
     os.kill(demo.process.pid, signal.SIGINT)
     assert demo.finish() == 0
     assert demo.nothing_left()
-    assert demo.port_is_free(url)
+    assert demo.port_is_free(desk)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_a_newcomer_decides_with_a_passkey(perform: Callable[..., Any]) -> None:
+    """In a browser: make a passkey, type its line into the demo's terminal, approve with it, and watch until it is verified."""
+    demo = perform()
+    desk, run = link_of(demo)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport=PHONE)
+        page.set_default_timeout(PATIENCE * 1000)  # milliseconds
+        session = page.context.new_cdp_session(page)
+        session.send("WebAuthn.enable")
+        session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        demo.type("- {credential: nothing}")
+        demo.read_until("passkey")  # of the help
+        page.goto(f"{desk}/passkeys")
+        page.get_by_label("Your name").fill(LEAD)
+        page.get_by_label("Your e-mail").fill(LEAD_EMAIL)
+        page.get_by_role("button", name="Make a passkey").click()
+        demo.type(page.get_by_label("The line for the leads file").inner_text())
+        demo.read_until("passkey is in the leads file")
+        page.goto(f"{desk}/runs/{run}/decide")
+        page.get_by_label("Reason").fill("release day")
+        picture(page, "demo-decide")
+        page.get_by_role("button", name="Approve with your passkey").click()
+        page.get_by_text("Verified").first.wait_for()
+        picture(page, "demo-watch")
+        browser.close()
+    demo.read_until("(promote verified)")
+    assert f"Approved by: {LEAD}" in demo.printed + demo.read_until("Approved by")
+    demo.note_family()
+    os.kill(demo.process.pid, signal.SIGINT)
+    demo.finish()
+    assert demo.nothing_left()
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep pictures of the page in both widths for the documentation, where they are asked for."""
+    if SCREENSHOTS:
+        for size in (WINDOW, PHONE):
+            page.set_viewport_size(size)
+            page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{size['width']}.png", full_page=True)
