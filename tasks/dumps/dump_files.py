@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,8 +81,8 @@ def assemble(
     encrypted = bool(recipients) or passphrase is not None
     source = _Bundle(header, ordered, proof, trailer, compression)
     try:
-        with _new_file(target_url) as file, ThreadPoolExecutor(1) as hasher:
-            target = _Hashing(file, hasher)
+        with _new_file(target_url) as file:
+            target = _Hashing(file)
             if encrypted:
                 age_encryption.encrypt(source, target, recipients=recipients, passphrase=passphrase)  # type: ignore[arg-type]  # it writes
             else:
@@ -96,7 +95,7 @@ def assemble(
         header=header,
         trailer=trailer,
         bytes=target.bytes,
-        sha256=target.sha256,
+        sha256=target.digest.hexdigest(),
         encrypted=encrypted,
         compression=compression,
     )
@@ -188,27 +187,18 @@ class _Bundle:
 
 
 class _Hashing:
-    """A writable file that counts its bytes, and hashes them in a thread while the next ones are read and written."""
+    """A writable file that counts and hashes its bytes."""
 
-    def __init__(self, file: BinaryIO, thread: ThreadPoolExecutor) -> None:
-        self._file, self._thread = file, thread
-        self._digest = hashlib.sha256()
-        self._hashed = thread.submit(self._digest.update, b"")
-        self.bytes = 0
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.bytes, self.digest = 0, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
         """Write all of the data."""
-        self._hashed.result()  # at most one piece waits to be hashed
-        self._hashed = self._thread.submit(self._digest.update, bytes(data))
         self._file.write(data)
         self.bytes += len(data)
+        self.digest.update(data)
         return len(data)
-
-    @property
-    def sha256(self) -> str:
-        """Return the hexadecimal digest of all bytes that were written."""
-        self._hashed.result()
-        return self._digest.hexdigest()
 
     def flush(self) -> None:
         """Flush the file; age calls this."""
