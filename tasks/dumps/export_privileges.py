@@ -29,8 +29,8 @@ def require_readable(
     Raise `NotExported` with every privilege that the role lacks, each with the statement that grants it.
     """
     rights = {name_of(row): row for row in query_catalog(connection, "readable")}
-    needed, notes = _needed(catalog, plan, rights)
     resolver = Resolver.of(catalog)
+    needed, notes = _needed(catalog, resolver, plan, rights)
     faults = [fault for table in plan.tables for fault in _table_faults(table, catalog, resolver, rights)]
     faults += [fault for name in needed for fault in _sequence_faults(name, rights[name])]
     if faults:
@@ -45,9 +45,8 @@ def require_readable(
     return tuple(states), tuple(notes)
 
 
-def _needed(catalog: Catalog, plan: MaskingPlan, rights: Rights) -> tuple[list[Name], list[str]]:
+def _needed(catalog: Catalog, resolver: Resolver, plan: MaskingPlan, rights: Rights) -> tuple[list[Name], list[str]]:
     """Return the sequences of exported columns and those of no column, and notes on those that are not read."""
-    resolver = Resolver.of(catalog)
     exported = {table.table.name for table in plan.tables}
     needed, notes = [], []
     for sequence in catalog.sequences:
